@@ -1,0 +1,117 @@
+/**
+ * Generates libs/contracts/gen from proto/ and from Envoy's v3 API (shipped inside `@grpc/grpc-js-xds`):
+ * ts-proto messages and grpc-js services, and `descriptors.binpb`, the descriptor set that strict validation reads.
+ * Does nothing when the inputs have not changed since the last run.
+ */
+import { execFile } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { cp, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { delimiter, dirname, join, relative } from 'node:path'
+import { promisify } from 'node:util'
+
+const root = join(import.meta.dirname, '../../..')
+const contracts = join(root, 'libs/contracts')
+const out = join(contracts, 'gen')
+const stamp = join(out, '.inputs')
+const deps = join(dirname(createRequire(join(contracts, 'package.json')).resolve('@grpc/grpc-js-xds/package.json')), 'deps')
+
+/** Envoy files whose imports are not shipped, and which Weft does not speak. */
+const leftOut = [
+  'envoy/config/trace/v3/opencensus.proto',
+  'envoy/config/trace/v3/trace.proto',
+  'envoy/service/metrics/v3/metrics_service.proto',
+  'envoy/service/trace/v3/trace_service.proto',
+  'envoy/extensions/filters/http/grpc_field_extraction',
+]
+
+const options = [
+  'outputServices=grpc-js',
+  'importSuffix=.ts',
+  'enumsAsLiterals=true',
+  'oneof=unions-value',
+  'esModuleInterop=true',
+  'env=node',
+  'outputJsonMethods=false',
+  'useExactTypes=false',
+  'snakeToCamel=keys',
+]
+
+const run = promisify(execFile)
+
+async function protoFiles(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true })
+  return entries
+    .filter((entry) => entry.isFile() && entry.name.endsWith('.proto'))
+    .map((entry) => relative(folder, join(entry.parentPath, entry.name)))
+    .sort()
+}
+
+/** Every input of the generation, hashed: our protos, the versions of the tools and this file. */
+async function fingerprint(): Promise<string> {
+  const hash = createHash('sha256').update(await readFile(import.meta.filename))
+  for (const file of await protoFiles(join(root, 'proto'))) hash.update(file).update(await readFile(join(root, 'proto', file)))
+  const require = createRequire(join(root, 'package.json'))
+  const fromContracts = createRequire(join(contracts, 'package.json'))
+  for (const name of ['ts-proto', '@bufbuild/buf']) hash.update((require(`${name}/package.json`) as { version: string }).version)
+  hash.update((fromContracts('@grpc/grpc-js-xds/package.json') as { version: string }).version)
+  return hash.digest('hex')
+}
+
+/** The part of the shipped API that v3 needs; the v2 files there are not whole. */
+function wanted(path: string): boolean {
+  if (path.startsWith('envoy/')) return /\/v3(alpha)?\/|^envoy\/annotations\//.test(path)
+  if (path.startsWith('google/api/')) return /^google\/api\/(annotations|http|expr\/.*)\.proto$/.test(path)
+  return true
+}
+
+async function assemble(workspace: string): Promise<void> {
+  await mkdir(workspace, { recursive: true })
+  for (const folder of ['googleapis', 'xds', 'envoy-api']) {
+    for (const path of (await protoFiles(join(deps, folder))).filter(wanted))
+      await cp(join(deps, folder, path), join(workspace, path))
+  }
+  for (const path of leftOut) await rm(join(workspace, path), { recursive: true, force: true })
+  await cp(join(root, 'proto'), workspace, { recursive: true })
+  await writeFile(join(workspace, 'buf.yaml'), 'version: v2\nmodules:\n  - path: .\n')
+}
+
+async function main(): Promise<void> {
+  const wanted = await fingerprint()
+  if ((await readFile(stamp, 'utf8').catch(() => '')) === wanted) return
+  const started = performance.now()
+  const workspace = join(contracts, `.gen-${process.pid}`)
+  const fresh = join(workspace, 'gen')
+  const source = join(workspace, 'proto')
+  try {
+    await assemble(source)
+    await mkdir(fresh, { recursive: true })
+    const bin = join(root, 'node_modules/.bin')
+    await writeFile(
+      join(source, 'buf.gen.yaml'),
+      `version: v2\nplugins:\n  - local: ${JSON.stringify([process.execPath, join(bin, 'protoc-gen-ts_proto')])}\n    out: ${JSON.stringify(fresh)}\n    strategy: all\n    include_wkt: true\n    include_imports: true\n    opt: [${options.join(', ')}]\n`,
+    )
+    const at = { cwd: source, maxBuffer: 1 << 26, env: { ...process.env, PATH: `${bin}${delimiter}${process.env.PATH}` } }
+    await Promise.all([
+      run(join(bin, 'buf'), ['generate', '.'], at),
+      run(
+        join(bin, 'buf'),
+        ['build', '.', '--as-file-descriptor-set', '--exclude-source-info', '-o', join(fresh, 'descriptors.binpb')],
+        at,
+      ),
+    ])
+    await writeFile(join(fresh, '.inputs'), wanted)
+    await rm(out, { recursive: true, force: true })
+    await rename(fresh, out)
+  } finally {
+    await rm(workspace, { recursive: true, force: true })
+  }
+  const seconds = ((performance.now() - started) / 1000).toFixed(1)
+  console.log(`generated libs/contracts/gen in ${seconds} s`)
+}
+
+main().catch((error: unknown) => {
+  const stderr = error instanceof Error && 'stderr' in error ? String(error.stderr) : ''
+  console.error(`generate: ${stderr || String(error)}`)
+  process.exitCode = 1
+})

@@ -1,0 +1,58 @@
+/**
+ * What the main thread and the workers say to each other. The main thread owns configuration: it fetches, validates
+ * and orders; a worker owns traffic: it compiles the same bytes into its own plan and serves. See docs/proxy.md.
+ */
+
+export type ResourceKind = 'listener' | 'route' | 'cluster' | 'endpoints' | 'secret'
+
+/**
+ * One resource as it travels to the workers: the binary protobuf of `Listener`, `RouteConfiguration`, `Cluster`,
+ * `ClusterLoadAssignment` or `Secret`; null removes it. Addresses in endpoints are IP literals or pipes: the main
+ * thread resolves names (STRICT_DNS, LOGICAL_DNS) and sends the answer as endpoints of the cluster's name.
+ */
+export interface ResourceUpdate {
+  kind: ResourceKind
+  name: string
+  bytes: Uint8Array | null
+  /** For endpoints: the slot of each endpoint in the shared endpoint slab, by `address:port` (or pipe path). */
+  slots?: Record<string, number>
+}
+
+/** What a worker has to know before the first resource. */
+export interface WorkerInit {
+  index: number
+  concurrency: number
+  node: { id: string; cluster: string; metadata: Record<string, unknown>; locality: { region: string; zone: string; subZone: string } }
+  /** Shared by all threads: endpoint health, ejection, active requests; circuit-breaker budgets. */
+  endpointSlab: SharedArrayBuffer
+  drainTimeMs: number
+  logLevel: string
+}
+
+export type ToWorker =
+  | { type: 'init'; init: WorkerInit }
+  /** Applied in order, as one change: the worker builds the next plan and swaps once. */
+  | { type: 'update'; generation: number; resources: ResourceUpdate[] }
+  /** The merged runtime, flat: `key` → value. */
+  | { type: 'runtime'; values: Record<string, string | number | boolean> }
+  /** Stop accepting and let requests in flight end: all listeners or the named ones. */
+  | { type: 'drain'; listeners: string[] | 'all'; inboundOnly: boolean }
+  | { type: 'log-level'; level: string }
+  | { type: 'reopen-logs' }
+  | { type: 'stop' }
+
+export interface ResourceError {
+  kind: ResourceKind
+  name: string
+  message: string
+}
+
+export type FromWorker =
+  | { type: 'ready' }
+  /** The update is live in this worker; a resource with an error kept its last good version. */
+  | { type: 'applied'; generation: number; errors: ResourceError[]; listening: { listener: string; address: string }[] }
+  /** A stat was born: where it stands in this worker's slab. */
+  | { type: 'stat'; name: string; kind: 'counter' | 'gauge' | 'histogram'; chunk: number; index: number; tags: Record<string, string> }
+  /** A chunk of this worker's stats slab. */
+  | { type: 'stats-chunk'; chunk: number; buffer: SharedArrayBuffer }
+  | { type: 'log'; level: string; message: string; fields: Record<string, unknown> }

@@ -1,0 +1,34 @@
+/** `npm run bench -- NAME [--rounds N] [--seconds N]`: a benchmark with its peers in one run; a table and one JSON line. */
+import { parseArgs } from 'node:util'
+
+export interface BenchOptions {
+  rounds: number
+  seconds: number
+  only: string[]
+}
+
+type Bench = (options: BenchOptions) => Promise<void>
+
+const benches: Record<string, () => Promise<{ run: Bench }>> = {
+  http1: () => import('./http1.ts').then((module) => ({ run: module.benchHttp1 })),
+}
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    rounds: { type: 'string', default: '5' },
+    seconds: { type: 'string', default: '4' },
+    only: { type: 'string', multiple: true, default: [] },
+  },
+})
+const name = positionals[0]
+const load = name === undefined ? undefined : benches[name]
+if (load === undefined) {
+  console.error(
+    `bench: ${name === undefined ? 'name one' : `no benchmark '${name}'`}; there are: ${Object.keys(benches).join(', ')}`,
+  )
+  process.exitCode = 2
+} else {
+  const { run } = await load()
+  await run({ rounds: Number(values.rounds), seconds: Number(values.seconds), only: values.only })
+}

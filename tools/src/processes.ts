@@ -1,0 +1,120 @@
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
+import { readdirSync, readFileSync } from 'node:fs'
+import { connect, createServer } from 'node:net'
+
+/** A process that a test or benchmark started, ended by its pid when the owner is done. */
+export interface Running {
+  readonly pid: number
+  readonly child: ChildProcess
+  /** What it has printed so far, both streams, the last 64 KiB. */
+  output(): string
+  /** Ends it: SIGTERM, then SIGKILL after `graceMs`. Resolves when it is gone. */
+  stop(graceMs?: number): Promise<void>
+}
+
+const running = new Set<ChildProcess>()
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+})
+
+/** Starts a command whose output is kept, and which does not outlive this process. */
+export function start(command: readonly string[], options: SpawnOptions = {}): Running {
+  const [file, ...args] = command
+  if (file === undefined) throw new Error('no command given')
+  const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options })
+  let text = ''
+  const keep = (chunk: Buffer): void => {
+    text = (text + chunk.toString('utf8')).slice(-65_536)
+  }
+  child.stdout?.on('data', keep)
+  child.stderr?.on('data', keep)
+  child.on('error', (error) => keep(Buffer.from(String(error))))
+  running.add(child)
+  const gone = new Promise<void>((resolve) => {
+    child.once('exit', () => {
+      running.delete(child)
+      resolve()
+    })
+    child.once('error', () => resolve())
+  })
+  return {
+    pid: child.pid ?? -1,
+    child,
+    output: () => text,
+    stop: async (graceMs = 3_000) => {
+      child.kill('SIGTERM')
+      const hard = setTimeout(() => child.kill('SIGKILL'), graceMs)
+      await gone
+      clearTimeout(hard)
+    },
+  }
+}
+
+/** A port of 127.0.0.1 that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  await new Promise((resolve) => server.close(resolve))
+  if (address === null || typeof address === 'string') throw new Error('no port')
+  return address.port
+}
+
+/** Waits until something accepts connections on the port; fails with the process's output when it ended before. */
+export async function untilListening(port: number, owner: Running, host = '127.0.0.1', timeoutMs = 20_000): Promise<void> {
+  await until(
+    () =>
+      new Promise<boolean>((resolve) => {
+        const socket = connect(port, host)
+        socket.once('connect', () => resolve(true)).once('error', () => resolve(false))
+        socket.once('connect', () => socket.destroy())
+      }),
+    `port ${port} to accept connections`,
+    owner,
+    timeoutMs,
+  )
+}
+
+/** Polls a condition until it holds. */
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  what: string,
+  owner?: Running,
+  timeoutMs = 20_000,
+): Promise<void> {
+  const deadline = Date.now() + timeoutMs
+  while (!(await condition())) {
+    if (owner !== undefined && owner.child.exitCode !== null)
+      throw new Error(`process ended while waiting for ${what}:\n${owner.output()}`)
+    if (Date.now() > deadline)
+      throw new Error(`waited ${timeoutMs} ms for ${what}${owner === undefined ? '' : `:\n${owner.output()}`}`)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}
+
+/** CPU time of a process and its children in microseconds, user and system, all threads. */
+export function cpuMicroseconds(pid: number): number {
+  const ticks = (path: string): number => {
+    const stat = readFileSync(path, 'utf8')
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return Number(fields[11]) + Number(fields[12])
+  }
+  let sum = ticks(`/proc/${pid}/stat`)
+  for (const child of childrenOf(pid)) sum += cpuMicroseconds(child) / 10_000
+  return sum * 10_000
+}
+
+/** Resident memory of a process and its children in MiB. */
+export function residentMiB(pid: number): number {
+  const own = Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1024
+  return childrenOf(pid).reduce((sum, child) => sum + residentMiB(child), own)
+}
+
+function childrenOf(pid: number): number[] {
+  const found: number[] = []
+  for (const task of readdirSync(`/proc/${pid}/task`)) {
+    const text = readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8')
+    found.push(...text.split(' ').filter(Boolean).map(Number))
+  }
+  return found
+}

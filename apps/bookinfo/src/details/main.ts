@@ -1,0 +1,4 @@
+import { serve } from '../service.ts'
+import { detailsServer } from './server.ts'
+
+await serve('details', detailsServer())

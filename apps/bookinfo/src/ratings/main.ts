@@ -1,0 +1,4 @@
+import { serve } from '../service.ts'
+import { ratingsServer } from './server.ts'
+
+await serve('ratings', ratingsServer())

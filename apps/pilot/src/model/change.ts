@@ -1,0 +1,15 @@
+import type { Kind } from '@weft/config/objects'
+
+/** What a change touched. `Endpoints` alone never needs clusters, listeners or routes to be built again. */
+export type ChangeKind = Kind | 'MeshConfig' | 'Endpoints'
+
+/**
+ * One thing that differs between two snapshots. For Service and Endpoints `host` is the service's host; for
+ * VirtualService, DestinationRule and Sidecar one change is given for each host they speak about; for the others it is
+ * the object's name.
+ */
+export interface Change {
+  readonly kind: ChangeKind
+  readonly namespace: string
+  readonly host: string
+}

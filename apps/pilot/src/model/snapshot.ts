@@ -1,0 +1,51 @@
+import type { ConfigObject, TypedObject } from '@weft/config/objects'
+import type { Change } from './change.ts'
+import type { MeshSettings } from './mesh-settings.ts'
+import type { Service } from './service.ts'
+import type { EndpointSet, Workload } from './workload.ts'
+
+/**
+ * Everything Pilot knows at one moment. Immutable: a change makes a new one, which shares what did not change.
+ * Lists of objects are in order of precedence: oldest first, then by name, then by namespace.
+ */
+export interface Snapshot {
+  /** Grows by one with each snapshot. */
+  readonly version: number
+  readonly mesh: MeshSettings
+
+  readonly services: readonly Service[]
+  /** By host, then by namespace. */
+  readonly servicesByHost: ReadonlyMap<string, ReadonlyMap<string, Service>>
+  /** By serviceKey(namespace, host). Services without endpoints have an empty set or none. */
+  readonly endpoints: ReadonlyMap<string, EndpointSet>
+  readonly workloads: ReadonlyMap<string, Workload>
+  /** Workloads by address: how a proxy finds what it stands beside. */
+  readonly workloadsByAddress: ReadonlyMap<string, readonly Workload[]>
+
+  /** Every object by objectKey(kind, namespace, name), for going back to its file and line. */
+  readonly objects: ReadonlyMap<string, ConfigObject>
+  /** Hosts are full names here, and delegates are merged into the roots that name them. */
+  readonly virtualServices: readonly TypedObject<'VirtualService'>[]
+  /** Hosts are full names. */
+  readonly destinationRules: readonly TypedObject<'DestinationRule'>[]
+  readonly destinationRulesByHost: ReadonlyMap<string, readonly TypedObject<'DestinationRule'>[]>
+  readonly gateways: ReadonlyMap<string, TypedObject<'Gateway'>>
+  readonly sidecars: readonly TypedObject<'Sidecar'>[]
+  readonly peerAuthentications: readonly TypedObject<'PeerAuthentication'>[]
+  readonly requestAuthentications: readonly TypedObject<'RequestAuthentication'>[]
+  readonly authorizationPolicies: readonly TypedObject<'AuthorizationPolicy'>[]
+}
+
+/** A new snapshot, what differs from the one before, and when the first of these changes came (performance.now()). */
+export interface SnapshotUpdate {
+  readonly snapshot: Snapshot
+  readonly changes: readonly Change[]
+  readonly changedAtMs: number
+}
+
+/** Where snapshots come from. */
+export interface SnapshotSource {
+  readonly current: Snapshot
+  /** Calls `listener` after each change, until the returned function is called. */
+  subscribe(listener: (update: SnapshotUpdate) => void): () => void
+}

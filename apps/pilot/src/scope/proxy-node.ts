@@ -1,0 +1,46 @@
+import type { Locality } from '../model/workload.ts'
+
+/** Where a sidecar that catches nothing transparently listens for each service (see docs/local-mesh.md). */
+export type Loopback =
+  | {
+      type: 'sidecar'
+      /** `127.m.i`: the first three octets of the workload's own /24. */
+      prefix: string
+      /** Where the application listens. */
+      app: string
+      /** Last octet of the outbound listener of a service, by host. */
+      services: Readonly<Record<string, number>>
+    }
+  | {
+      type: 'router'
+      bind: string
+      /** Port to bind, by the port the Gateway names. */
+      ports: Readonly<Record<string, number>>
+    }
+
+/** A proxy that asks, as its node id and metadata say. */
+export interface ProxyNode {
+  /** The whole node id. */
+  readonly id: string
+  readonly type: 'sidecar' | 'router'
+  readonly ip: string
+  /** All addresses of the instance (INSTANCE_IPS), the first is `ip`. */
+  readonly ips: readonly string[]
+  /** `name.namespace` of the id. */
+  readonly name: string
+  readonly namespace: string
+  /** `namespace.svc.cluster.local`. */
+  readonly dnsDomain: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly serviceAccount: string
+  readonly workloadName: string
+  readonly clusterId: string
+  readonly meshId: string
+  readonly locality: Locality
+  readonly interceptionMode: 'REDIRECT' | 'TPROXY' | 'NONE'
+  readonly loopback: Loopback | undefined
+  /** It is our own proxy: it gets the Mixer filter. Envoy gets none of that. */
+  readonly isWeft: boolean
+  /** Node metadata GENERATOR: `grpc` for proxyless gRPC clients. */
+  readonly generator: string
+}

@@ -1,0 +1,74 @@
+import type { TypedObject } from '@weft/config/objects'
+import type { Change } from '../model/change.ts'
+import type { Service, ServicePort } from '../model/service.ts'
+import type { Snapshot } from '../model/snapshot.ts'
+import type { Endpoint, Workload } from '../model/workload.ts'
+import type { ProxyNode } from './proxy-node.ts'
+
+/** What traffic that leaves a sidecar may reach through one (possibly implied) egress listener of its Sidecar. */
+export interface EgressScope {
+  /** The egress listener's own port and bind; undefined for the one that takes all the rest. */
+  readonly port: { number: number; protocol: string; name: string } | undefined
+  readonly bind: string
+  readonly captureMode: 'DEFAULT' | 'IPTABLES' | 'NONE'
+  readonly services: readonly Service[]
+  /** Those that bind to the `mesh` gateway, in precedence order. */
+  readonly virtualServices: readonly TypedObject<'VirtualService'>[]
+}
+
+/** One port of the workload beside a sidecar, as a service leads there. */
+export interface Instance {
+  readonly service: Service
+  readonly port: ServicePort
+  readonly endpoint: Endpoint
+}
+
+/** One server of a Gateway that selects this router, with the VirtualServices bound to it. */
+export interface GatewayServer {
+  readonly gateway: TypedObject<'Gateway'>
+  /** Index in `gateway.spec.servers`. */
+  readonly index: number
+  readonly virtualServices: readonly TypedObject<'VirtualService'>[]
+}
+
+export type MtlsMode = 'DISABLE' | 'PERMISSIVE' | 'STRICT'
+
+/** What one proxy sees of a snapshot. Proxies whose `key` is equal see the same and may share what is built. */
+export interface Scope {
+  readonly snapshot: Snapshot
+  readonly proxy: ProxyNode
+  /**
+   * Equal for proxies that see the same outbound side (namespace, Sidecar, labels where DestinationRules or
+   * VirtualServices ask for them); it says nothing about the inbound side.
+   */
+  readonly key: string
+
+  /** All services this proxy can reach (union of `egress`; for a router all that are exported to it). */
+  readonly services: readonly Service[]
+  readonly egress: readonly EgressScope[]
+  readonly outboundTrafficPolicy: 'ALLOW_ANY' | 'REGISTRY_ONLY'
+
+  /** Router only: servers of the Gateways that select it. */
+  readonly gatewayServers: readonly GatewayServer[]
+
+  /** Sidecar only: the workload it stands beside, its Sidecar object, its service instances, in port order. */
+  readonly workload: Workload | undefined
+  readonly sidecar: TypedObject<'Sidecar'> | undefined
+  readonly instances: readonly Instance[]
+
+  /** The service that a host names for this proxy: its own namespace's first, then the oldest. */
+  service(host: string): Service | undefined
+  /** The DestinationRule for a host: client namespace, then the service's, then the root's; most specific host. */
+  destinationRule(host: string): TypedObject<'DestinationRule'> | undefined
+  /** The mode of PeerAuthentication that holds at this proxy's workload for a port (workload > namespace > mesh). */
+  inboundMtls(port: number): MtlsMode
+
+  /** True when a change can alter what is built for this proxy. */
+  dependsOn(change: Change): boolean
+}
+
+/** The PeerAuthentication mode that holds for any workload and port: for automatic mutual TLS towards it. */
+export type MtlsModeOf = (snapshot: Snapshot, workload: Pick<Workload, 'namespace' | 'labels'>, port: number) => MtlsMode
+
+/** `scopeOf(snapshot, proxy)` is what scope/index gives. */
+export type ScopeOf = (snapshot: Snapshot, proxy: ProxyNode) => Scope

@@ -1,0 +1,204 @@
+import { readFile } from 'node:fs/promises'
+import { setTimeout as delay } from 'node:timers/promises'
+import { type ChannelCredentials, credentials, Metadata, type ServerCredentials } from '@grpc/grpc-js'
+import { type IstioCertificateResponse, IstioCertificateServiceClient } from '@weft/contracts/istio/v1/auth/ca'
+import type { Readiness } from '@weft/service/admin-server'
+import { WeftError } from '@weft/service/errors'
+import { clientChannelOptions, unary } from '@weft/service/grpc'
+import type { Lifecycle } from '@weft/service/lifecycle'
+import type { Logger } from '@weft/service/logger'
+import { Counter, Gauge, type Registry } from '@weft/service/metrics'
+import { CertificateHolder, type IdentityMaterial } from './certificate-holder.ts'
+import { createCertificateRequest } from './certificate-request.ts'
+import { type ExpectedPeer, peerCheck, rotatingChannelCredentials, rotatingServerCredentials } from './credentials.ts'
+import { readJoinToken } from './join-token.ts'
+import { createKeyPair, privateKeyPem } from './keys.ts'
+import { renewalDelayMs, retryDelayMs } from './rotation.ts'
+import { parseSpiffeId } from './spiffe-id.ts'
+import { parseCertificates, verifyChain } from './verify.ts'
+
+export interface IdentityOptions {
+  /** `host:port` of Citadel's gRPC server. */
+  citadelAddress: string
+  /** PEM file of the root by which Citadel's own certificate is verified; read again at each attempt. */
+  rootCertFile: string
+  /** File with the join token; read again at each attempt. */
+  joinTokenFile: string
+  /** The SPIFFE id to ask for; the join token's by default. */
+  identity?: string
+  /** Wanted lifetime of certificates; Citadel's default when absent. */
+  ttlSeconds?: number
+  logger: Logger
+  lifecycle: Lifecycle
+  /** Held under `identity` until there is a certificate. */
+  readiness: Readiness
+  /** Where the expiry gauge and the counter of failures go. */
+  registry?: Registry
+}
+
+/** A workload's identity, kept fresh for as long as the service runs. */
+export interface Identity {
+  /** The current key, chain and bundle; undefined until Citadel has answered for the first time. */
+  current(): IdentityMaterial | undefined
+  /** Resolves with the first certificate; rejects when the service stops before. */
+  ready(): Promise<IdentityMaterial>
+  /** Calls `listener` with every new certificate; gives the function that ends it. */
+  onChange(listener: (material: IdentityMaterial) => void): () => void
+  /** mTLS server credentials; may be bound before there is a certificate. */
+  serverCredentials(clientCertificate: 'required' | 'optional'): ServerCredentials
+  /** mTLS channel credentials for servers with the expected SPIFFE id; calls wait until there is a certificate. */
+  channelCredentials(expected: ExpectedPeer): ChannelCredentials
+}
+
+const deadlineMs = 5_000
+const retryLeastMs = 100
+const retryMostMs = 5_000
+
+/**
+ * Obtains a certificate from Citadel and keeps it fresh: the key is made here and never leaves; renewal falls at a random
+ * point of 60–80 % of the certificate's life; a failure keeps the old one and is retried with back-off and jitter. Returns at
+ * once: while Citadel is not up, it is tried again and readiness is held.
+ */
+export function createIdentity(options: IdentityOptions): Identity {
+  const { logger, lifecycle, readiness, registry } = options
+  const holder = new CertificateHolder()
+  const metrics = registry === undefined ? undefined : identityMetrics(registry, holder)
+  readiness.hold('identity', `waiting for a certificate from Citadel at ${options.citadelAddress}`)
+
+  const keepFresh = async (): Promise<void> => {
+    let failures = 0
+    while (!lifecycle.signal.aborted) {
+      try {
+        const material = await requestCertificate(options, holder.current())
+        failures = 0
+        holder.set(material)
+        readiness.release('identity')
+        const waitMs = renewalDelayMs(material.issuedAt, material.notAfter, new Date())
+        logger.info({ id: material.id, notAfter: material.notAfter, renewInMs: Math.round(waitMs) }, 'certificate received')
+        await pause(waitMs)
+      } catch (thrown) {
+        if (lifecycle.signal.aborted) return
+        const error = WeftError.from(thrown)
+        const waitMs = retryDelayMs(failures, retryLeastMs, retryMostMs)
+        failures += 1
+        metrics?.failures.inc({ code: error.code })
+        const level = error.code === 'unavailable' && holder.current() === undefined && failures < 20 ? 'debug' : 'warn'
+        logger[level]({ code: error.code, retryInMs: Math.round(waitMs) }, `no certificate: ${error.describe()}`)
+        readinessAfterFailure(options, holder.current(), error)
+        await pause(waitMs)
+      }
+    }
+  }
+  const pause = (ms: number): Promise<void> => delay(ms, undefined, { signal: lifecycle.signal }).catch(() => undefined)
+  const running = keepFresh()
+  lifecycle.onStop('identity', () => running)
+
+  return {
+    current: () => holder.current(),
+    ready: () => holder.first(lifecycle.signal),
+    onChange: (listener) => holder.onChange(listener),
+    serverCredentials: (clientCertificate) => rotatingServerCredentials(holder, clientCertificate),
+    channelCredentials: (expected) => rotatingChannelCredentials(holder, expected),
+  }
+}
+
+/** A certificate that still holds keeps the service ready; one that has run out does not. */
+function readinessAfterFailure({ readiness }: IdentityOptions, material: IdentityMaterial | undefined, error: WeftError): void {
+  if (material === undefined) readiness.hold('identity', `no certificate yet: ${error.describe()}`)
+  else if (material.notAfter <= new Date()) readiness.hold('identity', `the certificate has expired: ${error.describe()}`)
+}
+
+/**
+ * One certificate request. With a certificate that still holds, it is the proof (mTLS), so that renewal outlives the join
+ * token; the token goes along as long as it can be read.
+ */
+async function requestCertificate(options: IdentityOptions, current: IdentityMaterial | undefined): Promise<IdentityMaterial> {
+  const root = await readFile(options.rootCertFile).catch((cause: unknown) => {
+    throw new WeftError('unavailable', 'the root certificate cannot be read', {
+      where: { file: options.rootCertFile },
+      hint: 'Citadel writes it when it starts with --root-cert-file',
+      cause,
+    })
+  })
+  const holds = current !== undefined && current.notAfter > new Date()
+  const proof = await proofOf(options, holds ? current : undefined)
+  const keys = await createKeyPair()
+  const keyPem = privateKeyPem(keys.privateKey)
+  const client = new IstioCertificateServiceClient(
+    options.citadelAddress,
+    credentials.createSsl(root, holds ? Buffer.from(current.privateKeyPem) : null, holds ? Buffer.from(current.chainPem) : null, {
+      checkServerIdentity: peerCheck(`spiffe://${parseSpiffeId(proof.id).trustDomain}/ns/istio-system/sa/citadel`),
+    }),
+    clientChannelOptions,
+  )
+  try {
+    const response = await unary(
+      client.createCertificate.bind(client),
+      {
+        csr: createCertificateRequest(keys, { uris: [proof.id] }),
+        validityDuration: options.ttlSeconds ?? 0,
+        metadata: undefined,
+      },
+      deadlineMs,
+      proof.metadata,
+    )
+    return readResponse(response, keyPem, proof.id)
+  } finally {
+    client.close()
+  }
+}
+
+async function proofOf(
+  { identity, joinTokenFile }: IdentityOptions,
+  current: IdentityMaterial | undefined,
+): Promise<{ id: string; metadata: Metadata }> {
+  const metadata = new Metadata()
+  try {
+    const token = (await readFile(joinTokenFile, 'utf8')).trim()
+    const claims = readJoinToken(token, joinTokenFile)
+    if (current === undefined || claims.expiresAt > new Date()) metadata.set('authorization', `Bearer ${token}`)
+    return { id: identity ?? claims.identity.uri, metadata }
+  } catch (cause) {
+    if (current !== undefined) return { id: current.id, metadata: new Metadata() }
+    if (cause instanceof WeftError) throw cause
+    throw new WeftError('unavailable', 'the join token cannot be read', {
+      where: { file: joinTokenFile },
+      hint: 'mint one with `weft ca token` and write it to this file',
+      cause,
+    })
+  }
+}
+
+/** The last element of the response is the trust bundle, what stands before it the chain. */
+function readResponse({ certChain }: IstioCertificateResponse, keyPem: string, id: string): IdentityMaterial {
+  const bundlePem = certChain.at(-1) ?? ''
+  const chainPem = certChain.slice(0, -1).join('')
+  const chain = parseCertificates(chainPem, "Citadel's answer")
+  const roots = parseCertificates(bundlePem, "Citadel's trust bundle")
+  const issuedAt = new Date()
+  const received = verifyChain(chain, roots, issuedAt)
+  const [leaf] = chain
+  if (leaf === undefined || received.uri !== id) {
+    throw new WeftError('failed_precondition', `Citadel's certificate is for ${received.uri} instead of ${id}`)
+  }
+  return { id, privateKeyPem: keyPem, chainPem, bundlePem, roots, issuedAt, notAfter: leaf.validToDate }
+}
+
+function identityMetrics(registry: Registry, holder: CertificateHolder): { failures: Counter<'code'> } {
+  new Gauge({
+    name: 'weft_identity_certificate_expiry_seconds',
+    help: "Unix time at which this service's certificate expires; 0 while it has none",
+    registers: [registry],
+    collect() {
+      this.set((holder.current()?.notAfter.getTime() ?? 0) / 1000)
+    },
+  })
+  return {
+    failures: new Counter({
+      name: 'weft_identity_failures_total',
+      help: 'Certificate requests that failed, by error code',
+      labelNames: ['code'],
+      registers: [registry],
+    }),
+  }
+}

@@ -1,0 +1,117 @@
+import type { JsonObject, JsonValue } from '@bufbuild/protobuf'
+import { WeftError } from '@weft/service/errors'
+import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml'
+
+/** One step into a message: a field's name, a map's key or an item's index. */
+export type PathSegment = string | number
+
+/** A configuration text as JSON, with the line of every value. */
+export interface ConfigDocument {
+  /** The file it was read from; undefined for text given on the command line. */
+  file: string | undefined
+  json: JsonObject
+  /** The line of the value at a path, or of the nearest value above it that stands in the text. */
+  lineOf(path: readonly PathSegment[]): number | undefined
+}
+
+/** How deep a document may nest: far more than any configuration, far less than the stack. */
+const deepest = 100
+
+/** How many values aliases may stand for; `yaml` bounds the expansion itself, this bounds our walk over it. */
+const mostValues = 2_000_000
+
+/**
+ * Reads YAML or JSON (which is YAML) as Envoy does: plain scalars are booleans in YAML 1.1's words (`y`, `on`, `No` …),
+ * then integers (decimal, 0x, 0 octal), else strings; a decimal fraction stays text and is read by its field's type.
+ * Throws WeftError with file and line for text that is neither.
+ */
+export function parseConfigDocument(text: string, file?: string): ConfigDocument {
+  const lines = new LineCounter()
+  const document = parseDocument(text, { schema: 'failsafe', lineCounter: lines, keepSourceTokens: false, prettyErrors: false })
+  const fail = (message: string, offset: number | undefined): never => {
+    const line = offset === undefined ? undefined : lines.linePos(offset).line
+    throw new WeftError('invalid_argument', message, {
+      where: { ...(file === undefined ? {} : { file }), ...(line === undefined ? {} : { line }) },
+    })
+  }
+  const first = document.errors[0]
+  if (first !== undefined) fail(`not readable as YAML: ${first.message}`, first.pos[0])
+
+  let values = 0
+  const toJson = (node: unknown, depth: number): JsonValue => {
+    if (node === null || node === undefined) return null
+    if (++values > mostValues) fail(`more than ${mostValues} values`, undefined)
+    if (isAlias(node)) return toJson(node.resolve(document), depth + 1)
+    const offset = isScalar(node) || isMap(node) || isSeq(node) ? node.range?.[0] : undefined
+    if (depth > deepest) fail(`nested deeper than ${deepest} levels`, offset)
+    if (isScalar(node)) return scalar(String(node.value ?? ''), node.type === 'PLAIN' && node.tag === undefined)
+    if (isSeq(node)) return node.items.map((item) => toJson(item, depth + 1))
+    if (!isMap(node)) return fail('a value of an unknown kind', offset)
+    const object: JsonObject = {}
+    for (const pair of node.items) {
+      const key = isScalar(pair.key) ? String(pair.key.value ?? '') : fail('a key that is not text', offset)
+      Object.defineProperty(object, key, {
+        value: toJson(pair.value, depth + 1),
+        enumerable: true,
+        writable: true,
+        configurable: true,
+      })
+    }
+    return object
+  }
+
+  const json = toJson(document.contents, 0) ?? {}
+  if (typeof json !== 'object' || json === null || Array.isArray(json))
+    return fail('a configuration is a map of fields at its top', document.contents?.range?.[0])
+
+  return {
+    file,
+    json,
+    lineOf(path) {
+      let node: unknown = document.contents
+      let offset: number | undefined
+      for (const segment of path) {
+        if (isAlias(node)) node = node.resolve(document)
+        if (isSeq(node) && typeof segment === 'number') {
+          node = node.items[segment]
+          offset = rangeOf(node) ?? offset
+        } else if (isMap(node)) {
+          const pair = node.items.find((item) => isScalar(item.key) && sameField(String(item.key.value), String(segment)))
+          if (pair === undefined) break
+          offset = rangeOf(pair.key) ?? offset
+          node = pair.value
+        } else break
+      }
+      offset ??= rangeOf(document.contents)
+      return offset === undefined ? undefined : lines.linePos(offset).line
+    },
+  }
+}
+
+function rangeOf(node: unknown): number | undefined {
+  return isScalar(node) || isMap(node) || isSeq(node) || isAlias(node) ? (node as Node).range?.[0] : undefined
+}
+
+/** A field may be written `connect_timeout` or `connectTimeout`. */
+function sameField(written: string, name: string): boolean {
+  return written === name || (/[A-Z]/.test(written) && written.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`) === name)
+}
+
+function scalar(text: string, plain: boolean): JsonValue {
+  if (!plain) return text
+  if (text === '' || text === '~' || text === 'null' || text === 'Null' || text === 'NULL') return null
+  if (/^(?:y|Y|yes|Yes|YES|on|On|ON|true|True|TRUE)$/.test(text)) return true
+  if (/^(?:n|N|no|No|NO|off|Off|OFF|false|False|FALSE)$/.test(text)) return false
+  const integer = integerOf(text)
+  return integer !== undefined && Number.isSafeInteger(integer) ? integer : text
+}
+
+function integerOf(text: string): number | undefined {
+  if (/^[-+]?0[0-7]+$/.test(text)) return sign(text) * Number.parseInt(text.replace(/^[-+]/, ''), 8)
+  if (/^[-+]?0x[0-9a-fA-F]+$/.test(text)) return sign(text) * Number.parseInt(text.replace(/^[-+]/, ''), 16)
+  return /^[-+]?\d+$/.test(text) ? Number(text) : undefined
+}
+
+function sign(text: string): number {
+  return text.startsWith('-') ? -1 : 1
+}

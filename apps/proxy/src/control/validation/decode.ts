@@ -1,0 +1,81 @@
+import { type DescMessage, fromBinary, fromJson, type Message, mergeFromBinary, toBinary } from '@bufbuild/protobuf'
+import { descriptors } from '@weft/contracts/descriptors'
+import { WeftError } from '@weft/service/errors'
+import type { ConfigDocument } from '../../bootstrap/document.ts'
+import { createInspector, type Findings } from './inspect.ts'
+import { checkJsonShape } from './json-shape.ts'
+import { describeProblems, formatPath, type Problem } from './problem.ts'
+
+let inspector: ReturnType<typeof createInspector> | undefined
+
+/** The descriptor of a message of the contracts; throws for a name that is none. */
+export function messageType(name: string): DescMessage {
+  const type = descriptors().getMessage(name)
+  if (type === undefined) throw new WeftError('internal', `no message type ${name}`)
+  return type
+}
+
+/** Everything that refuses a message, or is worth telling about it. */
+export function inspect(type: DescMessage, message: Message): Findings {
+  inspector ??= createInspector(descriptors())
+  return inspector(type, message)
+}
+
+/**
+ * A message read from documents: the second is merged over the first as protobuf merges (lists are appended), and so on.
+ * Throws WeftError that names every problem with its file, line and path. Warnings go to `warn`, one line each.
+ */
+export function decodeDocuments(
+  typeName: string,
+  documents: readonly ConfigDocument[],
+  warn: (text: string) => void = () => undefined,
+): Uint8Array {
+  const type = messageType(typeName)
+  let merged: Message | undefined
+  for (const document of documents) {
+    const place = (problem: Problem): string => placeIn(document, problem)
+    const problems = checkJsonShape(descriptors(), type, document.json)
+    if (problems.length > 0) throw new WeftError('invalid_argument', describeProblems(problems, place))
+    let message: Message
+    try {
+      message = fromJson(type, document.json, { registry: descriptors() })
+    } catch (error) {
+      throw new WeftError('invalid_argument', error instanceof Error ? error.message : String(error), {
+        where: document.file === undefined ? undefined : { file: document.file },
+        cause: error,
+      })
+    }
+    if (merged === undefined) merged = message
+    else mergeFromBinary(type, merged, toBinary(type, message))
+  }
+  merged ??= fromBinary(type, new Uint8Array())
+  const first = documents[0]
+  const place = (problem: Problem): string => (first === undefined ? formatPath(problem.path) : placeIn(first, problem))
+  const { problems, warnings } = inspect(type, merged)
+  for (const warning of warnings) warn(`${place(warning)}: ${warning.message}`)
+  if (problems.length > 0) throw new WeftError('invalid_argument', describeProblems(problems, place))
+  return toBinary(type, merged)
+}
+
+/**
+ * Checks a resource that came as binary protobuf. Gives the warnings; throws WeftError with every problem and its path.
+ */
+export function inspectBinary(typeName: string, bytes: Uint8Array): string[] {
+  const type = messageType(typeName)
+  let message: Message
+  try {
+    message = fromBinary(type, bytes)
+  } catch (error) {
+    throw new WeftError('invalid_argument', `is not a ${typeName}: ${error instanceof Error ? error.message : String(error)}`)
+  }
+  const { problems, warnings } = inspect(type, message)
+  if (problems.length > 0) throw new WeftError('invalid_argument', describeProblems(problems))
+  return warnings.map((warning) => `${formatPath(warning.path)}: ${warning.message}`)
+}
+
+function placeIn(document: ConfigDocument, problem: Problem): string {
+  const line = document.lineOf(problem.path)
+  const path = formatPath(problem.path)
+  const file = document.file === undefined ? (line === undefined ? '' : `line ${line}`) : `${document.file}:${line ?? 1}`
+  return [file, path].filter((part) => part !== '').join(': ')
+}

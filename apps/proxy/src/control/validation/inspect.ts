@@ -1,0 +1,145 @@
+import {
+  type DescField,
+  type DescMessage,
+  type FileRegistry,
+  fromBinary,
+  getOption,
+  hasOption,
+  type Message,
+} from '@bufbuild/protobuf'
+import { isReflectMessage, type ReflectMessage, reflect } from '@bufbuild/protobuf/reflect'
+import { FeatureSet_FieldPresence } from '@bufbuild/protobuf/wkt'
+import type { PathSegment } from '../../bootstrap/document.ts'
+import type { Problem } from './problem.ts'
+import { type FieldRules, type RuleValue, rulesReader } from './rules.ts'
+import { supportsExtension, supportsField } from './supported/index.ts'
+
+/** What was found in a message: what refuses it, and what is only worth telling. */
+export interface Findings {
+  problems: Problem[]
+  warnings: Problem[]
+}
+
+type Path = readonly PathSegment[]
+
+/**
+ * Makes the inspector: it walks a message and all it holds, Any contents too, and tells everything that breaks the API's
+ * stated constraints, that is deprecated to the point of refusal, or that this proxy does not support.
+ */
+export function createInspector(registry: FileRegistry): (desc: DescMessage, message: Message) => Findings {
+  const { rulesOf, oneofRequired } = rulesReader(registry)
+  const disallowed = registry.getExtension('envoy.annotations.disallowed_by_default')
+
+  return (desc, message) => {
+    const findings: Findings = { problems: [], warnings: [] }
+    const report = (path: Path, text: string): void => void findings.problems.push({ path, message: text })
+
+    const inspectMessage = (value: ReflectMessage, path: Path): void => {
+      const type = value.desc
+      if (type.typeName === 'google.protobuf.Any') return inspectAny(value, path)
+      if (type.typeName.startsWith('google.protobuf.')) return
+      for (const unknown of value.getUnknown() ?? [])
+        findings.warnings.push({ path, message: `${type.typeName} has an unknown field number ${unknown.no}` })
+      for (const oneof of type.oneofs)
+        if (value.oneofCase(oneof) === undefined && oneofRequired(oneof)) report(path, requiredOneof(oneof.fields))
+      for (const field of type.fields) inspectField(value, field, [...path, field.name])
+    }
+
+    const inspectField = (parent: ReflectMessage, field: DescField, path: Path): void => {
+      const set = parent.isSet(field)
+      const rules = rulesOf(field)
+      if (set) {
+        if (!supportsField(parent.desc.typeName, field.name))
+          return report(path, `not supported by this proxy (${parent.desc.typeName}.${field.name})`)
+        if (disallowed !== undefined && hasOption(field, disallowed) && getOption(field, disallowed) === true)
+          return report(path, `deprecated and no longer allowed (${parent.desc.typeName}.${field.name})`)
+        if (field.deprecated) findings.warnings.push({ path, message: `deprecated (${parent.desc.typeName}.${field.name})` })
+      } else if (field.fieldKind === 'message') {
+        if (rules?.required === true && field.oneof === undefined) report(path, 'must be set')
+        return
+      } else if (field.oneof !== undefined || (field.fieldKind !== 'list' && field.fieldKind !== 'map' && isOptional(field)))
+        return
+      inspectValue(parent, field, rules, path)
+    }
+
+    const inspectValue = (parent: ReflectMessage, field: DescField, rules: FieldRules | undefined, path: Path): void => {
+      switch (field.fieldKind) {
+        case 'list': {
+          const items = [...parent.get(field)]
+          tell(path, rules?.size?.(items.length))
+          if (rules?.unique === true && new Set(items).size !== items.length) report(path, 'must not hold a value twice')
+          for (const [index, item] of items.entries()) inspectOne(item, rules?.items, [...path, index])
+          return
+        }
+        case 'map': {
+          const map = parent.get(field)
+          tell(path, rules?.size?.(map.size))
+          for (const [key, item] of map.entries()) {
+            tell([...path, String(key)], rules?.keys?.value?.(key as RuleValue))
+            inspectOne(item, rules?.items, [...path, String(key)])
+          }
+          return
+        }
+        default:
+          inspectOne(parent.get(field), rules, path, field)
+      }
+    }
+
+    const inspectOne = (value: unknown, rules: FieldRules | undefined, path: Path, field?: DescField): void => {
+      if (!isReflectMessage(value)) return tell(path, rules?.value?.(value as RuleValue))
+      const wrapped = wrapperField(value.desc)
+      if (wrapped !== undefined) return tell(path, rules?.value?.(value.get(wrapped) as RuleValue))
+      tell(path, rules?.value?.(value))
+      if (rules?.skip !== true || field === undefined) inspectMessage(value, path)
+    }
+
+    const inspectAny = (any: ReflectMessage, path: Path): void => {
+      const [urlField, bytesField] = any.desc.fields
+      if (urlField === undefined || bytesField === undefined) return
+      const url = String(any.get(urlField))
+      const bytes: unknown = any.get(bytesField)
+      if (url === '') return
+      const name = url.slice(url.lastIndexOf('/') + 1)
+      const type = registry.getMessage(name)
+      if (type === undefined) return report([...path, '@type'], `unknown type '${url}'`)
+      if (name.startsWith('google.protobuf.') && isMetadataPath(path)) return
+      if (!supportsExtension(name)) return report([...path, '@type'], `not supported by this proxy: '${name}'`)
+      if (!(bytes instanceof Uint8Array)) return
+      let content: Message
+      try {
+        content = fromBinary(type, bytes)
+      } catch (error) {
+        return report(path, `does not hold a ${name}: ${error instanceof Error ? error.message : String(error)}`)
+      }
+      inspectMessage(reflect(type, content), path)
+    }
+
+    const tell = (path: Path, problem: string | undefined): void => {
+      if (problem !== undefined) report(path, problem)
+    }
+
+    inspectMessage(reflect(desc, message), [])
+    return findings
+  }
+}
+
+/** Metadata may hold any typed value: it is data for others, not something asked of the proxy. */
+function isMetadataPath(path: Path): boolean {
+  return path.some((segment) => segment === 'typed_filter_metadata' || segment === 'filter_metadata')
+}
+
+/** A scalar that knows whether it was set: its rules bind only then. */
+function isOptional(field: DescField): boolean {
+  return field.presence === FeatureSet_FieldPresence.EXPLICIT
+}
+
+function requiredOneof(fields: readonly DescField[]): string {
+  const names = fields.map((field) => field.name)
+  return names.length === 1 ? `${names[0]} must be set` : `one of ${names.join(', ')} must be set`
+}
+
+function wrapperField(desc: DescMessage): DescField | undefined {
+  return desc.typeName.startsWith('google.protobuf.') && desc.typeName.endsWith('Value') && desc.fields.length === 1
+    ? desc.fields.find((field) => field.name === 'value' && field.fieldKind === 'scalar')
+    : undefined
+}

@@ -14,7 +14,10 @@ export interface ResourceUpdate {
   kind: ResourceKind
   name: string
   bytes: Uint8Array | null
-  /** For endpoints: the slot of each endpoint in the shared endpoint slab, by `address:port` (or pipe path). */
+  /**
+   * Slots in the shared endpoint slab (upstream/endpoint-slab.ts). For endpoints: of each endpoint, by `address:port`
+   * (IPv6 in brackets; a pipe by its path). For a cluster: of its circuit breakers, by `default` and `high`.
+   */
   slots?: Record<string, number>
 }
 
@@ -22,7 +25,12 @@ export interface ResourceUpdate {
 export interface WorkerInit {
   index: number
   concurrency: number
-  node: { id: string; cluster: string; metadata: Record<string, unknown>; locality: { region: string; zone: string; subZone: string } }
+  node: {
+    id: string
+    cluster: string
+    metadata: Record<string, unknown>
+    locality: { region: string; zone: string; subZone: string }
+  }
   /** Shared by all threads: endpoint health, ejection, active requests; circuit-breaker budgets. */
   endpointSlab: SharedArrayBuffer
   drainTimeMs: number
@@ -51,8 +59,17 @@ export type FromWorker =
   | { type: 'ready' }
   /** The update is live in this worker; a resource with an error kept its last good version. */
   | { type: 'applied'; generation: number; errors: ResourceError[]; listening: { listener: string; address: string }[] }
-  /** A stat was born: where it stands in this worker's slab. */
-  | { type: 'stat'; name: string; kind: 'counter' | 'gauge' | 'histogram'; chunk: number; index: number; tags: Record<string, string> }
+  /** Stats were born: where they stand in this worker's slab (observe/stats.ts: StatsReader takes this and `stats-chunk`). */
+  | {
+      type: 'stats'
+      stats: {
+        name: string
+        kind: 'counter' | 'gauge' | 'histogram'
+        chunk: number
+        index: number
+        tags: Record<string, string>
+      }[]
+    }
   /** A chunk of this worker's stats slab. */
   | { type: 'stats-chunk'; chunk: number; buffer: SharedArrayBuffer }
   | { type: 'log'; level: string; message: string; fields: Record<string, unknown> }

@@ -1,0 +1,187 @@
+import type { HeaderTable } from '@weft/http/header-table'
+import type { RequestHead, ResponseHead } from '@weft/http/message'
+import type { Stats } from '../../observe/stats.ts'
+import type { Runtime } from '../../plan/runtime.ts'
+import type { WorkerServices } from '../../worker-services.ts'
+
+/**
+ * The interface of HTTP filters. A filter is compiled once from its configuration, takes part in a request through the
+ * object that `start` gives (a stateless filter gives the same one each time), and is called in order of the chain for the
+ * request, in reverse for the response. A filter that a route has off is not called at all.
+ */
+
+/**
+ * `continue`: on to the next filter. `stop`: this filter calls `continueRequest` / `continueResponse` (or `reply`)
+ * later; until then what follows is held back, with back-pressure to the sender. `buffer`: as stop, but body pieces
+ * keep coming to this filter (and are kept, up to the buffer limit) until it continues.
+ */
+export type FilterStatus = 'continue' | 'stop' | 'buffer'
+
+/** One filter in one request. Every callback is optional; `stream` is the request it is called for. */
+export interface HttpFilter {
+  onRequestHeaders?(stream: HttpStream, endStream: boolean): FilterStatus
+  /** `data` is valid during the call. */
+  onRequestData?(stream: HttpStream, data: Buffer, endStream: boolean): FilterStatus
+  onRequestTrailers?(stream: HttpStream, trailers: HeaderTable): FilterStatus
+  onResponseHeaders?(stream: HttpStream, endStream: boolean): FilterStatus
+  onResponseData?(stream: HttpStream, data: Buffer, endStream: boolean): FilterStatus
+  onResponseTrailers?(stream: HttpStream, trailers: HeaderTable): FilterStatus
+  /** The request is over, well or not (client gone, reset, reply sent): heads, info and metadata can still be read. Release what is held. */
+  onComplete?(stream: HttpStream): void
+}
+
+/** A filter compiled from its configuration; lives as long as the plan. */
+export interface CompiledHttpFilter {
+  /** The filter's part in one request; null when it takes none. `routeConfig`: what `compileRouteConfig` gave for this route. */
+  start(stream: HttpStream, routeConfig: unknown): HttpFilter | null
+  /** The plan that holds this filter went away: stop timers, flush batches. */
+  close?(): void
+}
+
+/** How a kind of filter is found and compiled: one object a filter folder, listed in index.ts. */
+export interface HttpFilterKind {
+  /** Type URLs without the prefix, e.g. `envoy.extensions.filters.http.fault.v3.HTTPFault`. */
+  readonly types: readonly string[]
+  /** Throws WeftError for what is invalid or not supported; `context.fail(path, message)` makes one. */
+  compile(config: Uint8Array, context: FilterContext): CompiledHttpFilter
+  /** Types of a route's override (typed_per_filter_config); absent: the filter takes none. */
+  readonly routeTypes?: readonly string[]
+  /** Compiles a route's override; `typeUrl` is one of `routeTypes`. `off`: the filter is disabled there. */
+  compileRouteConfig?(config: Uint8Array, typeUrl: string, context: FilterContext): unknown
+  /** Whether it ends a chain (router). */
+  readonly terminal?: boolean
+}
+
+/** What a filter is compiled with. In the main thread (`plan/check.ts`) `services` is null: check, and make nothing live. */
+export interface FilterContext {
+  /** Resource and path, for messages: `Listener in: filter_chains[0].filters[0].http_filters[1]`. */
+  readonly path: string
+  /** Name given to the filter in the configuration. */
+  readonly name: string
+  /** The stat prefix of the connection manager: `http.ingress.`. */
+  readonly statPrefix: string
+  readonly stats: Stats
+  readonly runtime: Runtime
+  /** What lives in the worker (clusters, timers, node); null when only checking. */
+  readonly services: WorkerServices | null
+  readonly direction: 'unspecified' | 'inbound' | 'outbound'
+  /** Throws a WeftError at `path` inside this filter's configuration. */
+  fail(path: string, message: string, hint?: string): never
+}
+
+/** The connection a request came on. */
+export interface ConnectionInfo {
+  readonly id: number
+  /** The peer as the socket says. */
+  readonly remoteAddress: string
+  readonly remotePort: number
+  readonly localAddress: string
+  readonly localPort: number
+  readonly tls: TlsInfo | null
+  /** SNI as the client sent it. */
+  readonly serverName: string
+}
+
+/** What TLS says about a connection. */
+export interface TlsInfo {
+  readonly version: string
+  readonly cipher: string
+  readonly alpn: string
+  readonly serverName: string
+  /** The peer's certificate, when it gave one (verified, unless the chain allows otherwise). */
+  readonly peer: PeerCertificate | null
+  /** URI names of our own certificate. */
+  readonly localUris: readonly string[]
+}
+
+export interface PeerCertificate {
+  /** RFC 2253. */
+  readonly subject: string
+  readonly issuer: string
+  readonly uris: readonly string[]
+  readonly dnsNames: readonly string[]
+  readonly serialNumber: string
+  /** SHA-256 of the DER, hex. */
+  readonly fingerprint256: string
+  readonly pem: string
+  readonly verified: boolean
+  readonly validFrom: Date
+  readonly validTo: Date
+}
+
+/** What is known of a request as it goes; read by filters, access log and tracing. */
+export interface StreamInfo {
+  /** Wall clock, ms. */
+  readonly startTimeMs: number
+  /** Time since start, ms (fractions too). */
+  elapsedMs(): number
+  /** Response flags by Envoy's short names: `UF`, `NR`. */
+  readonly responseFlags: readonly string[]
+  addResponseFlag(flag: string): void
+  readonly responseCodeDetails: string
+  readonly bytesReceived: number
+  readonly bytesSent: number
+  readonly requestId: string
+  /** The address after X-Forwarded-For was weighed. */
+  readonly downstreamRemoteAddress: string
+  readonly upstreamHost: {
+    readonly address: string
+    readonly cluster: string
+    readonly metadata: Readonly<Record<string, unknown>>
+  } | null
+  /** Of the upstream connection; null before there is one. */
+  readonly upstreamConnection: ConnectionInfo | null
+  readonly attemptCount: number
+}
+
+/** The route that was matched. */
+export interface RouteInfo {
+  readonly name: string
+  readonly virtualHost: string
+  /** Empty for direct responses and redirects. */
+  readonly cluster: string
+  /** filter_metadata of the route. */
+  readonly metadata: Readonly<Record<string, Readonly<Record<string, unknown>>>>
+}
+
+export interface LocalReply {
+  /** Envoy's response code details: `rbac_access_denied_matched_policy[p]`. */
+  details: string
+  /** Response flags: `FI`, `UAEX`. */
+  flags?: readonly string[]
+  headers?: readonly (readonly [name: string, value: string])[]
+  contentType?: string
+  /** For gRPC requests: the status instead of the one that HTTP's maps to. */
+  grpcStatus?: number
+}
+
+/** One request and its response, as filters see them. */
+export interface HttpStream {
+  readonly request: RequestHead
+  /** Filled when the response begins. */
+  readonly response: ResponseHead
+  readonly connection: ConnectionInfo
+  readonly info: StreamInfo
+  /** null: no route matched (the router will answer 404). */
+  readonly route: RouteInfo | null
+  /** Name of the listener. */
+  readonly listener: string
+  /** Dynamic metadata by filter namespace; made on first use. */
+  metadata(namespace: string): Record<string, unknown>
+  /** The same without making it. */
+  readonly metadataOrNull: Readonly<Record<string, Record<string, unknown>>> | null
+  /** Filter state: objects shared by filters of this request. */
+  readonly filterState: Map<string, unknown>
+  /** Goes on after a filter stopped the request. */
+  continueRequest(): void
+  /** Goes on after a filter stopped the response. */
+  continueResponse(): void
+  /** Answers here instead of upstream. Filters before this one see the answer as a response. */
+  reply(status: number, body: string, options: LocalReply): void
+  /** The route is chosen anew (a filter changed what routes look at). */
+  clearRoute(): void
+  /** Whether the request is gRPC (content-type). */
+  readonly isGrpc: boolean
+  /** The request is over (no callback follows but onComplete). */
+  readonly done: boolean
+}

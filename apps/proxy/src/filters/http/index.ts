@@ -1,0 +1,33 @@
+import { WeftError } from '@weft/service/errors'
+import type { HttpFilterKind } from './filter.ts'
+
+const prefix = 'type.googleapis.com/'
+
+/** Every HTTP filter there is. A new one is a folder and a line here. */
+const kinds: readonly HttpFilterKind[] = []
+
+const byType = new Map<string, HttpFilterKind>(kinds.flatMap((kind) => kind.types.map((type) => [type, kind] as const)))
+const byRouteType = new Map<string, HttpFilterKind>(
+  kinds.flatMap((kind) => (kind.routeTypes ?? []).map((type) => [type, kind] as const)),
+)
+
+/** The filter kind for a typed_config's type URL. */
+export function httpFilterKind(typeUrl: string, path: string): HttpFilterKind {
+  const kind = byType.get(typeUrl.startsWith(prefix) ? typeUrl.slice(prefix.length) : typeUrl)
+  if (kind === undefined) throw notFound(typeUrl, path, byType)
+  return kind
+}
+
+/** The filter kind that takes a route's override of this type. */
+export function httpFilterKindOfRoute(typeUrl: string, path: string): HttpFilterKind {
+  const kind = byRouteType.get(typeUrl.startsWith(prefix) ? typeUrl.slice(prefix.length) : typeUrl)
+  if (kind === undefined) throw notFound(typeUrl, path, byRouteType)
+  return kind
+}
+
+function notFound(typeUrl: string, path: string, known: Map<string, HttpFilterKind>): WeftError {
+  return new WeftError('unimplemented', `no HTTP filter takes a configuration of type '${typeUrl}'`, {
+    where: { path },
+    hint: `known: ${[...known.keys()].join(', ')}`,
+  })
+}

@@ -1,0 +1,282 @@
+import type { FromWorker } from '../threads.ts'
+
+/**
+ * Counters, gauges and histograms of one worker, in shared memory that only this worker writes: counting is one
+ * floating-point addition in a typed array, and the main thread reads all workers' slabs when somebody asks.
+ * Names are Envoy's: `cluster.reviews.upstream_rq_total`.
+ */
+
+export type StatKind = 'counter' | 'gauge' | 'histogram'
+
+/** Announces what is born: in a worker, a message to the main thread. */
+export type StatAnnouncer = (message: Extract<FromWorker, { type: 'stats' | 'stats-chunk' }>) => void
+
+/** Cells of one chunk: 8 KB of counters. */
+const chunkCells = 1024
+/** Upper bound on stats of one worker, so that a hostile configuration or header can't grow memory without end. */
+const maxStats = 500_000
+
+/**
+ * Buckets of a histogram: 0, then 90 for each power of ten (two significant digits, as Envoy's), for 10^0 … 10^8;
+ * below them stand the count and the sum.
+ */
+export const histogramDecades = 9
+export const histogramBuckets = 1 + 90 * histogramDecades
+export const histogramCells = histogramBuckets + 2
+
+export class Counter {
+  private readonly cells: Float64Array
+  private readonly at: number
+  constructor(cells: Float64Array, at: number) {
+    this.cells = cells
+    this.at = at
+  }
+  inc(): void {
+    this.cells[this.at]!++
+  }
+  add(amount: number): void {
+    this.cells[this.at]! += amount
+  }
+  get value(): number {
+    return this.cells[this.at]!
+  }
+}
+
+export class Gauge {
+  private readonly cells: Float64Array
+  private readonly at: number
+  constructor(cells: Float64Array, at: number) {
+    this.cells = cells
+    this.at = at
+  }
+  inc(): void {
+    this.cells[this.at]!++
+  }
+  dec(): void {
+    this.cells[this.at]!--
+  }
+  add(amount: number): void {
+    this.cells[this.at]! += amount
+  }
+  set(value: number): void {
+    this.cells[this.at] = value
+  }
+  get value(): number {
+    return this.cells[this.at]!
+  }
+}
+
+/** Made when the first value comes: a histogram nobody records takes no memory. */
+export class Histogram {
+  private cells: Float64Array | null = null
+  private at = 0
+  private readonly allocate: () => { cells: Float64Array; at: number }
+  constructor(allocate: () => { cells: Float64Array; at: number }) {
+    this.allocate = allocate
+  }
+  /** `value` in whole units (ms, bytes …). */
+  record(value: number): void {
+    if (this.cells === null) {
+      const place = this.allocate()
+      this.cells = place.cells
+      this.at = place.at
+    }
+    this.cells[this.at]!++
+    this.cells[this.at + 1]! += value
+    this.cells[this.at + 2 + bucketOf(value)]!++
+  }
+}
+
+/** Index of the bucket that holds `value`. */
+export function bucketOf(value: number): number {
+  if (!(value >= 1)) return 0
+  let decade = 0
+  let scaled = value
+  while (scaled >= 10 && decade < histogramDecades - 1) {
+    scaled /= 10
+    decade++
+  }
+  if (scaled >= 10) return histogramBuckets - 1
+  return 1 + decade * 90 + Math.min(89, Math.floor(scaled * 10 + 1e-9) - 10)
+}
+
+/** Lower bound and width of a bucket. */
+export function bucketRange(index: number): { low: number; width: number } {
+  if (index === 0) return { low: 0, width: 1 }
+  const decade = Math.floor((index - 1) / 90)
+  const width = 10 ** decade / 10
+  return { low: (((index - 1) % 90) + 10) * width, width }
+}
+
+interface Born {
+  kind: StatKind
+  stat: Counter | Gauge | Histogram
+}
+
+/** The stats of one worker. `announce` null: a registry that nobody reads (checks, tests). */
+export class Stats {
+  private readonly announce: StatAnnouncer | null
+  private readonly byName = new Map<string, Born>()
+  private chunk: Float64Array | null = null
+  private chunks = 0
+  private used = 0
+  private births: { name: string; kind: StatKind; chunk: number; index: number; tags: Record<string, string> }[] = []
+  private scheduled = false
+  private readonly overflow: { counter: Counter; gauge: Gauge; histogram: Histogram }
+
+  constructor(announce: StatAnnouncer | null) {
+    this.announce = announce
+    const lost = new Float64Array(histogramCells)
+    this.overflow = {
+      counter: new Counter(lost, 0),
+      gauge: new Gauge(lost, 0),
+      histogram: new Histogram(() => ({ cells: lost, at: 0 })),
+    }
+  }
+
+  /** The counter of this name, made on first use. Keep it: this looks the name up. `tags` for Prometheus, where Envoy's defaults don't give them. */
+  counter(name: string, tags: Record<string, string> = {}): Counter {
+    const known = this.byName.get(name)
+    if (known?.stat instanceof Counter) return known.stat
+    if (known !== undefined || this.byName.size >= maxStats) return this.overflow.counter
+    const place = this.allocate(name, 'counter', tags, 1)
+    const stat = new Counter(place.cells, place.at)
+    this.byName.set(name, { kind: 'counter', stat })
+    return stat
+  }
+
+  /** The gauge of this name, made on first use. */
+  gauge(name: string, tags: Record<string, string> = {}): Gauge {
+    const known = this.byName.get(name)
+    if (known?.stat instanceof Gauge) return known.stat
+    if (known !== undefined || this.byName.size >= maxStats) return this.overflow.gauge
+    const place = this.allocate(name, 'gauge', tags, 1)
+    const stat = new Gauge(place.cells, place.at)
+    this.byName.set(name, { kind: 'gauge', stat })
+    return stat
+  }
+
+  /** The histogram of this name, made on first use; announced with its first value. */
+  histogram(name: string, tags: Record<string, string> = {}): Histogram {
+    const known = this.byName.get(name)
+    if (known?.stat instanceof Histogram) return known.stat
+    if (known !== undefined || this.byName.size >= maxStats) return this.overflow.histogram
+    const stat = new Histogram(() => this.allocate(name, 'histogram', tags, histogramCells))
+    this.byName.set(name, { kind: 'histogram', stat })
+    return stat
+  }
+
+  private allocate(
+    name: string,
+    kind: StatKind,
+    tags: Record<string, string>,
+    size: number,
+  ): { cells: Float64Array; at: number } {
+    if (this.chunk === null || this.used + size > this.chunk.length) {
+      const shared = new SharedArrayBuffer(Math.max(chunkCells, size) * 8)
+      this.chunk = new Float64Array(shared)
+      this.chunks++
+      this.used = 0
+      this.announce?.({ type: 'stats-chunk', chunk: this.chunks - 1, buffer: shared })
+    }
+    const at = this.used
+    this.used += size
+    if (this.announce !== null) {
+      this.births.push({ name, kind, chunk: this.chunks - 1, index: at, tags })
+      if (!this.scheduled) {
+        this.scheduled = true
+        queueMicrotask(() => this.flush())
+      }
+    }
+    return { cells: this.chunk, at }
+  }
+
+  /** Sends the births gathered so far. */
+  flush(): void {
+    this.scheduled = false
+    if (this.births.length === 0) return
+    const stats = this.births
+    this.births = []
+    this.announce?.({ type: 'stats', stats })
+  }
+}
+
+/** One stat as all workers together have it. */
+export type MergedStat =
+  | { kind: 'counter' | 'gauge'; name: string; tags: Record<string, string>; value: number }
+  | { kind: 'histogram'; name: string; tags: Record<string, string>; count: number; sum: number; buckets: Float64Array }
+
+/** The main thread's side: give it every worker's `stats` and `stats-chunk` messages, and ask. */
+export class StatsReader {
+  private readonly chunks = new Map<string, Float64Array>()
+  private readonly stats = new Map<
+    string,
+    { kind: StatKind; tags: Record<string, string>; places: { cells: Float64Array; at: number }[] }
+  >()
+
+  accept(worker: number, message: Extract<FromWorker, { type: 'stats' | 'stats-chunk' }>): void {
+    if (message.type === 'stats-chunk') {
+      this.chunks.set(`${worker}/${message.chunk}`, new Float64Array(message.buffer))
+      return
+    }
+    for (const born of message.stats) {
+      const cells = this.chunks.get(`${worker}/${born.chunk}`)
+      if (cells === undefined) continue
+      let stat = this.stats.get(born.name)
+      if (stat === undefined) {
+        stat = { kind: born.kind, tags: born.tags, places: [] }
+        this.stats.set(born.name, stat)
+      }
+      stat.places.push({ cells, at: born.index })
+    }
+  }
+
+  /** The value of one counter or gauge, over all workers; undefined when nobody has it. */
+  value(name: string): number | undefined {
+    const stat = this.stats.get(name)
+    if (stat === undefined) return undefined
+    let value = 0
+    for (const place of stat.places) value += place.cells[place.at]!
+    return value
+  }
+
+  /** Every stat, merged; in no order. */
+  *all(): Generator<MergedStat> {
+    for (const [name, { kind, tags, places }] of this.stats) {
+      if (kind !== 'histogram') {
+        let value = 0
+        for (const place of places) value += place.cells[place.at]!
+        yield { kind, name, tags, value }
+        continue
+      }
+      const buckets = new Float64Array(histogramBuckets)
+      let count = 0
+      let sum = 0
+      for (const { cells, at } of places) {
+        count += cells[at]!
+        sum += cells[at + 1]!
+        for (let i = 0; i < histogramBuckets; i++) buckets[i]! += cells[at + 2 + i]!
+      }
+      yield { kind, name, tags, count, sum, buckets }
+    }
+  }
+}
+
+/** The value below which `quantile` (0…1) of the recorded values lie, interpolated inside its bucket. */
+export function quantileOf(buckets: Float64Array, quantile: number): number {
+  let total = 0
+  for (const count of buckets) total += count
+  if (total === 0) return Number.NaN
+  const rank = quantile * total
+  let seen = 0
+  for (let i = 0; i < buckets.length; i++) {
+    const count = buckets[i]!
+    if (count === 0) continue
+    if (seen + count >= rank) {
+      const { low, width } = bucketRange(i)
+      return i === 0 ? 0 : low + width * Math.max(0, (rank - seen) / count)
+    }
+    seen += count
+  }
+  return Number.NaN
+}

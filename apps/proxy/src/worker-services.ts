@@ -1,0 +1,27 @@
+import type { ConnectionOptions } from 'node:tls'
+import type { WorkerInit } from './threads.ts'
+import type { TimerWheel } from './transport/timer-wheel.ts'
+
+/** What lives once in a worker and what plans, filters and pools use. */
+export interface WorkerServices {
+  readonly node: WorkerInit['node']
+  readonly timers: TimerWheel
+  /** The live cluster of this name; undefined when there is none now. Ask for each use: plans change. */
+  cluster(name: string): ClusterHandle | undefined
+  log(level: 'debug' | 'info' | 'warn' | 'error', message: string, fields?: Record<string, unknown>): void
+}
+
+/** A cluster as clients that bring their own protocol (gRPC to Mixer, ext_authz) see it. */
+export interface ClusterHandle {
+  readonly name: string
+  readonly connectTimeoutMs: number
+  /** An endpoint as the load balancer picks it now (health, locality, weight seen to); null when there is none. */
+  pickAddress(): { host: string; port: number; key: string } | null
+  /**
+   * Options for `tls.connect` to an endpoint (certificate, trust, SNI, ALPN, and a `checkServerIdentity` that does the
+   * SAN match); null: plaintext; 'not-ready': the secrets have not come yet. Ask again for each connection: secrets rotate.
+   */
+  tlsOptions(): ConnectionOptions | null | 'not-ready'
+  /** Counted like a request of the proxy's own: `upstream_rq_total`, active requests; call `end` once with the outcome. */
+  beginRequest(key: string): { end(outcome: 'success' | 'error' | 'timeout' | 'cancelled'): void }
+}

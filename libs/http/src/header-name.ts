@@ -1,0 +1,177 @@
+/**
+ * Header names as the codecs know them: lower-case bytes, and for those that are looked at on every request a slot,
+ * so that finding one is an array read instead of a search.
+ */
+
+/** A header name made once (when configuration is compiled) and used for every message after. */
+export interface HeaderName {
+  /** Lower case, as on the wire of HTTP/2. */
+  readonly name: string
+  readonly bytes: Uint8Array
+  /** Its place in a table's slot array; 0 when the name has none. */
+  readonly slot: number
+}
+
+const wellKnown = [
+  'host',
+  'content-length',
+  'transfer-encoding',
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'upgrade',
+  'expect',
+  'te',
+  'trailer',
+  'x-request-id',
+  'x-forwarded-for',
+  'x-forwarded-proto',
+  'x-forwarded-host',
+  'x-forwarded-port',
+  'x-forwarded-client-cert',
+  'x-real-ip',
+  'user-agent',
+  'content-type',
+  'content-encoding',
+  'cookie',
+  'set-cookie',
+  'authorization',
+  'server',
+  'date',
+  'via',
+  'location',
+  'etag',
+  'accept',
+  'accept-encoding',
+  'accept-language',
+  'origin',
+  'referer',
+  'cache-control',
+  'vary',
+  'last-modified',
+  'if-none-match',
+  'if-modified-since',
+  'range',
+  'traceparent',
+  'tracestate',
+  'b3',
+  'x-b3-traceid',
+  'x-b3-spanid',
+  'x-b3-sampled',
+  'grpc-status',
+  'grpc-message',
+  'grpc-timeout',
+  'x-istio-attributes',
+  'retry-after',
+  'x-envoy-internal',
+  'x-envoy-external-address',
+  'x-envoy-expected-rq-timeout-ms',
+  'x-envoy-upstream-rq-timeout-ms',
+  'x-envoy-upstream-rq-per-try-timeout-ms',
+  'x-envoy-upstream-rq-timeout-alt-response',
+  'x-envoy-upstream-service-time',
+  'x-envoy-max-retries',
+  'x-envoy-retry-on',
+  'x-envoy-retry-grpc-on',
+  'x-envoy-attempt-count',
+  'x-envoy-original-path',
+  'x-envoy-decorator-operation',
+  'x-envoy-fault-delay-request',
+  'x-envoy-fault-abort-request',
+  'x-envoy-overloaded',
+  'x-envoy-immediate-health-check-fail',
+  'x-envoy-hedge-on-per-try-timeout',
+  'x-envoy-retriable-status-codes',
+  'x-envoy-retriable-header-names',
+  'x-envoy-force-trace',
+  'x-envoy-peer-metadata',
+  'x-envoy-peer-metadata-id',
+  'x-envoy-upstream-alt-stat-name',
+  'x-envoy-upstream-stat-name',
+  'x-envoy-upstream-canary',
+  'x-envoy-ratelimited',
+  'x-envoy-is-timeout-retry',
+  'x-envoy-upstream-stream-duration-ms',
+  'x-envoy-original-host',
+  'x-client-trace-id',
+  'x-envoy-downstream-service-cluster',
+  'x-envoy-downstream-service-node',
+  'x-envoy-ip-tags',
+] as const
+
+/** One more than the highest slot; slot 0 is "no slot". */
+export const slotCount = wellKnown.length + 1
+
+const interned = new Map<string, HeaderName>()
+const byHash: HeaderName[][] = Array.from({ length: 1024 }, () => [])
+
+function hashOf(length: number, first: number, last: number): number {
+  return ((length * 37) ^ (first * 7) ^ (last << 5)) & 1023
+}
+
+for (let i = 0; i < wellKnown.length; i++) {
+  const name = wellKnown[i]!
+  const header: HeaderName = { name, bytes: Buffer.from(name, 'latin1'), slot: i + 1 }
+  interned.set(name, header)
+  byHash[hashOf(name.length, name.charCodeAt(0), name.charCodeAt(name.length - 1))]!.push(header)
+}
+
+/**
+ * The name object for `name` in any case. Well-known names are always the same object; others are made anew, so keep
+ * what this gives instead of asking for every request.
+ */
+export function headerName(name: string): HeaderName {
+  const lower = name.toLowerCase()
+  return interned.get(lower) ?? { name: lower, bytes: Buffer.from(lower, 'latin1'), slot: 0 }
+}
+
+/** The slot of the lower-case name standing in `bytes` from `start` to `end`; 0 when it has none. */
+export function slotOf(bytes: Uint8Array, start: number, end: number): number {
+  const length = end - start
+  const candidates = byHash[hashOf(length, bytes[start]!, bytes[end - 1]!)]!
+  for (let i = 0; i < candidates.length; i++) {
+    const candidate = candidates[i]!
+    if (sameBytes(candidate.bytes, bytes, start, length)) return candidate.slot
+  }
+  return 0
+}
+
+/** Whether `expected` stands in `bytes` at `start`, with that length. */
+export function sameBytes(expected: Uint8Array, bytes: Uint8Array, start: number, length: number): boolean {
+  if (expected.length !== length) return false
+  for (let i = 0; i < length; i++) if (expected[i] !== bytes[start + i]) return false
+  return true
+}
+
+/** Names that the codecs and the proxy use themselves. */
+export const names = {
+  host: headerName('host'),
+  contentLength: headerName('content-length'),
+  transferEncoding: headerName('transfer-encoding'),
+  connection: headerName('connection'),
+  keepAlive: headerName('keep-alive'),
+  proxyConnection: headerName('proxy-connection'),
+  upgrade: headerName('upgrade'),
+  expect: headerName('expect'),
+  te: headerName('te'),
+  trailer: headerName('trailer'),
+  requestId: headerName('x-request-id'),
+  forwardedFor: headerName('x-forwarded-for'),
+  forwardedProto: headerName('x-forwarded-proto'),
+  forwardedHost: headerName('x-forwarded-host'),
+  forwardedPort: headerName('x-forwarded-port'),
+  forwardedClientCert: headerName('x-forwarded-client-cert'),
+  userAgent: headerName('user-agent'),
+  contentType: headerName('content-type'),
+  cookie: headerName('cookie'),
+  setCookie: headerName('set-cookie'),
+  server: headerName('server'),
+  date: headerName('date'),
+  via: headerName('via'),
+  location: headerName('location'),
+  origin: headerName('origin'),
+  grpcStatus: headerName('grpc-status'),
+  grpcMessage: headerName('grpc-message'),
+  grpcTimeout: headerName('grpc-timeout'),
+  upgradeInsecure: headerName('upgrade-insecure-requests'),
+} as const

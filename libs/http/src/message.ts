@@ -1,0 +1,35 @@
+import { HeaderTable } from './header-table.ts'
+
+/** What a request begins with, the same for every codec. `host` is `authority`; it does not stand among the headers. */
+export class RequestHead {
+  method = ''
+  /** The request target in origin form (`/a?b`), `*`, or empty for CONNECT. */
+  path = ''
+  /** Host header or :authority, as sent. */
+  authority = ''
+  scheme: 'http' | 'https' | string = 'http'
+  version: 10 | 11 | 20 = 11
+  readonly headers = new HeaderTable()
+
+  clear(): void {
+    this.method = ''
+    this.path = ''
+    this.authority = ''
+    this.scheme = 'http'
+    this.version = 11
+    this.headers.clear()
+  }
+}
+
+/** What a response begins with, the same for every codec. */
+export class ResponseHead {
+  status = 0
+  version: 10 | 11 | 20 = 11
+  readonly headers = new HeaderTable()
+
+  clear(): void {
+    this.status = 0
+    this.version = 11
+    this.headers.clear()
+  }
+}

@@ -32,9 +32,11 @@ export function createInspector(registry: FileRegistry): (desc: DescMessage, mes
 
   return (desc, message) => {
     const findings: Findings = { problems: [], warnings: [] }
-    const report = (path: Path, text: string): void => void findings.problems.push({ path, message: text })
+    const report = (path: Path, text: string): undefined => {
+      findings.problems.push({ path, message: text })
+    }
 
-    const inspectMessage = (value: ReflectMessage, path: Path): void => {
+    const inspectMessage = (value: ReflectMessage, path: Path): undefined => {
       const type = value.desc
       if (type.typeName === 'google.protobuf.Any') return inspectAny(value, path)
       if (type.typeName.startsWith('google.protobuf.')) return
@@ -45,7 +47,7 @@ export function createInspector(registry: FileRegistry): (desc: DescMessage, mes
       for (const field of type.fields) inspectField(value, field, [...path, field.name])
     }
 
-    const inspectField = (parent: ReflectMessage, field: DescField, path: Path): void => {
+    const inspectField = (parent: ReflectMessage, field: DescField, path: Path): undefined => {
       const set = parent.isSet(field)
       const rules = rulesOf(field)
       if (set) {
@@ -62,7 +64,7 @@ export function createInspector(registry: FileRegistry): (desc: DescMessage, mes
       inspectValue(parent, field, rules, path)
     }
 
-    const inspectValue = (parent: ReflectMessage, field: DescField, rules: FieldRules | undefined, path: Path): void => {
+    const inspectValue = (parent: ReflectMessage, field: DescField, rules: FieldRules | undefined, path: Path): undefined => {
       switch (field.fieldKind) {
         case 'list': {
           const items = [...parent.get(field)]
@@ -85,7 +87,7 @@ export function createInspector(registry: FileRegistry): (desc: DescMessage, mes
       }
     }
 
-    const inspectOne = (value: unknown, rules: FieldRules | undefined, path: Path, field?: DescField): void => {
+    const inspectOne = (value: unknown, rules: FieldRules | undefined, path: Path, field?: DescField): undefined => {
       if (!isReflectMessage(value)) return tell(path, rules?.value?.(value as RuleValue))
       const wrapped = wrapperField(value.desc)
       if (wrapped !== undefined) return tell(path, rules?.value?.(value.get(wrapped) as RuleValue))
@@ -93,7 +95,7 @@ export function createInspector(registry: FileRegistry): (desc: DescMessage, mes
       if (rules?.skip !== true || field === undefined) inspectMessage(value, path)
     }
 
-    const inspectAny = (any: ReflectMessage, path: Path): void => {
+    const inspectAny = (any: ReflectMessage, path: Path): undefined => {
       const [urlField, bytesField] = any.desc.fields
       if (urlField === undefined || bytesField === undefined) return
       const url = String(any.get(urlField))
@@ -114,7 +116,7 @@ export function createInspector(registry: FileRegistry): (desc: DescMessage, mes
       inspectMessage(reflect(type, content), path)
     }
 
-    const tell = (path: Path, problem: string | undefined): void => {
+    const tell = (path: Path, problem: string | undefined): undefined => {
       if (problem !== undefined) report(path, problem)
     }
 

@@ -20,18 +20,18 @@ interface Context {
 
 type Path = readonly PathSegment[]
 
-function report(context: Context, path: Path, message: string): void {
+function report(context: Context, path: Path, message: string): undefined {
   context.problems.push({ path, message })
 }
 
-function checkMessage(context: Context, desc: DescMessage, json: JsonValue, path: Path): void {
+function checkMessage(context: Context, desc: DescMessage, json: JsonValue, path: Path): undefined {
   const wellKnown = wellKnownTypes[desc.typeName]
   if (wellKnown !== undefined) return wellKnown(context, json, path, desc)
   if (!isObject(json)) return report(context, path, `must be a map (${desc.typeName}), not ${kindOf(json)}`)
   checkFields(context, desc, json, path)
 }
 
-function checkFields(context: Context, desc: DescMessage, json: Record<string, JsonValue>, path: Path): void {
+function checkFields(context: Context, desc: DescMessage, json: Record<string, JsonValue>, path: Path): undefined {
   const members = new Map<string, string>()
   for (const [key, value] of Object.entries(json)) {
     if (key === '@type') continue
@@ -51,7 +51,7 @@ function checkFields(context: Context, desc: DescMessage, json: Record<string, J
   }
 }
 
-function checkField(context: Context, field: DescField, value: JsonValue, path: Path): void {
+function checkField(context: Context, field: DescField, value: JsonValue, path: Path): undefined {
   switch (field.fieldKind) {
     case 'list':
       if (!Array.isArray(value)) return report(context, path, `must be a list, not ${kindOf(value)}`)
@@ -66,7 +66,7 @@ function checkField(context: Context, field: DescField, value: JsonValue, path: 
   }
 }
 
-function checkSingle(context: Context, field: DescField, value: JsonValue, path: Path): void {
+function checkSingle(context: Context, field: DescField, value: JsonValue, path: Path): undefined {
   if (field.message !== undefined) return checkMessage(context, field.message, value, path)
   if (field.enum !== undefined) {
     const known = typeof value === 'string' ? field.enum.values.some((each) => each.name === value) : Number.isInteger(value)
@@ -89,7 +89,7 @@ const integers = new Map<ScalarType, [bigint, bigint]>([
   ...[ScalarType.UINT64, ScalarType.FIXED64].map((type): [ScalarType, [bigint, bigint]] => [type, [0n, (1n << 64n) - 1n]]),
 ])
 
-function checkScalar(context: Context, type: ScalarType, value: JsonValue, path: Path): void {
+function checkScalar(context: Context, type: ScalarType, value: JsonValue, path: Path): undefined {
   const range = integers.get(type)
   if (range !== undefined) {
     const text = typeof value === 'number' || typeof value === 'string' ? String(value) : ''
@@ -118,7 +118,7 @@ function checkScalar(context: Context, type: ScalarType, value: JsonValue, path:
   }
 }
 
-type WellKnown = (context: Context, json: JsonValue, path: Path, desc: DescMessage) => void
+type WellKnown = (context: Context, json: JsonValue, path: Path, desc: DescMessage) => undefined
 
 const wrapped: WellKnown = (context, json, path, desc) => {
   const field = desc.fields[0]

@@ -9,7 +9,10 @@ import type { PeerAuthentication } from '@weft/contracts/istio/security/v1beta1/
 import type { RequestAuthentication } from '@weft/contracts/istio/security/v1beta1/request_authentication'
 import type { Document } from './document.ts'
 import type { KubernetesService } from './kubernetes-service.ts'
+import type { Metadata } from './metadata.ts'
 import type { WorkloadSpec } from './workload.ts'
+
+export type { Metadata }
 
 /** The kinds that are read into exact types, with the type of their `spec`. */
 export interface SpecByKind {
@@ -31,16 +34,6 @@ export interface SpecByKind {
 
 export type Kind = keyof SpecByKind
 
-export interface Metadata {
-  name: string
-  /** `default` where the document names none. */
-  namespace: string
-  labels: Readonly<Record<string, string>>
-  annotations: Readonly<Record<string, string>>
-  /** Milliseconds since 1970; of two objects that contradict each other the older wins. Files without one: 0. */
-  createdMs: number
-}
-
 /** One object of a kind, read and found valid. */
 export interface TypedObject<K extends Kind> {
   readonly kind: K
@@ -57,7 +50,22 @@ export interface TypedObject<K extends Kind> {
 /** An object of any kind: `switch (object.kind)` narrows its spec. */
 export type ConfigObject = { [K in Kind]: TypedObject<K> }[Kind]
 
+/** An object that is handed on unread: the kinds of config.istio.io, rbac.istio.io and authentication.istio.io. */
+export interface RawObject {
+  readonly kind: string
+  readonly apiVersion: string
+  readonly metadata: Metadata
+  /** `document.value` is the whole object. */
+  readonly document: Document
+  readonly version: string
+}
+
 /** `kind/namespace/name`: one object's key in every index. */
 export function objectKey(kind: string, namespace: string, name: string): string {
   return `${kind}/${namespace}/${name}`
+}
+
+/** The key of an object. */
+export function keyOf(object: { kind: string; metadata: Metadata }): string {
+  return objectKey(object.kind, object.metadata.namespace, object.metadata.name)
 }

@@ -1,0 +1,113 @@
+import { DestinationRule } from '@weft/contracts/istio/networking/v1alpha3/destination_rule'
+import { Gateway } from '@weft/contracts/istio/networking/v1alpha3/gateway'
+import { ServiceEntry } from '@weft/contracts/istio/networking/v1alpha3/service_entry'
+import { Sidecar } from '@weft/contracts/istio/networking/v1alpha3/sidecar'
+import { VirtualService } from '@weft/contracts/istio/networking/v1alpha3/virtual_service'
+import { WorkloadEntry, WorkloadGroup } from '@weft/contracts/istio/networking/v1alpha3/workload_entry'
+import { AuthorizationPolicy } from '@weft/contracts/istio/security/v1beta1/authorization_policy'
+import { PeerAuthentication } from '@weft/contracts/istio/security/v1beta1/peer_authentication'
+import { RequestAuthentication } from '@weft/contracts/istio/security/v1beta1/request_authentication'
+import type { z } from 'zod'
+import { kubernetesServiceSchema } from './kubernetes-service.ts'
+import { issuePath } from './metadata.ts'
+import type { Kind, SpecByKind } from './objects.ts'
+import { type FieldProblem, readStrictly } from './strict.ts'
+import { workloadSchema } from './workload.ts'
+
+/** Reads a document's `spec`: the exact type, or all that is wrong with it. */
+export type ReadSpec<Spec> = (value: unknown) => { spec: Spec } | { problems: FieldProblem[] }
+
+export type KindReaders = { readonly [K in Kind]: ReadSpec<SpecByKind[K]> }
+
+const networking = 'istio.networking.v1alpha3'
+const security = 'istio.security.v1beta1'
+
+/** How each kind's spec is read. */
+export const kindReaders: KindReaders = {
+  VirtualService: byDescriptor(`${networking}.VirtualService`, VirtualService),
+  DestinationRule: byDescriptor(`${networking}.DestinationRule`, DestinationRule),
+  Gateway: byDescriptor(`${networking}.Gateway`, Gateway),
+  ServiceEntry: byDescriptor(`${networking}.ServiceEntry`, ServiceEntry),
+  WorkloadEntry: byDescriptor(`${networking}.WorkloadEntry`, WorkloadEntry),
+  WorkloadGroup: byDescriptor(`${networking}.WorkloadGroup`, WorkloadGroup),
+  Sidecar: byDescriptor(`${networking}.Sidecar`, Sidecar),
+  PeerAuthentication: byDescriptor(`${security}.PeerAuthentication`, PeerAuthentication),
+  RequestAuthentication: byDescriptor(`${security}.RequestAuthentication`, RequestAuthentication),
+  AuthorizationPolicy: byDescriptor(`${security}.AuthorizationPolicy`, AuthorizationPolicy),
+  Service: bySchema(kubernetesServiceSchema),
+  Workload: bySchema(workloadSchema),
+}
+
+/** Versions by kind; one message serves them all. */
+const groups: Readonly<Record<string, { versions: readonly string[]; kinds: readonly Kind[] }>> = {
+  'networking.istio.io': {
+    versions: ['v1alpha3', 'v1beta1', 'v1'],
+    kinds: ['VirtualService', 'DestinationRule', 'Gateway', 'ServiceEntry', 'WorkloadEntry', 'WorkloadGroup', 'Sidecar'],
+  },
+  'security.istio.io': {
+    versions: ['v1beta1', 'v1'],
+    kinds: ['PeerAuthentication', 'RequestAuthentication', 'AuthorizationPolicy'],
+  },
+  '': { versions: ['v1'], kinds: ['Service'] },
+  'mesh.weft.dev': { versions: ['v1'], kinds: ['Workload'] },
+}
+
+/** Kinds of Istio that nothing acts on yet: accepted as they are, with a notice. */
+const acceptedKinds: Readonly<Record<string, readonly string[]>> = {
+  'networking.istio.io': ['EnvoyFilter', 'ProxyConfig'],
+  'telemetry.istio.io': ['Telemetry'],
+  'extensions.istio.io': ['WasmPlugin', 'TrafficExtension'],
+}
+
+/** Groups whose documents are handed on unread: Mixer's own, and the policies of Istio 1.0. */
+const rawGroups = new Set(['config.istio.io', 'rbac.istio.io', 'authentication.istio.io'])
+
+export type KindLookup =
+  | { type: 'typed'; kind: Kind }
+  | { type: 'raw' }
+  /** It belongs to someone else, or nothing acts on it yet. */
+  | { type: 'ignored'; message: string }
+  /** In a group of ours, but no such kind or version. */
+  | { type: 'unknown'; message: string; hint: string }
+
+/** What a document's apiVersion and kind make of it. */
+export function lookUpKind(apiVersion: string, kind: string): KindLookup {
+  const slash = apiVersion.indexOf('/')
+  const group = slash < 0 ? '' : apiVersion.slice(0, slash)
+  const version = apiVersion.slice(slash + 1)
+  if (rawGroups.has(group)) return { type: 'raw' }
+  if (acceptedKinds[group]?.includes(kind)) return { type: 'ignored', message: `${kind} is not acted on yet` }
+  const known = groups[group]
+  const typed = known?.kinds.find((name) => name === kind)
+  if (known === undefined || (typed === undefined && group === '')) {
+    return { type: 'ignored', message: `${kind} (${apiVersion}) is nothing that Weft acts on` }
+  }
+  if (typed === undefined) {
+    const hint = `${group} has ${[...known.kinds, ...(acceptedKinds[group] ?? [])].join(', ')}`
+    return { type: 'unknown', message: `unknown kind "${kind}" in ${group}`, hint }
+  }
+  if (!known.versions.includes(version)) {
+    return { type: 'unknown', message: `unknown version "${version}" of ${group}`, hint: `write ${known.versions.join(', ')}` }
+  }
+  return { type: 'typed', kind: typed }
+}
+
+function byDescriptor<Spec>(typeName: string, codec: { decode(bytes: Uint8Array): Spec }): ReadSpec<Spec> {
+  return (value) => {
+    const read = readStrictly(typeName, value, 'spec')
+    return read.bytes === undefined ? { problems: read.problems } : { spec: codec.decode(read.bytes) }
+  }
+}
+
+function bySchema<Schema extends z.ZodType>(schema: Schema): ReadSpec<z.infer<Schema>> {
+  return (value) => {
+    const read = schema.safeParse(value ?? {})
+    if (read.success) return { spec: read.data }
+    return {
+      problems: read.error.issues.map((issue) => {
+        const unknown = issue.code === 'unrecognized_keys' ? issue.keys[0] : undefined
+        return { path: issuePath('spec', unknown === undefined ? issue.path : [...issue.path, unknown]), message: issue.message }
+      }),
+    }
+  }
+}

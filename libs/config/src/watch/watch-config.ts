@@ -1,0 +1,172 @@
+import { type FSWatcher, watch } from 'node:fs'
+import type { Problem } from '../problem.ts'
+import { type FileState, type LoadedConfig, mergeFiles } from './loaded.ts'
+import { type Check, readConfigFile } from './read-file.ts'
+import { type Scan, scanFolder } from './scan.ts'
+
+export interface WatchOptions {
+  /** Folders, recursive; one named earlier overrides a later one. They need not exist yet. */
+  folders: readonly string[]
+  /** Called after each change, never while an earlier call's promise is pending. */
+  onChange: (config: LoadedConfig) => void | Promise<void>
+  /** Takes what `onChange` throws in the background. */
+  onError: (error: unknown) => void
+  /** Further checks of single objects by whoever acts on their kinds. */
+  check?: Check
+  /** A file at rest for this long is read (default 20 ms). */
+  quietMs?: number
+  /** A folder without events (some network mounts have none) is looked at this often (default 5 s). */
+  pollMs?: number
+}
+
+export interface ConfigWatch {
+  /** What is in force. */
+  readonly current: LoadedConfig
+  /** Looks at the folders now, rather than when the file system tells; resolves when the result is in force. */
+  refresh(): Promise<LoadedConfig>
+  close(): Promise<void>
+}
+
+/** A file that is suddenly empty is taken as being written for this long, before its objects go. */
+const emptyGraceMs = 300
+
+/**
+ * Reads all configuration below some folders and watches them: `onChange` is called when what is in force, or what is
+ * wrong, changes (not for the first state: that is `current`). Files may be replaced, half-written, linked or gone at
+ * any time: the last good version of each object stays until a good one comes, or it is deleted.
+ */
+export async function watchConfig(options: WatchOptions): Promise<ConfigWatch> {
+  const watched = new ConfigFolders(options)
+  await watched.refresh()
+  watched.start()
+  return watched
+}
+
+class ConfigFolders implements ConfigWatch {
+  current: LoadedConfig = { objects: new Map(), problems: [] }
+  readonly #options: WatchOptions
+  readonly #quietMs: number
+  readonly #files = new Map<string, FileState>()
+  readonly #watchers = new Map<string, FSWatcher>()
+  #rescan: NodeJS.Timeout | undefined
+  #firstEventMs: number | undefined
+  #poll: NodeJS.Timeout | undefined
+  #work: Promise<unknown> = Promise.resolve()
+  #started = false
+  #closed = false
+
+  constructor(options: WatchOptions) {
+    this.#options = options
+    this.#quietMs = options.quietMs ?? 20
+  }
+
+  start(): void {
+    this.#started = true
+    const pollMs = this.#options.pollMs ?? 5_000
+    this.#poll = setInterval(() => this.#schedule(0), pollMs)
+    this.#poll.unref()
+  }
+
+  refresh(): Promise<LoadedConfig> {
+    const run = this.#work.then(() => this.#load())
+    this.#work = run.catch(() => undefined)
+    return run
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    clearTimeout(this.#rescan)
+    clearInterval(this.#poll)
+    for (const watcher of this.#watchers.values()) watcher.close()
+    this.#watchers.clear()
+    await this.#work
+  }
+
+  /** Waits for quiet, but under a storm of events no longer than ten times that. */
+  #schedule(delayMs: number): void {
+    if (this.#closed) return
+    const now = performance.now()
+    this.#firstEventMs ??= now
+    const left = Math.max(0, this.#firstEventMs + this.#quietMs * 10 - now)
+    clearTimeout(this.#rescan)
+    this.#rescan = setTimeout(
+      () => {
+        this.#firstEventMs = undefined
+        this.refresh().catch(this.#options.onError)
+      },
+      Math.min(delayMs, left),
+    )
+  }
+
+  async #load(): Promise<LoadedConfig> {
+    if (this.#closed) return this.current
+    const scans = await Promise.all(this.#options.folders.map(scanFolder))
+    // Watches come before the files are read: what changes in between is told.
+    const grew = this.#watch(scans)
+    const folders: FileState[][] = []
+    const problems: Problem[] = []
+    const present = new Set<string>()
+    let changed = !this.#started
+    for (const scan of scans) {
+      problems.push(...scan.problems)
+      const files: FileState[] = []
+      for (const seen of scan.files) {
+        if (present.has(seen.path)) continue
+        present.add(seen.path)
+        const before = this.#files.get(seen.path)
+        if (before?.identity === seen.identity) {
+          files.push(before)
+          continue
+        }
+        const ageMs = Date.now() - seen.modifiedMs
+        if (before !== undefined && seen.sizeBytes === 0 && before.loaded.length > 0 && ageMs >= 0 && ageMs < emptyGraceMs) {
+          files.push(before)
+          this.#schedule(emptyGraceMs - ageMs)
+          continue
+        }
+        const state = await readConfigFile(seen, before, this.#options.check)
+        this.#files.set(seen.path, state)
+        files.push(state)
+        changed = true
+      }
+      folders.push(files)
+    }
+    for (const path of this.#files.keys()) {
+      if (present.has(path)) continue
+      this.#files.delete(path)
+      changed = true
+    }
+    const merged = mergeFiles(folders)
+    const next: LoadedConfig = { objects: merged.objects, problems: [...problems, ...merged.problems] }
+    if (grew) this.#schedule(this.#quietMs)
+    if (!changed && next.problems.length === this.current.problems.length) return this.current
+    this.current = next
+    if (this.#started) await this.#options.onChange(next)
+    return next
+  }
+
+  /** Follows the folders that there are; true when there are new ones, in which something may have been missed. */
+  #watch(scans: readonly Scan[]): boolean {
+    const wanted = new Set<string>()
+    let grew = false
+    for (const { path, identity } of scans.flatMap(({ folders }) => folders)) {
+      wanted.add(identity)
+      if (this.#watchers.has(identity)) continue
+      try {
+        const watcher = watch(path, { persistent: false }, () => this.#schedule(this.#quietMs))
+        watcher.on('error', () => this.#drop(identity))
+        this.#watchers.set(identity, watcher)
+        grew = this.#started
+      } catch {
+        // No events from there (too many watches, a file system without them): the poll finds its changes.
+      }
+    }
+    for (const identity of [...this.#watchers.keys()]) if (!wanted.has(identity)) this.#drop(identity)
+    return grew
+  }
+
+  #drop(identity: string): void {
+    this.#watchers.get(identity)?.close()
+    this.#watchers.delete(identity)
+  }
+}

@@ -19,7 +19,7 @@ import {
   tag,
   writeDer,
 } from './der.ts'
-import { createSignature, type KeyPair, publicKeyDer, readPublicKey, verifySignature } from './keys.ts'
+import { createSignature, type KeyPair, publicKeyDer, readPublicKey, signatureAlgorithmOf, verifySignature } from './keys.ts'
 import { algorithmIdentifier, oids } from './oids.ts'
 import { formatPem, parsePem } from './pem.ts'
 import { readSubjectNames, type SubjectNames, writeSubjectNames } from './subject-names.ts'
@@ -47,8 +47,9 @@ export function createCertificateRequest(keys: KeyPair, names: { uris?: string[]
     readDer(publicKeyDer(keys.publicKey), 'public key'),
     contextConstructed(0, ...attributes),
   )
-  const { algorithm, signature } = createSignature(writeDer(info), keys.privateKey)
-  return formatPem('CERTIFICATE REQUEST', writeDer(sequence(info, algorithmIdentifier(algorithm), bitString(signature))))
+  const signature = createSignature(writeDer(info), keys.privateKey)
+  const algorithm = algorithmIdentifier(signatureAlgorithmOf(keys.privateKey))
+  return formatPem('CERTIFICATE REQUEST', writeDer(sequence(info, algorithm, bitString(signature))))
 }
 
 /**

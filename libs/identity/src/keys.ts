@@ -79,8 +79,12 @@ export function verifySignature(algorithm: string, data: Buffer, key: KeyObject,
   return known.keyType === key.asymmetricKeyType && verify(known.hash, data, key, signature)
 }
 
-/** Signs with SHA-256; gives the algorithm's object identifier and the signature. */
-export function createSignature(data: Buffer, key: KeyObject): { algorithm: string; signature: Buffer } {
-  const algorithm = key.asymmetricKeyType === 'rsa' ? '1.2.840.113549.1.1.11' : '1.2.840.10045.4.3.2'
-  return { algorithm, signature: sign('sha256', data, key) }
+/** The algorithm that a key signs with here, always over SHA-256. */
+export function signatureAlgorithmOf(key: KeyObject): string {
+  return key.asymmetricKeyType === 'rsa' ? '1.2.840.113549.1.1.11' : '1.2.840.10045.4.3.2'
+}
+
+/** Signs with `signatureAlgorithmOf` the key. */
+export function createSignature(data: Buffer, key: KeyObject): Buffer {
+  return sign('sha256', data, key)
 }

@@ -4,16 +4,19 @@ export interface Validity {
   notAfter: Date
 }
 
+/** A longer timer of Node would fire at once. */
+const maxTimerMs = 2 ** 31 - 1
+
 /** Renewal falls at a random point of this part of a certificate's life, so that a herd spreads. */
 export const renewalWindow = { from: 0.6, to: 0.8 } as const
 
 /**
  * Milliseconds to wait from `now` until a certificate is renewed: a random point of 60–80 % of its life. Zero when that
- * is past. `issuedAt` is when it was received: `notBefore` is backdated and would make a short life seem longer.
+ * is past, and at most 24 days, the longest that a timer of Node can wait. `issuedAt` is when it was received: `notBefore` is backdated and would make a short life seem longer.
  */
 export function renewalDelayMs(issuedAt: Date, notAfter: Date, now: Date, random: () => number = Math.random): number {
   const { from, to } = renewalWindow
-  return rotationDelayMs(issuedAt, notAfter, now, 1 - (from + to) / 2, (to - from) / 2, random)
+  return Math.min(maxTimerMs, rotationDelayMs(issuedAt, notAfter, now, 1 - (from + to) / 2, (to - from) / 2, random))
 }
 
 /**

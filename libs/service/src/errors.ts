@@ -1,17 +1,19 @@
 /** Error codes by meaning; the same words as gRPC's status codes, so that each maps to one. */
-export type ErrorCode =
-  | 'invalid_argument'
-  | 'not_found'
-  | 'already_exists'
-  | 'permission_denied'
-  | 'unauthenticated'
-  | 'resource_exhausted'
-  | 'failed_precondition'
-  | 'unavailable'
-  | 'deadline_exceeded'
-  | 'cancelled'
-  | 'unimplemented'
-  | 'internal'
+export const errorCodes = [
+  'invalid_argument',
+  'not_found',
+  'already_exists',
+  'permission_denied',
+  'unauthenticated',
+  'resource_exhausted',
+  'failed_precondition',
+  'unavailable',
+  'deadline_exceeded',
+  'cancelled',
+  'unimplemented',
+  'internal',
+] as const
+export type ErrorCode = (typeof errorCodes)[number]
 
 /** Where an error is: a file with its line, or the path inside a resource, or both. */
 export interface Where {

@@ -1,4 +1,4 @@
-import { Command, Option } from 'commander'
+import { Command, InvalidArgumentError, Option } from 'commander'
 
 /** One command-line option of a service: `--grpc-address`, or in the environment `WEFT_GRPC_ADDRESS`. */
 export interface Flag {
@@ -28,11 +28,34 @@ export function readFlags<T>(
     option.env(`WEFT_${option.name().replaceAll('-', '_').toUpperCase()}`)
     if (flag.default !== undefined) option.default(flag.default)
     if (flag.choices !== undefined) option.choices(flag.choices)
-    if (flag.parse !== undefined) option.argParser(flag.parse)
+    if (flag.parse !== undefined) option.argParser(refusing(flag.parse))
     if (flag.required) option.makeOptionMandatory()
     command.addOption(option)
   }
   return command.parse([...argv]).opts<T & Record<string, unknown>>()
+}
+
+/** What a parser throws becomes commander's own error, which names the flag and ends in one line. */
+function refusing(parse: (value: string) => unknown): (value: string) => unknown {
+  return (value) => {
+    try {
+      return parse(value)
+    } catch (error) {
+      throw new InvalidArgumentError(error instanceof Error ? error.message : String(error))
+    }
+  }
+}
+
+/** A time as `90s`, `15m`, `24h`, `7d` or several together (`1h30m`), within bounds; gives seconds, for `Flag.parse`. */
+export function durationSeconds(least: number, most: number): (value: string) => number {
+  const seconds: Record<string, number> = { s: 1, m: 60, h: 3600, d: 86_400 }
+  return (value) => {
+    if (!/^(\d{1,9}[smhd])+$/.test(value)) throw new Error('must be a time such as 90s, 15m, 24h or 1h30m')
+    let total = 0
+    for (const [, amount, unit = ''] of value.matchAll(/(\d+)([smhd])/g)) total += Number(amount) * (seconds[unit] ?? 0)
+    if (total < least || total > most) throw new Error(`must be from ${least}s to ${most}s`)
+    return total
+  }
 }
 
 /** A port or another whole number within bounds, for `Flag.parse`. */

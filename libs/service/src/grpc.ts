@@ -1,6 +1,7 @@
 import {
   type ChannelCredentials,
   type ChannelOptions,
+  type ClientOptions,
   Metadata,
   Server,
   type ServerCredentials,
@@ -9,8 +10,9 @@ import {
   status,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js'
-import { type ErrorCode, WeftError } from './errors.ts'
+import { type ErrorCode, errorCodes, WeftError } from './errors.ts'
 import type { Lifecycle } from './lifecycle.ts'
+import { currentGrpcTracing } from './tracing.ts'
 
 const grpcStatus: Record<ErrorCode, number> = {
   invalid_argument: status.INVALID_ARGUMENT,
@@ -26,6 +28,8 @@ const grpcStatus: Record<ErrorCode, number> = {
   unimplemented: status.UNIMPLEMENTED,
   internal: status.INTERNAL,
 }
+
+const codeByStatus = new Map<number, ErrorCode>(errorCodes.map((code) => [grpcStatus[code], code]))
 
 /** What a handler gives grpc-js for a thrown value: the code and the one-line description. */
 export function toServiceError(thrown: unknown): Partial<ServiceError> {
@@ -52,6 +56,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<numbe
     'grpc.keepalive_time_ms': 30_000,
     'grpc.keepalive_timeout_ms': 10_000,
     ...options.options,
+    interceptors: currentGrpcTracing().server,
   })
   for (const { definition, implementation } of options.services) server.addService(definition, implementation)
   const port = await new Promise<number>((resolve, reject) => {
@@ -82,6 +87,11 @@ export const clientChannelOptions: ChannelOptions = {
   'grpc.max_receive_message_length': 64 << 20,
 }
 
+/** Options of a client: the channel's, and tracing of its calls while that is on. Make clients after tracing has started. */
+export function clientOptions(): ClientOptions {
+  return { ...clientChannelOptions, interceptors: currentGrpcTracing().client }
+}
+
 type UnaryCall<Request, Response> = (
   request: Request,
   metadata: Metadata,
@@ -105,8 +115,7 @@ export function unary<Request, Response>(
 }
 
 function codeOf(code: number): ErrorCode {
-  for (const [name, value] of Object.entries(grpcStatus)) if (value === code) return name as ErrorCode
-  return 'internal'
+  return codeByStatus.get(code) ?? 'internal'
 }
 
 export type { ChannelCredentials }

@@ -21,11 +21,8 @@ export interface ServiceOptions {
   start(lifecycle: Lifecycle): Promise<void>
 }
 
-/**
- * Runs a service until SIGTERM or SIGINT: `start` wires it and registers what to close. A start that fails is told in
- * one line with exit code 1; a stop drains within `drainMs` (10 s); a second signal ends at once.
- */
-export async function runService({ name, logger, drainMs = 10_000, start }: ServiceOptions): Promise<void> {
+/** A life of its own, without signals and without ending the process: what `runService` uses, and tests. */
+export function createLifecycle(name: string, logger: Logger): Lifecycle {
   const closers: { name: string; close: Closer }[] = []
   const abort = new AbortController()
   let stopping: Promise<void> | undefined
@@ -33,7 +30,8 @@ export async function runService({ name, logger, drainMs = 10_000, start }: Serv
   const closeAll = async (reason: string): Promise<void> => {
     logger.info({ reason }, `${name} stopping`)
     abort.abort()
-    for (const closer of closers.reverse()) {
+    // One at a time: what was registered later may need what was registered before it.
+    for (let closer = closers.pop(); closer !== undefined; closer = closers.pop()) {
       try {
         await closer.close()
       } catch (error) {
@@ -42,7 +40,7 @@ export async function runService({ name, logger, drainMs = 10_000, start }: Serv
     }
     logger.info(`${name} stopped`)
   }
-  const lifecycle: Lifecycle = {
+  return {
     signal: abort.signal,
     onStop: (part, close) => void closers.push({ name: part, close }),
     stop: (reason) => {
@@ -50,8 +48,18 @@ export async function runService({ name, logger, drainMs = 10_000, start }: Serv
       return stopping
     },
   }
+}
+
+/**
+ * Runs a service until SIGTERM or SIGINT: `start` wires it and registers what to close. A start that fails is told in
+ * one line with exit code 1; a stop drains within `drainMs` (10 s); a second signal ends at once.
+ */
+export async function runService({ name, logger, drainMs = 10_000, start }: ServiceOptions): Promise<void> {
+  const lifecycle = createLifecycle(name, logger)
+  let ending = false
   const end = (reason: string, code: number): void => {
-    if (stopping !== undefined) process.exit(code === 0 ? 130 : code)
+    if (ending) process.exit(code === 0 ? 130 : code)
+    ending = true
     const deadline = setTimeout(() => {
       logger.error(`${name} did not stop within ${drainMs} ms`)
       process.exit(1)

@@ -1,4 +1,5 @@
 import { type Logger as PinoLogger, pino } from 'pino'
+import { traceFields } from './trace-context.ts'
 
 export type Logger = PinoLogger
 
@@ -10,15 +11,15 @@ const secretKeys = ['privateKey', 'private_key', 'token', 'password', 'authoriza
 
 /**
  * A structured logger: one JSON line an event on standard error, with the service's name and an ISO time.
- * Values under keys that hold secrets are redacted, at the top and one level down.
+ * Values under keys that hold secrets are redacted, at the top and one level down. While tracing is on, lines carry trace and span id.
  */
 export function createLogger(service: string, level: LogLevel = 'info'): Logger {
   return pino(
     {
-      name: service,
       level,
       base: { service },
       timestamp: pino.stdTimeFunctions.isoTime,
+      mixin: () => traceFields() ?? {},
       formatters: { level: (label) => ({ level: label }) },
       redact: { paths: secretKeys.flatMap((key) => [key, `*.${key}`]), censor: '[redacted]' },
     },

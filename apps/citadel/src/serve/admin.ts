@@ -1,0 +1,97 @@
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
+import { join } from 'node:path'
+import { parseSpiffeId } from '@weft/identity/spiffe-id'
+import { spiffeBundle } from '@weft/identity/trust-bundle'
+import { WeftError } from '@weft/service/errors'
+import type { FastifyInstance } from 'fastify'
+import { type JoinTokens, maxTokenSeconds } from '../attest/join-token.ts'
+import type { CurrentAuthority } from '../authority/current.ts'
+import { fileMode, readSecretIfThere, writeFileAtomically } from '../authority/files.ts'
+
+export interface AdminOptions {
+  authority: CurrentAuthority
+  tokens: JoinTokens
+  trustDomain: string
+  operatorToken: string
+}
+
+interface TokenRequest {
+  tokens: { identity: string; ttlSeconds: number }[]
+}
+
+const tokenRequestSchema = {
+  type: 'object',
+  required: ['tokens'],
+  additionalProperties: false,
+  properties: {
+    tokens: {
+      type: 'array',
+      minItems: 1,
+      maxItems: 1_000,
+      items: {
+        type: 'object',
+        required: ['identity', 'ttlSeconds'],
+        additionalProperties: false,
+        properties: { identity: { type: 'string' }, ttlSeconds: { type: 'integer', minimum: 1, maximum: maxTokenSeconds } },
+      },
+    },
+  },
+}
+
+/**
+ * Citadel's routes on the admin server: `GET /v1/bundle` (SPIFFE bundle), `GET /v1/root.pem`, `GET /v1/jwks` (the key of the join
+ * tokens), and, with the operator token, `POST /v1/tokens`.
+ */
+export function adminRoutes(server: FastifyInstance, { authority, tokens, trustDomain, operatorToken }: AdminOptions): void {
+  server.get('/v1/bundle', async () => spiffeBundle(authority.get().roots))
+  server.get('/v1/root.pem', async (_request, reply) => reply.type('application/x-pem-file').send(authority.get().bundlePem))
+  server.get('/v1/jwks', async () => ({ keys: [tokens.publicJwk()] }))
+  server.post<{ Body: TokenRequest }>(
+    '/v1/tokens',
+    {
+      schema: { body: tokenRequestSchema },
+      onRequest: async ({ headers }) => checkOperator(headers.authorization, operatorToken),
+    },
+    async ({ body }) => ({
+      tokens: body.tokens.map(({ identity, ttlSeconds }, index) => {
+        const id = parseSpiffeId(identity)
+        if (id.trustDomain !== trustDomain || id.path === '') {
+          throw new WeftError('invalid_argument', `${identity} is no workload of the trust domain ${trustDomain}`, {
+            where: { path: `tokens.${index}.identity` },
+            hint: `write spiffe://${trustDomain}/ns/<namespace>/sa/<service account>`,
+          })
+        }
+        const { token, expiresAt } = tokens.mint(id, ttlSeconds)
+        return { identity, token, expiresAt: expiresAt.toISOString() }
+      }),
+    }),
+  )
+}
+
+/** Opens the operator token in the data folder (`operator.token`, 0600), or makes it at the first start. */
+export async function openOperatorToken(dataDir: string): Promise<string> {
+  const file = join(dataDir, 'operator.token')
+  const known = (await readSecretIfThere(file))?.trim()
+  if (known !== undefined && known.length >= 16) return known
+  if (known !== undefined) {
+    throw new WeftError('failed_precondition', 'the operator token is shorter than 16 characters', {
+      where: { file },
+      hint: 'remove the file: the next start makes a new one',
+    })
+  }
+  const token = randomBytes(32).toString('base64url')
+  await writeFileAtomically(file, `${token}\n`, fileMode.secret)
+  return token
+}
+
+function checkOperator(header: string | undefined, operatorToken: string): void {
+  const given = /^Bearer (\S+)$/i.exec(header ?? '')?.[1]
+  if (given !== undefined && timingSafeEqual(digest(given), digest(operatorToken))) return
+  throw new WeftError('unauthenticated', given === undefined ? 'no operator token' : 'this is not the operator token', {
+    hint: 'send `Authorization: Bearer` and the content of operator.token in the data folder of Citadel',
+  })
+}
+
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest()
+}

@@ -1,0 +1,173 @@
+import { CertificateHolder } from '@weft/identity/certificate-holder'
+import { rotatingServerCredentials } from '@weft/identity/credentials'
+import { parseTrustDomain } from '@weft/identity/spiffe-id'
+import { Readiness, startAdminServer } from '@weft/service/admin-server'
+import { durationSeconds, type Flag, parseAddress, readFlags } from '@weft/service/flags'
+import { startGrpcServer } from '@weft/service/grpc'
+import { type Lifecycle, runService } from '@weft/service/lifecycle'
+import { createLogger, type Logger, type LogLevel, logLevels } from '@weft/service/logger'
+import { createRegistry, Gauge, type Registry } from '@weft/service/metrics'
+import { startTracing } from '@weft/service/tracing'
+import { openJoinTokens } from './attest/join-token.ts'
+import type { Authority } from './authority/authority.ts'
+import { CurrentAuthority } from './authority/current.ts'
+import { fileMode, openDataDir, writeFileAtomically } from './authority/files.ts'
+import { openPluggedInAuthority } from './authority/plugged-in.ts'
+import { openSelfSignedAuthority } from './authority/self-signed.ts'
+import { createDesk } from './issue/desk.ts'
+import type { IssuePolicy } from './issue/policy.ts'
+import { adminRoutes, openOperatorToken } from './serve/admin.ts'
+import { caService, certificateService } from './serve/certificate-service.ts'
+import { keepOwnCertificate } from './serve/own-certificate.ts'
+import { secretService } from './serve/secrets/service.ts'
+
+const version = '0.1.0'
+
+/** Longest lifetime of a certificate that can be configured: a year. */
+const mostTtlSeconds = 366 * 86_400
+
+/** Where Citadel listens: `host:port` for gRPC, a URL for the admin server. */
+export interface CitadelAddresses {
+  grpc: string
+  admin: string
+}
+
+export interface CitadelFlags {
+  grpcAddress: string
+  adminAddress: string
+  dataDir: string
+  trustDomain: string
+  rootCertFile?: string
+  caDir?: string
+  /** Seconds. */
+  workloadTtl?: number
+  /** Seconds. */
+  maxWorkloadTtl?: number
+  dnsName: string[]
+  logLevel: LogLevel
+}
+
+const flags: Flag[] = [
+  { flags: '--grpc-address <host:port>', description: 'certificate services and SDS, over TLS', default: '127.0.0.1:8060' },
+  { flags: '--admin-address <host:port>', description: 'health, metrics, trust bundle, tokens', default: '127.0.0.1:15014' },
+  { flags: '--data-dir <folder>', description: 'root key, token key and operator token', default: './citadel-data' },
+  { flags: '--trust-domain <name>', description: 'trust domain of all identities', default: 'cluster.local' },
+  { flags: '--root-cert-file <file>', description: 'write the root certificates here, for those that join' },
+  { flags: '--ca-dir <folder>', description: 'sign with ca-cert.pem and ca-key.pem of this folder instead of an own root' },
+  {
+    flags: '--workload-ttl <time>',
+    description: 'lifetime of certificates (default: 24h)',
+    parse: durationSeconds(5, mostTtlSeconds),
+  },
+  {
+    flags: '--max-workload-ttl <time>',
+    description: 'longest lifetime that may be asked for (default: 90d)',
+    parse: durationSeconds(5, mostTtlSeconds),
+  },
+  { flags: '--dns-name <name...>', description: 'further names under which Citadel is reached', default: [] },
+  { flags: '--log-level <level>', description: 'least severe lines to log', default: 'info', choices: logLevels },
+]
+
+/** Reads the flags and runs Citadel until it is told to stop. */
+export async function main(): Promise<void> {
+  const options = readFlags<CitadelFlags>('citadel', 'Identity of the mesh: issues and rotates certificates', flags)
+  const logger = createLogger('citadel', options.logLevel)
+  await runService({ name: 'citadel', logger, start: async (lifecycle) => void (await startCitadel(options, logger, lifecycle)) })
+}
+
+/** Wires Citadel and starts it; gives the addresses it listens on. */
+export async function startCitadel(options: CitadelFlags, logger: Logger, lifecycle: Lifecycle): Promise<CitadelAddresses> {
+  const { dataDir, dnsName } = options
+  const trustDomain = parseTrustDomain(options.trustDomain)
+  const defaultTtlSeconds = options.workloadTtl ?? 24 * 3600
+  const policy: IssuePolicy = {
+    defaultTtlSeconds,
+    maxTtlSeconds: options.maxWorkloadTtl ?? Math.max(90 * 86_400, defaultTtlSeconds),
+  }
+  const registry = createRegistry('citadel', version)
+  const readiness = new Readiness()
+  readiness.hold('grpc', 'not listening yet')
+  await startTracing('citadel', version, lifecycle, logger)
+
+  await openDataDir(dataDir)
+  const [authority, tokens, operatorToken] = await Promise.all([
+    openAuthority(options, trustDomain, logger).then((opened) => new CurrentAuthority(opened)),
+    openJoinTokens(dataDir, trustDomain),
+    openOperatorToken(dataDir),
+  ])
+  authorityMetrics(authority, registry)
+  await publishRoots(options.rootCertFile, authority)
+
+  const holder = new CertificateHolder()
+  await keepOwnCertificate({
+    authority,
+    trustDomain,
+    ttlSeconds: defaultTtlSeconds,
+    dnsNames: dnsName,
+    holder,
+    lifecycle,
+    logger,
+  })
+  const desk = createDesk({
+    authority: () => authority.get(),
+    attestation: { trustDomain, tokens: [tokens] },
+    limit: { ratePerSecond: 50, burst: 1_000 },
+    maxWaiting: 10_000,
+    registry,
+    logger,
+  })
+  const port = await startGrpcServer({
+    address: options.grpcAddress,
+    credentials: rotatingServerCredentials(holder, 'optional'),
+    services: [
+      certificateService(desk, policy),
+      caService(desk, policy),
+      secretService({ desk, authority, policy, logger, registry, maxStreams: 20_000 }),
+    ],
+    lifecycle,
+    drainMs: 1_000,
+  })
+  readiness.release('grpc')
+  const admin = await startAdminServer({
+    address: options.adminAddress,
+    logger,
+    readiness,
+    registry,
+    lifecycle,
+    routes: (server) => adminRoutes(server, { authority, tokens, trustDomain, operatorToken }),
+  })
+  const addresses = { grpc: `${parseAddress(options.grpcAddress).host}:${port}`, admin }
+  logger.info({ ...addresses, trustDomain }, 'listening')
+  return addresses
+}
+
+function openAuthority({ caDir, dataDir }: CitadelFlags, trustDomain: string, logger: Logger): Promise<Authority> {
+  const passphrase = process.env['WEFT_CA_PASSPHRASE'] || undefined
+  if (caDir !== undefined) return openPluggedInAuthority(caDir, passphrase)
+  return openSelfSignedAuthority({ dataDir, trustDomain, passphrase, logger })
+}
+
+/** Writes the roots where those that join find them, now and at every change. */
+async function publishRoots(file: string | undefined, authority: CurrentAuthority): Promise<void> {
+  if (file === undefined) return
+  await writeFileAtomically(file, authority.get().bundlePem, fileMode.public)
+}
+
+function authorityMetrics(authority: CurrentAuthority, registry: Registry): void {
+  const gauge = (name: string, help: string, value: () => number): void => {
+    new Gauge({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        this.set(value())
+      },
+    })
+  }
+  gauge('weft_citadel_signing_certificate_expiry_seconds', 'Unix time at which the signing certificate expires', () => {
+    return authority.get().certificate.validToDate.getTime() / 1000
+  })
+  gauge('weft_citadel_root_certificate_expiry_seconds', 'Unix time at which the first of the roots expires', () => {
+    return Math.min(...authority.get().roots.map((root) => root.validToDate.getTime())) / 1000
+  })
+}

@@ -1,0 +1,25 @@
+/** `npm run e2e -- NAME…`: whole scenarios with real processes; the exit code tells. `all` runs every one. */
+import { runScenario, type Scenario } from './scenario.ts'
+
+type Load = () => Promise<(scenario: Scenario) => Promise<void>>
+
+const scenarios: Record<string, Load> = {
+  envoy: () => import('./envoy.ts').then((module) => module.envoyScenario),
+}
+
+const asked = process.argv.slice(2)
+const names = asked.includes('all') ? Object.keys(scenarios) : asked
+const unknown = names.filter((name) => !(name in scenarios))
+if (names.length === 0 || unknown.length > 0) {
+  console.error(
+    `e2e: ${unknown.length > 0 ? `no scenario '${unknown.join("', '")}'` : 'name a scenario'}; there are: ${Object.keys(scenarios).join(', ')}, all`,
+  )
+  process.exitCode = 2
+} else {
+  let failed = 0
+  for (const name of names) {
+    const load = scenarios[name]
+    if (load !== undefined) failed += (await runScenario(name, await load())).failed
+  }
+  process.exit(failed === 0 ? 0 : 1)
+}

@@ -1,0 +1,58 @@
+/** A check failed: the scenario goes on to its end only where later checks don't build on it. */
+export class CheckFailed extends Error {}
+
+/** What a scenario runs with: it tells what it checks, and registers what has to be ended. */
+export interface Scenario {
+  /** Says what the next checks are about. */
+  section(title: string): void
+  /** Counts one check and prints it; a failed one ends the scenario unless `go` says to go on. */
+  check(what: string, ok: boolean, detail?: string, go?: 'on'): void
+  /** A part that cannot run here, with the reason; counted as skipped, never as passed. */
+  skip(what: string, reason: string): void
+  /** Registers what to end when the scenario is over, also when it failed; later ones first. */
+  cleanup(close: () => void | Promise<void>): void
+}
+
+export interface ScenarioResult {
+  passed: number
+  failed: number
+  skipped: number
+}
+
+/** Runs one scenario and prints its checks as they come. */
+export async function runScenario(name: string, run: (scenario: Scenario) => Promise<void>): Promise<ScenarioResult> {
+  const result: ScenarioResult = { passed: 0, failed: 0, skipped: 0 }
+  const closers: (() => void | Promise<void>)[] = []
+  const scenario: Scenario = {
+    section: (title) => console.log(`\n${title}`),
+    check(what, ok, detail, go) {
+      result[ok ? 'passed' : 'failed']++
+      console.log(
+        `  ${ok ? 'ok    ' : 'FAILED'} ${what}${detail === undefined || (ok && detail.length > 160) ? '' : `: ${detail}`}`,
+      )
+      if (!ok && go !== 'on') throw new CheckFailed(what)
+    },
+    skip(what, reason) {
+      result.skipped++
+      console.log(`  skip   ${what}: ${reason}`)
+    },
+    cleanup: (close) => void closers.push(close),
+  }
+  console.log(`scenario ${name}`)
+  try {
+    await run(scenario)
+  } catch (error) {
+    if (!(error instanceof CheckFailed)) {
+      result.failed++
+      console.log(`  FAILED ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`)
+    }
+  } finally {
+    for (const close of closers.reverse()) {
+      await Promise.resolve()
+        .then(close)
+        .catch((error: unknown) => console.log(`  (ending a part failed: ${String(error)})`))
+    }
+  }
+  console.log(`${name}: ${result.passed} passed, ${result.failed} failed, ${result.skipped} skipped`)
+  return result
+}

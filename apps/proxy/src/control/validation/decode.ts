@@ -21,24 +21,30 @@ export function inspect(type: DescMessage, message: Message): Findings {
   return inspector(type, message)
 }
 
+export interface DecodeOptions {
+  /** Fields that the API does not have are told as warnings and dropped. */
+  allowUnknownFields?: boolean
+  /** Gets what is no error, one line each. */
+  warn?: (text: string) => void
+}
+
 /**
  * A message read from documents: the second is merged over the first as protobuf merges (lists are appended), and so on.
  * Throws WeftError that names every problem with its file, line and path. Warnings go to `warn`, one line each.
  */
-export function decodeDocuments(
-  typeName: string,
-  documents: readonly ConfigDocument[],
-  warn: (text: string) => void = () => undefined,
-): Uint8Array {
+export function decodeDocuments(typeName: string, documents: readonly ConfigDocument[], options: DecodeOptions = {}): Uint8Array {
+  const { allowUnknownFields = false, warn = () => undefined } = options
   const type = messageType(typeName)
   let merged: Message | undefined
   for (const document of documents) {
     const place = (problem: Problem): string => placeIn(document, problem)
-    const problems = checkJsonShape(descriptors(), type, document.json)
+    const shape = checkJsonShape(descriptors(), type, document.json)
+    const problems = allowUnknownFields ? shape.filter((problem) => problem.unknownField !== true) : shape
+    for (const problem of shape) if (!problems.includes(problem)) warn(`${place(problem)}: ${problem.message}`)
     if (problems.length > 0) throw new WeftError('invalid_argument', describeProblems(problems, place))
     let message: Message
     try {
-      message = fromJson(type, document.json, { registry: descriptors() })
+      message = fromJson(type, document.json, { registry: descriptors(), ignoreUnknownFields: allowUnknownFields })
     } catch (error) {
       throw new WeftError('invalid_argument', error instanceof Error ? error.message : String(error), {
         where: document.file === undefined ? undefined : { file: document.file },
@@ -57,10 +63,8 @@ export function decodeDocuments(
   return toBinary(type, merged)
 }
 
-/**
- * Checks a resource that came as binary protobuf. Gives the warnings; throws WeftError with every problem and its path.
- */
-export function inspectBinary(typeName: string, bytes: Uint8Array): string[] {
+/** Checks a message in binary; throws WeftError with every problem and its path. */
+export function inspectBinary(typeName: string, bytes: Uint8Array): Findings {
   const type = messageType(typeName)
   let message: Message
   try {
@@ -68,9 +72,9 @@ export function inspectBinary(typeName: string, bytes: Uint8Array): string[] {
   } catch (error) {
     throw new WeftError('invalid_argument', `is not a ${typeName}: ${error instanceof Error ? error.message : String(error)}`)
   }
-  const { problems, warnings } = inspect(type, message)
-  if (problems.length > 0) throw new WeftError('invalid_argument', describeProblems(problems))
-  return warnings.map((warning) => `${formatPath(warning.path)}: ${warning.message}`)
+  const findings = inspect(type, message)
+  if (findings.problems.length > 0) throw new WeftError('invalid_argument', describeProblems(findings.problems))
+  return findings
 }
 
 function placeIn(document: ConfigDocument, problem: Problem): string {

@@ -6,6 +6,7 @@ import {
   getOption,
   hasOption,
   type Message,
+  toBinary,
 } from '@bufbuild/protobuf'
 import { isReflectMessage, type ReflectMessage, reflect } from '@bufbuild/protobuf/reflect'
 import { FeatureSet_FieldPresence } from '@bufbuild/protobuf/wkt'
@@ -18,7 +19,15 @@ import { supportsExtension, supportsField } from './supported/index.ts'
 export interface Findings {
   problems: Problem[]
   warnings: Problem[]
+  /** Where it refers to resources that come from elsewhere: messages of `referenceTypes`, in binary. */
+  references: { type: string; bytes: Uint8Array }[]
 }
+
+/** Messages by which a resource names another that has to be fetched. */
+export const referenceTypes = {
+  secret: 'envoy.extensions.transport_sockets.tls.v3.SdsSecretConfig',
+  route: 'envoy.extensions.filters.network.http_connection_manager.v3.Rds',
+} as const
 
 type Path = readonly PathSegment[]
 
@@ -31,7 +40,7 @@ export function createInspector(registry: FileRegistry): (desc: DescMessage, mes
   const disallowed = registry.getExtension('envoy.annotations.disallowed_by_default')
 
   return (desc, message) => {
-    const findings: Findings = { problems: [], warnings: [] }
+    const findings: Findings = { problems: [], warnings: [], references: [] }
     const report = (path: Path, text: string): undefined => {
       findings.problems.push({ path, message: text })
     }
@@ -40,8 +49,14 @@ export function createInspector(registry: FileRegistry): (desc: DescMessage, mes
       const type = value.desc
       if (type.typeName === 'google.protobuf.Any') return inspectAny(value, path)
       if (type.typeName.startsWith('google.protobuf.')) return
+      if (type.typeName === referenceTypes.secret || type.typeName === referenceTypes.route)
+        findings.references.push({ type: type.typeName, bytes: toBinary(type, value.message) })
       for (const unknown of value.getUnknown() ?? [])
-        findings.warnings.push({ path, message: `${type.typeName} has an unknown field number ${unknown.no}` })
+        findings.warnings.push({
+          path,
+          message: `${type.typeName} has an unknown field number ${unknown.no}`,
+          unknownField: true,
+        })
       for (const oneof of type.oneofs)
         if (value.oneofCase(oneof) === undefined && oneofRequired(oneof)) report(path, requiredOneof(oneof.fields))
       for (const field of type.fields) inspectField(value, field, [...path, field.name])

@@ -37,7 +37,7 @@ function checkFields(context: Context, desc: DescMessage, json: Record<string, J
     if (key === '@type') continue
     const field = fieldNamed(desc, key)
     if (field === undefined) {
-      report(context, [...path, key], `unknown field in ${desc.typeName}`)
+      context.problems.push({ path: [...path, key], message: `unknown field in ${desc.typeName}`, unknownField: true })
       continue
     }
     if (value === null && field.message?.typeName !== 'google.protobuf.Value') continue

@@ -4,6 +4,8 @@ import type { PathSegment } from '../../bootstrap/document.ts'
 export interface Problem {
   path: readonly PathSegment[]
   message: string
+  /** The API has no such field: what `--allow-unknown-static-fields` lets pass. */
+  unknownField?: boolean
 }
 
 /** `static_resources.clusters[0].connect_timeout`; a map's key stands in `["…"]`. */

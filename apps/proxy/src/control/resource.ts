@@ -1,0 +1,90 @@
+import type { ConfigSource } from '@weft/contracts/envoy/config/core/v3/config_source'
+import { Rds } from '@weft/contracts/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager'
+import { SdsSecretConfig } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/secret'
+import { WeftError } from '@weft/service/errors'
+import { typeUrls } from '@weft/xds/types'
+import { checkResource } from '../plan/check.ts'
+import type { ResourceKind } from '../threads.ts'
+import { inspectBinary } from './validation/decode.ts'
+import { referenceTypes } from './validation/inspect.ts'
+import { formatPath } from './validation/problem.ts'
+
+/** The type URL of each kind of resource. */
+export const kindUrls: Readonly<Record<ResourceKind, string>> = {
+  listener: typeUrls.listener,
+  route: typeUrls.route,
+  cluster: typeUrls.cluster,
+  endpoints: typeUrls.endpoint,
+  secret: typeUrls.secret,
+}
+
+/** A reference to a resource that comes from elsewhere. */
+export interface Reference {
+  name: string
+  /** Undefined: a static one of the bootstrap. */
+  source: ConfigSource | undefined
+}
+
+/** A resource that passed every check that can be made without opening anything. */
+export interface CheckedResource {
+  kind: ResourceKind
+  name: string
+  /** The version it came with; empty for static ones. */
+  version: string
+  bytes: Uint8Array
+  secrets: Reference[]
+  routes: Reference[]
+}
+
+/** What the checks take for granted or only tell. */
+export interface CheckOptions {
+  /** Refuses fields that this proxy's API does not know (`--reject-unknown-dynamic-fields`). */
+  rejectUnknown?: boolean
+  warn?: (text: string) => void
+}
+
+/**
+ * Checks a resource: the API's constraints, what this proxy supports, and that a worker could compile it. Throws WeftError
+ * that names the resource and every problem with its path.
+ */
+export function checkedResource(
+  kind: ResourceKind,
+  name: string,
+  version: string,
+  bytes: Uint8Array,
+  options: CheckOptions = {},
+): CheckedResource {
+  try {
+    const { references, warnings } = inspectBinary(kindUrls[kind].slice('type.googleapis.com/'.length), bytes)
+    for (const warning of warnings) {
+      const text = `${formatPath(warning.path)}: ${warning.message}`
+      if (options.rejectUnknown === true && warning.unknownField === true) throw new WeftError('invalid_argument', text)
+      options.warn?.(`${kind} ${name}: ${text}`)
+    }
+    checkResource(kind, bytes)
+    return { kind, name, version, bytes, ...readReferences(references) }
+  } catch (thrown) {
+    const error = WeftError.from(thrown, 'invalid_argument')
+    throw new WeftError(error.code, `${kind} ${name === '' ? '(no name)' : name}: ${error.describe()}`, { cause: thrown })
+  }
+}
+
+function readReferences(references: { type: string; bytes: Uint8Array }[]): Pick<CheckedResource, 'secrets' | 'routes'> {
+  const secrets: Reference[] = []
+  const routes: Reference[] = []
+  for (const { type, bytes } of references) {
+    if (type === referenceTypes.secret) {
+      const { name, sdsConfig } = SdsSecretConfig.decode(bytes)
+      secrets.push({ name, source: sdsConfig })
+    } else {
+      const { routeConfigName, configSource } = Rds.decode(bytes)
+      routes.push({ name: routeConfigName, source: configSource })
+    }
+  }
+  return { secrets, routes }
+}
+
+/** Whether two resources are the same bytes. */
+export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && Buffer.compare(a, b) === 0
+}

@@ -2,7 +2,7 @@ import { CertificateHolder } from '@weft/identity/certificate-holder'
 import { rotatingServerCredentials } from '@weft/identity/credentials'
 import { parseTrustDomain } from '@weft/identity/spiffe-id'
 import { Readiness, startAdminServer } from '@weft/service/admin-server'
-import { durationSeconds, type Flag, parseAddress, readFlags } from '@weft/service/flags'
+import { durationSeconds, type Flag, parseAddress, readFlags, wholeNumber } from '@weft/service/flags'
 import { startGrpcServer } from '@weft/service/grpc'
 import { type Lifecycle, runService } from '@weft/service/lifecycle'
 import { createLogger, type Logger, type LogLevel, logLevels } from '@weft/service/logger'
@@ -44,6 +44,10 @@ export interface CitadelFlags {
   /** Seconds. */
   maxWorkloadTtl?: number
   dnsName: string[]
+  /** Certificates a second for one identity, in the long run. */
+  csrRate?: number
+  /** Certificates at once for one identity. */
+  csrBurst?: number
   logLevel: LogLevel
 }
 
@@ -65,6 +69,16 @@ const flags: Flag[] = [
     parse: durationSeconds(5, mostTtlSeconds),
   },
   { flags: '--dns-name <name...>', description: 'further names under which Citadel is reached', default: [] },
+  {
+    flags: '--csr-rate <number>',
+    description: 'certificates a second for one identity (default: 50)',
+    parse: wholeNumber(1, 1e6),
+  },
+  {
+    flags: '--csr-burst <number>',
+    description: 'certificates at once for one identity (default: 1000)',
+    parse: wholeNumber(1, 1e6),
+  },
   { flags: '--log-level <level>', description: 'least severe lines to log', default: 'info', choices: logLevels },
 ]
 
@@ -111,7 +125,7 @@ export async function startCitadel(options: CitadelFlags, logger: Logger, lifecy
   const desk = createDesk({
     authority: () => authority.get(),
     attestation: { trustDomain, tokens: [tokens] },
-    limit: { ratePerSecond: 50, burst: 1_000 },
+    limit: { ratePerSecond: options.csrRate ?? 50, burst: options.csrBurst ?? 1_000 },
     maxWaiting: 10_000,
     registry,
     logger,

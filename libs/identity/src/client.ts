@@ -4,7 +4,7 @@ import { type ChannelCredentials, credentials, Metadata, type ServerCredentials 
 import { type IstioCertificateResponse, IstioCertificateServiceClient } from '@weft/contracts/istio/v1/auth/ca'
 import type { Readiness } from '@weft/service/admin-server'
 import { WeftError } from '@weft/service/errors'
-import { clientChannelOptions, unary } from '@weft/service/grpc'
+import { clientOptions, unary } from '@weft/service/grpc'
 import type { Lifecycle } from '@weft/service/lifecycle'
 import type { Logger } from '@weft/service/logger'
 import { Counter, Gauge, type Registry } from '@weft/service/metrics'
@@ -14,7 +14,7 @@ import { type ExpectedPeer, peerCheck, rotatingChannelCredentials, rotatingServe
 import { readJoinToken } from './join-token.ts'
 import { createKeyPair, privateKeyPem } from './keys.ts'
 import { renewalDelayMs, retryDelayMs } from './rotation.ts'
-import { parseSpiffeId } from './spiffe-id.ts'
+import { parseSpiffeId, workloadId } from './spiffe-id.ts'
 import { parseCertificates, verifyChain } from './verify.ts'
 
 export interface IdentityOptions {
@@ -120,16 +120,21 @@ async function requestCertificate(options: IdentityOptions, current: IdentityMat
       cause,
     })
   })
-  const holds = current !== undefined && current.notAfter > new Date()
-  const proof = await proofOf(options, holds ? current : undefined)
+  const proof = await proofOf(options, current)
   const keys = await createKeyPair()
   const keyPem = privateKeyPem(keys.privateKey)
+  const { certificate } = proof
+  const citadel = workloadId(parseSpiffeId(proof.id).trustDomain, 'istio-system', 'citadel')
   const client = new IstioCertificateServiceClient(
     options.citadelAddress,
-    credentials.createSsl(root, holds ? Buffer.from(current.privateKeyPem) : null, holds ? Buffer.from(current.chainPem) : null, {
-      checkServerIdentity: peerCheck(`spiffe://${parseSpiffeId(proof.id).trustDomain}/ns/istio-system/sa/citadel`),
-    }),
-    clientChannelOptions,
+    credentials.createSsl(
+      root,
+      certificate === undefined ? null : Buffer.from(certificate.privateKeyPem),
+      certificate === undefined ? null : Buffer.from(certificate.chainPem),
+      { checkServerIdentity: peerCheck(citadel.uri) },
+    ),
+    // Without a name of its own, grpc-js would send an address as server name, which RFC 6066 forbids.
+    { ...clientOptions(), 'grpc.ssl_target_name_override': 'citadel' },
   )
   try {
     const response = await unary(
@@ -148,18 +153,28 @@ async function requestCertificate(options: IdentityOptions, current: IdentityMat
   }
 }
 
-async function proofOf(
-  { identity, joinTokenFile }: IdentityOptions,
-  current: IdentityMaterial | undefined,
-): Promise<{ id: string; metadata: Metadata }> {
+interface Proof {
+  /** The identity to ask for. */
+  id: string
+  /** Carries the join token. */
+  metadata: Metadata
+  /** The client certificate. */
+  certificate?: IdentityMaterial
+}
+
+async function proofOf({ identity, joinTokenFile }: IdentityOptions, current: IdentityMaterial | undefined): Promise<Proof> {
+  const now = new Date()
+  const certificate = current !== undefined && current.notAfter > now ? current : undefined
   const metadata = new Metadata()
   try {
     const token = (await readFile(joinTokenFile, 'utf8')).trim()
     const claims = readJoinToken(token, joinTokenFile)
-    if (current === undefined || claims.expiresAt > new Date()) metadata.set('authorization', `Bearer ${token}`)
-    return { id: identity ?? claims.identity.uri, metadata }
+    const id = identity ?? claims.identity.uri
+    // An expired token goes along only when there is nothing else: Citadel's answer then says what to do.
+    if (certificate === undefined || claims.expiresAt > now) metadata.set('authorization', `Bearer ${token}`)
+    return certificate?.id === id ? { id, metadata, certificate } : { id, metadata }
   } catch (cause) {
-    if (current !== undefined) return { id: current.id, metadata: new Metadata() }
+    if (certificate !== undefined) return { id: certificate.id, metadata: new Metadata(), certificate }
     if (cause instanceof WeftError) throw cause
     throw new WeftError('unavailable', 'the join token cannot be read', {
       where: { file: joinTokenFile },

@@ -5,7 +5,7 @@ export type ChangeKind = Kind | 'MeshConfig' | 'Endpoints'
 
 /**
  * One thing that differs between two snapshots. For Service and Endpoints `host` is the service's host; for
- * VirtualService, DestinationRule and Sidecar one change is given for each host they speak about; for the others it is
+ * VirtualService and DestinationRule one change is given for each host they speak about (`*` for a delegate); for the others it is
  * the object's name.
  */
 export interface Change {

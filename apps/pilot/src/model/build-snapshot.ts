@@ -1,0 +1,120 @@
+import type { ConfigObject, Kind, TypedObject } from '@weft/config/objects'
+import type { RegistryContents } from '../registries/registry.ts'
+import { mergeDelegates } from './delegates.ts'
+import { joinEndpoints } from './join-endpoints.ts'
+import { mergeDestinationRules } from './merge-destination-rules.ts'
+import type { MeshSettings } from './mesh-settings.ts'
+import { resolveDestinationRule, resolveVirtualService } from './resolve.ts'
+import type { Service } from './service.ts'
+import type { Snapshot } from './snapshot.ts'
+import type { EndpointSet, Workload } from './workload.ts'
+
+export interface SnapshotInputs {
+  mesh: MeshSettings
+  /** Objects in force, by key. */
+  objects: ReadonlyMap<string, ConfigObject>
+  /** In order of precedence: of one service known to two registries the first one's holds. */
+  registries: readonly RegistryContents[]
+}
+
+/** Resolved objects by the object they come from: what did not change is not resolved again. */
+const resolvedVirtualServices = new WeakMap<TypedObject<'VirtualService'>, TypedObject<'VirtualService'>>()
+const resolvedDestinationRules = new WeakMap<TypedObject<'DestinationRule'>, TypedObject<'DestinationRule'>>()
+
+/** Puts everything together into the next snapshot; what did not change is shared with `before`. */
+export function buildSnapshot(inputs: SnapshotInputs, before?: Snapshot): Snapshot {
+  const { mesh, objects, registries } = inputs
+  const version = (before?.version ?? 0) + 1
+  const byKind = objectsByKind(objects)
+
+  const servicesByHost = new Map<string, Map<string, Service>>()
+  const registered = registries
+    .flatMap(({ services }) => services)
+    .filter(({ service }) => {
+      const byNamespace = servicesByHost.get(service.host)
+      if (byNamespace?.has(service.namespace)) return false
+      if (byNamespace === undefined) servicesByHost.set(service.host, new Map([[service.namespace, service]]))
+      else byNamespace.set(service.namespace, service)
+      return true
+    })
+  const services = registered.map(({ service }) => service).sort(serviceOrder)
+  const listed = registries.flatMap(({ workloads }) => workloads)
+  const endpoints: ReadonlyMap<string, EndpointSet> = joinEndpoints(registered, listed, before?.endpoints ?? new Map(), version)
+
+  const workloads = new Map<string, Workload>()
+  const workloadsByAddress = new Map<string, Workload[]>()
+  for (const workload of [...listed, ...registered.flatMap((one) => one.workloads)]) {
+    if (workloads.has(workload.key)) continue
+    workloads.set(workload.key, workload)
+    const list = workloadsByAddress.get(workload.address)
+    if (list === undefined) workloadsByAddress.set(workload.address, [workload])
+    else list.push(workload)
+  }
+
+  const virtualServices = byKind('VirtualService').map((object) =>
+    cached(resolvedVirtualServices, object, () => resolveVirtualService(object, mesh.domain)),
+  )
+  const resolvedRules = byKind('DestinationRule').map((object) =>
+    cached(resolvedDestinationRules, object, () => resolveDestinationRule(object, mesh.domain)),
+  )
+  const destinationRulesByHost = mergeDestinationRules(resolvedRules)
+  return {
+    version,
+    mesh,
+    services,
+    servicesByHost,
+    endpoints,
+    workloads,
+    workloadsByAddress,
+    objects,
+    virtualServices: mergeDelegates(virtualServices),
+    destinationRules: [...destinationRulesByHost.values()].flat(),
+    destinationRulesByHost,
+    gateways: new Map(byKind('Gateway').map((gateway) => [`${gateway.metadata.namespace}/${gateway.metadata.name}`, gateway])),
+    sidecars: byKind('Sidecar'),
+    peerAuthentications: byKind('PeerAuthentication'),
+    requestAuthentications: byKind('RequestAuthentication'),
+    authorizationPolicies: byKind('AuthorizationPolicy'),
+  }
+}
+
+function cached<K extends object, V>(cache: WeakMap<K, V>, key: K, make: () => V): V {
+  let value = cache.get(key)
+  if (value === undefined) {
+    value = make()
+    cache.set(key, value)
+  }
+  return value
+}
+
+function objectsByKind(objects: ReadonlyMap<string, ConfigObject>): <K extends Kind>(kind: K) => TypedObject<K>[] {
+  const lists = new Map<Kind, ConfigObject[]>()
+  for (const object of objects.values()) {
+    const list = lists.get(object.kind)
+    if (list === undefined) lists.set(object.kind, [object])
+    else list.push(object)
+  }
+  for (const list of lists.values()) list.sort(objectOrder)
+  return (kind) => (lists.get(kind) ?? []).filter((object) => isKind(object, kind))
+}
+
+function isKind<K extends Kind>(object: ConfigObject, kind: K): object is ConfigObject & TypedObject<K> {
+  return object.kind === kind
+}
+
+/** Oldest first, then by name, then by namespace: Istio's order of precedence. */
+export function objectOrder(a: Pick<ConfigObject, 'metadata'>, b: Pick<ConfigObject, 'metadata'>): number {
+  return (
+    a.metadata.createdMs - b.metadata.createdMs ||
+    compare(a.metadata.name, b.metadata.name) ||
+    compare(a.metadata.namespace, b.metadata.namespace)
+  )
+}
+
+function serviceOrder(a: Service, b: Service): number {
+  return a.createdMs - b.createdMs || compare(a.name, b.name) || compare(a.namespace, b.namespace) || compare(a.host, b.host)
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0
+}

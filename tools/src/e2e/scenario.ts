@@ -7,6 +7,11 @@ export interface Scenario {
   section(title: string): void
   /** Counts one check and prints it; a failed one ends the scenario unless `go` says to go on. */
   check(what: string, ok: boolean, detail?: string, go?: 'on'): void
+  /**
+   * Counts one check that passes unless `assertion` throws; what it gives is printed beside it. The scenario goes on
+   * after a failed one; false says that it failed.
+   */
+  attempt(what: string, assertion: () => string | undefined | Promise<string | undefined>): Promise<boolean>
   /** A part that cannot run here, with the reason; counted as skipped, never as passed. */
   skip(what: string, reason: string): void
   /** Registers what to end when the scenario is over, also when it failed; later ones first. */
@@ -32,6 +37,21 @@ export async function runScenario(name: string, run: (scenario: Scenario) => Pro
       )
       if (!ok && go !== 'on') throw new CheckFailed(what)
     },
+    async attempt(what, assertion) {
+      const started = performance.now()
+      const took = (): string => `(${((performance.now() - started) / 1000).toFixed(1)} s)`
+      try {
+        const detail = await assertion()
+        result.passed++
+        console.log(`  ok     ${what}${detail === undefined ? '' : `: ${detail}`} ${took()}`)
+        return true
+      } catch (error) {
+        result.failed++
+        const reason = error instanceof Error ? error.message : String(error)
+        console.log(`  FAILED ${what} ${took()}\n         ${reason.replaceAll('\n', '\n         ')}`)
+        return false
+      }
+    },
     skip(what, reason) {
       result.skipped++
       console.log(`  skip   ${what}: ${reason}`)
@@ -55,4 +75,9 @@ export async function runScenario(name: string, run: (scenario: Scenario) => Pro
   }
   console.log(`${name}: ${result.passed} passed, ${result.failed} failed, ${result.skipped} skipped`)
   return result
+}
+
+/** Fails the check that is being attempted, with a message. */
+export function expect(condition: boolean, message: string): asserts condition {
+  if (!condition) throw new Error(message)
 }

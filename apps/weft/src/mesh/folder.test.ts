@@ -37,10 +37,9 @@ spec: { hosts: [api.example.com, "*.example.org"], ports: [{ number: 443, name: 
 
 async function problem(text: string): Promise<string> {
   await writeFile(join(folder, 'mesh.yaml'), text)
-  const error = await readMeshFolder(folder).then(
-    (read) => planMesh(read, 20),
-    (thrown: unknown) => thrown,
-  )
+  const error = await readMeshFolder(folder)
+    .then((read) => planMesh(read, 20))
+    .catch((thrown: unknown) => thrown)
   return WeftError.from(error).describe().replace(folder, '…')
 }
 

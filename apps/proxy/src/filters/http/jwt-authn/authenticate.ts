@@ -1,0 +1,154 @@
+import type { HttpStream } from '../filter.ts'
+import { type FoundToken, findTokens, removeToken, type TokenLocation } from './extract.ts'
+import type { VerificationKey } from './jwks.ts'
+import { type Jwt, parseJwt } from './jwt.ts'
+import type { Provider } from './provider.ts'
+import { type JwtStatus, jwtStatus } from './status.ts'
+import { checkTimes, verifyJwt } from './verify.ts'
+
+/** A verdict, at once where all keys are at hand. */
+export type Verdict = JwtStatus | Promise<JwtStatus>
+
+/** What a token has to satisfy: one provider, with audiences of its own or the provider's. */
+export interface Demand {
+  readonly provider: Provider
+  readonly audiences: ReadonlySet<string> | null
+}
+
+/** Tokens verified lately, so that a client's next request costs no signature check. */
+const verified = new Map<string, readonly VerificationKey[]>()
+const maxVerified = 1_000
+
+/** Checks the request's token for one provider. */
+export function authenticate(stream: HttpStream, demand: Demand): Verdict {
+  const tokens = findTokens(stream.request, demand.provider.locations)
+  return allTokens(stream, tokens, (jwt) => (issuerFits(demand.provider, jwt) ? demand : null), 0)
+}
+
+/** Checks every token that any of the providers finds: for `allow_missing` and `allow_missing_or_failed` alone. */
+export function authenticateAny(stream: HttpStream, providers: readonly Provider[]): Verdict {
+  const byPlace = new Map<string, { found: FoundToken; providers: Provider[] }>()
+  for (const provider of providers) {
+    for (const found of findTokens(stream.request, provider.locations)) {
+      const key = placeOf(found.location)
+      const entry = byPlace.get(key)
+      if (entry === undefined) byPlace.set(key, { found, providers: [provider] })
+      else entry.providers.push(provider)
+    }
+  }
+  const entries = [...byPlace.values()]
+  return allTokens(
+    stream,
+    entries.map((entry) => entry.found),
+    (jwt, index) => {
+      const provider = entries[index]?.providers.find((candidate) => issuerFits(candidate, jwt))
+      return provider === undefined ? null : { provider, audiences: null }
+    },
+    0,
+  )
+}
+
+function placeOf(location: TokenLocation): string {
+  return location.type === 'header' ? `header ${location.name.name} ${location.prefix}` : `${location.type} ${location.name}`
+}
+
+function issuerFits(provider: Provider, jwt: Jwt): boolean {
+  return provider.issuer === '' || provider.issuer === jwt.issuer
+}
+
+/** All tokens found have to hold, not just the first: a forged one beside a good one is refused. */
+function allTokens(
+  stream: HttpStream,
+  tokens: readonly FoundToken[],
+  demandFor: (jwt: Jwt, index: number) => Demand | null,
+  from: number,
+): Verdict {
+  if (tokens.length === 0) return jwtStatus.missing
+  for (let index = from; index < tokens.length; index++) {
+    const token = tokens[index]!
+    const jwt = parseJwt(token.text)
+    if (typeof jwt === 'string') return jwt
+    const demand = demandFor(jwt, index)
+    if (demand === null) return jwtStatus.unknownIssuer
+    const verdict = oneToken(stream, token, jwt, demand)
+    if (typeof verdict !== 'string') {
+      return verdict.then((status) => (status === jwtStatus.ok ? allTokens(stream, tokens, demandFor, index + 1) : status))
+    }
+    if (verdict !== jwtStatus.ok) return verdict
+  }
+  return jwtStatus.ok
+}
+
+function oneToken(stream: HttpStream, token: FoundToken, jwt: Jwt, { provider, audiences }: Demand): Verdict {
+  const now = Math.floor(Date.now() / 1000)
+  const claims = [
+    provider.checkSubject(jwt, now),
+    checkTimes(jwt, now, provider.clockSkew),
+    provider.checkAudience(jwt, audiences),
+  ].find((status) => status !== jwtStatus.ok)
+  if (claims !== undefined) return claims
+  const finish = (keys: readonly VerificationKey[] | JwtStatus): JwtStatus => {
+    if (typeof keys === 'string') return keys
+    if (verified.get(jwt.text) !== keys) {
+      const status = verifyJwt(jwt, keys)
+      if (status !== jwtStatus.ok) return status
+      remember(jwt.text, keys)
+    }
+    handOn(stream, token, jwt, provider)
+    return jwtStatus.ok
+  }
+  const keys = provider.keys.current()
+  return keys !== null ? finish(keys) : provider.keys.load().then(finish)
+}
+
+function remember(text: string, keys: readonly VerificationKey[]): void {
+  if (verified.size >= maxVerified) {
+    const oldest = verified.keys().next()
+    if (!oldest.done) verified.delete(oldest.value)
+  }
+  verified.set(text, keys)
+}
+
+/** What a good token gives the request: headers, metadata, and its own removal. */
+function handOn(stream: HttpStream, token: FoundToken, jwt: Jwt, provider: Provider): void {
+  const { headers } = stream.request
+  for (const { name, claim } of provider.claimHeaders) {
+    const text = claimText(claim.reduce<unknown>((value, key) => member(value, key), jwt.payload))
+    if (text !== null) headers.append(name, Buffer.from(text).latin1Slice())
+  }
+  if (provider.payloadHeader !== null) {
+    const { name, pad } = provider.payloadHeader
+    headers.append(name, pad ? jwt.payloadText.padEnd(Math.ceil(jwt.payloadText.length / 4) * 4, '=') : jwt.payloadText)
+  }
+  if (!provider.forward) removeToken(stream.request, token.location)
+  if (provider.payloadInMetadata !== '') {
+    stream.metadata(metadataNamespace)[provider.payloadInMetadata] = normalized(jwt.payload, provider.spaceDelimitedClaims)
+  }
+  if (provider.headerInMetadata !== '') stream.metadata(metadataNamespace)[provider.headerInMetadata] = jwt.header
+  if (provider.clearRouteCache) stream.clearRoute()
+}
+
+export const metadataNamespace = 'envoy.filters.http.jwt_authn'
+
+function member(value: unknown, key: string): unknown {
+  return typeof value === 'object' && value !== null && Object.hasOwn(value, key)
+    ? (value as Record<string, unknown>)[key]
+    : undefined
+}
+
+/** Scalars as text; lists and objects as base64url JSON. */
+function claimText(claim: unknown): string | null {
+  if (typeof claim === 'string') return claim
+  if (typeof claim === 'number' || typeof claim === 'boolean') return String(claim)
+  if (typeof claim === 'object' && claim !== null) return Buffer.from(JSON.stringify(claim)).toString('base64url')
+  return null
+}
+
+function normalized(payload: Readonly<Record<string, unknown>>, spaceDelimited: readonly string[]): Record<string, unknown> {
+  const copy = { ...payload }
+  for (const claim of spaceDelimited) {
+    const value = copy[claim]
+    if (typeof value === 'string') copy[claim] = value.split(' ').filter(Boolean)
+  }
+  return copy
+}

@@ -1,0 +1,90 @@
+import type { JwtProvider } from '@weft/contracts/envoy/extensions/filters/http/jwt_authn/v3/config'
+import { type HeaderName, headerName, names } from '@weft/http/header-table'
+import type { RequestHead } from '@weft/http/message'
+
+/** Where a token may stand in a request. */
+export type TokenLocation =
+  | { readonly type: 'header'; readonly name: HeaderName; readonly prefix: string }
+  | { readonly type: 'parameter'; readonly name: string }
+  | { readonly type: 'cookie'; readonly name: string }
+
+/** A token as found, and where. */
+export interface FoundToken {
+  readonly text: string
+  readonly location: TokenLocation
+}
+
+/** The locations a provider names; without any, `Authorization: Bearer` and the parameter `access_token` (RFC 6750). */
+export function locationsOf(provider: JwtProvider): readonly TokenLocation[] {
+  const named: TokenLocation[] = [
+    ...provider.fromHeaders.map(
+      ({ name, valuePrefix }) => ({ type: 'header', name: headerName(name), prefix: valuePrefix }) as const,
+    ),
+    ...provider.fromParams.map((name) => ({ type: 'parameter', name }) as const),
+    ...provider.fromCookies.map((name) => ({ type: 'cookie', name }) as const),
+  ]
+  if (named.length > 0) return named
+  return [
+    { type: 'header', name: headerName('authorization'), prefix: 'Bearer ' },
+    { type: 'parameter', name: 'access_token' },
+  ]
+}
+
+/** Characters of a compact token: base64url and the dots. */
+const tokenCharacters = /[A-Za-z0-9_.-]+/
+
+/** The tokens that stand in these locations, in their order. */
+export function findTokens(request: RequestHead, locations: readonly TokenLocation[]): FoundToken[] {
+  const found: FoundToken[] = []
+  for (const location of locations) {
+    const text = tokenAt(request, location)
+    if (text !== null) found.push({ text, location })
+  }
+  return found
+}
+
+function tokenAt(request: RequestHead, location: TokenLocation): string | null {
+  if (location.type === 'parameter') return queryParameter(request.path, location.name)
+  if (location.type === 'cookie') return cookie(request, location.name)
+  const value = request.headers.getAll(location.name)
+  if (value === null) return null
+  if (location.prefix === '') return value
+  const at = value.indexOf(location.prefix)
+  if (at < 0) return null
+  return tokenCharacters.exec(value.slice(at + location.prefix.length))?.[0] ?? ''
+}
+
+function queryParameter(path: string, name: string): string | null {
+  const query = path.indexOf('?')
+  return query < 0 ? null : new URLSearchParams(path.slice(query + 1)).get(name)
+}
+
+function cookie(request: RequestHead, name: string): string | null {
+  const all = request.headers.getAll(names.cookie, ';')
+  if (all === null) return null
+  for (const pair of all.split(';')) {
+    const equals = pair.indexOf('=')
+    if (equals >= 0 && pair.slice(0, equals).trim() === name)
+      return pair
+        .slice(equals + 1)
+        .trim()
+        .replace(/^"(.*)"$/, '$1')
+  }
+  return null
+}
+
+/** Takes a token out of the request, so that it is not forwarded; cookies stay, as in Envoy. */
+export function removeToken(request: RequestHead, location: TokenLocation): void {
+  if (location.type === 'header') request.headers.remove(location.name)
+  if (location.type === 'parameter') request.path = withoutParameter(request.path, location.name)
+}
+
+function withoutParameter(path: string, name: string): string {
+  const query = path.indexOf('?')
+  if (query < 0) return path
+  const kept = path
+    .slice(query + 1)
+    .split('&')
+    .filter((pair) => pair !== name && !pair.startsWith(`${name}=`))
+  return kept.length === 0 ? path.slice(0, query) : `${path.slice(0, query)}?${kept.join('&')}`
+}

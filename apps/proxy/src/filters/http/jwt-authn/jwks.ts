@@ -1,0 +1,46 @@
+import { createPublicKey, createSecretKey, type JsonWebKey, type KeyObject } from 'node:crypto'
+import { type JwtStatus, jwtStatus } from './status.ts'
+
+/** A key of a JSON web key set (RFC 7517) that tokens are verified with. */
+export interface VerificationKey {
+  /** Empty: any token may be meant. */
+  readonly kid: string
+  readonly kty: string
+  /** Empty: any algorithm of its type. */
+  readonly alg: string
+  readonly key: KeyObject
+}
+
+/** Reads a key set; keys that are of no use here are passed over, as Envoy does. */
+export function parseJwks(text: string): readonly VerificationKey[] | JwtStatus {
+  let document: unknown
+  try {
+    document = JSON.parse(text)
+  } catch {
+    return jwtStatus.jwksParseError
+  }
+  if (typeof document !== 'object' || document === null) return jwtStatus.jwksParseError
+  if (!('keys' in document)) return jwtStatus.jwksNoKeys
+  if (!Array.isArray(document.keys)) return jwtStatus.jwksBadKeys
+  const keys = document.keys.map(readKey).filter((key) => key !== null)
+  return keys.length === 0 ? jwtStatus.jwksNoValidKeys : keys
+}
+
+function readKey(jwk: unknown): VerificationKey | null {
+  if (typeof jwk !== 'object' || jwk === null) return null
+  const fields = jwk as Record<string, unknown>
+  const { kid = '', kty, alg = '', use } = fields
+  if (typeof kid !== 'string' || typeof kty !== 'string' || typeof alg !== 'string') return null
+  if (use !== undefined && use !== 'sig') return null
+  try {
+    if (kty === 'oct') {
+      return typeof fields['k'] === 'string'
+        ? { kid, kty, alg, key: createSecretKey(Buffer.from(fields['k'], 'base64url')) }
+        : null
+    }
+    if (!['RSA', 'EC', 'OKP'].includes(kty)) return null
+    return { kid, kty, alg, key: createPublicKey({ key: fields as JsonWebKey, format: 'jwk' }) }
+  } catch {
+    return null
+  }
+}

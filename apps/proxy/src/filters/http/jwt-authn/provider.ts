@@ -1,0 +1,81 @@
+import type { JwtProvider } from '@weft/contracts/envoy/extensions/filters/http/jwt_authn/v3/config'
+import { type HeaderName, headerName } from '@weft/http/header-table'
+import { compileStringMatcher } from '../../../routing/matchers/string-matcher.ts'
+import type { FilterContext } from '../filter.ts'
+import { locationsOf, type TokenLocation } from './extract.ts'
+import type { Jwt } from './jwt.ts'
+import { createKeySource, type JwksCounters, type KeySource } from './key-source.ts'
+import { type JwtStatus, jwtStatus } from './status.ts'
+import { plainAudience } from './verify.ts'
+
+const defaultClockSkew = 60
+
+/** A provider of tokens, compiled: where its tokens stand, which it accepts, and what it hands on. */
+export interface Provider {
+  readonly name: string
+  readonly issuer: string
+  readonly locations: readonly TokenLocation[]
+  readonly keys: KeySource
+  readonly clockSkew: number
+  readonly forward: boolean
+  readonly payloadHeader: { name: HeaderName; pad: boolean } | null
+  readonly claimHeaders: readonly { name: HeaderName; claim: readonly string[] }[]
+  readonly payloadInMetadata: string
+  readonly headerInMetadata: string
+  readonly failedStatusInMetadata: string
+  readonly spaceDelimitedClaims: readonly string[]
+  readonly clearRouteCache: boolean
+  /** Whether subject and lifetime are as the provider insists. */
+  checkSubject(jwt: Jwt, now: number): JwtStatus
+  /** Whether an audience is allowed; `audiences` stand in for the provider's own when given. */
+  checkAudience(jwt: Jwt, audiences: ReadonlySet<string> | null): JwtStatus
+}
+
+/** Compiles a provider. */
+export function compileProvider(name: string, config: JwtProvider, context: FilterContext, counters: JwksCounters): Provider {
+  const ownAudiences = audienceSet(config.audiences)
+  const subject =
+    config.subjects === undefined ? null : compileStringMatcher(config.subjects, `${context.path}: providers[${name}].subjects`)
+  const maxLifetime = config.maxLifetime === undefined ? null : config.maxLifetime.seconds
+  return {
+    name,
+    issuer: config.issuer,
+    locations: locationsOf(config),
+    keys: createKeySource(config, name, context, counters),
+    clockSkew: config.clockSkewSeconds === 0 ? defaultClockSkew : config.clockSkewSeconds,
+    forward: config.forward,
+    payloadHeader:
+      config.forwardPayloadHeader === ''
+        ? null
+        : { name: headerName(config.forwardPayloadHeader), pad: config.padForwardPayloadHeader },
+    claimHeaders: config.claimToHeaders.map(({ headerName: header, claimName }) => ({
+      name: headerName(header),
+      claim: claimName.split('.'),
+    })),
+    payloadInMetadata: config.payloadInMetadata,
+    headerInMetadata: config.headerInMetadata,
+    failedStatusInMetadata: config.failedStatusInMetadata,
+    spaceDelimitedClaims: config.normalizePayloadInMetadata?.spaceDelimitedClaims ?? [],
+    clearRouteCache: config.clearRouteCache,
+    checkSubject(jwt, now) {
+      if (subject !== null && !subject(jwt.subject)) return jwtStatus.subjectNotAllowed
+      if (config.requireExpiration && jwt.expires === null) return jwtStatus.noExpiration
+      if (maxLifetime !== null && (jwt.expires === null || jwt.expires - (jwt.issuedAt ?? jwt.notBefore ?? now) > maxLifetime)) {
+        return jwtStatus.lifetimeNotAllowed
+      }
+      return jwtStatus.ok
+    },
+    checkAudience(jwt, audiences) {
+      const allowed = audiences ?? ownAudiences
+      if (allowed !== null && !jwt.audiences.some((audience) => allowed.has(plainAudience(audience)))) {
+        return jwtStatus.audienceNotAllowed
+      }
+      return jwtStatus.ok
+    },
+  }
+}
+
+/** null: any audience. */
+export function audienceSet(audiences: readonly string[]): ReadonlySet<string> | null {
+  return audiences.length === 0 ? null : new Set(audiences.map(plainAudience))
+}

@@ -1,0 +1,73 @@
+import type { HeaderMatcher } from '@weft/contracts/envoy/config/route/v3/route_components'
+import { headerName } from '@weft/http/header-table'
+import type { RequestHead, ResponseHead } from '@weft/http/message'
+import { invalid } from '../../plan/problems.ts'
+import { compileRegex } from './regex.ts'
+import { compileStringMatcher } from './string-matcher.ts'
+
+/** Says whether a message's headers match. */
+export type HeadMatcher = (head: RequestHead | ResponseHead) => boolean
+
+/** Reads a header by name, pseudo headers of HTTP/2 included; several values come joined by a comma; null: absent. */
+export function headerReader(name: string): (head: RequestHead | ResponseHead) => string | null {
+  const lower = name.toLowerCase()
+  switch (lower) {
+    case ':method':
+      return (head) => ('method' in head ? head.method : null)
+    case ':path':
+      return (head) => ('path' in head && head.path !== '' ? head.path : null)
+    case ':authority':
+    case 'host':
+      return (head) => ('authority' in head && head.authority !== '' ? head.authority : null)
+    case ':scheme':
+      return (head) => ('scheme' in head ? head.scheme : null)
+    case ':status':
+      return (head) => ('status' in head ? String(head.status) : null)
+  }
+  const header = headerName(lower)
+  return (head) => head.headers.getAll(header)
+}
+
+/** Compiles an `envoy.config.route.v3.HeaderMatcher`. */
+export function compileHeaderMatcher(matcher: HeaderMatcher, path: string): HeadMatcher {
+  if (matcher.name === '') throw invalid(`${path}.name`, 'the header matcher names no header')
+  const read = headerReader(matcher.name)
+  const { invertMatch, treatMissingHeaderAsEmpty } = matcher
+  const specifier = matcher.headerMatchSpecifier
+  if (specifier === undefined) return (head) => (read(head) !== null) !== invertMatch
+  if (specifier.$case === 'presentMatch') {
+    const present = specifier.value !== invertMatch
+    return (head) => (read(head) !== null || treatMissingHeaderAsEmpty) === present
+  }
+  const matches = compileValue(specifier, path)
+  return (head) => {
+    const value = read(head) ?? (treatMissingHeaderAsEmpty ? '' : null)
+    // An absent header matches nothing, inverted or not, unless it counts as empty.
+    return value !== null && matches(value) !== invertMatch
+  }
+}
+
+type Specifier = NonNullable<HeaderMatcher['headerMatchSpecifier']>
+
+function compileValue(specifier: Exclude<Specifier, { $case: 'presentMatch' }>, path: string): (value: string) => boolean {
+  switch (specifier.$case) {
+    case 'exactMatch':
+      return (value) => value === specifier.value
+    case 'prefixMatch':
+      return (value) => value.startsWith(specifier.value)
+    case 'suffixMatch':
+      return (value) => value.endsWith(specifier.value)
+    case 'containsMatch':
+      return (value) => value.includes(specifier.value)
+    case 'safeRegexMatch': {
+      const regex = compileRegex(specifier.value.regex, `${path}.safe_regex_match.regex`)
+      return (value) => regex.fullMatch(value)
+    }
+    case 'rangeMatch': {
+      const { start, end } = specifier.value
+      return (value) => /^[+-]?\d+$/.test(value) && Number(value) >= start && Number(value) < end
+    }
+    case 'stringMatch':
+      return compileStringMatcher(specifier.value, `${path}.string_match`)
+  }
+}

@@ -1,0 +1,66 @@
+import { createRequire } from 'node:module'
+import { WeftError } from '@weft/service/errors'
+import type { RE2JS } from 're2js'
+import { invalid } from '../../plan/problems.ts'
+
+/** A compiled safe_regex: RE2's syntax, and time linear in the input whatever the pattern. */
+export interface Regex {
+  readonly pattern: string
+  /** Whether the whole text matches. */
+  fullMatch(text: string): boolean
+  /** Every match replaced; `\1` stands for a group, `\0` for the whole match, `\\` for a backslash. */
+  replaceAll(text: string, substitution: string): string
+}
+
+/** Longest pattern taken. */
+const maxPattern = 8_192
+/** Steps that backtracking may take at worst, for Node's own engine to be used: about a millisecond. */
+const maxSteps = 300_000
+
+/**
+ * Compiles a pattern; throws a WeftError at `path` for what RE2 would not take. Node's engine, many times faster on usual
+ * patterns, runs only where it means the same and where the text's length bounds its backtracking.
+ */
+export function compileRegex(pattern: string, path: string): Regex {
+  if (pattern.length > maxPattern) throw invalid(path, `the regular expression is longer than ${maxPattern} characters`)
+  let linear: RE2JS
+  try {
+    linear = re2().compile(pattern)
+  } catch (error) {
+    throw invalid(path, `invalid regular expression '${pattern}': ${WeftError.from(error).message}`)
+  }
+  const power = backtrackingPower(pattern)
+  const native = power === null ? null : new RegExp(`^(?:${pattern})$`)
+  const limit = power === null ? 0 : power === 0 ? Number.POSITIVE_INFINITY : maxSteps ** (1 / power)
+  return {
+    pattern,
+    fullMatch: (text) => (native !== null && text.length <= limit ? native.test(text) : linear.matches(text)),
+    replaceAll: (text, substitution) => linear.matcher(text).replaceAll(toReplacement(substitution)),
+  }
+}
+
+let library: typeof RE2JS | undefined
+
+/** Loaded with the first pattern: most workers have none. */
+function re2(): typeof RE2JS {
+  library ??= (createRequire(import.meta.url)('re2js') as { RE2JS: typeof RE2JS }).RE2JS
+  return library
+}
+
+/** Envoy's `\1` as RE2JS's `$1`, with a literal `$` kept. */
+function toReplacement(substitution: string): string {
+  return substitution.replaceAll(/\\(\d|\\)|\$/g, (match, group: string | undefined) => {
+    if (match === '$') return '\\$'
+    return group === '\\' ? '\\\\' : `$${group}`
+  })
+}
+
+/**
+ * How many unbounded repetitions the pattern has, one inside the other never; null when the engines may differ in meaning
+ * or the bound is not known (a repeated group, flags, classes by name).
+ */
+function backtrackingPower(pattern: string): number | null {
+  if (/\(\?(?!:)|\[\[:|\[\^?\]|\\[^.\-/\\?*+()[\]{}|^$dw]|\)[*+{]|\{\d+,?\d*\}/.test(pattern)) return null
+  const unescaped = pattern.replaceAll(/\\./g, 'x').replaceAll(/\[[^\]]*\]/g, 'x')
+  return (unescaped.match(/[*+]/g) ?? []).length
+}

@@ -1,0 +1,32 @@
+import type { StringMatcher } from '@weft/contracts/envoy/type/matcher/v3/string'
+import { invalid, unsupported } from '../../plan/problems.ts'
+import { compileRegex } from './regex.ts'
+
+export type TextMatcher = (text: string) => boolean
+
+/** Compiles an `envoy.type.matcher.v3.StringMatcher`; `path` stands in errors. `ignore_case` leaves patterns as they are. */
+export function compileStringMatcher(matcher: StringMatcher, path: string): TextMatcher {
+  const pattern = matcher.matchPattern
+  if (pattern === undefined) throw invalid(path, 'the string matcher says nothing to match')
+  if (pattern.$case === 'safeRegex') {
+    const regex = compileRegex(pattern.value.regex, `${path}.safe_regex`)
+    return (text) => regex.fullMatch(text)
+  }
+  if (pattern.$case === 'custom') throw unsupported(`${path}.custom`, `string matcher '${pattern.value.name}'`)
+  const wanted = matcher.ignoreCase ? pattern.value.toLowerCase() : pattern.value
+  const plain = compilePlain(pattern.$case, wanted)
+  return matcher.ignoreCase ? (text) => plain(text.toLowerCase()) : plain
+}
+
+function compilePlain(kind: 'exact' | 'prefix' | 'suffix' | 'contains', wanted: string): TextMatcher {
+  switch (kind) {
+    case 'exact':
+      return (text) => text === wanted
+    case 'prefix':
+      return (text) => text.startsWith(wanted)
+    case 'suffix':
+      return (text) => text.endsWith(wanted)
+    case 'contains':
+      return (text) => text.includes(wanted)
+  }
+}

@@ -1,0 +1,103 @@
+import type { RouteMatch } from '@weft/contracts/envoy/config/route/v3/route_components'
+import { names } from '@weft/http/header-table'
+import type { RequestHead } from '@weft/http/message'
+import { invalid, unsupported } from '../plan/problems.ts'
+import { compileFraction, type Runtime } from '../plan/runtime.ts'
+import { compileHeaderMatcher } from './matchers/header-matcher.ts'
+import { compileQueryParameterMatcher } from './matchers/query-parameter-matcher.ts'
+import { compileRegex } from './matchers/regex.ts'
+
+/** Says whether a request matches; `draw` (0 ≤ x < 1) decides runtime fractions, drawn when not given. */
+export type RouteMatcher = (request: RequestHead, draw?: number) => boolean
+
+/** The path part of a match, in a form an index can use. `connect`: CONNECT requests only. */
+export type PathMatch =
+  | { readonly type: 'prefix' | 'exact' | 'separated-prefix'; readonly value: string; readonly caseSensitive: boolean }
+  | { readonly type: 'regex'; readonly matches: (path: string) => boolean }
+  | { readonly type: 'connect' }
+
+/** The path without query and fragment: what path matches look at. */
+export function pathOnly(target: string): string {
+  for (let i = 0; i < target.length; i++) {
+    const code = target.charCodeAt(i)
+    if (code === 63 || code === 35) return target.slice(0, i)
+  }
+  return target
+}
+
+/** Compiles the path specifier of a route match. */
+export function compilePathMatch(match: RouteMatch, path: string): PathMatch {
+  const specifier = match.pathSpecifier
+  const caseSensitive = match.caseSensitive ?? true
+  switch (specifier?.$case) {
+    case undefined:
+      throw invalid(path, 'the route match has no path specifier')
+    case 'prefix':
+      return { type: 'prefix', value: specifier.value, caseSensitive }
+    case 'path':
+      return { type: 'exact', value: specifier.value, caseSensitive }
+    case 'pathSeparatedPrefix':
+      return { type: 'separated-prefix', value: specifier.value, caseSensitive }
+    case 'safeRegex': {
+      const regex = compileRegex(specifier.value.regex, `${path}.safe_regex.regex`)
+      return { type: 'regex', matches: (text) => regex.fullMatch(text) }
+    }
+    case 'connectMatcher':
+      return { type: 'connect' }
+    case 'pathMatchPolicy':
+      throw unsupported(`${path}.path_match_policy`, 'a path match policy')
+  }
+}
+
+/** Whether a request's path (without query) matches; `method` for CONNECT. */
+export function pathMatches(match: PathMatch, path: string, method: string): boolean {
+  switch (match.type) {
+    case 'connect':
+      return method === 'CONNECT'
+    case 'regex':
+      return match.matches(path)
+    case 'exact':
+      return match.caseSensitive ? path === match.value : path.toLowerCase() === match.value.toLowerCase()
+    case 'prefix':
+      return match.caseSensitive ? path.startsWith(match.value) : path.toLowerCase().startsWith(match.value.toLowerCase())
+    case 'separated-prefix': {
+      const starts = match.caseSensitive ? path.startsWith(match.value) : path.toLowerCase().startsWith(match.value.toLowerCase())
+      return starts && (path.length === match.value.length || path.charCodeAt(match.value.length) === 47)
+    }
+  }
+}
+
+/** Everything of a route match besides the path: headers, query, fraction, gRPC; null when there is nothing to ask. */
+export function compileConditions(match: RouteMatch, path: string, runtime: Runtime): RouteMatcher | null {
+  const conditions: RouteMatcher[] = []
+  conditions.push(...match.headers.map((matcher, i) => compileHeaderMatcher(matcher, `${path}.headers[${i}]`)))
+  match.queryParameters.forEach((matcher, i) => {
+    const matches = compileQueryParameterMatcher(matcher, `${path}.query_parameters[${i}]`)
+    conditions.push((request) => matches(request.path))
+  })
+  if (match.grpc !== undefined) conditions.push(isGrpc)
+  if (match.runtimeFraction !== undefined) {
+    const drawn = compileFraction(runtime, match.runtimeFraction)
+    conditions.push((_request, draw) => drawn(draw))
+  }
+  if (match.tlsContext !== undefined) throw unsupported(`${path}.tls_context`, 'a match on the TLS context')
+  if (match.dynamicMetadata.length > 0) throw unsupported(`${path}.dynamic_metadata`, 'a match on dynamic metadata')
+
+  const [first, second] = conditions
+  if (first === undefined) return null
+  if (second === undefined) return first
+  return (request, draw) => conditions.every((condition) => condition(request, draw))
+}
+
+function isGrpc(request: RequestHead): boolean {
+  const type = request.headers.get(names.contentType)
+  return type !== null && (type === 'application/grpc' || type.startsWith('application/grpc+'))
+}
+
+/** Compiles a whole route match, for those who need no index. */
+export function compileRouteMatch(match: RouteMatch, path: string, runtime: Runtime): RouteMatcher {
+  const byPath = compilePathMatch(match, path)
+  const conditions = compileConditions(match, path, runtime)
+  return (request, draw) =>
+    pathMatches(byPath, pathOnly(request.path), request.method) && (conditions === null || conditions(request, draw))
+}

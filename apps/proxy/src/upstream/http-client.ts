@@ -1,0 +1,95 @@
+import { request as httpRequest } from 'node:http'
+import { request as httpsRequest } from 'node:https'
+import { WeftError } from '@weft/service/errors'
+import type { WorkerServices } from '../worker-services.ts'
+
+export interface HttpAnswer {
+  status: number
+  headers: Readonly<Record<string, string | string[] | undefined>>
+  body: string
+}
+
+export interface HttpCallOptions {
+  timeoutMs: number
+  /** A longer body is an error. */
+  maxBytes: number
+  method?: string
+  headers?: Readonly<Record<string, string | string[]>>
+  body?: Uint8Array
+}
+
+/**
+ * A small HTTP/1.1 call to a cluster, for what is not on the path of a request's bytes: key sets, authorization services.
+ * Host and path are those of `uri`; the endpoint is the load balancer's choice. Rejects with a WeftError when there is no
+ * endpoint, on time-out, and when the connection fails.
+ */
+export async function httpCall(
+  services: WorkerServices,
+  clusterName: string,
+  uri: string,
+  options: HttpCallOptions,
+): Promise<HttpAnswer> {
+  const cluster = services.cluster(clusterName)
+  if (cluster === undefined) throw new WeftError('unavailable', `there is no cluster '${clusterName}'`)
+  const endpoint = cluster.pickAddress()
+  if (endpoint === null) throw new WeftError('unavailable', `cluster '${clusterName}' has no healthy endpoint`)
+  const tls = cluster.tlsOptions()
+  if (tls === 'not-ready') throw new WeftError('unavailable', `the secrets of cluster '${clusterName}' have not come yet`)
+  const url = new URL(uri.includes('://') ? uri : `http://${clusterName}${uri}`)
+  const call = cluster.beginRequest(endpoint.key)
+  let outcome: 'success' | 'error' | 'timeout' = 'error'
+  try {
+    const answer = await new Promise<HttpAnswer>((resolve, reject) => {
+      const fail = (message: string): void => reject(new WeftError('unavailable', `${clusterName}: ${message}`))
+      const path = url.pathname + url.search
+      const request = (tls === null ? httpRequest : httpsRequest)(
+        {
+          ...(tls ?? {}),
+          ...(endpoint.port === 0 ? { socketPath: endpoint.host } : { host: endpoint.host, port: endpoint.port }),
+          path,
+          method: options.method ?? 'GET',
+          agent: false,
+          headers: { host: url.host, ...options.headers },
+        },
+        (response) => {
+          const chunks: Buffer[] = []
+          let size = 0
+          response.on('data', (chunk: Buffer) => {
+            size += chunk.length
+            if (size > options.maxBytes) request.destroy(new Error(`the answer is longer than ${options.maxBytes} bytes`))
+            else chunks.push(chunk)
+          })
+          response.on('end', () =>
+            resolve({
+              status: response.statusCode ?? 0,
+              headers: response.headers,
+              body: Buffer.concat(chunks).toString('utf8'),
+            }),
+          )
+          response.on('error', (error) => fail(error.message))
+        },
+      )
+      const timer = setTimeout(() => {
+        outcome = 'timeout'
+        request.destroy(new Error(`no answer within ${options.timeoutMs} ms`))
+      }, options.timeoutMs)
+      request.on('close', () => clearTimeout(timer))
+      request.on('error', (error) => fail(error.message))
+      request.end(options.body)
+    })
+    outcome = 'success'
+    return answer
+  } finally {
+    call.end(outcome)
+  }
+}
+
+/** `httpCall` with GET. */
+export function httpGet(
+  services: WorkerServices,
+  clusterName: string,
+  uri: string,
+  options: Pick<HttpCallOptions, 'timeoutMs' | 'maxBytes'>,
+): Promise<HttpAnswer> {
+  return httpCall(services, clusterName, uri, options)
+}

@@ -1,3 +1,4 @@
+import './latin1.ts'
 import { type HeaderName, names, sameBytes, slotCount, slotOf } from './header-name.ts'
 
 const initialBytes = 1024

@@ -1,0 +1,185 @@
+import { createSecureContext, type SecureContext, type SecureContextOptions, type SecureVersion } from 'node:tls'
+import {
+  CertificateValidationContext,
+  type TlsParameters,
+  TlsParameters_TlsProtocol,
+} from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/common'
+import type { CommonTlsContext } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/tls'
+import { invalid, unsupported } from './problems.ts'
+import type { SecretStore } from './secret-store.ts'
+import { compileCertificate, compileValidation, type TlsCertificatePlan, type ValidationPlan } from './tls-material.ts'
+
+/** TLS material as it is now. */
+export interface TlsMaterial {
+  certificates: TlsCertificatePlan[]
+  validation: ValidationPlan | null
+  context: SecureContext
+}
+
+/** A CommonTlsContext that follows its secrets: `current` gives the material as it is now, made anew when a secret came. */
+export interface TlsSource {
+  /** null until every secret it names has come. */
+  current(): TlsMaterial | null
+  alpn: readonly string[]
+}
+
+const versions: Record<number, SecureVersion | undefined> = {
+  [TlsParameters_TlsProtocol.TLSv1_0]: 'TLSv1',
+  [TlsParameters_TlsProtocol.TLSv1_1]: 'TLSv1.1',
+  [TlsParameters_TlsProtocol.TLSv1_2]: 'TLSv1.2',
+  [TlsParameters_TlsProtocol.TLSv1_3]: 'TLSv1.3',
+}
+
+/** Compiles the part of TLS contexts that both sides share. */
+export function compileTlsContext(
+  source: CommonTlsContext | undefined,
+  path: string,
+  secrets: SecretStore,
+  client: boolean,
+): TlsSource {
+  const at = `${path}.common_tls_context`
+  if (source?.tlsCertificateProviderInstance !== undefined)
+    throw unsupported(`${at}.tls_certificate_provider_instance`, 'a certificate provider')
+  if (source?.customHandshaker !== undefined) throw unsupported(`${at}.custom_handshaker`, 'a custom handshaker')
+  if (source?.keyLog !== undefined) throw unsupported(`${at}.key_log`, 'a TLS key log')
+  const inline = (source?.tlsCertificates ?? []).map((certificate, i) =>
+    compileCertificate(certificate, `${at}.tls_certificates[${i}]`),
+  )
+  const certificateSecrets = (source?.tlsCertificateSdsSecretConfigs ?? []).map((config) => config.name)
+  if (!client && inline.length === 0 && certificateSecrets.length === 0) throw invalid(at, 'a server needs a certificate')
+  const validation = compileValidationSource(source, at, secrets)
+  const parameters = compileParameters(source?.tlsParams)
+  let made: TlsMaterial | null = null
+  let version = -1
+  const build = (): TlsMaterial | null => {
+    const certificates = [...inline]
+    for (const name of certificateSecrets) {
+      const secret = secrets.get(name)
+      if (secret?.type !== 'certificate') return null
+      certificates.push(secret.certificate)
+    }
+    const trust = validation()
+    if (trust === 'missing') return null
+    if (made !== null && made.validation === trust && sameList(made.certificates, certificates)) return made
+    return { certificates, validation: trust, context: createContext(certificates, trust, parameters, at) }
+  }
+  const current = () => {
+    if (version !== secrets.version) {
+      version = secrets.version
+      made = build() ?? made
+    }
+    return made
+  }
+  // Files and inline material are checked at once.
+  if (certificateSecrets.length === 0) current()
+  return { current, alpn: source?.alpnProtocols ?? [] }
+}
+
+function sameList(a: readonly unknown[], b: readonly unknown[]): boolean {
+  return a.length === b.length && a.every((one, i) => one === b[i])
+}
+
+function createContext(
+  certificates: readonly TlsCertificatePlan[],
+  validation: ValidationPlan | null,
+  parameters: SecureContextOptions,
+  path: string,
+): SecureContext {
+  try {
+    return createSecureContext({
+      ...parameters,
+      ...(certificates.length > 0
+        ? {
+            cert: certificates.map((one) => one.cert),
+            key: certificates.map((one) => ({
+              pem: one.key,
+              ...(one.passphrase === undefined ? {} : { passphrase: one.passphrase }),
+            })),
+          }
+        : {}),
+      ...(validation?.ca != null ? { ca: splitPem(validation.ca) } : {}),
+      ...(validation?.crl != null ? { crl: validation.crl } : {}),
+    })
+  } catch (error) {
+    throw invalid(path, `TLS refuses this: ${error instanceof Error ? error.message : String(error)}`)
+  }
+}
+
+/** Each certificate of a bundle: one string with several gives Node the first alone. */
+function splitPem(bundle: Buffer): string[] {
+  return bundle.toString().match(/-----BEGIN [^-]+-----[\s\S]+?-----END [^-]+-----/g) ?? []
+}
+
+function compileParameters(source: TlsParameters | undefined): SecureContextOptions {
+  const options: SecureContextOptions = {
+    minVersion: versions[source?.tlsMinimumProtocolVersion ?? 0] ?? 'TLSv1.2',
+    maxVersion: versions[source?.tlsMaximumProtocolVersion ?? 0] ?? 'TLSv1.3',
+  }
+  if (source !== undefined && source.cipherSuites.length > 0) {
+    options.ciphers = source.cipherSuites
+      .map((suite) =>
+        suite
+          .replace(/^\[(.*)\]$/, '$1')
+          .split('|')
+          .join(':'),
+      )
+      .join(':')
+  }
+  if (source !== undefined && source.ecdhCurves.length > 0) options.ecdhCurve = source.ecdhCurves.join(':')
+  if (source !== undefined && source.signatureAlgorithms.length > 0) options.sigalgs = source.signatureAlgorithms.join(':')
+  return options
+}
+
+/** Gives the validation as it is now; 'missing' while its secret has not come. */
+function compileValidationSource(
+  source: CommonTlsContext | undefined,
+  at: string,
+  secrets: SecretStore,
+): () => ValidationPlan | null | 'missing' {
+  const type = source?.validationContextType
+  const fromSecret = (name: string): ValidationPlan | 'missing' => {
+    const secret = secrets.get(name)
+    return secret?.type === 'validation' ? secret.validation : 'missing'
+  }
+  switch (type?.$case) {
+    case undefined:
+      return () => null
+    case 'validationContext': {
+      const plan = compileValidation(type.value, `${at}.validation_context`)
+      return () => plan
+    }
+    case 'validationContextSdsSecretConfig': {
+      const { name } = type.value
+      return () => fromSecret(name)
+    }
+    case 'combinedValidationContext': {
+      const path = `${at}.combined_validation_context`
+      const config = type.value.validationContextSdsSecretConfig
+      if (config === undefined) throw invalid(path, 'validation_context_sds_secret_config is needed')
+      const base = compileValidation(
+        type.value.defaultValidationContext ?? CertificateValidationContext.create(),
+        `${path}.default_validation_context`,
+      )
+      let last: { dynamic: ValidationPlan; merged: ValidationPlan } | null = null
+      return () => {
+        const dynamic = fromSecret(config.name)
+        if (dynamic === 'missing') return 'missing'
+        if (last?.dynamic !== dynamic) last = { dynamic, merged: combine(base, dynamic) }
+        return last.merged
+      }
+    }
+    default:
+      throw unsupported(at, `validation context '${type?.$case}'`)
+  }
+}
+
+/** A combined context: what SDS says over what the configuration says; names of both count. */
+function combine(base: ValidationPlan, dynamic: ValidationPlan): ValidationPlan {
+  return {
+    ca: dynamic.ca ?? base.ca,
+    crl: dynamic.crl ?? base.crl,
+    acceptUntrusted: base.acceptUntrusted || dynamic.acceptUntrusted,
+    allowExpired: base.allowExpired || dynamic.allowExpired,
+    checkNames: (certificate) => base.checkNames(certificate) ?? dynamic.checkNames(certificate),
+  }
+}

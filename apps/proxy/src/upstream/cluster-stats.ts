@@ -1,0 +1,130 @@
+import type { Counter, Gauge, Histogram, Stats } from '../observe/stats.ts'
+
+/** A cluster's stats under Envoy's names (`cluster.<name>.`), those of the request path as fields. */
+export class ClusterStats {
+  readonly requestTotal: Counter
+  readonly requestActive: Gauge
+  readonly requestCompleted: Counter
+  readonly requestTime: Histogram
+  readonly requestTimeout: Counter
+  readonly perTryTimeout: Counter
+  readonly requestCancelled: Counter
+  readonly maintenance: Counter
+  readonly rxReset: Counter
+  readonly txReset: Counter
+  readonly retry: Counter
+  readonly retrySuccess: Counter
+  readonly retryOverflow: Counter
+  readonly retryLimitExceeded: Counter
+  readonly retryBackoffExponential: Counter
+  readonly pendingTotal: Counter
+  readonly pendingActive: Gauge
+  readonly pendingOverflow: Counter
+  readonly pendingFailureEject: Counter
+  readonly connectionTotal: Counter
+  readonly connectionActive: Gauge
+  readonly connectionHttp1: Counter
+  readonly connectFail: Counter
+  readonly connectTimeout: Counter
+  readonly connectMs: Histogram
+  readonly connectionLength: Histogram
+  readonly connectionOverflow: Counter
+  readonly connectionDestroy: Counter
+  readonly destroyLocal: Counter
+  readonly destroyRemote: Counter
+  readonly destroyWithRequest: Counter
+  readonly destroyLocalWithRequest: Counter
+  readonly destroyRemoteWithRequest: Counter
+  readonly closeNotify: Counter
+  readonly noneHealthy: Counter
+  readonly maxRequests: Counter
+  readonly idleTimeout: Counter
+  readonly protocolError: Counter
+  readonly bytesRead: Counter
+  readonly bytesWritten: Counter
+  readonly bytesWrittenBuffered: Gauge
+  readonly healthyPanic: Counter
+  readonly membershipTotal: Gauge
+  readonly membershipHealthy: Gauge
+  readonly membershipChange: Counter
+  readonly sslHandshake: Counter
+  readonly sslConnectionError: Counter
+  readonly sslFailSan: Counter
+  private readonly stats: Stats
+  private readonly prefix: string
+  private readonly internalCodes: Counter[][] = []
+  private readonly externalCodes: Counter[][] = []
+
+  constructor(stats: Stats, name: string) {
+    const prefix = `cluster.${name.replaceAll(':', '_')}.`
+    const counter = (stat: string) => stats.counter(prefix + stat)
+    const gauge = (stat: string) => stats.gauge(prefix + stat)
+    this.stats = stats
+    this.prefix = prefix
+    this.requestTotal = counter('upstream_rq_total')
+    this.requestActive = gauge('upstream_rq_active')
+    this.requestCompleted = counter('upstream_rq_completed')
+    this.requestTime = stats.histogram(`${prefix}upstream_rq_time`)
+    this.requestTimeout = counter('upstream_rq_timeout')
+    this.perTryTimeout = counter('upstream_rq_per_try_timeout')
+    this.requestCancelled = counter('upstream_rq_cancelled')
+    this.maintenance = counter('upstream_rq_maintenance_mode')
+    this.rxReset = counter('upstream_rq_rx_reset')
+    this.txReset = counter('upstream_rq_tx_reset')
+    this.retry = counter('upstream_rq_retry')
+    this.retrySuccess = counter('upstream_rq_retry_success')
+    this.retryOverflow = counter('upstream_rq_retry_overflow')
+    this.retryLimitExceeded = counter('upstream_rq_retry_limit_exceeded')
+    this.retryBackoffExponential = counter('upstream_rq_retry_backoff_exponential')
+    this.pendingTotal = counter('upstream_rq_pending_total')
+    this.pendingActive = gauge('upstream_rq_pending_active')
+    this.pendingOverflow = counter('upstream_rq_pending_overflow')
+    this.pendingFailureEject = counter('upstream_rq_pending_failure_eject')
+    this.connectionTotal = counter('upstream_cx_total')
+    this.connectionActive = gauge('upstream_cx_active')
+    this.connectionHttp1 = counter('upstream_cx_http1_total')
+    this.connectFail = counter('upstream_cx_connect_fail')
+    this.connectTimeout = counter('upstream_cx_connect_timeout')
+    this.connectMs = stats.histogram(`${prefix}upstream_cx_connect_ms`)
+    this.connectionLength = stats.histogram(`${prefix}upstream_cx_length_ms`)
+    this.connectionOverflow = counter('upstream_cx_overflow')
+    this.connectionDestroy = counter('upstream_cx_destroy')
+    this.destroyLocal = counter('upstream_cx_destroy_local')
+    this.destroyRemote = counter('upstream_cx_destroy_remote')
+    this.destroyWithRequest = counter('upstream_cx_destroy_with_active_rq')
+    this.destroyLocalWithRequest = counter('upstream_cx_destroy_local_with_active_rq')
+    this.destroyRemoteWithRequest = counter('upstream_cx_destroy_remote_with_active_rq')
+    this.closeNotify = counter('upstream_cx_close_notify')
+    this.noneHealthy = counter('upstream_cx_none_healthy')
+    this.maxRequests = counter('upstream_cx_max_requests')
+    this.idleTimeout = counter('upstream_cx_idle_timeout')
+    this.protocolError = counter('upstream_cx_protocol_error')
+    this.bytesRead = counter('upstream_cx_rx_bytes_total')
+    this.bytesWritten = counter('upstream_cx_tx_bytes_total')
+    this.bytesWrittenBuffered = gauge('upstream_cx_tx_bytes_buffered')
+    this.healthyPanic = counter('lb_healthy_panic')
+    this.membershipTotal = gauge('membership_total')
+    this.membershipHealthy = gauge('membership_healthy')
+    this.membershipChange = counter('membership_change')
+    this.sslHandshake = counter('ssl.handshake')
+    this.sslConnectionError = counter('ssl.connection_error')
+    this.sslFailSan = counter('ssl.fail_verify_san')
+  }
+
+  /** Counts a response's status: `upstream_rq_2xx`, `upstream_rq_200`, and the same under `internal.` or `external.`. */
+  response(status: number, internal: boolean): void {
+    const codes = internal ? this.internalCodes : this.externalCodes
+    let counters = codes[status]
+    if (counters === undefined) {
+      counters = this.codeCounters(status, internal ? 'internal.' : 'external.')
+      codes[status] = counters
+    }
+    for (let i = 0; i < counters.length; i++) counters[i]!.inc()
+  }
+
+  private codeCounters(status: number, origin: string): Counter[] {
+    const group = `upstream_rq_${Math.floor(status / 100)}xx`
+    const names = ['upstream_rq_completed', group, `upstream_rq_${status}`]
+    return [...names, ...names.map((name) => origin + name)].map((name) => this.stats.counter(this.prefix + name))
+  }
+}

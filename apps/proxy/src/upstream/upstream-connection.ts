@@ -1,0 +1,239 @@
+import net from 'node:net'
+import tls from 'node:tls'
+import { Http1ClientConnection, type Http1ClientEvents, type Http1Response } from '@weft/http/h1/client-connection'
+import type { ConnectionInfo } from '../filters/http/filter.ts'
+import { Connection, type ConnectionHandler, connectPlain } from '../transport/connection.ts'
+import { nextConnectionId } from '../transport/connection-id.ts'
+import { Timeout } from '../transport/timer-wheel.ts'
+import { tlsInfoOf } from '../transport/tls-info.ts'
+import type { Endpoint } from './endpoint.ts'
+import { cell } from './endpoint-slab.ts'
+import type { Http1Pool } from './http1-pool.ts'
+
+/** One HTTP/1.1 connection to an endpoint, carrying one exchange at a time. */
+export class UpstreamConnection implements ConnectionHandler, Http1ClientEvents, ConnectionInfo {
+  readonly id = nextConnectionId()
+  readonly pool: Http1Pool
+  readonly endpoint: Endpoint
+  readonly codec: Http1ClientConnection
+  private connection: Connection
+  private readonly startedMs = performance.now()
+  private readonly connectTimer: Timeout
+  private idleTimer: Timeout | null = null
+  private idleSinceMs = 0
+  /** Whether the handshakes are done. */
+  connected = false
+  busy = false
+  requests = 0
+  private localClose = false
+  private gone = false
+  private failure = 'remote closed'
+  private connectTimedOut = false
+
+  constructor(pool: Http1Pool, endpoint: Endpoint) {
+    this.pool = pool
+    this.endpoint = endpoint
+    const { cluster } = pool
+    this.connectTimer = new Timeout(() => {
+      this.connectTimedOut = true
+      cluster.stats.connectTimeout.inc()
+      this.failure = 'connection timeout'
+      this.localClose = true
+      this.connection.destroy()
+    })
+    this.connection = this.open()
+    this.codec = new Http1ClientConnection(this.connection, cluster.http1Options, this)
+    pool.services.timers.arm(this.connectTimer, cluster.connectTimeoutMs)
+  }
+
+  private open(): Connection {
+    const { cluster, services } = this.pool
+    const { address } = this.endpoint
+    const target: net.NetConnectOpts = address.type === 'ip' ? { host: address.host, port: address.port } : { path: address.path }
+    const { stats } = cluster
+    const security = cluster.tls?.connectOptions(this.endpoint.hostname, this.pool.requestServerName) ?? null
+    if (security === null) {
+      return connectPlain(target, (socket) => {
+        socket.once('connect', () => this.onConnected())
+        return new Connection(socket, this, services.timers, stats)
+      })
+    }
+    if (security === 'not-ready') {
+      // No certificate yet: fail as a connect failure would, on the next turn.
+      const socket = new net.Socket()
+      this.failure = 'TLS_error:|secret is not supplied by SDS:TLS_error_end'
+      queueMicrotask(() => socket.destroy())
+      return new Connection(socket, this, services.timers, null)
+    }
+    const socket = tls.connect({ ...security, ...target })
+    socket.setNoDelay(true)
+    socket.once('secureConnect', () => {
+      stats.sslHandshake.inc()
+      this.onConnected()
+    })
+    socket.once('error', (error) => {
+      if (this.connected) return
+      stats.sslConnectionError.inc()
+      this.failure = `TLS_error:|${error.message.replaceAll(/\s+/g, '_')}:TLS_error_end`
+    })
+    const connection = new Connection(socket, this, services.timers, stats)
+    connection.readByEvents()
+    return connection
+  }
+
+  private onConnected(): void {
+    if (this.gone) return
+    this.connected = true
+    const { pool } = this
+    pool.services.timers.cancel(this.connectTimer)
+    pool.cluster.stats.connectMs.record(Math.round(performance.now() - this.startedMs))
+    this.codec.writable()
+    if (!this.busy) pool.onReusable(this)
+  }
+
+  /** Takes the connection for one exchange. */
+  begin(receiver: Http1Response): void {
+    this.busy = true
+    this.requests++
+    const { maxRequests } = this.pool.cluster
+    if (maxRequests > 0 && this.requests >= maxRequests) {
+      this.pool.cluster.stats.maxRequests.inc()
+      this.codec.closeAfterResponse()
+    }
+    this.codec.begin(receiver)
+  }
+
+  /** Closes when no exchange is on it. */
+  closeIfIdle(): void {
+    if (!this.busy) this.closeLocally()
+  }
+
+  private closeLocally(): void {
+    this.localClose = true
+    this.connection.destroy()
+  }
+
+  // Http1ClientEvents
+
+  reusable(): void {
+    this.busy = false
+    if (this.gone) return
+    this.idleSinceMs = performance.now()
+    const { idleTimeoutMs } = this.pool.cluster
+    if (idleTimeoutMs > 0 && this.idleTimer === null) {
+      this.idleTimer = new Timeout(() => this.onIdleTimer())
+      this.pool.services.timers.arm(this.idleTimer, idleTimeoutMs)
+    }
+    this.pool.onReusable(this)
+  }
+
+  /** One timer a connection, looked at late: arming it for every exchange would cost more than the exchange's own timers. */
+  private onIdleTimer(): void {
+    const { idleTimeoutMs, stats } = this.pool.cluster
+    const { timers } = this.pool.services
+    const waited = performance.now() - this.idleSinceMs
+    if (this.busy) timers.arm(this.idleTimer!, idleTimeoutMs)
+    else if (waited < idleTimeoutMs) timers.arm(this.idleTimer!, idleTimeoutMs - waited)
+    else {
+      stats.idleTimeout.inc()
+      this.closeLocally()
+    }
+  }
+
+  close(): void {
+    this.closeLocally()
+  }
+
+  pause(): void {
+    this.connection.pause()
+  }
+
+  resume(): void {
+    this.connection.resume()
+  }
+
+  // ConnectionHandler
+
+  onBytes(bytes: Buffer, start: number, end: number): void {
+    this.codec.receive(bytes, start, end)
+  }
+
+  onEnd(): void {
+    if (this.codec.isIdle) this.connection.destroy()
+    else this.codec.receiveEnd()
+  }
+
+  onWritable(): void {
+    this.codec.writable()
+  }
+
+  onClose(error: Error | null): void {
+    if (this.gone) return
+    this.gone = true
+    const { pool, busy } = this
+    const { stats } = pool.cluster
+    pool.services.timers.cancel(this.connectTimer)
+    if (this.idleTimer !== null) pool.services.timers.cancel(this.idleTimer)
+    stats.connectionLength.record(Math.round(performance.now() - this.startedMs))
+    stats.connectionDestroy.inc()
+    if (this.localClose) stats.destroyLocal.inc()
+    else stats.destroyRemote.inc()
+    if (busy) {
+      stats.destroyWithRequest.inc()
+      if (this.localClose) stats.destroyLocalWithRequest.inc()
+      else stats.destroyRemoteWithRequest.inc()
+    }
+    if (!this.connected) {
+      stats.connectFail.inc()
+      pool.slab.add(this.endpoint.slot, cell.connectFailures, 1)
+      pool.slab.add(this.endpoint.slot, cell.consecutiveLocalFailures, 1)
+    }
+    pool.onClosed(this)
+    if (!busy) return
+    if (this.connected) this.codec.connectionLost('connection-closed', this.failure)
+    else this.codec.connectionLost('connect-failure', this.connectTimedOut ? 'connection timeout' : describe(error, this.failure))
+  }
+
+  // ConnectionInfo
+
+  get remoteAddress(): string {
+    return this.endpoint.address.type === 'ip' ? this.endpoint.address.host : this.endpoint.address.path
+  }
+  get remotePort(): number {
+    return this.endpoint.address.type === 'ip' ? this.endpoint.address.port : 0
+  }
+  get localAddress(): string {
+    return this.connection.socket.localAddress ?? ''
+  }
+  get localPort(): number {
+    return this.connection.socket.localPort ?? 0
+  }
+  get tls() {
+    return this.connection.socket instanceof tls.TLSSocket ? tlsInfoOf(this.connection.socket, '') : null
+  }
+  get serverName(): string {
+    return ''
+  }
+}
+
+/** A connect error as Envoy words it. */
+function describe(error: Error | null, failure: string): string {
+  if (failure.startsWith('TLS_error')) return failure
+  const code = error !== null && 'code' in error ? error.code : ''
+  switch (code) {
+    case 'ECONNREFUSED':
+      return 'delayed connect error: Connection refused'
+    case 'EHOSTUNREACH':
+      return 'delayed connect error: No route to host'
+    case 'ENETUNREACH':
+      return 'immediate connect error: Network is unreachable'
+    case 'ETIMEDOUT':
+      return 'delayed connect error: Connection timed out'
+    case 'ENOENT':
+      return 'immediate connect error: No such file or directory'
+    case 'ECONNRESET':
+      return 'delayed connect error: Connection reset by peer'
+    default:
+      return error?.message ?? failure
+  }
+}

@@ -1,0 +1,421 @@
+import { names } from '../header-name.ts'
+import type { HeaderTable } from '../header-table.ts'
+import type { RequestHead, ResponseHead } from '../message.ts'
+import type { ByteSink, RequestSender, ResponseReceiver } from '../stream.ts'
+import { ChunkDecoder } from './chunk-decoder.ts'
+import { lines, put, putData, putLastChunk } from './encode.ts'
+import { bodyOf, chunked, connectionHas, framingError } from './framing.ts'
+import { bad, HeadScanner, incomplete } from './head-scanner.ts'
+
+export interface Http1ClientOptions {
+  maxHeadBytes: number
+  maxHeaders: number
+  /** Accept Content-Length beside chunked, and drop it. */
+  allowChunkedLength: boolean
+  enableTrailers: boolean
+}
+
+export const defaultClientOptions: Http1ClientOptions = {
+  maxHeadBytes: 60 * 1024,
+  maxHeaders: 100,
+  allowChunkedLength: false,
+  enableTrailers: false,
+}
+
+/** A response as the request's owner makes it: where the codec puts the head, and whom it tells. */
+export interface Http1Response extends ResponseReceiver {
+  readonly response: ResponseHead
+}
+
+export interface Http1ClientEvents {
+  /** The exchange is over and the connection can take another. */
+  reusable(): void
+  /** The connection can't be used any more: close it (nothing is waiting to be written). */
+  close(): void
+  pause(): void
+  resume(): void
+}
+
+type Reading = 'idle' | 'head' | 'length' | 'chunked' | 'close' | 'tunnel' | 'dead'
+
+/** Requests without a body need no Content-Length (RFC 9110 section 8.6). */
+const bodilessMethods = new Set(['GET', 'HEAD', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE'])
+
+/**
+ * The client side of HTTP/1.1 without a socket. One exchange at a time: `begin`, then the RequestSender methods, then what
+ * the peer answers comes to the receiver.
+ */
+export class Http1ClientConnection implements RequestSender {
+  private readonly sink: ByteSink
+  private readonly options: Http1ClientOptions
+  private readonly events: Http1ClientEvents
+  private readonly scanner = new HeadScanner()
+  private chunks: ChunkDecoder | null = null
+  private reading: Reading = 'idle'
+  private receiver: Http1Response | null = null
+  private remaining = 0
+  private lineScanned = false
+  private closing = false
+  private requestDone = true
+  private requestChunked = false
+  private headRequest = false
+  private connectRequest = false
+  private upgradeAsked = false
+  private paused = false
+  private waiting: Buffer | null = null
+  /** Whether the peer has sent any byte of the current exchange's answer. */
+  private answered = false
+
+  constructor(sink: ByteSink, options: Http1ClientOptions, events: Http1ClientEvents) {
+    this.sink = sink
+    this.options = options
+    this.events = events
+  }
+
+  get isIdle(): boolean {
+    return this.reading === 'idle'
+  }
+
+  /** No byte of an answer has come to the exchange in progress. */
+  get unanswered(): boolean {
+    return !this.answered
+  }
+
+  /** The next exchange is the last. */
+  closeAfterResponse(): void {
+    this.closing = true
+  }
+
+  /** Takes the connection for one exchange. */
+  begin(receiver: Http1Response): void {
+    this.receiver = receiver
+    this.reading = 'head'
+    this.requestDone = false
+    this.requestChunked = false
+    this.answered = false
+    this.beginHead(receiver)
+  }
+
+  private beginHead(receiver: Http1Response): void {
+    this.scanner.reset()
+    this.lineScanned = false
+    receiver.response.clear()
+  }
+
+  receive(bytes: Buffer, start: number, end: number): void {
+    let at = start
+    if (at < end) this.answered = true
+    while (at < end) {
+      switch (this.reading) {
+        case 'head':
+          at = this.readHead(bytes, at, end)
+          break
+        case 'length': {
+          const take = Math.min(this.remaining, end - at)
+          this.remaining -= take
+          const last = this.remaining === 0
+          const from = at
+          at += take
+          if (last) this.finish(bytes, from, at, at < end)
+          else this.receiver!.onResponseData(bytes, from, at, false)
+          break
+        }
+        case 'chunked':
+          at = this.readChunks(bytes, at, end)
+          break
+        case 'close':
+        case 'tunnel':
+          this.receiver!.onResponseData(bytes, at, end, false)
+          return
+        case 'idle':
+          // Bytes nobody asked for: the connection is out of step.
+          this.reading = 'dead'
+          this.events.close()
+          return
+        case 'dead':
+          return
+      }
+      if (this.paused && at < end) {
+        const rest = Buffer.from(bytes.subarray(at, end))
+        this.waiting = this.waiting === null ? rest : Buffer.concat([this.waiting, rest])
+        return
+      }
+    }
+  }
+
+  /** The peer sends no more. */
+  receiveEnd(): void {
+    if ((this.reading === 'close' || this.reading === 'tunnel') && this.receiver !== null) {
+      const { receiver } = this
+      this.reading = 'dead'
+      this.receiver = null
+      receiver.onResponseData(empty, 0, 0, true)
+      this.events.close()
+      return
+    }
+    this.connectionLost('connection-closed', 'remote closed')
+  }
+
+  /** The connection is gone, or never came to be. */
+  connectionLost(reason: 'connection-closed' | 'connect-failure' | 'remote-reset', detail: string): void {
+    const { receiver, reading } = this
+    if (reading === 'dead') return
+    this.reading = 'dead'
+    this.receiver = null
+    receiver?.onResponseReset(reason, detail)
+    this.events.close()
+  }
+
+  writable(): void {
+    this.receiver?.onRequestWritable()
+  }
+
+  private readHead(bytes: Buffer, start: number, end: number): number {
+    const receiver = this.receiver!
+    const table = receiver.response.headers
+    const max = this.options.maxHeadBytes
+    if (table.used === 0) {
+      const stop = this.scanHead(bytes, start, end, receiver.response)
+      if (stop === bad) return this.fail('http1.codec_error', end)
+      const length = stop < 0 ? end - start : stop
+      if (length > max) return this.fail('http1.headers_too_large', end)
+      table.reserve(length)
+      bytes.copy(table.buffer, 0, start, start + length)
+      table.used = length
+      if (stop < 0) return end
+      return this.headDone(receiver, start + stop, end)
+    }
+    const before = table.used
+    const take = Math.min(end - start, max + 1 - before)
+    table.reserve(take)
+    bytes.copy(table.buffer, before, start, start + take)
+    table.used += take
+    const stop = this.scanHead(table.buffer, 0, table.used, receiver.response)
+    if (stop === bad) return this.fail('http1.codec_error', end)
+    if (stop < 0) return table.used > max ? this.fail('http1.headers_too_large', end) : end
+    table.used = stop
+    return this.headDone(receiver, start + stop - before, end)
+  }
+
+  private scanHead(bytes: Buffer, base: number, end: number, head: ResponseHead): number {
+    if (!this.lineScanned) {
+      const behind = scanStatusLine(bytes, base, end, head)
+      if (behind < 0) return behind
+      this.lineScanned = true
+      this.scanner.lineDone(behind - base)
+    }
+    return this.scanner.scan(bytes, base, end, head.headers, this.options.maxHeaders)
+  }
+
+  private headDone(receiver: Http1Response, at: number, end: number): number {
+    const { response } = receiver
+    const { headers, status } = response
+    if (status < 200 && !(status === 101 && this.upgradeAsked)) {
+      if (status === 101) return this.fail('http1.codec_error', end)
+      receiver.onInterim(response)
+      if (this.receiver === receiver) this.beginHead(receiver)
+      return at
+    }
+    const keep = connectionHas(headers, 'keep-alive')
+    if (connectionHas(headers, 'close') || (response.version === 10 && !keep)) this.closing = true
+    if (status === 101 || (this.connectRequest && status >= 200 && status < 300)) {
+      this.reading = 'tunnel'
+      this.closing = true
+      receiver.onResponseHead(false)
+      return at
+    }
+    const body = bodyOf(headers, this.options.allowChunkedLength)
+    if (body === framingError) return this.fail('http1.codec_error', end)
+    if (status === 204 && (body === chunked || body > 0)) {
+      return this.fail(body === chunked ? 'http1.transfer_encoding_not_allowed' : 'http1.content_length_not_allowed', end)
+    }
+    if (this.headRequest || status === 204 || status === 304 || body === 0) {
+      this.finishHead(receiver, at < end)
+      return at
+    }
+    if (body === chunked) {
+      this.chunks ??= new ChunkDecoder(this.options.maxHeaders, this.options.maxHeadBytes)
+      this.chunks.reset()
+      this.reading = 'chunked'
+    } else if (body > 0) {
+      this.remaining = body
+      this.reading = 'length'
+    } else {
+      this.reading = 'close'
+      this.closing = true
+    }
+    receiver.onResponseHead(false)
+    return at
+  }
+
+  private readChunks(bytes: Buffer, start: number, end: number): number {
+    const chunks = this.chunks!
+    let at = start
+    for (;;) {
+      const event = chunks.next(bytes, at, end)
+      at = chunks.position
+      switch (event) {
+        case 'data':
+          this.receiver!.onResponseData(bytes, chunks.dataStart, chunks.dataEnd, false)
+          if (this.reading !== 'chunked' || this.paused) return at
+          break
+        case 'more':
+          return end
+        case 'end': {
+          const { trailers } = chunks
+          if (trailers !== null && this.options.enableTrailers) {
+            const receiver = this.release(at < end)
+            receiver.onResponseTrailers(trailers)
+            this.settle()
+          } else this.finish(bytes, at, at, at < end)
+          return at
+        }
+        case 'bad':
+          return this.fail('http1.codec_error', end)
+      }
+    }
+  }
+
+  /** The last body bytes. */
+  private finish(bytes: Buffer, start: number, end: number, more: boolean): void {
+    const receiver = this.release(more)
+    receiver.onResponseData(bytes, start, end, true)
+    this.settle()
+  }
+
+  private finishHead(receiver: Http1Response, more: boolean): void {
+    this.release(more)
+    receiver.onResponseHead(true)
+    this.settle()
+  }
+
+  /** Ends the exchange here before the receiver hears of it, as it may take the connection up again at once. */
+  private release(more: boolean): Http1Response {
+    const receiver = this.receiver!
+    this.receiver = null
+    this.paused = false
+    // An answer before the request was all sent, or bytes behind the answer: not to be used again.
+    this.reading = this.closing || !this.requestDone || more ? 'dead' : 'idle'
+    return receiver
+  }
+
+  private settle(): void {
+    if (this.reading === 'dead') this.events.close()
+    else if (this.reading === 'idle') this.events.reusable()
+  }
+
+  private fail(details: string, end: number): number {
+    const { receiver } = this
+    this.reading = 'dead'
+    this.receiver = null
+    receiver?.onResponseReset('protocol-error', details)
+    this.events.close()
+    return end
+  }
+
+  // RequestSender
+
+  sendHead(head: RequestHead, endStream: boolean): void {
+    const { headers, method } = head
+    const { sink } = this
+    this.headRequest = method === 'HEAD'
+    this.connectRequest = method === 'CONNECT'
+    this.upgradeAsked = headers.has(names.upgrade)
+    const out = sink.reserve(method.length + head.path.length + head.authority.length + headers.writeBound + 96)
+    let at = sink.position
+    at += out.latin1Write(method, at)
+    out[at++] = 32
+    at += out.latin1Write(this.connectRequest ? head.authority : head.path, at)
+    at = put(lines.version, out, at)
+    at = put(lines.host, out, at)
+    at += out.latin1Write(head.authority, at)
+    out[at++] = 13
+    out[at++] = 10
+    at = headers.write(out, at)
+    if (!headers.has(names.contentLength)) {
+      if (endStream) {
+        if (!bodilessMethods.has(method)) at = put(lines.emptyLength, out, at)
+      } else if (!this.connectRequest && !this.upgradeAsked) {
+        this.requestChunked = true
+        at = put(lines.chunked, out, at)
+      }
+    }
+    out[at++] = 13
+    out[at++] = 10
+    sink.commit(at)
+    if (endStream) this.requestDone = true
+  }
+
+  sendData(buffer: Buffer, start: number, end: number, endStream: boolean): boolean {
+    putData(this.sink, buffer, start, end, this.requestChunked)
+    if (endStream) {
+      if (this.requestChunked) putLastChunk(this.sink, null)
+      this.requestDone = true
+    }
+    return !this.sink.congested
+  }
+
+  sendTrailers(trailers: HeaderTable): void {
+    if (this.requestChunked) putLastChunk(this.sink, this.options.enableTrailers ? trailers : null)
+    this.requestDone = true
+  }
+
+  reset(): void {
+    this.reading = 'dead'
+    this.receiver = null
+    this.waiting = null
+    this.events.close()
+  }
+
+  pauseResponse(): void {
+    if (this.paused || this.receiver === null) return
+    this.paused = true
+    this.events.pause()
+  }
+
+  resumeResponse(): void {
+    if (!this.paused) return
+    this.paused = false
+    const { waiting } = this
+    this.waiting = null
+    this.events.resume()
+    if (waiting !== null) this.receive(waiting, 0, waiting.length)
+  }
+}
+
+/** Reads `HTTP/1.x SP status [SP reason] CRLF` (RFC 9112 section 4). */
+function scanStatusLine(bytes: Buffer, start: number, end: number, head: ResponseHead): number {
+  let i = start
+  for (let k = 0; k < 7; k++, i++) {
+    if (i >= end) return incomplete
+    if (bytes[i] !== httpSlash1Dot[k]) return bad
+  }
+  if (i >= end) return incomplete
+  const minor = bytes[i++]!
+  if (minor !== 48 && minor !== 49) return bad
+  if (i >= end) return incomplete
+  if (bytes[i++] !== 32) return bad
+  let status = 0
+  for (let k = 0; k < 3; k++, i++) {
+    if (i >= end) return incomplete
+    const digit = bytes[i]! - 48
+    if (digit < 0 || digit > 9) return bad
+    status = status * 10 + digit
+  }
+  if (status < 100) return bad
+  if (i >= end) return incomplete
+  if (bytes[i] !== 32 && bytes[i] !== 13) return bad
+  while (i < end && bytes[i] !== 13) {
+    if (bytes[i] === 10 || bytes[i] === 0) return bad
+    if (i - start > 8192) return bad
+    i++
+  }
+  if (i + 1 >= end) return incomplete
+  if (bytes[i + 1] !== 10) return bad
+  head.version = minor === 49 ? 11 : 10
+  head.status = status
+  return i + 2
+}
+
+const httpSlash1Dot = Buffer.from('HTTP/1.')
+const empty = Buffer.alloc(0)

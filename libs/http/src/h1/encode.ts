@@ -1,0 +1,79 @@
+import { STATUS_CODES } from 'node:http'
+import { copyBytes, type HeaderTable } from '../header-table.ts'
+import type { ByteSink } from '../stream.ts'
+
+const statusLines: Buffer[] = []
+/** Reason phrases where Envoy's differ from Node's. */
+const reasons: Record<number, string> = {
+  413: 'Payload Too Large',
+  414: 'URI Too Long',
+  418: 'Unknown',
+  425: 'Unknown',
+  451: 'Unknown',
+}
+
+/** The status line, made once a status. */
+export function statusLine(status: number): Buffer {
+  let line = statusLines[status]
+  if (line === undefined) {
+    line = Buffer.from(`HTTP/1.1 ${status} ${reasons[status] ?? STATUS_CODES[status] ?? 'Unknown'}\r\n`, 'latin1')
+    if (status >= 100 && status < 1000) statusLines[status] = line
+  }
+  return line
+}
+
+export const lines = {
+  chunked: Buffer.from('transfer-encoding: chunked\r\n'),
+  emptyLength: Buffer.from('content-length: 0\r\n'),
+  close: Buffer.from('connection: close\r\n'),
+  host: Buffer.from('host: '),
+  version: Buffer.from(' HTTP/1.1\r\n'),
+  continue: Buffer.from('HTTP/1.1 100 Continue\r\n\r\n'),
+  lastChunk: Buffer.from('0\r\n\r\n'),
+}
+
+/** Writes all of `bytes`. */
+export function put(bytes: Buffer, out: Buffer, at: number): number {
+  return copyBytes(bytes, 0, bytes.length, out, at)
+}
+
+const hexDigits = Buffer.from('0123456789abcdef')
+
+/** Writes a body piece as it is, or as one chunk. */
+export function putData(sink: ByteSink, buffer: Buffer, start: number, end: number, chunked: boolean): void {
+  const length = end - start
+  if (length === 0) return
+  const out = sink.reserve(length + 16)
+  let at = sink.position
+  if (chunked) {
+    let shift = 28
+    while (shift > 0 && length >>> shift === 0) shift -= 4
+    for (; shift >= 0; shift -= 4) out[at++] = hexDigits[(length >>> shift) & 15]!
+    out[at++] = 13
+    out[at++] = 10
+  }
+  at = copyBytes(buffer, start, end, out, at)
+  if (chunked) {
+    out[at++] = 13
+    out[at++] = 10
+  }
+  sink.commit(at)
+}
+
+/** Writes the last chunk, with trailers where there are. */
+export function putLastChunk(sink: ByteSink, trailers: HeaderTable | null): void {
+  if (trailers === null) {
+    const out = sink.reserve(5)
+    sink.commit(put(lines.lastChunk, out, sink.position))
+    return
+  }
+  const out = sink.reserve(trailers.writeBound + 5)
+  let at = sink.position
+  out[at++] = 48
+  out[at++] = 13
+  out[at++] = 10
+  at = trailers.write(out, at)
+  out[at++] = 13
+  out[at++] = 10
+  sink.commit(at)
+}

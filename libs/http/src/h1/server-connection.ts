@@ -1,0 +1,486 @@
+import { names } from '../header-name.ts'
+import { copyBytes, type HeaderTable } from '../header-table.ts'
+import type { RequestHead, ResponseHead } from '../message.ts'
+import type { ByteSink, RequestReceiver, ResponseSender } from '../stream.ts'
+import { ChunkDecoder } from './chunk-decoder.ts'
+import { lines, put, putData, putLastChunk, statusLine } from './encode.ts'
+import { bodyOf, chunked, connectionHas, framingError, framingProblem, none } from './framing.ts'
+import { bad, HeadScanner, incomplete } from './head-scanner.ts'
+import { RequestLine, scanRequestLine } from './request-line.ts'
+import { applyTarget } from './request-target.ts'
+
+export interface Http1ServerOptions {
+  maxHeadBytes: number
+  maxHeaders: number
+  acceptHttp10: boolean
+  /** Host for an HTTP/1.0 request that names none. */
+  defaultHost: string
+  /** Accept Content-Length beside chunked, and drop it. */
+  allowChunkedLength: boolean
+  allowAbsoluteUrl: boolean
+  /** Pass trailers on; otherwise they are read and dropped. */
+  enableTrailers: boolean
+}
+
+export const defaultServerOptions: Http1ServerOptions = {
+  maxHeadBytes: 60 * 1024,
+  maxHeaders: 100,
+  acceptHttp10: false,
+  defaultHost: '',
+  allowChunkedLength: false,
+  allowAbsoluteUrl: true,
+  enableTrailers: false,
+}
+
+/** A request as the connection's owner makes it: where the codec puts the head, and whom it tells. */
+export interface Http1Request extends RequestReceiver {
+  readonly request: RequestHead
+  /** The bytes are no acceptable request: answer with this status; the connection closes after it. */
+  onRequestError(status: number, details: string): void
+}
+
+export interface Http1ServerEvents {
+  /** The first byte of a request came. */
+  begin(sender: Http1ServerConnection): Http1Request
+  /** Close once what was written has left. */
+  closeAfterWrite(): void
+  pause(): void
+  resume(): void
+  /** Request and response are both complete and the connection waits for the next request. */
+  idle(): void
+}
+
+/** Where the request side stands. */
+type Reading = 'idle' | 'head' | 'length' | 'chunked' | 'tunnel' | 'complete' | 'dead'
+
+/**
+ * The server side of HTTP/1.1 without a socket: bytes in by `receive`, requests out to what `begin` gives, responses in
+ * by the ResponseSender methods, bytes out to the sink. One request at a time; what a client pipelines waits, unparsed
+ * and with reading stopped, until the response before it is complete.
+ */
+export class Http1ServerConnection implements ResponseSender {
+  private readonly sink: ByteSink
+  private readonly options: Http1ServerOptions
+  private readonly events: Http1ServerEvents
+  private readonly scanner = new HeadScanner()
+  private readonly line = new RequestLine()
+  private chunks: ChunkDecoder | null = null
+  private reading: Reading = 'idle'
+  private receiver: Http1Request | null = null
+  private remaining = 0
+  /** Bytes behind the current request, waiting for its response. */
+  private waiting: Buffer | null = null
+  private requestPaused = false
+  private stoppedReading = false
+  /** The bytes of Host that `authority` was made of last: the next request nearly always has the same. */
+  private lastHost: Buffer = Buffer.alloc(0)
+  private lastAuthority = ''
+  private closing = false
+  private responseChunked = false
+  private headRequest = false
+  private upgradeAsked = false
+
+  constructor(sink: ByteSink, options: Http1ServerOptions, events: Http1ServerEvents) {
+    this.sink = sink
+    this.options = options
+    this.events = events
+  }
+
+  /** Whether no request is under way. */
+  get isIdle(): boolean {
+    return this.reading === 'idle'
+  }
+
+  /** The response to come, or the current one if it has not begun, is the last: it says `connection: close`. */
+  closeAfterResponse(): void {
+    this.closing = true
+  }
+
+  get willClose(): boolean {
+    return this.closing
+  }
+
+  /** Bytes from the peer; they are not used after the call. */
+  receive(bytes: Buffer, start: number, end: number): void {
+    let at = start
+    while (at < end) {
+      switch (this.reading) {
+        case 'idle':
+          // Blank lines before a request are let pass (RFC 9112 section 2.2).
+          if (bytes[at] === 13 || bytes[at] === 10) {
+            at++
+            break
+          }
+          this.begin()
+          break
+        case 'head':
+          at = this.readHead(bytes, at, end)
+          break
+        case 'length':
+          at = this.readLength(bytes, at, end)
+          break
+        case 'chunked':
+          at = this.readChunks(bytes, at, end)
+          break
+        case 'tunnel':
+          this.receiver!.onRequestData(bytes, at, end, false)
+          return
+        case 'complete':
+          this.stash(bytes, at, end)
+          return
+        case 'dead':
+          return
+      }
+      if (this.requestPaused && at < end && this.reading !== 'idle') {
+        this.stash(bytes, at, end)
+        return
+      }
+    }
+  }
+
+  /** The peer sends no more. True: keep the connection for the response in progress. */
+  receiveEnd(): boolean {
+    switch (this.reading) {
+      case 'complete':
+        this.closing = true
+        return true
+      case 'tunnel':
+        this.receiver!.onRequestData(empty, 0, 0, true)
+        return true
+      case 'idle':
+      case 'dead':
+        return false
+      default:
+        this.connectionLost('remote closed before the request was complete')
+        return false
+    }
+  }
+
+  /** The connection is gone. */
+  connectionLost(detail: string): void {
+    const receiver = this.receiver
+    this.reading = 'dead'
+    this.receiver = null
+    this.waiting = null
+    receiver?.onRequestReset('connection-closed', detail)
+  }
+
+  /** The sink has room again. */
+  writable(): void {
+    this.receiver?.onResponseWritable()
+  }
+
+  private begin(): void {
+    this.scanner.reset()
+    this.receiver = this.events.begin(this)
+    this.receiver.request.clear()
+    this.responseChunked = false
+    this.headRequest = false
+    this.upgradeAsked = false
+    this.requestPaused = false
+    this.reading = 'head'
+  }
+
+  private readHead(bytes: Buffer, start: number, end: number): number {
+    const receiver = this.receiver!
+    const head = receiver.request
+    const table = head.headers
+    const max = this.options.maxHeadBytes
+    if (table.used === 0) {
+      // Nothing kept from before: scan where the bytes stand, and copy the block once.
+      const stop = this.scanHead(bytes, start, end, head)
+      if (stop === bad) return end
+      const length = stop < 0 ? end - start : stop
+      if (length > max) return this.refuse(431, 'http1.headers_too_large', end)
+      table.reserve(length)
+      bytes.copy(table.buffer, 0, start, start + length)
+      table.used = length
+      if (stop < 0) return end
+      this.headDone(head)
+      return start + stop
+    }
+    const before = table.used
+    const take = Math.min(end - start, max + 1 - before)
+    table.reserve(take)
+    bytes.copy(table.buffer, before, start, start + take)
+    table.used += take
+    const stop = this.scanHead(table.buffer, 0, table.used, head)
+    if (stop === bad) return end
+    if (stop < 0) return table.used > max ? this.refuse(431, 'http1.headers_too_large', end) : end
+    table.used = stop
+    this.headDone(head)
+    return start + stop - before
+  }
+
+  /** Scans line and headers; after `bad` the request is refused. */
+  private scanHead(bytes: Buffer, base: number, end: number, head: RequestHead): number {
+    if (this.scanner.wantsLine) {
+      const behind = scanRequestLine(bytes, base, end, head, this.line)
+      if (behind === incomplete) return incomplete
+      if (behind === bad) {
+        this.refuse(400, 'http1.codec_error', end)
+        return bad
+      }
+      this.line.targetStart -= base
+      this.line.targetEnd -= base
+      this.scanner.lineDone(behind - base)
+    }
+    const stop = this.scanner.scan(bytes, base, end, head.headers, this.options.maxHeaders)
+    if (stop === bad) {
+      if (this.scanner.error === 'too-many-headers') this.refuse(431, 'http1.too_many_headers', end)
+      else this.refuse(400, 'http1.codec_error', end)
+    }
+    return stop
+  }
+
+  /** The head is whole and stands in the table's own buffer. */
+  private headDone(head: RequestHead): void {
+    const table = head.headers
+    const { line, options } = this
+    head.scheme = 'http'
+    this.headRequest = head.method === 'HEAD'
+    const hostAt = table.find(names.host)
+    if (hostAt >= 0) {
+      if (table.find(names.host, hostAt + 1) >= 0) {
+        this.refuse(400, 'http1.codec_error', 0)
+        return
+      }
+      const hostStart = table.ranges[hostAt * 4 + 2]!
+      const hostEnd = table.ranges[hostAt * 4 + 3]!
+      if (!table.valueIs(hostAt, this.lastHost)) {
+        this.lastHost = Buffer.from(table.buffer.subarray(hostStart, hostEnd))
+        this.lastAuthority = table.buffer.latin1Slice(hostStart, hostEnd)
+      }
+      head.authority = this.lastAuthority
+      table.removeAt(hostAt)
+    } else head.authority = ''
+    if (head.version === 10) {
+      if (!options.acceptHttp10) {
+        this.closing = true
+        this.refuse(426, 'low_version', 0)
+        return
+      }
+      if (hostAt < 0) head.authority = options.defaultHost
+      if (!connectionHas(table, 'keep-alive')) this.closing = true
+    }
+    const target = table.buffer.latin1Slice(line.targetStart, line.targetEnd)
+    if (target.charCodeAt(0) === 47 && head.method !== 'CONNECT') head.path = target
+    else if (!applyTarget(head, target)) {
+      this.refuse(400, 'http1.invalid_url', 0)
+      return
+    }
+    if (table.find(names.connection) >= 0 && connectionHas(table, 'close')) this.closing = true
+    const body = bodyOf(table, options.allowChunkedLength)
+    if (body === framingError) {
+      switch (framingProblem.error) {
+        case 'transfer-encoding':
+          this.refuse(501, 'http1.invalid_transfer_encoding', 0)
+          return
+        case 'both':
+          this.refuse(400, 'http1.content_length_and_chunked_not_allowed', 0)
+          return
+        case 'content-length':
+          this.refuse(400, 'http1.codec_error', 0)
+          return
+      }
+    }
+    this.upgradeAsked = head.method === 'CONNECT' || (table.has(names.upgrade) && connectionHas(table, 'upgrade'))
+    if (body === chunked) {
+      if (head.version === 10) {
+        this.refuse(400, 'http1.transfer_encoding_not_allowed', 0)
+        return
+      }
+      this.chunks ??= new ChunkDecoder(options.maxHeaders, options.maxHeadBytes)
+      this.chunks.reset()
+      this.reading = 'chunked'
+      this.receiver!.onRequestHead(false)
+    } else if (body > 0) {
+      this.remaining = body
+      this.reading = 'length'
+      this.receiver!.onRequestHead(false)
+    } else {
+      this.reading = this.upgradeAsked ? 'tunnel' : 'complete'
+      if (body === none && !this.upgradeAsked) this.receiver!.onRequestHead(true)
+      else this.receiver!.onRequestHead(!this.upgradeAsked)
+    }
+  }
+
+  /** The upgrade was not taken: the request had no body and is complete. */
+  declineUpgrade(): void {
+    if (this.reading === 'tunnel') this.reading = 'complete'
+  }
+
+  private readLength(bytes: Buffer, start: number, end: number): number {
+    const take = Math.min(this.remaining, end - start)
+    this.remaining -= take
+    const last = this.remaining === 0
+    if (last) this.reading = 'complete'
+    this.receiver!.onRequestData(bytes, start, start + take, last)
+    return start + take
+  }
+
+  private readChunks(bytes: Buffer, start: number, end: number): number {
+    const chunks = this.chunks!
+    let at = start
+    for (;;) {
+      const event = chunks.next(bytes, at, end)
+      at = chunks.position
+      switch (event) {
+        case 'data':
+          this.receiver!.onRequestData(bytes, chunks.dataStart, chunks.dataEnd, false)
+          // The receiver may have ended the exchange, or want no more for now.
+          if (this.reading !== 'chunked' || this.requestPaused) return at
+          break
+        case 'more':
+          return end
+        case 'end': {
+          this.reading = 'complete'
+          const { trailers } = chunks
+          if (trailers !== null && this.options.enableTrailers) this.receiver!.onRequestTrailers(trailers)
+          else this.receiver!.onRequestData(empty, 0, 0, true)
+          return at
+        }
+        case 'bad':
+          return this.refuse(400, 'http1.codec_error', end)
+      }
+    }
+  }
+
+  private refuse(status: number, details: string, end: number): number {
+    this.closing = true
+    this.reading = 'dead'
+    this.receiver!.onRequestError(status, details)
+    return end
+  }
+
+  private stash(bytes: Buffer, start: number, end: number): void {
+    const piece = Buffer.from(bytes.subarray(start, end))
+    this.waiting = this.waiting === null ? piece : Buffer.concat([this.waiting, piece])
+    if (!this.stoppedReading) {
+      this.stoppedReading = true
+      this.events.pause()
+    }
+  }
+
+  /** Goes on with what waited. */
+  private unstash(): void {
+    const { waiting } = this
+    this.waiting = null
+    if (this.stoppedReading) {
+      this.stoppedReading = false
+      this.events.resume()
+    }
+    if (waiting !== null) this.receive(waiting, 0, waiting.length)
+  }
+
+  // ResponseSender
+
+  sendInterim(head: ResponseHead): void {
+    const line = statusLine(head.status)
+    const out = this.sink.reserve(line.length + head.headers.writeBound + 2)
+    let at = put(line, out, this.sink.position)
+    at = head.headers.write(out, at)
+    out[at++] = 13
+    out[at++] = 10
+    this.sink.commit(at)
+  }
+
+  /** 100 Continue, which an Expect header asked for. */
+  sendContinue(): void {
+    const out = this.sink.reserve(lines.continue.length)
+    this.sink.commit(put(lines.continue, out, this.sink.position))
+  }
+
+  sendHead(head: ResponseHead, endStream: boolean): void {
+    const { headers, status } = head
+    const { sink } = this
+    const request = this.receiver!.request
+    const line = statusLine(status)
+    const tunnel = this.upgradeAsked && (status === 101 || (request.method === 'CONNECT' && status >= 200 && status < 300))
+    if (!tunnel && this.reading === 'tunnel') this.reading = 'complete'
+    const bodiless = this.headRequest || status === 204 || status === 304 || status < 200
+    const hasLength = headers.find(names.contentLength) >= 0
+    this.responseChunked = false
+    let framing: Buffer | null = null
+    if (!tunnel && !hasLength) {
+      if (endStream) {
+        if (!bodiless) framing = lines.emptyLength
+      } else if (!bodiless) {
+        if (request.version === 10) this.closing = true
+        else {
+          this.responseChunked = true
+          framing = lines.chunked
+        }
+      } else if (this.headRequest && request.version === 11) framing = lines.chunked
+    }
+    const out = sink.reserve(line.length + headers.writeBound + 64)
+    let at = put(line, out, sink.position)
+    at = headers.write(out, at)
+    if (framing !== null) at = copyBytes(framing, 0, framing.length, out, at)
+    if (this.closing && !tunnel) at = put(lines.close, out, at)
+    out[at++] = 13
+    out[at++] = 10
+    sink.commit(at)
+    if (endStream) this.endResponse()
+  }
+
+  sendData(buffer: Buffer, start: number, end: number, endStream: boolean): boolean {
+    if (!this.headRequest) putData(this.sink, buffer, start, end, this.responseChunked)
+    if (endStream) {
+      if (this.responseChunked) putLastChunk(this.sink, null)
+      this.endResponse()
+    }
+    return !this.sink.congested
+  }
+
+  sendTrailers(trailers: HeaderTable): void {
+    if (this.responseChunked) putLastChunk(this.sink, this.options.enableTrailers ? trailers : null)
+    this.endResponse()
+  }
+
+  reset(): void {
+    this.reading = 'dead'
+    this.receiver = null
+    this.waiting = null
+    this.events.closeAfterWrite()
+  }
+
+  pauseRequest(): void {
+    if (this.requestPaused) return
+    this.requestPaused = true
+    if (!this.stoppedReading && this.reading !== 'complete' && this.reading !== 'idle') {
+      this.stoppedReading = true
+      this.events.pause()
+    }
+  }
+
+  resumeRequest(): void {
+    if (!this.requestPaused) return
+    this.requestPaused = false
+    if (this.reading !== 'complete') this.unstash()
+  }
+
+  private endResponse(): void {
+    const complete = this.reading === 'complete'
+    this.receiver = null
+    this.requestPaused = false
+    if (this.closing || !complete) {
+      this.reading = 'dead'
+      this.waiting = null
+      this.events.closeAfterWrite()
+      return
+    }
+    this.reading = 'idle'
+    if (this.waiting !== null) {
+      // Not from within the response: the owner finishes its books first.
+      queueMicrotask(() => {
+        if (this.reading === 'idle') this.unstash()
+      })
+      return
+    }
+    if (this.stoppedReading) this.unstash()
+    this.events.idle()
+  }
+}
+
+const empty = Buffer.alloc(0)

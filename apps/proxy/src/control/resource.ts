@@ -1,5 +1,5 @@
 import type { ConfigSource } from '@weft/contracts/envoy/config/core/v3/config_source'
-import { Rds } from '@weft/contracts/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager'
+import { HttpConnectionManager } from '@weft/contracts/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager'
 import { SdsSecretConfig } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/secret'
 import { WeftError } from '@weft/service/errors'
 import { typeUrls } from '@weft/xds/types'
@@ -25,6 +25,11 @@ export interface Reference {
   source: ConfigSource | undefined
 }
 
+/** A reference to a route configuration, and the prefix under which its fetching is counted. */
+export interface RouteReference extends Reference {
+  statPrefix: string
+}
+
 /** A resource that passed every check that can be made without opening anything. */
 export interface CheckedResource {
   kind: ResourceKind
@@ -33,7 +38,7 @@ export interface CheckedResource {
   version: string
   bytes: Uint8Array
   secrets: Reference[]
-  routes: Reference[]
+  routes: RouteReference[]
 }
 
 /** What the checks take for granted or only tell. */
@@ -71,14 +76,15 @@ export function checkedResource(
 
 function readReferences(references: { type: string; bytes: Uint8Array }[]): Pick<CheckedResource, 'secrets' | 'routes'> {
   const secrets: Reference[] = []
-  const routes: Reference[] = []
+  const routes: RouteReference[] = []
   for (const { type, bytes } of references) {
     if (type === referenceTypes.secret) {
       const { name, sdsConfig } = SdsSecretConfig.decode(bytes)
       secrets.push({ name, source: sdsConfig })
     } else {
-      const { routeConfigName, configSource } = Rds.decode(bytes)
-      routes.push({ name: routeConfigName, source: configSource })
+      const { statPrefix, routeSpecifier } = HttpConnectionManager.decode(bytes)
+      if (routeSpecifier?.$case !== 'rds') continue
+      routes.push({ name: routeSpecifier.value.routeConfigName, source: routeSpecifier.value.configSource, statPrefix })
     }
   }
   return { secrets, routes }

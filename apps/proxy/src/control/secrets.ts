@@ -105,6 +105,11 @@ export class Secrets {
     }
   }
 
+  /** Whether all of them are there. */
+  areReady(references: readonly Reference[]): boolean {
+    return references.every(({ name }) => this.#entries.get(name)?.ready.done === true)
+  }
+
   /** Resolves when all are there, or each one's initial fetch timeout is over. */
   async ready(references: readonly Reference[]): Promise<void> {
     await Promise.all(

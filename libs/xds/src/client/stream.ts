@@ -86,7 +86,7 @@ export class XdsStream {
 
   /** Drops the connection and opens a new one at once: after the client's certificate changed. */
   reconnect(reason: string): void {
-    this.#options.log('info', `xDS stream reconnects: ${reason}`)
+    this.#options.log(this.#call === undefined ? 'debug' : 'info', `xDS stream reconnects: ${reason}`)
     this.#backoff.reset()
     this.#drop()
     this.#open()

@@ -26,7 +26,8 @@ export interface Findings {
 /** Messages by which a resource names another that has to be fetched. */
 export const referenceTypes = {
   secret: 'envoy.extensions.transport_sockets.tls.v3.SdsSecretConfig',
-  route: 'envoy.extensions.filters.network.http_connection_manager.v3.Rds',
+  /** It may hold an Rds; its stat prefix goes with it. */
+  connectionManager: 'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',
 } as const
 
 type Path = readonly PathSegment[]
@@ -49,7 +50,7 @@ export function createInspector(registry: FileRegistry): (desc: DescMessage, mes
       const type = value.desc
       if (type.typeName === 'google.protobuf.Any') return inspectAny(value, path)
       if (type.typeName.startsWith('google.protobuf.')) return
-      if (type.typeName === referenceTypes.secret || type.typeName === referenceTypes.route)
+      if (type.typeName === referenceTypes.secret || type.typeName === referenceTypes.connectionManager)
         findings.references.push({ type: type.typeName, bytes: toBinary(type, value.message) })
       for (const unknown of value.getUnknown() ?? [])
         findings.warnings.push({

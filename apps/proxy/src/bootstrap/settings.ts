@@ -1,0 +1,103 @@
+import {
+  Bootstrap,
+  type Bootstrap_DynamicResources,
+  type LayeredRuntime,
+} from '@weft/contracts/envoy/config/bootstrap/v3/bootstrap'
+import { Cluster } from '@weft/contracts/envoy/config/cluster/v3/cluster'
+import type { Address } from '@weft/contracts/envoy/config/core/v3/address'
+import { Node } from '@weft/contracts/envoy/config/core/v3/base'
+import { Listener } from '@weft/contracts/envoy/config/listener/v3/listener'
+import type { StatsConfig } from '@weft/contracts/envoy/config/metrics/v3/stats'
+import { Secret } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/secret'
+import { WeftError } from '@weft/service/errors'
+import { type CheckedResource, checkedResource } from '../control/resource.ts'
+import type { ProxyFlags } from '../flags.ts'
+import type { ResourceKind } from '../threads.ts'
+import { proxyVersion } from '../version.ts'
+
+/** A bootstrap taken apart: everything in it is checked. */
+export interface BootstrapSettings {
+  node: Node
+  adminAddress: Address | undefined
+  dynamic: Bootstrap_DynamicResources | undefined
+  runtime: LayeredRuntime | undefined
+  stats: StatsConfig | undefined
+  statsFlushMs: number
+  secrets: CheckedResource[]
+  clusters: CheckedResource[]
+  listeners: CheckedResource[]
+  /** For `/config_dump`. */
+  bytes: Uint8Array
+}
+
+/** Takes a checked bootstrap apart and checks each static resource as one that came over xDS. Throws WeftError. */
+export function readSettings(bytes: Uint8Array, flags: ProxyFlags): BootstrapSettings {
+  const bootstrap = Bootstrap.decode(bytes)
+  const { staticResources, dynamicResources } = bootstrap
+  const node = nodeOf(bootstrap.node, flags)
+  if (usesXds(dynamicResources) && (node.id === '' || node.cluster === ''))
+    throw new WeftError('invalid_argument', "dynamic resources need node 'id' and 'cluster'", {
+      where: { path: 'node' },
+      hint: 'set them in the bootstrap, or with --service-node and --service-cluster',
+    })
+  const flush = bootstrap.statsFlushInterval
+  return {
+    node,
+    adminAddress: bootstrap.admin?.address,
+    dynamic: dynamicResources,
+    runtime: bootstrap.layeredRuntime,
+    stats: bootstrap.statsConfig,
+    statsFlushMs: flush === undefined ? 5_000 : Number(flush.seconds) * 1000 + flush.nanos / 1e6,
+    secrets: statics('secret', staticResources?.secrets ?? [], (secret) => Secret.encode(secret).finish()),
+    clusters: statics('cluster', staticResources?.clusters ?? [], (cluster) => Cluster.encode(cluster).finish()),
+    listeners: statics('listener', named(staticResources?.listeners ?? []), (listener) => Listener.encode(listener).finish()),
+    bytes,
+  }
+}
+
+/** Listeners may go without a name: then one is made. */
+function named(listeners: Listener[]): Listener[] {
+  return listeners.map((listener, index) => (listener.name === '' ? { ...listener, name: `listener_${index}` } : listener))
+}
+
+function statics<T extends { name: string }>(
+  kind: ResourceKind,
+  resources: readonly T[],
+  encode: (resource: T) => Uint8Array,
+): CheckedResource[] {
+  const names = new Set<string>()
+  return resources.map((resource, index) => {
+    const path = `static_resources.${kind}s[${index}]`
+    if (names.has(resource.name))
+      throw new WeftError('invalid_argument', `two ${kind}s are named '${resource.name}'`, { where: { path: `${path}.name` } })
+    names.add(resource.name)
+    try {
+      return checkedResource(kind, resource.name, '', encode(resource))
+    } catch (thrown) {
+      const error = WeftError.from(thrown)
+      throw new WeftError(error.code, error.describe(), { where: { path }, cause: thrown })
+    }
+  })
+}
+
+function usesXds(dynamic: Bootstrap_DynamicResources | undefined): boolean {
+  return dynamic?.adsConfig !== undefined || dynamic?.cdsConfig !== undefined || dynamic?.ldsConfig !== undefined
+}
+
+function nodeOf(node: Node | undefined, flags: ProxyFlags): Node {
+  const base = node ?? Node.create({})
+  const locality = base.locality ?? { region: '', zone: '', subZone: '' }
+  const [major = 0, minor = 0, patch = 0] = proxyVersion.split('.').map(Number)
+  return {
+    ...base,
+    id: flags.serviceNode || base.id,
+    cluster: flags.serviceCluster || base.cluster,
+    locality: flags.serviceZone === '' ? base.locality : { ...locality, zone: flags.serviceZone },
+    userAgentName: 'weft-proxy',
+    userAgentVersionType: {
+      $case: 'userAgentBuildVersion',
+      value: { version: { majorNumber: major, minorNumber: minor, patch }, metadata: { runtime: `node ${process.version}` } },
+    },
+    clientFeatures: [...base.clientFeatures, 'xds.config.resource-in-sotw'],
+  }
+}

@@ -1,0 +1,309 @@
+import { Cluster } from '@weft/contracts/envoy/config/cluster/v3/cluster'
+import { ClusterLoadAssignment } from '@weft/contracts/envoy/config/endpoint/v3/endpoint'
+import { WeftError } from '@weft/service/errors'
+import { typeUrls } from '@weft/xds/types'
+import type { ComponentLog } from '../log.ts'
+import type { Stats } from '../observe/stats.ts'
+import type { ResourceError, ResourceUpdate } from '../threads.ts'
+import type { EndpointSlab } from '../upstream/endpoint-slab.ts'
+import { Deferred } from './deferred.ts'
+import { DnsEndpoints } from './dns.ts'
+import { EndpointSlots } from './endpoint-slots.ts'
+import { FetchStats } from './fetch-stats.ts'
+import { type CheckedResource, checkedResource, sameBytes } from './resource.ts'
+import type { Secrets } from './secrets.ts'
+import { type ConfigSources, initialFetchTimeoutMs } from './sources.ts'
+
+/** Cluster.DiscoveryType. */
+export const discovery = { static: 0, strictDns: 1, logicalDns: 2, eds: 3, originalDst: 4 } as const
+
+/** A cluster as the admin endpoints show it. */
+export interface ClusterState {
+  name: string
+  origin: 'static' | 'dynamic'
+  version: string
+  updatedAt: Date
+  message: Cluster
+  bytes: Uint8Array
+  /** Undefined while its endpoints have not come. */
+  assignment: ClusterLoadAssignment | undefined
+  assignmentVersion: string
+  assignmentUpdatedAt: Date | undefined
+  slots: EndpointSlots
+}
+
+interface Entry extends ClusterState {
+  resource: CheckedResource
+  endpointsKnown: Deferred
+  live: Deferred
+  closers: (() => void)[]
+  closed: boolean
+}
+
+export interface ClustersOptions {
+  sources: ConfigSources
+  secrets: Secrets
+  slab: EndpointSlab
+  stats: Stats
+  publish(resources: ResourceUpdate[]): Promise<ResourceError[]>
+  /** Endpoints came, changed or went: health checks follow. */
+  endpointsChanged(cluster: ClusterState): void
+  removed(cluster: ClusterState): void
+  log: ComponentLog
+}
+
+/**
+ * Clusters and their endpoints. A cluster warms until its endpoints and secrets are there, then goes live in every worker
+ * at once; one that replaces another of its name does so only then.
+ */
+export class Clusters {
+  readonly #options: ClustersOptions
+  readonly #active = new Map<string, Entry>()
+  readonly #warming = new Map<string, Entry>()
+
+  constructor(options: ClustersOptions) {
+    this.#options = options
+  }
+
+  active(): ClusterState[] {
+    return [...this.#active.values()]
+  }
+
+  warming(): ClusterState[] {
+    return [...this.#warming.values()]
+  }
+
+  /** The cluster that is live, or else the one that warms. */
+  get(name: string): ClusterState | undefined {
+    return this.#active.get(name) ?? this.#warming.get(name)
+  }
+
+  has(name: string): boolean {
+    return this.#active.has(name) || this.#warming.has(name)
+  }
+
+  /** The bytes last taken for a name, live or warming. */
+  bytesOf(name: string): Uint8Array | undefined {
+    return (this.#warming.get(name) ?? this.#active.get(name))?.bytes
+  }
+
+  isStatic(name: string): boolean {
+    return this.#active.get(name)?.origin === 'static' || this.#warming.get(name)?.origin === 'static'
+  }
+
+  /** Takes a cluster; it goes live when it is warm. */
+  add(resource: CheckedResource, origin: 'static' | 'dynamic'): void {
+    const { name } = resource
+    const before = this.#active.get(name)
+    if (before !== undefined && sameBytes(before.bytes, resource.bytes)) {
+      this.#discardWarming(name)
+      before.version = resource.version
+      return
+    }
+    const warming = this.#warming.get(name)
+    if (warming !== undefined && sameBytes(warming.bytes, resource.bytes)) {
+      warming.version = resource.version
+      return
+    }
+    this.#discardWarming(name)
+    const entry: Entry = {
+      name,
+      origin,
+      version: resource.version,
+      updatedAt: new Date(),
+      message: Cluster.decode(resource.bytes),
+      bytes: resource.bytes,
+      assignment: undefined,
+      assignmentVersion: '',
+      assignmentUpdatedAt: undefined,
+      slots: before?.slots ?? new EndpointSlots(this.#options.slab),
+      resource,
+      endpointsKnown: new Deferred(),
+      live: new Deferred(),
+      closers: [],
+      closed: false,
+    }
+    this.#warming.set(name, entry)
+    this.#options.stats.counter(before === undefined ? 'cluster_manager.cluster_added' : 'cluster_manager.cluster_modified').inc()
+    this.#options.secrets.use(resource.secrets)
+    entry.closers.push(() => this.#options.secrets.release(resource.secrets))
+    this.#watchEndpoints(entry)
+    this.#count()
+    void this.#warm(entry)
+  }
+
+  /** Takes a cluster away; requests on their way end. */
+  remove(name: string): void {
+    this.#discardWarming(name)
+    const entry = this.#active.get(name)
+    if (entry === undefined) return
+    this.#active.delete(name)
+    this.#close(entry)
+    entry.slots.close()
+    this.#options.stats.counter('cluster_manager.cluster_removed').inc()
+    this.#count()
+    this.#options.removed(entry)
+    void this.#options.publish([
+      { kind: 'endpoints', name, bytes: null },
+      { kind: 'cluster', name, bytes: null },
+    ])
+  }
+
+  /** Resolves with the cluster when it is live; undefined for one that is not known. */
+  async whenLive(name: string): Promise<ClusterState | undefined> {
+    await this.#warming.get(name)?.live.promise
+    return this.#active.get(name)
+  }
+
+  /** Clusters, live or warming, whose configuration refers to a secret. */
+  usersOf(secret: string): string[] {
+    return [...this.#active.values(), ...this.#warming.values()]
+      .filter((entry) => entry.resource.secrets.some(({ name }) => name === secret))
+      .map(({ name }) => name)
+  }
+
+  names(origin: 'static' | 'dynamic'): string[] {
+    return [...new Set([...this.#active.values(), ...this.#warming.values()])]
+      .filter((entry) => entry.origin === origin)
+      .map(({ name }) => name)
+  }
+
+  /** Resolves when none of the clusters that warm now is warming any more. */
+  async settled(): Promise<void> {
+    await Promise.all([...this.#warming.values()].map((entry) => entry.live.promise))
+  }
+
+  close(): void {
+    for (const entry of [...this.#active.values(), ...this.#warming.values()]) this.#close(entry)
+  }
+
+  async #warm(entry: Entry): Promise<void> {
+    const { secrets, publish, log } = this.#options
+    await Promise.all([entry.endpointsKnown.within(edsTimeoutMs(entry.message)), secrets.ready(entry.resource.secrets)])
+    if (entry.closed) return
+    if (!entry.endpointsKnown.done) {
+      log.warn(`cluster ${entry.name}: endpoints have not come within the initial fetch timeout`)
+      this.#options.stats.counter(`cluster.${entry.name}.init_fetch_timeout`).inc()
+    }
+    const before = this.#active.get(entry.name)
+    this.#warming.delete(entry.name)
+    this.#active.set(entry.name, entry)
+    if (before !== undefined) this.#close(before)
+    this.#count()
+    const resources: ResourceUpdate[] = [
+      { kind: 'cluster', name: entry.name, bytes: entry.bytes, slots: entry.slots.breakers },
+      ...this.#endpointUpdate(entry),
+    ]
+    const errors = await publish(resources)
+    for (const error of errors) log.error(`cluster ${entry.name} was refused by a worker: ${error.message}`)
+    log.debug(`cluster ${entry.name} is live`)
+    entry.live.resolve()
+  }
+
+  #watchEndpoints(entry: Entry): void {
+    const { message, name } = entry
+    const type = message.clusterDiscoveryType?.$case === 'type' ? message.clusterDiscoveryType.value : discovery.static
+    switch (type) {
+      case discovery.eds:
+        this.#watchEds(entry)
+        return
+      case discovery.strictDns:
+      case discovery.logicalDns: {
+        const dns = new DnsEndpoints({
+          cluster: message,
+          logical: type === discovery.logicalDns,
+          changed: (assignment) => this.#takeEndpoints(entry, assignment, ''),
+          failed: (host, reason) => {
+            this.#options.stats.counter(`cluster.${name}.update_failure`).inc()
+            this.#options.log.debug(`cluster ${name}: ${host} cannot be resolved: ${reason}`)
+          },
+        })
+        entry.closers.push(() => dns.close())
+        return
+      }
+      case discovery.originalDst:
+        entry.endpointsKnown.resolve()
+        return
+      default:
+        this.#takeEndpoints(
+          entry,
+          message.loadAssignment ?? { clusterName: name, endpoints: [], namedEndpoints: {}, policy: undefined },
+          '',
+        )
+    }
+  }
+
+  #watchEds(entry: Entry): void {
+    const { message, name } = entry
+    const source = message.edsClusterConfig?.edsConfig
+    const service = message.edsClusterConfig?.serviceName || name
+    if (source === undefined) {
+      entry.endpointsKnown.resolve()
+      return
+    }
+    const stats = new FetchStats(this.#options.stats, `cluster.${name}`)
+    const watch = this.#options.sources.watchNamed(source, typeUrls.endpoint, service, {
+      receive: async (received) => {
+        try {
+          const resource = checkedResource('endpoints', service, received.version, received.bytes)
+          this.#takeEndpoints(entry, ClusterLoadAssignment.decode(resource.bytes), received.version)
+          stats.answered(received.version, [])
+          return []
+        } catch (error) {
+          const text = WeftError.from(error).describe()
+          stats.answered(received.version, [text])
+          this.#options.log.warn(`EDS: ${text}`)
+          return [text]
+        }
+      },
+      removed: () =>
+        this.#takeEndpoints(entry, { clusterName: service, endpoints: [], namedEndpoints: {}, policy: undefined }, ''),
+      failed: () => stats.failed(),
+    })
+    entry.closers.push(() => watch.close())
+  }
+
+  #takeEndpoints(entry: Entry, assignment: ClusterLoadAssignment, version: string): void {
+    if (entry.closed) return
+    entry.assignment = assignment
+    entry.assignmentVersion = version
+    entry.assignmentUpdatedAt = new Date()
+    entry.endpointsKnown.resolve()
+    if (this.#active.get(entry.name) !== entry) return
+    void this.#options.publish(this.#endpointUpdate(entry))
+  }
+
+  #endpointUpdate(entry: Entry): ResourceUpdate[] {
+    if (entry.assignment === undefined) return []
+    const before = entry.slots.keys.size
+    const slots = entry.slots.assign(entry.assignment, entry.message.healthChecks.length > 0)
+    const stats = this.#options.stats
+    if (before !== entry.slots.keys.size) stats.counter(`cluster.${entry.name}.membership_change`).inc()
+    this.#options.endpointsChanged(entry)
+    return [{ kind: 'endpoints', name: entry.name, bytes: ClusterLoadAssignment.encode(entry.assignment).finish(), slots }]
+  }
+
+  #discardWarming(name: string): void {
+    const warming = this.#warming.get(name)
+    if (warming === undefined) return
+    this.#warming.delete(name)
+    this.#close(warming)
+    if (!this.#active.has(name)) warming.slots.close()
+    warming.live.resolve()
+    this.#count()
+  }
+
+  #close(entry: Entry): void {
+    entry.closed = true
+    for (const close of entry.closers) close()
+  }
+
+  #count(): void {
+    this.#options.stats.gauge('cluster_manager.active_clusters').set(this.#active.size)
+    this.#options.stats.gauge('cluster_manager.warming_clusters').set(this.#warming.size)
+  }
+}
+
+function edsTimeoutMs(cluster: Cluster): number {
+  return cluster.edsClusterConfig?.edsConfig === undefined ? 15_000 : initialFetchTimeoutMs(cluster.edsClusterConfig.edsConfig)
+}

@@ -1,0 +1,259 @@
+import { WeftError } from '@weft/service/errors'
+import type { BootstrapSettings } from '../bootstrap/settings.ts'
+import type { ProxyFlags } from '../flags.ts'
+import type { ProxyLog } from '../log.ts'
+import { Stats, StatsReader } from '../observe/stats.ts'
+import { EndpointSlab } from '../upstream/endpoint-slab.ts'
+import { Clusters } from './clusters.ts'
+import { Discovery } from './discovery.ts'
+import { durationMs } from './duration.ts'
+import { endpointKey } from './endpoint-slots.ts'
+import { GrpcClients, type GrpcCluster } from './grpc-clients.ts'
+import { Listeners } from './listeners.ts'
+import { Routes } from './routes.ts'
+import { RuntimeLayers } from './runtime-layers.ts'
+import { Secrets } from './secrets.ts'
+import { ConfigSources, initialFetchTimeoutMs } from './sources.ts'
+import { upstreamTls, upstreamTlsContext } from './upstream-tls.ts'
+import { type WorkerFactory, Workers } from './workers.ts'
+
+/** How many endpoints and circuit breakers count in shared memory; what is more goes uncounted. */
+const slabSlots = 65_535
+
+/** What the server is doing, in the words of `/server_info`. */
+export type ServerState = 'PRE_INITIALIZING' | 'INITIALIZING' | 'LIVE' | 'DRAINING'
+
+export interface ControlOptions {
+  settings: BootstrapSettings
+  flags: ProxyFlags
+  log: ProxyLog
+  workerFactory?: WorkerFactory
+}
+
+/**
+ * The main thread's side of a proxy: everything that fetches, checks, orders and hands to the workers. The order of a start
+ * is that of dependencies: secrets, clusters, endpoints, then listeners and routes.
+ */
+export class Control {
+  readonly settings: BootstrapSettings
+  readonly flags: ProxyFlags
+  readonly log: ProxyLog
+  readonly startedAt = new Date()
+  readonly reader = new StatsReader()
+  readonly stats: Stats
+  readonly slab = new EndpointSlab(slabSlots)
+  readonly workers: Workers
+  readonly runtime: RuntimeLayers
+  readonly sources: ConfigSources
+  readonly secrets: Secrets
+  readonly clusters: Clusters
+  readonly routes: Routes
+  readonly listeners: Listeners
+  cds: Discovery | undefined
+  lds: Discovery | undefined
+  /** Set by `/healthcheck/fail`. */
+  healthCheckFailed = false
+  #state: ServerState = 'PRE_INITIALIZING'
+
+  constructor(options: ControlOptions) {
+    const { settings, flags, log } = options
+    this.settings = settings
+    this.flags = flags
+    this.log = log
+    this.stats = new Stats((message) => this.reader.accept(-1, message))
+    const config = log.of('config')
+    const node = settings.node
+    this.workers = new Workers({
+      concurrency: flags.concurrency,
+      init: {
+        node: {
+          id: node.id,
+          cluster: node.cluster,
+          metadata: node.metadata ?? {},
+          locality: node.locality ?? { region: '', zone: '', subZone: '' },
+        },
+        endpointSlab: this.slab.buffer,
+        drainTimeMs: flags.drainTimeMs,
+        logLevel: flags.logLevel,
+      },
+      log: log.of('worker'),
+      onLog: (level, message, fields) => {
+        const known = level === 'warn' ? 'warning' : level === 'fatal' ? 'critical' : level
+        const shown = Object.keys(fields).length === 0 ? message : `${message} ${JSON.stringify(fields)}`
+        log.write('worker', isLevel(known) ? known : 'info', shown)
+      },
+      stats: this.reader,
+      ...(options.workerFactory === undefined ? {} : { factory: options.workerFactory }),
+    })
+    this.runtime = new RuntimeLayers(settings.runtime, node.cluster, (values) => this.workers.setRuntime(values))
+    this.workers.setRuntime(this.runtime.values())
+    const connected = this.stats.gauge('control_plane.connected_state')
+    this.sources = new ConfigSources({
+      ads: settings.dynamic?.adsConfig,
+      node,
+      clients: new GrpcClients((name) => this.#grpcCluster(name)),
+      log: config,
+      onConnected: (up) => connected.set(up ? 1 : 0),
+    })
+    const publish = this.workers.publish.bind(this.workers)
+    this.secrets = new Secrets({
+      sources: this.sources,
+      publish,
+      changed: (name) => {
+        for (const cluster of this.clusters.usersOf(name)) this.sources.reconnect(cluster, `secret ${name} changed`)
+      },
+      log: log.of('secret'),
+    })
+    this.clusters = new Clusters({
+      sources: this.sources,
+      secrets: this.secrets,
+      slab: this.slab,
+      stats: this.stats,
+      publish,
+      endpointsChanged: () => undefined,
+      removed: () => undefined,
+      log: log.of('upstream'),
+    })
+    this.routes = new Routes({
+      sources: this.sources,
+      stats: this.stats,
+      publish,
+      clustersSettled: () => this.clusters.settled(),
+      log: config,
+    })
+    this.listeners = new Listeners({
+      secrets: this.secrets,
+      routes: this.routes,
+      stats: this.stats,
+      publish,
+      clustersSettled: () => this.clusters.settled(),
+      clustersWarming: () => this.clusters.warming().length > 0,
+      drainTimeMs: flags.drainTimeMs,
+      log: config,
+    })
+  }
+
+  get state(): ServerState {
+    return this.#state
+  }
+
+  set state(state: ServerState) {
+    this.#state = state
+    this.stats.gauge('server.state').set(['LIVE', 'DRAINING', 'PRE_INITIALIZING', 'INITIALIZING'].indexOf(state))
+    this.stats.gauge('server.live').set(state === 'LIVE' ? 1 : 0)
+  }
+
+  /** Brings everything up. Rejects when a static listener cannot be opened. */
+  async start(): Promise<void> {
+    const { settings, flags } = this
+    this.#countServer()
+    this.state = 'PRE_INITIALIZING'
+    for (const secret of settings.secrets) this.secrets.addStatic(secret)
+    for (const cluster of settings.clusters) this.clusters.add(cluster, 'static')
+    const dynamic = settings.dynamic
+    const common = {
+      sources: this.sources,
+      stats: this.stats,
+      rejectUnknown: flags.rejectUnknownDynamicFields,
+      warn: (text: string) => {
+        if (!flags.ignoreUnknownDynamicFields) this.log.of('config').debug(text)
+      },
+      log: this.log.of('config'),
+    }
+    this.state = 'INITIALIZING'
+    if (dynamic?.cdsConfig !== undefined) {
+      this.cds = new Discovery({
+        ...common,
+        kind: 'cluster',
+        source: dynamic.cdsConfig,
+        taker: {
+          bytesOf: (name) => this.clusters.bytesOf(name),
+          isStatic: (name) => this.clusters.isStatic(name),
+          names: () => this.clusters.names('dynamic'),
+          add: async (resource) => {
+            this.clusters.add(resource, 'dynamic')
+            return []
+          },
+          remove: (name) => this.clusters.remove(name),
+        },
+      })
+      await this.cds.answered.within(initialFetchTimeoutMs(dynamic.cdsConfig))
+    }
+    await this.clusters.settled()
+    for (const listener of settings.listeners) {
+      const problems = await this.listeners.add(listener, 'static')
+      if (problems.length > 0) throw new WeftError('unavailable', problems.join('; '))
+    }
+    if (dynamic?.ldsConfig !== undefined) {
+      this.lds = new Discovery({
+        ...common,
+        kind: 'listener',
+        source: dynamic.ldsConfig,
+        taker: {
+          bytesOf: (name) => this.listeners.bytesOf(name),
+          isStatic: (name) => this.listeners.names('static').includes(name),
+          names: () => this.listeners.names('dynamic'),
+          add: (resource) => this.listeners.add(resource, 'dynamic'),
+          remove: (name) => this.listeners.remove(name),
+        },
+      })
+      await this.lds.answered.within(initialFetchTimeoutMs(dynamic.ldsConfig))
+    }
+    await this.listeners.settled()
+    this.stats.gauge('listener_manager.workers_started').set(1)
+    this.state = 'LIVE'
+  }
+
+  /** Stops accepting; connections end as they can. */
+  drain(inboundOnly = false): void {
+    this.workers.drain('all', inboundOnly)
+  }
+
+  /** Closes everything; `graceMs` for requests in flight, which end the wait when there are none left. */
+  async stop(graceMs: number): Promise<void> {
+    this.state = 'DRAINING'
+    this.drain()
+    const end = performance.now() + graceMs
+    while (performance.now() < end && this.#activeRequests() > 0) await new Promise<void>((resolve) => setTimeout(resolve, 25))
+    this.listeners.close()
+    this.clusters.close()
+    this.routes.close()
+    this.secrets.close()
+    this.sources.close()
+    await this.workers.stop()
+  }
+
+  #activeRequests(): number {
+    let active = 0
+    for (const stat of this.reader.all())
+      if (stat.kind === 'gauge' && /^http\..*\.downstream_rq_active$/.test(stat.name)) active += stat.value
+    return active
+  }
+
+  #countServer(): void {
+    this.stats.gauge('server.concurrency').set(this.flags.concurrency)
+    this.stats.gauge('server.hot_restart_epoch').set(0)
+    this.stats.gauge('server.hot_restart_generation').set(1)
+  }
+
+  async #grpcCluster(name: string): Promise<GrpcCluster> {
+    const cluster = await this.clusters.whenLive(name)
+    if (cluster === undefined) throw new WeftError('not_found', `there is no cluster ${name} to reach the control plane by`)
+    const addresses = (cluster.assignment?.endpoints ?? []).flatMap((locality) =>
+      locality.lbEndpoints.flatMap((endpoint) => {
+        const key = endpointKey(endpoint)
+        return key === undefined ? [] : [key.startsWith('/') || key.startsWith('@') ? `unix:${key}` : key]
+      }),
+    )
+    const context = upstreamTlsContext(cluster.message.transportSocket)
+    return {
+      addresses,
+      tls: context === undefined ? undefined : upstreamTls(context, (secret) => this.secrets.get(secret)),
+      connectTimeoutMs: durationMs(cluster.message.connectTimeout, 5_000),
+    }
+  }
+}
+
+function isLevel(word: string): word is 'trace' | 'debug' | 'info' | 'warning' | 'error' | 'critical' {
+  return ['trace', 'debug', 'info', 'warning', 'error', 'critical'].includes(word)
+}

@@ -1,0 +1,106 @@
+import type { ConfigSource } from '@weft/contracts/envoy/config/core/v3/config_source'
+import { WeftError } from '@weft/service/errors'
+import type { ResourceResponse } from '@weft/xds/client/subscription'
+import { typeUrls } from '@weft/xds/types'
+import type { ComponentLog } from '../log.ts'
+import type { Stats } from '../observe/stats.ts'
+import type { ResourceKind } from '../threads.ts'
+import { Deferred } from './deferred.ts'
+import { FetchStats } from './fetch-stats.ts'
+import { type CheckedResource, checkedResource, sameBytes } from './resource.ts'
+import type { ConfigSources } from './sources.ts'
+
+/** A resource that was refused, as `/config_dump` shows it. */
+export interface RefusedResource {
+  name: string
+  version: string
+  bytes: Uint8Array
+  reason: string
+  at: Date
+}
+
+/** What takes the resources of one kind (clusters, listeners). */
+export interface ResourceTaker {
+  /** The bytes last taken for a name. */
+  bytesOf(name: string): Uint8Array | undefined
+  isStatic(name: string): boolean
+  /** Names of the dynamic ones. */
+  names(): string[]
+  /** Gives the problems that came up in opening it. */
+  add(resource: CheckedResource): Promise<string[]>
+  remove(name: string): void
+}
+
+/** CDS or LDS: a whole set of resources from one source, each checked alone; the good ones proceed, the bad are told. */
+export class Discovery {
+  readonly refused = new Map<string, RefusedResource>()
+  /** The first answer came (or cannot be had). */
+  readonly answered = new Deferred()
+  version = ''
+
+  constructor(options: {
+    kind: ResourceKind & ('cluster' | 'listener')
+    source: ConfigSource
+    sources: ConfigSources
+    taker: ResourceTaker
+    stats: Stats
+    rejectUnknown: boolean
+    warn(text: string): void
+    log: ComponentLog
+  }) {
+    const { kind, taker, log } = options
+    const word = kind === 'cluster' ? 'CDS' : 'LDS'
+    const stats = new FetchStats(options.stats, kind === 'cluster' ? 'cluster_manager.cds' : 'listener_manager.lds')
+    const take = async (response: ResourceResponse): Promise<string[]> => {
+      const problems: string[] = []
+      const seen = new Set<string>()
+      for (const { name, version, bytes } of response.resources) {
+        if (seen.has(name)) {
+          problems.push(`duplicate ${kind} ${name} found`)
+          continue
+        }
+        seen.add(name)
+        if (taker.isStatic(name)) {
+          log.debug(`${word}: ${kind} ${name} is static and stays as it is`)
+          continue
+        }
+        try {
+          const before = taker.bytesOf(name)
+          const resource =
+            before !== undefined && sameBytes(before, bytes) && !this.refused.has(name)
+              ? { kind, name, version, bytes, secrets: [], routes: [] }
+              : checkedResource(kind, name, version, bytes, { rejectUnknown: options.rejectUnknown, warn: options.warn })
+          const opening = await taker.add(resource)
+          if (opening.length > 0) throw new WeftError('unavailable', opening.join('; '))
+          this.refused.delete(name)
+        } catch (error) {
+          const reason = WeftError.from(error).describe()
+          problems.push(reason)
+          this.refused.set(name, { name, version, bytes, reason, at: new Date() })
+        }
+      }
+      const gone = response.whole ? taker.names().filter((name) => !seen.has(name)) : response.removed
+      for (const name of gone) {
+        this.refused.delete(name)
+        if (!taker.isStatic(name)) taker.remove(name)
+      }
+      if (response.whole) for (const name of this.refused.keys()) if (!seen.has(name)) this.refused.delete(name)
+      if (problems.length === 0) this.version = response.version
+      return problems
+    }
+    options.sources.watchAll(options.source, kind === 'cluster' ? typeUrls.cluster : typeUrls.listener, {
+      receive: async (response) => {
+        const problems = await take(response)
+        stats.answered(response.version, problems)
+        if (problems.length > 0) log.warn(`${word}: ${problems.length} resources rejected: ${problems.join('; ')}`)
+        else log.info(`${word}: ${response.resources.length} ${kind}s, version '${response.version}'`)
+        this.answered.resolve()
+        return problems
+      },
+      disconnected: (reason) => {
+        stats.failed()
+        log.debug(`${word} cannot be fetched now: ${reason}`)
+      },
+    })
+  }
+}

@@ -1,0 +1,99 @@
+import { writeFileSync } from 'node:fs'
+import { WeftError } from '@weft/service/errors'
+import { type ProxyFlags, parseFlags } from './flags.ts'
+import { ProxyLog } from './log.ts'
+import { fullVersion } from './version.ts'
+
+/** How long requests in flight may take after a signal when `--drain-time-s` says nothing. */
+const defaultGraceMs = 5_000
+
+/** The whole life of the command: reads the flags, starts or validates, and ends the process. */
+export async function run(argv: readonly string[]): Promise<void> {
+  let flags: ProxyFlags
+  let log: ProxyLog
+  try {
+    const parsed = parseFlags(argv, fullVersion)
+    if ('print' in parsed) {
+      process.stdout.write(`${parsed.print}\n`)
+      return
+    }
+    flags = parsed
+    log = new ProxyLog({
+      level: flags.logLevel,
+      componentLevels: flags.componentLogLevels,
+      ...(flags.logPath === undefined ? {} : { path: flags.logPath }),
+      ...(flags.logFormat === undefined ? {} : { format: flags.logFormat }),
+    })
+  } catch (error) {
+    process.stderr.write(`error: ${WeftError.from(error).describe()}\n`)
+    process.exitCode = 1
+    return
+  }
+  const main = log.of('main')
+  try {
+    const settings = await readConfiguration(flags, log)
+    if (flags.mode === 'validate') {
+      process.stdout.write(`configuration '${flags.configPath}' OK\n`)
+      return
+    }
+    await serve(flags, log, settings)
+  } catch (error) {
+    main.critical(`error initializing configuration '${flags.configPath}': ${WeftError.from(error).describe()}`)
+    process.exit(1)
+  }
+}
+
+type Settings = Awaited<ReturnType<typeof readConfiguration>>
+
+async function readConfiguration(flags: ProxyFlags, log: ProxyLog) {
+  const started = performance.now()
+  const { loadBootstrap } = await import('./bootstrap/load.ts')
+  const { readSettings } = await import('./bootstrap/settings.ts')
+  const loaded = performance.now()
+  const bytes = loadBootstrap(flags.configPath, flags.configYaml, flags.allowUnknownStaticFields, (text) => {
+    if (!flags.skipDeprecatedLogs) log.of('config').warn(text)
+  })
+  const settings = readSettings(bytes, flags)
+  const times = [started, loaded - started, performance.now() - loaded].map((ms) => ms.toFixed(0))
+  log.of('main').debug(`timings: process ${times[0]} ms, modules ${times[1]} ms, configuration ${times[2]} ms`)
+  return settings
+}
+
+async function serve(flags: ProxyFlags, log: ProxyLog, settings: Settings): Promise<void> {
+  const main = log.of('main')
+  const { Control } = await import('./control/control.ts')
+  const control = new Control({ settings, flags, log })
+  let stopping = false
+  const stop = (reason: string): void => {
+    if (stopping) process.exit(0)
+    stopping = true
+    main.info(`${reason}: shutting down`)
+    const graceMs = flags.given['drain-time-s'] === undefined ? defaultGraceMs : flags.drainTimeMs
+    void Promise.all([control.stop(graceMs), admin?.close()])
+      .catch((error: unknown) => main.error(`stop failed: ${WeftError.from(error).describe()}`))
+      .finally(() => process.exit(0))
+  }
+  process.on('SIGTERM', () => stop('caught SIGTERM'))
+  process.on('SIGINT', () => stop('caught SIGINT'))
+  process.on('SIGUSR1', () => {
+    log.reopen()
+    control.workers.reopenLogs()
+  })
+  process.on('SIGHUP', () => undefined)
+  process.on('unhandledRejection', (error) => main.critical(`unhandled rejection: ${stackOf(error)}`))
+  process.on('uncaughtException', (error) => main.critical(`uncaught exception: ${stackOf(error)}`))
+
+  let admin: { url: string; close(): Promise<void> } | undefined
+  if (settings.adminAddress !== undefined) {
+    const { startAdmin } = await import('./admin/server.ts')
+    admin = await startAdmin(settings.adminAddress, control, () => stop('POST /quitquitquit'))
+    main.info(`admin address: ${admin.url}`)
+    if (flags.adminAddressPath !== '') writeFileSync(flags.adminAddressPath, admin.url)
+  }
+  await control.start()
+  main.info(`all dependencies initialized, starting workers: live ${performance.now().toFixed(0)} ms after the start`)
+}
+
+function stackOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error)
+}

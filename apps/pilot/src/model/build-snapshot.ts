@@ -1,4 +1,4 @@
-import type { ConfigObject, Kind, TypedObject } from '@weft/config/objects'
+import type { ConfigObject, Kind, RawObject, TypedObject } from '@weft/config/objects'
 import type { RegistryContents } from '../registries/registry.ts'
 import { mergeDelegates } from './delegates.ts'
 import { joinEndpoints } from './join-endpoints.ts'
@@ -13,6 +13,7 @@ export interface SnapshotInputs {
   mesh: MeshSettings
   /** Objects in force, by key. */
   objects: ReadonlyMap<string, ConfigObject>
+  rawObjects?: ReadonlyMap<string, RawObject>
   /** In order of precedence: of one service known to two registries the first one's holds. */
   registries: readonly RegistryContents[]
 }
@@ -67,6 +68,7 @@ export function buildSnapshot(inputs: SnapshotInputs, before?: Snapshot): Snapsh
     workloads,
     workloadsByAddress,
     objects,
+    rawObjects: inputs.rawObjects ?? new Map(),
     virtualServices: mergeDelegates(virtualServices),
     destinationRules: [...destinationRulesByHost.values()].flat(),
     destinationRulesByHost,

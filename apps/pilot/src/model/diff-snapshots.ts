@@ -23,6 +23,9 @@ export function diffSnapshots(before: Snapshot, after: Snapshot): Change[] {
     if (kind === 'Service' || kind === 'ServiceEntry') return
     for (const host of hostsOf(object, after.mesh.domain)) add({ kind, namespace: metadata.namespace, host })
   })
+  eachDifference(before.rawObjects, after.rawObjects, ({ metadata }) => {
+    add({ kind: 'Raw', namespace: metadata.namespace, host: metadata.name })
+  })
   return [...changes.values()]
 }
 

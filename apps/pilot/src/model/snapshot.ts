@@ -1,4 +1,4 @@
-import type { ConfigObject, TypedObject } from '@weft/config/objects'
+import type { ConfigObject, RawObject, TypedObject } from '@weft/config/objects'
 import type { Change } from './change.ts'
 import type { MeshSettings } from './mesh-settings.ts'
 import type { Service } from './service.ts'
@@ -24,6 +24,8 @@ export interface Snapshot {
 
   /** Every object by objectKey(kind, namespace, name), for going back to its file and line. */
   readonly objects: ReadonlyMap<string, ConfigObject>
+  /** Objects that Pilot hands on unread or reads only in part: those of config.istio.io (Mixer) and the like, by key. */
+  readonly rawObjects: ReadonlyMap<string, RawObject>
   /** Hosts are full names here, and delegates are merged into the roots that name them. */
   readonly virtualServices: readonly TypedObject<'VirtualService'>[]
   /** Hosts are full names. */

@@ -1,4 +1,4 @@
-import type { ConfigObject } from '@weft/config/objects'
+import type { ConfigObject, RawObject } from '@weft/config/objects'
 import type { Registry } from '../registries/registry.ts'
 import { buildSnapshot } from './build-snapshot.ts'
 import { diffSnapshots } from './diff-snapshots.ts'
@@ -11,6 +11,7 @@ export class Snapshots implements SnapshotSource {
   readonly #registries: readonly Registry[]
   readonly #listeners = new Set<(update: SnapshotUpdate) => void>()
   #objects: ReadonlyMap<string, ConfigObject> = new Map()
+  #rawObjects: ReadonlyMap<string, RawObject> = new Map()
   #mesh: MeshSettings
 
   constructor(mesh: MeshSettings, registries: readonly Registry[]) {
@@ -24,6 +25,11 @@ export class Snapshots implements SnapshotSource {
     this.#objects = objects
   }
 
+  /** The objects handed on unread that are in force from now on, by key. */
+  setRawObjects(objects: ReadonlyMap<string, RawObject>): void {
+    this.#rawObjects = objects
+  }
+
   setMesh(mesh: MeshSettings): void {
     this.#mesh = mesh
   }
@@ -32,7 +38,8 @@ export class Snapshots implements SnapshotSource {
   rebuild(): Snapshot {
     const changedAtMs = performance.now()
     const before = this.current
-    const inputs = { mesh: this.#mesh, objects: this.#objects, registries: this.#registries.map(({ contents }) => contents) }
+    const registries = this.#registries.map(({ contents }) => contents)
+    const inputs = { mesh: this.#mesh, objects: this.#objects, rawObjects: this.#rawObjects, registries }
     const next = buildSnapshot(inputs, before)
     const changes = diffSnapshots(before, next)
     if (changes.length === 0) {

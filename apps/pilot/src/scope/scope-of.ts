@@ -149,6 +149,8 @@ function dependsOn(scope: Scope, byHost: ReadonlyMap<string, Service>, change: C
     }
     case 'Gateway':
       return proxy.type === 'router'
+    case 'Raw':
+      return proxy.isWeft
     case 'Sidecar':
     case 'RequestAuthentication':
     case 'AuthorizationPolicy':

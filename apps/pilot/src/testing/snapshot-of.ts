@@ -1,5 +1,5 @@
 import { readDocuments } from '@weft/config/document'
-import type { ConfigObject } from '@weft/config/objects'
+import type { ConfigObject, RawObject } from '@weft/config/objects'
 import { describeProblem, hasErrors } from '@weft/config/problem'
 import { readObject } from '@weft/config/read-object'
 import { defaultMeshSettings, type MeshSettings } from '../model/mesh-settings.ts'
@@ -21,6 +21,16 @@ export function objectsOf(yaml: string): Map<string, ConfigObject> {
   return objects
 }
 
+/** For tests: the objects of a YAML text that Pilot hands on unread, by key. */
+export function rawObjectsOf(yaml: string): Map<string, RawObject> {
+  const objects = new Map<string, RawObject>()
+  for (const document of readDocuments(yaml, 'test.yaml').documents) {
+    const reading = readObject(document)
+    if (reading.type === 'raw') objects.set(reading.key, reading.object)
+  }
+  return objects
+}
+
 /** For tests: a source of snapshots that is fed with YAML. */
 export function snapshotsOf(
   yaml: string,
@@ -32,6 +42,7 @@ export function snapshotsOf(
     const objects = objectsOf(text)
     registry.update(objects)
     snapshots.setObjects(objects)
+    snapshots.setRawObjects(rawObjectsOf(text))
     return snapshots.rebuild()
   }
   set(yaml)

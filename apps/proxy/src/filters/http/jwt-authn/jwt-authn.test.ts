@@ -28,7 +28,7 @@ function encode(value: unknown): string {
 function token(alg: string, kid: string, key: KeyObject | Buffer, claims: Record<string, unknown> = {}): string {
   const signed = `${encode({ alg, kid })}.${encode({ iss: 'issuer', sub: 'bob', aud: ['shop'], ...claims })}`
   const data = Buffer.from(signed)
-  if (key instanceof Buffer) return `${signed}.${createHmac('sha256', key).update(data).digest('base64url')}`
+  if (Buffer.isBuffer(key)) return `${signed}.${createHmac('sha256', key).update(data).digest('base64url')}`
   const options = { key, dsaEncoding: 'ieee-p1363' as const }
   return `${signed}.${sign(alg === 'EdDSA' ? null : 'sha256', data, options).toString('base64url')}`
 }

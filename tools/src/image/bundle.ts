@@ -1,0 +1,133 @@
+/**
+ * `node tools/src/image/bundle.ts APP [FOLDER]`: an app as few files of JavaScript, for its image: all it imports is put
+ * into chunks, and what it finds by path (worker, descriptors, default configuration) stands where it stands in the
+ * repository, so that the same code runs from both. Default folder: dist/APP.
+ */
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join, relative, resolve } from 'node:path'
+import { build, type Plugin } from 'esbuild'
+
+const root = join(import.meta.dirname, '../../..')
+
+interface AppBundle {
+  /** Modules that are started or imported by path. */
+  entries: string[]
+  /** Files and folders that the code reads at run time. */
+  assets: string[]
+  /** Packages that stay packages: native code, and what a user's own files may import. */
+  packages: string[]
+}
+
+const descriptors = 'libs/contracts/gen/descriptors.binpb'
+
+const apps: Record<string, AppBundle> = {
+  proxy: { entries: ['apps/proxy/src/main.ts', 'apps/proxy/src/worker.ts'], assets: [descriptors], packages: ['koffi'] },
+  pilot: { entries: ['apps/pilot/src/main.ts'], assets: [descriptors], packages: [] },
+  mixer: {
+    entries: ['apps/mixer/src/main.ts', 'apps/mixer/src/adapter.ts'],
+    assets: ['apps/mixer/config', descriptors],
+    packages: ['zod'],
+  },
+  citadel: { entries: ['apps/citadel/src/main.ts'], assets: [], packages: [] },
+  weft: { entries: ['apps/weft/src/main.ts'], assets: [descriptors], packages: [] },
+  bookinfo: {
+    entries: ['productpage', 'details', 'reviews', 'ratings'].map((name) => `apps/bookinfo/src/${name}/main.ts`),
+    assets: [],
+    packages: [],
+  },
+}
+
+/** Bundles an app into a folder, which is emptied first. */
+export async function bundleApp(name: string, folder: string): Promise<void> {
+  const app = Object.hasOwn(apps, name) ? apps[name] : undefined
+  if (app === undefined) throw new Error(`there is no app '${name}'; there are ${Object.keys(apps).join(', ')}`)
+  rmSync(folder, { recursive: true, force: true })
+  await build({
+    absWorkingDir: root,
+    entryPoints: app.entries,
+    outbase: '.',
+    outdir: folder,
+    bundle: true,
+    splitting: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node24',
+    external: app.packages,
+    minifySyntax: true,
+    legalComments: 'none',
+    logLevel: 'warning',
+    chunkNames: 'chunks/[hash]',
+    // What was CommonJS asks for Node's own modules by require.
+    banner: { js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);" },
+    plugins: [keepPaths()],
+  })
+  // The sources name each other by .ts: a file of that name hands on to the bundled one.
+  for (const entry of app.entries.slice(1)) {
+    const bundled = `./${entry.split('/').at(-1)?.replace(/\.ts$/, '.js')}`
+    writeFileSync(join(folder, entry), `export * from '${bundled}'\n`)
+  }
+  for (const asset of app.assets) cpSync(join(root, asset), join(folder, asset), { recursive: true })
+  for (const name of app.packages) copyPackage(name, folder)
+  writeFileSync(join(folder, 'package.json'), `${JSON.stringify({ type: 'module', license: 'Apache-2.0' })}\n`)
+}
+
+/**
+ * Chunks lie elsewhere than their sources: `import.meta.url` and `import.meta.dirname` are made to name the place that the source has in
+ * the repository, below the bundle's folder.
+ */
+function keepPaths(): Plugin {
+  return {
+    name: 'keep-paths',
+    setup(build) {
+      build.onLoad({ filter: /\/(apps|libs)\/.*\.ts$/ }, ({ path }) => {
+        const source = readFileSync(path, 'utf8')
+        if (!/import\.meta\.(url|dirname|filename)/.test(source)) return undefined
+        const place = relative(root, path)
+        const url = `new URL(${JSON.stringify(place)}, __bundleRoot)`
+        const contents = source
+          .replaceAll('import.meta.url', `${url}.href`)
+          .replaceAll('import.meta.dirname', `__pathOf(new URL('.', ${url}))`)
+          .replaceAll('import.meta.filename', `__pathOf(${url})`)
+        return { contents: `${contents}\n${bundleRoot}`, loader: 'ts' }
+      })
+    },
+  }
+}
+
+/** The bundle's folder: the nearest one above this chunk that holds its package.json. */
+const bundleRoot = `
+import { existsSync as __exists } from 'node:fs'
+import { fileURLToPath as __pathOf } from 'node:url'
+var __bundleRoot = (() => { let at = new URL('.', import.meta.url); while (!__exists(new URL('package.json', at)) && at.pathname !== '/') at = new URL('..', at); return at })()
+`
+
+/** Copies a package with those it needs, optional ones where they are installed. */
+function copyPackage(name: string, folder: string, from: string = root): void {
+  const manifest = findManifest(name, from)
+  if (manifest === undefined) return
+  const target = join(folder, 'node_modules', name)
+  if (existsSync(target)) return
+  mkdirSync(dirname(target), { recursive: true })
+  cpSync(dirname(manifest), target, { recursive: true, dereference: true, filter: (path) => !/\/(src|doc|docs|test|vendor)(\/|$)/.test(path.slice(dirname(manifest).length)) })
+  const { dependencies = {}, optionalDependencies = {} } = JSON.parse(readFileSync(manifest, 'utf8')) as Record<string, Record<string, string>>
+  for (const needed of Object.keys({ ...dependencies, ...optionalDependencies })) copyPackage(needed, folder, dirname(manifest))
+}
+
+function findManifest(name: string, from: string): string | undefined {
+  for (const folder of createRequire(join(from, 'package.json')).resolve.paths(name) ?? []) {
+    const manifest = join(folder, name, 'package.json')
+    if (existsSync(manifest)) return manifest
+  }
+  return undefined
+}
+
+if (import.meta.main) {
+  const [name = '', folder] = process.argv.slice(2)
+  try {
+    await bundleApp(name, resolve(folder ?? join(root, 'dist', name)))
+  } catch (error) {
+    console.error(`bundle: ${error instanceof Error ? error.message : String(error)}`)
+    process.exitCode = 1
+  }
+}

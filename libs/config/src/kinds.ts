@@ -75,6 +75,8 @@ export function lookUpKind(apiVersion: string, kind: string): KindLookup {
   const slash = apiVersion.indexOf('/')
   const group = slash < 0 ? '' : apiVersion.slice(0, slash)
   const version = apiVersion.slice(slash + 1)
+  if (!/^[A-Za-z][A-Za-z0-9]{0,62}$/.test(kind))
+    return { type: 'unknown', message: 'kind is no word', hint: 'such as VirtualService' }
   if (rawGroups.has(group)) return { type: 'raw' }
   if (acceptedKinds[group]?.includes(kind)) return { type: 'ignored', message: `${kind} is not acted on yet` }
   const known = groups[group]

@@ -42,7 +42,7 @@ export interface Refused {
 export interface Nack {
   node: string
   /** `Listener`, `Cluster`, … */
-  type: string
+  resourceType: string
   /** The resource's name; empty where the proxy named none. */
   resource: string
   /** The proxy's own words. */

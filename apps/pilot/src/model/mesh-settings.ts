@@ -1,3 +1,5 @@
+import type { MeshConfig } from '@weft/contracts/istio/mesh/v1alpha1/config'
+
 /** MeshConfig, with defaults filled in. */
 export interface MeshSettings {
   /** DNS domain of the mesh: `cluster.local`. */
@@ -44,4 +46,42 @@ export const defaultMeshSettings: MeshSettings = {
   defaultServiceExportTo: ['*'],
   defaultVirtualServiceExportTo: ['*'],
   defaultDestinationRuleExportTo: ['*'],
+}
+
+/** MeshConfig on top of the defaults (or what the flags say); what it leaves out stays. */
+export function meshSettings(config: MeshConfig, base: MeshSettings): MeshSettings {
+  const { connectTimeout, outboundTrafficPolicy } = config
+  const orElse = <T extends string | readonly string[]>(value: T, other: T): T => (value.length > 0 ? value : other)
+  return {
+    domain: base.domain,
+    trustDomain: orElse(config.trustDomain, base.trustDomain),
+    trustDomainAliases: orElse<readonly string[]>(config.trustDomainAliases, base.trustDomainAliases),
+    rootNamespace: orElse(config.rootNamespace, base.rootNamespace),
+    mixerCheckServer: config.mixerCheckServer,
+    mixerReportServer: config.mixerReportServer,
+    disablePolicyChecks: config.disablePolicyChecks,
+    disableMixerHttpReports: config.disableMixerHttpReports,
+    connectTimeoutMs:
+      connectTimeout === undefined ? base.connectTimeoutMs : connectTimeout.seconds * 1_000 + connectTimeout.nanos / 1_000_000,
+    outboundTrafficPolicy:
+      outboundTrafficPolicy === undefined
+        ? base.outboundTrafficPolicy
+        : outboundTrafficPolicy.mode === 1
+          ? 'ALLOW_ANY'
+          : 'REGISTRY_ONLY',
+    enableAutoMtls: config.enableAutoMtls ?? base.enableAutoMtls,
+    accessLogFile: config.accessLogFile,
+    accessLogFormat: config.accessLogFormat,
+    accessLogEncoding: config.accessLogEncoding === 1 ? 'JSON' : 'TEXT',
+    enableTracing: config.enableTracing,
+    defaultServiceExportTo: orElse<readonly string[]>(config.defaultServiceExportTo, base.defaultServiceExportTo),
+    defaultVirtualServiceExportTo: orElse<readonly string[]>(
+      config.defaultVirtualServiceExportTo,
+      base.defaultVirtualServiceExportTo,
+    ),
+    defaultDestinationRuleExportTo: orElse<readonly string[]>(
+      config.defaultDestinationRuleExportTo,
+      base.defaultDestinationRuleExportTo,
+    ),
+  }
 }

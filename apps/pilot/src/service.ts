@@ -1,0 +1,191 @@
+import { readFile } from 'node:fs/promises'
+import { ServerCredentials } from '@grpc/grpc-js'
+import { readMeshConfig } from '@weft/config/mesh-config'
+import type { ConfigObject } from '@weft/config/objects'
+import type { LoadedConfig } from '@weft/config/watch/loaded'
+import { createIdentity } from '@weft/identity/client'
+import { Readiness, startAdminServer } from '@weft/service/admin-server'
+import { WeftError } from '@weft/service/errors'
+import { parseAddress, readFlags } from '@weft/service/flags'
+import { startGrpcServer } from '@weft/service/grpc'
+import { type Lifecycle, runService } from '@weft/service/lifecycle'
+import { createLogger, type Logger, type LogLevel, logLevels } from '@weft/service/logger'
+import { createRegistry } from '@weft/service/metrics'
+import { defaultMeshSettings, type MeshSettings, meshSettings } from './model/mesh-settings.ts'
+import { findDanglingReferences } from './model/references.ts'
+import { Snapshots } from './model/snapshots.ts'
+import { FileRegistry } from './registries/file/file-registry.ts'
+import { createDiscovery } from './serve/discovery.ts'
+import { apiRoutes } from './serve/http/routes.ts'
+import { isLoopback, writeGuard } from './serve/http/write-guard.ts'
+import { ConfigSource } from './sources/config-source.ts'
+import { MeshProblems } from './status/mesh-problems.ts'
+import { ProxyStatuses } from './status/proxy-statuses.ts'
+import { PushMetrics } from './status/push-metrics.ts'
+
+interface Flags {
+  grpcAddress?: string
+  plaintextGrpcAddress?: string
+  adminAddress: string
+  configDir: string[]
+  meshConfig?: string
+  domain: string
+  trustDomain: string
+  citadelAddress?: string
+  rootCertFile?: string
+  joinTokenFile?: string
+  operatorTokenFile?: string
+  logLevel: LogLevel
+}
+
+const version = '0.1.0'
+
+/** Runs Pilot by its flags until SIGTERM. */
+export async function main(argv: readonly string[] = process.argv): Promise<void> {
+  const flags = readFlags<Flags>(
+    'pilot',
+    'Serves proxies their configuration (Envoy xDS v3) from services and Istio YAML',
+    [
+      {
+        flags: '--grpc-address <address>',
+        description: 'ADS over mutual TLS; needs --citadel-address, --root-cert-file, --join-token-file',
+      },
+      { flags: '--plaintext-grpc-address <address>', description: 'ADS without TLS, for development, on loopback only' },
+      { flags: '--admin-address <address>', description: 'HTTP: health, metrics and the /v1 API', default: '127.0.0.1:15014' },
+      {
+        flags: '--config-dir <dir...>',
+        description: 'folders with YAML, watched; what is applied is written into the first',
+        default: [],
+      },
+      { flags: '--mesh-config <file>', description: 'MeshConfig as YAML' },
+      { flags: '--domain <domain>', description: 'DNS domain of the mesh', default: defaultMeshSettings.domain },
+      { flags: '--trust-domain <domain>', description: 'of SPIFFE ids', default: defaultMeshSettings.trustDomain },
+      { flags: '--citadel-address <address>', description: "Citadel's gRPC address" },
+      { flags: '--root-cert-file <file>', description: "the root of Citadel's own certificate" },
+      { flags: '--join-token-file <file>', description: 'how Pilot proves itself to Citadel' },
+      { flags: '--operator-token-file <file>', description: 'whoever bears this token may change the configuration' },
+      { flags: '--log-level <level>', description: 'how much is logged', choices: logLevels, default: 'info' },
+    ],
+    argv,
+  )
+  const logger = createLogger('pilot', flags.logLevel)
+  await runService({ name: 'pilot', logger, start: (lifecycle) => start(flags, logger, lifecycle) })
+}
+
+async function start(flags: Flags, logger: Logger, lifecycle: Lifecycle): Promise<void> {
+  checkAddresses(flags)
+  const metrics = createRegistry('pilot', version)
+  const readiness = new Readiness()
+  const mesh = await readMesh(flags)
+  const problems = new MeshProblems(logger, metrics)
+
+  const registry = new FileRegistry(mesh)
+  const snapshots = new Snapshots(mesh, [registry])
+  const pushMetrics = new PushMetrics(metrics)
+  const statuses = new ProxyStatuses(() => snapshots.current, pushMetrics)
+  snapshots.subscribe(({ snapshot, changedAtMs }) => pushMetrics.changed(snapshot.version, changedAtMs))
+
+  const source = await ConfigSource.open({
+    folders: flags.configDir,
+    onError: (err) => logger.error({ err }, 'reading the configuration failed'),
+    onChange: (config) => {
+      const objects = typedObjects(config)
+      registry.update(objects)
+      snapshots.setObjects(objects)
+      problems.set([...config.problems, ...findDanglingReferences(snapshots.rebuild())])
+    },
+  })
+  lifecycle.onStop('configuration', () => source.close())
+
+  const allowUnauthenticated = flags.plaintextGrpcAddress !== undefined
+  const discovery = createDiscovery({ snapshots, observer: statuses, logger, metrics, lifecycle, allowUnauthenticated })
+  const guard = writeGuard(flags.adminAddress, flags.operatorTokenFile)
+  const parts = { source, snapshot: () => snapshots.current, statuses, problems, registries: [registry], guard }
+  const listening = await Promise.all([
+    startAdminServer({
+      address: flags.adminAddress,
+      logger,
+      readiness,
+      registry: metrics,
+      lifecycle,
+      routes: (server) => apiRoutes(server, parts),
+    }),
+    ...grpcServers(flags, discovery.services, { logger, lifecycle, readiness, metrics }),
+  ])
+  const [admin, ...grpcPorts] = listening
+  logger.info({ admin, grpcPorts, objects: source.current.objects.size }, 'pilot serves')
+}
+
+interface Common {
+  logger: Logger
+  lifecycle: Lifecycle
+  readiness: Readiness
+  metrics: ReturnType<typeof createRegistry>
+}
+
+type Services = ReturnType<typeof createDiscovery>['services']
+
+function grpcServers(flags: Flags, services: Services, common: Common): Promise<number>[] {
+  const { logger, lifecycle, readiness, metrics } = common
+  const servers: Promise<number>[] = []
+  if (flags.plaintextGrpcAddress !== undefined) {
+    const credentials = ServerCredentials.createInsecure()
+    servers.push(startGrpcServer({ address: flags.plaintextGrpcAddress, credentials, services: [...services], lifecycle }))
+  }
+  const { grpcAddress: address, citadelAddress, rootCertFile, joinTokenFile } = flags
+  if (address !== undefined && citadelAddress !== undefined && rootCertFile !== undefined && joinTokenFile !== undefined) {
+    const identity = createIdentity({
+      citadelAddress,
+      rootCertFile,
+      joinTokenFile,
+      logger,
+      lifecycle,
+      readiness,
+      registry: metrics,
+    })
+    const credentials = identity.serverCredentials('required')
+    servers.push(startGrpcServer({ address, credentials, services: [...services], lifecycle }))
+  }
+  return servers
+}
+
+function checkAddresses(flags: Flags): void {
+  if (flags.plaintextGrpcAddress !== undefined && !isLoopback(parseAddress(flags.plaintextGrpcAddress).host)) {
+    throw new WeftError('invalid_argument', `--plaintext-grpc-address ${flags.plaintextGrpcAddress} is not on loopback`, {
+      hint: 'write 127.0.0.1:PORT, or use --grpc-address with mutual TLS',
+    })
+  }
+  if (flags.grpcAddress === undefined && flags.plaintextGrpcAddress === undefined) {
+    throw new WeftError('invalid_argument', 'no address to serve proxies on', {
+      hint: 'give --grpc-address or --plaintext-grpc-address',
+    })
+  }
+  if (flags.grpcAddress === undefined) return
+  for (const name of ['citadelAddress', 'rootCertFile', 'joinTokenFile'] as const) {
+    if (flags[name] !== undefined) continue
+    const option = `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
+    throw new WeftError('invalid_argument', `--grpc-address needs ${option}`, {
+      hint: 'Pilot serves over mutual TLS, with a certificate of Citadel',
+    })
+  }
+}
+
+async function readMesh(flags: Flags): Promise<MeshSettings> {
+  const { domain, trustDomain } = flags
+  const base: MeshSettings = { ...defaultMeshSettings, domain, trustDomain }
+  if (flags.meshConfig === undefined) return base
+  const file = flags.meshConfig
+  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
+    throw new WeftError('not_found', `the mesh configuration cannot be read: ${WeftError.from(cause).message}`, {
+      where: { file },
+      cause,
+    })
+  })
+  return meshSettings(readMeshConfig(text, file), base)
+}
+
+function typedObjects(config: LoadedConfig): Map<string, ConfigObject> {
+  const objects = new Map<string, ConfigObject>()
+  for (const [key, loaded] of config.objects) if (loaded.type === 'object') objects.set(key, loaded.object)
+  return objects
+}

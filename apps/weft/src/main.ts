@@ -46,7 +46,7 @@ Exit codes:
     .option('--mixer-replicas <number>', 'how many Mixers run', wholeNumber(1, 16), 1)
     .option('--redis <url>', 'keep quotas in this Redis instead of in memory')
     .option('--concurrency <number>', 'worker threads of each proxy', wholeNumber(1, 64), 1)
-    .option('--adapter-dir <dir>', "folder of a user's own Mixer adapters (may be repeated)", collect, [])
+    .option('--adapter-dir <dir>', 'folder of Mixer adapters of your own, watched (default: adapters in the state folder)')
     .option('--timings', 'tell where the start-up time went', false)
     .addHelpText(
       'after',

@@ -16,7 +16,7 @@ export interface UpOptions {
   mixerReplicas: number
   redis?: string
   concurrency: number
-  adapterDir: string[]
+  adapterDir?: string
   timings: boolean
 }
 
@@ -41,7 +41,7 @@ export async function up(folder: string | undefined, options: UpOptions, termina
     mixerReplicas: options.mixerReplicas,
     redisUrl: options.redis,
     concurrency: options.concurrency,
-    adapterFolders: options.adapterDir.map((dir) => resolve(dir)),
+    adapterFolder: options.adapterDir === undefined ? undefined : resolve(options.adapterDir),
     programs: installedPrograms(),
     events: tellProgress(terminal),
   })

@@ -65,7 +65,7 @@ spec:
     mixerReplicas: 2,
     redisUrl: undefined,
     concurrency: 1,
-    adapterFolders: [],
+    adapterFolder: undefined,
     programs: { citadel: program, pilot: program, mixer: program, proxy: program },
     events: {},
   }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { WeftError } from '@weft/service/errors'
 import { mintJoinTokens } from '../clients/citadel.ts'
@@ -38,7 +38,8 @@ export interface MeshOptions {
   mixerReplicas: number
   redisUrl: string | undefined
   concurrency: number
-  adapterFolders: readonly string[]
+  /** Mixer adapters of the user's own; default: `adapters` in the state folder. */
+  adapterFolder: string | undefined
   programs: Programs
   events: ProcessEvents
 }
@@ -90,7 +91,7 @@ export class Mesh {
       programs: options.programs,
       redisUrl: options.redisUrl,
       concurrency: options.concurrency,
-      adapterFolders: [...options.adapterFolders, this.#files.adapters],
+      adapterFolder: options.adapterFolder ?? this.#files.adapters,
     }
   }
 
@@ -173,6 +174,8 @@ export class Mesh {
 
   #writeConfiguration(): void {
     const { files } = this.#context
+    // What was applied lives as long as the mesh it was applied to.
+    rmSync(files.applied, { recursive: true, force: true })
     for (const folder of [
       files.state,
       files.logs,

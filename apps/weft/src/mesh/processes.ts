@@ -3,7 +3,7 @@ import { citadelHost, mixerHost, pilotHost, ports, trustDomain } from './address
 import { type BootstrapOptions, proxyBootstrap } from './bootstrap.ts'
 import type { ProcessSpec } from './managed-process.ts'
 import type { GatewayPlan, Instance } from './plan.ts'
-import { compileCacheFolder, type Program, type Programs } from './programs.ts'
+import { compileCacheFolder, mixerDefaults, type Program, type Programs } from './programs.ts'
 
 /** Where a mesh keeps its files, all inside its state folder. */
 export interface MeshFiles {
@@ -46,7 +46,8 @@ export interface ProcessContext {
   programs: Programs
   redisUrl: string | undefined
   concurrency: number
-  adapterFolders: readonly string[]
+  /** Mixer adapters of the user's own. */
+  adapterFolder: string
 }
 
 const stopMs = 4_000
@@ -68,7 +69,9 @@ export function pilotProcess(context: ProcessContext): ProcessSpec {
   const host = pilotHost(octet)
   return service(context, 'pilot', 'pilot', context.programs.pilot, host, [
     ...['--grpc-address', `${host}:${ports.pilot}`, '--admin-address', `${host}:${ports.admin}`],
-    ...['--config-dir', context.folder, '--config-dir', files.generated, '--config-dir', files.applied],
+    // What is applied is written into the first, which overrides the others. Mixer's own rules tell Pilot who needs Mixer.
+    ...['--config-dir', files.applied, '--config-dir', context.folder, '--config-dir', files.generated],
+    ...['--config-dir', mixerDefaults],
     ...['--mesh-config', files.meshConfig, '--domain', 'cluster.local', '--trust-domain', trustDomain],
     ...identityFlags(context, 'pilot'),
     ...['--operator-token-file', files.operatorToken],
@@ -80,8 +83,7 @@ export function mixerProcess(context: ProcessContext, replica: number): ProcessS
   const host = mixerHost(octet, replica)
   return service(context, mixerName(replica), 'mixer', context.programs.mixer, host, [
     ...['--grpc-address', `${host}:${ports.mixer}`, '--admin-address', `${host}:${ports.admin}`],
-    ...['--config-dir', context.folder, '--config-dir', files.applied],
-    ...context.adapterFolders.flatMap((folder) => ['--adapter-dir', folder]),
+    ...['--config-dir', files.applied, '--config-dir', context.folder, '--adapter-dir', context.adapterFolder],
     ...(context.redisUrl === undefined ? [] : ['--redis-url', context.redisUrl]),
     ...identityFlags(context, 'mixer'),
   ])

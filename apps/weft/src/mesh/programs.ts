@@ -34,3 +34,6 @@ export function installedPrograms(): Programs {
  * Where Node keeps compiled code between starts: the second start of a mesh then needs neither parse nor strip types.
  */
 export const compileCacheFolder = join(installation, 'node_modules/.cache/weft/compile')
+
+/** What every Mixer starts with: the attribute vocabulary and the standard metrics. */
+export const mixerDefaults = join(installation, 'apps/mixer/config')

@@ -72,7 +72,9 @@ function readOne(yaml: YamlDocument.Parsed, source: Source, found: Documents): v
   }
   const contents = yaml.contents
   if (contents === null) return
-  const [start, , end] = yaml.range
+  const [marked, , end] = yaml.range
+  // The document's own text begins after its marker line, if it has one.
+  const start = marked + (/^\s*---[ \t]*(?:#[^\n]*)?\n/.exec(source.text.slice(marked, end))?.[0].length ?? 0)
   const at = (offset: number): number => lines.linePos(Math.min(offset, source.text.length)).line
   const line = at(contents.range?.[0] ?? start)
   let value: unknown

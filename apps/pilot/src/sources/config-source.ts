@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
-import { readDocuments } from '@weft/config/document'
+import { type Document, readDocuments } from '@weft/config/document'
 import type { ApplyResult } from '@weft/config/pilot-api'
 import { hasErrors, type Problem } from '@weft/config/problem'
 import { type Reading, readObject } from '@weft/config/read-object'
@@ -20,6 +20,8 @@ export interface Plan {
   problems: Problem[]
   edits: Edit[]
   results: ApplyResult[]
+  /** The sender's documents by object, for telling later problems at the sender's own lines. */
+  documents: Map<string, Document>
 }
 
 /** Where configuration comes from: watched folders, and what is applied, which is written there. */
@@ -51,7 +53,7 @@ export class ConfigSource {
 
   /** What applying these files would do. Problems of severity error refuse all of it. */
   plan(files: readonly { name: string; content: string }[]): Plan {
-    const plan: Plan = { problems: [], edits: [], results: [] }
+    const plan: Plan = { problems: [], edits: [], results: [], documents: new Map() }
     const seen = new Map<string, string>()
     for (const { name, content } of files) {
       const { documents, problems } = readDocuments(content, name)
@@ -81,6 +83,7 @@ export class ConfigSource {
       return
     }
     seen.set(key, place)
+    plan.documents.set(key, document)
     const current = this.current.objects.get(key)
     if (current !== undefined && isDeepStrictEqual(current.object.document.value, document.value)) {
       plan.results.push({ object: key, action: 'unchanged', file: current.object.document.file })
@@ -116,6 +119,7 @@ export class ConfigSource {
         problems: [],
         edits: [{ key, text: undefined, current }],
         results: [{ object: key, action: 'deleted', file }],
+        documents: new Map(),
       }
       await this.#write(plan)
       return plan

@@ -1,5 +1,5 @@
 import type { ApplyResponse, ConfigItem, ConfigList, MeshStatus, ProxyStatusList, RegistryList } from '@weft/config/pilot-api'
-import { describeProblem, hasErrors } from '@weft/config/problem'
+import { describeProblem, hasErrors, type Problem } from '@weft/config/problem'
 import type { Loaded } from '@weft/config/watch/loaded'
 import { WeftError } from '@weft/service/errors'
 import type { FastifyInstance, FastifyReply } from 'fastify'
@@ -49,7 +49,7 @@ export async function apiRoutes(server: FastifyInstance, parts: ApiParts): Promi
       const plan = query.dry_run ? source.plan(files) : await source.apply(files)
       if (hasErrors(plan.problems)) return refuse(reply, plan)
       const generation = snapshot().version
-      const warnings = query.dry_run ? [] : problems.about(plan.results.map(({ object }) => object))
+      const warnings = query.dry_run ? [] : atSender(problems.about(plan.results.map(({ object }) => object)), plan)
       const answer: ApplyResponse = {
         dryRun: query.dry_run,
         generation,
@@ -103,6 +103,17 @@ export async function apiRoutes(server: FastifyInstance, parts: ApiParts): Promi
     }
   })
   server.get('/v1/registry', async () => registryList(snapshot()))
+}
+
+/** Problems of objects in force, at the lines of the documents that were sent. */
+function atSender(found: readonly Problem[], plan: Plan): Problem[] {
+  const told = new Set(plan.problems.map(({ object, path, message }) => `${object} ${path} ${message}`))
+  return found
+    .filter(({ object, path, message }) => !told.has(`${object} ${path} ${message}`))
+    .map((problem) => {
+      const document = plan.documents.get(problem.object ?? '')
+      return document === undefined ? problem : { ...problem, file: document.file, line: document.lineOf(problem.path ?? '') }
+    })
 }
 
 function answerWrite(

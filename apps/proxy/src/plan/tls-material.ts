@@ -7,9 +7,9 @@ import {
   CertificateValidationContext_TrustChainVerification,
   SubjectAltNameMatcher_SanType,
 } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/common'
+import { compileStringMatcher } from '../routing/matchers/string-matcher.ts'
 import { readDataSource } from './data-source.ts'
 import { invalid, unsupported } from './problems.ts'
-import { compileStringMatcher } from './string-matcher.ts'
 
 /** A certificate chain and its key, as PEM, ready for Node's TLS. */
 export interface TlsCertificatePlan {
@@ -73,6 +73,7 @@ export function compileValidation(source: CertificateValidationContext, path: st
     ...source.matchTypedSubjectAltNames.map((typed, i) => {
       const at = `${path}.match_typed_subject_alt_names[${i}]`
       if (typed.sanType === SubjectAltNameMatcher_SanType.OTHER_NAME) throw unsupported(`${at}.san_type`, 'OTHER_NAME')
+      if (typed.matcher === undefined) throw invalid(at, 'a matcher is needed')
       return { type: typed.sanType, matches: compileStringMatcher(typed.matcher, `${at}.matcher`) }
     }),
     ...source.matchSubjectAltNames.map((matcher, i) => ({

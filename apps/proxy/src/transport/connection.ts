@@ -230,7 +230,7 @@ export function rewrapAccepted(accepted: net.Socket, makeHandler: (socket: net.S
     allowHalfOpen: true,
     onread: { buffer: readBuffer, callback: (length: number) => connection?.deliver(readBuffer, 0, length) ?? true },
   }
-  const socket = new net.Socket(options as net.SocketConstructorOpts)
+  const socket = new net.Socket(options as unknown as net.SocketConstructorOpts)
   connection = makeHandler(socket)
   return connection
 }

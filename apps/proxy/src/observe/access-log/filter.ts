@@ -1,0 +1,85 @@
+import {
+  type AccessLogFilter,
+  type ComparisonFilter,
+  ComparisonFilter_Op,
+} from '@weft/contracts/envoy/config/accesslog/v3/accesslog'
+import { headerName } from '@weft/http/header-name'
+import { invalid, unsupported } from '../../plan/problems.ts'
+import { compileFraction, type Runtime } from '../../plan/runtime.ts'
+import { compileHeaderMatcher } from '../../routing/matchers/header-matcher.ts'
+import type { FormatContext } from '../format/context.ts'
+
+/** Whether a request is logged. */
+export type LogFilter = (context: FormatContext) => boolean
+
+const healthCheckHeader = headerName('x-envoy-health-check')
+const grpcStatus = headerName('grpc-status')
+
+/** Compiles an access-log filter. */
+export function compileLogFilter(filter: AccessLogFilter, path: string, runtime: Runtime): LogFilter {
+  const specifier = filter.filterSpecifier
+  if (specifier === undefined) throw invalid(path, 'an access log filter needs a kind')
+  switch (specifier.$case) {
+    case 'statusCodeFilter':
+      return compare(specifier.value.comparison, `${path}.status_code_filter`, runtime, ({ info }) => info.responseCode)
+    case 'durationFilter':
+      return compare(specifier.value.comparison, `${path}.duration_filter`, runtime, ({ info }) => Math.floor(info.elapsedMs()))
+    case 'notHealthCheckFilter':
+      return ({ request }) => request === null || !request.headers.has(healthCheckHeader)
+    case 'traceableFilter':
+      return () => false
+    case 'runtimeFilter': {
+      const { runtimeKey, percentSampled } = specifier.value
+      const draw = compileFraction(runtime, { runtimeKey, defaultValue: percentSampled })
+      return () => draw()
+    }
+    case 'andFilter': {
+      const parts = specifier.value.filters.map((one, i) => compileLogFilter(one, `${path}.and_filter.filters[${i}]`, runtime))
+      return (context) => parts.every((part) => part(context))
+    }
+    case 'orFilter': {
+      const parts = specifier.value.filters.map((one, i) => compileLogFilter(one, `${path}.or_filter.filters[${i}]`, runtime))
+      return (context) => parts.some((part) => part(context))
+    }
+    case 'headerFilter': {
+      if (specifier.value.header === undefined) throw invalid(`${path}.header_filter`, 'header is needed')
+      const matches = compileHeaderMatcher(specifier.value.header, `${path}.header_filter.header`)
+      return ({ request }) => request !== null && matches(request)
+    }
+    case 'responseFlagFilter': {
+      const wanted = specifier.value.flags
+      return ({ info }) => (wanted.length === 0 ? info.flags.length > 0 : wanted.some((flag) => info.flags.includes(flag)))
+    }
+    case 'grpcStatusFilter': {
+      const { statuses, exclude } = specifier.value
+      return ({ response, responseTrailers }) => {
+        const text = responseTrailers?.get(grpcStatus) ?? response?.headers.get(grpcStatus) ?? null
+        const status = text === null ? 2 : Number(text)
+        return statuses.some((one) => one === status) !== exclude
+      }
+    }
+    default:
+      throw unsupported(path, `access log filter '${specifier.$case}'`)
+  }
+}
+
+function compare(
+  comparison: ComparisonFilter | undefined,
+  path: string,
+  runtime: Runtime,
+  read: (context: FormatContext) => number,
+): LogFilter {
+  const value = comparison?.value
+  if (comparison === undefined || value === undefined) throw invalid(path, 'comparison is needed')
+  const limit = () => (value.runtimeKey === '' ? value.defaultValue : runtime.number(value.runtimeKey, value.defaultValue))
+  switch (comparison.op) {
+    case ComparisonFilter_Op.GE:
+      return (context) => read(context) >= limit()
+    case ComparisonFilter_Op.LE:
+      return (context) => read(context) <= limit()
+    case ComparisonFilter_Op.EQ:
+      return (context) => read(context) === limit()
+    default:
+      return (context) => read(context) !== limit()
+  }
+}

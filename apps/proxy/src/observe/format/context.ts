@@ -1,0 +1,17 @@
+import type { HeaderTable } from '@weft/http/header-table'
+import type { RequestHead, ResponseHead } from '@weft/http/message'
+import type { ConnectionInfo } from '../../filters/http/filter.ts'
+import type { StreamRecord } from '../stream-record.ts'
+
+/** What a format's operators read: a request with its response, or a TCP session (then without heads). */
+export interface FormatContext {
+  readonly request: RequestHead | null
+  readonly response: ResponseHead | null
+  readonly responseTrailers: HeaderTable | null
+  readonly connection: ConnectionInfo
+  readonly info: StreamRecord
+  readonly metadataOrNull: Readonly<Record<string, Record<string, unknown>>> | null
+  readonly filterState: ReadonlyMap<string, unknown>
+  readonly routeMetadata: Readonly<Record<string, unknown>> | null
+  readonly clusterMetadata: Readonly<Record<string, unknown>> | null
+}

@@ -1,0 +1,50 @@
+import type { FormatContext } from './context.ts'
+import { compileValueFormat, textOf } from './text-format.ts'
+
+type Reader = (context: FormatContext) => unknown
+
+/**
+ * Compiles a JSON format: an object whose strings are formats. `keepTypes`: a value that is one operator keeps its type
+ * (numbers, objects, null); otherwise everything is text. Keys come sorted, as Envoy writes them.
+ */
+export function compileJsonFormat(
+  source: Readonly<Record<string, unknown>>,
+  path: string,
+  options: { keepTypes: boolean; omitEmpty: boolean },
+): (context: FormatContext) => string {
+  const read = compileObject(source, path, options)
+  return (context) => `${JSON.stringify(read(context))}\n`
+}
+
+function compileObject(
+  source: Readonly<Record<string, unknown>>,
+  path: string,
+  options: { keepTypes: boolean; omitEmpty: boolean },
+): Reader {
+  const fields = Object.keys(source)
+    .sort()
+    .map((key) => ({ key, read: compileNode(source[key], `${path}.${key}`, options) }))
+  return (context) => {
+    const object: Record<string, unknown> = {}
+    for (const { key, read } of fields) {
+      const value = read(context)
+      if (options.omitEmpty && (value === null || value === '')) continue
+      object[key] = value
+    }
+    return object
+  }
+}
+
+function compileNode(node: unknown, path: string, options: { keepTypes: boolean; omitEmpty: boolean }): Reader {
+  if (typeof node === 'string') {
+    const read = compileValueFormat(node, path)
+    if (options.keepTypes) return read
+    return (context) => textOf(read(context), options.omitEmpty ? '' : '-')
+  }
+  if (Array.isArray(node)) {
+    const items = node.map((item, i) => compileNode(item, `${path}[${i}]`, options))
+    return (context) => items.map((item) => item(context))
+  }
+  if (typeof node === 'object' && node !== null) return compileObject(Object.fromEntries(Object.entries(node)), path, options)
+  return () => node
+}

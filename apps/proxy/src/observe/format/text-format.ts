@@ -1,0 +1,75 @@
+import { invalid } from '../../plan/problems.ts'
+import type { FormatContext } from './context.ts'
+import { compileOperator, type FormatValue, type Operator } from './operators.ts'
+
+export type TextFormat = (context: FormatContext) => string
+
+/** A format as its pieces: literals and operators. */
+export function parseFormat(text: string, path: string): (string | Operator)[] {
+  const pieces: (string | Operator)[] = []
+  let literal = ''
+  let at = 0
+  while (at < text.length) {
+    const percent = text.indexOf('%', at)
+    if (percent < 0) {
+      literal += text.slice(at)
+      break
+    }
+    literal += text.slice(at, percent)
+    if (text[percent + 1] === '%') {
+      literal += '%'
+      at = percent + 2
+      continue
+    }
+    const end = operatorEnd(text, percent + 1)
+    if (end < 0) throw invalid(path, `a format operator begins at '${text.slice(percent, percent + 20)}' and does not end`)
+    if (literal !== '') pieces.push(literal)
+    literal = ''
+    pieces.push(compileOperator(text.slice(percent + 1, end), path))
+    at = end + 1
+  }
+  if (literal !== '') pieces.push(literal)
+  return pieces
+}
+
+/** Where the operator's closing percent stands: a percent inside its parentheses belongs to the argument. */
+function operatorEnd(text: string, from: number): number {
+  const paren = text.indexOf('(', from)
+  const percent = text.indexOf('%', from)
+  if (percent < 0 || paren < 0 || paren > percent) return percent
+  const close = text.indexOf(')', paren)
+  return close < 0 ? -1 : text.indexOf('%', close)
+}
+
+/** A value as text. */
+export function textOf(value: FormatValue, absent: string): string {
+  if (value === null) return absent
+  if (typeof value === 'string') return value
+  return typeof value === 'object' ? JSON.stringify(value) : String(value)
+}
+
+/** Compiles a text format; `absent` stands where an operator has no value. */
+export function compileTextFormat(text: string, path: string, absent = '-'): TextFormat {
+  const pieces = parseFormat(text, path)
+  if (pieces.length === 1) {
+    const only = pieces[0]!
+    return typeof only === 'string' ? () => only : (context) => textOf(only(context), absent)
+  }
+  return (context) => {
+    let line = ''
+    for (let i = 0; i < pieces.length; i++) {
+      const piece = pieces[i]!
+      line += typeof piece === 'string' ? piece : textOf(piece(context), absent)
+    }
+    return line
+  }
+}
+
+/** The value that a format made of one operator gives, else the text. */
+export function compileValueFormat(text: string, path: string): (context: FormatContext) => FormatValue {
+  const pieces = parseFormat(text, path)
+  const only = pieces[0]
+  if (pieces.length === 1 && typeof only === 'function') return only
+  const format = compileTextFormat(text, path)
+  return format
+}

@@ -1,0 +1,110 @@
+import type { ConnectionInfo, StreamInfo } from '../filters/http/filter.ts'
+import type { Endpoint } from '../upstream/endpoint.ts'
+
+/** What is noted of one request (or TCP session) as it goes; access log, filters and tracing read it. */
+export class StreamRecord implements StreamInfo {
+  /** Monotonic ms; -1: not yet. Zero is the process's start, as performance.now() has it. */
+  startMs = 0
+  requestEndMs = -1
+  upstreamSendStartMs = -1
+  upstreamSendEndMs = -1
+  upstreamFirstByteMs = -1
+  upstreamLastByteMs = -1
+  downstreamFirstByteMs = -1
+  endMs = -1
+  flags: string[] = noFlags
+  responseCodeDetails = ''
+  terminationDetails = ''
+  responseCode = 0
+  /** `HTTP/1.1`; empty for TCP. */
+  protocol = ''
+  upstreamProtocol = ''
+  bytesReceived = 0
+  bytesSent = 0
+  requestHeadBytes = 0
+  responseHeadBytes = 0
+  responseTrailerBytes = 0
+  requestId = ''
+  routeName = ''
+  virtualHost = ''
+  clusterName = ''
+  downstreamRemoteAddress = ''
+  downstreamRemotePort = 0
+  upstreamEndpoint: Endpoint | null = null
+  upstreamConnection: ConnectionInfo | null = null
+  upstreamFailure = ''
+  attemptCount = 0
+  localReplyBody = ''
+  filterChain = ''
+
+  reset(startMs: number): void {
+    this.startMs = startMs
+    this.requestEndMs = -1
+    this.upstreamSendStartMs = -1
+    this.upstreamSendEndMs = -1
+    this.upstreamFirstByteMs = -1
+    this.upstreamLastByteMs = -1
+    this.downstreamFirstByteMs = -1
+    this.endMs = -1
+    this.flags = noFlags
+    this.responseCodeDetails = ''
+    this.terminationDetails = ''
+    this.responseCode = 0
+    this.upstreamProtocol = ''
+    this.bytesReceived = 0
+    this.bytesSent = 0
+    this.requestHeadBytes = 0
+    this.responseHeadBytes = 0
+    this.responseTrailerBytes = 0
+    this.requestId = ''
+    this.routeName = ''
+    this.virtualHost = ''
+    this.clusterName = ''
+    this.upstreamEndpoint = null
+    this.upstreamConnection = null
+    this.upstreamFailure = ''
+    this.attemptCount = 0
+    this.localReplyBody = ''
+  }
+
+  get startTimeMs(): number {
+    return wallTime(this.startMs)
+  }
+
+  elapsedMs(): number {
+    return (this.endMs < 0 ? performance.now() : this.endMs) - this.startMs
+  }
+
+  get responseFlags(): readonly string[] {
+    return this.flags
+  }
+
+  addResponseFlag(flag: string): void {
+    if (this.flags === noFlags) this.flags = [flag]
+    else if (!this.flags.includes(flag)) this.flags.push(flag)
+  }
+
+  hasFlag(flag: string): boolean {
+    return this.flags.includes(flag)
+  }
+
+  get upstreamHost(): StreamInfo['upstreamHost'] {
+    const endpoint = this.upstreamEndpoint
+    return endpoint === null ? null : { address: endpoint.key, cluster: this.clusterName, metadata: endpoint.metadata }
+  }
+}
+
+/** Shared by all streams without a flag; never changed. */
+const noFlags: string[] = []
+
+let offsetMs = Date.now() - performance.now()
+let checkedMs = 0
+
+/** Wall clock (ms) of a monotonic time; follows changes of the clock within a second. */
+export function wallTime(monotonicMs: number): number {
+  if (monotonicMs - checkedMs > 1000) {
+    checkedMs = performance.now()
+    offsetMs = Date.now() - checkedMs
+  }
+  return monotonicMs + offsetMs
+}

@@ -1,0 +1,105 @@
+import { type HeaderValueOption, HeaderValueOption_HeaderAppendAction } from '@weft/contracts/envoy/config/core/v3/base'
+import { type HeaderName, headerName } from '@weft/http/header-name'
+import type { HeaderTable } from '@weft/http/header-table'
+import type { RequestHead } from '@weft/http/message'
+import type { FormatContext } from '../observe/format/context.ts'
+import { compileTextFormat, type TextFormat } from '../observe/format/text-format.ts'
+import { invalid } from '../plan/problems.ts'
+
+/** What a level (route, virtual host, table, cluster weight) adds to and removes from headers. */
+export interface HeaderEdits {
+  /** Applies to a request; `:path` and `:authority` and `host` may be set. */
+  onRequest(context: FormatContext, request: RequestHead): void
+  onResponse(context: FormatContext, headers: HeaderTable): void
+}
+
+interface Addition {
+  name: HeaderName
+  action: HeaderValueOption_HeaderAppendAction
+  keepEmpty: boolean
+  value: TextFormat
+}
+
+interface EditSource {
+  requestHeadersToAdd: readonly HeaderValueOption[]
+  requestHeadersToRemove: readonly string[]
+  responseHeadersToAdd: readonly HeaderValueOption[]
+  responseHeadersToRemove: readonly string[]
+}
+
+/** Compiles a level's edits; null when it has none. */
+export function compileHeaderEdits(source: EditSource, path: string): HeaderEdits | null {
+  const requestAdd = compileAdditions(source.requestHeadersToAdd, `${path}.request_headers_to_add`)
+  const responseAdd = compileAdditions(source.responseHeadersToAdd, `${path}.response_headers_to_add`)
+  const requestRemove = compileRemovals(source.requestHeadersToRemove, `${path}.request_headers_to_remove`)
+  const responseRemove = compileRemovals(source.responseHeadersToRemove, `${path}.response_headers_to_remove`)
+  if (requestAdd.length + responseAdd.length + requestRemove.length + responseRemove.length === 0) return null
+  return {
+    onRequest(context, request) {
+      const { headers } = request
+      for (let i = 0; i < requestRemove.length; i++) headers.remove(requestRemove[i]!)
+      for (let i = 0; i < requestAdd.length; i++) {
+        const addition = requestAdd[i]!
+        if (addition.name.name === 'host' || addition.name.name === ':authority') request.authority = addition.value(context)
+        else if (addition.name.name === ':path') request.path = addition.value(context)
+        else apply(headers, addition, context)
+      }
+    },
+    onResponse(context, headers) {
+      for (let i = 0; i < responseRemove.length; i++) headers.remove(responseRemove[i]!)
+      for (let i = 0; i < responseAdd.length; i++) apply(headers, responseAdd[i]!, context)
+    },
+  }
+}
+
+function apply(headers: HeaderTable, addition: Addition, context: FormatContext): void {
+  const value = addition.value(context)
+  if (value === '' && !addition.keepEmpty) return
+  switch (addition.action) {
+    case HeaderValueOption_HeaderAppendAction.ADD_IF_ABSENT:
+      if (!headers.has(addition.name)) headers.append(addition.name, value)
+      break
+    case HeaderValueOption_HeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD:
+      headers.set(addition.name, value)
+      break
+    case HeaderValueOption_HeaderAppendAction.OVERWRITE_IF_EXISTS:
+      if (headers.has(addition.name)) headers.set(addition.name, value)
+      break
+    default:
+      headers.append(addition.name, value)
+  }
+}
+
+function compileAdditions(options: readonly HeaderValueOption[], path: string): Addition[] {
+  return options.map((option, i) => {
+    const at = `${path}[${i}]`
+    const header = option.header
+    if (header === undefined || header.key === '') throw invalid(`${at}.header.key`, 'a header name is needed')
+    if (header.key.startsWith(':') && header.key !== ':authority' && header.key !== ':path') {
+      throw invalid(`${at}.header.key`, `':'-prefixed headers may not be modified: '${header.key}'`)
+    }
+    const text = header.value !== '' ? header.value : Buffer.from(header.rawValue).toString('latin1')
+    // The older boolean: false replaces.
+    const action =
+      option.append === undefined
+        ? option.appendAction
+        : option.append
+          ? HeaderValueOption_HeaderAppendAction.APPEND_IF_EXISTS_OR_ADD
+          : HeaderValueOption_HeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD
+    return {
+      name: headerName(header.key),
+      action,
+      keepEmpty: option.keepEmptyValue,
+      value: compileTextFormat(text, `${at}.header.value`, ''),
+    }
+  })
+}
+
+function compileRemovals(names: readonly string[], path: string): HeaderName[] {
+  return names.map((name, i) => {
+    if (name.startsWith(':') || name.toLowerCase() === 'host') {
+      throw invalid(`${path}[${i}]`, `':'-prefixed or host headers may not be removed: '${name}'`)
+    }
+    return headerName(name)
+  })
+}

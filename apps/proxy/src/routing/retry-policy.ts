@@ -1,0 +1,176 @@
+import type { RetryPolicy } from '@weft/contracts/envoy/config/route/v3/route_components'
+import { headerName, names } from '@weft/http/header-name'
+import type { RequestHead, ResponseHead } from '@weft/http/message'
+import { durationMs } from '../plan/duration.ts'
+import { invalid, unsupported } from '../plan/problems.ts'
+import { compileHeaderMatcher, type HeadMatcher } from './matchers/header-matcher.ts'
+
+/** The words of retry_on and x-envoy-retry-on, and of their gRPC kin. */
+const words = [
+  '5xx',
+  'gateway-error',
+  'reset',
+  'reset-before-request',
+  'connect-failure',
+  'envoy-ratelimited',
+  'retriable-4xx',
+  'refused-stream',
+  'retriable-status-codes',
+  'retriable-headers',
+  'http3-post-connect-failure',
+  'cancelled',
+  'deadline-exceeded',
+  'internal',
+  'resource-exhausted',
+  'unavailable',
+] as const
+export type RetryWord = (typeof words)[number]
+
+const grpcCodes: Readonly<Record<string, string>> = {
+  '1': 'cancelled',
+  '4': 'deadline-exceeded',
+  '13': 'internal',
+  '8': 'resource-exhausted',
+  '14': 'unavailable',
+}
+
+/** A retry policy, compiled. */
+export interface RetryPlan {
+  on: ReadonlySet<RetryWord>
+  retries: number
+  /** 0: none. */
+  perTryTimeoutMs: number
+  perTryIdleTimeoutMs: number
+  statusCodes: ReadonlySet<number>
+  headers: readonly HeadMatcher[]
+  requestHeaders: readonly HeadMatcher[]
+  baseMs: number
+  maxMs: number
+  /** Do not pick a host that was tried, this many times over. */
+  avoidPrevious: boolean
+  hostAttempts: number
+}
+
+/** Compiles a retry policy. */
+export function compileRetryPolicy(source: RetryPolicy, path: string): RetryPlan {
+  if (source.retryOptionsPredicates.length > 0) throw unsupported(`${path}.retry_options_predicates`, 'retry option predicates')
+  if (source.retryPriority !== undefined)
+    throw unsupported(`${path}.retry_priority`, `retry priority '${source.retryPriority.name}'`)
+  let avoidPrevious = false
+  source.retryHostPredicate.forEach((predicate, i) => {
+    const url = predicate.configType?.value.typeUrl ?? ''
+    if (!url.endsWith('PreviousHostsPredicate') && predicate.name !== 'envoy.retry_host_predicates.previous_hosts') {
+      throw unsupported(`${path}.retry_host_predicate[${i}]`, `retry host predicate '${predicate.name}'`)
+    }
+    avoidPrevious = true
+  })
+  const baseMs = durationMs(source.retryBackOff?.baseInterval, 25)
+  const maxMs = durationMs(source.retryBackOff?.maxInterval, baseMs * 10)
+  if (maxMs < baseMs) throw invalid(`${path}.retry_back_off`, 'max_interval must not be less than base_interval')
+  return {
+    on: parseRetryOn(source.retryOn),
+    retries: source.numRetries ?? 1,
+    perTryTimeoutMs: durationMs(source.perTryTimeout, 0),
+    perTryIdleTimeoutMs: durationMs(source.perTryIdleTimeout, 0),
+    statusCodes: new Set(source.retriableStatusCodes),
+    headers: source.retriableHeaders.map((matcher, i) => compileHeaderMatcher(matcher, `${path}.retriable_headers[${i}]`)),
+    requestHeaders: source.retriableRequestHeaders.map((matcher, i) =>
+      compileHeaderMatcher(matcher, `${path}.retriable_request_headers[${i}]`),
+    ),
+    baseMs,
+    maxMs,
+    avoidPrevious,
+    hostAttempts: Math.max(1, source.hostSelectionRetryMaxAttempts),
+  }
+}
+
+/** The known words of a retry_on list; unknown ones are ignored, as Envoy does. */
+export function parseRetryOn(text: string): Set<RetryWord> {
+  const found = new Set<RetryWord>()
+  for (const part of text.split(',')) {
+    const word = words.find((one) => one === part.trim())
+    if (word !== undefined) found.add(word)
+  }
+  return found
+}
+
+const retryOn = headerName('x-envoy-retry-on')
+const retryGrpcOn = headerName('x-envoy-retry-grpc-on')
+const maxRetries = headerName('x-envoy-max-retries')
+const statusCodesHeader = headerName('x-envoy-retriable-status-codes')
+
+/** The plan for one request: the route's, with what request headers ask for added. null: never retry. */
+export function retryPlanFor(plan: RetryPlan | null, request: RequestHead): RetryPlan | null {
+  const { headers } = request
+  const words = headers.get(retryOn)
+  const grpcWords = headers.get(retryGrpcOn)
+  if (words === null && grpcWords === null) {
+    if (plan === null || (plan.requestHeaders.length > 0 && !plan.requestHeaders.some((matches) => matches(request)))) return null
+    return plan
+  }
+  const on = new Set([...(plan?.on ?? []), ...parseRetryOn(words ?? ''), ...parseRetryOn(grpcWords ?? '')])
+  const asked = Number(headers.get(maxRetries) ?? Number.NaN)
+  const codes = (headers.get(statusCodesHeader) ?? '').split(',').map(Number).filter(Number.isInteger)
+  const base = plan ?? defaults
+  return {
+    ...base,
+    on,
+    retries: Number.isInteger(asked) && asked >= 0 ? asked : base.retries,
+    statusCodes: new Set([...base.statusCodes, ...codes]),
+  }
+}
+
+const defaults: RetryPlan = {
+  on: new Set(),
+  retries: 1,
+  perTryTimeoutMs: 0,
+  perTryIdleTimeoutMs: 0,
+  statusCodes: new Set(),
+  headers: [],
+  requestHeaders: [],
+  baseMs: 25,
+  maxMs: 250,
+  avoidPrevious: false,
+  hostAttempts: 1,
+}
+
+/** Whether a response asks for another try. */
+export function retriableResponse(plan: RetryPlan, response: ResponseHead): boolean {
+  const { status, headers } = response
+  const { on } = plan
+  if (status >= 500 && status < 600) {
+    if (on.has('5xx')) return true
+    if (on.has('gateway-error') && status >= 502 && status <= 504) return true
+  }
+  if (on.has('retriable-4xx') && status === 409) return true
+  if (on.has('retriable-status-codes') && plan.statusCodes.has(status)) return true
+  if (on.has('retriable-headers') && plan.headers.some((matches) => matches(response))) return true
+  if (on.has('envoy-ratelimited') && headers.has(ratelimited)) return true
+  const grpc = headers.get(names.grpcStatus)
+  if (grpc === null) return false
+  const word = grpcCodes[grpc]
+  return words.some((one) => one === word && on.has(one))
+}
+
+const ratelimited = headerName('x-envoy-ratelimited')
+
+/** Whether a reset asks for another try. `connect`: the connection never came to be; `unsent`: no byte of an answer came. */
+export function retriableReset(
+  plan: RetryPlan,
+  reset: 'connect-failure' | 'refused-stream' | 'overflow' | 'timeout' | 'other',
+  unsent: boolean,
+): boolean {
+  const { on } = plan
+  switch (reset) {
+    case 'overflow':
+      return false
+    case 'connect-failure':
+      return (
+        on.has('connect-failure') || on.has('5xx') || on.has('gateway-error') || on.has('reset') || on.has('reset-before-request')
+      )
+    case 'refused-stream':
+      return on.has('refused-stream') || on.has('5xx') || on.has('gateway-error') || on.has('reset')
+    default:
+      return on.has('5xx') || on.has('gateway-error') || on.has('reset') || (unsent && on.has('reset-before-request'))
+  }
+}

@@ -1,0 +1,221 @@
+import { type RouteAction, RouteAction_ClusterNotFoundResponseCode } from '@weft/contracts/envoy/config/route/v3/route_components'
+import { type HeaderName, headerName } from '@weft/http/header-name'
+import type { RequestHead } from '@weft/http/message'
+import { durationMs } from '../plan/duration.ts'
+import { invalid, unsupported } from '../plan/problems.ts'
+import { compileFraction, type Runtime } from '../plan/runtime.ts'
+import { compileHeaderEdits, type HeaderEdits } from './header-edits.ts'
+import { compileRegex, type Regex } from './matchers/regex.ts'
+import { compileRetryPolicy, type RetryPlan } from './retry-policy.ts'
+import { type PathMatch, pathOnly } from './route-match.ts'
+
+/** One of the clusters a route may send to. */
+export interface ClusterChoice {
+  name: string
+  /** Of the weighted cluster's entry. */
+  edits: HeaderEdits | null
+  hostRewrite: string
+  filterConfigs: ReadonlyMap<string, unknown> | null
+}
+
+/** Where requests of a route go. */
+export type ClusterSelector =
+  | { type: 'one'; choice: ClusterChoice }
+  | { type: 'header'; header: HeaderName }
+  | {
+      type: 'weighted'
+      choices: readonly { weight: number; choice: ClusterChoice; header: HeaderName | null }[]
+      total: number
+      hashHeader: HeaderName | null
+    }
+
+/** Sends a copy elsewhere and ignores the answer. */
+export interface MirrorPolicy {
+  cluster: string
+  header: HeaderName | null
+  sample: () => boolean
+  suffix: boolean
+}
+
+/** How a route sends requests on. */
+export interface ForwardPlan {
+  cluster: ClusterSelector
+  notFoundStatus: number
+  /** 0: none. */
+  timeoutMs: number
+  /** -1: the connection manager's. */
+  idleTimeoutMs: number
+  /** -1: not set; 0: any grpc-timeout. */
+  maxGrpcTimeoutMs: number
+  maxStreamMs: number
+  retry: RetryPlan | null
+  priority: 0 | 1
+  rewrite: Rewrite | null
+  hostRewrite: HostRewrite | null
+  appendForwardedHost: boolean
+  mirrors: readonly MirrorPolicy[]
+  upgrades: ReadonlyMap<string, boolean>
+}
+
+/** Gives the new path. */
+export type Rewrite = (path: string) => string
+
+export type HostRewrite =
+  | { type: 'literal'; value: string }
+  | { type: 'auto' }
+  | { type: 'header'; header: HeaderName }
+  | { type: 'path-regex'; regex: Regex; substitution: string }
+
+const notFoundCodes: Record<number, number> = {
+  [RouteAction_ClusterNotFoundResponseCode.SERVICE_UNAVAILABLE]: 503,
+  [RouteAction_ClusterNotFoundResponseCode.NOT_FOUND]: 404,
+  [RouteAction_ClusterNotFoundResponseCode.INTERNAL_SERVER_ERROR]: 500,
+}
+
+/** Compiles a route's forwarding; `filterConfigs` compiles overrides of a weighted cluster's entry. */
+export function compileForward(
+  source: RouteAction,
+  path: string,
+  match: PathMatch,
+  runtime: Runtime,
+  virtualHostRetry: RetryPlan | null,
+  filterConfigs: (configs: RouteAction_Configs, path: string) => ReadonlyMap<string, unknown> | null,
+): ForwardPlan {
+  if (source.hashPolicy.some((policy) => policy.policySpecifier?.$case === 'filterState')) {
+    throw unsupported(`${path}.hash_policy`, 'a hash policy by filter state')
+  }
+  if (source.internalRedirectPolicy !== undefined) throw unsupported(`${path}.internal_redirect_policy`, 'internal redirects')
+  if (source.pathRewritePolicy !== undefined) throw unsupported(`${path}.path_rewrite_policy`, 'a path rewrite policy')
+  const stream = source.maxStreamDuration
+  return {
+    cluster: compileSelector(source, path, filterConfigs),
+    notFoundStatus: notFoundCodes[source.clusterNotFoundResponseCode] ?? 503,
+    timeoutMs: durationMs(source.timeout, 15_000),
+    idleTimeoutMs: durationMs(source.idleTimeout, -1),
+    maxGrpcTimeoutMs: durationMs(stream?.grpcTimeoutHeaderMax ?? source.maxGrpcTimeout, -1),
+    maxStreamMs: durationMs(stream?.maxStreamDuration, 0),
+    retry: source.retryPolicy === undefined ? virtualHostRetry : compileRetryPolicy(source.retryPolicy, `${path}.retry_policy`),
+    priority: source.priority === 1 ? 1 : 0,
+    rewrite: compileRewrite(source.prefixRewrite, source.regexRewrite, match, path),
+    hostRewrite: compileHostRewrite(source, path),
+    appendForwardedHost: source.appendXForwardedHost,
+    mirrors: source.requestMirrorPolicies.map((mirror) => ({
+      cluster: mirror.cluster,
+      header: mirror.clusterHeader === '' ? null : headerName(mirror.clusterHeader),
+      sample: mirror.runtimeFraction === undefined ? () => true : compileFraction(runtime, mirror.runtimeFraction),
+      suffix: !mirror.disableShadowHostSuffixAppend,
+    })),
+    upgrades: new Map(source.upgradeConfigs.map((upgrade) => [upgrade.upgradeType.toLowerCase(), upgrade.enabled ?? true])),
+  }
+}
+
+export type RouteAction_Configs = Readonly<Record<string, { typeUrl: string; value: Uint8Array }>>
+
+function compileSelector(
+  source: RouteAction,
+  path: string,
+  filterConfigs: (configs: RouteAction_Configs, path: string) => ReadonlyMap<string, unknown> | null,
+): ClusterSelector {
+  const specifier = source.clusterSpecifier
+  switch (specifier?.$case) {
+    case undefined:
+      throw invalid(path, 'a route needs a cluster')
+    case 'cluster':
+      return { type: 'one', choice: { name: specifier.value, edits: null, hostRewrite: '', filterConfigs: null } }
+    case 'clusterHeader':
+      return { type: 'header', header: headerName(specifier.value) }
+    case 'weightedClusters': {
+      const at = `${path}.weighted_clusters`
+      const choices = specifier.value.clusters.map((entry, i) => ({
+        weight: entry.weight ?? 0,
+        header: entry.clusterHeader === '' ? null : headerName(entry.clusterHeader),
+        choice: {
+          name: entry.name,
+          edits: compileHeaderEdits(entry, `${at}.clusters[${i}]`),
+          hostRewrite: entry.hostRewriteSpecifier?.value ?? '',
+          filterConfigs: filterConfigs(entry.typedPerFilterConfig, `${at}.clusters[${i}]`),
+        },
+      }))
+      const total = choices.reduce((sum, { weight }) => sum + weight, 0)
+      if (total === 0) throw invalid(at, 'the sum of weights must be greater than 0')
+      const random = specifier.value.randomValueSpecifier
+      return { type: 'weighted', choices, total, hashHeader: random?.$case === 'headerName' ? headerName(random.value) : null }
+    }
+    default:
+      throw unsupported(path, `cluster specifier '${specifier.$case}'`)
+  }
+}
+
+/** The cluster for a request; null: a header that should name one is absent. `draw`: 0 ≤ x < 1. */
+export function selectCluster(selector: ClusterSelector, request: RequestHead, draw: number): ClusterChoice | null {
+  switch (selector.type) {
+    case 'one':
+      return selector.choice
+    case 'header': {
+      const name = request.headers.get(selector.header)
+      return name === null || name === '' ? null : { name, edits: null, hostRewrite: '', filterConfigs: null }
+    }
+    case 'weighted': {
+      let point = draw * selector.total
+      if (selector.hashHeader !== null) {
+        const value = Number(request.headers.get(selector.hashHeader) ?? Number.NaN)
+        if (Number.isSafeInteger(value) && value >= 0) point = value % selector.total
+      }
+      for (const { weight, choice, header } of selector.choices) {
+        point -= weight
+        if (point >= 0) continue
+        if (header === null || choice.name !== '') return choice
+        const name = request.headers.get(header)
+        return name === null ? null : { ...choice, name }
+      }
+      return selector.choices[selector.choices.length - 1]!.choice
+    }
+  }
+}
+
+/** Compiles prefix_rewrite or regex_rewrite; the query stays. */
+export function compileRewrite(
+  prefix: string,
+  regex: { pattern: { regex: string } | undefined; substitution: string } | undefined,
+  match: PathMatch,
+  path: string,
+): Rewrite | null {
+  if (prefix !== '' && regex !== undefined) throw invalid(path, 'only one of prefix_rewrite and regex_rewrite may be given')
+  if (prefix !== '') {
+    const length = match.type === 'prefix' || match.type === 'separated-prefix' ? match.value.length : null
+    return (full) => {
+      const end = pathOnly(full).length
+      return prefix + full.slice(length === null ? end : Math.min(length, end))
+    }
+  }
+  if (regex?.pattern === undefined) return null
+  const compiled = compileRegex(regex.pattern.regex, `${path}.regex_rewrite.pattern.regex`)
+  const { substitution } = regex
+  return (full) => {
+    const only = pathOnly(full)
+    return compiled.replaceAll(only, substitution) + full.slice(only.length)
+  }
+}
+
+function compileHostRewrite(source: RouteAction, path: string): HostRewrite | null {
+  const specifier = source.hostRewriteSpecifier
+  switch (specifier?.$case) {
+    case undefined:
+      return null
+    case 'hostRewriteLiteral':
+      return specifier.value === '' ? null : { type: 'literal', value: specifier.value }
+    case 'autoHostRewrite':
+      return specifier.value === true ? { type: 'auto' } : null
+    case 'hostRewriteHeader':
+      return { type: 'header', header: headerName(specifier.value) }
+    case 'hostRewritePathRegex': {
+      const at = `${path}.host_rewrite_path_regex`
+      if (specifier.value.pattern === undefined) throw invalid(at, 'a pattern is needed')
+      return {
+        type: 'path-regex',
+        regex: compileRegex(specifier.value.pattern.regex, `${at}.pattern.regex`),
+        substitution: specifier.value.substitution,
+      }
+    }
+  }
+}

@@ -27,7 +27,7 @@ export interface MeshJson {
   ready: boolean
   urls: string[]
   pilot: { admin: string }
-  citadel: { admin: string; operatorTokenFile: string; rootCertFile: string }
+  citadel: { admin: string; grpc: string; operatorTokenFile: string; rootCertFile: string }
   mixers: { admin: string }[]
   parts: Part[]
 }

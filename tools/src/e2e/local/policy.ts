@@ -98,7 +98,7 @@ function isCallOfReviews(line: string): boolean {
 
 async function checksAnswered(admin: string): Promise<number> {
   const { body } = await get(`http://${admin}/metrics`)
-  const counts = [...body.matchAll(/^weft_mixer_checks_total(?:\{[^}]*\})? (\d+)/gm)].map((match) => Number(match[1]))
+  const counts = [...body.matchAll(/^mixer_check_total(?:\{[^}]*\})? (\d+)/gm)].map((match) => Number(match[1]))
   return counts.reduce((sum, count) => sum + count, 0)
 }
 
@@ -147,7 +147,9 @@ kind: instance
 metadata: { name: details-requests }
 spec:
   compiledTemplate: quota
-  params: { dimensions: { destination: destination.labels["app"] | "unknown" } }
+  params:
+    dimensions:
+      destination: destination.labels["app"] | "unknown"
 ---
 apiVersion: config.istio.io/v1alpha2
 kind: QuotaSpec

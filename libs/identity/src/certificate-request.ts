@@ -1,4 +1,3 @@
-import type { KeyObject } from 'node:crypto'
 import { WeftError } from '@weft/service/errors'
 import {
   type Asn1,
@@ -19,16 +18,22 @@ import {
   tag,
   writeDer,
 } from './der.ts'
-import { createSignature, type KeyPair, publicKeyDer, readPublicKey, signatureAlgorithmOf, verifySignature } from './keys.ts'
+import {
+  createSignature,
+  createSigner,
+  type KeyPair,
+  type PublicKey,
+  publicKeyDer,
+  readPublicKey,
+  verifySignature,
+} from './keys.ts'
 import { algorithmIdentifier, oids } from './oids.ts'
 import { formatPem, parsePem } from './pem.ts'
 import { readSubjectNames, type SubjectNames, writeSubjectNames } from './subject-names.ts'
 
 /** A certificate signing request whose signature was found to be its key's. */
 export interface CertificateRequest {
-  publicKey: KeyObject
-  /** SubjectPublicKeyInfo, DER. */
-  spki: Buffer
+  publicKey: PublicKey
   /** The requested subjectAltName; all empty when none was asked for. */
   names: SubjectNames
 }
@@ -47,8 +52,9 @@ export function createCertificateRequest(keys: KeyPair, names: { uris?: string[]
     readDer(publicKeyDer(keys.publicKey), 'public key'),
     contextConstructed(0, ...attributes),
   )
-  const signature = createSignature(writeDer(info), keys.privateKey)
-  const algorithm = algorithmIdentifier(signatureAlgorithmOf(keys.privateKey))
+  const signer = createSigner(keys.privateKey)
+  const signature = createSignature(writeDer(info), signer)
+  const algorithm = algorithmIdentifier(signer.algorithm)
   return formatPem('CERTIFICATE REQUEST', writeDer(sequence(info, algorithm, bitString(signature))))
 }
 
@@ -73,8 +79,7 @@ export function parseCertificateRequest(pem: string): CertificateRequest {
     throw new WeftError('invalid_argument', 'the certificate request is not of version 1')
   }
   membersOf(subject, tag.sequence, 'subject')
-  const spki = writeDer(spkiNode)
-  const publicKey = readPublicKey(spki)
+  const publicKey = readPublicKey(writeDer(spkiNode))
   const [algorithmOid] = membersOf(algorithm, tag.sequence, 'signatureAlgorithm')
   const proven = verifySignature(
     oidOf(algorithmOid, 'signatureAlgorithm'),
@@ -87,7 +92,7 @@ export function parseCertificateRequest(pem: string): CertificateRequest {
       hint: 'sign the request with the private key of its public key',
     })
   }
-  return { publicKey, spki, names: requestedNames(attributes) }
+  return { publicKey, names: requestedNames(attributes) }
 }
 
 function requestedNames(attributes: Asn1 | undefined): SubjectNames {

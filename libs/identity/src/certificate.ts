@@ -1,4 +1,4 @@
-import { createHash, type KeyObject, randomBytes } from 'node:crypto'
+import { hash, type KeyObject, randomFillSync } from 'node:crypto'
 import { WeftError } from '@weft/service/errors'
 import {
   type Asn1,
@@ -21,7 +21,7 @@ import {
   utf8String,
   writeDer,
 } from './der.ts'
-import { createSignature, signatureAlgorithmOf } from './keys.ts'
+import { createSignature, createSigner, type Signer } from './keys.ts'
 import { algorithmIdentifier, oids } from './oids.ts'
 import { writeSubjectNames } from './subject-names.ts'
 
@@ -33,9 +33,8 @@ export interface Subject {
 
 /** Who signs: a key, its name as it stands in its own certificate, and its key identifier. */
 export interface Issuer {
-  key: KeyObject
-  /** The Name of the issuer, as DER. */
-  name: Buffer
+  signer: Signer
+  name: Asn1
   keyIdentifier: Buffer
 }
 
@@ -51,10 +50,17 @@ export interface CertificateFields {
   serial?: Buffer
 }
 
-/** Bits of KeyUsage as DER writes them: first byte and unused bits (RFC 5280, section 4.2.1.3). */
-const keyUsage = {
-  workload: { bits: Buffer.of(0b1010_0000), unusedBits: 5 },
-  authority: { bits: Buffer.of(0b0000_0110), unusedBits: 1 },
+/** The extensions that are the same in all certificates of a kind. Bits of KeyUsage: RFC 5280, section 4.2.1.3. */
+const fixedExtensions = {
+  workload: [
+    extension(oids.keyUsage, true, bitString(Buffer.of(0b1010_0000), 5)),
+    extension(oids.basicConstraints, true, sequence()),
+    extension(oids.extendedKeyUsage, false, sequence(oid(oids.serverAuth), oid(oids.clientAuth))),
+  ],
+  authority: [
+    extension(oids.keyUsage, true, bitString(Buffer.of(0b0000_0110), 1)),
+    extension(oids.basicConstraints, true, sequence(boolean(true))),
+  ],
 } as const
 
 /**
@@ -63,38 +69,42 @@ const keyUsage = {
  * subjectAltName is critical when the subject is empty (RFC 5280, section 4.2.1.6).
  */
 export function createCertificate(fields: CertificateFields, issuer: Issuer): Buffer {
-  const algorithm = signatureAlgorithmOf(issuer.key)
+  const algorithm = algorithmIdentifier(issuer.signer.algorithm)
   const body = sequence(
     contextConstructed(0, integer(Buffer.of(2))),
     integer(fields.serial ?? randomSerial()),
-    algorithmIdentifier(algorithm),
-    readDer(issuer.name, 'issuer name'),
+    algorithm,
+    issuer.name,
     sequence(time(fields.notBefore), time(fields.notAfter)),
     nameOf(fields.subject),
     readDer(fields.spki, 'public key'),
     contextConstructed(3, sequence(...extensionsOf(fields, issuer))),
   )
-  return writeDer(sequence(body, algorithmIdentifier(algorithm), bitString(createSignature(writeDer(body), issuer.key))))
+  return writeDer(sequence(body, algorithm, bitString(createSignature(writeDer(body), issuer.signer))))
 }
 
-/** The DER of a distinguished name; an empty subject is the empty sequence. */
-export function writeName(subject: Subject): Buffer {
-  return writeDer(nameOf(subject))
+/** The issuer that signs its own certificate: a root. */
+export function selfIssuer(key: KeyObject, spki: Buffer, subject: Subject): Issuer {
+  return { signer: createSigner(key), name: nameOf(subject), keyIdentifier: keyIdentifier(spki) }
 }
 
 /** A key's identifier: the first 160 bits of SHA-256 over its bits (RFC 7093, section 2, method 1). */
 export function keyIdentifier(spki: Buffer): Buffer {
   const bits = bitStringOf(membersOf(readDer(spki, 'public key'), tag.sequence, 'public key')[1], 'public key')
-  return createHash('sha256').update(bits).digest().subarray(0, 20)
+  return hash('sha256', bits, 'buffer').subarray(0, 20)
 }
 
-/** What the certificates that an authority issues have to repeat of its own: its name and its key's identifier. */
-export function readIssuer(certificate: Buffer): { name: Buffer; keyIdentifier: Buffer } {
+/** The issuer that signs with the key of this certificate: what it issues repeats its name and its key's identifier. */
+export function readIssuer(certificate: Buffer, key: KeyObject): Issuer {
   const [body] = membersOf(readDer(certificate, 'certificate'), tag.sequence, 'certificate')
   const fields = membersOf(body, tag.sequence, 'tbsCertificate')
   const [, , , , , subject, spki, ...optional] = fields
   if (subject === undefined || spki === undefined) throw new WeftError('invalid_argument', 'the certificate has too few fields')
-  return { name: writeDer(subject), keyIdentifier: writtenKeyIdentifier(optional) ?? keyIdentifier(writeDer(spki)) }
+  return {
+    signer: createSigner(key),
+    name: subject,
+    keyIdentifier: writtenKeyIdentifier(optional) ?? keyIdentifier(writeDer(spki)),
+  }
 }
 
 function writtenKeyIdentifier(optional: Asn1[]): Buffer | undefined {
@@ -111,9 +121,18 @@ function writtenKeyIdentifier(optional: Asn1[]): Buffer | undefined {
   return undefined
 }
 
-/** 128 random bits with the highest clear, so that the number is positive as it stands. */
+/** Random bytes are fetched for many serial numbers at once: a fetch costs more than the bytes. */
+const randomPool = Buffer.alloc(16 * 256)
+let randomUsed = randomPool.length
+
+/** 128 bits of which 126 are random; the highest is clear and the next is set, so that the number is positive and of full length. */
 function randomSerial(): Buffer {
-  const serial = randomBytes(16)
+  if (randomUsed === randomPool.length) {
+    randomFillSync(randomPool)
+    randomUsed = 0
+  }
+  const serial = Buffer.from(randomPool.subarray(randomUsed, randomUsed + 16))
+  randomUsed += 16
   serial.writeUInt8((serial.readUInt8(0) & 0x7f) | 0x40, 0)
   return serial
 }
@@ -126,16 +145,11 @@ function nameOf({ organization, commonName }: Subject): Asn1 {
 }
 
 function extensionsOf({ subject, spki, names, use }: CertificateFields, issuer: Issuer): Asn1[] {
-  const usage = keyUsage[use]
   const extensions = [
-    extension(oids.keyUsage, true, bitString(usage.bits, usage.unusedBits)),
-    extension(oids.basicConstraints, true, use === 'authority' ? sequence(boolean(true)) : sequence()),
+    ...fixedExtensions[use],
     extension(oids.subjectKeyIdentifier, false, octetString(keyIdentifier(spki))),
     extension(oids.authorityKeyIdentifier, false, sequence(contextPrimitive(0, issuer.keyIdentifier))),
   ]
-  if (use === 'workload') {
-    extensions.push(extension(oids.extendedKeyUsage, false, sequence(oid(oids.serverAuth), oid(oids.clientAuth))))
-  }
   if ((names.uris?.length ?? 0) + (names.dns?.length ?? 0) + (names.ips?.length ?? 0) > 0) {
     const emptySubject = subject.organization === undefined && subject.commonName === undefined
     extensions.push(rawExtension(oids.subjectAltName, emptySubject, writeSubjectNames(names)))

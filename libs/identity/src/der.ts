@@ -87,9 +87,17 @@ export function set(...members: Asn1[]): Asn1 {
   return asn1.create(universal, tag.set, true, members)
 }
 
+/** An OBJECT IDENTIFIER. Each is encoded once: only those in this code come here, so they are few. */
 export function oid(dotted: string): Asn1 {
-  return primitive(tag.oid, asn1.oidToDer(dotted).getBytes())
+  let bytes = encodedOids.get(dotted)
+  if (bytes === undefined) {
+    bytes = asn1.oidToDer(dotted).getBytes()
+    encodedOids.set(dotted, bytes)
+  }
+  return primitive(tag.oid, bytes)
 }
+
+const encodedOids = new Map<string, string>()
 
 /** An INTEGER from unsigned big-endian bytes. */
 export function integer(bytes: Buffer): Asn1 {
@@ -133,14 +141,11 @@ export function contextPrimitive(number: number, bytes: Buffer): Asn1 {
 
 /** A time of X.509: UTCTime to the year 2049, GeneralizedTime after (RFC 5280, section 4.1.2.5). Whole seconds. */
 export function time(date: Date): Asn1 {
-  const digits = date
-    .toISOString()
-    .replace(/\.\d+Z$/, 'Z')
-    .replace(/[-:T]/g, '')
   const year = date.getUTCFullYear()
-  if (year >= 1950 && year < 2050) return primitive(tag.utcTime, digits.slice(2))
   if (year < 0 || year > 9999) throw new WeftError('invalid_argument', `the year ${year} cannot stand in a certificate`)
-  return primitive(tag.generalizedTime, digits)
+  const iso = date.toISOString()
+  const digits = `${iso.slice(0, 4)}${iso.slice(5, 7)}${iso.slice(8, 10)}${iso.slice(11, 13)}${iso.slice(14, 16)}${iso.slice(17, 19)}Z`
+  return year >= 1950 && year < 2050 ? primitive(tag.utcTime, digits.slice(2)) : primitive(tag.generalizedTime, digits)
 }
 
 function primitive(type: number, bytes: string): Asn1 {

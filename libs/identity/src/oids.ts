@@ -15,7 +15,17 @@ export const oids = {
   extensionRequest: '1.2.840.113549.1.9.14',
 } as const
 
-/** AlgorithmIdentifier of a signature: RSA carries NULL parameters, ECDSA none (RFC 5758, section 3.2; RFC 4055). */
+/**
+ * AlgorithmIdentifier of a signature: RSA carries NULL parameters, ECDSA none (RFC 5758, section 3.2; RFC 4055). Trees are not
+ * changed once made, so one is made for each algorithm.
+ */
 export function algorithmIdentifier(algorithm: string): Asn1 {
-  return algorithm.startsWith('1.2.840.113549.') ? sequence(oid(algorithm), nothing()) : sequence(oid(algorithm))
+  let node = identifiers.get(algorithm)
+  if (node === undefined) {
+    node = algorithm.startsWith('1.2.840.113549.') ? sequence(oid(algorithm), nothing()) : sequence(oid(algorithm))
+    identifiers.set(algorithm, node)
+  }
+  return node
 }
+
+const identifiers = new Map<string, Asn1>()

@@ -66,7 +66,23 @@ export function workloadId(trustDomain: string, namespace: string, serviceAccoun
   if (namespace === '' || serviceAccount === '') {
     throw new WeftError('invalid_argument', 'namespace or service account empty for SPIFFE uri')
   }
-  return parseSpiffeId(`spiffe://${trustDomain.replaceAll('@', '.')}/ns/${namespace}/sa/${serviceAccount}`)
+  const id = parseSpiffeId(`spiffe://${trustDomain.replaceAll('@', '.')}/ns/${namespace}/sa/${serviceAccount}`)
+  if (id.workload !== undefined) return id
+  throw new WeftError('invalid_argument', `'${namespace}' or '${serviceAccount}' cannot stand in a SPIFFE id`)
+}
+
+/**
+ * These ids, and each workload's again under every other trust domain: what a mesh with aliases of its trust domain accepts.
+ * What is no workload's id stays as it is. Without duplicates.
+ */
+export function expandTrustDomains(uris: readonly string[], trustDomains: readonly string[]): string[] {
+  const all = new Set<string>()
+  for (const uri of uris) {
+    all.add(uri)
+    const id = tryParseSpiffeId(uri)
+    if (id?.workload !== undefined) for (const domain of trustDomains) all.add(`spiffe://${domain}${id.path}`)
+  }
+  return [...all]
 }
 
 function workloadOf(segments: string[]): SpiffeId['workload'] {

@@ -68,11 +68,31 @@ export function verifyChain(chain: readonly X509Certificate[], roots: readonly X
   }
   throw new WeftError(
     'unauthenticated',
-    `no trusted root has signed the certificate of '${leaf.subjectAltName ?? leaf.subject}'`,
+    `no trusted root has signed the certificate of ${leaf.subjectAltName ?? leaf.subject}: certificate signed by unknown authority`,
     {
       hint: 'compare the trust bundle with the one of the certificate authority',
     },
   )
+}
+
+/**
+ * As `verifyChain`, but each trust domain has roots of its own: a root of one says nothing about the workloads of another.
+ */
+export function verifyPeer(
+  chain: readonly X509Certificate[],
+  rootsByTrustDomain: ReadonlyMap<string, readonly X509Certificate[]>,
+  now: Date,
+): SpiffeId {
+  const [leaf] = chain
+  if (leaf === undefined) throw new WeftError('unauthenticated', 'the certificate chain is empty')
+  const { trustDomain } = spiffeIdOf(leaf)
+  const roots = rootsByTrustDomain.get(trustDomain)
+  if (roots === undefined) {
+    throw new WeftError('unauthenticated', `no cert pool found for trust domain ${trustDomain}`, {
+      hint: 'add the trust bundle of that trust domain',
+    })
+  }
+  return verifyChain(chain, roots, now)
 }
 
 function issued(issuer: X509Certificate, subject: X509Certificate): boolean {

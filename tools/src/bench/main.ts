@@ -10,6 +10,7 @@ export interface BenchOptions {
 type Bench = (options: BenchOptions) => Promise<void>
 
 const benches: Record<string, () => Promise<{ run: Bench }>> = {
+  csr: () => import('./csr.ts').then((module) => ({ run: module.benchCsr })),
   http1: () => import('./http1.ts').then((module) => ({ run: module.benchHttp1 })),
 }
 

@@ -1,5 +1,5 @@
 import type { KeyObject, X509Certificate } from 'node:crypto'
-import { type CertificateFields, createCertificate, type Issuer, readIssuer } from '@weft/identity/certificate'
+import { type CertificateFields, createCertificate, readIssuer } from '@weft/identity/certificate'
 import { formatPem } from '@weft/identity/pem'
 import { WeftError } from '@weft/service/errors'
 
@@ -35,7 +35,7 @@ export function createAuthority({ key, certificate, intermediates, roots }: Auth
   if (certificate.validToDate <= now) throw bad(`the certificate has expired at ${certificate.validToDate.toISOString()}`)
   checkLeadsToRoot(certificate, intermediates, roots, bad)
   const isRoot = roots.some((root) => root.fingerprint256 === certificate.fingerprint256)
-  const issuer: Issuer = { key, ...readIssuer(certificate.raw) }
+  const issuer = readIssuer(certificate.raw, key)
   return {
     certificate,
     intermediates: (isRoot ? [] : [certificate, ...intermediates]).map((one) => formatPem('CERTIFICATE', one.raw)),

@@ -1,6 +1,6 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { join } from 'node:path'
-import { createCertificate, keyIdentifier, writeName } from '@weft/identity/certificate'
+import { createCertificate, selfIssuer } from '@weft/identity/certificate'
 import { createKeyPair, publicKeyDer } from '@weft/identity/keys'
 import { formatPem } from '@weft/identity/pem'
 import { parseCertificates } from '@weft/identity/verify'
@@ -90,7 +90,7 @@ async function createRoot(
       notAfter: new Date(now + rootLifeMs),
       use: 'authority',
     },
-    { key: keys.privateKey, name: writeName(subject), keyIdentifier: keyIdentifier(spki) },
+    selfIssuer(keys.privateKey, spki, subject),
   )
   const certificate = new X509Certificate(der)
   const keyPem = keys.privateKey

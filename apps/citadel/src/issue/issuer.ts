@@ -27,7 +27,7 @@ export function issueForRequest(
   const ttlSeconds = lifetimeSeconds(requestedTtlSeconds, policy)
   const request = parseCertificateRequest(csrPem)
   checkRequestedNames(request, attested)
-  return issueForKey(authority, attested, request.spki, ttlSeconds)
+  return issueForKey(authority, attested, request.publicKey.spki, ttlSeconds)
 }
 
 /** A certificate for a public key that is known to be the attested caller's. `names` go beside the SPIFFE id. */

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { ServerCredentials } from '@grpc/grpc-js'
 import { readMeshConfig } from '@weft/config/mesh-config'
-import type { ConfigObject } from '@weft/config/objects'
+import type { ConfigObject, RawObject } from '@weft/config/objects'
 import type { LoadedConfig } from '@weft/config/watch/loaded'
 import { createIdentity } from '@weft/identity/client'
 import { Readiness, startAdminServer } from '@weft/service/admin-server'
@@ -92,6 +92,7 @@ async function start(flags: Flags, logger: Logger, lifecycle: Lifecycle): Promis
       const objects = typedObjects(config)
       registry.update(objects)
       snapshots.setObjects(objects)
+      snapshots.setRawObjects(rawObjects(config))
       problems.set([...config.problems, ...findDanglingReferences(snapshots.rebuild())])
     },
   })
@@ -182,6 +183,12 @@ async function readMesh(flags: Flags): Promise<MeshSettings> {
     })
   })
   return meshSettings(readMeshConfig(text, file), base)
+}
+
+function rawObjects(config: LoadedConfig): Map<string, RawObject> {
+  const objects = new Map<string, RawObject>()
+  for (const [key, loaded] of config.objects) if (loaded.type === 'raw') objects.set(key, loaded.object)
+  return objects
 }
 
 function typedObjects(config: LoadedConfig): Map<string, ConfigObject> {

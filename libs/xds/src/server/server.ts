@@ -19,10 +19,8 @@ import type { Variant } from './variant.ts'
 export interface Peer {
   /** `address:port` as gRPC gives it. */
   readonly address: string
-  /** URI names of the client's certificate; empty without one. */
-  readonly uris: readonly string[]
-  /** Whether the client proved itself by a certificate. */
-  readonly authenticated: boolean
+  /** The client's certificate (DER), which TLS has verified; undefined when it showed none. */
+  readonly certificate: Buffer | undefined
 }
 
 /** A client that has introduced itself; the owner gives it snapshots by `stream.update`. */
@@ -175,13 +173,7 @@ export function createXdsService(options: XdsServerOptions): XdsService {
 }
 
 function peerOf(call: ServerDuplexStream<unknown, unknown>): Peer {
-  const certificate = call.getAuthContext().sslPeerCertificate
-  const names = certificate?.subjectaltname ?? ''
-  const uris = names
-    .split(', ')
-    .filter((name) => name.startsWith('URI:'))
-    .map((name) => name.slice('URI:'.length))
-  return { address: call.getPeer(), uris, authenticated: certificate !== undefined && Object.keys(certificate).length > 0 }
+  return { address: call.getPeer(), certificate: call.getAuthContext().sslPeerCertificate?.raw }
 }
 
 /** Streams that have something to flush, each once, first come first served, with a pause between portions. */

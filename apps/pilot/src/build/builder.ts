@@ -1,0 +1,214 @@
+import type { Resource } from '@weft/xds/cache/resource'
+import { ResourceSet } from '@weft/xds/cache/resource-set'
+import type { Snapshot as XdsSnapshot } from '@weft/xds/cache/snapshot'
+import { typeUrls } from '@weft/xds/types'
+import type { Change } from '../model/change.ts'
+import type { Service } from '../model/service.ts'
+import type { Snapshot } from '../model/snapshot.ts'
+import type { Scope } from '../scope/scope.ts'
+import { builtInClusters, inboundCluster } from './clusters/local-clusters.ts'
+import { gatewayListener } from './listeners/gateway.ts'
+import { gatewayPorts } from './listeners/gateway-ports.ts'
+import { inboundListeners, inboundPorts } from './listeners/inbound.ts'
+import { outboundListeners } from './listeners/outbound.ts'
+import { virtualOutbound } from './listeners/virtual.ts'
+import { isTransparent, serviceClusters, serviceEndpoints } from './outbound-resources.ts'
+import { type Recipe, ResourceCache } from './resource-cache.ts'
+import { gatewayRoutes } from './routes/gateway-routes.ts'
+import { sidecarRoute } from './routes/sidecar-routes.ts'
+import { keyOf } from './wire.ts'
+
+/** What one proxy is to have, and what it was built from. */
+export interface View {
+  readonly scope: Scope
+  readonly resources: XdsSnapshot
+}
+
+interface SharedSet {
+  readonly set: ResourceSet
+  readonly snapshot: Snapshot
+}
+
+/** How many snapshots a proxy may skip (because none of their changes concerned it) and still go on by changes. */
+const historyLength = 64
+
+/**
+ * Builds what proxies are to have. Everything is cached by what decides it: a cluster is built once for all proxies
+ * that see it alike, a set of clusters is put together once for a scope, and a set whose content did not change is the
+ * very object it was, so that nobody compares it again.
+ */
+export class Builder {
+  readonly #caches = {
+    cluster: new ResourceCache(typeUrls.cluster),
+    endpoint: new ResourceCache(typeUrls.endpoint),
+    listener: new ResourceCache(typeUrls.listener),
+    route: new ResourceCache(typeUrls.route),
+  }
+  /** Sets that several proxies share, by type and what they see; with the snapshot they are right for. */
+  #shared = new Map<string, SharedSet>()
+  #sharedBefore = new Map<string, SharedSet>()
+  /** The last snapshots, each with what differs from the one before it; the newest is last. */
+  readonly #history: { snapshot: Snapshot; changes: readonly Change[] | undefined }[] = []
+
+  /** Starts on a snapshot. `changes` says what differs from the one before; undefined: look at everything anew. */
+  begin(snapshot: Snapshot, changes: readonly Change[] | undefined): void {
+    this.#history.push({ snapshot, changes })
+    if (this.#history.length > historyLength) this.#history.shift()
+  }
+
+  /** What changed from a snapshot to the newest; undefined when that is not known any more. */
+  changesSince(snapshot: Snapshot): readonly Change[] | undefined {
+    const index = this.#history.findIndex((entry) => entry.snapshot === snapshot)
+    if (index < 0) return undefined
+    const later = this.#history.slice(index + 1).map(({ changes }) => changes)
+    return later.every((changes) => changes !== undefined) ? later.flat() : undefined
+  }
+
+  /** Forgets what was not asked for lately, once there is more of that than of what is in use. */
+  trim(inUse: { resources: number; views: number }): void {
+    for (const cache of Object.values(this.#caches)) if (cache.size > 1_000 + 2 * inUse.resources) cache.age()
+    if (this.#shared.size > 100 + 6 * inUse.views) {
+      this.#sharedBefore = this.#shared
+      this.#shared = new Map()
+    }
+  }
+
+  /** How many resources were built (and not found ready), by type. */
+  built(): Record<string, number> {
+    return Object.fromEntries(Object.entries(this.#caches).map(([type, cache]) => [type, cache.built]))
+  }
+
+  /** What a proxy is to have now; `before` is what it had, to go on from. */
+  build(scope: Scope, before?: View): View {
+    const clusters = this.#clusters(scope)
+    const endpoints = this.#endpoints(scope)
+    const old = before?.resources
+    if (before !== undefined && onlyEndpoints(this.changesSince(before.scope.snapshot)) && sameInstances(before.scope, scope)) {
+      const resources = new Map(before.resources)
+      resources.set(typeUrls.cluster, clusters)
+      resources.set(typeUrls.endpoint, endpoints)
+      return { scope, resources: sameSets(before.resources, resources) ? before.resources : resources }
+    }
+    const { listeners, routes } = scope.proxy.type === 'router' ? this.#gateway(scope) : this.#sidecar(scope)
+    const resources: XdsSnapshot = new Map([
+      [typeUrls.cluster, clusters],
+      [typeUrls.endpoint, endpoints],
+      [typeUrls.listener, keep(old?.get(typeUrls.listener), listeners)],
+      [typeUrls.route, keep(old?.get(typeUrls.route), routes)],
+    ])
+    return { scope, resources: old !== undefined && sameSets(old, resources) ? old : resources }
+  }
+
+  /** A set for all proxies with the same key, made anew or from the last one when the snapshot is another. */
+  #sharedSet(key: string, scope: Scope, make: (last: SharedSet | undefined) => ResourceSet): ResourceSet {
+    const { snapshot } = scope
+    const known = this.#shared.get(key) ?? this.#sharedBefore.get(key)
+    const set = known?.snapshot === snapshot ? known.set : keep(known?.set, make(known))
+    this.#shared.set(key, { set, snapshot })
+    return set
+  }
+
+  #clusters(scope: Scope): ResourceSet {
+    const cache = this.#caches.cluster
+    const local: Recipe[] = builtInClusters(scope.snapshot.mesh, isTransparent(scope))
+    for (const { port, instances } of inboundPorts(scope)) {
+      const loopback = scope.proxy.loopback
+      const address = loopback?.type === 'sidecar' ? loopback.app : '127.0.0.1'
+      local.push(inboundCluster(instances[0], { address, port }, scope.snapshot.mesh))
+    }
+    const own = local.map((recipe) => cache.get(recipe))
+    // The sets of proxies with the same scope differ only by their inbound clusters.
+    const ownKey = own.map(({ name, version }) => `${name}@${version}`).join()
+    const outbound = this.#sharedSet(keyOf('clusters', scope.key, isTransparent(scope)), scope, (last) => {
+      const concerned = this.#concerned(scope, last)
+      if (last !== undefined && concerned !== undefined) {
+        return last.set.with(
+          concerned.flatMap((service) => serviceClusters(service, scope, cache)),
+          [],
+        )
+      }
+      return ResourceSet.of(scope.services.flatMap((service) => serviceClusters(service, scope, cache)))
+    })
+    return this.#sharedSet(keyOf('clusters', scope.key, isTransparent(scope), ownKey), scope, (last) => {
+      if (last === undefined) return outbound.with(own, [])
+      // Going on from the last set keeps the comparison with it as small as the change.
+      const base = last.set
+      const { changed, removed } = outbound.since(base)
+      const ownNames = new Set(own.map(({ name }) => name))
+      return base.with(
+        [...changed, ...own],
+        removed.map(({ name }) => name).filter((name) => !ownNames.has(name)),
+      )
+    })
+  }
+
+  #endpoints(scope: Scope): ResourceSet {
+    const cache = this.#caches.endpoint
+    return this.#sharedSet(keyOf('endpoints', scope.key, isTransparent(scope)), scope, (last) => {
+      const concerned = this.#concerned(scope, last)
+      if (last !== undefined && concerned !== undefined) {
+        return last.set.with(
+          concerned.flatMap((service) => serviceEndpoints(service, scope, cache)),
+          [],
+        )
+      }
+      return ResourceSet.of(scope.services.flatMap((service) => serviceEndpoints(service, scope, cache)))
+    })
+  }
+
+  /** The services that changed since a set was right, when it was their endpoints alone; undefined when it was more. */
+  #concerned(scope: Scope, last: SharedSet | undefined): Service[] | undefined {
+    const changes = last === undefined ? undefined : this.changesSince(last.snapshot)
+    if (changes === undefined || !onlyEndpoints(changes)) return undefined
+    return changes.flatMap(({ host, namespace }) => {
+      const service = scope.service(host)
+      return service !== undefined && service.namespace === namespace ? [service] : []
+    })
+  }
+
+  #gateway(scope: Scope): { listeners: Resource[]; routes: Resource[] } {
+    const ports = gatewayPorts(scope)
+    return {
+      listeners: ports.map((port) => this.#caches.listener.get(gatewayListener(port, scope))),
+      routes: ports.flatMap((port) => gatewayRoutes(port, scope).map((recipe) => this.#caches.route.get(recipe))),
+    }
+  }
+
+  #sidecar(scope: Scope): { listeners: Resource[]; routes: Resource[] } {
+    const outbound = outboundListeners(scope)
+    const recipes = [...outbound.listeners, ...inboundListeners(scope)]
+    if (isTransparent(scope)) recipes.push(virtualOutbound(scope))
+    return {
+      listeners: recipes.map((recipe) => this.#caches.listener.get(recipe)),
+      routes: outbound.routes.map((route) => this.#caches.route.get(sidecarRoute(route, scope))),
+    }
+  }
+}
+
+function onlyEndpoints(changes: readonly Change[] | undefined): boolean {
+  return changes?.every(({ kind }) => kind === 'Endpoints') ?? false
+}
+
+/** The set as it was when the new content is the same, so that identity tells equality. */
+function keep(last: ResourceSet | undefined, next: ResourceSet | Resource[]): ResourceSet {
+  const set = Array.isArray(next) ? ResourceSet.of(next) : next
+  return last?.version === set.version ? last : set
+}
+
+function sameSets(before: XdsSnapshot, after: XdsSnapshot): boolean {
+  return Object.values(typeUrls).every((type) => before.get(type) === after.get(type))
+}
+
+/** Whether the ports and services of the workload beside a proxy are as they were. */
+function sameInstances(before: Scope, after: Scope): boolean {
+  if (before.instances.length !== after.instances.length) return false
+  return after.instances.every((instance, index) => {
+    const other = before.instances[index]
+    return (
+      other?.service.version === instance.service.version &&
+      other.service.host === instance.service.host &&
+      other.port.number === instance.port.number &&
+      other.endpoint.port === instance.endpoint.port
+    )
+  })
+}

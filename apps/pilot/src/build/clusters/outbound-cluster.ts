@@ -1,0 +1,157 @@
+import type { TypedObject } from '@weft/config/objects'
+import { keyOf as objectKeyOf } from '@weft/config/objects'
+import {
+  Cluster,
+  Cluster_DiscoveryType,
+  Cluster_DnsLookupFamily,
+  Cluster_LbPolicy,
+} from '@weft/contracts/envoy/config/cluster/v3/cluster'
+import type { MeshSettings } from '../../model/mesh-settings.ts'
+import { isHttp, isHttp2, type Service, type ServicePort } from '../../model/service.ts'
+import type { EndpointSet } from '../../model/workload.ts'
+import { identitiesOf, loadAssignment, type TakesMeshTls, withLabels } from '../endpoints/load-assignment.ts'
+import { outboundClusterName, serverNameOf } from '../names.ts'
+import type { Recipe } from '../resource-cache.ts'
+import { keyOf, milliseconds } from '../wire.ts'
+import { applyConnectionPool, applyHttpProtocol, applyOutlierDetection, usesHttp2 } from './connection-pool.ts'
+import { applyLoadBalancing } from './load-balancing.ts'
+import { effectivePolicy } from './traffic-policy.ts'
+import { applyUpstreamTls } from './upstream-tls.ts'
+
+/** One cluster to be: a port of a service, whole or a subset of it. */
+export interface OutboundTarget {
+  readonly service: Service
+  readonly port: ServicePort
+  /** Empty for the whole service. */
+  readonly subset: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly rule: TypedObject<'DestinationRule'> | undefined
+}
+
+export interface OutboundContext {
+  readonly mesh: MeshSettings
+  readonly endpoints: EndpointSet | undefined
+  /** Connections are caught with their original destination, so that a headless service needs no endpoints. */
+  readonly transparent: boolean
+  readonly takesMeshTls: TakesMeshTls
+}
+
+/** All clusters of a service: one a port, and one more for each subset of its DestinationRule. */
+export function outboundTargets(service: Service, rule: TypedObject<'DestinationRule'> | undefined): OutboundTarget[] {
+  const targets: OutboundTarget[] = []
+  for (const port of service.ports) {
+    if (port.protocol === 'udp') continue
+    targets.push({ service, port, subset: '', labels: {}, rule })
+    for (const { name, labels } of rule?.spec.subsets ?? []) targets.push({ service, port, subset: name, labels, rule })
+  }
+  return targets
+}
+
+export function targetName({ service, port, subset }: OutboundTarget): string {
+  return outboundClusterName(port.number, subset, service.host)
+}
+
+/** How a cluster finds its endpoints; only those by EDS have a load assignment of their own. */
+export function discoveryOf(service: Service, transparent: boolean): 'eds' | 'strict-dns' | 'logical-dns' | 'original-dst' {
+  if (service.resolution === 'dns' || service.resolution === 'dynamic-dns') return 'strict-dns'
+  if (service.resolution === 'dns-round-robin') return 'logical-dns'
+  return service.resolution === 'passthrough' && transparent ? 'original-dst' : 'eds'
+}
+
+/** The recipe of an outbound cluster. */
+export function outboundCluster(target: OutboundTarget, context: OutboundContext): Recipe {
+  const { service, port, rule } = target
+  const name = targetName(target)
+  const discovery = discoveryOf(service, context.transparent)
+  const identities = [...identitiesOf(context.endpoints), ...service.subjectAltNames]
+  const { mesh } = context
+  return {
+    name,
+    key: keyOf(
+      service.version,
+      rule === undefined ? '' : `${objectKeyOf(rule)}@${rule.version}`,
+      discovery,
+      discovery.endsWith('dns') ? context.endpoints?.version : '',
+      identities.join(),
+      mesh.connectTimeoutMs,
+      mesh.enableAutoMtls,
+      port.number,
+    ),
+    origins: rule === undefined ? [service.origin] : [service.origin, objectKeyOf(rule)],
+    refersTo: discovery === 'eds' ? [name] : [],
+    build: () => Cluster.encode(build(target, context, name, discovery, identities)).finish(),
+  }
+}
+
+function build(
+  target: OutboundTarget,
+  { mesh, endpoints, takesMeshTls }: OutboundContext,
+  name: string,
+  discovery: ReturnType<typeof discoveryOf>,
+  identities: readonly string[],
+): Cluster {
+  const { service, port, subset, labels, rule } = target
+  const policy = effectivePolicy(rule?.spec, subset, port.number)
+  const cluster = Cluster.fromPartial({ name })
+  const balances = applyLoadBalancing(cluster, policy.loadBalancer)
+  applyDiscovery(cluster, balances ? discovery : 'original-dst')
+  if (cluster.clusterDiscoveryType?.$case === 'type' && discovery.endsWith('dns')) {
+    const own = withLabels(endpoints?.byPort.get(port.number) ?? [], labels)
+    cluster.loadAssignment = loadAssignment(name, own, takesMeshTls)
+  }
+  const http = isHttp(port.protocol)
+  const http2 = usesHttp2(isHttp2(port.protocol), http, policy.connectionPool)
+  applyConnectionPool(cluster, policy.connectionPool, mesh.connectTimeoutMs)
+  applyHttpProtocol(cluster, http2, policy.connectionPool)
+  applyOutlierDetection(cluster, policy.outlierDetection)
+  applyUpstreamTls(cluster, {
+    settings: policy.tls,
+    automatic: mesh.enableAutoMtls && !service.meshExternal && cluster.lbPolicy !== Cluster_LbPolicy.CLUSTER_PROVIDED,
+    serverName: serverNameOf(port.number, subset, service.host),
+    identities,
+    host: service.host,
+    http,
+    http2,
+  })
+  cluster.metadata = {
+    filterMetadata: {
+      istio: {
+        services: [{ host: service.host, name: service.name, namespace: service.namespace }],
+        ...(subset === '' ? {} : { subset }),
+      },
+    },
+    typedFilterMetadata: {},
+  }
+  return cluster
+}
+
+function applyDiscovery(cluster: Cluster, discovery: ReturnType<typeof discoveryOf>): void {
+  switch (discovery) {
+    case 'eds':
+      cluster.clusterDiscoveryType = { $case: 'type', value: Cluster_DiscoveryType.EDS }
+      cluster.edsClusterConfig = Cluster.fromPartial({
+        edsClusterConfig: {
+          serviceName: cluster.name,
+          edsConfig: {
+            resourceApiVersion: 2,
+            configSourceSpecifier: { $case: 'ads', value: {} },
+            initialFetchTimeout: milliseconds(0),
+          },
+        },
+      }).edsClusterConfig
+      return
+    case 'original-dst':
+      cluster.clusterDiscoveryType = { $case: 'type', value: Cluster_DiscoveryType.ORIGINAL_DST }
+      cluster.lbPolicy = Cluster_LbPolicy.CLUSTER_PROVIDED
+      return
+    case 'strict-dns':
+    case 'logical-dns':
+      cluster.clusterDiscoveryType = {
+        $case: 'type',
+        value: discovery === 'strict-dns' ? Cluster_DiscoveryType.STRICT_DNS : Cluster_DiscoveryType.LOGICAL_DNS,
+      }
+      cluster.dnsLookupFamily = Cluster_DnsLookupFamily.V4_ONLY
+      cluster.respectDnsTtl = true
+      cluster.dnsRefreshRate = milliseconds(60_000)
+  }
+}

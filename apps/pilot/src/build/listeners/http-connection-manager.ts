@@ -1,0 +1,89 @@
+import type { Filter } from '@weft/contracts/envoy/config/listener/v3/listener_components'
+import type { RouteConfiguration } from '@weft/contracts/envoy/config/route/v3/route'
+import { Cors } from '@weft/contracts/envoy/extensions/filters/http/cors/v3/cors'
+import { HTTPFault } from '@weft/contracts/envoy/extensions/filters/http/fault/v3/fault'
+import { Router } from '@weft/contracts/envoy/extensions/filters/http/router/v3/router'
+import {
+  HttpConnectionManager_ForwardClientCertDetails as ForwardClientCert,
+  HttpConnectionManager,
+  HttpFilter,
+} from '@weft/contracts/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager'
+import type { Any } from '@weft/contracts/google/protobuf/any'
+import type { MeshSettings } from '../../model/mesh-settings.ts'
+import { milliseconds, pack } from '../wire.ts'
+import { accessLogs } from './access-log.ts'
+
+export type HttpSide = 'inbound' | 'outbound' | 'gateway'
+
+export interface HttpFilterChain {
+  readonly side: HttpSide
+  readonly statPrefix: string
+  readonly mesh: MeshSettings
+  /** A route configuration by name over ADS, or one that stands in the listener itself. */
+  readonly routes: { readonly rds: string } | { readonly inline: RouteConfiguration }
+  /** The Mixer filter's configuration, for our own proxies. */
+  readonly mixer: Any | undefined
+  /** Some route has a CORS policy, or the proxy is Envoy, which has the filter at no cost. */
+  readonly cors: boolean
+  /** The listener terminates mutual TLS: the client's certificate is told to the application. */
+  readonly tellsClientCertificate: boolean
+}
+
+/** The HTTP connection manager of a filter chain, with Istio's settings for its side. */
+export function httpConnectionManager(chain: HttpFilterChain): Filter {
+  const manager = HttpConnectionManager.fromPartial({
+    statPrefix: chain.statPrefix,
+    routeSpecifier:
+      'rds' in chain.routes
+        ? {
+            $case: 'rds',
+            value: {
+              routeConfigName: chain.routes.rds,
+              configSource: {
+                resourceApiVersion: 2,
+                initialFetchTimeout: milliseconds(0),
+                configSourceSpecifier: { $case: 'ads', value: {} },
+              },
+            },
+          }
+        : { $case: 'routeConfig', value: chain.routes.inline },
+    httpFilters: httpFilters(chain),
+    accessLog: accessLogs(chain.mesh),
+    useRemoteAddress: chain.side === 'gateway',
+    normalizePath: true,
+    streamIdleTimeout: milliseconds(0),
+    upgradeConfigs: [{ upgradeType: 'websocket' }],
+    ...clientCertificate(chain),
+  })
+  const typedConfig = pack(
+    'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',
+    HttpConnectionManager,
+    manager,
+  )
+  return { name: 'envoy.filters.network.http_connection_manager', configType: { $case: 'typedConfig', value: typedConfig } }
+}
+
+/** x-forwarded-client-cert: set by the side that sees the certificate, never taken from outside. */
+function clientCertificate({ side, tellsClientCertificate }: HttpFilterChain) {
+  if (side === 'outbound') return {}
+  if (side === 'gateway' && !tellsClientCertificate) return { forwardClientCertDetails: ForwardClientCert.SANITIZE }
+  return {
+    forwardClientCertDetails: side === 'gateway' ? ForwardClientCert.SANITIZE_SET : ForwardClientCert.APPEND_FORWARD,
+    setCurrentClientCertDetails: { subject: true, dns: true, uri: true },
+  }
+}
+
+function httpFilters({ side, mixer, cors }: HttpFilterChain): HttpFilter[] {
+  const filters: HttpFilter[] = []
+  const add = (name: string, typedConfig: Any): void => {
+    filters.push(HttpFilter.fromPartial({ name, configType: { $case: 'typedConfig', value: typedConfig } }))
+  }
+  if (mixer !== undefined) add('mixer', mixer)
+  if (side !== 'inbound') {
+    if (cors) add('envoy.filters.http.cors', pack('envoy.extensions.filters.http.cors.v3.Cors', Cors, Cors.fromPartial({})))
+    const fault = HTTPFault.fromPartial({})
+    add('envoy.filters.http.fault', pack('envoy.extensions.filters.http.fault.v3.HTTPFault', HTTPFault, fault))
+  }
+  add('envoy.filters.http.router', pack('envoy.extensions.filters.http.router.v3.Router', Router, Router.fromPartial({})))
+  return filters
+}

@@ -1,0 +1,239 @@
+import { TrafficDirection } from '@weft/contracts/envoy/config/core/v3/base'
+import { Listener } from '@weft/contracts/envoy/config/listener/v3/listener'
+import {
+  FilterChain,
+  type FilterChainMatch,
+  type ListenerFilter,
+} from '@weft/contracts/envoy/config/listener/v3/listener_components'
+import { RouteConfiguration } from '@weft/contracts/envoy/config/route/v3/route'
+import { isHttp } from '../../model/service.ts'
+import type { Instance, MtlsMode, Scope } from '../../scope/scope.ts'
+import { mixerInbound, mixerServiceConfig } from '../filters/mixer.ts'
+import { clusterNames, inboundClusterName } from '../names.ts'
+import type { Recipe } from '../resource-cache.ts'
+import { meshDownstreamSocket } from '../tls/contexts.ts'
+import { keyOf, milliseconds } from '../wire.ts'
+import { accessLogKey } from './access-log.ts'
+import { httpConnectionManager } from './http-connection-manager.ts'
+import { httpInspector, listenAddress, originalDestination, plainHttpProtocols, tlsInspector } from './listener.ts'
+import { tcpProxy } from './tcp-proxy.ts'
+import { interceptionPorts } from './virtual.ts'
+
+/** Application protocols that only sidecars offer: by them PERMISSIVE tells the mesh's TLS from the application's own. */
+const meshAlpn: readonly string[] = ['istio', 'istio-peer-exchange', 'istio-http/1.0', 'istio-http/1.1', 'istio-h2']
+
+/** All services that lead to one port of the workload; the first decides what the port speaks. */
+export interface InboundPort {
+  readonly port: number
+  readonly instances: readonly [Instance, ...Instance[]]
+}
+
+/** The workload's ports, each once. */
+export function inboundPorts(scope: Scope): InboundPort[] {
+  const ports = new Map<number, [Instance, ...Instance[]]>()
+  for (const instance of scope.instances) {
+    const known = ports.get(instance.endpoint.port)
+    if (known === undefined) ports.set(instance.endpoint.port, [instance])
+    else known.push(instance)
+  }
+  return [...ports].map(([port, instances]) => ({ port, instances }))
+}
+
+/** The listeners that take what calls the workload: one for all when connections are caught, else one a port. */
+export function inboundListeners(scope: Scope): Recipe[] {
+  const ports = inboundPorts(scope)
+  if (scope.proxy.interceptionMode === 'NONE') {
+    return scope.proxy.loopback?.type === 'sidecar' ? ports.map((port) => boundListener(port, scope)) : []
+  }
+  return [virtualInbound(ports, scope)]
+}
+
+function keyFor(inbound: InboundPort, scope: Scope): string {
+  const services = inbound.instances.map(({ service, port }) => `${service.host}/${service.namespace}/${port.protocol}`)
+  return keyOf(
+    inbound.port,
+    scope.inboundMtls(inbound.port),
+    accessLogKey(scope.snapshot.mesh),
+    mixerInbound(inbound, scope)?.key,
+    ...services,
+  )
+}
+
+function boundListener(inbound: InboundPort, scope: Scope): Recipe {
+  const address = scope.proxy.ip
+  const name = `${address}_${inbound.port}`
+  return {
+    name,
+    key: keyFor(inbound, scope),
+    origins: originsOf([inbound]),
+    build: () => {
+      const chains = chainsOf(inbound, scope, undefined)
+      return Listener.encode(
+        Listener.fromPartial({
+          name,
+          address: listenAddress(address, inbound.port),
+          trafficDirection: TrafficDirection.INBOUND,
+          listenerFilters: inspectors(chains, []),
+          filterChains: chains,
+        }),
+      ).finish()
+    },
+  }
+}
+
+function virtualInbound(ports: readonly InboundPort[], scope: Scope): Recipe {
+  const { mesh } = scope.snapshot
+  const rest = scope.inboundMtls(0)
+  return {
+    name: 'virtualInbound',
+    key: keyOf(rest, accessLogKey(mesh), scope.proxy.interceptionMode, ...ports.map((port) => keyFor(port, scope))),
+    origins: originsOf(ports),
+    build: () => {
+      const chains = ports.flatMap((port) => chainsOf(port, scope, port.port))
+      const passthrough = [
+        tcpProxy(clusterNames.inboundPassthrough, [{ cluster: clusterNames.inboundPassthrough, weight: 100 }], mesh),
+      ]
+      const all = [
+        FilterChain.fromPartial({
+          name: 'virtualInbound-blackhole',
+          filterChainMatch: { destinationPort: interceptionPorts.inbound },
+          filters: [tcpProxy(clusterNames.blackHole, [{ cluster: clusterNames.blackHole, weight: 100 }], mesh)],
+        }),
+        ...chains,
+        ...securityChains('virtualInbound-catchall-tcp', rest, undefined, false, () => passthrough),
+      ]
+      return Listener.encode(
+        Listener.fromPartial({
+          name: 'virtualInbound',
+          address: listenAddress('0.0.0.0', interceptionPorts.inbound),
+          trafficDirection: TrafficDirection.INBOUND,
+          transparent: scope.proxy.interceptionMode === 'TPROXY' ? true : undefined,
+          listenerFilters: inspectors(all, [originalDestination()]),
+          filterChains: all,
+        }),
+      ).finish()
+    },
+  }
+}
+
+function originsOf(ports: readonly InboundPort[]): string[] {
+  return [...new Set(ports.flatMap(({ instances }) => instances.map(({ service }) => service.origin)))]
+}
+
+/** Only what some chain asks about is inspected. */
+function inspectors(chains: readonly FilterChain[], before: readonly ListenerFilter[]): ListenerFilter[] {
+  const filters = [...before]
+  if (chains.some(({ filterChainMatch }) => (filterChainMatch?.transportProtocol ?? '') !== '')) filters.push(tlsInspector())
+  const asksForHttp = chains.some(({ filterChainMatch }) => filterChainMatch?.applicationProtocols.includes('http/1.1'))
+  if (asksForHttp) filters.push(httpInspector())
+  return filters
+}
+
+function chainsOf(inbound: InboundPort, scope: Scope, destinationPort: number | undefined): FilterChain[] {
+  const [{ port }] = inbound.instances
+  const mode = scope.inboundMtls(inbound.port)
+  const name = `0.0.0.0_${inbound.port}`
+  if (port.protocol === 'auto') {
+    return [
+      ...securityChains(name, mode, destinationPort, true, (secure) => [httpFilter(inbound, scope, secure)], 'http'),
+      ...securityChains(name, mode, destinationPort, false, () => [tcpFilter(inbound, scope)], 'tcp'),
+    ]
+  }
+  const http = isHttp(port.protocol)
+  return securityChains(name, mode, destinationPort, http, (secure) => [
+    http ? httpFilter(inbound, scope, secure) : tcpFilter(inbound, scope),
+  ])
+}
+
+/**
+ * The chains of a port under a mode: STRICT has only the mesh's TLS, so that plaintext finds no chain and is refused;
+ * PERMISSIVE takes both; DISABLE only what comes as it is. `sniffed` narrows each to HTTP, or to what is left.
+ */
+function securityChains(
+  name: string,
+  mode: MtlsMode,
+  destinationPort: number | undefined,
+  http: boolean,
+  filters: (secure: boolean) => FilterChain['filters'],
+  sniffed?: 'http' | 'tcp',
+): FilterChain[] {
+  const chain = (match: Partial<FilterChainMatch>, secure: boolean): FilterChain =>
+    FilterChain.fromPartial({
+      name,
+      filterChainMatch: { destinationPort, ...match },
+      transportSocket: secure
+        ? meshDownstreamSocket(http ? ['h2', 'http/1.1'] : ['istio-peer-exchange', 'h2', 'http/1.1'])
+        : undefined,
+      filters: filters(secure),
+    })
+  const plainHttp = sniffed === 'http' ? [...plainHttpProtocols] : []
+  const chains: FilterChain[] = []
+  if (mode !== 'DISABLE') {
+    const overTls =
+      sniffed === 'http'
+        ? meshAlpn.filter((protocol) => protocol !== 'istio-peer-exchange')
+        : sniffed === 'tcp'
+          ? ['istio-peer-exchange']
+          : meshAlpn
+    chains.push(
+      chain(
+        { transportProtocol: 'tls', applicationProtocols: mode === 'STRICT' && sniffed !== 'http' ? [] : [...overTls] },
+        true,
+      ),
+    )
+  }
+  if (mode !== 'STRICT') {
+    chains.push(
+      chain(
+        { transportProtocol: plainHttp.length > 0 || mode === 'PERMISSIVE' ? 'raw_buffer' : '', applicationProtocols: plainHttp },
+        false,
+      ),
+    )
+    // TLS of the application's own passes as it is, where the port is no HTTP.
+    if (mode === 'PERMISSIVE' && !http) chains.push(chain({ transportProtocol: 'tls' }, false))
+  }
+  return chains
+}
+
+function tcpFilter(inbound: InboundPort, scope: Scope) {
+  const cluster = inboundClusterName(inbound.port)
+  return tcpProxy(cluster, [{ cluster, weight: 100 }], scope.snapshot.mesh)
+}
+
+function httpFilter(inbound: InboundPort, scope: Scope, secure: boolean) {
+  const cluster = inboundClusterName(inbound.port)
+  const [{ service, port }] = inbound.instances
+  const perService = mixerServiceConfig(inbound, scope)
+  return httpConnectionManager({
+    side: 'inbound',
+    statPrefix: `inbound_0.0.0.0_${inbound.port}`,
+    mesh: scope.snapshot.mesh,
+    mixer: mixerInbound(inbound, scope)?.config,
+    cors: false,
+    tellsClientCertificate: secure,
+    routes: {
+      inline: RouteConfiguration.fromPartial({
+        name: cluster,
+        validateClusters: false,
+        virtualHosts: [
+          {
+            name: `inbound|http|${port.number}`,
+            domains: ['*'],
+            routes: [
+              {
+                name: 'default',
+                match: { pathSpecifier: { $case: 'prefix', value: '/' } },
+                decorator: { operation: `${service.host}:${port.number}/*` },
+                action: {
+                  $case: 'route',
+                  value: { clusterSpecifier: { $case: 'cluster', value: cluster }, timeout: milliseconds(0) },
+                },
+                typedPerFilterConfig: perService === undefined ? {} : { mixer: perService },
+              },
+            ],
+          },
+        ],
+      }),
+    },
+  })
+}

@@ -1,0 +1,39 @@
+import type { Address } from '@weft/contracts/envoy/config/core/v3/address'
+import { Address as AddressMessage } from '@weft/contracts/envoy/config/core/v3/address'
+import { ListenerFilter } from '@weft/contracts/envoy/config/listener/v3/listener_components'
+import { HttpInspector } from '@weft/contracts/envoy/extensions/filters/listener/http_inspector/v3/http_inspector'
+import { OriginalDst } from '@weft/contracts/envoy/extensions/filters/listener/original_dst/v3/original_dst'
+import { TlsInspector } from '@weft/contracts/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector'
+import { pack } from '../wire.ts'
+
+/** An address to listen at. */
+export function listenAddress(address: string, port: number): Address {
+  return AddressMessage.fromPartial({
+    address: { $case: 'socketAddress', value: { address, portSpecifier: { $case: 'portValue', value: port } } },
+  })
+}
+
+function listenerFilter(name: string, typedConfig: ReturnType<typeof pack>): ListenerFilter {
+  return ListenerFilter.fromPartial({ name, configType: { $case: 'typedConfig', value: typedConfig } })
+}
+
+/** Reads a connection's first bytes for TLS, its server name and application protocols. */
+export function tlsInspector(): ListenerFilter {
+  const typeName = 'envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector'
+  return listenerFilter('envoy.filters.listener.tls_inspector', pack(typeName, TlsInspector, TlsInspector.fromPartial({})))
+}
+
+/** Reads a connection's first bytes for HTTP. */
+export function httpInspector(): ListenerFilter {
+  const typeName = 'envoy.extensions.filters.listener.http_inspector.v3.HttpInspector'
+  return listenerFilter('envoy.filters.listener.http_inspector', pack(typeName, HttpInspector, HttpInspector.fromPartial({})))
+}
+
+/** Asks the kernel where a redirected connection was going. */
+export function originalDestination(): ListenerFilter {
+  const typeName = 'envoy.extensions.filters.listener.original_dst.v3.OriginalDst'
+  return listenerFilter('envoy.filters.listener.original_dst', pack(typeName, OriginalDst, OriginalDst.fromPartial({})))
+}
+
+/** Application protocols by which the HTTP inspector names plain HTTP. */
+export const plainHttpProtocols: readonly string[] = ['http/1.0', 'http/1.1', 'h2c']

@@ -1,0 +1,218 @@
+import { keyOf as objectKeyOf } from '@weft/config/objects'
+import { TrafficDirection } from '@weft/contracts/envoy/config/core/v3/base'
+import { Listener } from '@weft/contracts/envoy/config/listener/v3/listener'
+import { FilterChain } from '@weft/contracts/envoy/config/listener/v3/listener_components'
+import { isHttp, type Service, type ServicePort } from '../../model/service.ts'
+import type { EgressScope, Scope } from '../../scope/scope.ts'
+import { mixerOutbound } from '../filters/mixer.ts'
+import { outboundClusterName } from '../names.ts'
+import type { Recipe } from '../resource-cache.ts'
+import { indexOf, type SidecarRoute } from '../routes/sidecar-routes.ts'
+import { keyOf } from '../wire.ts'
+import { accessLogKey } from './access-log.ts'
+import { httpConnectionManager } from './http-connection-manager.ts'
+import { httpInspector, listenAddress, plainHttpProtocols, tlsInspector } from './listener.ts'
+import { loopbackAddresses } from './loopback.ts'
+import { tcpProxy } from './tcp-proxy.ts'
+import { tcpTargets, tlsTargets } from './tcp-routes.ts'
+
+/** Outbound listeners, and the route configurations they name. */
+export interface OutboundListeners {
+  readonly listeners: Recipe[]
+  readonly routes: SidecarRoute[]
+}
+
+/** One place where traffic to services arrives, and what arrives there. */
+interface Place {
+  readonly address: string
+  readonly port: number
+  /** Bound for real, or reached only through the listener that takes redirected connections. */
+  readonly bound: boolean
+  readonly egress: EgressScope
+  readonly routeName: string
+  /** Set when the place belongs to one service. */
+  readonly only: Service | undefined
+  readonly entries: { service: Service; port: ServicePort }[]
+}
+
+/** All outbound listeners of a sidecar. */
+export function outboundListeners(scope: Scope): OutboundListeners {
+  const places = new Map<string, Place>()
+  for (const egress of scope.egress) {
+    for (const service of egress.services) {
+      for (const port of service.ports) if (port.protocol !== 'udp') placesOf(service, port, egress, scope, places)
+    }
+  }
+  const listeners: Recipe[] = []
+  const routes = new Map<string, SidecarRoute>()
+  for (const place of places.values()) {
+    listeners.push(recipe(place, scope))
+    if (usesRoute(place)) {
+      routes.set(place.routeName, { name: place.routeName, egress: place.egress, port: place.port, only: place.only })
+    }
+  }
+  return { listeners, routes: [...routes.values()] }
+}
+
+function usesRoute(place: Place): boolean {
+  return place.entries.some(({ port }) => isHttp(port.protocol) || port.protocol === 'auto')
+}
+
+function placesOf(service: Service, port: ServicePort, egress: EgressScope, scope: Scope, places: Map<string, Place>): void {
+  const add = (place: Omit<Place, 'entries' | 'egress'>): void => {
+    const name = `${place.address}_${place.port}`
+    const known = places.get(name)
+    if (known === undefined) places.set(name, { ...place, egress, entries: [{ service, port }] })
+    else if (known.only === undefined) known.entries.push({ service, port })
+  }
+  const own = { service, only: service, routeName: `${service.host}:${port.number}`, port: port.number }
+  if (egress.port !== undefined) {
+    const address = egress.bind === '' ? (isBound(egress, scope) ? '127.0.0.1' : '0.0.0.0') : egress.bind
+    const { number } = egress.port
+    add({ address, port: number, bound: isBound(egress, scope), only: undefined, routeName: `${number}` })
+    return
+  }
+  const { loopback } = scope.proxy
+  if (scope.proxy.interceptionMode === 'NONE') {
+    if (loopback?.type !== 'sidecar') return
+    const address = addressesFor(scope, loopback).get(service.host)
+    if (address !== undefined) add({ ...own, address, bound: true })
+    return
+  }
+  if (isHttp(port.protocol)) {
+    add({ address: '0.0.0.0', port: port.number, bound: false, only: undefined, routeName: `${port.number}` })
+    return
+  }
+  const addresses = service.addresses.filter((address) => address !== '0.0.0.0' && !address.includes('/'))
+  if (addresses.length === 0) {
+    add({ address: '0.0.0.0', port: port.number, bound: false, only: undefined, routeName: `${port.number}` })
+  }
+  for (const address of addresses) add({ ...own, address, bound: false })
+}
+
+/** Whether a Sidecar's egress listener is one that applications call by its own address. */
+function isBound(egress: EgressScope, scope: Scope): boolean {
+  if (egress.captureMode === 'NONE') return true
+  return egress.captureMode === 'DEFAULT' && scope.proxy.interceptionMode === 'NONE'
+}
+
+const loopbacks = new WeakMap<Scope, ReadonlyMap<string, string>>()
+
+function addressesFor(scope: Scope, loopback: Parameters<typeof loopbackAddresses>[0]): ReadonlyMap<string, string> {
+  let addresses = loopbacks.get(scope)
+  if (addresses === undefined) {
+    addresses = loopbackAddresses(loopback, scope.services)
+    loopbacks.set(scope, addresses)
+  }
+  return addresses
+}
+
+function recipe(place: Place, scope: Scope): Recipe {
+  const { proxy } = scope
+  const { mesh } = scope.snapshot
+  const name = `${place.address}_${place.port}`
+  const index = indexOf(place.egress)
+  const tcp = place.entries.filter(({ port }) => !isHttp(port.protocol))
+  const virtual = tcp.flatMap(({ service }) => index.for(service.host) ?? [])
+  const mixer = mixerOutbound(scope)
+  return {
+    name,
+    key: keyOf(
+      place.bound,
+      place.routeName,
+      accessLogKey(mesh),
+      mixer?.key,
+      cors(scope),
+      // HTTP services say all in their routes: only whether there is one matters here.
+      usesRoute(place),
+      ...tcp.map(({ service, port }) => `${service.host}/${port.number}/${port.protocol}`),
+      ...virtual.map((object) => `${objectKeyOf(object)}@${object.version}/${JSON.stringify(proxy.labels)}`),
+    ),
+    origins: [...new Set([...place.entries.map(({ service }) => service.origin), ...virtual.map(objectKeyOf)])],
+    refersTo: usesRoute(place) ? [place.routeName] : [],
+    build: () => Listener.encode(build(place, scope, name)).finish(),
+  }
+}
+
+/** Envoy has the CORS filter at no cost; our proxy gets it where some route has a policy. */
+export function cors(scope: Scope): boolean {
+  if (!scope.proxy.isWeft) return true
+  const objects = scope.proxy.type === 'router' ? scope.gatewayServers : scope.egress
+  return objects.some(({ virtualServices }) =>
+    virtualServices.some(({ spec }) => spec.http.some(({ corsPolicy }) => corsPolicy !== undefined)),
+  )
+}
+
+function build(place: Place, scope: Scope, name: string): Listener {
+  const http = place.entries.some(({ port }) => isHttp(port.protocol))
+  const sniffed = !http && place.entries.some(({ port }) => port.protocol === 'auto')
+  const listener = Listener.fromPartial({
+    name,
+    address: listenAddress(place.address, place.port),
+    trafficDirection: TrafficDirection.OUTBOUND,
+    bindToPort: place.bound ? undefined : false,
+  })
+  if (http) {
+    listener.filterChains = [httpChain(place, scope, name)]
+    return listener
+  }
+  const byName = place.entries.flatMap((entry) => tlsChains(entry, place, scope))
+  const [first] = place.entries
+  if (byName.length > 0) listener.listenerFilters.push(tlsInspector())
+  if (sniffed) listener.listenerFilters.push(httpInspector())
+  listener.filterChains = byName
+  if (sniffed) {
+    const chain = httpChain(place, scope, name)
+    chain.filterChainMatch = FilterChain.fromPartial({
+      filterChainMatch: { transportProtocol: 'raw_buffer', applicationProtocols: [...plainHttpProtocols] },
+    }).filterChainMatch
+    listener.filterChains.push(chain)
+  }
+  if (first !== undefined) listener.defaultFilterChain = tcpChain(first, scope, place)
+  if (listener.filterChains.length === 0 && listener.defaultFilterChain !== undefined) {
+    listener.filterChains = [listener.defaultFilterChain]
+    listener.defaultFilterChain = undefined
+  }
+  return listener
+}
+
+function httpChain(place: Place, scope: Scope, name: string): FilterChain {
+  return FilterChain.fromPartial({
+    filters: [
+      httpConnectionManager({
+        side: 'outbound',
+        statPrefix: `outbound_${name}`,
+        mesh: scope.snapshot.mesh,
+        routes: { rds: place.routeName },
+        mixer: mixerOutbound(scope)?.config,
+        cors: cors(scope),
+        tellsClientCertificate: false,
+      }),
+    ],
+  })
+}
+
+function tcpChain({ service, port }: Place['entries'][number], scope: Scope, place: Place): FilterChain {
+  const whole = outboundClusterName(port.number, '', service.host)
+  const spec = indexOf(place.egress).for(service.host)?.spec
+  const targets = tcpTargets(spec, 'mesh', port.number, scope) ?? [{ cluster: whole, weight: 100 }]
+  return FilterChain.fromPartial({ filters: [tcpProxy(whole, targets, scope.snapshot.mesh)] })
+}
+
+/** Chains by server name: those a VirtualService states, and where services share a place each service's own. */
+function tlsChains({ service, port }: Place['entries'][number], place: Place, scope: Scope): FilterChain[] {
+  if (port.protocol !== 'https' && port.protocol !== 'tls') return []
+  const spec = indexOf(place.egress).for(service.host)?.spec
+  const whole = outboundClusterName(port.number, '', service.host)
+  const stated = tlsTargets(spec, 'mesh', port.number, scope)
+  if (stated.length === 0) {
+    if (place.only !== undefined) return []
+    stated.push({ serverNames: [service.host], targets: [{ cluster: whole, weight: 100 }] })
+  }
+  return stated.map(({ serverNames, targets }) =>
+    FilterChain.fromPartial({
+      filterChainMatch: { transportProtocol: 'tls', serverNames: serverNames.includes('*') ? [] : [...serverNames] },
+      filters: [tcpProxy(whole, targets, scope.snapshot.mesh)],
+    }),
+  )
+}

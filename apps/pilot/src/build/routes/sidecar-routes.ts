@@ -1,0 +1,190 @@
+import { keyOf as objectKeyOf } from '@weft/config/objects'
+import { RouteConfiguration } from '@weft/contracts/envoy/config/route/v3/route'
+import { Route, RouteAction, VirtualHost } from '@weft/contracts/envoy/config/route/v3/route_components'
+import type { Destination, VirtualService } from '@weft/contracts/istio/networking/v1alpha3/virtual_service'
+import { hostMatches } from '../../model/host.ts'
+import { isHttp, type Service, type ServicePort } from '../../model/service.ts'
+import type { EgressScope, Scope } from '../../scope/scope.ts'
+import { effectivePolicy } from '../clusters/traffic-policy.ts'
+import { clusterNames, outboundClusterName } from '../names.ts'
+import type { Recipe } from '../resource-cache.ts'
+import { keyOf, milliseconds } from '../wire.ts'
+import { domainsOf } from './domains.ts'
+import { hashPolicies, httpRoutes, type RouteContext } from './http-route.ts'
+import { retryPolicy } from './retries.ts'
+import { VirtualServiceIndex } from './virtual-service-index.ts'
+
+/** A route configuration that a sidecar's outbound listeners name. */
+export interface SidecarRoute {
+  readonly name: string
+  readonly egress: EgressScope
+  readonly port: number
+  /** Set for a listener that belongs to one service: then the route takes every host for it. */
+  readonly only: Service | undefined
+}
+
+/** The context in which a proxy's HTTP routes are built. */
+export function routeContext(scope: Scope, gateway: string, port: number): RouteContext {
+  return {
+    gateway,
+    port,
+    sourceLabels: scope.proxy.labels,
+    sourceNamespace: scope.proxy.namespace,
+    isGateway: scope.proxy.type === 'router',
+    clusterFor: (destination) =>
+      outboundClusterName(destinationPort(destination, scope, port), destination.subset, destination.host),
+    loadBalancerOf: (destination) =>
+      effectivePolicy(
+        scope.destinationRule(destination.host)?.spec,
+        destination.subset,
+        destinationPort(destination, scope, port),
+      ).loadBalancer,
+  }
+}
+
+/** The port a destination means: the one it names, the service's only one, or the one the client called. */
+export function destinationPort(destination: Destination, scope: Scope, port: number): number {
+  if (destination.port !== undefined && destination.port.number !== 0) return destination.port.number
+  const ports = scope.service(destination.host)?.ports ?? []
+  return ports.length === 1 && ports[0] !== undefined ? ports[0].number : port
+}
+
+/** The recipe of a sidecar's route configuration. */
+export function sidecarRoute(route: SidecarRoute, scope: Scope): Recipe {
+  const index = indexOf(route.egress)
+  const services = servicesOf(route)
+  const origins: string[] = []
+  const parts: string[] = []
+  const used = new Set<string>()
+  const consider = (host: string): void => {
+    const object = index.for(host)
+    if (object === undefined || used.has(objectKeyOf(object))) return
+    used.add(objectKeyOf(object))
+    origins.push(objectKeyOf(object))
+    parts.push(`${objectKeyOf(object)}@${object.version}`, ...destinationVersions(object.spec, scope))
+    if (asksForLabels(object.spec)) parts.push(JSON.stringify(scope.proxy.labels))
+  }
+  for (const { service } of services) {
+    consider(service.host)
+    const rule = scope.destinationRule(service.host)
+    parts.push(service.version, rule === undefined ? '' : rule.version)
+  }
+  if (route.only === undefined) for (const [host] of index.hosts()) consider(host)
+  return {
+    name: route.name,
+    key: keyOf(scope.proxy.dnsDomain, scope.proxy.namespace, scope.outboundTrafficPolicy, route.only?.host, ...parts),
+    origins: route.only === undefined ? origins : [...origins, route.only.origin],
+    build: () => RouteConfiguration.encode(build(route, scope, index, services)).finish(),
+  }
+}
+
+/** Versions of what a VirtualService's destinations depend on: their ports and hash policies. */
+export function destinationVersions(spec: VirtualService, scope: Scope): string[] {
+  const hosts = new Set<string>()
+  for (const http of spec.http)
+    for (const { destination } of http.route) if (destination !== undefined) hosts.add(destination.host)
+  return [...hosts].map((host) => `${scope.service(host)?.version ?? ''}/${scope.destinationRule(host)?.version ?? ''}`)
+}
+
+function asksForLabels(spec: VirtualService): boolean {
+  return spec.http.some((http) => http.match.some(({ sourceLabels }) => Object.keys(sourceLabels).length > 0))
+}
+
+const indexes = new WeakMap<readonly unknown[], VirtualServiceIndex>()
+
+/** The VirtualServices of an egress listener by host; made once for each list. */
+export function indexOf(egress: EgressScope): VirtualServiceIndex {
+  const known = indexes.get(egress.virtualServices)
+  if (known !== undefined) return known
+  const index = new VirtualServiceIndex(egress.virtualServices)
+  indexes.set(egress.virtualServices, index)
+  return index
+}
+
+function servicesOf({ only, egress, port }: SidecarRoute): { service: Service; port: ServicePort }[] {
+  const services = only === undefined ? egress.services : [only]
+  // An egress listener of a Sidecar takes all its services' HTTP ports; the shared one those of its own number.
+  return services.flatMap((service) =>
+    service.ports
+      .filter((candidate) => isHttp(candidate.protocol) || candidate.protocol === 'auto')
+      .filter((candidate) => candidate.number === port || egress.port !== undefined)
+      .map((candidate) => ({ service, port: candidate })),
+  )
+}
+
+function build(
+  route: SidecarRoute,
+  scope: Scope,
+  index: VirtualServiceIndex,
+  services: readonly { service: Service; port: ServicePort }[],
+): RouteConfiguration {
+  const context = routeContext(scope, 'mesh', route.port)
+  const hosts = new VirtualHosts()
+  const covered = new Set<VirtualService>()
+  for (const { service, port } of services) {
+    const object = index.for(service.host)
+    if (object !== undefined) covered.add(object.spec)
+    const own = object === undefined ? [] : httpRoutes(object.spec, { ...context, port: port.number })
+    const routes =
+      own.length > 0 ? own : object === undefined || object.spec.http.length === 0 ? [defaultRoute(service, port, scope)] : []
+    const domains = route.only === undefined ? domainsOf(service.host, port.number, service, scope.proxy) : ['*']
+    hosts.add(`${service.host}:${port.number}`, domains, routes)
+  }
+  if (route.only === undefined) {
+    for (const [host, object] of index.hosts()) {
+      if (services.some(({ service }) => service.host === host || (host.startsWith('*') && hostMatches(host, service.host))))
+        continue
+      const routes = httpRoutes(object.spec, context)
+      if (routes.length > 0) hosts.add(`${host}:${route.port}`, domainsOf(host, route.port, undefined, scope.proxy), routes)
+    }
+    hosts.addRest(scope.outboundTrafficPolicy === 'ALLOW_ANY')
+  }
+  return RouteConfiguration.fromPartial({ name: route.name, virtualHosts: hosts.list, validateClusters: false })
+}
+
+/** Virtual hosts of a configuration; a domain belongs to the first that claims it, as Envoy refuses it twice. */
+class VirtualHosts {
+  readonly list: VirtualHost[] = []
+  readonly #taken = new Set<string>()
+  readonly #names = new Set<string>()
+
+  add(name: string, domains: readonly string[], routes: Route[]): void {
+    const free = domains.filter((domain) => !this.#taken.has(domain))
+    if (free.length === 0 || this.#names.has(name)) return
+    for (const domain of free) this.#taken.add(domain)
+    this.#names.add(name)
+    this.list.push(VirtualHost.fromPartial({ name, domains: free, routes, includeRequestAttemptCount: true }))
+  }
+
+  /** Hosts that nothing is known of: let through to where they were going, or refused. */
+  addRest(allowAny: boolean): void {
+    const match = { pathSpecifier: { $case: 'prefix' as const, value: '/' } }
+    if (allowAny) {
+      const action = RouteAction.fromPartial({
+        clusterSpecifier: { $case: 'cluster', value: clusterNames.passthrough },
+        timeout: milliseconds(0),
+      })
+      this.add('allow_any', ['*'], [Route.fromPartial({ name: 'allow_any', match, action: { $case: 'route', value: action } })])
+    } else {
+      const refuse = { $case: 'directResponse' as const, value: { status: 502 } }
+      this.add('block_all', ['*'], [Route.fromPartial({ name: 'block_all', match, action: refuse })])
+    }
+  }
+}
+
+/** The route of a service that no VirtualService speaks about. */
+export function defaultRoute(service: Service, port: ServicePort, scope: Scope): Route {
+  const policy = effectivePolicy(scope.destinationRule(service.host)?.spec, '', port.number)
+  const action = RouteAction.fromPartial({
+    clusterSpecifier: { $case: 'cluster', value: outboundClusterName(port.number, '', service.host) },
+    timeout: milliseconds(0),
+    retryPolicy: retryPolicy(undefined),
+    hashPolicy: hashPolicies(policy.loadBalancer),
+  })
+  return Route.fromPartial({
+    name: 'default',
+    match: { pathSpecifier: { $case: 'prefix', value: '/' } },
+    decorator: { operation: `${service.host}:${port.number}/*` },
+    action: { $case: 'route', value: action },
+  })
+}

@@ -1,0 +1,206 @@
+import type { TransportSocket } from '@weft/contracts/envoy/config/core/v3/base'
+import { ApiConfigSource_ApiType, ApiVersion, ConfigSource } from '@weft/contracts/envoy/config/core/v3/config_source'
+import { RawBuffer } from '@weft/contracts/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer'
+import {
+  CertificateValidationContext,
+  SubjectAltNameMatcher_SanType,
+  TlsParameters_TlsProtocol,
+} from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/common'
+import { SdsSecretConfig } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/secret'
+import {
+  CommonTlsContext,
+  DownstreamTlsContext,
+  UpstreamTlsContext,
+} from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/tls'
+import {
+  ClientTLSSettings_TLSmode as ClientMode,
+  type ClientTLSSettings,
+} from '@weft/contracts/istio/networking/v1alpha3/destination_rule'
+import {
+  ServerTLSSettings_TLSmode as ServerMode,
+  type ServerTLSSettings,
+} from '@weft/contracts/istio/networking/v1alpha3/gateway'
+import { milliseconds, pack } from '../wire.ts'
+
+const tlsPackage = 'envoy.extensions.transport_sockets.tls.v3'
+/** The cluster of the bootstrap that leads to Citadel. */
+const secretCluster = 'sds-grpc'
+/** Names of the secrets that Citadel serves: the workload's own certificate, and whom it trusts. */
+const workloadSecret = 'default'
+const trustSecret = 'ROOTCA'
+
+/** Application protocols by which a sidecar knows another one. */
+export const meshProtocols: readonly string[] = ['istio-peer-exchange', 'istio']
+
+const secretSource = ConfigSource.fromPartial({
+  resourceApiVersion: ApiVersion.V3,
+  initialFetchTimeout: milliseconds(0),
+  configSourceSpecifier: {
+    $case: 'apiConfigSource',
+    value: {
+      apiType: ApiConfigSource_ApiType.GRPC,
+      transportApiVersion: ApiVersion.V3,
+      setNodeOnFirstMessageOnly: true,
+      grpcServices: [{ targetSpecifier: { $case: 'envoyGrpc', value: { clusterName: secretCluster } } }],
+    },
+  },
+})
+
+function secret(name: string): SdsSecretConfig {
+  return SdsSecretConfig.fromPartial({ name, sdsConfig: secretSource })
+}
+
+function upstreamSocket(context: UpstreamTlsContext): TransportSocket {
+  const typedConfig = pack(`${tlsPackage}.UpstreamTlsContext`, UpstreamTlsContext, context)
+  return { name: 'envoy.transport_sockets.tls', configType: { $case: 'typedConfig', value: typedConfig } }
+}
+
+function downstreamSocket(context: DownstreamTlsContext): TransportSocket {
+  const typedConfig = pack(`${tlsPackage}.DownstreamTlsContext`, DownstreamTlsContext, context)
+  return { name: 'envoy.transport_sockets.tls', configType: { $case: 'typedConfig', value: typedConfig } }
+}
+
+/** A transport without TLS. */
+export function plaintextSocket(): TransportSocket {
+  const typedConfig = pack('envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer', RawBuffer, RawBuffer.fromPartial({}))
+  return { name: 'envoy.transport_sockets.raw_buffer', configType: { $case: 'typedConfig', value: typedConfig } }
+}
+
+/** Trust in a bundle from Citadel, for peers with one of these names; any name of the bundle's when there are none. */
+function trust(secretName: string, names: readonly string[]): CommonTlsContext['validationContextType'] {
+  return {
+    $case: 'combinedValidationContext',
+    value: {
+      defaultValidationContext: CertificateValidationContext.fromPartial(sanMatchers(names)),
+      validationContextSdsSecretConfig: secret(secretName),
+      validationContextCertificateProvider: undefined,
+      validationContextCertificateProviderInstance: undefined,
+    },
+  }
+}
+
+function sanMatchers(names: readonly string[]) {
+  return {
+    matchTypedSubjectAltNames: names.map((name) => ({
+      sanType: name.includes('://') ? SubjectAltNameMatcher_SanType.URI : SubjectAltNameMatcher_SanType.DNS,
+      matcher: { matchPattern: { $case: 'exact' as const, value: name } },
+    })),
+  }
+}
+
+/** The mutual TLS of the mesh, towards a server that has one of these identities. */
+export function meshUpstreamSocket(serverName: string, identities: readonly string[], alpn: readonly string[]): TransportSocket {
+  return upstreamSocket(
+    UpstreamTlsContext.fromPartial({
+      sni: serverName,
+      commonTlsContext: {
+        tlsCertificateSdsSecretConfigs: [secret(workloadSecret)],
+        validationContextType: trust(trustSecret, identities),
+        alpnProtocols: [...alpn],
+      },
+    }),
+  )
+}
+
+/** The mutual TLS of the mesh as a server: the client has to show a certificate of the mesh. */
+export function meshDownstreamSocket(alpn: readonly string[]): TransportSocket {
+  return downstreamSocket(
+    DownstreamTlsContext.fromPartial({
+      requireClientCertificate: true,
+      commonTlsContext: {
+        tlsParams: { tlsMinimumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_2 },
+        tlsCertificateSdsSecretConfigs: [secret(workloadSecret)],
+        validationContextType: trust(trustSecret, []),
+        alpnProtocols: [...alpn],
+      },
+    }),
+  )
+}
+
+/** TLS as a DestinationRule's SIMPLE or MUTUAL states it; undefined for DISABLE and ISTIO_MUTUAL. */
+export function clientSocket(
+  settings: ClientTLSSettings,
+  serverName: string,
+  alpn: readonly string[],
+): TransportSocket | undefined {
+  if (settings.mode !== ClientMode.SIMPLE && settings.mode !== ClientMode.MUTUAL) return undefined
+  const common = CommonTlsContext.fromPartial({ alpnProtocols: [...alpn] })
+  if (settings.credentialName !== '') {
+    if (settings.mode === ClientMode.MUTUAL) {
+      common.tlsCertificateSdsSecretConfigs = [secret(credential(settings.credentialName))]
+    }
+    common.validationContextType = trust(`${credential(settings.credentialName)}-cacert`, settings.subjectAltNames)
+  } else {
+    if (settings.mode === ClientMode.MUTUAL) {
+      common.tlsCertificates = CommonTlsContext.fromPartial({
+        tlsCertificates: [
+          {
+            certificateChain: { specifier: { $case: 'filename', value: settings.clientCertificate } },
+            privateKey: { specifier: { $case: 'filename', value: settings.privateKey } },
+          },
+        ],
+      }).tlsCertificates
+    }
+    common.validationContextType = fileTrust(settings)
+  }
+  return upstreamSocket(
+    UpstreamTlsContext.fromPartial({ sni: settings.sni === '' ? serverName : settings.sni, commonTlsContext: common }),
+  )
+}
+
+/** Trust in a file of roots, or in the system's where none is named; none at all when the settings say so. */
+function fileTrust(settings: ClientTLSSettings): CommonTlsContext['validationContextType'] {
+  if (settings.insecureSkipVerify === true) return undefined
+  const roots =
+    settings.caCertificates === '' || settings.caCertificates === 'system'
+      ? { systemRootCerts: {} }
+      : { trustedCa: { specifier: { $case: 'filename' as const, value: settings.caCertificates } } }
+  const value = CertificateValidationContext.fromPartial({ ...roots, ...sanMatchers(settings.subjectAltNames) })
+  return { $case: 'validationContext', value }
+}
+
+/** What a Gateway server's TLS block asks for; undefined where it does not terminate TLS. */
+export function serverSocket(settings: ServerTLSSettings, alpn: readonly string[]): TransportSocket | undefined {
+  if (settings.mode === ServerMode.PASSTHROUGH || settings.mode === ServerMode.AUTO_PASSTHROUGH) return undefined
+  if (settings.mode === ServerMode.ISTIO_MUTUAL) return meshDownstreamSocket(alpn)
+  const mutual = settings.mode === ServerMode.MUTUAL || settings.mode === ServerMode.OPTIONAL_MUTUAL
+  const common = CommonTlsContext.fromPartial({
+    tlsParams: {
+      tlsMinimumProtocolVersion:
+        settings.minProtocolVersion === 0 ? TlsParameters_TlsProtocol.TLSv1_2 : settings.minProtocolVersion,
+      tlsMaximumProtocolVersion: settings.maxProtocolVersion,
+      cipherSuites: settings.cipherSuites,
+    },
+    alpnProtocols: [...alpn],
+  })
+  const name = settings.credentialName === '' ? settings.credentialNames[0] : settings.credentialName
+  if (name !== undefined) {
+    common.tlsCertificateSdsSecretConfigs = [secret(credential(name))]
+    if (mutual) common.validationContextType = trust(`${credential(name)}-cacert`, settings.subjectAltNames)
+  } else {
+    common.tlsCertificates = CommonTlsContext.fromPartial({
+      tlsCertificates: [
+        {
+          certificateChain: { specifier: { $case: 'filename', value: settings.serverCertificate } },
+          privateKey: { specifier: { $case: 'filename', value: settings.privateKey } },
+        },
+      ],
+    }).tlsCertificates
+    if (mutual) {
+      const value = CertificateValidationContext.fromPartial({
+        trustedCa: { specifier: { $case: 'filename', value: settings.caCertificates } },
+        verifyCertificateSpki: settings.verifyCertificateSpki,
+        verifyCertificateHash: settings.verifyCertificateHash,
+        ...sanMatchers(settings.subjectAltNames),
+      })
+      common.validationContextType = { $case: 'validationContext', value }
+    }
+  }
+  const requireClientCertificate = settings.mode === ServerMode.MUTUAL
+  return downstreamSocket(DownstreamTlsContext.fromPartial({ requireClientCertificate, commonTlsContext: common }))
+}
+
+/** The secret that holds a named credential, as Istio's agents ask for it. */
+function credential(name: string): string {
+  return name.includes('://') ? name : `kubernetes://${name}`
+}

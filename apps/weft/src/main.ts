@@ -123,6 +123,22 @@ Examples:
     .addOption(new Option('-o, --output <format>', 'how to print').choices(['table', 'json']).default('table'))
     .action(async (options) => done(await (await import('./commands/proxy-status.ts')).proxyStatus(options, terminal)))
 
+  program
+    .command('enroll')
+    .summary('make proxy bootstraps and join tokens for processes that something else starts')
+    .description(
+      'For a mesh in containers or on several machines: a bootstrap with a join token for each WorkloadEntry with the annotation mesh.weft.dev/proxy, and join tokens for Pilot and Mixer.',
+    )
+    .requiredOption('--config <dir>', 'folder with the WorkloadEntries and Services')
+    .requiredOption('--out <dir>', 'where the files are written, readable by their owner alone')
+    .requiredOption('--citadel <host:port>', "Citadel's admin address")
+    .requiredOption('--operator-token-file <file>', "Citadel's operator token")
+    .requiredOption('--citadel-grpc <ip:port>', 'where proxies find Citadel')
+    .requiredOption('--pilot-grpc <ip:port>', 'where proxies find Pilot')
+    .requiredOption('--root-cert-file <file>', "Citadel's root certificate, as proxies see it")
+    .option('--ttl <seconds>', 'how long the join tokens are good', wholeNumber(1, 30 * 24 * 3600), 24 * 3600)
+    .action(async (options) => done(await (await import('./commands/enroll.ts')).enroll(options, terminal)))
+
   const ca = program.command('ca').summary('certificates')
   ca.command('token')
     .argument('<identity...>', 'SPIFFE ids, such as spiffe://cluster.local/ns/default/sa/web')

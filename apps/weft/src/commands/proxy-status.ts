@@ -27,7 +27,9 @@ export async function proxyStatus(options: PilotOptions & { output: 'table' | 'j
     for (const nack of nacks) {
       const [from] = nack.objects
       const place = from === undefined ? '' : ` (from ${from.object}, ${from.file}:${from.line})`
-      terminal.print(`${terminal.style('red', 'refused:')} ${nack.node}: ${nack.resourceType} ${nack.resource}: ${nack.message}${place}`)
+      terminal.print(
+        `${terminal.style('red', 'refused:')} ${nack.node}: ${nack.resourceType} ${nack.resource}: ${nack.message}${place}`,
+      )
     }
   }
   return exitCodes.ok

@@ -1,4 +1,4 @@
-import { citadelHost, identityOf, pilotHost, ports, systemNamespace } from './addresses.ts'
+import { identityOf, ports, systemNamespace } from './addresses.ts'
 
 export interface ProxyIdentity {
   type: 'sidecar' | 'router'
@@ -11,8 +11,17 @@ export interface ProxyIdentity {
   labels: Record<string, string>
 }
 
+interface Address {
+  host: string
+  port: number
+}
+
 export interface BootstrapOptions {
-  octet: number
+  /** Pilot's ADS and Citadel's SDS; hosts are IP addresses. */
+  pilot: Address
+  citadel: Address
+  /** The address of the proxy's own admin server. */
+  admin: string
   proxy: ProxyIdentity
   /** Where the proxy listens for what: node metadata LOOPBACK. */
   loopback: Record<string, unknown>
@@ -22,11 +31,11 @@ export interface BootstrapOptions {
 }
 
 /**
- * The Envoy v3 bootstrap of a proxy of the local mesh: its node, its admin server, ADS from Pilot over mutual TLS, and
+ * The Envoy v3 bootstrap of a proxy: its node, its admin server, ADS from Pilot over mutual TLS, and
  * Citadel for the secrets. It holds the join token: the file is for its owner alone.
  */
 export function proxyBootstrap(options: BootstrapOptions): Record<string, unknown> {
-  const { octet, proxy } = options
+  const { proxy, pilot, citadel } = options
   return {
     node: {
       id: `${proxy.type}~${proxy.address}~${proxy.name}.${proxy.namespace}~${proxy.namespace}.svc.cluster.local`,
@@ -43,7 +52,7 @@ export function proxyBootstrap(options: BootstrapOptions): Record<string, unknow
         WEFT_PROXY: true,
       },
     },
-    admin: { address: socketAddress(proxy.address, ports.proxyAdmin) },
+    admin: { address: socketAddress(options.admin, ports.proxyAdmin) },
     dynamic_resources: {
       ads_config: {
         api_type: 'GRPC',
@@ -56,7 +65,7 @@ export function proxyBootstrap(options: BootstrapOptions): Record<string, unknow
     static_resources: {
       clusters: [
         {
-          ...grpcCluster('xds-grpc', pilotHost(octet), ports.pilot),
+          ...grpcCluster('xds-grpc', pilot),
           transport_socket: upstreamTls('pilot.istio-system.svc', {
             tls_certificate_sds_secret_configs: [sdsSecret('default', options.joinToken)],
             combined_validation_context: {
@@ -66,7 +75,7 @@ export function proxyBootstrap(options: BootstrapOptions): Record<string, unknow
           }),
         },
         {
-          ...grpcCluster('sds-grpc', citadelHost(octet), ports.citadel),
+          ...grpcCluster('sds-grpc', citadel),
           transport_socket: upstreamTls('citadel.istio-system.svc', {
             validation_context: {
               trusted_ca: { filename: options.rootCertFile },
@@ -83,7 +92,7 @@ function socketAddress(address: string, port: number): Record<string, unknown> {
   return { socket_address: { address, port_value: port } }
 }
 
-function grpcCluster(name: string, host: string, port: number): Record<string, unknown> {
+function grpcCluster(name: string, { host, port }: Address): Record<string, unknown> {
   return {
     name,
     type: 'STATIC',

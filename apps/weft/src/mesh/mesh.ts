@@ -244,7 +244,12 @@ export class Mesh {
     const tokens = await mintJoinTokens(admin, this.#files.operatorToken, requests)
     const tokenOf = (identity: string): string => tokens[identities.indexOf(identity)] ?? ''
     for (const [name, identity] of Object.entries(system)) writeSecretFile(tokenFile(this.#files, name), tokenOf(identity))
-    const common = { octet, meshId: this.#meshId, rootCertFile: this.#files.rootCert }
+    const common = {
+      pilot: { host: pilotHost(octet), port: ports.pilot },
+      citadel: { host: citadelHost(octet), port: ports.citadel },
+      meshId: this.#meshId,
+      rootCertFile: this.#files.rootCert,
+    }
     const write = (name: string, bootstrap: Record<string, unknown>): void =>
       writeSecretFile(bootstrapFile(this.#files, name), `${JSON.stringify(bootstrap, null, 2)}\n`)
     write(gateway.name, gatewayBootstrap(gateway, this.gatewayPorts, { ...common, joinToken: tokenOf(gateway.identity) }))

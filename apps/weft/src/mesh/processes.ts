@@ -136,15 +136,18 @@ export function applicationProcess(context: ProcessContext, instance: Instance):
   }
 }
 
+type CommonBootstrap = Pick<BootstrapOptions, 'pilot' | 'citadel' | 'meshId' | 'rootCertFile' | 'joinToken'>
+
 /** The bootstrap of a workload's sidecar. */
 export function sidecarBootstrap(
   instance: Instance,
   services: Record<string, number>,
-  common: Pick<BootstrapOptions, 'octet' | 'meshId' | 'rootCertFile' | 'joinToken'>,
+  common: CommonBootstrap,
 ): Record<string, unknown> {
   const prefix = instance.sidecarAddress.slice(0, instance.sidecarAddress.lastIndexOf('.'))
   return proxyBootstrap({
     ...common,
+    admin: instance.sidecarAddress,
     proxy: {
       ...instance,
       type: 'sidecar',
@@ -159,10 +162,11 @@ export function sidecarBootstrap(
 export function gatewayBootstrap(
   gateway: GatewayPlan,
   gatewayPorts: Record<string, number>,
-  common: Pick<BootstrapOptions, 'octet' | 'meshId' | 'rootCertFile' | 'joinToken'>,
+  common: CommonBootstrap,
 ): Record<string, unknown> {
   return proxyBootstrap({
     ...common,
+    admin: gateway.address,
     proxy: { ...gateway, type: 'router', workload: gateway.name },
     loopback: { bind: '127.0.0.1', ports: gatewayPorts },
   })

@@ -1,0 +1,123 @@
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { WeftError } from '@weft/service/errors'
+import { parseAddress } from '@weft/service/flags'
+import { parseAllDocuments } from 'yaml'
+import { z } from 'zod'
+import { mintJoinTokens } from '../clients/citadel.ts'
+import { exitCodes } from '../exit-codes.ts'
+import { identityOf, serviceOctets, systemNamespace } from '../mesh/addresses.ts'
+import { proxyBootstrap } from '../mesh/bootstrap.ts'
+import { readMeshFolder } from '../mesh/folder.ts'
+import { writeSecretFile } from '../mesh/tokens.ts'
+import type { Terminal } from '../terminal.ts'
+import { readInputFiles } from './input-files.ts'
+
+export interface EnrollOptions {
+  config: string
+  out: string
+  citadel: string
+  operatorTokenFile: string
+  citadelGrpc: string
+  pilotGrpc: string
+  rootCertFile: string
+  ttl: number
+}
+
+/** How a WorkloadEntry says which proxy stands beside it, and where its program listens. */
+const proxyAnnotation = 'mesh.weft.dev/proxy'
+const applicationAnnotation = 'mesh.weft.dev/application-address'
+const outboundPrefixAnnotation = 'mesh.weft.dev/outbound-prefix'
+
+const entrySchema = z.object({
+  kind: z.literal('WorkloadEntry'),
+  metadata: z.object({
+    name: z.string(),
+    namespace: z.string().default('default'),
+    annotations: z.record(z.string(), z.string()).default({}),
+  }),
+  spec: z.object({
+    address: z.string(),
+    labels: z.record(z.string(), z.string()).default({}),
+    serviceAccount: z.string().default('default'),
+  }),
+})
+
+type Entry = z.infer<typeof entrySchema>
+
+/**
+ * `weft enroll`: for a mesh whose processes something else starts (containers, units): a bootstrap with a join token for
+ * each WorkloadEntry of a folder that says which proxy it has, and join tokens for Pilot and Mixer.
+ */
+export async function enroll(options: EnrollOptions, terminal: Terminal): Promise<number> {
+  const entries = await proxiedEntries(options.config)
+  const services = serviceOctets(await readMeshFolder(options.config))
+  const system = ['pilot', 'mixer']
+  const identities = [
+    ...system.map((name) => identityOf(systemNamespace, name)),
+    ...entries.map(({ metadata, spec }) => identityOf(metadata.namespace, spec.serviceAccount)),
+  ]
+  const requests = identities.map((identity) => ({ identity, ttlSeconds: options.ttl }))
+  const tokens = await mintJoinTokens(options.citadel, options.operatorTokenFile, requests)
+  mkdirSync(options.out, { recursive: true })
+  system.forEach((name, index) => {
+    writeSecretFile(join(options.out, `${name}.token`), tokens[index] ?? '')
+    terminal.print(`${name}.token`)
+  })
+  entries.forEach((entry, index) => {
+    const file = `${entry.metadata.name}.json`
+    const bootstrap = bootstrapOf(entry, services, tokens[system.length + index] ?? '', options)
+    writeSecretFile(join(options.out, file), `${JSON.stringify(bootstrap, null, 2)}\n`)
+    terminal.print(file)
+  })
+  return exitCodes.ok
+}
+
+async function proxiedEntries(folder: string): Promise<Entry[]> {
+  const entries: Entry[] = []
+  for (const { name, content } of await readInputFiles([folder])) {
+    for (const document of parseAllDocuments(content)) {
+      const entry = entrySchema.safeParse(document.toJS({ maxAliasCount: 100 })).data
+      const proxy = entry?.metadata.annotations[proxyAnnotation]
+      if (entry === undefined || proxy === undefined) continue
+      if (proxy !== 'sidecar' && proxy !== 'router') {
+        throw new WeftError('invalid_argument', `${proxyAnnotation}: '${proxy}' is no kind of proxy`, {
+          where: { file: name, path: `WorkloadEntry ${entry.metadata.name}` },
+          hint: 'write sidecar or router',
+        })
+      }
+      entries.push(entry)
+    }
+  }
+  return entries
+}
+
+function bootstrapOf(entry: Entry, services: Record<string, number>, joinToken: string, options: EnrollOptions) {
+  const { metadata, spec } = entry
+  const { annotations } = metadata
+  const router = annotations[proxyAnnotation] === 'router'
+  return proxyBootstrap({
+    pilot: parseAddress(options.pilotGrpc),
+    citadel: parseAddress(options.citadelGrpc),
+    admin: '127.0.0.1',
+    proxy: {
+      type: router ? 'router' : 'sidecar',
+      address: spec.address,
+      name: metadata.name,
+      workload: metadata.name,
+      namespace: metadata.namespace,
+      serviceAccount: spec.serviceAccount,
+      labels: spec.labels,
+    },
+    loopback: router
+      ? { bind: '0.0.0.0', ports: {} }
+      : {
+          prefix: annotations[outboundPrefixAnnotation] ?? '127.0.1',
+          app: annotations[applicationAnnotation] ?? '127.0.0.1',
+          services,
+        },
+    meshId: 'compose',
+    rootCertFile: options.rootCertFile,
+    joinToken,
+  })
+}

@@ -30,6 +30,8 @@ export interface ClusterState {
   assignmentVersion: string
   assignmentUpdatedAt: Date | undefined
   slots: EndpointSlots
+  /** How many times its set of endpoints changed. */
+  membershipChanges: number
 }
 
 interface Entry extends ClusterState {
@@ -117,6 +119,7 @@ export class Clusters {
       assignmentVersion: '',
       assignmentUpdatedAt: undefined,
       slots: before?.slots ?? new EndpointSlots(this.#options.slab),
+      membershipChanges: before?.membershipChanges ?? 0,
       resource,
       endpointsKnown: new Deferred(),
       live: new Deferred(),
@@ -275,10 +278,9 @@ export class Clusters {
 
   #endpointUpdate(entry: Entry): ResourceUpdate[] {
     if (entry.assignment === undefined) return []
-    const before = entry.slots.keys.size
+    const before = [...entry.slots.keys.keys()].join()
     const slots = entry.slots.assign(entry.assignment, entry.message.healthChecks.length > 0)
-    const stats = this.#options.stats
-    if (before !== entry.slots.keys.size) stats.counter(`cluster.${entry.name}.membership_change`).inc()
+    if (before !== [...entry.slots.keys.keys()].join()) entry.membershipChanges++
     this.#options.endpointsChanged(entry)
     return [{ kind: 'endpoints', name: entry.name, bytes: ClusterLoadAssignment.encode(entry.assignment).finish(), slots }]
   }

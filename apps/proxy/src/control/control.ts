@@ -4,17 +4,16 @@ import type { ProxyFlags } from '../flags.ts'
 import type { ProxyLog } from '../log.ts'
 import { Stats, StatsReader } from '../observe/stats.ts'
 import { EndpointSlab } from '../upstream/endpoint-slab.ts'
+import { certificatesInUse, daysUntilFirstExpires } from './certificates.ts'
 import { Clusters } from './clusters.ts'
+import { controlPlaneClusters } from './control-plane-clusters.ts'
 import { Discovery } from './discovery.ts'
-import { durationMs } from './duration.ts'
-import { endpointKey } from './endpoint-slots.ts'
-import { GrpcClients, type GrpcCluster } from './grpc-clients.ts'
+import { GrpcClients } from './grpc-clients.ts'
 import { Listeners } from './listeners.ts'
 import { Routes } from './routes.ts'
 import { RuntimeLayers } from './runtime-layers.ts'
 import { Secrets } from './secrets.ts'
 import { ConfigSources, initialFetchTimeoutMs } from './sources.ts'
-import { upstreamTls, upstreamTlsContext } from './upstream-tls.ts'
 import { type WorkerFactory, Workers } from './workers.ts'
 
 /** How many endpoints and circuit breakers count in shared memory; what is more goes uncounted. */
@@ -91,7 +90,7 @@ export class Control {
     this.sources = new ConfigSources({
       ads: settings.dynamic?.adsConfig,
       node,
-      clients: new GrpcClients((name) => this.#grpcCluster(name)),
+      clients: new GrpcClients(controlPlaneClusters(() => this)),
       log: config,
       onConnected: (up) => connected.set(up ? 1 : 0),
     })
@@ -204,15 +203,27 @@ export class Control {
     this.state = 'LIVE'
   }
 
-  /** Stops accepting; connections end as they can. */
-  drain(inboundOnly = false): void {
-    this.workers.drain('all', inboundOnly)
+  /** What `/healthcheck/fail` and `/healthcheck/ok` set: whether the proxy says that it is ready. */
+  failHealthChecks(failed: boolean): void {
+    this.healthCheckFailed = failed
+    this.stats.gauge('server.live').set(!failed && this.#state === 'LIVE' ? 1 : 0)
+  }
+
+  /** Stops accepting at once, or (graceful) asks connections to end first and stops when the drain time is over. */
+  drainListeners(how: { graceful: boolean; skipExit: boolean; inboundOnly: boolean }): void {
+    const drain = (): void => this.workers.drain('all', how.inboundOnly)
+    if (!how.graceful) drain()
+    else if (!how.skipExit) setTimeout(drain, this.flags.drainTimeMs).unref()
+  }
+
+  daysUntilFirstCertificateExpires(): number {
+    return daysUntilFirstExpires(certificatesInUse(this))
   }
 
   /** Closes everything; `graceMs` for requests in flight, which end the wait when there are none left. */
   async stop(graceMs: number): Promise<void> {
     this.state = 'DRAINING'
-    this.drain()
+    this.workers.drain('all', false)
     const end = performance.now() + graceMs
     while (performance.now() < end && this.#activeRequests() > 0) await new Promise<void>((resolve) => setTimeout(resolve, 25))
     this.listeners.close()
@@ -234,23 +245,6 @@ export class Control {
     this.stats.gauge('server.concurrency').set(this.flags.concurrency)
     this.stats.gauge('server.hot_restart_epoch').set(0)
     this.stats.gauge('server.hot_restart_generation').set(1)
-  }
-
-  async #grpcCluster(name: string): Promise<GrpcCluster> {
-    const cluster = await this.clusters.whenLive(name)
-    if (cluster === undefined) throw new WeftError('not_found', `there is no cluster ${name} to reach the control plane by`)
-    const addresses = (cluster.assignment?.endpoints ?? []).flatMap((locality) =>
-      locality.lbEndpoints.flatMap((endpoint) => {
-        const key = endpointKey(endpoint)
-        return key === undefined ? [] : [key.startsWith('/') || key.startsWith('@') ? `unix:${key}` : key]
-      }),
-    )
-    const context = upstreamTlsContext(cluster.message.transportSocket)
-    return {
-      addresses,
-      tls: context === undefined ? undefined : upstreamTls(context, (secret) => this.secrets.get(secret)),
-      connectTimeoutMs: durationMs(cluster.message.connectTimeout, 5_000),
-    }
   }
 }
 

@@ -1,4 +1,4 @@
-import { longestTimerMs } from './duration.ts'
+import { longestTimerMs } from './timer-bounds.ts'
 
 /** A promise that somebody resolves, at most once; `done` says whether that has happened. */
 export class Deferred {

@@ -4,7 +4,7 @@ import type { Cluster } from '@weft/contracts/envoy/config/cluster/v3/cluster'
 import type { ClusterLoadAssignment } from '@weft/contracts/envoy/config/endpoint/v3/endpoint'
 import type { LbEndpoint } from '@weft/contracts/envoy/config/endpoint/v3/endpoint_components'
 import { WeftError } from '@weft/service/errors'
-import { durationMs } from './duration.ts'
+import { durationMs } from '../plan/duration.ts'
 
 /** Cluster.DnsLookupFamily. */
 const family = { auto: 0, v4Only: 1, v6Only: 2, v4Preferred: 3, all: 4 } as const

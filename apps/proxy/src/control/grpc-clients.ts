@@ -1,22 +1,21 @@
+import type { ConnectionOptions } from 'node:tls'
 import type { ChannelCredentials, ChannelOptions, Client, Metadata } from '@grpc/grpc-js'
 import type { GrpcService } from '@weft/contracts/envoy/config/core/v3/grpc_service'
 import { WeftError } from '@weft/service/errors'
-import { identityCheck } from './server-identity.ts'
-import type { UpstreamTls } from './upstream-tls.ts'
 
 /** What a control-plane connection needs to know of a cluster. */
 export interface GrpcCluster {
   /** `host:port` or `unix:path` of its endpoints, in order of preference. */
   addresses: string[]
-  /** Undefined: plaintext. */
-  tls: UpstreamTls | undefined
-  connectTimeoutMs: number
+  /** Null: plaintext. */
+  tls: ConnectionOptions | null
 }
 
 interface Held {
   client: Client
   /** What the client was made from; another one makes a new client. */
-  fingerprint: string
+  addresses: string
+  secureContext: ConnectionOptions['secureContext']
 }
 
 /**
@@ -39,10 +38,10 @@ export class GrpcClients {
     const cluster = await this.#clusters(name)
     if (cluster.addresses.length === 0) throw new WeftError('unavailable', `cluster ${name} has no endpoint`)
     const grpc = await import('@grpc/grpc-js')
-    const authority = target.value.authority
-    const fingerprint = JSON.stringify([cluster.addresses, cluster.tls?.fingerprint, authority])
+    const { tls } = cluster
+    const addresses = cluster.addresses.join()
     let held = this.#held.get(name)
-    if (held?.fingerprint !== fingerprint) {
+    if (held === undefined || held.addresses !== addresses || held.secureContext !== tls?.secureContext) {
       held?.client.close()
       const options: ChannelOptions = {
         'grpc.initial_reconnect_backoff_ms': 100,
@@ -51,13 +50,11 @@ export class GrpcClients {
         'grpc.keepalive_timeout_ms': 10_000,
         'grpc.max_receive_message_length': target.value.maxReceiveMessageLength ?? 64 << 20,
         'grpc.use_local_subchannel_pool': 1,
-        ...(cluster.tls === undefined ? {} : { 'grpc.ssl_target_name_override': cluster.tls.sni || 'xds' }),
-        'grpc.default_authority': authority || cluster.tls?.sni || name,
+        ...(tls === null ? {} : { 'grpc.ssl_target_name_override': tls.servername ?? name }),
+        'grpc.default_authority': target.value.authority || tls?.servername || name,
       }
-      held = {
-        client: new grpc.Client(targetOf(cluster.addresses), credentials(grpc.credentials, cluster.tls), options),
-        fingerprint,
-      }
+      const client = new grpc.Client(targetOf(cluster.addresses), credentials(grpc.credentials, tls), options)
+      held = { client, addresses, secureContext: tls?.secureContext }
       this.#held.set(name, held)
     }
     const metadata = new grpc.Metadata()
@@ -85,14 +82,13 @@ function targetOf(addresses: string[]): string {
   return `${v6 ? 'ipv6' : 'ipv4'}:${addresses.filter((address) => address.startsWith('[') === v6).join(',')}`
 }
 
-function credentials(
-  factory: { createInsecure(): ChannelCredentials; createSsl: typeof ChannelCredentials.createSsl },
-  tls: UpstreamTls | undefined,
-): ChannelCredentials {
-  if (tls === undefined) return factory.createInsecure()
-  const checkServerIdentity = identityCheck(tls.validation)
-  return factory.createSsl(tls.ca ?? null, tls.key ?? null, tls.certificate ?? null, {
-    checkServerIdentity,
-    rejectUnauthorized: tls.ca !== undefined,
+type CredentialsFactory = Pick<typeof ChannelCredentials, 'createInsecure' | 'createFromSecureContext'>
+
+function credentials(factory: CredentialsFactory, tls: ConnectionOptions | null): ChannelCredentials {
+  if (tls?.secureContext === undefined) return factory.createInsecure()
+  const { checkServerIdentity, rejectUnauthorized } = tls
+  return factory.createFromSecureContext(tls.secureContext, {
+    ...(checkServerIdentity === undefined ? {} : { checkServerIdentity }),
+    ...(rejectUnauthorized === undefined ? {} : { rejectUnauthorized }),
   })
 }

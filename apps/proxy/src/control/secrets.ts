@@ -1,4 +1,3 @@
-import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { type FSWatcher, watch } from 'node:fs'
 import { dirname } from 'node:path'
 import type { DataSource } from '@weft/contracts/envoy/config/core/v3/base'
@@ -6,8 +5,9 @@ import { Secret } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v
 import { WeftError } from '@weft/service/errors'
 import { typeUrls } from '@weft/xds/types'
 import type { ComponentLog } from '../log.ts'
+import { readDataSource } from '../plan/data-source.ts'
+import { compileSecret, SecretStore } from '../plan/secret-store.ts'
 import type { ResourceError, ResourceUpdate } from '../threads.ts'
-import { readDataSource } from './data-source.ts'
 import { Deferred } from './deferred.ts'
 import { type CheckedResource, checkedResource, type Reference, sameBytes } from './resource.ts'
 import { type ConfigSources, initialFetchTimeoutMs, type Watch } from './sources.ts'
@@ -43,6 +43,8 @@ export interface SecretsOptions {
 
 /** Certificates, keys and trust: static ones, and those fetched by SDS for as long as a listener or cluster uses them. */
 export class Secrets {
+  /** Compiled, for the control plane's own connections. */
+  readonly store = new SecretStore()
   readonly #options: SecretsOptions
   readonly #entries = new Map<string, Entry>()
 
@@ -101,6 +103,7 @@ export class Secrets {
       entry.watch?.close()
       for (const file of entry.files) file.close()
       this.#entries.delete(name)
+      this.store.set(name, null)
       void this.#options.publish([{ kind: 'secret', name, bytes: null }])
     }
   }
@@ -172,6 +175,7 @@ export class Secrets {
     const bytes = Secret.encode(secret).finish()
     entry.version = version
     if (entry.bytes === undefined || !sameBytes(entry.bytes, bytes)) {
+      this.store.set(entry.name, compileSecret(bytes).secret)
       entry.secret = secret
       entry.bytes = bytes
       entry.updatedAt = new Date()
@@ -182,13 +186,13 @@ export class Secrets {
   }
 }
 
-/** A secret with the content of its files in it, checked: the certificate parses and the key is its own. */
+/** A secret with the content of its files in it. */
 function withFiles(secret: Secret): Secret {
   const inline = (source: DataSource | undefined, what: string): DataSource | undefined =>
     source === undefined
       ? undefined
       : {
-          specifier: { $case: 'inlineBytes', value: readDataSource(source, `secret ${secret.name}: ${what}`) },
+          specifier: { $case: 'inlineBytes', value: readDataSource(source, `Secret ${secret.name}: ${what}`) },
           watchedDirectory: undefined,
         }
   const type = secret.type
@@ -196,46 +200,16 @@ function withFiles(secret: Secret): Secret {
     const certificateChain = inline(type.value.certificateChain, 'certificate_chain')
     const privateKey = inline(type.value.privateKey, 'private_key')
     const password = inline(type.value.password, 'password')
-    checkPair(secret.name, bytesOf(certificateChain), bytesOf(privateKey), bytesOf(password))
     return { ...secret, type: { $case: 'tlsCertificate', value: { ...type.value, certificateChain, privateKey, password } } }
   }
   if (type?.$case === 'validationContext') {
     const trustedCa = inline(type.value.trustedCa, 'trusted_ca')
     const crl = inline(type.value.crl, 'crl')
-    const roots = bytesOf(trustedCa)
-    if (roots !== undefined) parseCertificate(secret.name, roots, 'trusted_ca')
     return { ...secret, type: { $case: 'validationContext', value: { ...type.value, trustedCa, crl } } }
   }
   if (type?.$case === 'genericSecret')
     return { ...secret, type: { $case: 'genericSecret', value: { secret: inline(type.value.secret, 'secret') } } }
   return secret
-}
-
-function bytesOf(source: DataSource | undefined): Buffer | undefined {
-  return source?.specifier?.$case === 'inlineBytes' ? source.specifier.value : undefined
-}
-
-function checkPair(name: string, chain: Buffer | undefined, key: Buffer | undefined, password: Buffer | undefined): void {
-  if (chain === undefined || key === undefined)
-    throw new WeftError('invalid_argument', `secret ${name}: needs both certificate_chain and private_key`)
-  const certificate = parseCertificate(name, chain, 'certificate_chain')
-  let own: boolean
-  try {
-    own = certificate.checkPrivateKey(
-      createPrivateKey({ key, ...(password === undefined ? {} : { passphrase: password.toString() }) }),
-    )
-  } catch {
-    throw new WeftError('invalid_argument', `secret ${name}: private_key is not a readable PEM key`)
-  }
-  if (!own) throw new WeftError('invalid_argument', `secret ${name}: private_key is not the certificate's`)
-}
-
-function parseCertificate(name: string, pem: Buffer, what: string): X509Certificate {
-  try {
-    return new X509Certificate(pem)
-  } catch {
-    throw new WeftError('invalid_argument', `secret ${name}: ${what} is not a readable PEM certificate`)
-  }
 }
 
 /** The folders whose changes mean new files: those named, else those of the files. */

@@ -4,7 +4,7 @@ import { WeftError } from '@weft/service/errors'
 import { XdsStream } from '@weft/xds/client/stream'
 import type { ReceivedResource, ResourceHandler } from '@weft/xds/client/subscription'
 import type { ComponentLog } from '../log.ts'
-import { durationMs } from './duration.ts'
+import { durationMs } from '../plan/duration.ts'
 import { FileSource } from './file-source.ts'
 import type { GrpcClients } from './grpc-clients.ts'
 

@@ -1,0 +1,198 @@
+import type { CircuitBreakers_Thresholds } from '@weft/contracts/envoy/config/cluster/v3/circuit_breaker'
+import type { LbEndpoint } from '@weft/contracts/envoy/config/endpoint/v3/endpoint_components'
+import type { ClusterState } from '../control/clusters.ts'
+import type { Control } from '../control/control.ts'
+import { endpointKey } from '../control/endpoint-slots.ts'
+import { compileRegex } from '../routing/matchers/regex.ts'
+import { cell, healthFlag } from '../upstream/endpoint-slab.ts'
+import { type AdminEndpoint, json, text } from './endpoint.ts'
+
+/** Words of `/clusters` for the bits of an endpoint's health, and the fields of its JSON. */
+const flags: readonly [bit: number, word: string, field: string][] = [
+  [healthFlag.failedActiveCheck, '/failed_active_hc', 'failed_active_health_check'],
+  [healthFlag.failedOutlierCheck, '/failed_outlier_check', 'failed_outlier_check'],
+  [healthFlag.failedEdsHealth, '/failed_eds_health', ''],
+  [healthFlag.degradedActiveCheck, '/degraded_active_hc', 'failed_active_degraded_check'],
+  [healthFlag.degradedEdsHealth, '/degraded_eds_health', ''],
+  [healthFlag.pendingDynamicRemoval, '/pending_dynamic_removal', 'pending_dynamic_removal'],
+  [healthFlag.pendingActiveCheck, '/pending_active_hc', 'pending_active_hc'],
+]
+
+/** `/clusters`: every endpoint with its numbers. */
+export const clusters: AdminEndpoint = {
+  path: '/clusters',
+  help: 'upstream cluster status',
+  parameters: [
+    ['filter', 'Regular expression (RE2) for filtering clusters by name'],
+    ['format', 'File format to use; One of (text, json)'],
+  ],
+  handle: ({ control }, { query }) => {
+    const pattern = query.get('filter')
+    let wanted: (name: string) => boolean = () => true
+    if (pattern !== null) {
+      try {
+        const regex = compileRegex(`(?s:.*)(?:${pattern})(?s:.*)`, 'filter')
+        wanted = (name) => regex.matches(name)
+      } catch {
+        return text(`Invalid re2 regex: ${pattern}\n`, 400)
+      }
+    }
+    const listed = control.clusters
+      .active()
+      .filter(({ name }) => wanted(name))
+      .sort((a, b) => (a.name < b.name ? -1 : 1))
+    return query.get('format') === 'json'
+      ? json({ cluster_statuses: listed.map((cluster) => asJson(control, cluster)) })
+      : text(`${listed.flatMap((cluster) => asText(control, cluster)).join('\n')}\n`)
+  },
+}
+
+interface Host {
+  key: string
+  endpoint: LbEndpoint
+  hostname: string
+  region: string
+  zone: string
+  subZone: string
+  priority: number
+  numbers: Record<string, number>
+  health: number
+}
+
+function hostsOf(control: Control, cluster: ClusterState): Host[] {
+  return (cluster.assignment?.endpoints ?? []).flatMap((locality) =>
+    locality.lbEndpoints.flatMap((endpoint) => {
+      const key = endpointKey(endpoint)
+      if (key === undefined) return []
+      const slot = cluster.slots.keys.get(key) ?? 0
+      const get = (which: number): number => control.slab.get(slot, which)
+      return [
+        {
+          key,
+          endpoint,
+          hostname: endpoint.hostIdentifier?.$case === 'endpoint' ? endpoint.hostIdentifier.value.hostname : '',
+          region: locality.locality?.region ?? '',
+          zone: locality.locality?.zone ?? '',
+          subZone: locality.locality?.subZone ?? '',
+          priority: locality.priority,
+          health: get(cell.health),
+          numbers: {
+            cx_active: get(cell.activeConnections),
+            cx_connect_fail: get(cell.connectFailures),
+            cx_total: get(cell.connectionsTotal),
+            rq_active: get(cell.activeRequests),
+            rq_error: get(cell.requestsError),
+            rq_pending_active: get(cell.pendingRequests),
+            rq_success: get(cell.requestsSuccess),
+            rq_timeout: 0,
+            rq_total: get(cell.requestsTotal),
+          },
+        },
+      ]
+    }),
+  )
+}
+
+function asText(control: Control, cluster: ClusterState): string[] {
+  const name = cluster.name
+  const lines = [`${name}::observability_name::${cluster.message.altStatName || name}`]
+  for (const [word, priority] of [
+    ['default', 0],
+    ['high', 1],
+  ] as const) {
+    for (const [limit, value] of Object.entries(limitsOf(cluster, priority)))
+      lines.push(`${name}::${word}_priority::${limit}::${value}`)
+  }
+  lines.push(`${name}::added_via_api::${cluster.origin === 'dynamic'}`)
+  if (cluster.message.edsClusterConfig?.serviceName)
+    lines.push(`${name}::eds_service_name::${cluster.message.edsClusterConfig.serviceName}`)
+  for (const host of hostsOf(control, cluster)) {
+    const at = `${name}::${host.key}::`
+    for (const [number, value] of Object.entries(host.numbers)) lines.push(`${at}${number}::${value}`)
+    const words = flags.filter(([bit]) => (host.health & bit) !== 0).map(([, word]) => word)
+    lines.push(
+      `${at}hostname::${host.hostname}`,
+      `${at}health_flags::${words.length === 0 ? 'healthy' : words.join('')}`,
+      `${at}weight::${host.endpoint.loadBalancingWeight ?? 1}`,
+      `${at}region::${host.region}`,
+      `${at}zone::${host.zone}`,
+      `${at}sub_zone::${host.subZone}`,
+      `${at}canary::${isCanary(host.endpoint)}`,
+      `${at}priority::${host.priority}`,
+      `${at}success_rate::-1`,
+      `${at}local_origin_success_rate::-1`,
+    )
+  }
+  return lines
+}
+
+function asJson(control: Control, cluster: ClusterState): unknown {
+  const name = cluster.name
+  return {
+    name,
+    ...(cluster.origin === 'dynamic' ? { added_via_api: true } : {}),
+    host_statuses: hostsOf(control, cluster).map((host) => {
+      const gauges = ['cx_active', 'rq_active', 'rq_pending_active']
+      const stat = ([stat, value]: [string, number]): unknown => ({
+        ...(gauges.includes(stat) ? { type: 'GAUGE' } : {}),
+        ...(value === 0 ? {} : { value: String(value) }),
+        name: stat,
+      })
+      const numbers = Object.entries(host.numbers)
+      return {
+        address: addressJson(host.key),
+        stats: [
+          ...numbers.filter(([stat]) => !gauges.includes(stat)).map(stat),
+          ...numbers.filter(([stat]) => gauges.includes(stat)).map(stat),
+        ],
+        health_status: {
+          ...Object.fromEntries(
+            flags.filter(([bit, , field]) => field !== '' && (host.health & bit) !== 0).map(([, , field]) => [field, true]),
+          ),
+          eds_health_status: edsHealth(host.health),
+        },
+        weight: host.endpoint.loadBalancingWeight ?? 1,
+        ...(host.hostname === '' ? {} : { hostname: host.hostname }),
+        ...(host.priority === 0 ? {} : { priority: host.priority }),
+        locality: {
+          ...(host.region === '' ? {} : { region: host.region }),
+          ...(host.zone === '' ? {} : { zone: host.zone }),
+          ...(host.subZone === '' ? {} : { sub_zone: host.subZone }),
+        },
+      }
+    }),
+    circuit_breakers: { thresholds: [limitsOf(cluster, 0), { priority: 'HIGH', ...limitsOf(cluster, 1) }] },
+    observability_name: cluster.message.altStatName || name,
+    ...(cluster.message.edsClusterConfig?.serviceName ? { eds_service_name: cluster.message.edsClusterConfig.serviceName } : {}),
+  }
+}
+
+function edsHealth(health: number): string {
+  if ((health & healthFlag.draining) !== 0) return 'DRAINING'
+  if ((health & healthFlag.failedEdsHealth) !== 0) return 'UNHEALTHY'
+  return (health & healthFlag.degradedEdsHealth) !== 0 ? 'DEGRADED' : 'HEALTHY'
+}
+
+function limitsOf(cluster: ClusterState, priority: number): Record<string, number> {
+  const set: CircuitBreakers_Thresholds | undefined = cluster.message.circuitBreakers?.thresholds.find(
+    (threshold) => threshold.priority === priority,
+  )
+  return {
+    max_connections: set?.maxConnections ?? 1024,
+    max_pending_requests: set?.maxPendingRequests ?? 1024,
+    max_requests: set?.maxRequests ?? 1024,
+    max_retries: set?.maxRetries ?? 3,
+  }
+}
+
+function isCanary(endpoint: LbEndpoint): boolean {
+  const value: unknown = endpoint.metadata?.filterMetadata['envoy.lb']?.['canary']
+  return value === true
+}
+
+/** An endpoint's key as the API's Address in JSON. */
+export function addressJson(key: string): unknown {
+  const match = /^\[?(?<host>[^\]]*?)\]?:(?<port>\d+)$/.exec(key)
+  if (match?.groups === undefined) return { pipe: { path: key } }
+  return { socket_address: { address: match.groups['host'], port_value: Number(match.groups['port']) } }
+}

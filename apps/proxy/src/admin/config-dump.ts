@@ -1,0 +1,277 @@
+import type { JsonValue } from '@bufbuild/protobuf'
+import { Node } from '@weft/contracts/envoy/config/core/v3/base'
+import { ClusterLoadAssignment } from '@weft/contracts/envoy/config/endpoint/v3/endpoint'
+import { Secret } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/secret'
+import { bootstrapType } from '../bootstrap/load.ts'
+import type { Control } from '../control/control.ts'
+import type { RefusedResource } from '../control/discovery.ts'
+import { inlineRoutes } from '../control/inline-routes.ts'
+import type { ListenerState } from '../control/listeners.ts'
+import { compileRegex } from '../routing/matchers/regex.ts'
+import { type AdminEndpoint, type AdminReply, json, text } from './endpoint.ts'
+import { applyMask } from './field-mask.ts'
+import { anyJson, messageJson } from './message-json.ts'
+
+type Json = Record<string, JsonValue>
+const dumpPrefix = 'type.googleapis.com/envoy.admin.v3.'
+const types = {
+  cluster: 'envoy.config.cluster.v3.Cluster',
+  endpoints: 'envoy.config.endpoint.v3.ClusterLoadAssignment',
+  listener: 'envoy.config.listener.v3.Listener',
+  route: 'envoy.config.route.v3.RouteConfiguration',
+  secret: 'envoy.extensions.transport_sockets.tls.v3.Secret',
+}
+
+/** The message type of the elements of each repeated field of the dumps, for `?resource=`. */
+const elementTypes: Record<string, string> = {
+  static_clusters: 'ClustersConfigDump.StaticCluster',
+  dynamic_active_clusters: 'ClustersConfigDump.DynamicCluster',
+  dynamic_warming_clusters: 'ClustersConfigDump.DynamicCluster',
+  static_endpoint_configs: 'EndpointsConfigDump.StaticEndpointConfig',
+  dynamic_endpoint_configs: 'EndpointsConfigDump.DynamicEndpointConfig',
+  static_listeners: 'ListenersConfigDump.StaticListener',
+  dynamic_listeners: 'ListenersConfigDump.DynamicListener',
+  static_route_configs: 'RoutesConfigDump.StaticRouteConfig',
+  dynamic_route_configs: 'RoutesConfigDump.DynamicRouteConfig',
+  static_secrets: 'SecretsConfigDump.StaticSecret',
+  dynamic_active_secrets: 'SecretsConfigDump.DynamicSecret',
+  dynamic_warming_secrets: 'SecretsConfigDump.DynamicSecret',
+}
+
+/** `/config_dump`: what is in force, in the messages of `envoy.admin.v3.ConfigDump`; secrets are redacted. */
+export const configDump: AdminEndpoint = {
+  path: '/config_dump',
+  help: 'dump current Envoy configs',
+  parameters: [
+    ['resource', 'The resource to dump'],
+    ['mask', 'The mask to apply (a FieldMask); with resource it is applied to every element'],
+    ['name_regex', 'Dump only the configurations whose names match the regex'],
+    ['include_eds', 'Dump endpoints too'],
+  ],
+  handle: ({ control }, { query }) => {
+    const pattern = query.get('name_regex')
+    let wanted: (name: string) => boolean = () => true
+    if (pattern !== null) {
+      try {
+        const regex = compileRegex(pattern, 'name_regex')
+        wanted = (name) => regex.matches(name)
+      } catch {
+        return text(`Error while parsing name_regex from ${pattern}\n`, 400)
+      }
+    }
+    const dumps = dumpAll(control, query.has('include_eds') || isEndpoints(query.get('resource')), wanted)
+    const mask = query.get('mask')
+    const resource = query.get('resource')
+    if (resource !== null) return oneResource(dumps, resource, mask)
+    return json({ configs: mask === null ? dumps : dumps.map((dump) => applyMask(dump, mask)) })
+  },
+}
+
+function isEndpoints(resource: string | null): boolean {
+  return resource === 'static_endpoint_configs' || resource === 'dynamic_endpoint_configs'
+}
+
+function oneResource(dumps: readonly Json[], resource: string, mask: string | null): AdminReply {
+  const type = elementTypes[resource]
+  if (type === undefined) {
+    if (dumps.some((dump) => resource in dump && resource !== '@type'))
+      return text(`${resource} is not a repeated field. Use ?mask= to get only this field\n`, 400)
+    return { status: 404, body: `${resource} not found in config dump\n` }
+  }
+  const elements = dumps.flatMap((dump) => {
+    const list = dump[resource]
+    return Array.isArray(list) ? list : []
+  })
+  return json({
+    configs: elements.map((element) => {
+      const typed: Json = { '@type': `${dumpPrefix}${type}`, ...(isObject(element) ? element : {}) }
+      return mask === null ? typed : applyMask(typed, mask)
+    }),
+  })
+}
+
+function dumpAll(control: Control, withEndpoints: boolean, wanted: (name: string) => boolean): Json[] {
+  return [
+    bootstrapDump(control),
+    clustersDump(control, wanted),
+    ...(withEndpoints ? [endpointsDump(control, wanted)] : []),
+    listenersDump(control, wanted),
+    { '@type': `${dumpPrefix}ScopedRoutesConfigDump` },
+    routesDump(control, wanted),
+    secretsDump(control, wanted),
+  ]
+}
+
+function bootstrapDump({ settings, startedAt }: Control): Json {
+  const bootstrap = messageJson(bootstrapType, settings.bytes)
+  return {
+    '@type': `${dumpPrefix}BootstrapConfigDump`,
+    bootstrap: {
+      node: messageJson('envoy.config.core.v3.Node', Node.encode(settings.node).finish()),
+      ...(isObject(bootstrap) ? withoutNode(bootstrap) : {}),
+    },
+    last_updated: startedAt.toISOString(),
+  }
+}
+
+function withoutNode(bootstrap: Json): Json {
+  return Object.fromEntries(Object.entries(bootstrap).filter(([key]) => key !== 'node'))
+}
+
+function clustersDump({ clusters, cds }: Control, wanted: (name: string) => boolean): Json {
+  const entry = (cluster: { name: string; version: string; bytes: Uint8Array; updatedAt: Date }): Json => ({
+    ...version(cluster.version),
+    cluster: anyJson(types.cluster, cluster.bytes),
+    last_updated: cluster.updatedAt.toISOString(),
+  })
+  const active = clusters.active().filter(({ name }) => wanted(name))
+  const warming = clusters.warming().filter(({ name, origin }) => wanted(name) && origin === 'dynamic')
+  const refused = [...(cds?.refused.values() ?? [])].filter(({ name }) => wanted(name))
+  return {
+    '@type': `${dumpPrefix}ClustersConfigDump`,
+    ...version(cds?.version ?? ''),
+    ...list('static_clusters', active.filter(({ origin }) => origin === 'static').map(entry)),
+    ...list('dynamic_active_clusters', active.filter(({ origin }) => origin === 'dynamic').map(entry)),
+    ...list('dynamic_warming_clusters', [
+      ...warming.map(entry),
+      ...refused.map((each) => ({ ...errorState(each, types.cluster) })),
+    ]),
+  }
+}
+
+function endpointsDump({ clusters }: Control, wanted: (name: string) => boolean): Json {
+  const entries = clusters.active().flatMap((cluster) => {
+    if (cluster.assignment === undefined || !wanted(cluster.name)) return []
+    const assignment = { ...cluster.assignment, clusterName: cluster.assignment.clusterName || cluster.name }
+    const config: Json = { endpoint_config: anyJson(types.endpoints, ClusterLoadAssignment.encode(assignment).finish()) }
+    if (cluster.message.edsClusterConfig === undefined) return [{ eds: false, config }]
+    const at = cluster.assignmentUpdatedAt
+    return [
+      {
+        eds: true,
+        config: {
+          ...version(cluster.assignmentVersion),
+          ...config,
+          ...(at === undefined ? {} : { last_updated: at.toISOString() }),
+        },
+      },
+    ]
+  })
+  return {
+    '@type': `${dumpPrefix}EndpointsConfigDump`,
+    ...list(
+      'static_endpoint_configs',
+      entries.filter(({ eds }) => !eds).map(({ config }) => config),
+    ),
+    ...list(
+      'dynamic_endpoint_configs',
+      entries.filter(({ eds }) => eds).map(({ config }) => config),
+    ),
+  }
+}
+
+function listenersDump({ listeners, lds }: Control, wanted: (name: string) => boolean): Json {
+  const state = (listener: ListenerState): Json => ({
+    ...version(listener.version),
+    listener: anyJson(types.listener, listener.bytes),
+    last_updated: listener.updatedAt.toISOString(),
+  })
+  const names = new Map<string, Json>()
+  const add = (listener: ListenerState, key: string): void => {
+    if (listener.origin !== 'dynamic' || !wanted(listener.name)) return
+    names.set(listener.name, { ...(names.get(listener.name) ?? { name: listener.name }), [key]: state(listener) })
+  }
+  for (const listener of listeners.active()) add(listener, 'active_state')
+  for (const listener of listeners.warming()) add(listener, 'warming_state')
+  for (const listener of listeners.draining()) add(listener, 'draining_state')
+  for (const refused of lds?.refused.values() ?? []) {
+    if (!wanted(refused.name)) continue
+    names.set(refused.name, { ...(names.get(refused.name) ?? { name: refused.name }), ...errorState(refused, types.listener) })
+  }
+  return {
+    '@type': `${dumpPrefix}ListenersConfigDump`,
+    ...version(lds?.version ?? ''),
+    ...list(
+      'static_listeners',
+      listeners
+        .active()
+        .filter(({ name, origin }) => origin === 'static' && wanted(name))
+        .map((listener) => ({
+          listener: anyJson(types.listener, listener.bytes),
+          last_updated: listener.updatedAt.toISOString(),
+        })),
+    ),
+    ...list('dynamic_listeners', [...names.values()]),
+  }
+}
+
+function routesDump({ listeners, routes }: Control, wanted: (name: string) => boolean): Json {
+  const inline = listeners.active().flatMap((listener) =>
+    inlineRoutes(listener.bytes)
+      .filter(({ name }) => wanted(name))
+      .map(({ bytes }) => ({ route_config: anyJson(types.route, bytes), last_updated: listener.updatedAt.toISOString() })),
+  )
+  return {
+    '@type': `${dumpPrefix}RoutesConfigDump`,
+    ...list('static_route_configs', inline),
+    ...list(
+      'dynamic_route_configs',
+      routes
+        .list()
+        .filter(({ name }) => wanted(name))
+        .map((route) => ({
+          ...version(route.version),
+          route_config: anyJson(types.route, route.bytes),
+          last_updated: route.updatedAt.toISOString(),
+        })),
+    ),
+  }
+}
+
+function secretsDump({ secrets }: Control, wanted: (name: string) => boolean): Json {
+  const entries = secrets.list().filter(({ name }) => wanted(name))
+  const entry = (secret: (typeof entries)[number]): Json => ({
+    name: secret.name,
+    ...version(secret.version),
+    ...(secret.updatedAt === undefined ? {} : { last_updated: secret.updatedAt.toISOString() }),
+    secret:
+      secret.secret === undefined
+        ? { '@type': `type.googleapis.com/${types.secret}`, name: secret.name }
+        : anyJson(types.secret, Secret.encode(secret.secret).finish()),
+  })
+  return {
+    '@type': `${dumpPrefix}SecretsConfigDump`,
+    ...list('static_secrets', entries.filter(({ origin }) => origin === 'static').map(entry)),
+    ...list(
+      'dynamic_active_secrets',
+      entries.filter(({ origin, secret }) => origin === 'dynamic' && secret !== undefined).map(entry),
+    ),
+    ...list(
+      'dynamic_warming_secrets',
+      entries.filter(({ origin, secret }) => origin === 'dynamic' && secret === undefined).map(entry),
+    ),
+  }
+}
+
+function errorState(refused: RefusedResource, type: string): Json {
+  return {
+    error_state: {
+      failed_configuration: { '@type': `type.googleapis.com/${type}`, name: refused.name },
+      last_update_attempt: refused.at.toISOString(),
+      details: refused.reason,
+      ...version(refused.version),
+    },
+  }
+}
+
+function version(text: string): Json {
+  return text === '' ? {} : { version_info: text }
+}
+
+function list(name: string, elements: Json[]): Json {
+  return elements.length === 0 ? {} : { [name]: elements }
+}
+
+function isObject(value: JsonValue): value is Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

@@ -1,0 +1,67 @@
+import type { StatsConfig } from '@weft/contracts/envoy/config/metrics/v3/stats'
+import { bucketBounds, countBelow } from './histogram-buckets.ts'
+import { type TaggedName, tagExtractor } from './stat-tags.ts'
+import type { ViewedStat } from './stat-view.ts'
+
+interface Family {
+  type: 'counter' | 'gauge' | 'histogram'
+  rows: string[]
+}
+
+/** Names that keep theirs: Istio's metrics do without `envoy_`. */
+const own = /^istio_/
+
+/** The statistics in Prometheus's text format 0.0.4, names and labels as Envoy makes them. */
+export function prometheusText(
+  stats: readonly ViewedStat[],
+  config: StatsConfig | undefined,
+  always: readonly { name: string; value: string }[],
+): string {
+  const tagged = tagExtractor(config, always)
+  const families = new Map<string, Family>()
+  for (const stat of stats) {
+    const found: TaggedName = Object.keys(stat.tags).length === 0 ? tagged(stat.name) : tagged(baseName(stat))
+    const name = metricName(found.name)
+    const labels = [...found.tags, ...Object.entries(stat.tags)].map(
+      ([tag, value]) => `${labelName(tag)}="${value.replaceAll('\\', '\\\\').replaceAll('\n', '\\n').replaceAll('"', '\\"')}"`,
+    )
+    const family = families.get(name) ?? { type: stat.kind, rows: [] }
+    families.set(name, family)
+    if (family.type !== stat.kind) continue
+    if (stat.kind === 'histogram') family.rows.push(...histogramRows(name, labels, stat))
+    else family.rows.push(`${name}${braces(labels)} ${stat.value}`)
+  }
+  const parts: string[] = []
+  for (const type of ['counter', 'gauge', 'histogram'])
+    for (const [name, family] of [...families].sort(([a], [b]) => (a < b ? -1 : 1)))
+      if (family.type === type) parts.push(`# TYPE ${name} ${type}\n${family.rows.join('\n')}\n`)
+  return parts.join('')
+}
+
+/** A stat that brings tags may stand under a name made unique by them, after a `;`. */
+function baseName(stat: ViewedStat): string {
+  const at = stat.name.indexOf(';')
+  return at < 0 ? stat.name : stat.name.slice(0, at)
+}
+
+function histogramRows(name: string, labels: readonly string[], stat: Extract<ViewedStat, { kind: 'histogram' }>): string[] {
+  return [
+    ...bucketBounds.map((bound) => `${name}_bucket${braces([...labels, `le="${bound}"`])} ${countBelow(stat.buckets, bound)}`),
+    `${name}_bucket${braces([...labels, 'le="+Inf"'])} ${stat.count}`,
+    `${name}_sum${braces(labels)} ${stat.sum}`,
+    `${name}_count${braces(labels)} ${stat.count}`,
+  ]
+}
+
+function braces(labels: readonly string[]): string {
+  return `{${labels.join(',')}}`
+}
+
+function metricName(name: string): string {
+  const clean = name.replaceAll(/[^a-zA-Z0-9_]/g, '_')
+  return own.test(clean) ? clean : `envoy_${clean}`
+}
+
+function labelName(tag: string): string {
+  return tag.replaceAll(/[^a-zA-Z0-9_]/g, '_')
+}

@@ -1,0 +1,108 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Address } from '@weft/contracts/envoy/config/core/v3/address'
+import { WeftError } from '@weft/service/errors'
+import type { Control } from '../control/control.ts'
+import type { AdminContext, AdminReply } from './endpoint.ts'
+import { endpoints, helpText } from './index.ts'
+import { StatView } from './stat-view.ts'
+
+/** The largest body of a POST. */
+const mostBodyBytes = 1 << 20
+
+/**
+ * The admin server. It is `node:http` and a table: its pages are few and plain, and a sidecar's start should not pay for a
+ * framework.
+ */
+export async function startAdmin(
+  address: Address,
+  control: Control,
+  quit: () => void,
+): Promise<{ url: string; close(): Promise<void> }> {
+  const stats = new StatView(control)
+  const context: AdminContext = { control, stats, quit }
+  const server = createServer(
+    { keepAliveTimeout: 5_000, headersTimeout: 10_000, requestTimeout: 30_000 },
+    (request, response) => {
+      answer(context, request)
+        .catch((thrown: unknown): AdminReply => {
+          const error = WeftError.from(thrown)
+          control.log.of('admin').error(`${request.method} ${request.url}: ${error.describe()}`)
+          return { status: 500, body: `${error.describe()}\n` }
+        })
+        .then((reply) => send(response, request, reply))
+    },
+  )
+  server.maxConnections = 256
+  const target = listenTarget(address)
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error) => {
+      const place = 'path' in target ? target.path : `${target.host}:${target.port}`
+      reject(
+        new WeftError('unavailable', `admin server cannot listen on ${place}: ${error.message}`, {
+          where: { path: 'admin.address' },
+          hint: 'choose another address or end what listens there',
+          cause: error,
+        }),
+      )
+    })
+    server.listen(target, resolve)
+  })
+  return {
+    url: urlOf(server.address()),
+    close: () =>
+      new Promise((resolve) => {
+        stats.close()
+        server.close(() => resolve())
+        server.closeIdleConnections()
+        setTimeout(() => server.closeAllConnections(), 250).unref()
+      }),
+  }
+}
+
+async function answer(context: AdminContext, request: IncomingMessage): Promise<AdminReply> {
+  const url = new URL(request.url ?? '/', 'http://admin')
+  const method = request.method ?? 'GET'
+  const endpoint = endpoints.find(({ path }) => path === url.pathname)
+  if (endpoint === undefined) return { status: 404, body: `invalid path. ${helpText()}` }
+  if (endpoint.post === true && method !== 'POST') return { status: 405, body: `Method ${method} not allowed, POST required.` }
+  if (method !== 'GET' && method !== 'POST' && method !== 'HEAD')
+    return { status: 405, body: `Method ${method} not allowed, GET or POST required.` }
+  return endpoint.handle(context, { method, query: url.searchParams, body: await readBody(request) })
+}
+
+async function readBody(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  for await (const chunk of request) {
+    if (!Buffer.isBuffer(chunk)) continue
+    bytes += chunk.length
+    if (bytes > mostBodyBytes) throw new WeftError('resource_exhausted', `a body may have ${mostBodyBytes} bytes`)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString('utf8')
+}
+
+function send(response: ServerResponse, request: IncomingMessage, reply: AdminReply): void {
+  const body = Buffer.from(reply.body)
+  response.writeHead(reply.status ?? 200, {
+    'content-type': reply.type ?? 'text/plain; charset=UTF-8',
+    'cache-control': 'no-cache, max-age=0',
+    'x-content-type-options': 'nosniff',
+    'content-length': body.length,
+  })
+  response.end(request.method === 'HEAD' ? undefined : body)
+}
+
+function listenTarget(address: Address): { host: string; port: number } | { path: string } {
+  if (address.address?.$case === 'pipe') return { path: address.address.value.path }
+  const socket = address.address?.$case === 'socketAddress' ? address.address.value : undefined
+  const port = socket?.portSpecifier?.$case === 'portValue' ? socket.portSpecifier.value : 0
+  return { host: socket?.address || '0.0.0.0', port }
+}
+
+/** `127.0.0.1:9901`, as `--admin-address-path` writes it. */
+function urlOf(address: AddressInfo | string | null): string {
+  if (address === null || typeof address === 'string') return address ?? ''
+  return address.family === 'IPv6' ? `[${address.address}]:${address.port}` : `${address.address}:${address.port}`
+}

@@ -1,0 +1,114 @@
+import type { Control } from '../control/control.ts'
+import type { MergedStat } from '../observe/stats.ts'
+import { compileRegex } from '../routing/matchers/regex.ts'
+import { cell, degradedMask, unhealthyMask } from '../upstream/endpoint-slab.ts'
+import { statsMatcher } from './stats-matcher.ts'
+
+/** A histogram with what came in the last flush interval. */
+export type ViewedStat =
+  | Extract<MergedStat, { kind: 'counter' | 'gauge' }>
+  | (Extract<MergedStat, { kind: 'histogram' }> & { interval: Float64Array })
+
+/** Which stats somebody asks for. */
+export interface StatFilter {
+  /** A regular expression of RE2's syntax that has to match somewhere in the name. */
+  pattern?: string
+  invert?: boolean
+  usedOnly?: boolean
+  kinds?: ReadonlySet<'counter' | 'gauge' | 'histogram'>
+}
+
+/**
+ * The statistics as the admin API shows them: those of all workers and of the main thread together, less what a reset set
+ * to nothing, with those that are computed when they are asked for, and without those the bootstrap's matcher keeps out.
+ */
+export class StatView {
+  readonly #control: Control
+  readonly #matches: (name: string) => boolean
+  readonly #resets = new Map<string, number>()
+  readonly #intervals = new Map<string, { before: Float64Array; last: Float64Array }>()
+  readonly #timer: NodeJS.Timeout
+
+  constructor(control: Control) {
+    this.#control = control
+    this.#matches = statsMatcher(control.settings.stats?.statsMatcher)
+    this.#timer = setInterval(() => this.#flush(), control.settings.statsFlushMs)
+    this.#timer.unref()
+  }
+
+  close(): void {
+    clearInterval(this.#timer)
+  }
+
+  /** The stats that pass, by name. Throws WeftError for a pattern that is no regular expression. */
+  list(filter: StatFilter = {}): ViewedStat[] {
+    const regex = filter.pattern === undefined ? undefined : compileRegex(`(?s:.*)(?:${filter.pattern})(?s:.*)`, 'filter')
+    const computed = this.#computed()
+    const listed: ViewedStat[] = []
+    const take = (stat: ViewedStat): void => {
+      if (filter.kinds !== undefined && !filter.kinds.has(stat.kind)) return
+      if (filter.usedOnly === true && (stat.kind === 'histogram' ? stat.count : stat.value) === 0) return
+      if (regex !== undefined && regex.matches(stat.name) === (filter.invert === true)) return
+      if (this.#matches(stat.name)) listed.push(stat)
+    }
+    for (const stat of this.#control.reader.all()) {
+      if (stat.kind === 'histogram') take({ ...stat, interval: this.#intervalOf(stat) })
+      else if (!computed.has(stat.name)) {
+        const reset = stat.kind === 'counter' ? (this.#resets.get(stat.name) ?? 0) : 0
+        take(reset === 0 ? stat : { ...stat, value: stat.value - reset })
+      }
+    }
+    for (const stat of computed.values()) take(stat)
+    return listed.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0))
+  }
+
+  /** Sets every counter to nothing. */
+  reset(): void {
+    for (const stat of this.#control.reader.all()) if (stat.kind === 'counter') this.#resets.set(stat.name, stat.value)
+  }
+
+  #intervalOf(stat: Extract<MergedStat, { kind: 'histogram' }>): Float64Array {
+    const held = this.#intervals.get(stat.name)
+    if (held === undefined) return stat.buckets
+    return held.last.map((count, at) => count - (held.before[at] ?? 0))
+  }
+
+  #flush(): void {
+    for (const stat of this.#control.reader.all()) {
+      if (stat.kind !== 'histogram') continue
+      const held = this.#intervals.get(stat.name)
+      this.#intervals.set(stat.name, {
+        before: held?.last ?? new Float64Array(stat.buckets.length),
+        last: stat.buckets,
+      })
+    }
+  }
+
+  /** What stands in no slab: the process, and what all threads share. */
+  #computed(): Map<string, ViewedStat> {
+    const control = this.#control
+    const computed = new Map<string, ViewedStat>()
+    const add = (kind: 'counter' | 'gauge', name: string, value: number): void =>
+      void computed.set(name, { kind, name, value, tags: {} })
+    const memory = process.memoryUsage()
+    add('gauge', 'server.uptime', Math.floor((Date.now() - control.startedAt.getTime()) / 1000))
+    add('gauge', 'server.memory_allocated', memory.heapUsed)
+    add('gauge', 'server.memory_heap_size', memory.heapTotal)
+    add('gauge', 'server.memory_physical_size', memory.rss)
+    add('gauge', 'server.days_until_first_cert_expiring', control.daysUntilFirstCertificateExpires())
+    const { slab } = control
+    for (const cluster of control.clusters.active()) {
+      const slots = [...cluster.slots.keys.values()]
+      const flags = slots.map((slot) => slab.get(slot, cell.health))
+      const unhealthy = flags.filter((flag) => (flag & unhealthyMask) !== 0).length
+      const degraded = flags.filter((flag) => (flag & unhealthyMask) === 0 && (flag & degradedMask) !== 0).length
+      const prefix = `cluster.${cluster.message.altStatName || cluster.name}`
+      add('gauge', `${prefix}.membership_total`, slots.length)
+      add('gauge', `${prefix}.membership_healthy`, slots.length - unhealthy - degraded)
+      add('gauge', `${prefix}.membership_degraded`, degraded)
+      add('gauge', `${prefix}.membership_excluded`, 0)
+      add('counter', `${prefix}.membership_change`, cluster.membershipChanges)
+    }
+    return computed
+  }
+}

@@ -2,17 +2,22 @@ import {
   type ChannelCredentials,
   type ChannelOptions,
   type ClientOptions,
+  logVerbosity,
   Metadata,
   Server,
   type ServerCredentials,
   type ServiceDefinition,
   type ServiceError,
+  setLogVerbosity,
   status,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js'
 import { type ErrorCode, errorCodes, WeftError } from './errors.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import { currentGrpcTracing } from './tracing.ts'
+
+// What grpc-js would print to standard error in its own form comes to us as errors too.
+if (process.env['GRPC_VERBOSITY'] === undefined) setLogVerbosity(logVerbosity.NONE)
 
 const grpcStatus: Record<ErrorCode, number> = {
   invalid_argument: status.INVALID_ARGUMENT,

@@ -18,10 +18,11 @@ export function candidates(reference: string, generic: GenericKind, namespace: s
   const parts = reference.split('.')
   const [name = '', second = ''] = parts
   if (parts.length >= 3) return [reference]
-  if (parts.length === 2) {
-    return [fullName(name, second, namespace), fullName(name, generic, second), fullName(name, second, ROOT_NAMESPACE)]
-  }
-  return [fullName(name, generic, namespace), fullName(name, generic, ROOT_NAMESPACE)]
+  const names =
+    parts.length === 2
+      ? [fullName(name, second, namespace), fullName(name, generic, second), fullName(name, second, ROOT_NAMESPACE)]
+      : [fullName(name, generic, namespace), fullName(name, generic, ROOT_NAMESPACE)]
+  return [...new Set(names)]
 }
 
 /** Finds what a reference names. */

@@ -7,8 +7,8 @@ import { matches } from './match.ts'
 import type { DispatchMetrics } from './metrics.ts'
 import type { AttributesAnswer, Binding, Plan } from './plan.ts'
 
-/** How bindings write what a handler gave. */
-export const OUTPUT_PREFIX = '$out.'
+/** What a handler gave, by name, among the attributes that a binding may use. Bindings write it as `$out.`. */
+export const OUTPUT_PREFIX = 'output.'
 
 /**
  * The request's attributes and those that attribute generators add. What the request says itself stays. Gives the

@@ -120,7 +120,7 @@ function compileBindings(
       continue
     }
     try {
-      const expression = compile(text, extended)
+      const expression = compile(text.replaceAll('$out.', OUTPUT_PREFIX), extended)
       if (expression.type === type) compiled.push({ attribute, evaluate: (bag: Bag) => expression.resolve(bag) })
       else report(object, [...path, attribute], `is ${expression.type}, but '${attribute}' is ${type}`)
     } catch (error) {

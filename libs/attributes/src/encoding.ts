@@ -7,10 +7,7 @@ import { WordWriter } from './words.ts'
 /** A bag as one self-contained message. */
 export function encodeAttributes(bag: Bag, words: WordWriter = new WordWriter()): CompressedAttributes {
   const message = emptyMessage()
-  for (const name of bag.names()) {
-    const value = bag.get(name)
-    if (value !== undefined) put(message, name, value, words)
-  }
+  putChanges(message, bag, undefined, words)
   message.words = words.words
   return message
 }
@@ -29,8 +26,32 @@ export class DeltaEncoder {
     return this.#words.words
   }
 
+  /** Length of the shared words: about what the batch weighs. */
+  get characters(): number {
+    return this.#words.characters
+  }
+
   get globalWordCount(): number {
     return this.#words.globalWordCount
+  }
+
+  /** True when a bag has just the attributes of the last record, so that a delta tells all and repeats nothing. */
+  hasShapeOf(bag: Bag): boolean {
+    if (this.#previous === undefined) return false
+    let left = 0
+    for (const name of this.#previous.names()) {
+      if (bag.get(name) === undefined) return false
+      left++
+    }
+    for (const _ of bag.names()) left--
+    return left === 0
+  }
+
+  /** The record's message in full, for a request with independent encoding; it shares the words alone. */
+  encodeWhole(bag: Bag): CompressedAttributes {
+    const message = emptyMessage()
+    putChanges(message, bag, undefined, this.#words)
+    return message
   }
 
   /** The record's message; undefined when it does not fit and a new encoder has to begin with it. The bag must not change afterwards. */
@@ -38,10 +59,7 @@ export class DeltaEncoder {
     const previous = this.#previous
     if (previous !== undefined) for (const name of previous.names()) if (bag.get(name) === undefined) return undefined
     const message = emptyMessage()
-    for (const name of bag.names()) {
-      const value = bag.get(name)
-      if (value !== undefined && !sameValue(value, previous?.get(name))) put(message, name, value, this.#words)
-    }
+    putChanges(message, bag, previous, this.#words)
     this.#previous = bag
     return message
   }
@@ -73,6 +91,14 @@ function plainValue(value: AttributeValue): Attributes_AttributeValue['value'] {
 
 function emptyMessage(): CompressedAttributes {
   return { words: [], strings: {}, int64s: {}, doubles: {}, bools: {}, timestamps: {}, durations: {}, bytes: {}, stringMaps: {} }
+}
+
+/** Puts into a message what a bag has and another one has not, or has otherwise. */
+function putChanges(message: CompressedAttributes, bag: Bag, previous: Bag | undefined, words: WordWriter): void {
+  for (const name of bag.names()) {
+    const value = bag.get(name)
+    if (value !== undefined && !sameValue(value, previous?.get(name))) put(message, name, value, words)
+  }
 }
 
 function put(message: CompressedAttributes, name: string, value: AttributeValue, words: WordWriter): void {

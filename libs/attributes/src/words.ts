@@ -53,6 +53,8 @@ function indexesOf(words: readonly string[]): ReadonlyMap<string, number> {
 export class WordWriter {
   /** The message's own words, in the order of their indexes -1, -2 … */
   readonly words: string[] = []
+  /** Length of all own words together. */
+  characters = 0
   readonly #own = new Map<string, number>()
   readonly #global: ReadonlyMap<string, number>
   readonly #globalCount: number
@@ -73,6 +75,7 @@ export class WordWriter {
     const known = this.#own.get(word)
     if (known !== undefined) return known
     this.words.push(word)
+    this.characters += word.length
     const index = -this.words.length
     this.#own.set(word, index)
     return index

@@ -1,11 +1,12 @@
 import { WeftError } from '@weft/service/errors'
 import type { HttpFilterKind } from './filter.ts'
 import { jwtAuthn } from './jwt-authn/index.ts'
+import { mixer } from './mixer/index.ts'
 
 const prefix = 'type.googleapis.com/'
 
 /** Every HTTP filter there is. A new one is a folder and a line here. */
-const kinds: readonly HttpFilterKind[] = [jwtAuthn]
+const kinds: readonly HttpFilterKind[] = [jwtAuthn, mixer]
 
 const byType = new Map<string, HttpFilterKind>(kinds.flatMap((kind) => kind.types.map((type) => [type, kind] as const)))
 const byRouteType = new Map<string, HttpFilterKind>(

@@ -1,0 +1,43 @@
+const FAILURES_TO_OPEN = 5
+const FIRST_OPEN_MS = 250
+const LONGEST_OPEN_MS = 10_000
+
+/**
+ * Whether a call to Mixer is worth trying. After five failures in a row the circuit opens: requests then take the
+ * configured fail policy at once, and one probe at a time, after a wait that doubles up to ten seconds, finds out whether
+ * Mixer is back.
+ */
+export class Circuit {
+  #failures = 0
+  #openMs = FIRST_OPEN_MS
+  #openUntilMs = 0
+  #isProbing = false
+
+  /** Asks for leave to call; the outcome has to be told by `succeeded` or `failed`. */
+  enter(nowMs: number): boolean {
+    if (this.#failures < FAILURES_TO_OPEN) return true
+    if (nowMs < this.#openUntilMs || this.#isProbing) return false
+    this.#isProbing = true
+    return true
+  }
+
+  succeeded(): void {
+    this.#failures = 0
+    this.#openMs = FIRST_OPEN_MS
+    this.#isProbing = false
+  }
+
+  failed(nowMs: number): void {
+    this.#failures++
+    const wasProbe = this.#isProbing
+    this.#isProbing = false
+    if (this.#failures < FAILURES_TO_OPEN) return
+    if (wasProbe) this.#openMs = Math.min(LONGEST_OPEN_MS, this.#openMs * 2)
+    this.#openUntilMs = nowMs + this.#openMs
+  }
+
+  /** The call was given up for a reason that says nothing of Mixer. */
+  abandoned(): void {
+    this.#isProbing = false
+  }
+}

@@ -1,0 +1,133 @@
+import { type HeaderName, type HeaderTable, headerName } from '@weft/http/header-table'
+import type { HttpStream, TlsInfo } from '../filter.ts'
+import type { RequestFacts } from './request-attributes.ts'
+import type { ResponseFacts } from './response-attributes.ts'
+
+const JWT_METADATA = 'envoy.filters.http.jwt_authn'
+const SPIFFE_SCHEME = 'spiffe://'
+/** Header names that Mixer's verdicts depend on; made once each. */
+const MAX_NAMES = 1024
+const names = new Map<string, HeaderName>()
+
+/** A request as attributes see it, read from the stream when asked. */
+export class StreamFacts implements RequestFacts {
+  readonly #stream: HttpStream
+
+  constructor(stream: HttpStream) {
+    this.#stream = stream
+  }
+
+  get method(): string {
+    return this.#stream.request.method
+  }
+
+  get path(): string {
+    return this.#stream.request.path
+  }
+
+  get authority(): string {
+    return this.#stream.request.authority
+  }
+
+  get scheme(): string {
+    return this.#stream.request.scheme
+  }
+
+  header(name: string): string | null {
+    return this.#stream.request.headers.getAll(nameOf(name))
+  }
+
+  forEachHeader(visit: (name: string, value: string) => void): void {
+    this.#stream.request.headers.forEach(visit)
+  }
+
+  get startTimeMs(): number {
+    return this.#stream.info.startTimeMs
+  }
+
+  get isGrpc(): boolean {
+    return this.#stream.isGrpc
+  }
+
+  get remoteAddress(): string {
+    return this.#stream.connection.remoteAddress
+  }
+
+  get isMutualTls(): boolean {
+    return this.#stream.connection.tls?.peer?.verified === true
+  }
+
+  get requestedServerName(): string {
+    return this.#stream.connection.serverName
+  }
+
+  get peerPrincipal(): string {
+    const peer = this.#stream.connection.tls?.peer
+    return peer?.verified === true ? principalOf(peer.uris) : ''
+  }
+
+  get localPrincipal(): string {
+    const tls: TlsInfo | null = this.#stream.connection.tls
+    return tls === null ? '' : principalOf(tls.localUris)
+  }
+
+  get jwtClaims(): Readonly<Record<string, unknown>> | null {
+    const payloads = this.#stream.metadataOrNull?.[JWT_METADATA]
+    if (payloads === undefined) return null
+    for (const payload of Object.values(payloads)) if (isClaims(payload)) return payload
+    return null
+  }
+}
+
+/** The headers' size as it goes on the wire, pseudo headers and names included. */
+export function requestHeaderBytes({ request }: HttpStream): number {
+  return request.method.length + request.path.length + request.authority.length + bytesOf(request.headers)
+}
+
+/** A finished request as Report attributes see it. `trailers`: gRPC's status where it came in trailers. */
+export function responseFacts(
+  stream: HttpStream,
+  headerBytes: number,
+  trailers: { status: string | null; message: string | null } | null,
+  endTimeMs: number,
+): ResponseFacts {
+  const { info, response } = stream
+  const uid = info.upstreamHost?.metadata['istio']
+  return {
+    status: response.status,
+    forEachHeader: (visit) => response.headers.forEach(visit),
+    requestBodyBytes: info.bytesReceived,
+    requestHeaderBytes: headerBytes,
+    responseBodyBytes: info.bytesSent,
+    durationMs: info.elapsedMs(),
+    endTimeMs,
+    upstreamAddress: info.upstreamHost?.address ?? null,
+    upstreamUid: typeof uid === 'object' && uid !== null && 'uid' in uid && typeof uid.uid === 'string' ? uid.uid : null,
+    grpcStatus: stream.isGrpc ? (trailers?.status ?? response.headers.get(GRPC_STATUS)) : null,
+    grpcMessage: stream.isGrpc ? (trailers?.message ?? response.headers.get(GRPC_MESSAGE)) : null,
+  }
+}
+
+export const GRPC_STATUS = headerName('grpc-status')
+export const GRPC_MESSAGE = headerName('grpc-message')
+
+function nameOf(name: string): HeaderName {
+  const known = names.get(name)
+  if (known !== undefined) return known
+  const made = headerName(name)
+  if (names.size < MAX_NAMES) names.set(name, made)
+  return made
+}
+
+function principalOf(uris: readonly string[]): string {
+  for (const uri of uris) if (uri.startsWith(SPIFFE_SCHEME)) return uri.slice(SPIFFE_SCHEME.length)
+  return ''
+}
+
+function isClaims(payload: unknown): payload is Readonly<Record<string, unknown>> {
+  return typeof payload === 'object' && payload !== null && 'iss' in payload
+}
+
+function bytesOf(headers: HeaderTable): number {
+  return headers.byteSize
+}

@@ -1,71 +1,105 @@
 import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { type StatusCode, statusCodes, type Verdict } from '@weft/mixer/adapter'
-import listAdapter from '@weft/mixer/adapters/list/adapter'
+import { statusCodes, type Verdict } from '@weft/mixer/adapter'
+import list from '@weft/mixer/adapters/list/adapter'
 import { openHandler } from '@weft/mixer/testing'
-import { stringify } from 'yaml'
 import { z } from 'zod'
-import { array, type JsonObject, object, optionalObject, readCases, text } from '../read.ts'
+import { array, type Json, type JsonObject, object, optionalArray, readCases, text } from '../read.ts'
 import type { CaseResult } from '../suite.ts'
-import { paramsOf } from './mixer-params.ts'
 
-/** The list adapter: what each list says of a value, and which parameters it refuses for which field. */
+/** The list checker: entries from a served list and overrides, value by value; and configurations that it refuses. */
 export async function mixerList(dir: string): Promise<CaseResult[]> {
   const file = readCases(dir, 'mixer-list.json')
   const results: CaseResult[] = []
-  for (const scenario of array(file['scenarios'], 'scenarios'))
-    results.push(...(await playScenario(object(scenario, 'scenario'))))
-  for (const row of array(file['validate_config'], 'validate_config')) results.push(refusal(object(row, 'row')))
+  for (const scenario of array(file['scenarios'], 'scenarios')) results.push(...(await play(object(scenario, 'scenario'))))
+  for (const entry of optionalArray(file['validate_config'], 'validate_config'))
+    results.push(refusal(object(entry, 'validate_config')))
   return results
 }
 
-async function playScenario(scenario: JsonObject): Promise<CaseResult[]> {
+async function play(scenario: JsonObject): Promise<CaseResult[]> {
   const name = text(scenario['name'], 'name')
-  const served = optionalObject(scenario['served_list'], 'served_list')
-  const provider = await serve(
-    served['format'] === 'yaml' ? stringify({ whitelist: served['whitelist'] }) : String(served['body'] ?? ''),
-  )
-  const params = paramsOf(object(scenario['params'], 'params'))
-  if ('providerUrl' in params) params['providerUrl'] = provider.url
-  const handler = await openHandler(listAdapter, params)
+  const body = servedBody(scenario['served_list'] ?? null)
+  const server = body === undefined ? undefined : await serve(body)
+  const handler = await openHandler(list, paramsOf(object(scenario['params'], 'params'), server?.url))
   try {
     const check = handler.handle('listentry')
     const results: CaseResult[] = []
-    for (const row of array(scenario['cases'], 'cases')) {
-      const { value, status } = object(row, 'case')
-      const entry = text(value, 'value')
-      const answer = await check({ name: 'entry.listentry.default', value: entry }, { signal: AbortSignal.timeout(1_000) })
-      const actual = typeof answer === 'object' ? codeName(answer) : String(answer)
-      results.push({ name: `${name}: ${entry}`, passed: actual === status, expected: status, actual })
+    for (const entry of array(scenario['cases'], 'cases')) {
+      const { value, status } = object(entry, 'case')
+      const call = { signal: new AbortController().signal }
+      const answer = await check({ name: 'entry.listentry.default', value: text(value, 'value') }, call)
+      const actual = statusName(answer ?? undefined)
+      results.push({ name: `${name}: ${value}`, passed: actual === status, expected: status, actual })
     }
     return results
   } finally {
     await handler.close()
-    provider.server.close()
+    server?.close()
   }
 }
 
-function codeName({ code }: Verdict): StatusCode | undefined {
-  const names = Object.keys(statusCodes) as StatusCode[]
-  return names.find((name) => statusCodes[name] === code)
+function statusName(answer: Verdict | boolean | undefined): string {
+  const code = typeof answer === 'object' ? answer.code : answer === false ? statusCodes.PERMISSION_DENIED : statusCodes.OK
+  return Object.entries(statusCodes).find(([, number]) => number === code)?.[0] ?? String(code)
 }
 
-/** Parameters that must be refused, for the field that is wrong. */
-function refusal(row: JsonObject): CaseResult {
-  const expected = text(row['field'], 'field')
-  let actual: string[] = []
+function refusal({ cfg, field }: JsonObject): CaseResult {
+  let actual: unknown = 'accepted'
   try {
-    listAdapter.validate(paramsOf(object(row['cfg'], 'cfg')))
-  } catch (error) {
-    if (!(error instanceof z.core.$ZodError)) throw error
-    actual = error.issues.map(({ path }) => String(path[0]))
+    list.validate(paramsOf(object(cfg, 'cfg'), undefined))
+  } catch (thrown) {
+    actual = thrown instanceof z.ZodError ? thrown.issues.map((issue) => issue.path[0]) : String(thrown)
   }
-  return { name: `refuses ${JSON.stringify(row['cfg'])}`, passed: actual.includes(expected), expected: [expected], actual }
+  return {
+    name: `refuses ${JSON.stringify(cfg)}`,
+    passed: Array.isArray(actual) && actual.includes(field),
+    expected: field,
+    actual,
+  }
 }
 
-async function serve(body: string): Promise<{ server: Server; url: string }> {
-  const server = createServer((_request, response) => response.end(body))
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  return { server, url: `http://127.0.0.1:${port}/list` }
+/** A list as a web server would give it. */
+function servedBody(served: Json): string | undefined {
+  if (served === null) return undefined
+  const { body, format: _, ...lists } = object(served, 'served_list')
+  if (typeof body === 'string') return body
+  return Object.entries(lists)
+    .map(
+      ([key, entries]) =>
+        `${key}:\n${array(entries, key)
+          .map((entry) => `- ${JSON.stringify(entry)}\n`)
+          .join('')}`,
+    )
+    .join('')
+}
+
+function serve(body: string): Promise<{ url: string; close(): void }> {
+  return new Promise((resolve, reject) => {
+    const server: Server = createServer((_, response) => {
+      response.end(body)
+    })
+    server.once('error', reject)
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address()
+      if (address === null || typeof address === 'string') return reject(new Error('the list server has no port'))
+      resolve({
+        url: `http://127.0.0.1:${address.port}/list`,
+        close() {
+          server.close()
+          server.closeAllConnections()
+        },
+      })
+    })
+  })
+}
+
+/** A Go struct's fields under their configuration names; whole numbers in it are durations in nanoseconds. */
+function paramsOf(params: JsonObject, url: string | undefined): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(params).map(([field, value]) => {
+      const name = `${field[0]?.toLowerCase()}${field.slice(1)}`
+      if (name === 'providerUrl' && url !== undefined) return [name, url]
+      return [name, typeof value === 'number' ? `${value / 1e9}s` : value]
+    }),
+  )
 }

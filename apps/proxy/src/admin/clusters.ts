@@ -32,7 +32,7 @@ export const clusters: AdminEndpoint = {
     if (pattern !== null) {
       try {
         const regex = compileRegex(`(?s:.*)(?:${pattern})(?s:.*)`, 'filter')
-        wanted = (name) => regex.matches(name)
+        wanted = (name) => regex.fullMatch(name)
       } catch {
         return text(`Invalid re2 regex: ${pattern}\n`, 400)
       }

@@ -54,7 +54,7 @@ export const configDump: AdminEndpoint = {
     if (pattern !== null) {
       try {
         const regex = compileRegex(pattern, 'name_regex')
-        wanted = (name) => regex.matches(name)
+        wanted = (name) => regex.fullMatch(name)
       } catch {
         return text(`Error while parsing name_regex from ${pattern}\n`, 400)
       }

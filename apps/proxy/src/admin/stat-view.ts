@@ -48,7 +48,7 @@ export class StatView {
     const take = (stat: ViewedStat): void => {
       if (filter.kinds !== undefined && !filter.kinds.has(stat.kind)) return
       if (filter.usedOnly === true && (stat.kind === 'histogram' ? stat.count : stat.value) === 0) return
-      if (regex !== undefined && regex.matches(stat.name) === (filter.invert === true)) return
+      if (regex !== undefined && regex.fullMatch(stat.name) === (filter.invert === true)) return
       if (this.#matches(stat.name)) listed.push(stat)
     }
     for (const stat of this.#control.reader.all()) {

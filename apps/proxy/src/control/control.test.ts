@@ -1,0 +1,226 @@
+import { afterEach, describe, expect, test } from 'vitest'
+import { readSettings } from '../bootstrap/settings.ts'
+import { type ProxyFlags, parseFlags } from '../flags.ts'
+import { ProxyLog } from '../log.ts'
+import { Control } from './control.ts'
+import { DiscoveryServer } from './testing/discovery-server.ts'
+import { RecordingWorker } from './testing/recording-worker.ts'
+import { adsBootstrap, assignment, bootstrap, edsCluster, rdsListener, resource, routeTo } from './testing/resources.ts'
+import { until } from './testing/until.ts'
+
+const closers: (() => unknown)[] = []
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close()
+})
+
+function flagsOf(...argv: string[]): ProxyFlags {
+  const flags = parseFlags(['--concurrency', '1', '-l', 'off', ...argv], 'test')
+  if ('print' in flags) throw new Error('flags that print')
+  return flags
+}
+
+function controlOf(yaml: string, worker = new RecordingWorker()): { control: Control; worker: RecordingWorker } {
+  const flags = flagsOf()
+  const control = new Control({
+    settings: readSettings(bootstrap(yaml), flags),
+    flags,
+    log: new ProxyLog({ level: 'off' }),
+    workerFactory: () => worker,
+  })
+  closers.push(() => control.stop(0))
+  return { control, worker }
+}
+
+async function server(): Promise<DiscoveryServer> {
+  const discovery = new DiscoveryServer()
+  await discovery.start()
+  closers.push(() => discovery.stop())
+  return discovery
+}
+
+/** A mesh of one listener, route, cluster and endpoint. */
+function serveAll(discovery: DiscoveryServer, version: string): void {
+  discovery.serve('cluster', version, [resource('cluster', edsCluster('a'))])
+  discovery.serve('endpoints', version, [resource('endpoints', assignment('a', 8080))])
+  discovery.serve('listener', version, [resource('listener', rdsListener('in', 15001, 'r'))])
+  discovery.serve('route', version, [resource('route', routeTo('r', 'a'))])
+}
+
+describe('a proxy driven over ADS', () => {
+  test('takes clusters, endpoints, routes and listeners, each after what it needs, and acknowledges every one', async () => {
+    const discovery = await server()
+    serveAll(discovery, '1')
+    const { control, worker } = controlOf(adsBootstrap(discovery.port))
+    await control.start()
+    expect(worker.order).toEqual(['cluster/xds', 'endpoints/xds', 'cluster/a', 'endpoints/a', 'route/r', 'listener/in'])
+    expect(control.state).toBe('LIVE')
+    for (const kind of ['cluster', 'endpoints', 'listener', 'route'] as const) {
+      await until(`${kind} acknowledged`, () => discovery.last(kind)?.versionInfo === '1')
+      expect(discovery.nack(kind)).toBeUndefined()
+    }
+    expect(discovery.last('endpoints')?.resourceNames).toEqual(['a'])
+    expect(discovery.last('route')?.resourceNames).toEqual(['r'])
+    const node = discovery.requests[0]?.node
+    expect([node?.id, node?.cluster, node?.userAgentName]).toEqual(['node-1', 'test', 'weft-proxy'])
+  })
+
+  test('refuses one bad resource by name and path while the good ones go live, and keeps the last good of its name', async () => {
+    const discovery = await server()
+    serveAll(discovery, '1')
+    const { control, worker } = controlOf(adsBootstrap(discovery.port))
+    await control.start()
+    const before = worker.live.get('cluster/a')?.bytes
+    discovery.serve('cluster', '2', [
+      resource('cluster', edsCluster('a', 'lrs_server: {self: {}}')),
+      resource('cluster', '{name: b, type: STATIC, connect_timeout: 0s}'),
+      resource('cluster', `{name: c, type: STATIC, connect_timeout: 1s, load_assignment: ${assignment('c', 9090)}}`),
+    ])
+    await until('the refusal', () => discovery.nack('cluster') !== undefined)
+    const nack = discovery.nack('cluster') ?? ''
+    expect(nack).toContain('cluster a: lrs_server: not supported by this proxy')
+    expect(nack).toContain('cluster b: connect_timeout: must be greater than 0s')
+    expect(discovery.last('cluster')?.versionInfo).toBe('1')
+    await until('the good one is live', () => worker.live.has('cluster/c'))
+    expect(worker.live.get('cluster/a')?.bytes).toBe(before)
+    expect(worker.live.has('cluster/b')).toBe(false)
+    expect([...(control.cds?.refused.keys() ?? [])]).toEqual(['a', 'b'])
+    discovery.serve('cluster', '3', [resource('cluster', edsCluster('a'))])
+    await until('the good version', () => discovery.last('cluster')?.versionInfo === '3')
+    await until('what is gone is gone', () => !worker.live.has('cluster/c'))
+    expect(control.cds?.refused.size).toBe(0)
+  })
+
+  test('tells the control plane of a listener that cannot be opened, and leaves the one before it in force', async () => {
+    const discovery = await server()
+    serveAll(discovery, '1')
+    const worker = new RecordingWorker()
+    const { control } = controlOf(adsBootstrap(discovery.port), worker)
+    await control.start()
+    worker.refuse.set('listener/two', "cannot bind '127.0.0.1:15002': address in use")
+    discovery.serve('listener', '2', [
+      resource('listener', rdsListener('in', 15001, 'r')),
+      resource('listener', rdsListener('two', 15002, 'r')),
+    ])
+    await until('the refusal', () => discovery.nack('listener') !== undefined)
+    expect(discovery.nack('listener')).toContain("error adding listener 'two': cannot bind '127.0.0.1:15002': address in use")
+    expect(worker.live.has('listener/in')).toBe(true)
+  })
+
+  test('replaces a cluster only when the endpoints of the new one are known', async () => {
+    const discovery = await server()
+    serveAll(discovery, '1')
+    const { control, worker } = controlOf(adsBootstrap(discovery.port))
+    await control.start()
+    discovery.serve('cluster', '2', [resource('cluster', edsCluster('a')), resource('cluster', edsCluster('late'))])
+    await until('it warms', () => control.clusters.warming().some(({ name }) => name === 'late'))
+    expect(worker.live.has('cluster/late')).toBe(false)
+    discovery.serve('endpoints', '2', [
+      resource('endpoints', assignment('a', 8080)),
+      resource('endpoints', assignment('late', 7070)),
+    ])
+    await until('it is live', () => worker.live.has('cluster/late'))
+    expect(worker.live.get('endpoints/late')?.slots).toEqual({ '127.0.0.1:7070': expect.any(Number) })
+  })
+
+  test('keeps everything when the control plane dies, and resumes with the versions it has when it is back', async () => {
+    const discovery = await server()
+    serveAll(discovery, '1')
+    const { control, worker } = controlOf(adsBootstrap(discovery.port))
+    await control.start()
+    const { port } = discovery
+    discovery.stop()
+    await until('it noticed', () => control.reader.value('control_plane.connected_state') === 0)
+    expect(worker.live.has('listener/in')).toBe(true)
+    const next = new DiscoveryServer()
+    serveAll(next, '2')
+    closers.push(() => next.stop())
+    await next.start(port)
+    await until('it reconnected', () => next.last('cluster') !== undefined)
+    expect(next.requests.find(({ typeUrl }) => typeUrl.endsWith('.Cluster'))?.versionInfo).toBe('1')
+    await until('the new version', () => next.last('route')?.versionInfo === '2')
+    expect(control.state).toBe('LIVE')
+  })
+
+  test('opens a listener without its routes when they do not come within the initial fetch timeout', async () => {
+    const discovery = await server()
+    discovery.serve('cluster', '1', [])
+    discovery.serve('listener', '1', [
+      resource('listener', rdsListener('in', 15001, 'nowhere').replace('{ads: {}', '{ads: {}, initial_fetch_timeout: 0.1s')),
+    ])
+    const { control, worker } = controlOf(adsBootstrap(discovery.port))
+    await control.start()
+    expect(worker.live.has('listener/in')).toBe(true)
+    expect(worker.live.has('route/nowhere')).toBe(false)
+  })
+})
+
+describe('workers', () => {
+  test('a worker that dies is replaced and given the whole configuration in the order it was made', async () => {
+    const discovery = await server()
+    serveAll(discovery, '1')
+    const workers: RecordingWorker[] = []
+    const flags = flagsOf()
+    const control = new Control({
+      settings: readSettings(bootstrap(adsBootstrap(discovery.port)), flags),
+      flags,
+      log: new ProxyLog({ level: 'off' }),
+      workerFactory: () => {
+        const worker = new RecordingWorker()
+        workers.push(worker)
+        return worker
+      },
+    })
+    closers.push(() => control.stop(0))
+    await control.start()
+    workers[0]?.emit('error', new Error('out of memory'))
+    workers[0]?.emit('exit', 1)
+    await until('another took its place', () => workers.length === 2 && workers[1]?.live.has('listener/in') === true)
+    expect(new Set(workers[1]?.order)).toEqual(new Set(workers[0]?.order))
+  })
+})
+
+describe('static configuration', () => {
+  test('a static listener that cannot be opened ends the start with its address', async () => {
+    const worker = new RecordingWorker()
+    worker.refuse.set('listener/in', "cannot bind '127.0.0.1:15001': address in use")
+    const { control } = controlOf(
+      `static_resources: {listeners: [${JSON.stringify({
+        name: 'in',
+        address: { socket_address: { address: '127.0.0.1', port_value: 15001 } },
+        filter_chains: [
+          {
+            filters: [
+              {
+                name: 'tcp',
+                typed_config: {
+                  '@type': 'type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy',
+                  stat_prefix: 't',
+                  cluster: 'a',
+                },
+              },
+            ],
+          },
+        ],
+      })}]}`,
+      worker,
+    )
+    await expect(control.start()).rejects.toThrow(/error adding listener 'in': cannot bind '127.0.0.1:15001'/)
+  })
+
+  test('a cluster of names is resolved before it goes live, and again', async () => {
+    const { control, worker } = controlOf(`
+static_resources:
+  clusters:
+  - name: d
+    type: STRICT_DNS
+    dns_lookup_family: V4_ONLY
+    connect_timeout: 1s
+    load_assignment: {cluster_name: d, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: localhost, port_value: 80}}}}]}]}
+`)
+    await control.start()
+    expect(worker.live.get('endpoints/d')?.slots).toEqual({ '127.0.0.1:80': expect.any(Number) })
+    expect(control.clusters.active()[0]?.assignment?.endpoints[0]?.lbEndpoints[0]?.hostIdentifier?.value).toMatchObject({
+      hostname: 'localhost',
+    })
+  })
+})

@@ -47,6 +47,7 @@ Exit codes:
     .option('--redis <url>', 'keep quotas in this Redis instead of in memory')
     .option('--concurrency <number>', 'worker threads of each proxy', wholeNumber(1, 64), 1)
     .option('--adapter-dir <dir>', 'folder of Mixer adapters of your own, watched (default: adapters in the state folder)')
+    .option('--from-sources', "start Weft's services from their sources, not from bundles made of them", false)
     .option('--timings', 'tell where the start-up time went', false)
     .addHelpText(
       'after',

@@ -8,7 +8,7 @@ import { createRequire } from 'node:module'
 import { dirname, join, relative, resolve } from 'node:path'
 import { build, type Plugin } from 'esbuild'
 
-const root = join(import.meta.dirname, '../../..')
+export const root = join(import.meta.dirname, '../../..')
 
 interface AppBundle {
   /** Modules that are started or imported by path. */
@@ -38,12 +38,13 @@ const apps: Record<string, AppBundle> = {
   },
 }
 
-/** Bundles an app into a folder, which is emptied first. */
-export async function bundleApp(name: string, folder: string): Promise<void> {
+/** Bundles an app into a folder, which is emptied first. Gives the files that it was made of, from the repository's root. */
+export async function bundleApp(name: string, folder: string): Promise<string[]> {
   const app = Object.hasOwn(apps, name) ? apps[name] : undefined
   if (app === undefined) throw new Error(`there is no app '${name}'; there are ${Object.keys(apps).join(', ')}`)
   rmSync(folder, { recursive: true, force: true })
-  await build({
+  const { metafile } = await build({
+    metafile: true,
     absWorkingDir: root,
     entryPoints: app.entries,
     outbase: '.',
@@ -56,10 +57,12 @@ export async function bundleApp(name: string, folder: string): Promise<void> {
     external: app.packages,
     minifySyntax: true,
     legalComments: 'none',
-    logLevel: 'warning',
+    logLevel: 'error',
     chunkNames: 'chunks/[hash]',
     // What was CommonJS asks for Node's own modules by require.
-    banner: { js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);" },
+    banner: {
+      js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
+    },
     plugins: [keepPaths()],
   })
   // The sources name each other by .ts: a file of that name hands on to the bundled one.
@@ -70,6 +73,7 @@ export async function bundleApp(name: string, folder: string): Promise<void> {
   for (const asset of app.assets) cpSync(join(root, asset), join(folder, asset), { recursive: true })
   for (const name of app.packages) copyPackage(name, folder)
   writeFileSync(join(folder, 'package.json'), `${JSON.stringify({ type: 'module', license: 'Apache-2.0' })}\n`)
+  return [...Object.keys(metafile.inputs), ...app.assets, relative(root, import.meta.filename)]
 }
 
 /**
@@ -89,7 +93,7 @@ function keepPaths(): Plugin {
           .replaceAll('import.meta.url', `${url}.href`)
           .replaceAll('import.meta.dirname', `__pathOf(new URL('.', ${url}))`)
           .replaceAll('import.meta.filename', `__pathOf(${url})`)
-        return { contents: `${contents}\n${bundleRoot}`, loader: 'ts' }
+        return { contents: `${bundleRoot}${contents}`, loader: 'ts' }
       })
     },
   }
@@ -109,8 +113,15 @@ function copyPackage(name: string, folder: string, from: string = root): void {
   const target = join(folder, 'node_modules', name)
   if (existsSync(target)) return
   mkdirSync(dirname(target), { recursive: true })
-  cpSync(dirname(manifest), target, { recursive: true, dereference: true, filter: (path) => !/\/(src|doc|docs|test|vendor)(\/|$)/.test(path.slice(dirname(manifest).length)) })
-  const { dependencies = {}, optionalDependencies = {} } = JSON.parse(readFileSync(manifest, 'utf8')) as Record<string, Record<string, string>>
+  cpSync(dirname(manifest), target, {
+    recursive: true,
+    dereference: true,
+    filter: (path) => !/\/(src|doc|docs|test|vendor)(\/|$)/.test(path.slice(dirname(manifest).length)),
+  })
+  const { dependencies = {}, optionalDependencies = {} } = JSON.parse(readFileSync(manifest, 'utf8')) as Record<
+    string,
+    Record<string, string>
+  >
   for (const needed of Object.keys({ ...dependencies, ...optionalDependencies })) copyPackage(needed, folder, dirname(manifest))
 }
 

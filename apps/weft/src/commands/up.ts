@@ -18,6 +18,7 @@ export interface UpOptions {
   concurrency: number
   adapterDir?: string
   timings: boolean
+  fromSources: boolean
 }
 
 const defaultGatewayPort = 8080
@@ -42,7 +43,7 @@ export async function up(folder: string | undefined, options: UpOptions, termina
     redisUrl: options.redis,
     concurrency: options.concurrency,
     adapterFolder: options.adapterDir === undefined ? undefined : resolve(options.adapterDir),
-    programs: installedPrograms(),
+    programs: installedPrograms(options.fromSources),
     events: tellProgress(terminal),
   })
   try {

@@ -40,7 +40,7 @@ export interface MeshOptions {
   concurrency: number
   /** Mixer adapters of the user's own; default: `adapters` in the state folder. */
   adapterFolder: string | undefined
-  programs: Programs
+  programs: Programs | Promise<Programs>
   events: ProcessEvents
 }
 
@@ -74,6 +74,7 @@ export class Mesh {
     plan: MeshPlan,
     paths: readonly string[],
     gateway: GatewayPorts,
+    programs: Programs,
   ) {
     this.#options = options
     this.phases = phases
@@ -88,7 +89,7 @@ export class Mesh {
       octet: plan.octet,
       folder: options.folder,
       files: this.#files,
-      programs: options.programs,
+      programs,
       redisUrl: options.redisUrl,
       concurrency: options.concurrency,
       adapterFolder: options.adapterFolder ?? this.#files.adapters,
@@ -104,9 +105,10 @@ export class Mesh {
     try {
       const plan = planMesh(folder, claim.octet)
       const gatewayPorts = await chooseGatewayPorts(folder.gatewayPorts, options.gatewayPort, options.exactGatewayPort)
-      const mesh = new Mesh(options, phases, claim, plan, folder.paths, gatewayPorts)
-      mesh.#writeConfiguration()
       phases.end('read the folder, claim addresses')
+      const mesh = new Mesh(options, phases, claim, plan, folder.paths, gatewayPorts, await options.programs)
+      mesh.#writeConfiguration()
+      phases.end('find or make bundles')
       return mesh
     } catch (error) {
       await claim.release()

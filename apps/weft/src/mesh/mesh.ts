@@ -100,13 +100,16 @@ export class Mesh {
   static async prepare(options: MeshOptions): Promise<Mesh> {
     const phases = new Phases()
     phases.end('load the command')
+    const programs = Promise.resolve(options.programs)
+    // It is awaited later: until then its failure must not count as unheard.
+    programs.catch(() => {})
     const folder = await readMeshFolder(options.folder)
     const claim = await claimOctet()
     try {
       const plan = planMesh(folder, claim.octet)
       const gatewayPorts = await chooseGatewayPorts(folder.gatewayPorts, options.gatewayPort, options.exactGatewayPort)
       phases.end('read the folder, claim addresses')
-      const mesh = new Mesh(options, phases, claim, plan, folder.paths, gatewayPorts, await options.programs)
+      const mesh = new Mesh(options, phases, claim, plan, folder.paths, gatewayPorts, await programs)
       mesh.#writeConfiguration()
       phases.end('find or make bundles')
       return mesh

@@ -83,7 +83,7 @@ export class Builder {
     const clusters = this.#clusters(scope)
     const endpoints = this.#endpoints(scope)
     const old = before?.resources
-    if (before !== undefined && onlyEndpoints(this.changesSince(before.scope.snapshot)) && sameInstances(before.scope, scope)) {
+    if (before !== undefined && this.#onlyEndpointsFor(scope, before.scope) && sameInstances(before.scope, scope)) {
       const resources = new Map(before.resources)
       resources.set(typeUrls.cluster, clusters)
       resources.set(typeUrls.endpoint, endpoints)
@@ -159,10 +159,22 @@ export class Builder {
   /** The services that changed since a set was right, when it was their endpoints alone; undefined when it was more. */
   #concerned(scope: Scope, last: SharedSet | undefined): Service[] | undefined {
     const changes = last === undefined ? undefined : this.changesSince(last.snapshot)
-    if (changes === undefined || !onlyEndpoints(changes)) return undefined
-    return changes.flatMap(({ host, namespace }) => {
+    if (changes === undefined || !changes.every((change) => change.kind === 'Endpoints' || isWorkload(change))) return undefined
+    return changes.flatMap((change) => {
+      if (isWorkload(change)) return []
+      const { host, namespace } = change
       const service = scope.service(host)
       return service !== undefined && service.namespace === namespace ? [service] : []
+    })
+  }
+
+  /** Whether nothing but endpoints changed for a proxy since its last view; its own workload's object counts as more. */
+  #onlyEndpointsFor(scope: Scope, before: Scope): boolean {
+    const changes = this.changesSince(before.snapshot)
+    if (changes === undefined) return false
+    return changes.every((change) => {
+      if (change.kind === 'Endpoints') return true
+      return isWorkload(change) && !scope.dependsOn(change) && !before.dependsOn(change)
     })
   }
 
@@ -185,8 +197,9 @@ export class Builder {
   }
 }
 
-function onlyEndpoints(changes: readonly Change[] | undefined): boolean {
-  return changes?.every(({ kind }) => kind === 'Endpoints') ?? false
+/** Objects whose effect on others is told by changes of services and endpoints already. */
+function isWorkload({ kind }: Change): boolean {
+  return kind === 'WorkloadEntry' || kind === 'WorkloadGroup' || kind === 'Workload'
 }
 
 /** The set as it was when the new content is the same, so that identity tells equality. */

@@ -6,6 +6,11 @@ import type { Ask } from './variant.ts'
 
 /** Most types one stream may ask for, those that are not served counted too. */
 const maxTypes = 32
+/**
+ * How long a response may go without an answer before a newer state is sent all the same. Envoy answers nothing about
+ * clusters while some are warming, which may take as long as a certificate does not come.
+ */
+const patienceMs = 5_000
 /** How long a listener or route waits for the acceptance of the clusters it names, before it is told anyway. */
 const holdMs = 2_000
 
@@ -54,7 +59,7 @@ export class Stream {
   #writable = true
   #nonce = 0
   #heldSince = 0
-  #holdTimer: NodeJS.Timeout | undefined
+  #wakeTimer: NodeJS.Timeout | undefined
   #closed = false
 
   constructor(options: StreamOptions) {
@@ -136,12 +141,30 @@ export class Stream {
     if (this.#snapshot === undefined) return count
     for (const typeUrl of pushOrder) {
       const state = this.#types.get(typeUrl)
-      if (state === undefined || state.inFlight !== undefined) continue
+      if (state === undefined || this.#awaitsAnswer(state)) continue
       if (!this.#writable || this.#closed) break
       if (users.includes(typeUrl) && this.#mustHold(this.#snapshot)) break
       count += this.#send(state, this.#snapshot)
     }
     return count
+  }
+
+  #awaitsAnswer(state: TypeState): boolean {
+    if (state.inFlight === undefined) return false
+    const restMs = state.sentAtMs + patienceMs - Date.now()
+    if (restMs <= 0) return false
+    if (state.toldOf !== this.#snapshot) this.#wakeIn(restMs)
+    return true
+  }
+
+  /** Has the stream looked at again after a while; the earliest time asked for holds. */
+  #wakeIn(ms: number): void {
+    if (this.#wakeTimer !== undefined || this.#closed) return
+    this.#wakeTimer = setTimeout(() => {
+      this.#wakeTimer = undefined
+      this.#options.wantsFlush()
+    }, ms + 1)
+    this.#wakeTimer.unref()
   }
 
   #send(state: TypeState, snapshot: Snapshot): number {
@@ -176,20 +199,13 @@ export class Stream {
       return state !== undefined && (state.inFlight !== undefined || state.hasChanges(resourcesOf(snapshot, typeUrl)))
     })
     if (!waiting) {
-      this.#endHold()
+      this.#heldSince = 0
       return false
     }
-    if (this.#heldSince === 0) {
-      this.#heldSince = Date.now()
-      this.#holdTimer = setTimeout(() => this.#options.wantsFlush(), holdMs + 1)
-      this.#holdTimer.unref()
-    }
-    return Date.now() - this.#heldSince < holdMs
-  }
-
-  #endHold(): void {
-    clearTimeout(this.#holdTimer)
-    this.#heldSince = 0
+    if (this.#heldSince === 0) this.#heldSince = Date.now()
+    const restMs = this.#heldSince + holdMs - Date.now()
+    if (restMs > 0) this.#wakeIn(restMs)
+    return restMs > 0
   }
 
   /** Whether listeners or routes that may still name removed clusters are yet to be replaced at the client. */
@@ -223,7 +239,7 @@ export class Stream {
 
   close(): void {
     this.#closed = true
-    clearTimeout(this.#holdTimer)
+    clearTimeout(this.#wakeTimer)
   }
 }
 

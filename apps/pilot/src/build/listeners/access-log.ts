@@ -47,7 +47,15 @@ export function accessLogs(mesh: MeshSettings): AccessLog[] {
         format:
           mesh.accessLogEncoding === 'JSON'
             ? { $case: 'jsonFormat', value: jsonFormat(mesh.accessLogFormat) }
-            : { $case: 'textFormat', value: mesh.accessLogFormat === '' ? defaultTextFormat : mesh.accessLogFormat },
+            : {
+                $case: 'textFormatSource',
+                value: {
+                  specifier: {
+                    $case: 'inlineString',
+                    value: mesh.accessLogFormat === '' ? defaultTextFormat : mesh.accessLogFormat,
+                  },
+                },
+              },
       },
     },
   })

@@ -130,8 +130,9 @@ Examples:
     .description(
       'For a mesh in containers or on several machines: a bootstrap with a join token for each WorkloadEntry with the annotation mesh.weft.dev/proxy, and join tokens for Pilot and Mixer.',
     )
-    .requiredOption('--config <dir>', 'folder with the WorkloadEntries and Services')
-    .requiredOption('--out <dir>', 'where the files are written, readable by their owner alone')
+    .requiredOption('--config <dir>', 'folder with WorkloadEntries and Services (may be repeated)', collect, [])
+    .requiredOption('--out <dir>', 'where the bootstraps are written, readable by their owner alone')
+    .requiredOption('--control-out <dir>', "where Pilot's and Mixer's tokens are written, readable by their owner alone")
     .requiredOption('--citadel <host:port>', "Citadel's admin address")
     .requiredOption('--operator-token-file <file>', "Citadel's operator token")
     .requiredOption('--citadel-grpc <ip:port>', 'where proxies find Citadel')

@@ -1,10 +1,9 @@
-import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { WeftError } from '@weft/service/errors'
 import { parseAddress } from '@weft/service/flags'
 import { parseAllDocuments } from 'yaml'
 import { z } from 'zod'
-import { mintJoinTokens } from '../clients/citadel.ts'
+import { mintJoinTokens, readOperatorToken } from '../clients/citadel.ts'
 import { exitCodes } from '../exit-codes.ts'
 import { identityOf, serviceOctets, systemNamespace } from '../mesh/addresses.ts'
 import { proxyBootstrap } from '../mesh/bootstrap.ts'
@@ -14,8 +13,9 @@ import type { Terminal } from '../terminal.ts'
 import { readInputFiles } from './input-files.ts'
 
 export interface EnrollOptions {
-  config: string
+  config: string[]
   out: string
+  controlOut: string
   citadel: string
   operatorTokenFile: string
   citadelGrpc: string
@@ -47,11 +47,13 @@ type Entry = z.infer<typeof entrySchema>
 
 /**
  * `weft enroll`: for a mesh whose processes something else starts (containers, units): a bootstrap with a join token for
- * each WorkloadEntry of a folder that says which proxy it has, and join tokens for Pilot and Mixer.
+ * each WorkloadEntry that says which proxy it has; and, apart from these, join tokens for Pilot and Mixer and the
+ * operator token for Pilot.
  */
 export async function enroll(options: EnrollOptions, terminal: Terminal): Promise<number> {
   const entries = await proxiedEntries(options.config)
-  const services = serviceOctets(await readMeshFolder(options.config))
+  const folders = await Promise.all(options.config.map(readMeshFolder))
+  const services = serviceOctets({ path: options.config.join(', '), services: folders.flatMap((folder) => folder.services) })
   const system = ['pilot', 'mixer']
   const identities = [
     ...system.map((name) => identityOf(systemNamespace, name)),
@@ -59,23 +61,23 @@ export async function enroll(options: EnrollOptions, terminal: Terminal): Promis
   ]
   const requests = identities.map((identity) => ({ identity, ttlSeconds: options.ttl }))
   const tokens = await mintJoinTokens(options.citadel, options.operatorTokenFile, requests)
-  mkdirSync(options.out, { recursive: true })
   system.forEach((name, index) => {
-    writeSecretFile(join(options.out, `${name}.token`), tokens[index] ?? '')
-    terminal.print(`${name}.token`)
+    writeSecretFile(join(options.controlOut, `${name}.token`), tokens[index] ?? '')
+    terminal.print(join(options.controlOut, `${name}.token`))
   })
+  writeSecretFile(join(options.controlOut, 'operator.token'), await readOperatorToken(options.operatorTokenFile))
   entries.forEach((entry, index) => {
     const file = `${entry.metadata.name}.json`
     const bootstrap = bootstrapOf(entry, services, tokens[system.length + index] ?? '', options)
     writeSecretFile(join(options.out, file), `${JSON.stringify(bootstrap, null, 2)}\n`)
-    terminal.print(file)
+    terminal.print(join(options.out, file))
   })
   return exitCodes.ok
 }
 
-async function proxiedEntries(folder: string): Promise<Entry[]> {
+async function proxiedEntries(folders: readonly string[]): Promise<Entry[]> {
   const entries: Entry[] = []
-  for (const { name, content } of await readInputFiles([folder])) {
+  for (const { name, content } of await readInputFiles(folders)) {
     for (const document of parseAllDocuments(content)) {
       const entry = entrySchema.safeParse(document.toJS({ maxAliasCount: 100 })).data
       const proxy = entry?.metadata.annotations[proxyAnnotation]

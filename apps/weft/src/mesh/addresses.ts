@@ -39,7 +39,7 @@ export const identityOf = (namespace: string, serviceAccount: string): string =>
  * The last octet of each service's address inside a workload's network: the same in all, by the order of the names, so
  * that an address stays when the mesh starts again.
  */
-export function serviceOctets(folder: MeshFolder): Record<string, number> {
+export function serviceOctets(folder: Pick<MeshFolder, 'path' | 'services'>): Record<string, number> {
   const hosts = [...new Set(folder.services.map((service) => service.host))].filter((host) => !host.includes('*')).sort()
   const room = lastServiceOctet - firstServiceOctet + 1
   if (hosts.length > room) {

@@ -2,13 +2,16 @@ import { CertificateHolder } from '@weft/identity/certificate-holder'
 import { rotatingServerCredentials } from '@weft/identity/credentials'
 import { parseTrustDomain } from '@weft/identity/spiffe-id'
 import { Readiness, startAdminServer } from '@weft/service/admin-server'
+import { WeftError } from '@weft/service/errors'
 import { durationSeconds, type Flag, parseAddress, readFlags, wholeNumber } from '@weft/service/flags'
 import { startGrpcServer } from '@weft/service/grpc'
 import { type Lifecycle, runService } from '@weft/service/lifecycle'
 import { createLogger, type Logger, type LogLevel, logLevels } from '@weft/service/logger'
 import { createRegistry, Gauge, type Registry } from '@weft/service/metrics'
 import { startTracing } from '@weft/service/tracing'
+import type { TokenAttestor } from './attest/attestation.ts'
 import { openJoinTokens } from './attest/join-token.ts'
+import { createJwtAttestor } from './attest/jwt.ts'
 import type { Authority } from './authority/authority.ts'
 import { CurrentAuthority } from './authority/current.ts'
 import { fileMode, openDataDir, writeFileAtomically } from './authority/files.ts'
@@ -44,6 +47,9 @@ export interface CitadelFlags {
   /** Seconds. */
   maxWorkloadTtl?: number
   dnsName: string[]
+  jwtIssuer?: string
+  jwtJwks?: string
+  jwtAudience: string[]
   /** Certificates a second for one identity, in the long run. */
   csrRate?: number
   /** Certificates at once for one identity. */
@@ -124,7 +130,7 @@ export async function startCitadel(options: CitadelFlags, logger: Logger, lifecy
   })
   const desk = createDesk({
     authority: () => authority.get(),
-    attestation: { trustDomain, tokens: [tokens] },
+    attestation: { trustDomain, tokens: [tokens, ...jwtAttestors(options, trustDomain)] },
     limit: { ratePerSecond: options.csrRate ?? 50, burst: options.csrBurst ?? 1_000 },
     maxWaiting: 10_000,
     registry,
@@ -159,6 +165,19 @@ function openAuthority({ caDir, dataDir }: CitadelFlags, trustDomain: string, lo
   const passphrase = process.env['WEFT_CA_PASSPHRASE'] || undefined
   if (caDir !== undefined) return openPluggedInAuthority(caDir, passphrase)
   return openSelfSignedAuthority({ dataDir, trustDomain, passphrase, logger })
+}
+
+function jwtAttestors(
+  { jwtIssuer: issuer, jwtJwks: jwks, jwtAudience: audiences }: CitadelFlags,
+  trustDomain: string,
+): TokenAttestor[] {
+  if (issuer === undefined && jwks === undefined) return []
+  if (issuer === undefined || jwks === undefined || audiences.length === 0) {
+    throw new WeftError('invalid_argument', '--jwt-issuer, --jwt-jwks and --jwt-audience go together', {
+      hint: 'give all three: a token that names no audience of ours was made for someone else',
+    })
+  }
+  return [createJwtAttestor({ issuer, jwks, audiences, trustDomain })]
 }
 
 /** Writes the roots where those that join find them, now and at every change. */

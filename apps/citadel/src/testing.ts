@@ -39,6 +39,7 @@ export async function startTestCitadel(folder: string, flags: Partial<CitadelFla
     trustDomain: 'cluster.local',
     rootCertFile,
     dnsName: [],
+    jwtAudience: [],
     logLevel: 'silent',
     ...flags,
   }

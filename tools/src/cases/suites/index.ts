@@ -1,9 +1,12 @@
 import type { Suite } from '../suite.ts'
+import { istioValidation } from './istio-validation.ts'
+import { citadel } from './citadel/index.ts'
 import { mixerAttributes } from './mixer-attributes/index.ts'
 import { mixerDictionary } from './mixer-dictionary.ts'
 import { mixerExpressions } from './mixer-expressions.ts'
 import { mixerList } from './mixer-list.ts'
 import { mixerQuota } from './mixer-quota.ts'
+import { mixerSidecarAttributes } from './mixer-sidecar/index.ts'
 
 /** All suites by name, in the order in which they run. */
 export const SUITES: Readonly<Record<string, Suite>> = {
@@ -12,4 +15,7 @@ export const SUITES: Readonly<Record<string, Suite>> = {
   'mixer-attributes': mixerAttributes,
   'mixer-list': mixerList,
   'mixer-quota': mixerQuota,
+  'mixer-sidecar-attributes': mixerSidecarAttributes,
+  'istio-validation': istioValidation,
+  citadel,
 }

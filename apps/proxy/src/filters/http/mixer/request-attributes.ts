@@ -46,7 +46,6 @@ const DERIVED: ReadonlyMap<string, Derive> = new Map<string, Derive>([
   ['request.scheme', ({ scheme }) => orAbsent(scheme)],
   ['request.referer', (facts) => facts.header('referer') ?? undefined],
   ['request.useragent', (facts) => facts.header('user-agent') ?? undefined],
-  ['request.id', (facts) => facts.header('x-request-id') ?? undefined],
   ['request.time', ({ startTimeMs }) => new Date(startTimeMs)],
   ['context.protocol', ({ isGrpc }) => (isGrpc ? 'grpc' : 'http')],
   ['origin.ip', ({ remoteAddress }) => parseIp(remoteAddress)],

@@ -33,7 +33,10 @@ export interface CheckFacts {
 export function addResponseAttributes(bag: MutableBag, facts: ResponseFacts, check: CheckFacts | null): void {
   const headers = new Map<string, string>()
   let headerBytes = 0
-  if (facts.status !== 0) headers.set(':status', String(facts.status))
+  if (facts.status !== 0) {
+    headers.set(':status', String(facts.status))
+    headerBytes = ':status200'.length
+  }
   facts.forEachHeader((name, value) => {
     headerBytes += name.length + value.length
     const before = headers.get(name)

@@ -1,4 +1,4 @@
-import { type HeaderName, type HeaderTable, headerName } from '@weft/http/header-table'
+import { type HeaderName, headerName } from '@weft/http/header-table'
 import type { HttpStream, TlsInfo } from '../filter.ts'
 import type { RequestFacts } from './request-attributes.ts'
 import type { ResponseFacts } from './response-attributes.ts'
@@ -79,10 +79,15 @@ export class StreamFacts implements RequestFacts {
   }
 }
 
-/** The headers' size as it goes on the wire, pseudo headers and names included. */
+/** Size of a request's headers as Envoy counts it: names and values, those of pseudo headers too. */
 export function requestHeaderBytes({ request }: HttpStream): number {
-  return request.method.length + request.path.length + request.authority.length + bytesOf(request.headers)
+  const { headers } = request
+  const pseudo = PSEUDO_NAMES + request.method.length + request.path.length + request.authority.length
+  // byteSize counts four bytes a line for its punctuation.
+  return pseudo + headers.byteSize - 4 * headers.size
 }
+
+const PSEUDO_NAMES = ':method:path:authority'.length
 
 /** A finished request as Report attributes see it. `trailers`: gRPC's status where it came in trailers. */
 export function responseFacts(
@@ -126,8 +131,4 @@ function principalOf(uris: readonly string[]): string {
 
 function isClaims(payload: unknown): payload is Readonly<Record<string, unknown>> {
   return typeof payload === 'object' && payload !== null && 'iss' in payload
-}
-
-function bytesOf(headers: HeaderTable): number {
-  return headers.byteSize
 }

@@ -1,17 +1,16 @@
-import { type ClientDuplexStream, credentials, Server, ServerCredentials } from '@grpc/grpc-js'
+import { type ClientDuplexStream, credentials } from '@grpc/grpc-js'
 import { AggregatedDiscoveryServiceClient } from '@weft/contracts/envoy/service/discovery/v3/ads'
 import { DiscoveryRequest, type DiscoveryResponse } from '@weft/contracts/envoy/service/discovery/v3/discovery'
-import { createLogger } from '@weft/service/logger'
-import { createRegistry } from '@weft/service/metrics'
 import { typeUrls } from '@weft/xds/types'
 import { afterEach, expect, test } from 'vitest'
-import { ProxyStatuses } from '../status/proxy-statuses.ts'
+import type { ProxyStatuses } from '../status/proxy-statuses.ts'
 import { nodeOf } from '../testing/built-for.ts'
-import { snapshotsOf } from '../testing/snapshot-of.ts'
-import { createDiscovery } from './discovery.ts'
+import { startPilot, type TestPilot } from '../testing/start-pilot.ts'
 import { checkIdentity } from './identity-check.ts'
 
 const { cluster, endpoint, listener, route } = typeUrls
+/** Machines may be slow; what is waited for comes at once otherwise. */
+const patience = { timeout: 15_000 }
 const closers: (() => void)[] = []
 afterEach(() => {
   for (const close of closers.splice(0).reverse()) close()
@@ -30,30 +29,10 @@ spec: { address: ${address}, ports: { http: 9080 }, labels: { app: reviews }, se
 ---
 ${more}`
 
-async function pilot(allowUnauthenticated = true) {
-  const source = snapshotsOf(config())
-  const statuses = new ProxyStatuses(() => source.snapshots.current)
-  const { services } = createDiscovery({
-    snapshots: source.snapshots,
-    observer: statuses,
-    logger: createLogger('pilot', 'silent'),
-    metrics: createRegistry('pilot', 'test'),
-    lifecycle: {
-      signal: new AbortController().signal,
-      onStop: (_name, close) => void closers.push(() => void close()),
-      stop: async () => {},
-    },
-    allowUnauthenticated,
-  })
-  const server = new Server()
-  for (const { definition, implementation } of services) server.addService(definition, implementation)
-  const port = await new Promise<number>((resolve, reject) =>
-    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
-      error ? reject(error) : resolve(bound),
-    ),
-  )
-  closers.push(() => server.forceShutdown())
-  return { ...source, statuses, port }
+async function pilot(allowUnauthenticated = true): Promise<TestPilot> {
+  const started = await startPilot(config(), { allowUnauthenticated })
+  closers.push(() => void started.close())
+  return started
 }
 
 /** A proxy as Envoy behaves: subscribes to clusters, then to what they and the listeners name, and accepts everything. */
@@ -93,17 +72,17 @@ const states = (statuses: ProxyStatuses): string[] => Object.values(statuses.lis
 test('a proxy gets clusters, endpoints, listeners and routes in that order, and is found in sync', async () => {
   const { statuses, port } = await pilot()
   const { received } = fakeProxy(port)
-  await expect.poll(() => states(statuses)).toEqual(['SYNCED', 'SYNCED', 'SYNCED', 'SYNCED'])
+  await expect.poll(() => states(statuses), patience).toEqual(['SYNCED', 'SYNCED', 'SYNCED', 'SYNCED'])
   expect(received).toEqual([cluster, endpoint, listener, route])
 })
 
 test('an endpoint that moves is told alone; a VirtualService brings no clusters again', async () => {
   const { statuses, port, set, snapshots } = await pilot()
   const { received } = fakeProxy(port)
-  await expect.poll(() => states(statuses)).toEqual(['SYNCED', 'SYNCED', 'SYNCED', 'SYNCED'])
+  await expect.poll(() => states(statuses), patience).toEqual(['SYNCED', 'SYNCED', 'SYNCED', 'SYNCED'])
   received.length = 0
   set(config('127.1.3.1'))
-  await expect.poll(() => statuses.progress(snapshots.current.version).settled).toHaveLength(1)
+  await expect.poll(() => statuses.progress(snapshots.current.version).settled, patience).toHaveLength(1)
   expect(received).toEqual([endpoint])
   received.length = 0
   const virtualService = `
@@ -113,7 +92,7 @@ metadata: { name: reviews }
 spec: { hosts: [reviews], http: [{ timeout: 1s, route: [{ destination: { host: reviews } }] }] }
 `
   set(config('127.1.3.1', virtualService))
-  await expect.poll(() => statuses.progress(snapshots.current.version).settled).toHaveLength(1)
+  await expect.poll(() => statuses.progress(snapshots.current.version).settled, patience).toHaveLength(1)
   expect(received).toEqual([route])
 })
 
@@ -123,7 +102,7 @@ test("a refusal is kept with the proxy's words and the object it comes from", as
     response.typeUrl === cluster ? 'cluster outbound|9080||reviews.default.svc.cluster.local: no thanks' : undefined,
   )
   await expect
-    .poll(() => statuses.nacks())
+    .poll(() => statuses.nacks(), patience)
     .toMatchObject([
       {
         resourceType: 'Cluster',

@@ -116,7 +116,7 @@ const contents = (response: DiscoveryResponse): string[] =>
   response.resources.map((any) => `${any.typeUrl === response.typeUrl ? '' : 'wrong type '}${Buffer.from(any.value).toString()}`)
 const names = (response: DeltaDiscoveryResponse): string[] =>
   response.resources.map((resource) => `${resource.name}=${Buffer.from(resource.resource?.value ?? []).toString()}`)
-const until = (condition: () => boolean): Promise<void> => expect.poll(condition).toBe(true)
+const until = (condition: () => boolean): Promise<void> => expect.poll(condition, { timeout: 15_000 }).toBe(true)
 
 test('an empty list of names is a wildcard for clusters and nothing for endpoints', async () => {
   const stream = sotwStream()

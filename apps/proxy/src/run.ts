@@ -54,6 +54,7 @@ async function readConfiguration(flags: ProxyFlags, log: ProxyLog) {
     if (!flags.skipDeprecatedLogs) log.of('config').warn(text)
   })
   const settings = readSettings(bytes, flags)
+  for (const warning of settings.warnings) log.of('config').warn(warning)
   const times = [started, loaded - started, performance.now() - loaded].map((ms) => ms.toFixed(0))
   log.of('main').debug(`timings: process ${times[0]} ms, modules ${times[1]} ms, configuration ${times[2]} ms`)
   return settings

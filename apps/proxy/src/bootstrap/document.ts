@@ -17,8 +17,8 @@ export interface ConfigDocument {
 /** How deep a document may nest: far more than any configuration, far less than the stack. */
 const deepest = 100
 
-/** How many values aliases may stand for; `yaml` bounds the expansion itself, this bounds our walk over it. */
-const mostValues = 2_000_000
+/** How many values all aliases together may stand for: a small text must not become a huge configuration. */
+const mostAliased = 100_000
 
 /**
  * Reads YAML or JSON (which is YAML) as Envoy does: plain scalars are booleans in YAML 1.1's words (`y`, `on`, `No` …),
@@ -37,21 +37,25 @@ export function parseConfigDocument(text: string, file?: string): ConfigDocument
   const first = document.errors[0]
   if (first !== undefined) fail(`not readable as YAML: ${first.message}`, first.pos[0])
 
-  let values = 0
-  const toJson = (node: unknown, depth: number): JsonValue => {
+  let aliased = 0
+  const toJson = (node: unknown, depth: number, inAlias: boolean): JsonValue => {
     if (node === null || node === undefined) return null
-    if (++values > mostValues) fail(`more than ${mostValues} values`, undefined)
-    if (isAlias(node)) return toJson(node.resolve(document), depth + 1)
+    if (inAlias && ++aliased > mostAliased) fail(`aliases stand for more than ${mostAliased} values`, undefined)
+    if (isAlias(node)) {
+      const target = node.resolve(document)
+      if (target === undefined) fail(`no anchor &${node.source}`, node.range?.[0])
+      return toJson(target, depth + 1, true)
+    }
     const offset = isScalar(node) || isMap(node) || isSeq(node) ? node.range?.[0] : undefined
     if (depth > deepest) fail(`nested deeper than ${deepest} levels`, offset)
     if (isScalar(node)) return scalar(String(node.value ?? ''), node.type === 'PLAIN' && node.tag === undefined)
-    if (isSeq(node)) return node.items.map((item) => toJson(item, depth + 1))
+    if (isSeq(node)) return node.items.map((item) => toJson(item, depth + 1, inAlias))
     if (!isMap(node)) return fail('a value of an unknown kind', offset)
     const object: JsonObject = {}
     for (const pair of node.items) {
       const key = isScalar(pair.key) ? String(pair.key.value ?? '') : fail('a key that is not text', offset)
       Object.defineProperty(object, key, {
-        value: toJson(pair.value, depth + 1),
+        value: toJson(pair.value, depth + 1, inAlias),
         enumerable: true,
         writable: true,
         configurable: true,
@@ -60,7 +64,7 @@ export function parseConfigDocument(text: string, file?: string): ConfigDocument
     return object
   }
 
-  const json = toJson(document.contents, 0) ?? {}
+  const json = toJson(document.contents, 0, false) ?? {}
   if (typeof json !== 'object' || json === null || Array.isArray(json))
     return fail('a configuration is a map of fields at its top', document.contents?.range?.[0])
 

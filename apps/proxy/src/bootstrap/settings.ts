@@ -1,3 +1,5 @@
+import { fromBinary, toBinary } from '@bufbuild/protobuf'
+import { descriptors } from '@weft/contracts/descriptors'
 import {
   Bootstrap,
   type Bootstrap_DynamicResources,
@@ -6,14 +8,23 @@ import {
 import { Cluster } from '@weft/contracts/envoy/config/cluster/v3/cluster'
 import type { Address } from '@weft/contracts/envoy/config/core/v3/address'
 import { Node } from '@weft/contracts/envoy/config/core/v3/base'
+import { ApiConfigSource } from '@weft/contracts/envoy/config/core/v3/config_source'
 import { Listener } from '@weft/contracts/envoy/config/listener/v3/listener'
 import type { StatsConfig } from '@weft/contracts/envoy/config/metrics/v3/stats'
 import { Secret } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/secret'
 import { WeftError } from '@weft/service/errors'
+import { discovery } from '../control/clusters.ts'
 import { type CheckedResource, checkedResource } from '../control/resource.ts'
+import { checkLayers } from '../control/runtime-layers.ts'
+import { clusterOf } from '../control/sources.ts'
+import { messageType } from '../control/validation/decode.ts'
+import { findMessages } from '../control/validation/find-messages.ts'
 import type { ProxyFlags } from '../flags.ts'
 import type { ResourceKind } from '../threads.ts'
 import { proxyVersion } from '../version.ts'
+import { bootstrapType } from './load.ts'
+
+const apiConfigSourceType = 'envoy.config.core.v3.ApiConfigSource'
 
 /** A bootstrap taken apart: everything in it is checked. */
 export interface BootstrapSettings {
@@ -28,6 +39,8 @@ export interface BootstrapSettings {
   listeners: CheckedResource[]
   /** For `/config_dump`. */
   bytes: Uint8Array
+  /** What is odd but no error. */
+  warnings: string[]
 }
 
 /** Takes a checked bootstrap apart and checks each static resource as one that came over xDS. Throws WeftError. */
@@ -40,6 +53,10 @@ export function readSettings(bytes: Uint8Array, flags: ProxyFlags): BootstrapSet
       where: { path: 'node' },
       hint: 'set them in the bootstrap, or with --service-node and --service-cluster',
     })
+  checkLayers(bootstrap.layeredRuntime)
+  const warnings: string[] = []
+  const listeners = named(staticResources?.listeners ?? [], warnings)
+  checkControlPlanes(bytes, staticResources?.clusters ?? [])
   const flush = bootstrap.statsFlushInterval
   return {
     node,
@@ -50,14 +67,37 @@ export function readSettings(bytes: Uint8Array, flags: ProxyFlags): BootstrapSet
     statsFlushMs: flush === undefined ? 5_000 : Number(flush.seconds) * 1000 + flush.nanos / 1e6,
     secrets: statics('secret', staticResources?.secrets ?? [], (secret) => Secret.encode(secret).finish()),
     clusters: statics('cluster', staticResources?.clusters ?? [], (cluster) => Cluster.encode(cluster).finish()),
-    listeners: statics('listener', named(staticResources?.listeners ?? []), (listener) => Listener.encode(listener).finish()),
+    listeners: statics('listener', listeners, (listener) => Listener.encode(listener).finish()),
     bytes,
+    warnings,
   }
 }
 
-/** Listeners may go without a name: then one is made. */
-function named(listeners: Listener[]): Listener[] {
-  return listeners.map((listener, index) => (listener.name === '' ? { ...listener, name: `listener_${index}` } : listener))
+/** Listeners may go without a name: then one is made. Of two with one name the first counts, as in Envoy. */
+function named(listeners: readonly Listener[], warnings: string[]): Listener[] {
+  const byName = new Map<string, Listener>()
+  for (const [index, listener] of listeners.entries()) {
+    const name = listener.name === '' ? `listener_${index}` : listener.name
+    if (byName.has(name)) warnings.push(`static_resources.listeners[${index}]: '${name}' is there already; this one is left out`)
+    else byName.set(name, { ...listener, name })
+  }
+  return [...byName.values()]
+}
+
+/** A control plane has to be reachable before anything is fetched: by a static cluster that is not itself fetched. */
+function checkControlPlanes(bootstrap: Uint8Array, clusters: readonly Cluster[]): void {
+  const type = messageType(bootstrapType)
+  for (const message of findMessages(descriptors(), type, fromBinary(type, bootstrap), apiConfigSourceType)) {
+    const name = clusterOf(ApiConfigSource.decode(toBinary(message.desc, message.message)))
+    const cluster = clusters.find((each) => each.name === name)
+    const isEds = cluster?.clusterDiscoveryType?.value === discovery.eds
+    if (name === '' || (cluster !== undefined && !isEds)) continue
+    throw new WeftError(
+      'invalid_argument',
+      isEds ? `the control plane's cluster '${name}' may not be EDS itself` : `no static cluster is named '${name}'`,
+      { where: { path: 'api_config_source' }, hint: 'name a static cluster in envoy_grpc.cluster_name' },
+    )
+  }
 }
 
 function statics<T extends { name: string }>(

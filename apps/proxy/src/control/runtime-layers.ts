@@ -23,17 +23,8 @@ export class RuntimeLayers {
 
   /** Without `layered_runtime` there is one layer, for the admin. Throws WeftError for what cannot be read. */
   constructor(config: LayeredRuntime | undefined, serviceCluster: string, changed: (values: RuntimeValues) => void) {
+    checkLayers(config)
     const configured = config?.layers ?? []
-    const names = new Set<string>()
-    for (const [index, layer] of configured.entries()) {
-      if (names.has(layer.name))
-        throw new WeftError('invalid_argument', `two layers are named '${layer.name}'`, {
-          where: { path: `layered_runtime.layers[${index}].name` },
-        })
-      names.add(layer.name)
-    }
-    if (configured.filter((layer) => layer.layerSpecifier?.$case === 'adminLayer').length > 1)
-      throw new WeftError('invalid_argument', 'there may be one admin_layer', { where: { path: 'layered_runtime.layers' } })
     this.layers =
       config === undefined
         ? [{ name: 'admin', values: {}, admin: true }]
@@ -68,6 +59,21 @@ export class RuntimeLayers {
     layer.values = values
     this.#changed(this.values())
   }
+}
+
+/** Throws WeftError for layers that cannot stand together. */
+export function checkLayers(config: LayeredRuntime | undefined): void {
+  const configured = config?.layers ?? []
+  const names = new Set<string>()
+  for (const [index, layer] of configured.entries()) {
+    if (names.has(layer.name))
+      throw new WeftError('invalid_argument', `two layers are named '${layer.name}'`, {
+        where: { path: `layered_runtime.layers[${index}].name` },
+      })
+    names.add(layer.name)
+  }
+  if (configured.filter((layer) => layer.layerSpecifier?.$case === 'adminLayer').length > 1)
+    throw new WeftError('invalid_argument', 'there may be one admin_layer', { where: { path: 'layered_runtime.layers' } })
 }
 
 function readLayer(layer: RuntimeLayer, serviceCluster: string): Layer {

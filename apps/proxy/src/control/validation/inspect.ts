@@ -1,4 +1,5 @@
 import {
+  type DescEnumValue,
   type DescField,
   type DescMessage,
   type FileRegistry,
@@ -38,7 +39,14 @@ type Path = readonly PathSegment[]
  */
 export function createInspector(registry: FileRegistry): (desc: DescMessage, message: Message) => Findings {
   const { rulesOf, oneofRequired } = rulesReader(registry)
+  const disallowedEnum = registry.getExtension('envoy.annotations.disallowed_by_default_enum')
   const disallowed = registry.getExtension('envoy.annotations.disallowed_by_default')
+
+  const deprecatedAt = registry.getExtension('envoy.annotations.deprecated_at_minor_version_enum')
+  /** A word that Envoy refuses, or that went with the API's second version. */
+  const isGone = (word: DescEnumValue): boolean =>
+    (disallowedEnum !== undefined && hasOption(word, disallowedEnum)) ||
+    (deprecatedAt !== undefined && hasOption(word, deprecatedAt) && getOption(word, deprecatedAt) === '3.0')
 
   return (desc, message) => {
     const findings: Findings = { problems: [], warnings: [], references: [] }
@@ -104,7 +112,12 @@ export function createInspector(registry: FileRegistry): (desc: DescMessage, mes
     }
 
     const inspectOne = (value: unknown, rules: FieldRules | undefined, path: Path, field?: DescField): undefined => {
-      if (!isReflectMessage(value)) return tell(path, rules?.value?.(value as RuleValue))
+      if (!isReflectMessage(value)) {
+        const word = field?.enum?.value[Number(value)]
+        if (word !== undefined && word.number !== 0 && isGone(word))
+          return report(path, `${word.name} is deprecated and no longer allowed`)
+        return tell(path, rules?.value?.(value as RuleValue))
+      }
       const wrapped = wrapperField(value.desc)
       if (wrapped !== undefined) return tell(path, rules?.value?.(value.get(wrapped) as RuleValue))
       tell(path, rules?.value?.(value))

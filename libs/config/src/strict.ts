@@ -100,7 +100,8 @@ function readField(field: DescField, value: unknown, path: string, problems: Fie
         const at = joinPath(path, index)
         if (field.listKind === 'scalar') return readScalar(field.scalar, item, at, problems)
         if (field.listKind === 'enum') return readEnum(field.enum, item, at, problems)
-        return readMessage(field.message, item, at, problems, depth)
+        // An element with nothing after its "-" is the empty message.
+        return readMessage(field.message, item ?? {}, at, problems, depth)
       })
     }
     case 'map': {
@@ -115,7 +116,7 @@ function readField(field: DescField, value: unknown, path: string, problems: Fie
         if (field.mapKey !== ScalarType.STRING) readScalar(field.mapKey, key, at, problems)
         if (field.mapKind === 'scalar') json[key] = readScalar(field.scalar, item, at, problems)
         else if (field.mapKind === 'enum') json[key] = readEnum(field.enum, item, at, problems)
-        else json[key] = readMessage(field.message, item ?? {}, at, problems, depth)
+        else json[key] = readMessage(field.message, item, at, problems, depth)
       }
       return json
     }

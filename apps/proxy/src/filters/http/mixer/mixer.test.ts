@@ -120,10 +120,7 @@ function context(live = true): FilterContext {
     name: 'mixer',
     statPrefix: 'http.in.',
     stats,
-    runtime: {
-      fractionHolds: () => true,
-      number: (_key: string, fallback: number) => fallback,
-    } as unknown as FilterContext['runtime'],
+    runtime: new Runtime(),
     services: live ? services : null,
     direction: 'inbound',
     fail(path, message, hint) {

@@ -12,6 +12,8 @@ type Bench = (options: BenchOptions) => Promise<void>
 const benches: Record<string, () => Promise<{ run: Bench }>> = {
   csr: () => import('./csr.ts').then((module) => ({ run: module.benchCsr })),
   http1: () => import('./http1.ts').then((module) => ({ run: module.benchHttp1 })),
+  mixer: () => import('./mixer.ts').then((module) => ({ run: module.benchMixer })),
+  'mixer-sidecar': () => import('./mixer-sidecar.ts').then((module) => ({ run: module.benchMixerSidecar })),
 }
 
 const { values, positionals } = parseArgs({

@@ -2,16 +2,20 @@ import { WeftError } from '@weft/service/errors'
 import type { HttpFilterKind } from './filter.ts'
 import { jwtAuthn } from './jwt-authn/index.ts'
 import { mixer } from './mixer/index.ts'
+import { router } from './router/index.ts'
 
 const prefix = 'type.googleapis.com/'
 
 /** Every HTTP filter there is. A new one is a folder and a line here. */
-const kinds: readonly HttpFilterKind[] = [jwtAuthn, mixer]
+const kinds: readonly HttpFilterKind[] = [jwtAuthn, mixer, router]
 
 const byType = new Map<string, HttpFilterKind>(kinds.flatMap((kind) => kind.types.map((type) => [type, kind] as const)))
 const byRouteType = new Map<string, HttpFilterKind>(
   kinds.flatMap((kind) => (kind.routeTypes ?? []).map((type) => [type, kind] as const)),
 )
+
+/** The message types that HTTP filters, and routes for them, take as configuration. */
+export const httpFilterTypes: ReadonlySet<string> = new Set([...byType.keys(), ...byRouteType.keys()])
 
 /** The filter kind for a typed_config's type URL. */
 export function httpFilterKind(typeUrl: string, path: string): HttpFilterKind {

@@ -1,3 +1,4 @@
+import { httpFilterTypes } from '../../../filters/http/index.ts'
 import { bootstrapSupport } from './bootstrap.ts'
 import { clusterSupport } from './clusters.ts'
 import { httpFilterSupport } from './http-filters.ts'
@@ -25,7 +26,7 @@ export function supportsField(messageType: string, field: string): boolean {
   return support === undefined || support.all !== support.names.has(field)
 }
 
-/** Whether the proxy has the extension (filter, transport socket …) whose configuration is a message of this type. */
+/** Whether the proxy has the extension (an HTTP filter by its registry, another by a table: network filter, transport socket …) whose configuration is a message of this type. */
 export function supportsExtension(messageType: string): boolean {
-  return supported.has(messageType)
+  return supported.has(messageType) || httpFilterTypes.has(messageType)
 }

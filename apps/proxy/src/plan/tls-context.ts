@@ -14,6 +14,8 @@ export interface TlsMaterial {
   certificates: TlsCertificatePlan[]
   validation: ValidationPlan | null
   context: SecureContext
+  /** What the context was made of. */
+  options: SecureContextOptions
 }
 
 /** A CommonTlsContext that follows its secrets: `current` gives the material as it is now, made anew when a secret came. */
@@ -61,7 +63,8 @@ export function compileTlsContext(
     const trust = validation()
     if (trust === 'missing') return null
     if (made !== null && made.validation === trust && sameList(made.certificates, certificates)) return made
-    return { certificates, validation: trust, context: createContext(certificates, trust, parameters, at) }
+    const options = contextOptions(certificates, trust, parameters)
+    return { certificates, validation: trust, options, context: createContext(options, at) }
   }
   const current = () => {
     if (version !== secrets.version) {
@@ -79,27 +82,30 @@ function sameList(a: readonly unknown[], b: readonly unknown[]): boolean {
   return a.length === b.length && a.every((one, i) => one === b[i])
 }
 
-function createContext(
+function contextOptions(
   certificates: readonly TlsCertificatePlan[],
   validation: ValidationPlan | null,
   parameters: SecureContextOptions,
-  path: string,
-): SecureContext {
+): SecureContextOptions {
+  return {
+    ...parameters,
+    ...(certificates.length > 0
+      ? {
+          cert: certificates.map((one) => one.cert),
+          key: certificates.map((one) => ({
+            pem: one.key,
+            ...(one.passphrase === undefined ? {} : { passphrase: one.passphrase }),
+          })),
+        }
+      : {}),
+    ...(validation?.ca != null ? { ca: splitPem(validation.ca) } : {}),
+    ...(validation?.crl != null ? { crl: validation.crl } : {}),
+  }
+}
+
+function createContext(options: SecureContextOptions, path: string): SecureContext {
   try {
-    return createSecureContext({
-      ...parameters,
-      ...(certificates.length > 0
-        ? {
-            cert: certificates.map((one) => one.cert),
-            key: certificates.map((one) => ({
-              pem: one.key,
-              ...(one.passphrase === undefined ? {} : { passphrase: one.passphrase }),
-            })),
-          }
-        : {}),
-      ...(validation?.ca != null ? { ca: splitPem(validation.ca) } : {}),
-      ...(validation?.crl != null ? { crl: validation.crl } : {}),
-    })
+    return createSecureContext(options)
   } catch (error) {
     throw invalid(path, `TLS refuses this: ${error instanceof Error ? error.message : String(error)}`)
   }

@@ -117,9 +117,8 @@ function compileSelector(
   filterConfigs: (configs: RouteAction_Configs, path: string) => ReadonlyMap<string, unknown> | null,
 ): ClusterSelector {
   const specifier = source.clusterSpecifier
-  switch (specifier?.$case) {
-    case undefined:
-      throw invalid(path, 'a route needs a cluster')
+  if (specifier === undefined) throw invalid(path, 'a route needs a cluster')
+  switch (specifier.$case) {
     case 'cluster':
       return { type: 'one', choice: { name: specifier.value, edits: null, hostRewrite: '', filterConfigs: null } }
     case 'clusterHeader':

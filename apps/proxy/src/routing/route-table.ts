@@ -6,6 +6,7 @@ import {
 } from '@weft/contracts/envoy/config/route/v3/route_components'
 import type { RequestHead } from '@weft/http/message'
 import type { RouteInfo } from '../filters/http/filter.ts'
+import type { ResolvedFilter } from '../filters/network/http-connection-manager/resolved-filters.ts'
 import { readDataSource } from '../plan/data-source.ts'
 import { invalid, unsupported } from '../plan/problems.ts'
 import type { Runtime } from '../plan/runtime.ts'
@@ -38,7 +39,7 @@ export interface RoutePlan extends RouteInfo {
   /** Body bytes kept for retries and mirrors. */
   readonly bufferLimit: number | null
   /** Work of the connection manager's: filters with this route's overrides; set by it, for the last manager that asked. */
-  resolved: { owner: object; value: unknown } | null
+  resolved: { owner: object; filters: readonly ResolvedFilter[] } | null
 }
 
 export interface VirtualHostPlan {
@@ -101,7 +102,7 @@ export function compileRouteTable(
     if (names.has(host.name)) throw invalid(`${path}.name`, `Only a single virtual host with name ${host.name} is permitted`)
     names.add(host.name)
     const plan = compileVirtualHost(host, path, source, tableEdits, runtime, compileFilterConfigs)
-    host.domains.forEach((domain, k) => hosts.add(domain, plan, `${path}.domains[${k}]`))
+    for (const [k, domain] of host.domains.entries()) hosts.add(domain, plan, `${path}.domains[${k}]`)
   })
   return new RouteTable(source.name, hosts, compileFilterConfigs(source.typedPerFilterConfig, at.replace(/\.$/, '')))
 }

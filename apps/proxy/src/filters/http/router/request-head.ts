@@ -1,0 +1,105 @@
+import { headerName, names } from '@weft/http/header-name'
+import type { RequestHead } from '@weft/http/message'
+import type { RetryPlan } from '../../../routing/retry-policy.ts'
+import type { ClusterChoice, ForwardPlan } from '../../../routing/route-action.ts'
+import { pathOnly } from '../../../routing/route-match.ts'
+import type { RoutePlan } from '../../../routing/route-table.ts'
+import type { Exchange } from '../../network/http-connection-manager/exchange.ts'
+
+const originalPath = headerName('x-envoy-original-path')
+const originalHost = headerName('x-envoy-original-host')
+const expectedTimeout = headerName('x-envoy-expected-rq-timeout-ms')
+const askedTimeout = headerName('x-envoy-upstream-rq-timeout-ms')
+const askedPerTry = headerName('x-envoy-upstream-rq-per-try-timeout-ms')
+const attemptCount = headerName('x-envoy-attempt-count')
+/** Words to the router, which end with it. */
+const consumed = [
+  'x-envoy-retry-on',
+  'x-envoy-retry-grpc-on',
+  'x-envoy-max-retries',
+  'x-envoy-retriable-status-codes',
+  'x-envoy-retriable-header-names',
+].map(headerName)
+
+/** Makes the head what upstream is to see: rewrites, header edits, time limits. Gives the limits that hold. */
+export function finishRequestHead(
+  exchange: Exchange,
+  forward: ForwardPlan,
+  choice: ClusterChoice,
+  route: RoutePlan,
+  retry: RetryPlan | null,
+): { timeoutMs: number; perTryMs: number } {
+  const { request } = exchange
+  const { headers } = request
+  const times = timeouts(request, exchange.isGrpcTimed, forward, retry)
+  for (let i = 0; i < consumed.length; i++) headers.remove(consumed[i]!)
+  if (route.host.includeAttemptCount) headers.set(attemptCount, '1')
+  choice.edits?.onRequest(exchange, request)
+  const { edits } = route
+  for (let i = 0; i < edits.length; i++) edits[i]!.onRequest(exchange, request)
+  rewriteHost(exchange, forward, choice)
+  if (forward.rewrite !== null && request.path !== '') {
+    const before = request.path
+    request.path = forward.rewrite(before)
+    headers.set(originalPath, before)
+  }
+  if (times.timeoutMs > 0) headers.set(expectedTimeout, String(Math.round(times.perTryMs > 0 ? times.perTryMs : times.timeoutMs)))
+  return times
+}
+
+/** The route's limits, with what the request's own headers ask for. */
+function timeouts(
+  request: RequestHead,
+  grpc: boolean,
+  forward: ForwardPlan,
+  retry: RetryPlan | null,
+): { timeoutMs: number; perTryMs: number } {
+  const { headers } = request
+  let { timeoutMs } = forward
+  let perTryMs = retry?.perTryTimeoutMs ?? 0
+  if (grpc && forward.maxGrpcTimeoutMs >= 0) {
+    const asked = parseGrpcTimeout(headers.get(names.grpcTimeout))
+    if (asked !== null) timeoutMs = forward.maxGrpcTimeoutMs === 0 ? asked : Math.min(asked, forward.maxGrpcTimeoutMs)
+    else timeoutMs = forward.maxGrpcTimeoutMs
+  }
+  if (headers.find(askedTimeout) >= 0) {
+    timeoutMs = milliseconds(headers.get(askedTimeout)) ?? timeoutMs
+    headers.remove(askedTimeout)
+  }
+  if (headers.find(askedPerTry) >= 0) {
+    perTryMs = milliseconds(headers.get(askedPerTry)) ?? perTryMs
+    headers.remove(askedPerTry)
+  }
+  // A try can't take longer than the whole.
+  if (timeoutMs > 0 && perTryMs >= timeoutMs) perTryMs = 0
+  return { timeoutMs, perTryMs }
+}
+
+function milliseconds(text: string | null): number | null {
+  return text !== null && /^\d{1,9}$/.test(text) ? Number(text) : null
+}
+
+const units: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 }
+
+/** grpc-timeout (gRPC over HTTP/2, Requests): up to eight digits and a unit. */
+function parseGrpcTimeout(text: string | null): number | null {
+  const match = text === null ? null : /^(\d{1,8})([HMSmun])$/.exec(text)
+  return match === null ? null : Math.ceil(Number(match[1]) * units[match[2]!]!)
+}
+
+function rewriteHost(exchange: Exchange, forward: ForwardPlan, choice: ClusterChoice): void {
+  const { request } = exchange
+  const before = request.authority
+  const rewrite = forward.hostRewrite
+  if (choice.hostRewrite !== '') request.authority = choice.hostRewrite
+  else if (rewrite === null) return
+  else if (rewrite.type === 'literal') request.authority = rewrite.value
+  else if (rewrite.type === 'header') request.authority = request.headers.get(rewrite.header) || before
+  else if (rewrite.type === 'path-regex')
+    request.authority = rewrite.regex.replaceAll(pathOnly(request.path), rewrite.substitution)
+  if (request.authority === before) return
+  request.headers.set(originalHost, before)
+  if (!forward.appendForwardedHost) return
+  const forwarded = request.headers.getAll(names.forwardedHost)
+  request.headers.set(names.forwardedHost, forwarded === null ? before : `${forwarded},${before}`)
+}

@@ -1,0 +1,32 @@
+import type { ResetReason } from '@weft/http/stream'
+
+/** What is answered when upstream gave no response, as Envoy words it. */
+export function describeReset(
+  reason: ResetReason,
+  detail: string,
+  retried: boolean,
+): { status: number; flag: string; body: string; details: string } {
+  const { word, flag, status } = words(reason, detail)
+  const failure = reason === 'connect-failure' && detail !== 'connection timeout' ? detail : ''
+  const start = 'upstream connect error or disconnect/reset before headers. '
+  const body = `${start}${retried ? 'retried and the latest ' : ''}reset reason: ${word}${failure === '' ? '' : `, transport failure reason: ${failure}`}`
+  const details = `upstream_reset_before_response_started{${word.replaceAll(' ', '_')}${failure === '' ? '' : `|${failure}`}}`
+  return { status, flag, body, details }
+}
+
+function words(reason: ResetReason, detail: string): { word: string; flag: string; status: number } {
+  switch (reason) {
+    case 'connect-failure':
+      return detail === 'connection timeout'
+        ? { word: 'connection timeout', flag: 'UF', status: 503 }
+        : { word: 'remote connection failure', flag: 'UF', status: 503 }
+    case 'connection-closed':
+      return { word: 'connection termination', flag: 'UC', status: 503 }
+    case 'protocol-error':
+      return { word: 'protocol error', flag: 'UPE', status: 502 }
+    case 'overflow':
+      return { word: 'overflow', flag: 'UO', status: 503 }
+    default:
+      return { word: 'remote reset', flag: 'UR', status: 503 }
+  }
+}

@@ -1,0 +1,609 @@
+import { headerName } from '@weft/http/header-name'
+import type { HeaderTable } from '@weft/http/header-table'
+import type { ResponseHead } from '@weft/http/message'
+import type { ResetReason } from '@weft/http/stream'
+import { type RetryPlan, retriableReset, retriableResponse, retryPlanFor } from '../../../routing/retry-policy.ts'
+import { type ClusterChoice, type ForwardPlan, selectCluster } from '../../../routing/route-action.ts'
+import type { FilterConfigs, RoutePlan } from '../../../routing/route-table.ts'
+import { Timeout } from '../../../transport/timer-wheel.ts'
+import type { CircuitBreaker } from '../../../upstream/circuit-breaker.ts'
+import type { Cluster } from '../../../upstream/cluster.ts'
+import type { Endpoint } from '../../../upstream/endpoint.ts'
+import { cell } from '../../../upstream/endpoint-slab.ts'
+import type { PoolWaiter } from '../../../upstream/http1-pool.ts'
+import type { UpstreamConnection } from '../../../upstream/upstream-connection.ts'
+import type { Exchange } from '../../network/http-connection-manager/exchange.ts'
+import { finishRequestHead } from './request-head.ts'
+import { describeReset } from './reset-reasons.ts'
+
+const attemptCount = headerName('x-envoy-attempt-count')
+const serviceTime = headerName('x-envoy-upstream-service-time')
+const overloaded = headerName('x-envoy-overloaded')
+const canary = headerName('x-envoy-upstream-canary')
+const never = Number.POSITIVE_INFINITY
+
+/** Body bytes kept for another try, unless the route says otherwise. */
+const defaultBufferLimit = 1024 * 1024
+/** Methods that may be sent twice (RFC 9110 section 9.2.2). */
+const idempotent = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
+
+/**
+ * The end of every filter chain: answers redirects and direct responses, and sends the rest to an endpoint of the route's
+ * cluster, with time limits and retries. One for each exchange, used again with it.
+ */
+export class Router implements PoolWaiter {
+  private readonly exchange: Exchange
+  private forward: ForwardPlan | null = null
+  private choice: ClusterChoice | null = null
+  private cluster: Cluster | null = null
+  private breaker: CircuitBreaker | null = null
+  private endpoint: Endpoint | null = null
+  private connection: UpstreamConnection | null = null
+  private waitingFor: Endpoint | null = null
+  private retry: RetryPlan | null = null
+  private retriesLeft = 0
+  private retryHeld = false
+  private retryTimer: Timeout | null = null
+  private raceRetried = false
+  private tried: Endpoint[] | null = null
+  /** The request so far, for another try or until there is a connection. */
+  private kept: Buffer[] = noBuffers
+  private keptBytes = 0
+  private keepBody = false
+  private bodyEnded = false
+  private bodyTrailers: HeaderTable | null = null
+  private timeoutMs = 0
+  private perTryMs = 0
+  private routeDeadline = never
+  private tryDeadline = never
+  private responding = false
+  private reused = false
+  private pausedResponse = false
+  started = false
+
+  constructor(exchange: Exchange) {
+    this.exchange = exchange
+  }
+
+  get response(): ResponseHead {
+    return this.exchange.response
+  }
+
+  get clusterMetadata(): Readonly<Record<string, unknown>> | null {
+    return this.cluster?.source.metadata?.filterMetadata ?? null
+  }
+
+  /** Filter overrides of the weighted choice. */
+  get choiceConfigs(): FilterConfigs | null {
+    return this.choice?.filterConfigs ?? null
+  }
+
+  get nextDeadline(): number {
+    return Math.min(this.routeDeadline, this.tryDeadline)
+  }
+
+  /** A route was chosen (anew): chooses the cluster of a weighted one. */
+  prepare(route: RoutePlan | null): void {
+    this.started = false
+    this.forward = route !== null && route.outcome.type === 'forward' ? route.outcome.forward : null
+    this.choice = this.forward === null ? null : selectCluster(this.forward.cluster, this.exchange.request, Math.random())
+    this.cluster = null
+    this.endpoint = null
+    this.connection = null
+    this.waitingFor = null
+    this.retry = null
+    this.retryHeld = false
+    this.raceRetried = false
+    this.tried = null
+    if (this.kept !== noBuffers) this.kept = noBuffers
+    this.keptBytes = 0
+    this.bodyEnded = false
+    this.bodyTrailers = null
+    this.routeDeadline = never
+    this.tryDeadline = never
+    this.responding = false
+    this.pausedResponse = false
+  }
+
+  /** All filters have passed the request's head. */
+  start(endStream: boolean): void {
+    const { exchange, forward, choice } = this
+    this.started = true
+    this.bodyEnded = endStream
+    const { route, info, plan } = exchange
+    plan.stats.total.inc()
+    if (route === null) {
+      plan.stats.noRoute.inc()
+      exchange.reply(404, '', { details: 'route_not_found', flags: ['NR'] })
+      return
+    }
+    if (
+      route.host.requireTls !== 'none' &&
+      exchange.connection.tls === null &&
+      (route.host.requireTls === 'all' || !exchange.internal)
+    ) {
+      const { authority, path } = exchange.request
+      exchange.reply(301, '', { details: 'direct_response', headers: [['location', `https://${authority}${path}`]] })
+      return
+    }
+    if (forward === null) {
+      this.answer(route)
+      return
+    }
+    const cluster = choice === null ? undefined : exchange.downstream.cluster(choice.name)
+    if (choice === null || cluster === undefined) {
+      plan.stats.noCluster.inc()
+      exchange.reply(forward.notFoundStatus, '', { details: 'cluster_not_found', flags: ['NC'] })
+      return
+    }
+    this.cluster = cluster
+    this.breaker = cluster.breakers[forward.priority]
+    info.clusterName = cluster.name
+    const retry = retryPlanFor(forward.retry, exchange.request)
+    this.retry = retry
+    this.retriesLeft = retry === null ? 0 : retry.retries
+    this.keepBody = !endStream && retry !== null
+    const times = finishRequestHead(exchange, forward, choice, route, retry)
+    this.timeoutMs = times.timeoutMs
+    this.perTryMs = times.perTryMs
+    info.attemptCount = 1
+    if (endStream) this.armTimeout()
+    this.attempt()
+  }
+
+  private answer(route: RoutePlan): void {
+    const { exchange } = this
+    const { outcome } = route
+    const { stats } = exchange.plan
+    const edit = () => {
+      for (const edits of route.edits) edits.onResponse(exchange, exchange.response.headers)
+    }
+    switch (outcome.type) {
+      case 'direct':
+        stats.directResponse.inc()
+        for (const edits of route.edits) edits.onRequest(exchange, exchange.request)
+        exchange.reply(outcome.status, outcome.body, { details: 'direct_response' }, edit)
+        break
+      case 'redirect': {
+        stats.redirect.inc()
+        const location = outcome.redirect.location(exchange.request)
+        exchange.reply(outcome.redirect.status, '', { details: 'direct_response', headers: [['location', location]] }, edit)
+        break
+      }
+      default:
+        stats.noRoute.inc()
+        exchange.reply(404, '', { details: 'route_not_found', flags: ['NR'] })
+    }
+  }
+
+  private armTimeout(): void {
+    const now = performance.now()
+    if (this.timeoutMs > 0) {
+      this.routeDeadline = now + this.timeoutMs
+      this.exchange.watch(this.routeDeadline)
+    }
+    this.armTry(now)
+  }
+
+  private armTry(now: number): void {
+    if (this.perTryMs <= 0 || !this.bodyEnded) return
+    this.tryDeadline = now + this.perTryMs
+    this.exchange.watch(this.tryDeadline)
+  }
+
+  /** One try: an endpoint, a connection to it, the request on it. */
+  private attempt(): void {
+    const { exchange } = this
+    const cluster = this.cluster!
+    const endpoint = this.pickEndpoint(cluster)
+    if (endpoint === null) {
+      exchange.info.addResponseFlag('UH')
+      exchange.reply(503, 'no healthy upstream', { details: 'no_healthy_upstream' })
+      return
+    }
+    exchange.info.upstreamEndpoint = endpoint
+    if (!this.breaker!.take('requests')) {
+      cluster.stats.pendingOverflow.inc()
+      this.overflow()
+      return
+    }
+    const connection = cluster.poolOf(endpoint).acquire(this)
+    if (connection === 'overflow') {
+      this.breaker!.release('requests')
+      this.overflow()
+      return
+    }
+    this.waitingFor = endpoint
+    if (connection !== null) this.onPoolReady(connection)
+  }
+
+  private pickEndpoint(cluster: Cluster): Endpoint | null {
+    let endpoint = cluster.pick()
+    if (this.retry?.avoidPrevious !== true || this.tried === null) return endpoint
+    for (let i = 1; i < this.retry.hostAttempts && endpoint !== null && this.tried.includes(endpoint); i++)
+      endpoint = cluster.pick()
+    return endpoint
+  }
+
+  private overflow(): void {
+    const { exchange } = this
+    exchange.info.addResponseFlag('UO')
+    const body = 'upstream connect error or disconnect/reset before headers. reset reason: overflow'
+    exchange.reply(503, body, {
+      details: 'upstream_reset_before_response_started{overflow}',
+      headers: [[overloaded.name, 'true']],
+    })
+  }
+
+  // PoolWaiter
+
+  onPoolReady(connection: UpstreamConnection): void {
+    const { exchange } = this
+    const cluster = this.cluster!
+    const endpoint = this.waitingFor!
+    this.waitingFor = null
+    this.endpoint = endpoint
+    this.connection = connection
+    this.reused = connection.requests > 0
+    const { stats, slab } = cluster
+    stats.requestTotal.inc()
+    stats.requestActive.inc()
+    endpoint.active++
+    slab.add(endpoint.slot, cell.activeRequests, 1)
+    const { info } = exchange
+    info.upstreamConnection = connection
+    info.upstreamProtocol = 'HTTP/1.1'
+    info.upstreamSendStartMs = info.startMs
+    connection.begin(this)
+    const { codec } = connection
+    const wholeHead = this.bodyEnded && this.keptBytes === 0 && this.bodyTrailers === null
+    codec.sendHead(exchange.request, wholeHead)
+    if (!wholeHead) this.sendKept()
+    if (this.bodyEnded) info.upstreamSendEndMs = performance.now()
+  }
+
+  private sendKept(): void {
+    const { codec } = this.connection!
+    const { kept, bodyTrailers } = this
+    for (let i = 0; i < kept.length; i++) {
+      const piece = kept[i]!
+      codec.sendData(piece, 0, piece.length, this.bodyEnded && bodyTrailers === null && i === kept.length - 1)
+    }
+    if (kept.length === 0 && this.bodyEnded && bodyTrailers === null) codec.sendData(empty, 0, 0, true)
+    if (bodyTrailers !== null) codec.sendTrailers(bodyTrailers)
+    if (!this.keepBody) {
+      this.kept = noBuffers
+      this.keptBytes = 0
+    }
+  }
+
+  // The request's body, from the filters
+
+  data(buffer: Buffer, start: number, end: number, endStream: boolean): void {
+    if (endStream) this.endBody()
+    const { connection } = this
+    if (connection === null || this.keepBody) this.keep(buffer, start, end)
+    if (connection === null) return
+    if (!connection.codec.sendData(buffer, start, end, endStream) && !endStream) this.exchange.pauseRequest()
+  }
+
+  trailers(trailers: HeaderTable): void {
+    this.endBody()
+    this.bodyTrailers = trailers
+    this.connection?.codec.sendTrailers(trailers)
+  }
+
+  private endBody(): void {
+    this.bodyEnded = true
+    this.exchange.info.upstreamSendEndMs = performance.now()
+    if (this.cluster !== null) this.armTimeout()
+  }
+
+  private keep(buffer: Buffer, start: number, end: number): void {
+    if (end === start) return
+    const limit = this.exchange.route?.bufferLimit ?? defaultBufferLimit
+    if (this.keptBytes + end - start > limit && this.connection !== null) {
+      // Too much to send twice.
+      this.keepBody = false
+      this.retriesLeft = 0
+      this.kept = noBuffers
+      this.keptBytes = 0
+      return
+    }
+    if (this.kept === noBuffers) this.kept = []
+    this.kept.push(Buffer.from(buffer.subarray(start, end)))
+    this.keptBytes += end - start
+    if (this.connection === null && this.keptBytes > limit) this.exchange.pauseRequest()
+  }
+
+  onRequestWritable(): void {
+    this.exchange.resumeRequest()
+  }
+
+  // The response, from the codec
+
+  onInterim(head: ResponseHead): void {
+    this.exchange.respondInterim(head)
+  }
+
+  onResponseHead(endStream: boolean): void {
+    const { exchange } = this
+    const { info, response } = exchange
+    const cluster = this.cluster!
+    info.upstreamFirstByteMs = performance.now()
+    const { status } = response
+    this.noteOutcome(status)
+    const { retry } = this
+    if (retry !== null && this.retriesLeft > 0 && retriableResponse(retry, response) && this.canRetry()) {
+      cluster.stats.response(status, exchange.internal)
+      if (endStream) this.endAttempt()
+      else this.dropAttempt()
+      this.scheduleRetry()
+      return
+    }
+    if (retry !== null && this.retriesLeft === 0 && info.attemptCount > retry.retries && retriableResponse(retry, response)) {
+      cluster.stats.retryLimitExceeded.inc()
+      info.addResponseFlag('URX')
+    } else if (info.attemptCount > 1) cluster.stats.retrySuccess.inc()
+    this.tryDeadline = never
+    cluster.stats.response(status, exchange.internal)
+    info.responseCodeDetails = 'via_upstream'
+    const { headers } = response
+    if (headers.find(canary) >= 0) headers.remove(canary)
+    const since = info.requestEndMs < 0 ? info.startMs : info.requestEndMs
+    headers.set(serviceTime, String(Math.max(0, Math.floor(info.upstreamFirstByteMs - since))))
+    const { route } = exchange
+    if (route !== null) {
+      this.choice?.edits?.onResponse(exchange, headers)
+      const { edits } = route
+      for (let i = 0; i < edits.length; i++) edits[i]!.onResponse(exchange, headers)
+      if (route.host.includeAttemptCountInResponse) headers.set(attemptCount, String(info.attemptCount))
+    }
+    this.responding = true
+    if (endStream) this.finishAttempt()
+    exchange.respond(endStream)
+  }
+
+  onResponseData(buffer: Buffer, start: number, end: number, endStream: boolean): void {
+    if (!this.responding) return
+    if (endStream) this.finishAttempt()
+    this.exchange.respondData(buffer, start, end, endStream)
+  }
+
+  onResponseTrailers(trailers: HeaderTable): void {
+    if (!this.responding) return
+    this.finishAttempt()
+    this.exchange.respondTrailers(trailers)
+  }
+
+  onResponseReset(reason: ResetReason, detail: string): void {
+    const { exchange, connection } = this
+    const cluster = this.cluster!
+    const { info } = exchange
+    const unanswered = connection?.codec.unanswered ?? true
+    const connected = connection?.connected ?? false
+    this.noteOutcome(0)
+    if (reason === 'protocol-error') cluster.stats.protocolError.inc()
+    else if (reason !== 'connect-failure') cluster.stats.rxReset.inc()
+    else cluster.stats.pendingFailureEject.inc()
+    const raced = connected && this.reused && unanswered && reason === 'connection-closed'
+    this.endAttempt()
+    if (this.responding) {
+      info.addResponseFlag(reason === 'protocol-error' ? 'UPE' : 'UC')
+      info.responseCodeDetails = 'upstream_reset_after_response_started{connection_termination}'
+      exchange.abort()
+      return
+    }
+    if (
+      raced &&
+      !this.raceRetried &&
+      idempotent.has(exchange.request.method) &&
+      this.bodyEnded &&
+      (this.keepBody || this.keptBytes === 0) &&
+      info.bytesReceived === this.keptBytes
+    ) {
+      // The peer closed an idle connection just as the request went out: nobody has seen it.
+      this.raceRetried = true
+      exchange.response.clear()
+      this.attempt()
+      return
+    }
+    const kind = reason === 'connect-failure' || reason === 'refused-stream' ? reason : 'other'
+    const { retry } = this
+    if (retry !== null && this.retriesLeft > 0 && retriableReset(retry, kind, unanswered) && this.canRetry()) {
+      this.scheduleRetry()
+      return
+    }
+    if (retry !== null && info.attemptCount > 1 && this.retriesLeft === 0 && retriableReset(retry, kind, unanswered)) {
+      cluster.stats.retryLimitExceeded.inc()
+      info.addResponseFlag('URX')
+    }
+    const said = describeReset(reason, detail, info.attemptCount > 1)
+    info.addResponseFlag(said.flag)
+    if (reason === 'connect-failure') info.upstreamFailure = detail
+    cluster.stats.response(said.status, exchange.internal)
+    exchange.reply(said.status, said.body, { details: said.details })
+  }
+
+  /** Counts for outlier detection. `status` 0: no answer. */
+  private noteOutcome(status: number): void {
+    const { endpoint, cluster } = this
+    if (endpoint === null || cluster === null || endpoint.slot === 0) return
+    const { slab } = cluster
+    const { slot } = endpoint
+    if (status >= 500 || status === 0) {
+      slab.add(slot, cell.consecutive5xx, 1)
+      if (status === 0 || (status >= 502 && status <= 504)) slab.add(slot, cell.consecutiveGatewayErrors, 1)
+      slab.add(slot, cell.requestsError, 1)
+      return
+    }
+    slab.add(slot, cell.requestsSuccess, 1)
+    if (slab.get(slot, cell.consecutive5xx) !== 0) slab.set(slot, cell.consecutive5xx, 0)
+    if (slab.get(slot, cell.consecutiveGatewayErrors) !== 0) slab.set(slot, cell.consecutiveGatewayErrors, 0)
+    if (slab.get(slot, cell.consecutiveLocalFailures) !== 0) slab.set(slot, cell.consecutiveLocalFailures, 0)
+  }
+
+  // Retries
+
+  private canRetry(): boolean {
+    const { cluster, exchange } = this
+    if (exchange.responseStarted || (!this.bodyEnded && !this.keepBody)) return false
+    if (!this.retryHeld && !this.breaker!.take('retries')) {
+      cluster!.stats.retryOverflow.inc()
+      return false
+    }
+    this.retryHeld = true
+    return true
+  }
+
+  private scheduleRetry(): void {
+    const { exchange } = this
+    const retry = this.retry!
+    const { stats } = this.cluster!
+    const { info } = exchange
+    stats.retry.inc()
+    stats.retryBackoffExponential.inc()
+    this.retriesLeft--
+    if (retry.avoidPrevious && info.upstreamEndpoint !== null) {
+      this.tried ??= []
+      this.tried.push(info.upstreamEndpoint)
+    }
+    exchange.response.clear()
+    this.tryDeadline = never
+    const ceiling = Math.min(retry.maxMs, retry.baseMs * 2 ** Math.min(20, info.attemptCount - 1))
+    this.retryTimer ??= new Timeout(() => this.onRetryTimer())
+    exchange.downstream.timers.arm(this.retryTimer, Math.random() * ceiling)
+  }
+
+  private onRetryTimer(): void {
+    const { exchange } = this
+    if (exchange.done || exchange.responseStarted) return
+    const { info, request, route } = exchange
+    info.attemptCount++
+    if (route?.host.includeAttemptCount === true) request.headers.set(attemptCount, String(info.attemptCount))
+    if (this.retryHeld) {
+      this.breaker!.release('retries')
+      this.retryHeld = false
+    }
+    this.armTry(performance.now())
+    this.attempt()
+  }
+
+  // Time limits
+
+  /** Looks at the deadlines; true: the exchange was answered or goes on with another try. */
+  onTimer(now: number): boolean {
+    if (now >= this.routeDeadline) {
+      this.routeDeadline = never
+      this.onTimeout('response_timeout', false)
+      return true
+    }
+    if (now >= this.tryDeadline) {
+      this.tryDeadline = never
+      this.onTimeout('upstream_per_try_timeout', true)
+      return true
+    }
+    return false
+  }
+
+  private onTimeout(details: string, perTry: boolean): void {
+    const { exchange, cluster, retry } = this
+    const { info } = exchange
+    if (cluster === null) return
+    if (perTry) cluster.stats.perTryTimeout.inc()
+    else cluster.stats.requestTimeout.inc()
+    this.noteOutcome(504)
+    if (this.responding) {
+      info.addResponseFlag('UT')
+      info.responseCodeDetails = details
+      this.dropAttempt()
+      exchange.abort()
+      return
+    }
+    this.dropAttempt()
+    if (perTry && retry !== null && this.retriesLeft > 0 && retriableReset(retry, 'timeout', false) && this.canRetry()) {
+      this.scheduleRetry()
+      return
+    }
+    if (perTry && retry !== null && this.retriesLeft === 0 && info.attemptCount > 1) {
+      cluster.stats.retryLimitExceeded.inc()
+      info.addResponseFlag('URX')
+    }
+    info.addResponseFlag('UT')
+    cluster.stats.response(504, exchange.internal)
+    exchange.reply(504, 'upstream request timeout', { details })
+  }
+
+  // Ends
+
+  pauseResponse(): void {
+    if (this.connection === null) return
+    this.pausedResponse = true
+    this.connection.codec.pauseResponse()
+  }
+
+  resumeResponse(): void {
+    if (!this.pausedResponse) return
+    this.pausedResponse = false
+    this.connection?.codec.resumeResponse()
+  }
+
+  /** The response is complete: its time is counted, the connection is the pool's again. */
+  private finishAttempt(): void {
+    const { info } = this.exchange
+    info.upstreamLastByteMs = performance.now()
+    this.cluster!.stats.requestTime.record(Math.round(info.upstreamLastByteMs - info.startMs))
+    this.endAttempt()
+  }
+
+  private endAttempt(): void {
+    const { endpoint, cluster } = this
+    if (this.connection === null || endpoint === null || cluster === null) return
+    this.connection = null
+    this.endpoint = null
+    cluster.stats.requestActive.dec()
+    endpoint.active--
+    cluster.slab.add(endpoint.slot, cell.activeRequests, -1)
+    this.breaker!.release('requests')
+  }
+
+  /** Gives the try up. */
+  private dropAttempt(): void {
+    if (this.waitingFor !== null) {
+      this.cluster!.poolOf(this.waitingFor).forget(this)
+      this.breaker!.release('requests')
+      this.waitingFor = null
+    }
+    const { connection } = this
+    if (connection === null) return
+    this.cluster!.stats.txReset.inc()
+    this.endAttempt()
+    connection.codec.reset()
+  }
+
+  /** The downstream is gone, or was answered otherwise. */
+  cancel(): void {
+    if (this.connection !== null && !this.responding) this.cluster!.stats.requestCancelled.inc()
+    this.dropAttempt()
+    this.routeDeadline = never
+    this.tryDeadline = never
+    if (this.retryTimer !== null) this.exchange.downstream.timers.cancel(this.retryTimer)
+  }
+
+  /** The exchange is over. */
+  end(): void {
+    this.dropAttempt()
+    if (this.retryHeld) {
+      this.retryHeld = false
+      this.breaker?.release('retries')
+    }
+    this.routeDeadline = never
+    this.tryDeadline = never
+    if (this.kept !== noBuffers) this.kept = noBuffers
+    this.keptBytes = 0
+  }
+}
+
+/** Shared by routers that keep nothing; never changed. */
+const noBuffers: Buffer[] = []
+const empty = Buffer.alloc(0)

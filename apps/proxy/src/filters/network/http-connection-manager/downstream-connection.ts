@@ -1,0 +1,225 @@
+import { type Http1Request, Http1ServerConnection, type Http1ServerEvents } from '@weft/http/h1/server-connection'
+import type { RouteTable } from '../../../routing/route-table.ts'
+import type { Connection, ConnectionHandler } from '../../../transport/connection.ts'
+import { nextConnectionId } from '../../../transport/connection-id.ts'
+import { Timeout, type TimerWheel } from '../../../transport/timer-wheel.ts'
+import type { Cluster } from '../../../upstream/cluster.ts'
+import type { ConnectionInfo, TlsInfo } from '../../http/filter.ts'
+import { Exchange } from './exchange.ts'
+import type { HcmPlan } from './hcm-plan.ts'
+
+/** What a connection needs of its worker. */
+export interface HcmServices {
+  readonly timers: TimerWheel
+  /** The live route configuration of this name; null when it has not come. */
+  routeTable(name: string): RouteTable | null
+  cluster(name: string): Cluster | undefined
+}
+
+/** What is known of an accepted connection. */
+export interface AcceptedInfo {
+  remoteAddress: string
+  remotePort: number
+  localAddress: string
+  localPort: number
+  tls: TlsInfo | null
+  serverName: string
+  listenerName: string
+  filterChainName: string
+}
+
+/** A downstream HTTP/1.1 connection: the codec, and the one exchange at a time on it. */
+export class DownstreamConnection implements ConnectionHandler, Http1ServerEvents, ConnectionInfo {
+  readonly id = nextConnectionId()
+  readonly plan: HcmPlan
+  readonly remoteAddress: string
+  readonly remotePort: number
+  readonly localAddress: string
+  readonly localPort: number
+  readonly tls: TlsInfo | null
+  readonly serverName: string
+  readonly listenerName: string
+  readonly filterChainName: string
+  private readonly services: HcmServices
+  private readonly connection: Connection
+  private readonly codec: Http1ServerConnection
+  private exchange: Exchange | null = null
+  private readonly startedMs = performance.now()
+  private idleSinceMs = this.startedMs
+  private idleTimer: Timeout | null = null
+  private requests = 0
+  private draining = false
+  private localClose = false
+  private readonly onGone: (connection: DownstreamConnection) => void
+
+  constructor(
+    plan: HcmPlan,
+    services: HcmServices,
+    connection: Connection,
+    info: AcceptedInfo,
+    onGone: (connection: DownstreamConnection) => void,
+  ) {
+    this.plan = plan
+    this.services = services
+    this.connection = connection
+    this.onGone = onGone
+    this.remoteAddress = info.remoteAddress
+    this.remotePort = info.remotePort
+    this.localAddress = info.localAddress
+    this.localPort = info.localPort
+    this.tls = info.tls
+    this.serverName = info.serverName
+    this.listenerName = info.listenerName
+    this.filterChainName = info.filterChainName
+    this.codec = new Http1ServerConnection(connection, plan.http1, this)
+    const { stats } = plan
+    stats.connectionTotal.inc()
+    stats.connectionActive.inc()
+    stats.connectionHttp1Total.inc()
+    stats.connectionHttp1Active.inc()
+    if (info.tls !== null) {
+      stats.connectionSslTotal.inc()
+      stats.connectionSslActive.inc()
+    }
+    connection.handler = this
+    this.armIdle()
+  }
+
+  get timers(): TimerWheel {
+    return this.services.timers
+  }
+
+  routeTable(): RouteTable | null {
+    const { routes } = this.plan
+    return routes.type === 'inline' ? routes.table : this.services.routeTable(routes.name)
+  }
+
+  cluster(name: string): Cluster | undefined {
+    return this.services.cluster(name)
+  }
+
+  /** The response to come is the last on this connection. */
+  wantsClose(): boolean {
+    const { plan } = this
+    if (this.draining) {
+      plan.stats.drainClose.inc()
+      return true
+    }
+    if (plan.maxRequestsPerConnection > 0 && this.requests >= plan.maxRequestsPerConnection) {
+      plan.stats.maxRequests.inc()
+      return true
+    }
+    return plan.maxConnectionMs > 0 && performance.now() - this.startedMs >= plan.maxConnectionMs
+  }
+
+  /** Ends the connection after the exchange on it, or now when there is none. */
+  drain(): void {
+    this.draining = true
+    if (this.codec.isIdle) this.closeLocally()
+  }
+
+  /** Ends the connection now, whatever is on it. */
+  destroy(): void {
+    this.localClose = true
+    this.connection.destroy()
+  }
+
+  private closeLocally(): void {
+    this.localClose = true
+    this.connection.closeWhenFlushed()
+  }
+
+  /** One timer a connection, looked at late, instead of one armed for each pause. */
+  private armIdle(): void {
+    const { plan } = this
+    const limits = [plan.connectionIdleMs, plan.maxConnectionMs].filter((limit) => limit > 0)
+    if (limits.length === 0) return
+    this.idleTimer = new Timeout(() => this.onIdleTimer())
+    this.services.timers.arm(this.idleTimer, Math.min(...limits))
+  }
+
+  private onIdleTimer(): void {
+    const { plan } = this
+    const now = performance.now()
+    const idle = this.codec.isIdle
+    if (plan.maxConnectionMs > 0 && now - this.startedMs >= plan.maxConnectionMs) {
+      plan.stats.maxDuration.inc()
+      this.drain()
+      return
+    }
+    const idleAt = idle ? this.idleSinceMs + plan.connectionIdleMs : now + plan.connectionIdleMs
+    if (idle && plan.connectionIdleMs > 0 && now >= idleAt) {
+      plan.stats.idleTimeout.inc()
+      this.closeLocally()
+      return
+    }
+    const endAt = plan.maxConnectionMs > 0 ? this.startedMs + plan.maxConnectionMs : Number.POSITIVE_INFINITY
+    const next = Math.min(plan.connectionIdleMs > 0 ? idleAt : Number.POSITIVE_INFINITY, endAt)
+    this.services.timers.arm(this.idleTimer!, Math.max(1, next - now))
+  }
+
+  // Http1ServerEvents
+
+  begin(sender: Http1ServerConnection): Http1Request {
+    this.requests++
+    this.exchange ??= new Exchange(this, sender)
+    this.exchange.begin()
+    return this.exchange
+  }
+
+  onExchangeEnd(): void {
+    this.idleSinceMs = performance.now()
+  }
+
+  closeAfterWrite(): void {
+    this.localClose = true
+    this.connection.closeAfterWrite()
+  }
+
+  pause(): void {
+    this.connection.pause()
+  }
+
+  resume(): void {
+    this.connection.resume()
+  }
+
+  idle(): void {
+    if (this.draining) this.closeLocally()
+  }
+
+  // ConnectionHandler
+
+  onBytes(bytes: Buffer, start: number, end: number): void {
+    this.codec.receive(bytes, start, end)
+  }
+
+  onEnd(): void {
+    if (!this.codec.receiveEnd()) this.connection.closeWhenFlushed()
+  }
+
+  onWritable(): void {
+    this.codec.writable()
+  }
+
+  onClose(): void {
+    const { stats } = this.plan
+    const active = !this.codec.isIdle && this.exchange !== null && !this.exchange.done
+    stats.connectionActive.dec()
+    stats.connectionHttp1Active.dec()
+    if (this.tls !== null) stats.connectionSslActive.dec()
+    stats.connectionDestroy.inc()
+    if (this.localClose) stats.destroyLocal.inc()
+    else stats.destroyRemote.inc()
+    if (active) {
+      stats.destroyActive.inc()
+      if (this.localClose) stats.destroyLocalActive.inc()
+      else stats.destroyRemoteActive.inc()
+    }
+    stats.connectionLength.record(Math.round(performance.now() - this.startedMs))
+    this.codec.connectionLost('connection closed')
+    this.exchange?.dispose()
+    if (this.idleTimer !== null) this.services.timers.cancel(this.idleTimer)
+    this.onGone(this)
+  }
+}

@@ -1,0 +1,548 @@
+import { connectionHas } from '@weft/http/h1/framing'
+import type { Http1Request, Http1ServerConnection } from '@weft/http/h1/server-connection'
+import { names } from '@weft/http/header-name'
+import type { HeaderTable } from '@weft/http/header-table'
+import { RequestHead, ResponseHead } from '@weft/http/message'
+import type { ResetReason } from '@weft/http/stream'
+import type { FormatContext } from '../../../observe/format/context.ts'
+import { httpDateText } from '../../../observe/format/time.ts'
+import { StreamRecord } from '../../../observe/stream-record.ts'
+import type { RoutePlan, RouteTable } from '../../../routing/route-table.ts'
+import { Timeout } from '../../../transport/timer-wheel.ts'
+import type { ConnectionInfo, HttpFilter, HttpStream, LocalReply } from '../../http/filter.ts'
+import { Router } from '../../http/router/router.ts'
+import type { DownstreamConnection } from './downstream-connection.ts'
+import { FilterRun } from './filter-run.ts'
+import type { HcmPlan } from './hcm-plan.ts'
+import { localReplyBody } from './local-reply.ts'
+import { normalizePath } from './path-normalization.ts'
+import { prepareRequest } from './request-headers.ts'
+import { resolveFilters } from './resolved-filters.ts'
+
+/**
+ * One request and its response on a downstream connection: what the codec tells comes in, goes through the filters to the
+ * router, and back. HTTP/1.1 reuses one exchange for a connection's requests.
+ */
+export class Exchange implements Http1Request, HttpStream, FormatContext {
+  readonly request = new RequestHead()
+  readonly response = new ResponseHead()
+  readonly info = new StreamRecord()
+  readonly downstream: DownstreamConnection
+  readonly plan: HcmPlan
+  private readonly sender: Http1ServerConnection
+  private readonly filters: FilterRun
+  readonly router: Router
+  /** The table and route this request began with: it keeps them whatever is updated meanwhile. */
+  table: RouteTable | null = null
+  route: RoutePlan | null = null
+  responseTrailers: HeaderTable | null = null
+  metadataOrNull: Record<string, Record<string, unknown>> | null = null
+  private state: Map<string, unknown> | null = null
+  internal = false
+  upgrade = ''
+  requestComplete = false
+  responseStarted = false
+  done = true
+  private replying = false
+  private grpc: boolean | null = null
+  private expectContinue = false
+  /** Deadlines (monotonic ms; Infinity: none), looked at by one lazily armed timer. */
+  private idleDeadline = Number.POSITIVE_INFINITY
+  private requestDeadline = Number.POSITIVE_INFINITY
+  private streamDeadline = Number.POSITIVE_INFINITY
+  private lastActivityMs = 0
+  private timerDueMs = Number.POSITIVE_INFINITY
+  private readonly timer: Timeout
+
+  constructor(downstream: DownstreamConnection, sender: Http1ServerConnection) {
+    this.downstream = downstream
+    this.plan = downstream.plan
+    this.sender = sender
+    this.router = new Router(this)
+    this.filters = new FilterRun(this)
+    this.timer = new Timeout(() => this.onTimer())
+  }
+
+  /** The first byte of a request is there. */
+  begin(): void {
+    const now = performance.now()
+    const { info, downstream, plan } = this
+    info.reset(now)
+    info.filterChain = downstream.filterChainName
+    info.downstreamRemoteAddress = downstream.remoteAddress
+    info.downstreamRemotePort = downstream.remotePort
+    this.response.clear()
+    this.table = null
+    this.route = null
+    this.responseTrailers = null
+    this.metadataOrNull = null
+    this.state = null
+    this.internal = false
+    this.upgrade = ''
+    this.requestComplete = false
+    this.responseStarted = false
+    this.done = false
+    this.replying = false
+    this.grpc = null
+    this.expectContinue = false
+    this.lastActivityMs = now
+    this.streamDeadline = plan.maxStreamMs > 0 ? now + plan.maxStreamMs : Number.POSITIVE_INFINITY
+    this.requestDeadline = plan.requestMs > 0 ? now + plan.requestMs : Number.POSITIVE_INFINITY
+    this.setIdle(plan.streamIdleMs)
+    plan.stats.requestTotal.inc()
+    plan.stats.requestHttp1Total.inc()
+    plan.stats.requestActive.inc()
+    if (plan.requestHeadersMs > 0) this.watch(now + plan.requestHeadersMs)
+  }
+
+  get connection(): ConnectionInfo {
+    return this.downstream
+  }
+
+  get listener(): string {
+    return this.downstream.listenerName
+  }
+
+  get filterState(): Map<string, unknown> {
+    this.state ??= new Map()
+    return this.state
+  }
+
+  get routeMetadata(): Readonly<Record<string, unknown>> | null {
+    return this.route?.metadata ?? null
+  }
+
+  get clusterMetadata(): Readonly<Record<string, unknown>> | null {
+    return this.router.clusterMetadata
+  }
+
+  get isGrpc(): boolean {
+    if (this.grpc === null) {
+      const type = this.request.headers.get(names.contentType)
+      this.grpc = type !== null && /^application\/grpc(?:$|[+;])/.test(type)
+    }
+    return this.grpc
+  }
+
+  /** Whether grpc-timeout counts. */
+  get isGrpcTimed(): boolean {
+    return this.request.headers.find(names.grpcTimeout) >= 0 && this.isGrpc
+  }
+
+  metadata(namespace: string): Record<string, unknown> {
+    this.metadataOrNull ??= {}
+    const all = this.metadataOrNull
+    let one = all[namespace]
+    if (one === undefined) {
+      one = {}
+      all[namespace] = one
+    }
+    return one
+  }
+
+  // Http1Request
+
+  onRequestHead(endStream: boolean): void {
+    const { request, plan, info } = this
+    const { headers } = request
+    info.protocol = request.version === 11 ? 'HTTP/1.1' : 'HTTP/1.0'
+    info.requestHeadBytes = headers.used
+    if (endStream) {
+      this.requestComplete = true
+      info.requestEndMs = info.startMs
+    }
+    if (request.authority === '') {
+      this.fail(400, '', 'missing_host_header')
+      return
+    }
+    if (plan.underscores !== 'allow' && !this.checkUnderscores()) return
+    if (plan.stripPort !== 'none') this.stripPort()
+    if (request.path.charCodeAt(0) !== 47 && request.path !== '*' && request.method !== 'CONNECT') {
+      plan.stats.nonRelativePath.inc()
+      this.fail(404, '', 'absolute_path_rejected')
+      return
+    }
+    if (plan.path !== null && request.path !== '*' && !this.normalize()) return
+    if (request.method === 'CONNECT') this.upgrade = 'connect'
+    else if (headers.find(names.upgrade) >= 0 && connectionHas(headers, 'upgrade')) {
+      this.upgrade = (headers.get(names.upgrade) ?? '').toLowerCase()
+    }
+    const expect = headers.find(names.expect)
+    if (expect >= 0) {
+      const value = headers.valueAt(expect).toLowerCase()
+      if (value === '100-continue' && !plan.proxy100Continue) {
+        headers.remove(names.expect)
+        this.expectContinue = true
+      }
+    }
+    const prepared = prepareRequest(request, this.downstream, plan, this.upgrade !== '')
+    if (prepared.remoteAddress !== this.downstream.remoteAddress) {
+      info.downstreamRemoteAddress = prepared.remoteAddress
+      info.downstreamRemotePort = 0
+    }
+    this.internal = prepared.internal
+    this.chooseRoute()
+    if (this.expectContinue) this.sender.sendContinue()
+    if (this.upgrade !== '' && !this.acceptUpgrade(endStream)) return
+    this.filters.startRequest(
+      resolveFilters(plan, this.table, this.route, this.router.choiceConfigs),
+      endStream && this.upgrade === '',
+    )
+  }
+
+  /** Matches a route and, for weighted clusters, chooses one. */
+  private chooseRoute(): void {
+    this.table = this.downstream.routeTable()
+    this.route = this.table === null ? null : this.table.match(this.request)
+    const { route, info } = this
+    if (route !== null) {
+      info.routeName = route.name
+      info.virtualHost = route.virtualHost
+      const { outcome } = route
+      const idleMs = outcome.type === 'forward' ? outcome.forward.idleTimeoutMs : -1
+      if (idleMs >= 0) this.setIdle(idleMs)
+    }
+    this.router.prepare(route)
+  }
+
+  clearRoute(): void {
+    this.chooseRoute()
+  }
+
+  /** Whether the upgrade is allowed here; one that is not configured is dropped (or refused, as Envoy does). */
+  private acceptUpgrade(endStream: boolean): boolean {
+    const forward = this.route?.outcome.type === 'forward' ? this.route.outcome.forward : null
+    const allowed = forward?.upgrades.get(this.upgrade) ?? this.plan.upgrades.get(this.upgrade) ?? false
+    if (allowed) return true
+    this.plan.stats.wsOnNonWsRoute.inc()
+    this.sender.declineUpgrade()
+    if (endStream) this.requestComplete = true
+    this.fail(403, '', 'upgrade_failed')
+    return false
+  }
+
+  onRequestData(buffer: Buffer, start: number, end: number, endStream: boolean): void {
+    if (this.done) return
+    this.info.bytesReceived += end - start
+    this.lastActivityMs = performance.now()
+    if (endStream) this.endRequest()
+    if (this.replying) return
+    this.filters.requestData(buffer, start, end, endStream)
+  }
+
+  onRequestTrailers(trailers: HeaderTable): void {
+    if (this.done) return
+    this.endRequest()
+    if (!this.replying) this.filters.requestTrailers(trailers)
+  }
+
+  private endRequest(): void {
+    this.requestComplete = true
+    this.info.requestEndMs = performance.now()
+    this.requestDeadline = Number.POSITIVE_INFINITY
+  }
+
+  onRequestReset(_reason: ResetReason, _detail: string): void {
+    if (this.done) return
+    const { info, plan } = this
+    plan.stats.rxReset.inc()
+    info.addResponseFlag('DC')
+    info.responseCodeDetails = 'downstream_remote_disconnect'
+    this.router.cancel()
+    this.finish()
+  }
+
+  onRequestError(status: number, details: string): void {
+    const { plan, info } = this
+    plan.stats.protocolError.inc()
+    if (status === 431) plan.stats.tooLarge.inc()
+    if (this.responseStarted) {
+      this.abort()
+      return
+    }
+    info.protocol = this.request.version === 10 ? 'HTTP/1.0' : 'HTTP/1.1'
+    info.addResponseFlag('DPE')
+    this.router.cancel()
+    this.filters.skip()
+    const text =
+      status === 431
+        ? 'Request Header Fields Too Large'
+        : status === 501
+          ? 'Not Implemented'
+          : status === 426
+            ? 'Upgrade Required'
+            : 'Bad Request'
+    this.reply(status, details === 'low_version' ? '' : text, { details })
+  }
+
+  onResponseWritable(): void {
+    if (!this.done) this.router.resumeResponse()
+  }
+
+  // Response, from the router
+
+  /** The response's head is in `response`. */
+  respond(endStream: boolean): void {
+    this.responseStarted = true
+    this.filters.startResponse(endStream)
+  }
+
+  respondData(buffer: Buffer, start: number, end: number, endStream: boolean): void {
+    this.lastActivityMs = performance.now()
+    this.filters.responseData(buffer, start, end, endStream)
+  }
+
+  respondTrailers(trailers: HeaderTable): void {
+    this.responseTrailers = trailers
+    this.filters.responseTrailers(trailers)
+  }
+
+  /** An interim answer (103, or 100 where that is passed on). */
+  respondInterim(head: ResponseHead): void {
+    if (this.responseStarted || this.request.version !== 11) return
+    if (head.status === 100 && !this.plan.proxy100Continue) return
+    this.sender.sendInterim(head)
+  }
+
+  // Response, from the filters' end to the codec
+
+  /** All filters have passed the head. */
+  sendHead(endStream: boolean): void {
+    const { response, plan, info, sender, downstream } = this
+    const { headers } = response
+    if (headers.find(names.connection) >= 0 && !(response.status === 101)) headers.remove(names.connection)
+    if (headers.find(names.keepAlive) >= 0) headers.remove(names.keepAlive)
+    if (headers.find(names.transferEncoding) >= 0) headers.remove(names.transferEncoding)
+    if (headers.find(names.proxyConnection) >= 0) headers.remove(names.proxyConnection)
+    if (!headers.has(names.date)) headers.append(names.date, httpDateText())
+    if (plan.serverHeader === 'overwrite' || (plan.serverHeader === 'append-if-absent' && !headers.has(names.server))) {
+      headers.set(names.server, plan.serverName)
+    }
+    if (plan.requestIdInResponse) {
+      const id = this.request.headers.get(names.requestId)
+      if (id !== null) headers.set(names.requestId, id)
+    }
+    if (plan.via !== '') {
+      const via = headers.getAll(names.via)
+      headers.set(names.via, via === null ? plan.via : `${via}, ${plan.via}`)
+    }
+    if (downstream.wantsClose()) sender.closeAfterResponse()
+    info.responseCode = response.status
+    info.responseHeadBytes = headers.used
+    if (this.upgrade !== '' && (response.status === 101 || this.upgrade === 'connect')) {
+      plan.stats.upgradesTotal.inc()
+      plan.stats.upgradesActive.inc()
+      this.idleDeadline = Number.POSITIVE_INFINITY
+    } else if (this.upgrade !== '') this.upgrade = ''
+    if (endStream) this.beforeEnd()
+    sender.sendHead(response, endStream)
+    if (endStream) this.finish()
+  }
+
+  sendData(buffer: Buffer, start: number, end: number, endStream: boolean): void {
+    this.info.bytesSent += end - start
+    if (endStream) this.beforeEnd()
+    const more = this.sender.sendData(buffer, start, end, endStream)
+    if (endStream) this.finish()
+    else if (!more) this.router.pauseResponse()
+  }
+
+  sendTrailers(trailers: HeaderTable): void {
+    this.beforeEnd()
+    this.sender.sendTrailers(trailers)
+    this.finish()
+  }
+
+  private beforeEnd(): void {
+    if (this.requestComplete) return
+    this.plan.stats.responseBeforeRequest.inc()
+    this.router.cancel()
+  }
+
+  // HttpStream
+
+  continueRequest(): void {
+    if (!this.done) this.filters.continueRequest()
+  }
+
+  continueResponse(): void {
+    if (!this.done) this.filters.continueResponse()
+  }
+
+  /** `edit` may change the head that was made. */
+  reply(status: number, body: string, options: LocalReply, edit?: () => void): void {
+    if (this.done) return
+    if (this.responseStarted) {
+      // Too late for another answer.
+      this.info.responseCodeDetails = options.details
+      this.abort()
+      return
+    }
+    const { response, info } = this
+    this.replying = true
+    this.filters.stopRequest()
+    this.router.cancel()
+    info.responseCodeDetails = options.details
+    info.localReplyBody = body
+    for (const flag of options.flags ?? []) info.addResponseFlag(flag)
+    response.clear()
+    const text = localReplyBody(response, status, body, options, this.isGrpc, this.request.method)
+    edit?.()
+    this.respond(text === null)
+    if (text !== null && !this.done) this.respondData(text, 0, text.length, true)
+  }
+
+  /** A reply for a request that did not pass the first checks: no filter sees it. */
+  private fail(status: number, body: string, details: string): void {
+    this.filters.skip()
+    this.reply(status, body, { details })
+  }
+
+  /** Ends the stream without a proper end. */
+  abort(): void {
+    if (this.done) return
+    this.plan.stats.txReset.inc()
+    this.router.cancel()
+    this.sender.reset()
+    this.finish()
+  }
+
+  /** The first of the body's pieces that is too many: stop reading until the receiver has caught up. */
+  pauseRequest(): void {
+    this.sender.pauseRequest()
+  }
+
+  resumeRequest(): void {
+    if (!this.done) this.sender.resumeRequest()
+  }
+
+  private finish(): void {
+    if (this.done) return
+    this.done = true
+    const { info, plan } = this
+    info.endMs = performance.now()
+    plan.stats.requestActive.dec()
+    if (this.upgrade !== '' && this.responseStarted) plan.stats.upgradesActive.dec()
+    if (info.responseCode > 0) plan.stats.response(info.responseCode)
+    plan.stats.requestTime.record(Math.round(info.endMs - info.startMs))
+    this.filters.complete()
+    this.router.end()
+    if (plan.accessLog !== null) plan.accessLog(this)
+    info.upstreamEndpoint = null
+    info.upstreamConnection = null
+    this.downstream.onExchangeEnd()
+  }
+
+  // Checks
+
+  private checkUnderscores(): boolean {
+    const { headers } = this.request
+    for (let i = 0; i < headers.entries; i++) {
+      const start = headers.ranges[i * 4]!
+      if (start < 0 || !headers.nameAt(i).includes('_')) continue
+      if (this.plan.underscores === 'drop') headers.removeAt(i)
+      else {
+        this.fail(400, '', 'unexpected_underscore')
+        return false
+      }
+    }
+    return true
+  }
+
+  private stripPort(): void {
+    const { request, plan } = this
+    const match = /:(\d+)$/.exec(request.authority)
+    if (match === null) return
+    if (plan.stripPort === 'any' || Number(match[1]) === this.downstream.localPort) {
+      request.authority = request.authority.slice(0, match.index)
+    }
+  }
+
+  private normalize(): boolean {
+    const { request, plan } = this
+    const result = normalizePath(request.path, plan.path!)
+    if (result.type === 'path') {
+      request.path = result.path
+      return true
+    }
+    if (result.type === 'reject') {
+      this.fail(400, '', 'path_normalization_failed')
+      return false
+    }
+    plan.stats.normalizedRedirect.inc()
+    this.filters.skip()
+    this.reply(307, '', { details: 'path_normalization_redirect', headers: [['location', result.path]] })
+    return false
+  }
+
+  // Deadlines
+
+  private setIdle(idleMs: number): void {
+    this.idleDeadline = idleMs > 0 ? idleMs : Number.POSITIVE_INFINITY
+    if (idleMs > 0) this.watch(this.lastActivityMs + idleMs)
+    if (this.requestDeadline < this.timerDueMs) this.watch(this.requestDeadline)
+    if (this.streamDeadline < this.timerDueMs) this.watch(this.streamDeadline)
+  }
+
+  /**
+   * Has the timer look at this time or before. It is not disarmed when an exchange ends: the next one of the connection
+   * nearly always wants to wait longer, so that arming is rare.
+   */
+  watch(atMs: number): void {
+    if (atMs >= this.timerDueMs && this.timer.armed) return
+    this.timerDueMs = atMs
+    this.downstream.timers.arm(this.timer, Math.max(0, atMs - performance.now()))
+  }
+
+  private onTimer(): void {
+    this.timerDueMs = Number.POSITIVE_INFINITY
+    if (this.done) return
+    const now = performance.now()
+    const { plan, info } = this
+    if (this.router.onTimer(now)) return
+    if (this.done) return
+    const idleAt = this.lastActivityMs + this.idleDeadline
+    if (now >= this.streamDeadline) {
+      plan.stats.maxDurationReached.inc()
+      info.addResponseFlag('DT')
+      if (this.responseStarted) {
+        info.responseCodeDetails = 'max_duration_timeout'
+        this.abort()
+      } else this.reply(this.isGrpc ? 504 : 504, 'downstream duration timeout', { details: 'max_duration_timeout' })
+      return
+    }
+    if (now >= this.requestDeadline && !this.requestComplete) {
+      plan.stats.requestTimeout.inc()
+      this.reply(408, 'request timeout', { details: 'request_overall_timeout' })
+      return
+    }
+    if (plan.requestHeadersMs > 0 && this.request.method === '' && now >= info.startMs + plan.requestHeadersMs) {
+      plan.stats.headerTimeout.inc()
+      this.filters.skip()
+      this.sender.closeAfterResponse()
+      this.reply(408, 'request header timeout', { details: 'request_header_timeout' })
+      return
+    }
+    if (now >= idleAt) {
+      plan.stats.requestIdleTimeout.inc()
+      info.addResponseFlag('SI')
+      if (this.responseStarted) {
+        info.responseCodeDetails = 'stream_idle_timeout'
+        this.abort()
+      } else this.reply(this.requestComplete ? 504 : 408, 'stream timeout', { details: 'stream_idle_timeout' })
+      return
+    }
+    const next = Math.min(idleAt, this.requestDeadline, this.streamDeadline, this.router.nextDeadline)
+    if (next < Number.POSITIVE_INFINITY) this.watch(next)
+  }
+
+  /** The connection is closed: nothing waits any more. */
+  dispose(): void {
+    this.downstream.timers.cancel(this.timer)
+  }
+
+  /** Filters of this request, for the run. */
+  get activeFilters(): readonly HttpFilter[] {
+    return this.filters.active
+  }
+}

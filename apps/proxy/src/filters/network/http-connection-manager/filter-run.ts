@@ -1,0 +1,354 @@
+import type { HeaderTable } from '@weft/http/header-table'
+import type { FilterStatus, HttpFilter } from '../../http/filter.ts'
+import type { Exchange } from './exchange.ts'
+import type { ResolvedFilter } from './resolved-filters.ts'
+
+/** Body bytes kept for filters that hold a message, each way. */
+const bufferLimit = 1024 * 1024
+
+/** One direction's progress through the filters. */
+interface Direction {
+  /** Index of the filter that stopped it; -1: none. */
+  stoppedAt: number
+  status: FilterStatus
+  held: Buffer[]
+  heldBytes: number
+  heldEnd: boolean
+  heldTrailers: HeaderTable | null
+  headEndsStream: boolean
+  paused: boolean
+}
+
+function newDirection(): Direction {
+  return {
+    stoppedAt: -1,
+    status: 'continue',
+    held: [],
+    heldBytes: 0,
+    heldEnd: false,
+    heldTrailers: null,
+    headEndsStream: false,
+    paused: false,
+  }
+}
+
+/**
+ * Takes a request and its response through the filters, and holds what comes behind a filter that stopped. A request none of
+ * whose filters looks at bodies passes its body straight to the router.
+ */
+export class FilterRun {
+  private readonly exchange: Exchange
+  readonly active: HttpFilter[] = []
+  private readonly request = newDirection()
+  private readonly response = newDirection()
+  private requestDataFilters = false
+  private responseDataFilters = false
+  private responseHeadFilters = false
+  private answered = false
+
+  constructor(exchange: Exchange) {
+    this.exchange = exchange
+  }
+
+  /** The request passes no filter: neither does its response. */
+  skip(): void {
+    this.active.length = 0
+    this.reset()
+    this.answered = true
+  }
+
+  private reset(): void {
+    for (const direction of [this.request, this.response]) {
+      direction.stoppedAt = -1
+      if (direction.heldBytes > 0 || direction.heldEnd || direction.heldTrailers !== null) {
+        direction.held = []
+        direction.heldBytes = 0
+        direction.heldEnd = false
+        direction.heldTrailers = null
+      }
+      direction.paused = false
+    }
+    this.requestDataFilters = false
+    this.responseDataFilters = false
+    this.responseHeadFilters = false
+    this.answered = false
+  }
+
+  startRequest(filters: readonly ResolvedFilter[], endStream: boolean): void {
+    const { active, exchange } = this
+    active.length = 0
+    this.reset()
+    for (let i = 0; i < filters.length; i++) {
+      const { filter, config } = filters[i]!
+      const part = filter.start(exchange, config)
+      if (part === null) continue
+      active.push(part)
+      if (part.onRequestData !== undefined || part.onRequestTrailers !== undefined) this.requestDataFilters = true
+      if (part.onResponseData !== undefined || part.onResponseTrailers !== undefined) this.responseDataFilters = true
+      if (part.onResponseHeaders !== undefined) this.responseHeadFilters = true
+    }
+    this.request.headEndsStream = endStream
+    this.requestHead(0, endStream)
+  }
+
+  private requestHead(from: number, endStream: boolean): void {
+    const { active, exchange, request } = this
+    for (let i = from; i < active.length; i++) {
+      const filter = active[i]!
+      if (filter.onRequestHeaders === undefined) continue
+      const status = filter.onRequestHeaders(exchange, endStream)
+      if (this.answered || exchange.done) return
+      if (status !== 'continue') {
+        request.stoppedAt = i
+        request.status = status
+        return
+      }
+    }
+    request.stoppedAt = -1
+    exchange.router.start(endStream)
+  }
+
+  requestData(buffer: Buffer, start: number, end: number, endStream: boolean): void {
+    if (this.answered) return
+    if (!this.requestDataFilters && this.request.stoppedAt < 0) {
+      this.exchange.router.data(buffer, start, end, endStream)
+      return
+    }
+    this.requestDataFrom(0, buffer, start, end, endStream)
+  }
+
+  private requestDataFrom(from: number, buffer: Buffer, start: number, end: number, endStream: boolean): void {
+    const { active, exchange, request } = this
+    for (let i = from; i < active.length; i++) {
+      if (i === request.stoppedAt && request.status === 'stop') {
+        this.hold(request, buffer, start, end, endStream)
+        return
+      }
+      const filter = active[i]!
+      let status: FilterStatus = 'continue'
+      if (filter.onRequestData !== undefined) {
+        status = filter.onRequestData(exchange, buffer.subarray(start, end), endStream)
+        if (this.answered || exchange.done) return
+      }
+      if (i === request.stoppedAt || status !== 'continue') {
+        if (status === 'continue' && filter.onRequestData !== undefined) {
+          // It has seen enough: headers go on, then what was kept, then this.
+          this.hold(request, buffer, start, end, endStream)
+          this.continueRequest()
+          return
+        }
+        request.stoppedAt = i
+        request.status = status === 'continue' ? request.status : status
+        this.hold(request, buffer, start, end, endStream)
+        return
+      }
+    }
+    exchange.router.data(buffer, start, end, endStream)
+  }
+
+  requestTrailers(trailers: HeaderTable): void {
+    if (this.answered) return
+    const { active, exchange, request } = this
+    for (let i = 0; i < active.length; i++) {
+      const filter = active[i]!
+      if (i === request.stoppedAt && request.status === 'stop') {
+        request.heldTrailers = trailers
+        return
+      }
+      const status = filter.onRequestTrailers?.(exchange, trailers) ?? 'continue'
+      if (this.answered || exchange.done) return
+      if (status !== 'continue') {
+        request.stoppedAt = i
+        request.status = status
+        request.heldTrailers = trailers
+        return
+      }
+      if (i === request.stoppedAt) {
+        request.heldTrailers = trailers
+        this.continueRequest()
+        return
+      }
+    }
+    exchange.router.trailers(trailers)
+  }
+
+  private hold(direction: Direction, buffer: Buffer, start: number, end: number, endStream: boolean): void {
+    if (end > start) {
+      direction.held.push(Buffer.from(buffer.subarray(start, end)))
+      direction.heldBytes += end - start
+    }
+    direction.heldEnd ||= endStream
+    if (direction.heldBytes <= bufferLimit) return
+    if (direction === this.response) {
+      if (direction.status === 'buffer') this.exchange.abort()
+      else if (!direction.paused) {
+        direction.paused = true
+        this.exchange.router.pauseResponse()
+      }
+      return
+    }
+    if (direction.status === 'buffer') {
+      this.exchange.plan.stats.tooLarge.inc()
+      this.exchange.reply(413, 'Payload Too Large', { details: 'request_payload_too_large' })
+    } else if (!direction.paused) {
+      direction.paused = true
+      this.exchange.pauseRequest()
+    }
+  }
+
+  /** The stopped filter lets the request go on. */
+  continueRequest(): void {
+    const { request, exchange } = this
+    const at = request.stoppedAt
+    if (at < 0 || this.answered) return
+    const { status, held, heldEnd, heldTrailers } = request
+    const headSent = exchange.router.started
+    request.stoppedAt = -1
+    request.held = []
+    request.heldBytes = 0
+    request.heldEnd = false
+    request.heldTrailers = null
+    if (!headSent) this.requestHead(at + 1, request.headEndsStream)
+    // What was held by `stop` has not been seen by the filter itself.
+    const from = status === 'stop' ? at : at + 1
+    for (let i = 0; i < held.length; i++) {
+      if (this.answered || exchange.done) return
+      const piece = held[i]!
+      this.requestDataFrom(from, piece, 0, piece.length, heldEnd && heldTrailers === null && i === held.length - 1)
+    }
+    if (held.length === 0 && heldEnd && !this.answered && !exchange.done) this.requestDataFrom(from, empty, 0, 0, true)
+    if (heldTrailers !== null && !this.answered && !exchange.done) {
+      if (this.request.stoppedAt >= 0) this.request.heldTrailers = heldTrailers
+      else exchange.router.trailers(heldTrailers)
+    }
+    if (request.paused && request.stoppedAt < 0) {
+      request.paused = false
+      exchange.resumeRequest()
+    }
+  }
+
+  /** An answer is made here: the request goes no further. */
+  stopRequest(): void {
+    this.answered = true
+    const { request } = this
+    request.stoppedAt = -1
+    request.held = []
+    request.heldBytes = 0
+    request.heldEnd = false
+    request.heldTrailers = null
+    request.paused = false
+  }
+
+  startResponse(endStream: boolean): void {
+    this.response.headEndsStream = endStream
+    if (this.responseHeadFilters) this.responseHead(this.active.length - 1, endStream)
+    else this.exchange.sendHead(endStream)
+  }
+
+  private responseHead(from: number, endStream: boolean): void {
+    const { active, exchange, response } = this
+    for (let i = from; i >= 0; i--) {
+      const filter = active[i]!
+      if (filter.onResponseHeaders === undefined) continue
+      const status = filter.onResponseHeaders(exchange, endStream)
+      if (exchange.done) return
+      if (status !== 'continue') {
+        response.stoppedAt = i
+        response.status = status
+        return
+      }
+    }
+    response.stoppedAt = -1
+    exchange.sendHead(endStream)
+  }
+
+  responseData(buffer: Buffer, start: number, end: number, endStream: boolean): void {
+    if (!this.responseDataFilters && this.response.stoppedAt < 0) {
+      this.exchange.sendData(buffer, start, end, endStream)
+      return
+    }
+    this.responseDataFrom(this.active.length - 1, buffer, start, end, endStream)
+  }
+
+  private responseDataFrom(from: number, buffer: Buffer, start: number, end: number, endStream: boolean): void {
+    const { active, exchange, response } = this
+    for (let i = from; i >= 0; i--) {
+      if (i === response.stoppedAt && response.status === 'stop') {
+        this.hold(response, buffer, start, end, endStream)
+        return
+      }
+      const filter = active[i]!
+      const status = filter.onResponseData?.(exchange, buffer.subarray(start, end), endStream) ?? 'continue'
+      if (exchange.done) return
+      if (i === response.stoppedAt || status !== 'continue') {
+        if (status === 'continue' && filter.onResponseData !== undefined) {
+          this.hold(response, buffer, start, end, endStream)
+          this.continueResponse()
+          return
+        }
+        response.stoppedAt = i
+        response.status = status === 'continue' ? response.status : status
+        this.hold(response, buffer, start, end, endStream)
+        return
+      }
+    }
+    exchange.sendData(buffer, start, end, endStream)
+  }
+
+  responseTrailers(trailers: HeaderTable): void {
+    const { active, exchange, response } = this
+    for (let i = active.length - 1; i >= 0; i--) {
+      if (i === response.stoppedAt) {
+        response.heldTrailers = trailers
+        return
+      }
+      const status = active[i]!.onResponseTrailers?.(exchange, trailers) ?? 'continue'
+      if (exchange.done) return
+      if (status !== 'continue') {
+        response.stoppedAt = i
+        response.status = status
+        response.heldTrailers = trailers
+        return
+      }
+    }
+    exchange.sendTrailers(trailers)
+  }
+
+  /** The stopped filter lets the response go on. */
+  continueResponse(): void {
+    const { response, exchange } = this
+    const at = response.stoppedAt
+    if (at < 0) return
+    const { status, held, heldEnd, heldTrailers } = response
+    response.stoppedAt = -1
+    response.held = []
+    response.heldBytes = 0
+    response.heldEnd = false
+    response.heldTrailers = null
+    if (exchange.info.responseCode === 0) this.responseHead(at - 1, response.headEndsStream)
+    const from = status === 'stop' ? at : at - 1
+    for (let i = 0; i < held.length; i++) {
+      if (exchange.done) return
+      const piece = held[i]!
+      this.responseDataFrom(from, piece, 0, piece.length, heldEnd && heldTrailers === null && i === held.length - 1)
+    }
+    if (held.length === 0 && heldEnd && !exchange.done) this.responseDataFrom(from, empty, 0, 0, true)
+    if (heldTrailers !== null && !exchange.done) {
+      if (response.stoppedAt >= 0) response.heldTrailers = heldTrailers
+      else exchange.sendTrailers(heldTrailers)
+    }
+    if (response.paused && response.stoppedAt < 0) {
+      response.paused = false
+      exchange.router.resumeResponse()
+    }
+  }
+
+  /** The exchange is over. */
+  complete(): void {
+    const { active, exchange } = this
+    for (let i = 0; i < active.length; i++) active[i]!.onComplete?.(exchange)
+    active.length = 0
+  }
+}
+
+const empty = Buffer.alloc(0)

@@ -1,0 +1,219 @@
+import { HttpProtocolOptions_HeadersWithUnderscoresAction as Underscores } from '@weft/contracts/envoy/config/core/v3/protocol'
+import {
+  HttpConnectionManager_CodecType as Codec,
+  HttpConnectionManager,
+  HttpConnectionManager_ServerHeaderTransformation as ServerHeader,
+  HttpConnectionManager_PathWithEscapedSlashesAction as SlashesAction,
+} from '@weft/contracts/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager'
+import { defaultServerOptions, type Http1ServerOptions } from '@weft/http/h1/server-connection'
+import type { AccessLog } from '../../../observe/access-log/access-log.ts'
+import { compileAccessLogs } from '../../../observe/access-log/access-log.ts'
+import { durationMs } from '../../../plan/duration.ts'
+import { compileFilterConfigs } from '../../../plan/filter-configs.ts'
+import type { PlanContext } from '../../../plan/plan-context.ts'
+import { invalid, unsupported } from '../../../plan/problems.ts'
+import { compileRouteTable, type RouteTable } from '../../../routing/route-table.ts'
+import { type AddressSet, compileRanges } from '../../../transport/address.ts'
+import type { CompiledHttpFilter } from '../../http/filter.ts'
+import { httpFilterKind } from '../../http/index.ts'
+import type { ClientCertRules } from './forwarded-client-cert.ts'
+import { HcmStats } from './hcm-stats.ts'
+import type { PathRules } from './path-normalization.ts'
+
+/** One filter of the chain, in its place. */
+export interface FilterEntry {
+  name: string
+  filter: CompiledHttpFilter
+  disabled: boolean
+}
+
+/** An http_connection_manager, compiled. */
+export interface HcmPlan {
+  statPrefix: string
+  stats: HcmStats
+  routes: { type: 'inline'; table: RouteTable } | { type: 'rds'; name: string }
+  /** Without the router, which always ends the chain. */
+  filters: readonly FilterEntry[]
+  http1: Http1ServerOptions
+  /** Empty: leave what upstream says, if it says something. */
+  serverName: string
+  serverHeader: 'overwrite' | 'append-if-absent' | 'pass-through'
+  useRemoteAddress: boolean
+  xffTrustedHops: number
+  skipXffAppend: boolean
+  appendForwardedPort: boolean
+  isInternalAddress: AddressSet
+  generateRequestId: boolean
+  preserveExternalRequestId: boolean
+  requestIdInResponse: boolean
+  clientCert: ClientCertRules
+  via: string
+  path: PathRules | null
+  stripPort: 'none' | 'any' | 'matching'
+  stripTrailingHostDot: boolean
+  underscores: 'allow' | 'reject' | 'drop'
+  /** Milliseconds; 0: none. */
+  connectionIdleMs: number
+  maxConnectionMs: number
+  streamIdleMs: number
+  requestMs: number
+  requestHeadersMs: number
+  maxStreamMs: number
+  maxRequestsPerConnection: number
+  upgrades: ReadonlyMap<string, boolean>
+  proxy100Continue: boolean
+  streamErrorOnInvalidMessage: boolean
+  accessLog: AccessLog | null
+}
+
+/** Compiles an http_connection_manager; throws WeftError at the place of what is invalid or not supported. */
+export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext): HcmPlan {
+  const source = HttpConnectionManager.decode(bytes)
+  const statPrefix = `http.${source.statPrefix}.`
+  if (source.codecType === Codec.HTTP3) throw unsupported(`${path}.codec_type`, 'HTTP3')
+  if (source.codecType === Codec.HTTP2) throw unsupported(`${path}.codec_type`, 'HTTP2')
+  if (source.localReplyConfig !== undefined) throw unsupported(`${path}.local_reply_config`, 'local_reply_config')
+  if (source.originalIpDetectionExtensions.length > 0)
+    throw unsupported(`${path}.original_ip_detection_extensions`, 'original IP detection')
+  if (source.earlyHeaderMutationExtensions.length > 0)
+    throw unsupported(`${path}.early_header_mutation_extensions`, 'early header mutation')
+  if (source.httpProtocolOptions?.headerKeyFormat !== undefined) {
+    throw unsupported(`${path}.http_protocol_options.header_key_format`, 'a header key format')
+  }
+  const common = source.commonHttpProtocolOptions
+  const http1 = source.httpProtocolOptions
+  return {
+    statPrefix,
+    stats: new HcmStats(context.stats, statPrefix),
+    routes: compileRoutes(source, path, context),
+    filters: compileFilters(source, path, statPrefix, context),
+    http1: {
+      ...defaultServerOptions,
+      maxHeadBytes: (source.maxRequestHeadersKb ?? 60) * 1024,
+      maxHeaders: common?.maxHeadersCount ?? 100,
+      acceptHttp10: http1?.acceptHttp10 ?? false,
+      defaultHost: http1?.defaultHostForHttp10 ?? '',
+      allowChunkedLength: http1?.allowChunkedLength ?? false,
+      allowAbsoluteUrl: http1?.allowAbsoluteUrl ?? true,
+      enableTrailers: http1?.enableTrailers ?? false,
+    },
+    serverName: source.serverName === '' ? 'envoy' : source.serverName,
+    serverHeader:
+      source.serverHeaderTransformation === ServerHeader.PASS_THROUGH
+        ? 'pass-through'
+        : source.serverHeaderTransformation === ServerHeader.APPEND_IF_ABSENT
+          ? 'append-if-absent'
+          : 'overwrite',
+    useRemoteAddress: source.useRemoteAddress ?? false,
+    xffTrustedHops: source.xffNumTrustedHops,
+    skipXffAppend: source.skipXffAppend,
+    appendForwardedPort: source.appendXForwardedPort,
+    isInternalAddress:
+      source.internalAddressConfig === undefined
+        ? () => false
+        : compileRanges(source.internalAddressConfig.cidrRanges, `${path}.internal_address_config.cidr_ranges`),
+    generateRequestId: source.generateRequestId ?? true,
+    preserveExternalRequestId: source.preserveExternalRequestId,
+    requestIdInResponse: source.alwaysSetRequestIdInResponse,
+    clientCert: { mode: source.forwardClientCertDetails, details: source.setCurrentClientCertDetails },
+    via: source.via,
+    path: compilePath(source, path),
+    stripPort: source.stripPortMode?.value === true ? 'any' : source.stripMatchingHostPort ? 'matching' : 'none',
+    stripTrailingHostDot: source.stripTrailingHostDot,
+    underscores:
+      common?.headersWithUnderscoresAction === Underscores.REJECT_REQUEST
+        ? 'reject'
+        : common?.headersWithUnderscoresAction === Underscores.DROP_HEADER
+          ? 'drop'
+          : 'allow',
+    connectionIdleMs: durationMs(common?.idleTimeout, 3_600_000),
+    maxConnectionMs: durationMs(common?.maxConnectionDuration, 0),
+    streamIdleMs: durationMs(source.streamIdleTimeout, 300_000),
+    requestMs: durationMs(source.requestTimeout, 0),
+    requestHeadersMs: durationMs(source.requestHeadersTimeout, 0),
+    maxStreamMs: durationMs(common?.maxStreamDuration, 0),
+    maxRequestsPerConnection: common?.maxRequestsPerConnection ?? 0,
+    upgrades: new Map(
+      source.upgradeConfigs.map((upgrade, i) => {
+        if (upgrade.filters.length > 0) throw unsupported(`${path}.upgrade_configs[${i}].filters`, 'filters of an upgrade')
+        return [upgrade.upgradeType.toLowerCase(), upgrade.enabled ?? true]
+      }),
+    ),
+    proxy100Continue: source.proxy100Continue,
+    streamErrorOnInvalidMessage:
+      http1?.overrideStreamErrorOnInvalidHttpMessage ?? source.streamErrorOnInvalidHttpMessage ?? false,
+    accessLog: compileAccessLogs(source.accessLog, `${path}.access_log`, { runtime: context.runtime, files: context.logFiles }),
+  }
+}
+
+function compilePath(source: HttpConnectionManager, path: string): PathRules | null {
+  if (source.pathNormalizationOptions !== undefined)
+    throw unsupported(`${path}.path_normalization_options`, 'path_normalization_options')
+  const actions: Record<number, PathRules['escapedSlashes']> = {
+    [SlashesAction.REJECT_REQUEST]: 'reject',
+    [SlashesAction.UNESCAPE_AND_REDIRECT]: 'redirect',
+    [SlashesAction.UNESCAPE_AND_FORWARD]: 'forward',
+  }
+  const rules: PathRules = {
+    normalize: source.normalizePath ?? false,
+    mergeSlashes: source.mergeSlashes,
+    escapedSlashes: actions[source.pathWithEscapedSlashesAction] ?? 'keep',
+  }
+  return rules.normalize || rules.mergeSlashes || rules.escapedSlashes !== 'keep' ? rules : null
+}
+
+function compileRoutes(source: HttpConnectionManager, path: string, context: PlanContext): HcmPlan['routes'] {
+  switch (source.routeSpecifier?.$case) {
+    case undefined:
+      throw invalid(path, 'one of route_config and rds is needed')
+    case 'rds':
+      if (source.routeSpecifier.value.routeConfigName === '') throw invalid(`${path}.rds.route_config_name`, 'a name is needed')
+      return { type: 'rds', name: source.routeSpecifier.value.routeConfigName }
+    case 'routeConfig': {
+      const compile = compileFilterConfigs(context)
+      return {
+        type: 'inline',
+        table: compileRouteTable(source.routeSpecifier.value, `${path}.route_config.`, context.runtime, compile),
+      }
+    }
+    case 'scopedRoutes':
+      throw unsupported(`${path}.scoped_routes`, 'scoped_routes')
+  }
+}
+
+function compileFilters(source: HttpConnectionManager, path: string, statPrefix: string, context: PlanContext): FilterEntry[] {
+  const entries: FilterEntry[] = []
+  let terminal = false
+  source.httpFilters.forEach((filter, i) => {
+    const at = `${path}.http_filters[${i}]`
+    if (terminal) throw invalid(`${path}.http_filters[${i - 1}]`, `terminal filter must be the last in the chain`)
+    if (filter.configType?.$case === 'configDiscovery') throw unsupported(`${at}.config_discovery`, 'filter config discovery')
+    const config = filter.configType?.value
+    if (config === undefined) throw invalid(at, `filter '${filter.name}' needs a typed_config`)
+    const kind = httpFilterKind(config.typeUrl, `${at}.typed_config`)
+    if (kind.terminal === true) {
+      terminal = true
+      kind.compile(config.value, filterContext(context, `${at}.typed_config`, filter.name, statPrefix))
+      return
+    }
+    const compiled = kind.compile(config.value, filterContext(context, `${at}.typed_config`, filter.name, statPrefix))
+    entries.push({ name: filter.name, filter: compiled, disabled: filter.disabled })
+  })
+  if (!terminal) throw invalid(`${path}.http_filters`, 'the last filter must be the router', 'add envoy.filters.http.router')
+  return entries
+}
+
+function filterContext(context: PlanContext, path: string, name: string, statPrefix: string) {
+  return {
+    path,
+    name,
+    statPrefix,
+    stats: context.stats,
+    runtime: context.runtime,
+    services: context.services,
+    direction: context.direction,
+    fail(inside: string, message: string, hint?: string): never {
+      throw invalid(inside === '' ? path : `${path}.${inside}`, message, hint)
+    },
+  }
+}

@@ -1,0 +1,116 @@
+import type { Counter, Gauge, Histogram, Stats } from '../../../observe/stats.ts'
+
+/** The connection manager's stats under Envoy's names (`http.<stat_prefix>.`). */
+export class HcmStats {
+  readonly connectionTotal: Counter
+  readonly connectionActive: Gauge
+  readonly connectionHttp1Total: Counter
+  readonly connectionHttp1Active: Gauge
+  readonly connectionSslTotal: Counter
+  readonly connectionSslActive: Gauge
+  readonly connectionDestroy: Counter
+  readonly destroyLocal: Counter
+  readonly destroyRemote: Counter
+  readonly destroyActive: Counter
+  readonly destroyLocalActive: Counter
+  readonly destroyRemoteActive: Counter
+  readonly connectionLength: Histogram
+  readonly bytesRead: Counter
+  readonly bytesReadBuffered: Gauge
+  readonly bytesWritten: Counter
+  readonly bytesWrittenBuffered: Gauge
+  readonly protocolError: Counter
+  readonly idleTimeout: Counter
+  readonly maxDuration: Counter
+  readonly maxRequests: Counter
+  readonly drainClose: Counter
+  readonly delayedCloseTimeout: Counter
+  readonly overloadDisable: Counter
+  readonly upgradesTotal: Counter
+  readonly upgradesActive: Gauge
+  readonly requestTotal: Counter
+  readonly requestHttp1Total: Counter
+  readonly requestActive: Gauge
+  readonly requestCompleted: Counter
+  readonly requestTime: Histogram
+  readonly requestTimeout: Counter
+  readonly headerTimeout: Counter
+  readonly requestIdleTimeout: Counter
+  readonly maxDurationReached: Counter
+  readonly rxReset: Counter
+  readonly txReset: Counter
+  readonly nonRelativePath: Counter
+  readonly tooLarge: Counter
+  readonly wsOnNonWsRoute: Counter
+  readonly requestRejectedViaIp: Counter
+  readonly normalizedRedirect: Counter
+  readonly responseBeforeRequest: Counter
+  readonly noRoute: Counter
+  readonly noCluster: Counter
+  readonly directResponse: Counter
+  readonly redirect: Counter
+  readonly total: Counter
+  readonly passthroughInternalRedirect: Counter
+  private readonly classes: (Counter | undefined)[]
+
+  constructor(stats: Stats, prefix: string) {
+    const counter = (name: string) => stats.counter(prefix + name)
+    const gauge = (name: string) => stats.gauge(prefix + name)
+    this.connectionTotal = counter('downstream_cx_total')
+    this.connectionActive = gauge('downstream_cx_active')
+    this.connectionHttp1Total = counter('downstream_cx_http1_total')
+    this.connectionHttp1Active = gauge('downstream_cx_http1_active')
+    this.connectionSslTotal = counter('downstream_cx_ssl_total')
+    this.connectionSslActive = gauge('downstream_cx_ssl_active')
+    this.connectionDestroy = counter('downstream_cx_destroy')
+    this.destroyLocal = counter('downstream_cx_destroy_local')
+    this.destroyRemote = counter('downstream_cx_destroy_remote')
+    this.destroyActive = counter('downstream_cx_destroy_active_rq')
+    this.destroyLocalActive = counter('downstream_cx_destroy_local_active_rq')
+    this.destroyRemoteActive = counter('downstream_cx_destroy_remote_active_rq')
+    this.connectionLength = stats.histogram(`${prefix}downstream_cx_length_ms`)
+    this.bytesRead = counter('downstream_cx_rx_bytes_total')
+    this.bytesReadBuffered = gauge('downstream_cx_rx_bytes_buffered')
+    this.bytesWritten = counter('downstream_cx_tx_bytes_total')
+    this.bytesWrittenBuffered = gauge('downstream_cx_tx_bytes_buffered')
+    this.protocolError = counter('downstream_cx_protocol_error')
+    this.idleTimeout = counter('downstream_cx_idle_timeout')
+    this.maxDuration = counter('downstream_cx_max_duration_reached')
+    this.maxRequests = counter('downstream_cx_max_requests_reached')
+    this.drainClose = counter('downstream_cx_drain_close')
+    this.delayedCloseTimeout = counter('downstream_cx_delayed_close_timeout')
+    this.overloadDisable = counter('downstream_cx_overload_disable_keepalive')
+    this.upgradesTotal = counter('downstream_cx_upgrades_total')
+    this.upgradesActive = gauge('downstream_cx_upgrades_active')
+    this.requestTotal = counter('downstream_rq_total')
+    this.requestHttp1Total = counter('downstream_rq_http1_total')
+    this.requestActive = gauge('downstream_rq_active')
+    this.requestCompleted = counter('downstream_rq_completed')
+    this.requestTime = stats.histogram(`${prefix}downstream_rq_time`)
+    this.requestTimeout = counter('downstream_rq_timeout')
+    this.headerTimeout = counter('downstream_rq_header_timeout')
+    this.requestIdleTimeout = counter('downstream_rq_idle_timeout')
+    this.maxDurationReached = counter('downstream_rq_max_duration_reached')
+    this.rxReset = counter('downstream_rq_rx_reset')
+    this.txReset = counter('downstream_rq_tx_reset')
+    this.nonRelativePath = counter('downstream_rq_non_relative_path')
+    this.tooLarge = counter('downstream_rq_too_large')
+    this.wsOnNonWsRoute = counter('downstream_rq_ws_on_non_ws_route')
+    this.requestRejectedViaIp = counter('downstream_rq_rejected_via_ip_detection')
+    this.normalizedRedirect = counter('downstream_rq_redirected_with_normalized_path')
+    this.responseBeforeRequest = counter('downstream_rq_response_before_rq_complete')
+    this.noRoute = counter('no_route')
+    this.noCluster = counter('no_cluster')
+    this.directResponse = counter('rq_direct_response')
+    this.redirect = counter('rq_redirect')
+    this.total = counter('rq_total')
+    this.passthroughInternalRedirect = counter('passthrough_internal_redirects')
+    this.classes = [undefined, ...[1, 2, 3, 4, 5].map((group) => counter(`downstream_rq_${group}xx`))]
+  }
+
+  /** Counts a response's class: `downstream_rq_2xx`. */
+  response(status: number): void {
+    this.requestCompleted.inc()
+    this.classes[Math.floor(status / 100)]?.inc()
+  }
+}

@@ -1,0 +1,18 @@
+import type { NetworkFilterKind } from '../filter.ts'
+import { DownstreamConnection } from './downstream-connection.ts'
+import { compileHcm } from './hcm-plan.ts'
+
+/** `envoy.filters.network.http_connection_manager`. */
+export const httpConnectionManager: NetworkFilterKind = {
+  types: ['envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager'],
+  compile(config, path, context) {
+    const plan = compileHcm(config, path, context)
+    return {
+      alpn: ['http/1.1', 'http/1.0'],
+      accept: (connection, info, services, onGone) => new DownstreamConnection(plan, services, connection, info, onGone),
+      close() {
+        for (const { filter } of plan.filters) filter.close?.()
+      },
+    }
+  },
+}

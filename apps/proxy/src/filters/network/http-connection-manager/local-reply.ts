@@ -1,0 +1,49 @@
+import { headerName, names } from '@weft/http/header-name'
+import type { ResponseHead } from '@weft/http/message'
+import type { LocalReply } from '../../http/filter.ts'
+
+/** HTTP status to gRPC status, as gRPC's http-grpc-status-mapping has it. */
+const grpcStatuses: Readonly<Record<number, number>> = { 400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14 }
+
+/**
+ * Fills the head of an answer the proxy makes itself; gives its body, or null when it has none. A gRPC request gets the
+ * status in headers (trailers only).
+ */
+export function localReplyBody(
+  response: ResponseHead,
+  status: number,
+  body: string,
+  options: LocalReply,
+  grpc: boolean,
+  method: string,
+): Buffer | null {
+  const { headers } = response
+  if (grpc) {
+    response.status = 200
+    headers.append(names.contentType, 'application/grpc')
+    headers.append(names.grpcStatus, String(options.grpcStatus ?? grpcStatuses[status] ?? 2))
+    if (body !== '') headers.append(names.grpcMessage, encodeMessage(body))
+    for (const [name, value] of options.headers ?? []) headers.set(headerName(name), value)
+    return null
+  }
+  response.status = status
+  const bytes = Buffer.from(body)
+  if (bytes.length > 0) {
+    headers.append(names.contentLength, String(bytes.length))
+    headers.append(names.contentType, options.contentType ?? 'text/plain')
+  }
+  for (const [name, value] of options.headers ?? []) headers.set(headerName(name), value)
+  return bytes.length === 0 || method === 'HEAD' ? null : bytes
+}
+
+/** grpc-message: percent-encoded where it is not printable ASCII. */
+function encodeMessage(text: string): string {
+  let out = ''
+  for (const byte of Buffer.from(text)) {
+    out +=
+      byte >= 0x20 && byte <= 0x7e && byte !== 0x25
+        ? String.fromCharCode(byte)
+        : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`
+  }
+  return out
+}

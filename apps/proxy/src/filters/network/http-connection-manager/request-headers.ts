@@ -1,0 +1,122 @@
+import { isIP } from 'node:net'
+import { listHas } from '@weft/http/h1/bytes'
+import { headerName, names } from '@weft/http/header-name'
+import type { HeaderTable } from '@weft/http/header-table'
+import type { RequestHead } from '@weft/http/message'
+import type { ConnectionInfo } from '../../http/filter.ts'
+import { applyClientCert } from './forwarded-client-cert.ts'
+import type { HcmPlan } from './hcm-plan.ts'
+import { newRequestId } from './request-id.ts'
+
+const internal = headerName('x-envoy-internal')
+const externalAddress = headerName('x-envoy-external-address')
+const trailersToken = 'trailers'
+
+/** Headers that only a trusted peer may set: taken off requests from outside. */
+const internalHeaders = [
+  'x-envoy-retry-on',
+  'x-envoy-retry-grpc-on',
+  'x-envoy-max-retries',
+  'x-envoy-retriable-status-codes',
+  'x-envoy-retriable-header-names',
+  'x-envoy-upstream-alt-stat-name',
+  'x-envoy-upstream-rq-timeout-ms',
+  'x-envoy-upstream-rq-per-try-timeout-ms',
+  'x-envoy-upstream-rq-timeout-alt-response',
+  'x-envoy-expected-rq-timeout-ms',
+  'x-envoy-force-trace',
+  'x-envoy-ip-tags',
+  'x-envoy-original-url',
+  'x-envoy-hedge-on-per-try-timeout',
+  'x-envoy-decorator-operation',
+].map(headerName)
+const serviceCluster = headerName('x-envoy-downstream-service-cluster')
+const serviceNode = headerName('x-envoy-downstream-service-node')
+const http2Settings = headerName('http2-settings')
+
+/**
+ * Makes a request fit to be sent on: hop-by-hop headers go, X-Forwarded-*, request id, client certificate and trust marks are
+ * set as the connection manager is configured (Envoy's ConnectionManagerUtility). Gives the address the request is taken to
+ * come from, and whether it is internal.
+ */
+export function prepareRequest(
+  request: RequestHead,
+  connection: ConnectionInfo,
+  plan: HcmPlan,
+  upgrade: boolean,
+): { remoteAddress: string; internal: boolean } {
+  const { headers } = request
+  removeHopByHop(headers, upgrade)
+  const proto = connection.tls === null ? 'http' : 'https'
+  let remoteAddress = connection.remoteAddress
+  let trusted = false
+  if (plan.useRemoteAddress) {
+    const forwarded = headers.getAll(names.forwardedFor)
+    trusted = forwarded === null || forwarded === ''
+    if (plan.xffTrustedHops > 0 && forwarded !== null) {
+      remoteAddress = addressAt(forwarded, plan.xffTrustedHops - 1) ?? remoteAddress
+    }
+    if (!plan.skipXffAppend) {
+      headers.set(names.forwardedFor, forwarded === null ? connection.remoteAddress : `${forwarded},${connection.remoteAddress}`)
+    }
+    if (plan.xffTrustedHops === 0 || !headers.has(names.forwardedProto)) headers.set(names.forwardedProto, proto)
+  } else {
+    const at = headers.find(names.forwardedFor)
+    if (at >= 0) {
+      const forwarded = headers.getAll(names.forwardedFor)!
+      remoteAddress = addressAt(forwarded, plan.xffTrustedHops) ?? remoteAddress
+      trusted = !forwarded.includes(',')
+    }
+    if (!headers.has(names.forwardedProto)) headers.append(names.forwardedProto, proto)
+  }
+  const forwardedProto = headers.get(names.forwardedProto)
+  request.scheme = forwardedProto === 'http' || forwardedProto === 'https' ? forwardedProto : proto
+  if (plan.appendForwardedPort && !headers.has(names.forwardedPort))
+    headers.append(names.forwardedPort, String(connection.localPort))
+  const isInternal = trusted && plan.isInternalAddress(remoteAddress)
+  const edge = plan.useRemoteAddress && !isInternal
+  if (edge) {
+    for (let i = 0; i < internalHeaders.length; i++) headers.remove(internalHeaders[i]!)
+    headers.remove(serviceCluster)
+    headers.remove(serviceNode)
+    headers.remove(internal)
+    headers.set(externalAddress, remoteAddress)
+  } else if (isInternal) headers.set(internal, 'true')
+  else headers.remove(internal)
+  if (plan.generateRequestId && ((edge && !plan.preserveExternalRequestId) || !headers.has(names.requestId))) {
+    headers.set(names.requestId, newRequestId())
+  }
+  if (plan.clientCert.mode !== 0 || headers.find(names.forwardedClientCert) >= 0)
+    applyClientCert(headers, connection.tls, plan.clientCert)
+  if (plan.via !== '') {
+    const via = headers.getAll(names.via)
+    headers.set(names.via, via === null ? plan.via : `${via}, ${plan.via}`)
+  }
+  return { remoteAddress, internal: isInternal }
+}
+
+/** Connection and its kin end here; an upgrade keeps what asks for it. */
+function removeHopByHop(headers: HeaderTable, upgrade: boolean): void {
+  if (!upgrade) {
+    headers.remove(names.connection)
+    headers.remove(names.upgrade)
+  }
+  headers.remove(names.keepAlive)
+  headers.remove(names.proxyConnection)
+  headers.remove(names.transferEncoding)
+  if (headers.find(http2Settings) >= 0) headers.remove(http2Settings)
+  const te = headers.find(names.te)
+  if (te >= 0) {
+    const { buffer, ranges } = headers
+    const keeps = listHas(buffer, ranges[te * 4 + 2]!, ranges[te * 4 + 3]!, trailersToken)
+    if (keeps) headers.set(names.te, trailersToken)
+    else headers.remove(names.te)
+  }
+}
+
+/** The address `hops` from the end of an X-Forwarded-For list; null when that is none. */
+function addressAt(forwarded: string, hops: number): string | null {
+  const addresses = forwarded.split(',')
+  const text = addresses[addresses.length - 1 - hops]?.trim()
+  return text !== undefined && isIP(text) !== 0 ? text : null
+}

@@ -1,0 +1,45 @@
+import { enabledOverride } from '../../../plan/filter-configs.ts'
+import type { FilterConfigs, RoutePlan, RouteTable } from '../../../routing/route-table.ts'
+import type { CompiledHttpFilter } from '../../http/filter.ts'
+import type { FilterEntry, HcmPlan } from './hcm-plan.ts'
+
+/** A filter that takes part in a route's requests, with the override that holds there. */
+export interface ResolvedFilter {
+  filter: CompiledHttpFilter
+  config: unknown
+}
+
+/**
+ * The filters of a request: those that are on for its route, each with the most specific override. Worked out once a route
+ * (and weighted choice), so that a filter that is off costs nothing.
+ */
+export function resolveFilters(
+  plan: HcmPlan,
+  table: RouteTable | null,
+  route: RoutePlan | null,
+  choice: FilterConfigs | null,
+): readonly ResolvedFilter[] {
+  if (plan.filters.length === 0) return none
+  if (choice !== null) return build(plan.filters, [choice, route?.filterConfigs, route?.host.filterConfigs, table?.filterConfigs])
+  if (route === null) return build(plan.filters, [table?.filterConfigs])
+  if (route.resolved !== null && route.resolved.owner === plan) return route.resolved.filters
+  const filters = build(plan.filters, [route.filterConfigs, route.host.filterConfigs, table?.filterConfigs])
+  route.resolved = { owner: plan, filters }
+  return filters
+}
+
+const none: readonly ResolvedFilter[] = []
+
+function build(entries: readonly FilterEntry[], levels: readonly (FilterConfigs | null | undefined)[]): ResolvedFilter[] {
+  const filters: ResolvedFilter[] = []
+  for (const { name, filter, disabled } of entries) {
+    let config: unknown
+    for (const level of levels) {
+      config = level?.get(name)
+      if (config !== undefined) break
+    }
+    if (config === 'off' || (disabled && config === undefined)) continue
+    filters.push({ filter, config: config === enabledOverride ? undefined : config })
+  }
+  return filters
+}

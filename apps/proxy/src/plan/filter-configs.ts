@@ -1,0 +1,48 @@
+import { FilterConfig } from '@weft/contracts/envoy/config/route/v3/route_components'
+import { httpFilterKindOfRoute } from '../filters/http/index.ts'
+import type { CompileFilterConfigs } from '../routing/route-table.ts'
+import type { PlanContext } from './plan-context.ts'
+import { invalid } from './problems.ts'
+
+const wrapper = 'envoy.config.route.v3.FilterConfig'
+
+/** An override that turns a filter on that is off by default. */
+export const enabledOverride = Symbol('enabled')
+
+/** Compiles typed_per_filter_config: what each filter makes of its override, by the filter's name; `off` disables it. */
+export function compileFilterConfigs(context: PlanContext): CompileFilterConfigs {
+  return (configs, path) => {
+    const entries = Object.entries(configs)
+    if (entries.length === 0) return null
+    const compiled = new Map<string, unknown>()
+    for (const [name, any] of entries) {
+      const at = `${path}.typed_per_filter_config['${name}']`
+      compiled.set(name, compileOne(name, any, at, context))
+    }
+    return compiled
+  }
+}
+
+function compileOne(name: string, any: { typeUrl: string; value: Uint8Array }, at: string, context: PlanContext): unknown {
+  const type = any.typeUrl.split('/').pop() ?? ''
+  if (type === wrapper) {
+    const config = FilterConfig.decode(any.value)
+    if (config.disabled) return 'off'
+    if (config.config === undefined || config.config.typeUrl === '') return enabledOverride
+    return compileOne(name, config.config, `${at}.config`, context)
+  }
+  const kind = httpFilterKindOfRoute(any.typeUrl, at)
+  if (kind.compileRouteConfig === undefined) throw invalid(at, `filter '${name}' takes no override`)
+  return kind.compileRouteConfig(any.value, type, {
+    path: at,
+    name,
+    statPrefix: 'http.',
+    stats: context.stats,
+    runtime: context.runtime,
+    services: context.services,
+    direction: context.direction,
+    fail(inside, message, hint): never {
+      throw invalid(inside === '' ? at : `${at}.${inside}`, message, hint)
+    },
+  })
+}

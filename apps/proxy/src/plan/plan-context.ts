@@ -1,0 +1,15 @@
+import type { LogFiles } from '../observe/access-log/log-file.ts'
+import type { Stats } from '../observe/stats.ts'
+import type { WorkerServices } from '../worker-services.ts'
+import type { Runtime } from './runtime.ts'
+import type { SecretStore } from './secret-store.ts'
+
+/** What resources are compiled with. In the main thread, which only checks, `services` and `logFiles` are null. */
+export interface PlanContext {
+  readonly stats: Stats
+  readonly runtime: Runtime
+  readonly secrets: SecretStore
+  readonly services: WorkerServices | null
+  readonly logFiles: LogFiles | null
+  readonly direction: 'unspecified' | 'inbound' | 'outbound'
+}

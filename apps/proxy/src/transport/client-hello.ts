@@ -1,0 +1,86 @@
+/** What a TLS ClientHello says before any handshake. */
+export interface ClientHello {
+  serverName: string
+  alpn: string[]
+}
+
+export type Inspection = { type: 'more' } | { type: 'tls'; hello: ClientHello } | { type: 'plain' }
+
+/** Bytes of a hello that are looked at: more than any real client sends. */
+const maxHelloBytes = 16 * 1024
+
+/**
+ * Tells TLS from plaintext by a connection's first bytes, and reads server name and ALPN of the ClientHello (RFC 8446
+ * section 4.1.2, RFC 6066, RFC 7301). A hello may come in several records.
+ */
+export function inspectClientHello(bytes: Buffer): Inspection {
+  if (bytes.length === 0) return { type: 'more' }
+  if (bytes[0] !== 22) return { type: 'plain' }
+  if (bytes.length < 5) return { type: 'more' }
+  if (bytes[1] !== 3) return { type: 'plain' }
+  const handshake = joinRecords(bytes)
+  if (handshake === null) return { type: 'plain' }
+  if (handshake.length < 4) return { type: 'more' }
+  if (handshake[0] !== 1) return { type: 'plain' }
+  const length = handshake.readUIntBE(1, 3)
+  if (length > maxHelloBytes) return { type: 'plain' }
+  if (handshake.length < 4 + length) return { type: 'more' }
+  return { type: 'tls', hello: readHello(handshake.subarray(4, 4 + length)) }
+}
+
+/** The handshake bytes of all records there are; null: a record that is no handshake. */
+function joinRecords(bytes: Buffer): Buffer | null {
+  const parts: Buffer[] = []
+  let at = 0
+  while (at + 5 <= bytes.length) {
+    if (bytes[at] !== 22 || bytes[at + 1] !== 3) return null
+    const length = bytes.readUInt16BE(at + 3)
+    if (length === 0 || length > 16384 + 256) return null
+    parts.push(bytes.subarray(at + 5, Math.min(bytes.length, at + 5 + length)))
+    at += 5 + length
+  }
+  return parts.length === 1 ? parts[0]! : Buffer.concat(parts)
+}
+
+function readHello(hello: Buffer): ClientHello {
+  const result: ClientHello = { serverName: '', alpn: [] }
+  try {
+    let at = 2 + 32
+    at += 1 + hello.readUInt8(at)
+    at += 2 + hello.readUInt16BE(at)
+    at += 1 + hello.readUInt8(at)
+    if (at + 2 > hello.length) return result
+    const end = Math.min(hello.length, at + 2 + hello.readUInt16BE(at))
+    at += 2
+    while (at + 4 <= end) {
+      const type = hello.readUInt16BE(at)
+      const length = hello.readUInt16BE(at + 2)
+      const body = hello.subarray(at + 4, Math.min(end, at + 4 + length))
+      if (type === 0) result.serverName = readServerName(body)
+      else if (type === 16) result.alpn = readAlpn(body)
+      at += 4 + length
+    }
+  } catch {
+    // Lengths that lead outside: OpenSSL will refuse this hello; nothing is known of it.
+  }
+  return result
+}
+
+function readServerName(body: Buffer): string {
+  if (body.length < 5 || body[2] !== 0) return ''
+  return body
+    .subarray(5, 5 + body.readUInt16BE(3))
+    .toString('latin1')
+    .toLowerCase()
+}
+
+function readAlpn(body: Buffer): string[] {
+  const names: string[] = []
+  let at = 2
+  while (at < body.length) {
+    const length = body[at]!
+    names.push(body.subarray(at + 1, at + 1 + length).toString('latin1'))
+    at += 1 + length
+  }
+  return names
+}

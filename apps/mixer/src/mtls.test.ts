@@ -40,7 +40,9 @@ afterEach(async () => {
 /** Starts a service of the mesh; gives what it says it listens on. */
 async function startService(app: string, args: string[]): Promise<{ grpc: string; admin: string }> {
   const main = resolve(import.meta.dirname, `../../${app}/src/main.ts`)
-  const child = spawn(process.execPath, [main, '--grpc-address', '127.0.0.1:0', '--admin-address', '127.0.0.1:0', ...args], { stdio: ['ignore', 'ignore', 'pipe'] })
+  const child = spawn(process.execPath, [main, '--grpc-address', '127.0.0.1:0', '--admin-address', '127.0.0.1:0', ...args], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
   children.push(child)
   let log = ''
   child.stderr?.on('data', (chunk: Buffer) => {
@@ -92,6 +94,8 @@ it('serves callers of the mesh over mTLS with a certificate from Citadel, and no
   expect(await check(identity.channelCredentials(mixerIdentity))).toBe(0)
   await expect(check(identity.channelCredentials('spiffe://cluster.local/ns/default/sa/other'))).rejects.toThrow()
   await expect(check(credentials.createInsecure())).rejects.toThrow()
-  const withoutCertificate = credentials.createSsl(await readFile(rootCertFile), null, null, { checkServerIdentity: () => undefined })
+  const withoutCertificate = credentials.createSsl(await readFile(rootCertFile), null, null, {
+    checkServerIdentity: () => undefined,
+  })
   await expect(check(withoutCertificate)).rejects.toThrow()
 })

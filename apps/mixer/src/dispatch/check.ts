@@ -1,7 +1,7 @@
 import type { Bag } from '@weft/attributes/bag'
 import { WeftError } from '@weft/service/errors'
 import { allow, deny, type Verdict } from '../adapter.ts'
-import { guarded, HandlerFailure } from './handler.ts'
+import { guarded, HandlerFailure, LazyCall } from './handler.ts'
 import { matches } from './match.ts'
 import type { DispatchMetrics } from './metrics.ts'
 import type { Action, CheckAnswer, CheckHandle, CheckRule, HeaderOperation, Plan, PlannedInstance } from './plan.ts'
@@ -108,7 +108,7 @@ function ask(
     metrics.instanceFailed(planned.name, WeftError.from(thrown))
     return standIn(handler.onError)
   }
-  const answer = guarded(handler, metrics, deadlineMs, (call) => handle(instance, call))
+  const answer = guarded(handler, metrics, deadlineMs, new LazyCall(), (call) => handle(instance, call))
   if (answer instanceof Promise) {
     return answer.then((later) => (later instanceof HandlerFailure ? standIn(handler.onError) : verdictOf(later)))
   }

@@ -2,7 +2,7 @@ import { type Bag, MutableBag } from '@weft/attributes/bag'
 import { Duration } from '@weft/attributes/duration'
 import type { AttributeValue } from '@weft/attributes/types'
 import { WeftError } from '@weft/service/errors'
-import { guarded, HandlerFailure } from './handler.ts'
+import { guarded, HandlerFailure, LazyCall } from './handler.ts'
 import { matches } from './match.ts'
 import type { DispatchMetrics } from './metrics.ts'
 import type { AttributesAnswer, Binding, Plan } from './plan.ts'
@@ -27,7 +27,7 @@ async function complete(plan: Plan, bag: Bag, deadlineMs: number, metrics: Dispa
       for (const planned of instances) {
         try {
           const instance = planned.build(bag)
-          const output = await guarded(handler, metrics, deadlineMs, (call) => handle(instance, call))
+          const output = await guarded(handler, metrics, deadlineMs, new LazyCall(), (call) => handle(instance, call))
           if (output instanceof HandlerFailure) continue
           apply(rule.bindings.get(planned) ?? [], output, bag, completed)
         } catch (thrown) {

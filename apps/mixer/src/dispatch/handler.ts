@@ -29,8 +29,8 @@ export class HandlerFailure {
   }
 }
 
-/** The signal of a call is made only for a handler that looks at it. */
-class LazyCall implements Call {
+/** A call whose signal is made only for a handler that looks at it: making one costs more than most handlers. */
+export class LazyCall implements Call {
   #abort: AbortController | undefined
   #expired = false
 
@@ -50,16 +50,16 @@ class LazyCall implements Call {
  * Calls a handler so that nothing but its own answer can suffer: a throw, a rejected promise and a missed deadline
  * each give a `HandlerFailure`. An answer that is there at once is given at once.
  */
-export function guarded<Answer>(
+export function guarded<Answer, Kind extends LazyCall>(
   handler: LiveHandler,
   metrics: DispatchMetrics,
   deadlineMs: number,
-  run: (call: Call) => Answer | Promise<Answer>,
+  call: Kind,
+  run: (call: Kind) => Answer | Promise<Answer>,
 ): Answer | HandlerFailure | Promise<Answer | HandlerFailure> {
   if (handler.inFlight >= MAX_IN_FLIGHT) {
     return failed(handler, metrics, new WeftError('resource_exhausted', `${MAX_IN_FLIGHT} calls are under way already`))
   }
-  const call = new LazyCall()
   try {
     const answer = run(call)
     return answer instanceof Promise ? awaited(handler, metrics, Math.min(deadlineMs, handler.deadlineMs), call, answer) : answer

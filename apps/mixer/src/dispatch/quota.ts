@@ -1,7 +1,7 @@
 import type { Bag } from '@weft/attributes/bag'
 import { WeftError } from '@weft/service/errors'
-import type { QuotaGrant } from '../adapter.ts'
-import { guarded, HandlerFailure, type OnError } from './handler.ts'
+import type { QuotaCall, QuotaGrant } from '../adapter.ts'
+import { guarded, HandlerFailure, LazyCall, type OnError } from './handler.ts'
 import { matches } from './match.ts'
 import type { DispatchMetrics } from './metrics.ts'
 import type { Plan } from './plan.ts'
@@ -18,6 +18,19 @@ export interface QuotaRequest {
   bestEffort: boolean
   /** The request's deduplication id; empty when it has none. */
   dedupId: string
+}
+
+class LazyQuotaCall extends LazyCall implements QuotaCall {
+  readonly amount: number
+  readonly bestEffort: boolean
+  readonly dedupId: string
+
+  constructor(amount: number, bestEffort: boolean, dedupId: string) {
+    super()
+    this.amount = amount
+    this.bestEffort = bestEffort
+    this.dedupId = dedupId
+  }
 }
 
 /**
@@ -42,8 +55,8 @@ export async function allocate(
         if (!isNamed(planned, name)) continue
         try {
           const instance = planned.build(bag)
-          const grant = guarded(handler, metrics, deadlineMs, ({ signal }) =>
-            handle(instance, { signal, amount, bestEffort, dedupId }),
+          const grant = guarded(handler, metrics, deadlineMs, new LazyQuotaCall(amount, bestEffort, dedupId), (call) =>
+            handle(instance, call),
           )
           grants.push(
             grant instanceof Promise

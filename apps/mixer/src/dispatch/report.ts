@@ -1,6 +1,6 @@
 import type { Bag } from '@weft/attributes/bag'
 import { WeftError } from '@weft/service/errors'
-import { guarded } from './handler.ts'
+import { guarded, LazyCall } from './handler.ts'
 import { matches } from './match.ts'
 import type { DispatchMetrics } from './metrics.ts'
 import type { Plan } from './plan.ts'
@@ -17,7 +17,7 @@ export function report(plan: Plan, bag: Bag, deadlineMs: number, metrics: Dispat
       for (const planned of instances) {
         try {
           const instance = planned.build(bag)
-          const done = guarded(handler, metrics, deadlineMs, () => handle(instance))
+          const done = guarded(handler, metrics, deadlineMs, new LazyCall(), () => handle(instance))
           if (done instanceof Promise) later.push(done)
         } catch (thrown) {
           metrics.instanceFailed(planned.name, WeftError.from(thrown))

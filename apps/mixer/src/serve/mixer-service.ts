@@ -1,24 +1,34 @@
-import type { Deadline, sendUnaryData } from '@grpc/grpc-js'
-import { type MixerServer, MixerService } from '@weft/contracts/istio/mixer/v1/mixer'
+import type { Deadline, handleUnaryCall, ServiceDefinition, sendUnaryData, UntypedServiceImplementation } from '@grpc/grpc-js'
+import type { CheckResponse } from '@weft/contracts/istio/mixer/v1/check'
+import { MixerService } from '@weft/contracts/istio/mixer/v1/mixer'
+import type { ReportResponse } from '@weft/contracts/istio/mixer/v1/report'
 import { toServiceError } from '@weft/service/grpc'
 import type { Mixer } from './mixer.ts'
+import { type CheckBytes, type ReportBytes, readCheckRequest, readReportRequest } from './request-bytes.ts'
 
 /** A caller that sets no deadline gets this one. */
 const DEFAULT_DEADLINE_MS = 5_000
 
+/** istio.mixer.v1's two calls, with the requests read our own way. */
+const definition = {
+  check: { ...MixerService.check, requestSerialize: unused, requestDeserialize: readCheckRequest },
+  report: { ...MixerService.report, requestSerialize: unused, requestDeserialize: readReportRequest },
+}
+
+function unused(): Buffer {
+  throw new Error('a server sends no requests')
+}
+
 /** istio.mixer.v1's service for a gRPC server. */
-export function mixerService(mixer: Mixer): { definition: typeof MixerService; implementation: MixerServer } {
-  return {
-    definition: MixerService,
-    implementation: {
-      check: (call, callback) => settle(mixer.check(call.request, leftMs(call.getDeadline())), callback),
-      report: (call, callback) =>
-        settle(
-          mixer.report(call.request, leftMs(call.getDeadline())).then(() => ({})),
-          callback,
-        ),
-    },
-  }
+export function mixerService(mixer: Mixer): { definition: ServiceDefinition; implementation: UntypedServiceImplementation } {
+  const check: handleUnaryCall<CheckBytes, CheckResponse> = (call, callback) =>
+    settle(mixer.check(call.request, leftMs(call.getDeadline())), callback)
+  const report: handleUnaryCall<ReportBytes, ReportResponse> = (call, callback) =>
+    settle(
+      mixer.report(call.request, leftMs(call.getDeadline())).then(() => ({})),
+      callback,
+    )
+  return { definition, implementation: { check, report } }
 }
 
 function settle<Response>(answer: Promise<Response>, callback: sendUnaryData<Response>): void {

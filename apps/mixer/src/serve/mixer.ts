@@ -1,16 +1,13 @@
 import { type Bag, MutableBag } from '@weft/attributes/bag'
-import { applyAttributes, decodeAttributes } from '@weft/attributes/decoding'
+import { applyAttributeBytes } from '@weft/attributes/binary-decoding'
 import { encodeReferences, TrackedBag } from '@weft/attributes/references'
-import { globalWordsOfSender, wordReader } from '@weft/attributes/words'
-import type { CompressedAttributes } from '@weft/contracts/istio/mixer/v1/attributes'
+import { globalWordsOfSender } from '@weft/attributes/words'
 import {
-  type CheckRequest,
   type CheckResponse,
   type CheckResponse_QuotaResult,
   HeaderOperation_Operation,
   type RouteDirective,
 } from '@weft/contracts/istio/mixer/v1/check'
-import { type ReportRequest, ReportRequest_RepeatedAttributesSemantics } from '@weft/contracts/istio/mixer/v1/report'
 import { WeftError } from '@weft/service/errors'
 import { type CheckOutcome, check, type HeaderEdit } from '../dispatch/check.ts'
 import { completeAttributes } from '../dispatch/complete-attributes.ts'
@@ -18,6 +15,7 @@ import type { DispatchMetrics } from '../dispatch/metrics.ts'
 import type { Plan } from '../dispatch/plan.ts'
 import { allocate } from '../dispatch/quota.ts'
 import { report } from '../dispatch/report.ts'
+import type { CheckBytes, ReportBytes } from './request-bytes.ts'
 
 /** Quotas that one request may ask for. */
 const MAX_QUOTAS = 100
@@ -34,8 +32,8 @@ export interface MixerOptions {
 
 /** Mixer's two calls, whatever carries them. Each throws WeftError for a request that it cannot answer. */
 export interface Mixer {
-  check(request: CheckRequest, deadlineMs: number): Promise<CheckResponse>
-  report(request: ReportRequest, deadlineMs: number): Promise<void>
+  check(request: CheckBytes, deadlineMs: number): Promise<CheckResponse>
+  report(request: ReportBytes, deadlineMs: number): Promise<void>
 }
 
 /** Answers istio.mixer.v1 Check and Report by the plan. */
@@ -58,15 +56,17 @@ export function createMixer({ plan, metrics, maxInFlight = 10_000 }: MixerOption
 
 async function answerCheck(
   plan: Plan,
-  request: CheckRequest,
+  request: CheckBytes,
   deadlineMs: number,
   metrics: DispatchMetrics,
 ): Promise<CheckResponse> {
   const startMs = performance.now()
   const globalWords = globalWordsOfSender(request.globalWordCount)
-  const quotas = Object.entries(request.quotas)
+  const { quotas } = request
   if (quotas.length > MAX_QUOTAS) throw new WeftError('invalid_argument', `more than ${MAX_QUOTAS} quotas are asked for`)
-  const tracked = new TrackedBag(decode(request.attributes, globalWords))
+  const attributes = new MutableBag()
+  applyAttributeBytes(attributes, request.attributes, globalWords)
+  const tracked = new TrackedBag(attributes)
   const completing = completeAttributes(plan, tracked, deadlineMs, metrics)
   const bag: Bag = completing instanceof Promise ? await completing : completing
   const fromGenerators = tracked.references()
@@ -78,7 +78,7 @@ async function answerCheck(
 
   const results: Record<string, CheckResponse_QuotaResult> = Object.create(null)
   if (outcome.code === 0) {
-    for (const [name, { amount, bestEffort }] of quotas) {
+    for (const { name, amount, bestEffort } of quotas) {
       // What a quota depends on is told apart from what the check depended on: sidecars keep both apart.
       tracked.clear()
       tracked.add(fromGenerators)
@@ -103,29 +103,21 @@ async function answerCheck(
   }
 }
 
-async function takeReport(plan: Plan, request: ReportRequest, deadlineMs: number, metrics: DispatchMetrics): Promise<void> {
+async function takeReport(plan: Plan, request: ReportBytes, deadlineMs: number, metrics: DispatchMetrics): Promise<void> {
   const startMs = performance.now()
   const globalWords = globalWordsOfSender(request.globalWordCount)
-  const { attributes: records, defaultWords } = request
+  const { records, defaultWords, delta } = request
   if (records.length > MAX_RECORDS) throw new WeftError('invalid_argument', `more than ${MAX_RECORDS} records in one report`)
-  const delta = request.repeatedAttributesSemantics !== ReportRequest_RepeatedAttributesSemantics.INDEPENDENT_ENCODING
-  const defaults = wordReader(defaultWords, globalWords)
   const later: Promise<unknown>[] = []
   let bag = new MutableBag()
   for (const record of records) {
     if (!delta) bag = new MutableBag()
-    const words = record.words.length === 0 ? defaults : wordReader(record.words, globalWords)
-    applyAttributes(bag, record, words)
+    applyAttributeBytes(bag, record, globalWords, defaultWords)
     const completing = completeAttributes(plan, bag, deadlineMs, metrics)
     later.push(...report(plan, completing instanceof Promise ? await completing : completing, deadlineMs, metrics))
   }
   if (later.length > 0) await Promise.all(later)
   metrics.reported(records.length, performance.now() - startMs)
-}
-
-function decode(attributes: CompressedAttributes | undefined, globalWords: readonly string[]): MutableBag {
-  if (attributes === undefined) return new MutableBag()
-  return decodeAttributes(attributes, wordReader(attributes.words, globalWords))
 }
 
 function durationOf(ms: number): { seconds: number; nanos: number } {

@@ -1,64 +1,59 @@
-import { closeSync, fstatSync, openSync, renameSync, writeSync } from 'node:fs'
+import { closeSync, copyFileSync, fstatSync, ftruncateSync, openSync, readSync } from 'node:fs'
 
+const checkEveryMs = 2_000
 const rememberedLines = 20
 const rememberedBytes = 8192
 
 /**
- * A process's log: when it is full, it becomes `<file>.1`, which replaces the one before. Writing is synchronous: it
- * slows a process that says too much, and needs no queue.
+ * A process's log. The process itself appends to it, by the file handle it is given as its output; we look at its size from
+ * time to time, and when it is full it becomes `<file>.1` and begins anew.
  */
 export class LogFile {
   readonly path: string
   readonly #mostBytes: number
-  #handle: number | undefined
-  #bytes = 0
-  #lastWords = Buffer.alloc(0)
+  readonly #handle: number
+  readonly #timer: NodeJS.Timeout
+  #start = 0
 
   constructor(path: string, mostBytes = 8 << 20) {
     this.path = path
     this.#mostBytes = mostBytes
-    this.#open()
+    this.#handle = openSync(path, 'a+', 0o600)
+    this.#timer = setInterval(() => this.bound(), checkEveryMs)
+    this.#timer.unref()
   }
 
-  /** Appends what a process said. A full disk loses lines; it does not end the mesh. */
-  write(chunk: Buffer): void {
-    this.#lastWords = Buffer.concat([this.#lastWords, chunk]).subarray(-rememberedBytes)
-    if (this.#bytes > 0 && this.#bytes + chunk.length > this.#mostBytes) this.#rotate()
-    if (this.#handle === undefined) return
+  /** The file handle for a process that starts now. */
+  begin(): number {
+    this.bound()
+    this.#start = fstatSync(this.#handle).size
+    return this.#handle
+  }
+
+  /** Begins the file anew when it is too large. */
+  bound(): void {
+    if (fstatSync(this.#handle).size <= this.#mostBytes) return
     try {
-      this.#bytes += writeSync(this.#handle, chunk)
+      copyFileSync(this.path, `${this.path}.1`)
     } catch {
-      // Nowhere to tell it.
+      // A full disk, or a removed folder: the old lines are lost, and the disk gets its room back.
     }
+    ftruncateSync(this.#handle)
+    this.#start = 0
   }
 
-  /** The last lines that a process said; for messages about its end. */
+  /** The last lines of the process that was started last; for messages about its end. */
   lastLines(): readonly string[] {
-    const lines = this.#lastWords.toString('utf8').split('\n')
+    const { size } = fstatSync(this.#handle)
+    const from = Math.max(this.#start, size - rememberedBytes)
+    const tail = Buffer.alloc(Math.max(0, size - from))
+    const read = readSync(this.#handle, tail, 0, tail.length, from)
+    const lines = tail.toString('utf8', 0, read).split('\n')
     return lines.filter((line) => line.trim() !== '').slice(-rememberedLines)
   }
 
   close(): void {
-    if (this.#handle !== undefined) closeSync(this.#handle)
-    this.#handle = undefined
-  }
-
-  #open(): void {
-    try {
-      this.#handle = openSync(this.path, 'a', 0o600)
-      this.#bytes = fstatSync(this.#handle).size
-    } catch {
-      this.#handle = undefined
-    }
-  }
-
-  #rotate(): void {
-    this.close()
-    try {
-      renameSync(this.path, `${this.path}.1`)
-    } catch {
-      // The file was removed under us: a new one begins all the same.
-    }
-    this.#open()
+    clearInterval(this.#timer)
+    closeSync(this.#handle)
   }
 }

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { writeSync } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -125,12 +126,20 @@ describe('a managed process', () => {
 
   it('keeps a bounded log', async () => {
     const { LogFile } = await import('./log-file.ts')
-    const log = new LogFile(join(folder, 'big.log'), 1000)
-    for (let line = 0; line < 100; line++) log.write(Buffer.from(`line ${line} ${'x'.repeat(90)}\n`))
+    const path = join(folder, 'big.log')
+    const log = new LogFile(path, 1000)
+    writeSync(log.begin(), 'x'.repeat(1200))
+    writeSync(log.begin(), 'what came later')
+    expect(await readFile(path, 'utf8')).toBe('what came later')
+    expect(await readFile(`${path}.1`, 'utf8')).toBe('x'.repeat(1200))
     log.close()
-    expect((await readFile(join(folder, 'big.log'))).length).toBeLessThanOrEqual(1000)
-    expect((await readFile(join(folder, 'big.log.1'), 'utf8')).length).toBeLessThanOrEqual(1000)
-    expect(await readFile(join(folder, 'big.log'), 'utf8')).toContain('line 99')
+  })
+
+  it('gives the program an output that it may open by name', async () => {
+    const web = managed(program("require('node:fs').writeFileSync('/dev/stdout', 'opened by name\\n', { flag: 'a' })"))
+    web.start()
+    await web.ready(10_000)
+    expect(await readFile(join(folder, 'web.log'), 'utf8')).toContain('opened by name')
   })
 })
 

@@ -77,26 +77,19 @@ export class ManagedProcess {
     this.times.spawnedAtMs = performance.now()
     this.times.readyAtMs = undefined
     const { command, args, env, cwd } = this.spec
-    const child = spawn(command, [...args], { cwd, env: { ...env }, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
+    const output = this.#log.begin()
+    const child = spawn(command, [...args], { cwd, env: { ...env }, detached: true, stdio: ['ignore', output, output] })
     this.#child = child
     if (child.pid !== undefined) this.#watchdog.add(child.pid)
-    for (const stream of [child.stdout, child.stderr]) {
-      stream.on('data', (chunk: Buffer) => this.#log.write(chunk))
-    }
     this.#exited = new Promise((resolve) => {
-      // 'exit' may never come after 'error' (the program does not exist); 'close' waits for all that was said.
-      let failure = ''
       child.once('error', (error) => {
-        failure = error.message
-        if (child.pid === undefined) resolve(this.#ended(child, failure))
+        // A program that cannot be started has no exit.
+        if (child.pid === undefined) resolve(this.#ended(child, error.message))
       })
       child.once('exit', (code, signal) => {
-        const how = failure || (signal === null ? `ended with exit code ${code}` : `was ended by ${signal}`)
         // What is left of its group would hold its ports.
         signalGroup(child.pid, 'SIGKILL')
-        // The last words come after the exit, but a grandchild that keeps the pipe open must not delay the restart.
-        const spoken = new Promise((heard) => child.once('close', heard))
-        void Promise.race([spoken, delay(200)]).then(() => resolve(this.#ended(child, how)))
+        resolve(this.#ended(child, signal === null ? `ended with exit code ${code}` : `was ended by ${signal}`))
       })
     })
     this.#set('starting')
@@ -116,6 +109,7 @@ export class ManagedProcess {
 
   /** Asks it to end and waits; after `stopMs` it is ended by force, with its whole group. */
   async stop(): Promise<void> {
+    if (this.state === 'stopped' && this.#stopping.signal.aborted) return
     this.#stopping.abort()
     const child = this.#child
     if (child !== undefined) {

@@ -7,6 +7,7 @@ import type { Service } from '../model/service.ts'
 import type { Snapshot } from '../model/snapshot.ts'
 import type { Scope } from '../scope/scope.ts'
 import { builtInClusters, inboundCluster } from './clusters/local-clusters.ts'
+import { mixerOutbound } from './filters/mixer.ts'
 import { gatewayListener } from './listeners/gateway.ts'
 import { gatewayPorts } from './listeners/gateway-ports.ts'
 import { inboundListeners, inboundPorts } from './listeners/inbound.ts'
@@ -93,8 +94,8 @@ export class Builder {
     const resources: XdsSnapshot = new Map([
       [typeUrls.cluster, clusters],
       [typeUrls.endpoint, endpoints],
-      [typeUrls.listener, keep(old?.get(typeUrls.listener), listeners)],
-      [typeUrls.route, keep(old?.get(typeUrls.route), routes)],
+      [typeUrls.listener, listeners],
+      [typeUrls.route, routes],
     ])
     return { scope, resources: old !== undefined && sameSets(old, resources) ? old : resources }
   }
@@ -117,28 +118,29 @@ export class Builder {
       local.push(inboundCluster(instances[0], { address, port }, scope.snapshot.mesh))
     }
     const own = local.map((recipe) => cache.get(recipe))
-    // The sets of proxies with the same scope differ only by their inbound clusters.
-    const ownKey = own.map(({ name, version }) => `${name}@${version}`).join()
-    const outbound = this.#sharedSet(keyOf('clusters', scope.key, isTransparent(scope)), scope, (last) => {
+    const key = keyOf('clusters', scope.key, isTransparent(scope))
+    const outbound = this.#sharedSet(key, scope, (last) => {
       const concerned = this.#concerned(scope, last)
       if (last !== undefined && concerned !== undefined) {
-        return last.set.with(
-          concerned.flatMap((service) => serviceClusters(service, scope, cache)),
-          [],
-        )
+        const changed = concerned.flatMap((service) => serviceClusters(service, scope, cache))
+        return last.set.with(changed, [])
       }
       return ResourceSet.of(scope.services.flatMap((service) => serviceClusters(service, scope, cache)))
     })
-    return this.#sharedSet(keyOf('clusters', scope.key, isTransparent(scope), ownKey), scope, (last) => {
-      if (last === undefined) return outbound.with(own, [])
+    return this.#withOwn(key, scope, outbound, own)
+  }
+
+  /** A shared set and what is a proxy's own: proxies whose own part is equal, as replicas have it, share the whole too. */
+  #withOwn(key: string, scope: Scope, shared: ResourceSet, own: readonly Resource[]): ResourceSet {
+    const ownKey = own.map(({ name, version }) => `${name}@${version}`).join()
+    return this.#sharedSet(keyOf(key, 'own', ownKey), scope, (last) => {
+      if (last === undefined) return shared.with(own, [])
       // Going on from the last set keeps the comparison with it as small as the change.
       const base = last.set
-      const { changed, removed } = outbound.since(base)
+      const { changed, removed } = shared.since(base)
       const ownNames = new Set(own.map(({ name }) => name))
-      return base.with(
-        [...changed, ...own],
-        removed.map(({ name }) => name).filter((name) => !ownNames.has(name)),
-      )
+      const gone = removed.map(({ name }) => name).filter((name) => !ownNames.has(name))
+      return base.with([...changed, ...own], gone)
     })
   }
 
@@ -178,23 +180,60 @@ export class Builder {
     })
   }
 
-  #gateway(scope: Scope): { listeners: Resource[]; routes: Resource[] } {
+  #gateway(scope: Scope): Delivery {
     const ports = gatewayPorts(scope)
+    const listeners = ports.map((port) => this.#caches.listener.get(gatewayListener(port, scope)))
+    const routes = ports.flatMap((port) => gatewayRoutes(port, scope).map((recipe) => this.#caches.route.get(recipe)))
+    const key = keyOf(scope.proxy.id)
     return {
-      listeners: ports.map((port) => this.#caches.listener.get(gatewayListener(port, scope))),
-      routes: ports.flatMap((port) => gatewayRoutes(port, scope).map((recipe) => this.#caches.route.get(recipe))),
+      listeners: this.#sharedSet(keyOf('listeners', key), scope, () => ResourceSet.of(listeners)),
+      routes: this.#sharedSet(keyOf('routes', key), scope, () => ResourceSet.of(routes)),
     }
   }
 
-  #sidecar(scope: Scope): { listeners: Resource[]; routes: Resource[] } {
-    const outbound = outboundListeners(scope)
-    const recipes = [...outbound.listeners, ...inboundListeners(scope)]
-    if (isTransparent(scope)) recipes.push(virtualOutbound(scope))
-    return {
-      listeners: recipes.map((recipe) => this.#caches.listener.get(recipe)),
-      routes: outbound.routes.map((route) => this.#caches.route.get(sidecarRoute(route, scope))),
+  #sidecar(scope: Scope): Delivery {
+    const key = outboundKey(scope)
+    // Listeners and routes come of one walk over the services; both sets ask for it, at most one walk is made.
+    let walked: ReturnType<typeof outboundListeners> | undefined
+    const walk = (): ReturnType<typeof outboundListeners> => {
+      walked ??= outboundListeners(scope)
+      return walked
     }
+    const outbound = this.#sharedSet(keyOf('listeners', key), scope, () =>
+      ResourceSet.of(walk().listeners.map((recipe) => this.#caches.listener.get(recipe))),
+    )
+    const routes = this.#sharedSet(keyOf('routes', key), scope, () =>
+      ResourceSet.of(walk().routes.map((route) => this.#caches.route.get(sidecarRoute(route, scope)))),
+    )
+    const own = inboundListeners(scope)
+    if (isTransparent(scope)) own.push(virtualOutbound(scope))
+    const listeners = this.#withOwn(
+      keyOf('listeners', key),
+      scope,
+      outbound,
+      own.map((recipe) => this.#caches.listener.get(recipe)),
+    )
+    return { listeners, routes }
   }
+}
+
+interface Delivery {
+  readonly listeners: ResourceSet
+  readonly routes: ResourceSet
+}
+
+/** Equal for sidecars whose outbound listeners and routes are the same. */
+function outboundKey(scope: Scope): string {
+  const { proxy } = scope
+  return keyOf(
+    scope.key,
+    scope.outboundTrafficPolicy,
+    proxy.interceptionMode,
+    JSON.stringify(proxy.loopback),
+    proxy.dnsDomain,
+    proxy.isWeft,
+    mixerOutbound(scope)?.key,
+  )
 }
 
 /** Objects whose effect on others is told by changes of services and endpoints already. */
@@ -203,8 +242,7 @@ function isWorkload({ kind }: Change): boolean {
 }
 
 /** The set as it was when the new content is the same, so that identity tells equality. */
-function keep(last: ResourceSet | undefined, next: ResourceSet | Resource[]): ResourceSet {
-  const set = Array.isArray(next) ? ResourceSet.of(next) : next
+function keep(last: ResourceSet | undefined, set: ResourceSet): ResourceSet {
   return last?.version === set.version ? last : set
 }
 

@@ -69,10 +69,17 @@ export class MutableBag implements Bag {
     return this.#values.entries()
   }
 
-  *names(): Generator<string> {
+  get hasParent(): boolean {
+    return this.#parent !== undefined
+  }
+
+  names(): Iterable<string> {
+    return this.#parent === undefined ? this.#values.keys() : this.#allNames(this.#parent)
+  }
+
+  *#allNames(parent: Bag): Generator<string> {
     yield* this.#values.keys()
-    if (this.#parent === undefined) return
-    for (const name of this.#parent.names()) if (!this.#values.has(name)) yield name
+    for (const name of parent.names()) if (!this.#values.has(name)) yield name
   }
 }
 

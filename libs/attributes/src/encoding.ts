@@ -1,5 +1,5 @@
 import type { Attributes, Attributes_AttributeValue, CompressedAttributes } from '@weft/contracts/istio/mixer/v1/attributes'
-import type { Bag } from './bag.ts'
+import { type Bag, MutableBag } from './bag.ts'
 import { Duration } from './duration.ts'
 import type { AttributeValue, StringMap } from './types.ts'
 import { WordWriter } from './words.ts'
@@ -95,6 +95,11 @@ function emptyMessage(): CompressedAttributes {
 
 /** Puts into a message what a bag has and another one has not, or has otherwise. */
 function putChanges(message: CompressedAttributes, bag: Bag, previous: Bag | undefined, words: WordWriter): void {
+  if (bag instanceof MutableBag && !bag.hasParent) {
+    // Most bags: no second look-up for each name.
+    for (const [name, value] of bag.ownEntries()) if (!sameValue(value, previous?.get(name))) put(message, name, value, words)
+    return
+  }
   for (const name of bag.names()) {
     const value = bag.get(name)
     if (value !== undefined && !sameValue(value, previous?.get(name))) put(message, name, value, words)

@@ -4,6 +4,8 @@ import { equalIp, formatIp, parseIp } from './ip.ts'
 describe('IP addresses', () => {
   it.each([
     ['1.2.3.4', '1.2.3.4'],
+    ['0.0.0.0', '0.0.0.0'],
+    ['255.255.255.255', '255.255.255.255'],
     ['::ffff:1.2.3.4', '1.2.3.4'],
     ['::', '::'],
     ['::1', '::1'],
@@ -17,7 +19,22 @@ describe('IP addresses', () => {
     expect(bytes && formatIp(bytes)).toBe(printed)
   })
 
-  it.each(['', '1.2.3', '1.2.3.256', '01.2.3.4x', 'fe80::1%eth0', 'localhost', '1.2.3.4/8'])('refuses %s', (text) => {
+  it.each([
+    '',
+    '1.2.3',
+    '1.2.3.256',
+    '1.2.3.',
+    '.1.2.3',
+    '1..2.3',
+    '1.2.3.4.5',
+    '1.2.3.04',
+    '1.2.3.4 ',
+    '0.0.0.-1',
+    '01.2.3.4x',
+    'fe80::1%eth0',
+    'localhost',
+    '1.2.3.4/8',
+  ])('refuses %s', (text) => {
     expect(parseIp(text)).toBeUndefined()
   })
 

@@ -1,8 +1,9 @@
-import { isIPv4, isIPv6 } from 'node:net'
+import { isIPv6 } from 'node:net'
 
 /** The bytes of a textual address: 4 for IPv4, 16 for IPv6; undefined when it is neither. Zones are refused. */
 export function parseIp(text: string): Uint8Array | undefined {
-  if (isIPv4(text)) return parseIpv4(text)
+  const v4 = parseIpv4(text)
+  if (v4 !== undefined) return v4
   if (!text.includes('%') && isIPv6(text)) return parseIpv6(text)
   return undefined
 }
@@ -31,8 +32,27 @@ function asIpv4(bytes: Uint8Array): Uint8Array | undefined {
   return bytes.subarray(12)
 }
 
-function parseIpv4(text: string): Uint8Array {
-  return Uint8Array.from(text.split('.'), Number)
+/** Four decimal numbers up to 255 without leading zeros; by character codes, as this is done for each request. */
+function parseIpv4(text: string): Uint8Array | undefined {
+  if (text.length < 7 || text.length > 15) return undefined
+  const bytes = new Uint8Array(4)
+  let part = 0
+  let value = -1
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (code >= 48 && code <= 57) {
+      if (value === 0) return undefined
+      value = (value < 0 ? 0 : value * 10) + code - 48
+      if (value > 255) return undefined
+    } else {
+      if (code !== 46 || value < 0 || part === 3) return undefined
+      bytes[part++] = value
+      value = -1
+    }
+  }
+  if (part !== 3 || value < 0) return undefined
+  bytes[3] = value
+  return bytes
 }
 
 function parseIpv6(text: string): Uint8Array {

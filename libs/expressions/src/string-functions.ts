@@ -45,7 +45,7 @@ function implementationOf(
     case 'size':
       return (text) => BigInt(Buffer.byteLength(text))
     case 'match':
-      return matchGlob
+      return matchFunction(operands[1])
     case 'startsWith':
       return (text, prefix) => text.startsWith(prefix)
     case 'endsWith':
@@ -91,11 +91,21 @@ function toUri(text: string): AttributeValue {
   )
 }
 
-/** Equality, or with a `*` at the pattern's end or start, a prefix or a suffix. */
-function matchGlob(text: string, pattern: string): boolean {
-  if (pattern.endsWith('*')) return text.startsWith(pattern.slice(0, -1))
-  if (pattern.startsWith('*')) return text.endsWith(pattern.slice(1))
-  return text === pattern
+/** Equality, or with a `*` at the pattern's end or start, a prefix or a suffix. A constant pattern is taken apart once. */
+function matchFunction(pattern: Typed | undefined): (text: string, pattern: string) => boolean {
+  return pattern?.type === 'constant' ? globOf(String(pattern.value)) : (text, dynamic) => globOf(dynamic)(text)
+}
+
+function globOf(pattern: string): (text: string) => boolean {
+  if (pattern.endsWith('*')) {
+    const prefix = pattern.slice(0, -1)
+    return (text) => text.startsWith(prefix)
+  }
+  if (pattern.startsWith('*')) {
+    const suffix = pattern.slice(1)
+    return (text) => text.endsWith(suffix)
+  }
+  return (text) => text === pattern
 }
 
 /** `pattern.matches(text)`: the pattern is the receiver. */

@@ -8,7 +8,7 @@ import {
   ScalarType,
   toBinary,
 } from '@bufbuild/protobuf'
-import { descriptors } from '@weft/contracts/descriptors'
+import { istioDescriptors } from '@weft/contracts/istio-descriptors'
 import { WeftError } from '@weft/service/errors'
 import { describeType, isRecord } from './document.ts'
 import { durationJson, parseDuration } from './duration.ts'
@@ -34,7 +34,7 @@ export function readStrictly(
   value: unknown,
   path: string,
 ): { bytes: Uint8Array; problems: [] } | { bytes: undefined; problems: FieldProblem[] } {
-  const registry = descriptors()
+  const registry = istioDescriptors()
   const message = registry.getMessage(typeName)
   if (message === undefined) throw new WeftError('internal', `the contracts have no message ${typeName}`)
   const problems: FieldProblem[] = []

@@ -37,6 +37,11 @@ const options = [
   'snakeToCamel=keys',
 ]
 
+/** What configuration files are read by: the same descriptors, of Istio's messages alone, which load ten times faster. */
+const configurationSet = ['build', '.', '--as-file-descriptor-set', '--exclude-source-info'].concat(
+  ['networking', 'security', 'mesh', 'type'].flatMap((folder) => ['--path', `istio/${folder}`]),
+)
+
 const run = promisify(execFile)
 
 async function protoFiles(folder: string): Promise<string[]> {
@@ -99,6 +104,7 @@ async function main(): Promise<void> {
         ['build', '.', '--as-file-descriptor-set', '--exclude-source-info', '-o', join(fresh, 'descriptors.binpb')],
         at,
       ),
+      run(join(bin, 'buf'), [...configurationSet, '-o', join(fresh, 'istio-descriptors.binpb')], at),
     ])
     await writeFile(join(fresh, '.inputs'), wanted)
     await rm(out, { recursive: true, force: true })

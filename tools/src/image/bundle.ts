@@ -20,17 +20,18 @@ interface AppBundle {
 }
 
 const descriptors = 'libs/contracts/gen/descriptors.binpb'
+const istioDescriptors = 'libs/contracts/gen/istio-descriptors.binpb'
 
 const apps: Record<string, AppBundle> = {
   proxy: { entries: ['apps/proxy/src/main.ts', 'apps/proxy/src/worker.ts'], assets: [descriptors], packages: ['koffi'] },
-  pilot: { entries: ['apps/pilot/src/main.ts'], assets: [descriptors], packages: [] },
+  pilot: { entries: ['apps/pilot/src/main.ts'], assets: [istioDescriptors], packages: [] },
   mixer: {
     entries: ['apps/mixer/src/main.ts', 'apps/mixer/src/adapter.ts'],
-    assets: ['apps/mixer/config', descriptors],
+    assets: ['apps/mixer/config', istioDescriptors],
     packages: ['zod'],
   },
   citadel: { entries: ['apps/citadel/src/main.ts'], assets: [], packages: [] },
-  weft: { entries: ['apps/weft/src/main.ts'], assets: [descriptors], packages: [] },
+  weft: { entries: ['apps/weft/src/main.ts'], assets: [istioDescriptors], packages: [] },
   bookinfo: {
     entries: ['productpage', 'details', 'reviews', 'ratings'].map((name) => `apps/bookinfo/src/${name}/main.ts`),
     assets: [],

@@ -62,10 +62,10 @@ export async function samplesChecks(scenario: Scenario, mesh: MeshUnderTest): Pr
   })
   await scenario.attempt('a cookie can be matched', async () => {
     const file = join(mesh.stateFolder, 'cookie-match.yaml')
-    await writeFile(file, cookieMatch(jason))
+    await writeFile(file, cookieMatch(others))
     await mesh.apply(file)
-    await onlyVersion(origin, 'v3', 5, jason)
-    return onlyVersion(origin, 'v1', 5, others)
+    await onlyVersion(origin, 'v3', 5, others)
+    return onlyVersion(origin, 'v1', 5, jason)
   })
   await scenario.attempt('rules are taken back', async () => {
     for (const file of ['virtual-service-all-v1', 'destination-rule-all']) {

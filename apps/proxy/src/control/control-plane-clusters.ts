@@ -1,7 +1,8 @@
 import { WeftError } from '@weft/service/errors'
+import type { SecretStore } from '../plan/secret-store.ts'
 import { compileUpstreamTls } from '../plan/upstream-tls.ts'
 import type { UpstreamTls } from '../transport/upstream-tls.ts'
-import type { Clusters } from './clusters.ts'
+import type { ClusterState, Clusters } from './clusters.ts'
 import { endpointKey } from './endpoint-slots.ts'
 import type { GrpcCluster } from './grpc-clients.ts'
 import type { Secrets } from './secrets.ts'
@@ -13,25 +14,33 @@ import type { Secrets } from './secrets.ts'
 export function controlPlaneClusters(
   parts: () => { clusters: Clusters; secrets: Secrets },
 ): (name: string) => Promise<GrpcCluster> {
-  const compiled = new Map<string, { bytes: Uint8Array; tls: UpstreamTls | null }>()
+  let tlsOf: ReturnType<typeof clusterTls> | undefined
   return async (name) => {
     const { clusters, secrets } = parts()
+    tlsOf ??= clusterTls(secrets.store)
     const cluster = await clusters.whenLive(name)
     if (cluster === undefined)
       throw new WeftError('not_found', `there is no cluster ${name} to reach the control plane by`, {
         hint: 'name one of static_resources.clusters in grpc_services',
       })
-    let held = compiled.get(name)
-    if (held?.bytes !== cluster.bytes) {
-      const socket = cluster.message.transportSocket
-      const path = `Cluster ${name}: transport_socket`
-      held = { bytes: cluster.bytes, tls: socket === undefined ? null : compileUpstreamTls(socket, path, secrets.store) }
-      compiled.set(name, held)
-    }
-    const tls = held.tls?.connectOptions('', '') ?? null
+    const tls = tlsOf(cluster)?.connectOptions('', '') ?? null
     if (tls === 'not-ready') throw new WeftError('unavailable', `cluster ${name} waits for its secrets`)
     const endpoints = (cluster.assignment?.endpoints ?? []).flatMap(({ lbEndpoints }) => lbEndpoints)
     const keys = endpoints.map(endpointKey).filter((key) => key !== undefined)
     return { addresses: keys.map((key) => (/^[/@]/.test(key) ? `unix:${key}` : key)), tls }
+  }
+}
+
+/** TLS of a cluster's endpoints, compiled once for each version of the cluster; null for plaintext. */
+export function clusterTls(secrets: SecretStore): (cluster: ClusterState) => UpstreamTls | null {
+  const compiled = new WeakMap<Uint8Array, { tls: UpstreamTls | null }>()
+  return ({ name, bytes, message: { transportSocket } }) => {
+    let held = compiled.get(bytes)
+    if (held === undefined) {
+      const path = `Cluster ${name}: transport_socket`
+      held = { tls: transportSocket === undefined ? null : compileUpstreamTls(transportSocket, path, secrets) }
+      compiled.set(bytes, held)
+    }
+    return held.tls
   }
 }

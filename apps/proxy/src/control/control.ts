@@ -6,9 +6,10 @@ import { Stats, StatsReader } from '../observe/stats.ts'
 import { EndpointSlab } from '../upstream/endpoint-slab.ts'
 import { certificatesInUse, daysUntilFirstExpires } from './certificates.ts'
 import { Clusters } from './clusters.ts'
-import { controlPlaneClusters } from './control-plane-clusters.ts'
+import { clusterTls, controlPlaneClusters } from './control-plane-clusters.ts'
 import { Discovery } from './discovery.ts'
 import { GrpcClients } from './grpc-clients.ts'
+import { HealthChecks } from './health-checks/health-checks.ts'
 import { Listeners } from './listeners.ts'
 import { Routes } from './routes.ts'
 import { RuntimeLayers } from './runtime-layers.ts'
@@ -46,6 +47,7 @@ export class Control {
   readonly sources: ConfigSources
   readonly secrets: Secrets
   readonly clusters: Clusters
+  readonly healthChecks: HealthChecks
   readonly routes: Routes
   readonly listeners: Listeners
   cds: Discovery | undefined
@@ -103,14 +105,20 @@ export class Control {
       },
       log: log.of('secret'),
     })
+    this.healthChecks = new HealthChecks({
+      slab: this.slab,
+      stats: this.stats,
+      tlsOf: clusterTls(this.secrets.store),
+      log: log.of('hc'),
+    })
     this.clusters = new Clusters({
       sources: this.sources,
       secrets: this.secrets,
       slab: this.slab,
       stats: this.stats,
       publish,
-      endpointsChanged: () => undefined,
-      removed: () => undefined,
+      endpointsChanged: (cluster) => this.healthChecks.follow(cluster),
+      removed: ({ name }) => this.healthChecks.forget(name),
       log: log.of('upstream'),
     })
     this.routes = new Routes({
@@ -227,6 +235,7 @@ export class Control {
     const end = performance.now() + graceMs
     while (performance.now() < end && this.#activeRequests() > 0) await new Promise<void>((resolve) => setTimeout(resolve, 25))
     this.listeners.close()
+    this.healthChecks.close()
     this.clusters.close()
     this.routes.close()
     this.secrets.close()

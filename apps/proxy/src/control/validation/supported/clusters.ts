@@ -12,7 +12,12 @@ export const clusterSupport: SupportTable = {
     'close_connections_on_host_health_failure ignore_health_on_host_removal track_cluster_stats track_timeout_budgets ' +
     'connection_pool_per_downstream_connection',
   'envoy.config.cluster.v3.UpstreamConnectionOptions': 'tcp_keepalive',
-  'envoy.config.core.v3.HealthCheck': '* -custom_health_check -event_log_path -event_logger -event_service',
+  'envoy.config.core.v3.HealthCheck':
+    '* -grpc_health_check -custom_health_check -event_log_path -event_logger -event_service -tls_options ' +
+    '-transport_socket_match_criteria -alt_port',
+  'envoy.config.core.v3.HealthCheck.HttpHealthCheck': '* -send -receive -response_buffer_size -service_name_matcher',
+  'envoy.config.core.v3.HealthCheck.TcpHealthCheck': 'send receive',
+  'envoy.config.endpoint.v3.Endpoint.HealthCheckConfig': '* -address',
   'envoy.config.endpoint.v3.ClusterLoadAssignment': 'cluster_name endpoints policy',
   'envoy.config.endpoint.v3.ClusterLoadAssignment.Policy': '* -endpoint_stale_after',
   'envoy.config.endpoint.v3.LocalityLbEndpoints': '* -load_balancer_endpoints -leds_cluster_locality_config -proximity',

@@ -1,0 +1,104 @@
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { createServer as createTcpServer } from 'node:net'
+import { Cluster } from '@weft/contracts/envoy/config/cluster/v3/cluster'
+import { ClusterLoadAssignment } from '@weft/contracts/envoy/config/endpoint/v3/endpoint'
+import { afterEach, describe, expect, test } from 'vitest'
+import { ProxyLog } from '../../log.ts'
+import { Stats } from '../../observe/stats.ts'
+import { cell, EndpointSlab, healthFlag } from '../../upstream/endpoint-slab.ts'
+import type { ClusterState } from '../clusters.ts'
+import { EndpointSlots } from '../endpoint-slots.ts'
+import { assignment, resource } from '../testing/resources.ts'
+import { until } from '../testing/until.ts'
+import { HealthChecks } from './health-checks.ts'
+
+const closers: (() => unknown)[] = []
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close()
+})
+
+async function httpServer(status: () => number): Promise<{ server: Server; port: number }> {
+  const server = createServer((_request, response) => response.writeHead(status()).end())
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  closers.push(() => server.close())
+  return { server, port: (server.address() as AddressInfo).port }
+}
+
+/** Checks of one cluster whose traffic has begun, so that the short interval holds. */
+function check(check: string, port: number): { health(): number; stats: Stats } {
+  const slab = new EndpointSlab(16)
+  const stats = new Stats(null)
+  const { bytes } = resource(
+    'cluster',
+    `{name: a, type: STATIC, connect_timeout: 1s, health_checks: [{timeout: 0.5s, interval: 0.02s, no_traffic_interval: 0.02s, ${check}}]}`,
+  )
+  const load = ClusterLoadAssignment.decode(resource('endpoints', assignment('a', port)).bytes)
+  const slots = new EndpointSlots(slab)
+  slots.assign(load, true)
+  const cluster: ClusterState = {
+    name: 'a',
+    origin: 'static',
+    version: '',
+    updatedAt: new Date(),
+    message: Cluster.decode(bytes),
+    bytes,
+    assignment: load,
+    assignmentVersion: '',
+    assignmentUpdatedAt: undefined,
+    slots,
+    membershipChanges: 0,
+  }
+  const checks = new HealthChecks({ slab, stats, tlsOf: () => null, log: new ProxyLog({ level: 'off' }).of('hc') })
+  closers.push(() => checks.close())
+  checks.follow(cluster)
+  return { stats, health: () => slab.get(slots.keys.get(`127.0.0.1:${port}`) ?? 0, cell.health) }
+}
+
+describe('active health checks', () => {
+  test('an endpoint is pending until its first check, which counts at once', async () => {
+    const { port } = await httpServer(() => 200)
+    const { health } = check('unhealthy_threshold: 3, healthy_threshold: 3, http_health_check: {path: /}', port)
+    expect(health() & healthFlag.pendingActiveCheck).not.toBe(0)
+    await until('healthy', () => health() === 0)
+  })
+
+  test('an answer that says unhealthy counts at once, and it takes the healthy threshold to come back', async () => {
+    let status = 200
+    const { port } = await httpServer(() => status)
+    const { health, stats } = check('unhealthy_threshold: 9, healthy_threshold: 3, http_health_check: {path: /}', port)
+    await until('healthy', () => health() === 0)
+    status = 503
+    await until('unhealthy', () => (health() & healthFlag.failedActiveCheck) !== 0)
+    const failures = stats.counter('cluster.a.health_check.failure').value
+    expect(failures).toBeLessThan(9)
+    const successes = stats.counter('cluster.a.health_check.success').value
+    status = 200
+    await until('healthy again', () => health() === 0)
+    expect(stats.counter('cluster.a.health_check.success').value - successes).toBeGreaterThanOrEqual(3)
+  })
+
+  test('no answer counts when it has come the unhealthy threshold in a row', async () => {
+    const { server, port } = await httpServer(() => 200)
+    const { health, stats } = check('unhealthy_threshold: 3, healthy_threshold: 1, http_health_check: {path: /}', port)
+    await until('healthy', () => health() === 0)
+    server.close()
+    server.closeAllConnections()
+    await until('unhealthy', () => (health() & healthFlag.failedActiveCheck) !== 0)
+    expect(stats.counter('cluster.a.health_check.network_failure').value).toBeGreaterThanOrEqual(3)
+  })
+
+  test('a TCP check looks for what it expects', async () => {
+    let greeting = 'ready\n'
+    const server = createTcpServer((socket) => socket.on('error', () => undefined).end(greeting))
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    closers.push(() => server.close())
+    const { health } = check(
+      `unhealthy_threshold: 1, healthy_threshold: 1, tcp_health_check: {receive: [{text: "${Buffer.from('ready').toString('hex')}"}]}`,
+      (server.address() as AddressInfo).port,
+    )
+    await until('healthy', () => health() === 0)
+    greeting = 'busy\n'
+    await until('unhealthy', () => (health() & healthFlag.failedActiveCheck) !== 0)
+  })
+})

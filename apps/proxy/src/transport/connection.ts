@@ -81,6 +81,11 @@ export class Connection implements ByteSink, OutputOwner {
     return !this.paused
   }
 
+  /** For accepted sockets: reading begins when the handler is set. */
+  startReading(): void {
+    if (!this.paused && !this.closed) this.socket.resume()
+  }
+
   /** For sockets without `onread` (TLS). */
   readByEvents(): void {
     this.socket.on('data', (chunk: Buffer) => {

@@ -112,10 +112,12 @@ export class DownstreamConnection implements ConnectionHandler, Http1ServerEvent
     return plan.maxConnectionMs > 0 && performance.now() - this.startedMs >= plan.maxConnectionMs
   }
 
-  /** Ends the connection after the exchange on it, or now when there is none. */
+  /**
+   * Ends the connection with its next response. An idle one is not closed at once: the client may have sent a request that
+   * has not come yet; its owner destroys what is left after the drain time.
+   */
   drain(): void {
     this.draining = true
-    if (this.codec.isIdle) this.closeLocally()
   }
 
   /** Ends the connection now, whatever is on it. */
@@ -144,7 +146,8 @@ export class DownstreamConnection implements ConnectionHandler, Http1ServerEvent
     const idle = this.codec.isIdle
     if (plan.maxConnectionMs > 0 && now - this.startedMs >= plan.maxConnectionMs) {
       plan.stats.maxDuration.inc()
-      this.drain()
+      if (idle) this.closeLocally()
+      else this.drain()
       return
     }
     const idleAt = idle ? this.idleSinceMs + plan.connectionIdleMs : now + plan.connectionIdleMs
@@ -184,9 +187,7 @@ export class DownstreamConnection implements ConnectionHandler, Http1ServerEvent
     this.connection.resume()
   }
 
-  idle(): void {
-    if (this.draining) this.closeLocally()
-  }
+  idle(): void {}
 
   // ConnectionHandler
 

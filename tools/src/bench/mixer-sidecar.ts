@@ -111,7 +111,7 @@ function expressionWork(): [name: string, run: () => unknown][] {
     const tracked = new TrackedBag(bag)
     return [
       [text, () => expression.resolve(bag)],
-      [`  … references noted`, () => expression.resolve(tracked)],
+      [`${text}, references noted`, () => expression.resolve(tracked)],
     ]
   })
 }

@@ -88,7 +88,7 @@ export async function startMixer(options: MixerFlags, logger: Logger, lifecycle:
 
   const exposition = new Exposition()
   exposeWith(registry, exposition)
-  const metrics = new DispatchMetrics(registry, logger)
+  const metrics = new DispatchMetrics(registry, exposition, logger)
   const credentials = await mtlsCredentials(options, { logger, lifecycle, readiness, registry })
   const config = await startMixerConfig({
     configDirs: configDir,

@@ -45,11 +45,17 @@ export class WireBytes {
   /** A 64-bit number, exact. */
   int64(): bigint {
     const start = this.position
-    let value = 0
-    for (let index = 0; index < 7; index++) {
+    let low = 0
+    for (let shift = 0; shift < 28; shift += 7) {
       const byte = this.#byte()
-      value += (byte & 0x7f) * 2 ** (7 * index)
-      if (byte < 0x80) return BigInt(value)
+      low |= (byte & 0x7f) << shift
+      if (byte < 0x80) return BigInt(low)
+    }
+    let high = 0
+    for (let shift = 0; shift < 21; shift += 7) {
+      const byte = this.#byte()
+      high |= (byte & 0x7f) << shift
+      if (byte < 0x80) return BigInt(high * 0x1000_0000 + low)
     }
     this.position = start
     let exact = 0n

@@ -5,6 +5,7 @@ import type { Problem } from '@weft/config/problem'
 import { type AdapterCatalogue, foreignAdapters } from '../adapters/catalogue.ts'
 import type { Plan } from '../dispatch/plan.ts'
 import { isTemplateName, templates } from '../templates/catalogue.ts'
+import type { SharedMaps } from '../templates/instance-builder.ts'
 import type { Acquired, HandlerTable } from './handler-table.ts'
 import { addManifest } from './kinds/attribute-manifest.ts'
 import { checkAdapterDeclaration, checkTemplateDeclaration } from './kinds/declarations.ts'
@@ -67,8 +68,9 @@ export async function compileConfig(
   for (const object of sorted.templates) checkTemplateDeclaration(object, report)
 
   const instances = new Map<string, CompiledInstance>()
+  const sharedMaps: SharedMaps = new Map()
   for (const object of sorted.instances) {
-    const instance = compileInstanceObject(object, manifest, report)
+    const instance = compileInstanceObject(object, manifest, report, sharedMaps)
     if (instance !== undefined) instances.set(object.fullName, instance)
   }
   const handlerSpecs = new Map<string, HandlerSpec>()

@@ -35,7 +35,7 @@ afterEach(async () => {
 /** Reads the folder, and Mixer's defaults. */
 async function open(): Promise<MixerConfig> {
   const registry = new Registry()
-  metrics = new DispatchMetrics(registry, logger)
+  metrics = new DispatchMetrics(registry, new Exposition(), logger)
   config = await startMixerConfig({
     configDirs: [dir],
     defaultDirs: [defaultConfigDir],

@@ -6,6 +6,7 @@ import { createLogger } from '@weft/service/logger'
 import { Registry } from '@weft/service/metrics'
 import { describe, expect, it } from 'vitest'
 import { allow, deny } from '../adapter.ts'
+import { Exposition } from '../adapters/prometheus/exposition.ts'
 import { check } from './check.ts'
 import { demandOf } from './destination-index.ts'
 import type { LiveHandler } from './handler.ts'
@@ -51,7 +52,9 @@ function planOf(rules: CheckRule[], quotas: PlannedRule<QuotaHandle>[] = []): Pl
 
 function measured() {
   const registry = new Registry()
-  return { metrics: new DispatchMetrics(registry, createLogger('test', 'silent')), registry }
+  const exposition = new Exposition()
+  const metrics = new DispatchMetrics(registry, exposition, createLogger('test', 'silent'))
+  return { metrics, text: async () => (await registry.metrics()) + exposition.text() }
 }
 
 describe('a check', () => {
@@ -88,12 +91,12 @@ describe('a check', () => {
     ['never answers', () => new Promise<undefined>(() => {})],
   ]
   it.each(failures)('goes on when a handler %s, counts it, and decides as the handler is set to', async (_, handle) => {
-    const { metrics, registry } = measured()
+    const { metrics, text } = measured()
     const open = await check(planOf([rule('one', handle)]), bagOf({}), 1_000, metrics)
     expect(open).toMatchObject({ code: 0, validDurationMs: 1_000 })
     const closed = await check(planOf([rule('one', handle, handler({ onError: 'deny' }))]), bagOf({}), 1_000, metrics)
     expect(closed).toMatchObject({ code: 14, message: expect.stringContaining('one/h.test.default: ') })
-    expect(await registry.metrics()).toMatch(
+    expect(await text()).toMatch(
       /mixer_handler_errors_total\{handler="h\.test\.default",adapter="test",code="(internal|deadline_exceeded)"\} 2/,
     )
   })
@@ -111,11 +114,11 @@ describe('a check', () => {
   })
 
   it('takes a match that cannot be told as false, and counts it', async () => {
-    const { metrics, registry } = measured()
+    const { metrics, text } = measured()
     const plan = planOf([rule('one', () => false, handler(), 'request.path == "/"')])
     expect(await check(plan, bagOf({}), 1_000, metrics)).toMatchObject({ code: 0 })
     expect(await check(plan, bagOf({ 'request.path': '/' }), 1_000, metrics)).toMatchObject({ code: 7 })
-    expect(await registry.metrics()).toContain('mixer_rule_match_errors_total{rule="one"} 1')
+    expect(await text()).toContain('mixer_rule_match_errors_total{rule="one"} 1')
   })
 
   it('refuses calls of a handler that has too many under way', async () => {

@@ -15,7 +15,8 @@ export interface PlannedInstance {
   readonly name: string
   /** The name alone, by which quotas are asked for. */
   readonly shortName: string
-  build(bag: Bag): NamedInstance
+  /** `record` stands for the bag as it is now: what instances have in common is made once for it. */
+  build(bag: Bag, record?: object): NamedInstance
 }
 
 /** One handler that a rule sends instances of one template to. */

@@ -11,12 +11,13 @@ import type { Plan } from './plan.ts'
  */
 export function report(plan: Plan, bag: Bag, deadlineMs: number, metrics: DispatchMetrics): Promise<unknown>[] {
   const later: Promise<unknown>[] = []
+  const record = {}
   for (const rule of plan.report.candidates(bag)) {
     if (!matches(rule, bag, metrics)) continue
     for (const { handler, handle, instances } of rule.actions) {
       for (const planned of instances) {
         try {
-          const instance = planned.build(bag)
+          const instance = planned.build(bag, record)
           const done = guarded(handler, metrics, deadlineMs, new LazyCall(), () => handle(instance))
           if (done instanceof Promise) later.push(done)
         } catch (thrown) {

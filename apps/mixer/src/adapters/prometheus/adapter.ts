@@ -2,13 +2,38 @@ import { Duration } from '@weft/attributes/duration'
 import { stringify } from '@weft/attributes/stringify'
 import { WeftError } from '@weft/service/errors'
 import { type AttributeValue, adapter } from '../../adapter.ts'
+import type { MetricInstance } from '../../templates/metric.ts'
 import { boundsOf, config, metricName, type PrometheusConfig } from './config.ts'
-import type { Family } from './exposition.ts'
+import { type Family, Labels } from './exposition.ts'
 
 interface Target {
   family: Family
-  labels: readonly string[]
+  labels: LabelReader
   inMilliseconds: boolean
+}
+
+/**
+ * Reads labels out of dimensions. What it gives is the same object for as long as the values are: the records of a batch
+ * are much alike, and a family finds the series of the last values without looking it up.
+ */
+type LabelReader = (dimensions: MetricInstance['dimensions']) => Labels
+
+function labelReader(names: readonly string[]): LabelReader {
+  let last: MetricInstance['dimensions'] | undefined
+  let labels: Labels | undefined
+  return (dimensions) => {
+    if (labels !== undefined && dimensions === last) return labels
+    last = dimensions
+    const values: string[] = []
+    let same = labels !== undefined
+    for (let index = 0; index < names.length; index++) {
+      const text = textOf(dimensions[names[index] ?? ''])
+      values.push(text)
+      if (same && labels?.values[index] !== text) same = false
+    }
+    if (!same || labels === undefined) labels = new Labels(values)
+    return labels
+  }
 }
 
 let lives = 0
@@ -20,11 +45,15 @@ export default adapter({
   open(handler) {
     const owner = `${handler.name}#${++lives}`
     const targets = new Map<string, Target[]>()
+    const readers = new Map<string, LabelReader>()
     const release = () => handler.exposition.release(owner)
     try {
       for (const metric of handler.config.metrics) {
         const family = handler.exposition.acquire(definitionOf(metric), owner)
-        const target = { family, labels: metric.labelNames, inMilliseconds: metric.durationUnit === 'MILLISECONDS' }
+        const names = metric.labelNames.join()
+        const labels = readers.get(names) ?? labelReader(metric.labelNames)
+        readers.set(names, labels)
+        const target = { family, labels, inMilliseconds: metric.durationUnit === 'MILLISECONDS' }
         const others = targets.get(metric.instanceName)
         if (others === undefined) targets.set(metric.instanceName, [target])
         else others.push(target)
@@ -64,8 +93,7 @@ export default adapter({
         }
         const now = handler.now()
         for (const { family, labels, inMilliseconds } of wanted) {
-          const values = labels.map((label) => textOf(instance.dimensions[label]))
-          family.record(values, amountOf(instance.value, inMilliseconds), now)
+          family.record(labels(instance.dimensions), amountOf(instance.value, inMilliseconds), now)
         }
       }
     },

@@ -22,29 +22,39 @@ interface Series {
   touchedMs: number
 }
 
+/** The values of a family's labels, in the order of its definition. */
+export class Labels {
+  readonly values: readonly string[]
+  /** Tells a series from the others of its family. */
+  readonly key: string
+
+  constructor(values: readonly string[]) {
+    this.values = values
+    this.key = values.join('\u0001')
+  }
+}
+
 /** One metric with all its series. */
 export class Family {
   readonly definition: FamilyDefinition
   dropped = 0
   readonly #series = new Map<string, Series>()
+  #lastLabels: Labels | undefined
+  #lastSeries: Series | undefined
 
   constructor(definition: FamilyDefinition) {
     this.definition = definition
   }
 
-  /** Takes a measurement with the values of the labels, in the order of the definition. */
-  record(values: readonly string[], amount: number, nowMs: number): void {
-    const key = values.join('\u0001')
-    let series = this.#series.get(key)
+  /** Takes a measurement. */
+  record(labels: Labels, amount: number, nowMs: number): void {
+    const series = this.#lastLabels === labels ? this.#lastSeries : this.#seriesOf(labels, nowMs)
     if (series === undefined) {
-      if (this.#series.size >= this.definition.maxSeries) {
-        this.dropped++
-        return
-      }
-      const buckets = this.definition.kind === 'DISTRIBUTION' ? new Array<number>(this.definition.buckets.length).fill(0) : []
-      series = { values, value: 0, count: 0, buckets, touchedMs: nowMs }
-      this.#series.set(key, series)
+      this.dropped++
+      return
     }
+    this.#lastLabels = labels
+    this.#lastSeries = series
     series.touchedMs = nowMs
     switch (this.definition.kind) {
       case 'COUNTER':
@@ -67,8 +77,19 @@ export class Family {
     }
   }
 
+  /** The series of these labels; undefined when there may be no more. */
+  #seriesOf({ key, values }: Labels, nowMs: number): Series | undefined {
+    const known = this.#series.get(key)
+    if (known !== undefined || this.#series.size >= this.definition.maxSeries) return known
+    const buckets = this.definition.kind === 'DISTRIBUTION' ? new Array<number>(this.definition.buckets.length).fill(0) : []
+    const series = { values, value: 0, count: 0, buckets, touchedMs: nowMs }
+    this.#series.set(key, series)
+    return series
+  }
+
   /** Forgets series without a measurement since then. */
   expire(beforeMs: number): void {
+    this.#lastLabels = undefined
     for (const [key, series] of this.#series) if (series.touchedMs < beforeMs) this.#series.delete(key)
   }
 

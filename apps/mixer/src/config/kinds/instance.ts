@@ -9,7 +9,7 @@ import { protoMessage } from '../../adapters/fields.ts'
 import { OUTPUT_PREFIX } from '../../dispatch/complete-attributes.ts'
 import type { Binding, PlannedInstance } from '../../dispatch/plan.ts'
 import { isTemplateName, templates } from '../../templates/catalogue.ts'
-import { compileInstance, type FieldProblem } from '../../templates/instance-builder.ts'
+import { compileInstance, type FieldProblem, type SharedMaps } from '../../templates/instance-builder.ts'
 import type { Template } from '../../templates/template.ts'
 import type { MixerObject, Report } from '../mixer-object.ts'
 import { parseSpec } from '../parse-spec.ts'
@@ -28,13 +28,18 @@ const generic = protoMessage({
 })
 
 /** Compiles an object of kind `instance`, or of a template's own kind. Problems are reported, and give undefined. */
-export function compileInstanceObject(object: MixerObject, manifest: Manifest, report: Report): CompiledInstance | undefined {
+export function compileInstanceObject(
+  object: MixerObject,
+  manifest: Manifest,
+  report: Report,
+  shared: SharedMaps,
+): CompiledInstance | undefined {
   const written = object.kind === 'instance' ? readGeneric(object, report) : readLegacy(object)
   if (written === undefined) return undefined
   const { templateName, params, paramsPath, bindings, bindingsPath } = written
   const template: Template = templates[templateName]
   const problems: FieldProblem[] = []
-  const build = compileInstance(object.fullName, template.fields, params, manifest, problems)
+  const build = compileInstance(object.fullName, template.fields, params, manifest, problems, shared)
   for (const { path, message } of problems) report(object, [...paramsPath, ...path], message)
   const compiled = compileBindings(object, template, bindings, bindingsPath, manifest, report)
   if (problems.length > 0 || compiled === undefined) return undefined

@@ -11,6 +11,7 @@ import { Discovery } from './discovery.ts'
 import { GrpcClients } from './grpc-clients.ts'
 import { HealthChecks } from './health-checks/health-checks.ts'
 import { Listeners } from './listeners.ts'
+import { Outliers } from './outlier.ts'
 import { Routes } from './routes.ts'
 import { RuntimeLayers } from './runtime-layers.ts'
 import { Secrets } from './secrets.ts'
@@ -48,6 +49,7 @@ export class Control {
   readonly secrets: Secrets
   readonly clusters: Clusters
   readonly healthChecks: HealthChecks
+  readonly outliers: Outliers
   readonly routes: Routes
   readonly listeners: Listeners
   cds: Discovery | undefined
@@ -105,6 +107,7 @@ export class Control {
       },
       log: log.of('secret'),
     })
+    this.outliers = new Outliers({ slab: this.slab, stats: this.stats, log: log.of('upstream') })
     this.healthChecks = new HealthChecks({
       slab: this.slab,
       stats: this.stats,
@@ -117,8 +120,14 @@ export class Control {
       slab: this.slab,
       stats: this.stats,
       publish,
-      endpointsChanged: (cluster) => this.healthChecks.follow(cluster),
-      removed: ({ name }) => this.healthChecks.forget(name),
+      endpointsChanged: (cluster) => {
+        this.healthChecks.follow(cluster)
+        this.outliers.follow(cluster)
+      },
+      removed: ({ name }) => {
+        this.healthChecks.forget(name)
+        this.outliers.forget(name)
+      },
       log: log.of('upstream'),
     })
     this.routes = new Routes({
@@ -236,6 +245,7 @@ export class Control {
     while (performance.now() < end && this.#activeRequests() > 0) await new Promise<void>((resolve) => setTimeout(resolve, 25))
     this.listeners.close()
     this.healthChecks.close()
+    this.outliers.close()
     this.clusters.close()
     this.routes.close()
     this.secrets.close()

@@ -229,7 +229,9 @@ spec:
   - route:
     - destination:
         host: reviewz
+      weight: 50
     - destination: { host: reviews, subset: v3 }
+      weight: 50
 `)
   const found = findDanglingReferences(snapshot).map(({ severity, line, path, message }) => [severity, line, path, message])
   expect(found).toEqual([
@@ -237,7 +239,7 @@ spec:
     ['warning', 18, 'spec.http[0].route[0].destination.host', 'no service has the host reviewz.default.svc.cluster.local'],
     [
       'warning',
-      19,
+      20,
       'spec.http[0].route[1].destination.subset',
       'no DestinationRule for reviews.default.svc.cluster.local has the subset "v3"',
     ],

@@ -16,6 +16,7 @@ import type { Authority } from './authority/authority.ts'
 import { CurrentAuthority } from './authority/current.ts'
 import { fileMode, openDataDir, writeFileAtomically } from './authority/files.ts'
 import { openPluggedInAuthority } from './authority/plugged-in.ts'
+import { RootRotation } from './authority/rotation.ts'
 import { openSelfSignedAuthority } from './authority/self-signed.ts'
 import { createDesk } from './issue/desk.ts'
 import type { IssuePolicy } from './issue/policy.ts'
@@ -23,6 +24,7 @@ import { adminRoutes, openOperatorToken } from './serve/admin.ts'
 import { caService, certificateService } from './serve/certificate-service.ts'
 import { keepOwnCertificate } from './serve/own-certificate.ts'
 import { secretService } from './serve/secrets/service.ts'
+import { OpenStreams } from './serve/secrets/streams.ts'
 
 const version = '0.1.0'
 
@@ -116,7 +118,7 @@ export async function startCitadel(options: CitadelFlags, logger: Logger, lifecy
     openOperatorToken(dataDir),
   ])
   authorityMetrics(authority, registry)
-  await publishRoots(options.rootCertFile, authority)
+  await publishRoots(options.rootCertFile, authority, logger)
 
   const holder = new CertificateHolder()
   await keepOwnCertificate({
@@ -128,7 +130,29 @@ export async function startCitadel(options: CitadelFlags, logger: Logger, lifecy
     lifecycle,
     logger,
   })
+  // Certificates of an earlier life of this process are not known, but have lasted since its start at most.
+  let lastExpiry = Date.now() + defaultTtlSeconds * 1000
+  const streams = new OpenStreams()
+  const rotation =
+    options.caDir !== undefined
+      ? undefined
+      : await RootRotation.open({
+          authority,
+          dataDir,
+          trustDomain,
+          passphrase: passphrase(),
+          logger,
+          unsettled() {
+            const { outstanding, streams: all, settled } = streams.status()
+            const [first] = outstanding
+            return first && `${all - settled} of ${all} proxies have not taken it, such as ${first.identity}: ${first.reason}`
+          },
+          lastExpiry: () => new Date(lastExpiry),
+        })
   const desk = createDesk({
+    onIssued(api, { notAfter }) {
+      if (api !== 'sds') lastExpiry = Math.max(lastExpiry, notAfter.getTime())
+    },
     authority: () => authority.get(),
     attestation: { trustDomain, tokens: [tokens, ...jwtAttestors(options, trustDomain)] },
     limit: { ratePerSecond: options.csrRate ?? 50, burst: options.csrBurst ?? 1_000 },
@@ -142,7 +166,7 @@ export async function startCitadel(options: CitadelFlags, logger: Logger, lifecy
     services: [
       certificateService(desk, policy),
       caService(desk, policy),
-      secretService({ desk, authority, policy, logger, registry, maxStreams: 20_000 }),
+      secretService({ desk, authority, policy, logger, registry, streams, maxStreams: 20_000 }),
     ],
     lifecycle,
     drainMs: 1_000,
@@ -154,7 +178,7 @@ export async function startCitadel(options: CitadelFlags, logger: Logger, lifecy
     readiness,
     registry,
     lifecycle,
-    routes: (server) => adminRoutes(server, { authority, tokens, trustDomain, operatorToken }),
+    routes: (server) => adminRoutes(server, { authority, tokens, trustDomain, operatorToken, rotation, streams }),
   })
   const addresses = { grpc: `${parseAddress(options.grpcAddress).host}:${port}`, admin }
   logger.info({ ...addresses, trustDomain }, 'listening')
@@ -162,9 +186,13 @@ export async function startCitadel(options: CitadelFlags, logger: Logger, lifecy
 }
 
 function openAuthority({ caDir, dataDir }: CitadelFlags, trustDomain: string, logger: Logger): Promise<Authority> {
-  const passphrase = process.env['WEFT_CA_PASSPHRASE'] || undefined
-  if (caDir !== undefined) return openPluggedInAuthority(caDir, passphrase)
-  return openSelfSignedAuthority({ dataDir, trustDomain, passphrase, logger })
+  if (caDir !== undefined) return openPluggedInAuthority(caDir, passphrase())
+  return openSelfSignedAuthority({ dataDir, trustDomain, passphrase: passphrase(), logger })
+}
+
+/** Of the CA key, from the environment: a flag would show in the list of processes. */
+function passphrase(): string | undefined {
+  return process.env['WEFT_CA_PASSPHRASE'] || undefined
 }
 
 function jwtAttestors(
@@ -181,9 +209,16 @@ function jwtAttestors(
 }
 
 /** Writes the roots where those that join find them, now and at every change. */
-async function publishRoots(file: string | undefined, authority: CurrentAuthority): Promise<void> {
+async function publishRoots(file: string | undefined, authority: CurrentAuthority, logger: Logger): Promise<void> {
   if (file === undefined) return
-  await writeFileAtomically(file, authority.get().bundlePem, fileMode.public)
+  const write = (): Promise<void> => writeFileAtomically(file, authority.get().bundlePem, fileMode.public)
+  await write()
+  let writing = Promise.resolve()
+  authority.onChange(() => {
+    writing = writing
+      .then(write)
+      .catch((error: unknown) => logger.error({ err: error }, 'the root certificates were not written'))
+  })
 }
 
 function authorityMetrics(authority: CurrentAuthority, registry: Registry): void {

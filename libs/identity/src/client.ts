@@ -54,6 +54,9 @@ const deadlineMs = 5_000
 const retryLeastMs = 100
 const retryMostMs = 5_000
 
+/** Longest wait of a service before it fetches a certificate of a new authority. */
+const renewAfterPushMs = 2_000
+
 /**
  * Obtains a certificate from Citadel and keeps it fresh: the key is made here and never leaves; renewal falls at a random
  * point of 60–80 % of the certificate's life; a failure keeps the old one and is retried with back-off and jitter. Returns at
@@ -65,6 +68,12 @@ export function createIdentity(options: IdentityOptions): Identity {
   const metrics = registry === undefined ? undefined : identityMetrics(registry, holder)
   readiness.hold('identity', `waiting for a certificate from Citadel at ${options.citadelAddress}`)
 
+  // Cuts the wait for the next renewal short.
+  let wake = new AbortController()
+  const pause = async (ms: number): Promise<void> => {
+    await delay(ms, undefined, { signal: AbortSignal.any([lifecycle.signal, wake.signal]) }).catch(() => undefined)
+    if (wake.signal.aborted) wake = new AbortController()
+  }
   const keepFresh = async (): Promise<void> => {
     let failures = 0
     while (!lifecycle.signal.aborted) {
@@ -89,9 +98,37 @@ export function createIdentity(options: IdentityOptions): Identity {
       }
     }
   }
-  const pause = (ms: number): Promise<void> => delay(ms, undefined, { signal: lifecycle.signal }).catch(() => undefined)
-  const running = keepFresh()
-  lifecycle.onStop('identity', () => running)
+  const followBundle = async (): Promise<void> => {
+    const { id } = await holder.first(lifecycle.signal)
+    // Loaded only now: it is not needed to start.
+    const { watchTrustBundle } = await import('./bundle-watch.ts')
+    let pushes = 0
+    await watchTrustBundle({
+      citadelAddress: options.citadelAddress,
+      credentials: rotatingChannelCredentials(holder, citadelOf(id)),
+      signal: lifecycle.signal,
+      logger,
+      onBundle(bundlePem) {
+        const current = holder.current()
+        const roots = parseCertificates(bundlePem, "Citadel's trust bundle")
+        if (current !== undefined && current.bundlePem !== bundlePem) holder.set({ ...current, bundlePem, roots })
+        // A push after the first tells of another authority: a certificate of it is fetched soon, not by all at once.
+        pushes += 1
+        if (pushes > 1)
+          void delay(Math.random() * renewAfterPushMs, undefined, { signal: lifecycle.signal }).then(
+            () => wake.abort(),
+            () => undefined,
+          )
+      },
+    })
+  }
+  const running = Promise.all([
+    keepFresh(),
+    followBundle().catch((error: unknown) => {
+      if (!lifecycle.signal.aborted) logger.error({ err: error }, 'the trust bundle is not followed')
+    }),
+  ])
+  lifecycle.onStop('identity', async () => void (await running))
 
   return {
     current: () => holder.current(),
@@ -124,14 +161,14 @@ async function requestCertificate(options: IdentityOptions, current: IdentityMat
   const keys = await createKeyPair()
   const keyPem = privateKeyPem(keys.privateKey)
   const { certificate } = proof
-  const citadel = workloadId(parseSpiffeId(proof.id).trustDomain, 'istio-system', 'citadel')
   const client = new IstioCertificateServiceClient(
     options.citadelAddress,
     credentials.createSsl(
-      root,
+      // The file may be a copy from before a root rotation that was followed since.
+      current === undefined ? root : Buffer.concat([root, Buffer.from(`\n${current.bundlePem}`)]),
       certificate === undefined ? null : Buffer.from(certificate.privateKeyPem),
       certificate === undefined ? null : Buffer.from(certificate.chainPem),
-      { checkServerIdentity: peerCheck(citadel.uri) },
+      { checkServerIdentity: peerCheck(citadelOf(proof.id)) },
     ),
     // Without a name of its own, grpc-js would send an address as server name, which RFC 6066 forbids.
     { ...clientOptions(), 'grpc.ssl_target_name_override': 'citadel' },
@@ -151,6 +188,11 @@ async function requestCertificate(options: IdentityOptions, current: IdentityMat
   } finally {
     client.close()
   }
+}
+
+/** The SPIFFE id of Citadel in the trust domain of a workload. */
+function citadelOf(id: string): string {
+  return workloadId(parseSpiffeId(id).trustDomain, 'istio-system', 'citadel').uri
 }
 
 interface Proof {

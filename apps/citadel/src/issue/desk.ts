@@ -21,6 +21,8 @@ export interface Desk {
 }
 
 export interface DeskOptions {
+  /** Told of each certificate, when it has been issued. */
+  onIssued?: (api: string, issued: Issued) => void
   authority: () => Authority
   attestation: AttestOptions
   limit: RateLimit
@@ -29,7 +31,7 @@ export interface DeskOptions {
   logger: Logger
 }
 
-export function createDesk({ authority, attestation, limit, maxWaiting, registry, logger }: DeskOptions): Desk {
+export function createDesk({ authority, attestation, limit, maxWaiting, registry, logger, onIssued }: DeskOptions): Desk {
   const limiter = new RateLimiter(limit)
   const queue = new WorkQueue(maxWaiting)
   const issued = new Counter({
@@ -68,6 +70,7 @@ export function createDesk({ authority, attestation, limit, maxWaiting, registry
     limiter.take(caller.identity.uri)
     const result = await queue.run(() => issue(authority()))
     issued.inc({ api, proof: caller.by })
+    onIssued?.(api, result)
     logger.debug({ api, identity: caller.identity.uri, proof: caller.by, notAfter: result.notAfter }, 'certificate issued')
     return result
   }

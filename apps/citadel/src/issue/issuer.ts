@@ -11,6 +11,8 @@ export interface Issued {
   /** PEM of all trusted roots. */
   bundlePem: string
   notAfter: Date
+  /** Who has signed. */
+  authority: Authority
 }
 
 /**
@@ -48,5 +50,10 @@ export function issueForKey(
     notAfter: new Date(Math.ceil(now / 1000 + ttlSeconds) * 1000),
     use: 'workload',
   })
-  return { chain: [formatPem('CERTIFICATE', der), ...authority.intermediates], bundlePem: authority.bundlePem, notAfter }
+  return {
+    chain: [formatPem('CERTIFICATE', der), ...authority.intermediates],
+    bundlePem: authority.bundlePem,
+    notAfter,
+    authority,
+  }
 }

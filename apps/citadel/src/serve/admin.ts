@@ -3,12 +3,17 @@ import { join } from 'node:path'
 import { parseSpiffeId } from '@weft/identity/spiffe-id'
 import { spiffeBundle } from '@weft/identity/trust-bundle'
 import { WeftError } from '@weft/service/errors'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { type JoinTokens, maxTokenSeconds } from '../attest/join-token.ts'
 import type { CurrentAuthority } from '../authority/current.ts'
 import { fileMode, readSecretIfThere, writeFileAtomically } from '../authority/files.ts'
+import { type RootRotation, type RotationStep, rotationSteps } from '../authority/rotation.ts'
+import type { OpenStreams } from './secrets/streams.ts'
 
 export interface AdminOptions {
+  /** Absent when the root is plugged in: then its owner rotates it. */
+  rotation: RootRotation | undefined
+  streams: OpenStreams
   authority: CurrentAuthority
   tokens: JoinTokens
   trustDomain: string
@@ -40,9 +45,11 @@ const tokenRequestSchema = {
 
 /**
  * Citadel's routes on the admin server: `GET /v1/bundle` (SPIFFE bundle), `GET /v1/root.pem`, `GET /v1/jwks` (the key of the join
- * tokens), and, with the operator token, `POST /v1/tokens`.
+ * tokens), and, with the operator token, `POST /v1/tokens` and `GET` and `POST /v1/rotation`.
  */
-export function adminRoutes(server: FastifyInstance, { authority, tokens, trustDomain, operatorToken }: AdminOptions): void {
+export function adminRoutes(server: FastifyInstance, options: AdminOptions): void {
+  const { authority, tokens, trustDomain, operatorToken } = options
+  const operator = async ({ headers }: FastifyRequest): Promise<void> => checkOperator(headers.authorization, operatorToken)
   server.get('/v1/bundle', async () => spiffeBundle(authority.get().roots))
   server.get('/v1/root.pem', async (_request, reply) => reply.type('application/x-pem-file').send(authority.get().bundlePem))
   server.get('/v1/jwks', async () => ({ keys: [tokens.publicJwk()] }))
@@ -65,6 +72,33 @@ export function adminRoutes(server: FastifyInstance, { authority, tokens, trustD
         return { identity, token, expiresAt: expiresAt.toISOString() }
       }),
     }),
+  )
+  rotationRoutes(server, options, operator)
+}
+
+const rotationSchema = {
+  type: 'object',
+  required: ['step'],
+  additionalProperties: false,
+  properties: { step: { enum: rotationSteps }, force: { type: 'boolean' } },
+}
+
+function rotationRoutes(
+  server: FastifyInstance,
+  { rotation, streams }: AdminOptions,
+  operator: (request: FastifyRequest) => Promise<void>,
+): void {
+  const need = (): RootRotation => {
+    if (rotation !== undefined) return rotation
+    throw new WeftError('failed_precondition', 'the root is plugged in, so Citadel does not rotate it', {
+      hint: 'put both roots into root-cert.pem of --ca-dir and start again, then replace ca-cert.pem and ca-key.pem',
+    })
+  }
+  server.get('/v1/rotation', { onRequest: operator }, async () => ({ ...need().status(), ...streams.status() }))
+  server.post<{ Body: { step: RotationStep; force?: boolean } }>(
+    '/v1/rotation',
+    { schema: { body: rotationSchema }, onRequest: operator },
+    async ({ body: { step, force = false } }) => ({ ...(await need().take(step, force)), ...streams.status() }),
   )
 }
 

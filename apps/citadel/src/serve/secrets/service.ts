@@ -12,28 +12,27 @@ import type { Logger } from '@weft/service/logger'
 import { Counter, Gauge, type Registry } from '@weft/service/metrics'
 import type { Attested } from '../../attest/attestation.ts'
 import { secretNames, secretTypeUrl, trustSecret, type VersionedSecret } from './secret.ts'
+import { Acknowledgements, type OpenStreams } from './streams.ts'
 import { makeIdentity, SecretSubscription, type SubscriptionOptions } from './subscription.ts'
 
 export interface SecretServiceOptions extends SubscriptionOptions {
   logger: Logger
   registry: Registry
-  /** Most streams that may be open at once. */
+  /** Where the open streams are known; at most `maxStreams`. */
+  streams: OpenStreams
   maxStreams: number
 }
 
 /** What both stream variants do with a request, over a subscription. */
 interface Variant<Request, Response> {
   name: string
-  /** Takes a request in; gives names that nobody serves. */
-  request(request: Request, subscription: SecretSubscription, sent: Sent): { unknown: string[]; nack: string | undefined }
+  /** The response that a request answers, and why it was refused if it was. */
+  answer(request: Request): { nonce: string; refusal: string | undefined }
+  /** Takes in what a request asks for; gives names that nobody serves. */
+  request(request: Request, subscription: SecretSubscription, lastNonce: string): string[]
   response(secrets: VersionedSecret[], nonce: string): Response
   /** How the variant tells of names that nobody serves, if it can. */
   missing?(names: string[], nonce: string): Response
-}
-
-/** What went over the stream last. */
-interface Sent {
-  nonce: string
 }
 
 /** Most names one request may carry; Envoy asks for two. */
@@ -41,11 +40,11 @@ const maxNames = 100
 
 const stateOfTheWorld: Variant<DiscoveryRequest, DiscoveryResponse> = {
   name: 'stream',
-  request({ resourceNames, responseNonce, errorDetail, typeUrl }, subscription, sent) {
+  answer: ({ responseNonce, errorDetail }) => ({ nonce: responseNonce, refusal: errorDetail?.message }),
+  request({ resourceNames, responseNonce, typeUrl }, subscription, lastNonce) {
     checkRequest(typeUrl, resourceNames)
     // A request that answers an older response is followed by one that answers the newest.
-    if (sent.nonce !== '' && responseNonce !== sent.nonce) return { unknown: [], nack: undefined }
-    return { unknown: subscription.replace(resourceNames), nack: errorDetail?.message }
+    return lastNonce !== '' && responseNonce !== lastNonce ? [] : subscription.replace(resourceNames)
   },
   response: (secrets, nonce) =>
     DiscoveryResponse.fromPartial({
@@ -58,10 +57,11 @@ const stateOfTheWorld: Variant<DiscoveryRequest, DiscoveryResponse> = {
 
 const delta: Variant<DeltaDiscoveryRequest, DeltaDiscoveryResponse> = {
   name: 'delta',
-  request({ resourceNamesSubscribe, resourceNamesUnsubscribe, errorDetail, typeUrl }, subscription) {
+  answer: ({ responseNonce, errorDetail }) => ({ nonce: responseNonce, refusal: errorDetail?.message }),
+  request({ resourceNamesSubscribe, resourceNamesUnsubscribe, typeUrl }, subscription) {
     checkRequest(typeUrl, resourceNamesSubscribe)
     subscription.unsubscribe(resourceNamesUnsubscribe)
-    return { unknown: subscription.subscribe(resourceNamesSubscribe), nack: errorDetail?.message }
+    return subscription.subscribe(resourceNamesSubscribe)
   },
   response: (secrets, nonce) =>
     DeltaDiscoveryResponse.fromPartial({
@@ -78,14 +78,13 @@ const delta: Variant<DeltaDiscoveryRequest, DeltaDiscoveryResponse> = {
  * attested once, when its stream opens; a secret that changes is pushed.
  */
 export function secretService(options: SecretServiceOptions) {
-  const { desk, policy, authority, logger, registry, maxStreams } = options
-  let streams = 0
+  const { desk, policy, authority, logger, registry, streams, maxStreams } = options
   new Gauge({
     name: 'weft_citadel_sds_streams',
     help: 'Open SDS streams',
     registers: [registry],
     collect() {
-      this.set(streams)
+      this.set(streams.size)
     },
   })
   const pushes = new Counter({
@@ -103,16 +102,14 @@ export function secretService(options: SecretServiceOptions) {
 
   const serve = async <Request, Response>(call: ServerDuplexStream<Request, Response>, variant: Variant<Request, Response>) => {
     const end = (thrown: unknown): void => void call.emit('error', toServiceError(thrown))
-    if (streams >= maxStreams) {
-      return end(new WeftError('resource_exhausted', `${streams} SDS streams are open already`, { hint: 'try again later' }))
+    if (streams.size >= maxStreams) {
+      return end(new WeftError('resource_exhausted', `${streams.size} SDS streams are open already`, { hint: 'try again later' }))
     }
-    streams += 1
     const closing: (() => void)[] = []
     let closed = false
     const close = (): void => {
       if (closed) return
       closed = true
-      streams -= 1
       for (const step of closing) step()
     }
     call.on('cancelled', close)
@@ -124,33 +121,44 @@ export function secretService(options: SecretServiceOptions) {
     try {
       const caller = await desk.attest('sds', call)
       if (closed) return
-      const sent: Sent = { nonce: '' }
+      const acknowledgements = new Acknowledgements()
+      let lastNonce = ''
       let responses = 0
-      const write = (make: (nonce: string) => Response): void => {
+      const write = (secrets: VersionedSecret[], make: (nonce: string) => Response): void => {
         responses += 1
-        sent.nonce = String(responses)
-        call.write(make(sent.nonce))
+        lastNonce = String(responses)
+        acknowledgements.sent(lastNonce, secrets)
+        call.write(make(lastNonce))
       }
       const subscription = new SecretSubscription(
         options,
         caller,
         (secrets) => {
           for (const { name } of secrets) pushes.inc({ name })
-          write((nonce) => variant.response(secrets, nonce))
+          write(secrets, (nonce) => variant.response(secrets, nonce))
         },
         (error) => {
           close()
           end(error)
         },
       )
-      closing.push(() => subscription.close())
+      const leave = streams.add({
+        identity: caller.identity.uri,
+        unsettled: () => (subscription.isCurrent ? acknowledgements.open() : 'the newest secret was not sent yet'),
+      })
+      closing.push(() => {
+        leave()
+        subscription.close()
+      })
       call.on('data', (request: Request) => {
         try {
-          const { unknown, nack } = variant.request(request, subscription, sent)
-          if (sent.nonce !== '') answers.inc({ answer: nack === undefined ? 'ack' : 'nack' })
-          tellProblems(caller, unknown, nack)
+          const { nonce, refusal } = variant.answer(request)
+          if (acknowledgements.answered(nonce, refusal?.slice(0, 500)))
+            answers.inc({ answer: refusal === undefined ? 'ack' : 'nack' })
+          const unknown = variant.request(request, subscription, lastNonce)
+          tellProblems(caller, unknown, refusal)
           const { missing } = variant
-          if (unknown.length > 0 && missing !== undefined) write((nonce) => missing(unknown, nonce))
+          if (unknown.length > 0 && missing !== undefined) write([], (next) => missing(unknown, next))
         } catch (thrown) {
           close()
           end(thrown)
@@ -182,7 +190,7 @@ export function secretService(options: SecretServiceOptions) {
         const secrets: VersionedSecret[] = []
         for (const name of new Set(resourceNames)) {
           if (name === secretNames.trust) secrets.push(trustSecret(authority.get().bundlePem))
-          if (name === secretNames.identity) secrets.push((await makeIdentity(desk, policy, caller)).secret)
+          if (name === secretNames.identity) secrets.push((await makeIdentity(desk, policy, caller, 'sds-fetch')).secret)
         }
         return stateOfTheWorld.response(secrets, '')
       }

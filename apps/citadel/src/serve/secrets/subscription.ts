@@ -3,6 +3,7 @@ import { privateKeyPem, publicKeyDer } from '@weft/identity/keys'
 import { renewalDelayMs, retryDelayMs } from '@weft/identity/rotation'
 import { WeftError } from '@weft/service/errors'
 import type { Attested } from '../../attest/attestation.ts'
+import type { Authority } from '../../authority/authority.ts'
 import type { CurrentAuthority } from '../../authority/current.ts'
 import type { Desk } from '../../issue/desk.ts'
 import { issueForKey } from '../../issue/issuer.ts'
@@ -25,6 +26,9 @@ export class SecretSubscription {
   readonly #deliver: (secrets: VersionedSecret[]) => void
   readonly #fail: (error: WeftError) => void
   readonly #names = new Set<string>()
+  /** The authority of the trust bundle and of the identity that were delivered last. */
+  #trustOf: Authority | undefined
+  #issuedBy: Authority | undefined
   readonly #endFollowing: () => void
   #timer: NodeJS.Timeout | undefined
   #closed = false
@@ -40,10 +44,17 @@ export class SecretSubscription {
     this.#caller = caller
     this.#deliver = deliver
     this.#fail = fail
-    this.#endFollowing = options.authority.onChange((authority) => {
-      if (this.#names.has(secretNames.trust)) this.#deliver([trustSecret(authority.bundlePem)])
+    this.#endFollowing = options.authority.onChange(() => {
+      if (this.#names.has(secretNames.trust)) this.#deliver([this.#makeTrust()])
       if (this.#names.has(secretNames.identity)) void this.#rotate(0)
     })
+  }
+
+  /** Whether all that was asked for has been delivered as the authority in force would have it. */
+  get isCurrent(): boolean {
+    const authority = this.#options.authority.get()
+    if (this.#names.has(secretNames.trust) && this.#trustOf !== authority) return false
+    return !this.#names.has(secretNames.identity) || this.#issuedBy === authority
   }
 
   get caller(): Attested {
@@ -81,9 +92,7 @@ export class SecretSubscription {
     try {
       const secrets: VersionedSecret[] = []
       for (const name of names) {
-        secrets.push(
-          name === secretNames.trust ? trustSecret(this.#options.authority.get().bundlePem) : await this.#makeIdentity(),
-        )
+        secrets.push(name === secretNames.trust ? this.#makeTrust() : await this.#makeIdentity())
       }
       if (!this.#closed) this.#deliver(secrets)
     } catch (thrown) {
@@ -91,9 +100,15 @@ export class SecretSubscription {
     }
   }
 
+  #makeTrust(): VersionedSecret {
+    this.#trustOf = this.#options.authority.get()
+    return trustSecret(this.#trustOf.bundlePem)
+  }
+
   async #makeIdentity(): Promise<VersionedSecret> {
     const { desk, policy } = this.#options
-    const { secret, notAfter } = await makeIdentity(desk, policy, this.#caller)
+    const { secret, notAfter, authority } = await makeIdentity(desk, policy, this.#caller, 'sds')
+    this.#issuedBy = authority
     this.#schedule(renewalDelayMs(new Date(), notAfter, new Date()), 0)
     return secret
   }
@@ -125,14 +140,15 @@ export async function makeIdentity(
   desk: Desk,
   policy: IssuePolicy,
   caller: Attested,
-): Promise<{ secret: VersionedSecret; notAfter: Date }> {
+  api: 'sds' | 'sds-fetch',
+): Promise<{ secret: VersionedSecret; notAfter: Date; authority: Authority }> {
   let keyPem = ''
-  const { chain, notAfter } = await desk.renew('sds', caller, (authority) => {
+  const { chain, notAfter, authority } = await desk.renew(api, caller, (authority) => {
     const keys = generateKeyPairSync('ec', { namedCurve: 'P-256' })
     keyPem = privateKeyPem(keys.privateKey)
     return issueForKey(authority, caller.identity, publicKeyDer(keys.publicKey), lifetimeSeconds(0, policy))
   })
-  return { secret: identitySecret(keyPem, chain.join('')), notAfter }
+  return { secret: identitySecret(keyPem, chain.join('')), notAfter, authority }
 }
 
 function isKnown(name: string): boolean {

@@ -147,6 +147,13 @@ export class MixerClient {
     signal: (() => AbortSignal) | undefined,
   ): Promise<CheckFacts> {
     const { counters, now } = this.#options
+    const outcome = (verdict: Verdict): CheckFacts => ({
+      verdict,
+      isCheckCached: kept !== undefined,
+      isQuotaCached: taken.length > 0 && asks.length === 0,
+    })
+    const refusal = this.#refusal()
+    if (refusal !== undefined) return outcome(this.#withoutAnswer(refusal, policy))
     counters.remoteCheckCalls.inc()
     counters.blockingRemoteCheckCalls.inc()
     if (asks.length > 0) {
@@ -154,11 +161,6 @@ export class MixerClient {
       counters.blockingRemoteQuotaCalls.inc()
     }
     const snapshot = bag.snapshot()
-    const outcome = (verdict: Verdict): CheckFacts => ({
-      verdict,
-      isCheckCached: kept !== undefined,
-      isQuotaCached: taken.length > 0 && asks.length === 0,
-    })
     let response: CheckResponse
     try {
       response = await this.#call(this.#request(snapshot, asks), policy, signal?.())
@@ -179,9 +181,11 @@ export class MixerClient {
   /** Fetches quota that no request waits for. */
   async #prefetch(bag: MutableBag, asks: readonly QuotaAsk[]): Promise<void> {
     const { counters, now } = this.#options
-    counters.remoteQuotaCalls.inc()
-    counters.remoteQuotaPrefetchCalls.inc()
     try {
+      const refusal = this.#refusal()
+      if (refusal !== undefined) throw refusal
+      counters.remoteQuotaCalls.inc()
+      counters.remoteQuotaPrefetchCalls.inc()
       const response = await this.#call(this.#request(bag, asks), NO_RETRY, undefined)
       this.#keep(bag, response.precondition, undefined)
       this.#takeGrants(bag, asks, response)
@@ -202,21 +206,25 @@ export class MixerClient {
     }
   }
 
-  /** The call with its bounds: in flight, circuit, deadline, retries. */
-  async #call(request: CheckRequest, policy: FailPolicy, signal: AbortSignal | undefined): Promise<CheckResponse> {
-    const { counters, now, transport, wait } = this.#options
+  /** Why no call can be made now: asked before a request is put together, which costs most. Leave has to be used. */
+  #refusal(): WeftError | undefined {
+    const { counters, now } = this.#options
     if (this.#inFlight >= MAX_IN_FLIGHT) {
       counters.remoteCallOverflow.inc()
-      throw new WeftError('resource_exhausted', 'too many checks are under way')
+      return new WeftError('resource_exhausted', 'too many checks are under way')
     }
+    if (this.#circuit.enter(now())) return undefined
+    counters.remoteCallCircuitOpen.inc()
+    return new WeftError('unavailable', 'Mixer did not answer lately')
+  }
+
+  /** The call, after {@link #refusal} gave leave, with deadline and retries. */
+  async #call(request: CheckRequest, policy: FailPolicy, signal: AbortSignal | undefined): Promise<CheckResponse> {
+    const { counters, now, transport, wait } = this.#options
     this.#inFlight++
     const deadlineMs = now() + DEADLINE_MS
     try {
       for (let attempt = 0; ; attempt++) {
-        if (!this.#circuit.enter(now())) {
-          counters.remoteCallCircuitOpen.inc()
-          throw new WeftError('unavailable', 'Mixer did not answer lately')
-        }
         try {
           counters.remoteCalls.inc()
           const response = await transport.check(request, Math.max(1, deadlineMs - now()), signal)
@@ -229,8 +237,9 @@ export class MixerClient {
           const waitMs = Math.min(policy.maxRetryWaitMs, policy.baseRetryWaitMs * 2 ** attempt)
           const isFinal = error.code !== 'unavailable' || attempt >= policy.maxRetries || now() + waitMs >= deadlineMs
           if (isFinal) throw error
-          counters.remoteCallRetries.inc()
           await wait(waitMs)
+          if (!this.#circuit.enter(now())) throw error
+          counters.remoteCallRetries.inc()
         }
       }
     } finally {

@@ -83,10 +83,7 @@ export async function watchAdapterFiles({ dir, logger, onChange }: AdapterFilesO
         files.set(name, { revision, loaded: before?.loaded, problem: loaded })
       }
     }
-    if (changed)
-      adapters = new Map(
-        [...files.values()].flatMap(({ loaded }) => (loaded === undefined ? [] : [[loaded.adapter.name, loaded]])),
-      )
+    if (changed) adapters = byName(files)
     return changed
   }
   const refresh = (): Promise<boolean> => {
@@ -120,7 +117,10 @@ export async function watchAdapterFiles({ dir, logger, onChange }: AdapterFilesO
       return adapters
     },
     get problems() {
-      return [...files.values()].flatMap(({ problem }) => (problem === undefined ? [] : [problem]))
+      return [
+        ...[...files.values()].flatMap(({ problem }) => (problem === undefined ? [] : [problem])),
+        ...namesakes(root, files),
+      ]
     },
     refresh,
     close() {
@@ -129,6 +129,36 @@ export async function watchAdapterFiles({ dir, logger, onChange }: AdapterFilesO
       watcher?.close()
     },
   }
+}
+
+/** The adapters of all files; of two with one name, that of the first file. */
+function byName(files: ReadonlyMap<string, FileState>): Map<string, LoadedAdapter> {
+  const adapters = new Map<string, LoadedAdapter>()
+  for (const [, { loaded }] of inOrder(files)) {
+    if (loaded !== undefined && !adapters.has(loaded.adapter.name)) adapters.set(loaded.adapter.name, loaded)
+  }
+  return adapters
+}
+
+function namesakes(root: string, files: ReadonlyMap<string, FileState>): AdapterFileProblem[] {
+  const firsts = new Map<string, string>()
+  return inOrder(files).flatMap(([file, { loaded }]) => {
+    if (loaded === undefined) return []
+    const first = firsts.get(loaded.adapter.name)
+    firsts.set(loaded.adapter.name, first ?? file)
+    if (first === undefined) return []
+    return [
+      {
+        file: join(root, file),
+        line: undefined,
+        message: `adapter '${loaded.adapter.name}' is in ${first} already, which holds`,
+      },
+    ]
+  })
+}
+
+function inOrder(files: ReadonlyMap<string, FileState>): [string, FileState][] {
+  return [...files].sort(([one], [other]) => (one < other ? -1 : 1))
 }
 
 function isAdapterFile(name: string): boolean {

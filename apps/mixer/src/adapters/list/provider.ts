@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { WeftError } from '@weft/service/errors'
 import { parse } from 'yaml'
 import type { HandlerEnvironment } from '../../adapter.ts'
@@ -6,6 +7,8 @@ import { type EntryList, type EntryType, entryList } from './entries.ts'
 const MAX_BODY_BYTES = 16 << 20
 const MAX_ENTRIES = 1_000_000
 const FETCH_TIMEOUT_MS = 10_000
+/** A handler opens after this time at the latest, with its list or without. */
+const OPEN_WITHIN_MS = 2_000
 
 export interface ProviderOptions {
   url: string
@@ -26,7 +29,7 @@ export interface Provider {
   close(): void
 }
 
-/** Starts to fetch a list. Resolves after the first attempt, so that a handler that opens has its list. */
+/** Starts to fetch a list. Resolves after the first attempt, so that a handler that opens has its list, or after two seconds. */
 export async function startProvider(options: ProviderOptions, environment: HandlerEnvironment): Promise<Provider> {
   const { url, entryType, overrides, refreshMs, ttlMs } = options
   const abort = new AbortController()
@@ -59,7 +62,7 @@ export async function startProvider(options: ProviderOptions, environment: Handl
     }
   }
 
-  await refresh()
+  await Promise.race([refresh(), delay(OPEN_WITHIN_MS, undefined, { ref: false })])
   const timer = setInterval(() => void refresh(), Math.max(refreshMs, 100))
   timer.unref()
   return {

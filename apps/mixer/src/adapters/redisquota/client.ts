@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { WeftError } from '@weft/service/errors'
 import { Cluster, type CommonRedisOptions, Redis, type RedisOptions } from 'ioredis'
 import type { HandlerEnvironment } from '../../adapter.ts'
@@ -5,6 +6,8 @@ import type { HandlerEnvironment } from '../../adapter.ts'
 /** A command that takes longer is given up: a quota is asked for while a request waits. */
 const COMMAND_TIMEOUT_MS = 500
 const CONNECT_TIMEOUT_MS = 2_000
+/** A handler opens after this time at the latest, connected or not: configuration does not wait for a Redis that is gone. */
+const OPEN_WITHIN_MS = 500
 const DEFAULT_PORT = 6379
 const DEFAULT_SENTINEL_PORT = 26379
 
@@ -92,7 +95,7 @@ export function describeEndpoint(endpoint: Endpoint): string {
 
 /**
  * A client that connects, and again whenever the connection is lost. Resolves after the first attempt, successful or
- * not: its handler's health tells which, now and later.
+ * not, or after half a second: its handler's health tells which, now and later.
  */
 export async function connectRedis(url: string, handler: HandlerEnvironment): Promise<Redis | Cluster> {
   const endpoint = parseRedisUrl(url)
@@ -117,6 +120,8 @@ export async function connectRedis(url: string, handler: HandlerEnvironment): Pr
   client.on('close', () => {
     if (!handler.signal.aborted) unhealthy('the connection is closed')
   })
-  await client.connect().catch((error: unknown) => unhealthy(WeftError.from(error).message))
+  const connecting = client.connect().catch((error: unknown) => unhealthy(WeftError.from(error).message))
+  await Promise.race([connecting, delay(OPEN_WITHIN_MS, undefined, { ref: false })])
+  if (client.status !== 'ready') unhealthy('it has not answered yet')
   return client
 }

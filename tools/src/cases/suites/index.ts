@@ -1,12 +1,14 @@
 import type { Suite } from '../suite.ts'
-import { istioValidation } from './istio-validation.ts'
 import { citadel } from './citadel/index.ts'
+import { istioValidation } from './istio-validation.ts'
 import { mixerAttributes } from './mixer-attributes/index.ts'
 import { mixerDictionary } from './mixer-dictionary.ts'
 import { mixerExpressions } from './mixer-expressions.ts'
 import { mixerList } from './mixer-list.ts'
 import { mixerQuota } from './mixer-quota.ts'
 import { mixerSidecarAttributes } from './mixer-sidecar/index.ts'
+import { pilotSidecarRoutes } from './pilot/sidecar-routes.ts'
+import { pilotSimulation } from './pilot/simulation.ts'
 
 /** All suites by name, in the order in which they run. */
 export const SUITES: Readonly<Record<string, Suite>> = {
@@ -18,4 +20,6 @@ export const SUITES: Readonly<Record<string, Suite>> = {
   'mixer-sidecar-attributes': mixerSidecarAttributes,
   'istio-validation': istioValidation,
   citadel,
+  'pilot-simulation': pilotSimulation,
+  'pilot-sidecar-routes': pilotSidecarRoutes,
 }

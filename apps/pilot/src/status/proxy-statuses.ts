@@ -17,6 +17,8 @@ interface Connection {
   namespace: string
   version: string
   connectedAt: Date
+  /** The same by the monotonic clock. */
+  connectedAtMs: number
   types: Map<ResourceType, TypeState>
   nacks: Map<string, Nack>
 }
@@ -45,6 +47,7 @@ export class ProxyStatuses implements PushObserver {
       namespace,
       version,
       connectedAt: new Date(),
+      connectedAtMs: performance.now(),
       types: new Map(),
       nacks: new Map(),
     })
@@ -88,7 +91,7 @@ export class ProxyStatuses implements PushObserver {
     of.acked = Math.max(of.acked, generation)
     const connection = this.#connections.get(node.connectionId)
     for (const [key, nack] of connection?.nacks ?? []) if (nack.resourceType === type) connection?.nacks.delete(key)
-    this.#metrics?.acked(generation)
+    if (connection !== undefined) this.#metrics?.acked(generation, connection.connectedAtMs)
     this.#changed()
   }
 

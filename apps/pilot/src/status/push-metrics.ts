@@ -56,8 +56,9 @@ export class PushMetrics {
     this.#rejects.inc({ type: shortTypes[type] ?? type })
   }
 
-  acked(generation: number): void {
+  /** A generation arrived at a proxy that connected at this time; one that came after the change says nothing about it. */
+  acked(generation: number, connectedAtMs: number): void {
     const changedAt = this.#changedAt.get(generation)
-    if (changedAt !== undefined) this.#convergence.observe((performance.now() - changedAt) / 1_000)
+    if (changedAt !== undefined && connectedAtMs < changedAt) this.#convergence.observe((performance.now() - changedAt) / 1_000)
   }
 }

@@ -105,10 +105,12 @@ export async function apiRoutes(server: FastifyInstance, parts: ApiParts): Promi
   server.get('/v1/registry', async () => registryList(snapshot()))
 }
 
-/** Problems of objects in force, at the lines of the documents that were sent. */
+/** Problems of objects in force, at the lines of the documents that were sent; what they override elsewhere is not theirs. */
 function atSender(found: readonly Problem[], plan: Plan): Problem[] {
   const told = new Set(plan.problems.map(({ object, path, message }) => `${object} ${path} ${message}`))
+  const files = new Map(plan.results.map(({ object, file }) => [object, file]))
   return found
+    .filter(({ object, file }) => files.get(object ?? '') === file)
     .filter(({ object, path, message }) => !told.has(`${object} ${path} ${message}`))
     .map((problem) => {
       const document = plan.documents.get(problem.object ?? '')

@@ -161,7 +161,7 @@ export class GrpcClient {
     const createConnection = (): Socket => {
       const socket =
         connectTls !== null
-          ? connectTls({ ...where, ALPNProtocols: ['h2'], ...tls })
+          ? connectTls({ ...where, ...tls, ALPNProtocols: ['h2'] })
           : connectPlain?.({ ...where, noDelay: true })
       if (socket === undefined) throw this.#unavailable('no connection can be made')
       return socket

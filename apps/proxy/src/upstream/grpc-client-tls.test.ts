@@ -1,0 +1,136 @@
+import { once } from 'node:events'
+import { createSecureServer, type Http2SecureServer } from 'node:http2'
+import { type ConnectionOptions, createSecureContext, type SecureContextOptions, TLSSocket } from 'node:tls'
+import { createCertificate, type Issuer, selfIssuer } from '@weft/identity/certificate'
+import { createKeyPair, privateKeyPem, publicKeyDer } from '@weft/identity/keys'
+import { formatPem } from '@weft/identity/pem'
+import { WeftError } from '@weft/service/errors'
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { TimerWheel } from '../transport/timer-wheel.ts'
+import type { WorkerServices } from '../worker-services.ts'
+import { GrpcClient, type UnaryMethod } from './grpc-client.ts'
+
+const whoami: UnaryMethod<string, string> = {
+  path: '/test.Who/Am',
+  encode: (text) => Buffer.from(text),
+  decode: (bytes) => Buffer.from(bytes).toString(),
+}
+
+const MIXER = 'spiffe://cluster.local/ns/istio-system/sa/mixer'
+const DAY_MS = 24 * 3600 * 1000
+
+let issuer: Issuer
+let root: string
+let server: Http2SecureServer
+let port: number
+let options: ConnectionOptions | 'not-ready'
+let client: GrpcClient
+let timers: TimerWheel
+
+async function identity(uri: string): Promise<SecureContextOptions> {
+  const keys = await createKeyPair()
+  const certificate = createCertificate(
+    {
+      subject: {},
+      spki: publicKeyDer(keys.publicKey),
+      names: { uris: [uri] },
+      notBefore: new Date(Date.now() - DAY_MS),
+      notAfter: new Date(Date.now() + DAY_MS),
+      use: 'workload',
+    },
+    issuer,
+  )
+  return { key: privateKeyPem(keys.privateKey), cert: formatPem('CERTIFICATE', certificate), ca: root }
+}
+
+/** As the plan's TLS does it: the name is matched as configured. */
+async function clientOptions(uri: string, expected: string): Promise<ConnectionOptions> {
+  return {
+    secureContext: createSecureContext(await identity(uri)),
+    rejectUnauthorized: true,
+    ALPNProtocols: ['istio'],
+    checkServerIdentity: (_host, peer) =>
+      peer.subjectaltname === `URI:${expected}` ? undefined : new Error(`the server is ${peer.subjectaltname}`),
+  }
+}
+
+beforeAll(async () => {
+  const keys = await createKeyPair()
+  const spki = publicKeyDer(keys.publicKey)
+  const subject = { organization: 'test' }
+  issuer = selfIssuer(keys.privateKey, spki, subject)
+  const dates = { notBefore: new Date(Date.now() - DAY_MS), notAfter: new Date(Date.now() + DAY_MS) }
+  root = formatPem('CERTIFICATE', createCertificate({ subject, spki, names: {}, ...dates, use: 'authority' }, issuer))
+})
+
+beforeEach(async () => {
+  server = createSecureServer({ ...(await identity(MIXER)), requestCert: true, rejectUnauthorized: true })
+  server.on('sessionError', () => {})
+  server.on('stream', (stream) => {
+    const socket = stream.session?.socket
+    const name = socket instanceof TLSSocket ? String(socket.getPeerCertificate().subjectaltname) : 'nobody'
+    const body = Buffer.from(name)
+    const head = Buffer.alloc(5)
+    head.writeUInt32BE(body.length, 1)
+    stream.respond({ ':status': 200 }, { waitForTrailers: true })
+    stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }))
+    stream.end(Buffer.concat([head, body]))
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('not listening')
+  port = address.port
+  timers = new TimerWheel()
+  const services: WorkerServices = {
+    node: { id: '', cluster: '', metadata: {}, locality: { region: '', zone: '', subZone: '' } },
+    timers,
+    cluster: (name) => ({
+      name,
+      connectTimeoutMs: 2000,
+      pickAddress: () => ({ host: '127.0.0.1', port, key: `127.0.0.1:${port}` }),
+      tlsOptions: () => options,
+      beginRequest: () => ({ end: () => {} }),
+    }),
+    log: () => {},
+  }
+  client = new GrpcClient(services, 'mixer')
+})
+
+afterEach(() => {
+  client.close()
+  timers.close()
+  server.close()
+})
+
+async function failure(call: Promise<unknown>): Promise<WeftError> {
+  try {
+    await call
+  } catch (thrown) {
+    if (thrown instanceof WeftError) return thrown
+    throw thrown
+  }
+  throw new Error('the call succeeded')
+}
+
+describe('a gRPC client of a cluster with TLS', () => {
+  it('shows its certificate, and a new one after the secrets rotated', async () => {
+    options = await clientOptions('spiffe://cluster.local/ns/default/sa/a', MIXER)
+    expect(await client.unary(whoami, '', { deadlineMs: 5000 })).toBe('URI:spiffe://cluster.local/ns/default/sa/a')
+    options = await clientOptions('spiffe://cluster.local/ns/default/sa/b', MIXER)
+    expect(await client.unary(whoami, '', { deadlineMs: 5000 })).toBe('URI:spiffe://cluster.local/ns/default/sa/b')
+  })
+
+  it('calls nobody but the expected server', async () => {
+    options = await clientOptions('spiffe://cluster.local/ns/default/sa/a', 'spiffe://cluster.local/ns/other/sa/mixer')
+    const error = await failure(client.unary(whoami, '', { deadlineMs: 5000 }))
+    expect(error.code).toBe('unavailable')
+    expect(error.message).toContain(`the server is URI:${MIXER}`)
+  })
+
+  it('says that the secrets are not there yet', async () => {
+    options = 'not-ready'
+    const error = await failure(client.unary(whoami, '', { deadlineMs: 5000 }))
+    expect(error.message).toContain('its secrets have not come yet')
+  })
+})

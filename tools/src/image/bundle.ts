@@ -4,8 +4,9 @@
  * repository, so that the same code runs from both. Default folder: dist/APP.
  */
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
+import { createRequire, isBuiltin } from 'node:module'
 import { dirname, join, relative, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { build, type Plugin } from 'esbuild'
 
 export const root = join(import.meta.dirname, '../../..')
@@ -23,7 +24,7 @@ const descriptors = 'libs/contracts/gen/descriptors.binpb'
 const istioDescriptors = 'libs/contracts/gen/istio-descriptors.binpb'
 
 const apps: Record<string, AppBundle> = {
-  proxy: { entries: ['apps/proxy/src/main.ts', 'apps/proxy/src/worker.ts'], assets: [descriptors], packages: ['koffi'] },
+  proxy: { entries: ['apps/proxy/src/main.ts', 'apps/proxy/src/worker.ts'], assets: [descriptors], packages: ['koffi', 're2js'] },
   pilot: { entries: ['apps/pilot/src/main.ts'], assets: [istioDescriptors], packages: [] },
   mixer: {
     entries: ['apps/mixer/src/main.ts', 'apps/mixer/src/adapter.ts'],
@@ -64,7 +65,7 @@ export async function bundleApp(name: string, folder: string): Promise<string[]>
     banner: {
       js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
     },
-    plugins: [keepPaths()],
+    plugins: [keepPaths(), namedExports()],
   })
   // The sources name each other by .ts: a file of that name hands on to the bundled one.
   for (const entry of app.entries.slice(1)) {
@@ -95,6 +96,30 @@ function keepPaths(): Plugin {
           .replaceAll('import.meta.dirname', `__pathOf(new URL('.', ${url}))`)
           .replaceAll('import.meta.filename', `__pathOf(${url})`)
         return { contents: `${bundleRoot}${contents}`, loader: 'ts' }
+      })
+    },
+  }
+}
+
+/**
+ * What is imported when it is needed has the names that Node would give it: of a CommonJS package esbuild alone would give the
+ * default only.
+ */
+function namedExports(): Plugin {
+  return {
+    name: 'named-exports',
+    setup(build) {
+      build.onResolve({ filter: /^[a-z@][^:]*$/ }, ({ kind, path, resolveDir }) => {
+        const external = kind !== 'dynamic-import' || path.startsWith('@weft/') || isBuiltin(path)
+        return external ? undefined : { path, namespace: 'named-exports', pluginData: resolveDir }
+      })
+      build.onLoad({ filter: /.*/, namespace: 'named-exports' }, async ({ path, pluginData }) => {
+        const resolveDir = String(pluginData)
+        const url = pathToFileURL(createRequire(join(resolveDir, 'x.js')).resolve(path)).href
+        const names = Object.keys((await import(url)) as Record<string, unknown>).filter((name) =>
+          /^[A-Za-z_$][\w$]*$/.test(name),
+        )
+        return { contents: `export { ${names.join(', ')} } from ${JSON.stringify(path)}`, resolveDir }
       })
     },
   }

@@ -1,13 +1,16 @@
 import { WeftError } from '@weft/service/errors'
+import { cors } from './cors/index.ts'
+import { fault } from './fault/index.ts'
 import type { HttpFilterKind } from './filter.ts'
 import { jwtAuthn } from './jwt-authn/index.ts'
 import { mixer } from './mixer/index.ts'
+import { rbac } from './rbac/index.ts'
 import { router } from './router/index.ts'
 
 const prefix = 'type.googleapis.com/'
 
 /** Every HTTP filter there is. A new one is a folder and a line here. */
-const kinds: readonly HttpFilterKind[] = [jwtAuthn, mixer, router]
+const kinds: readonly HttpFilterKind[] = [jwtAuthn, mixer, cors, fault, rbac, router]
 
 const byType = new Map<string, HttpFilterKind>(kinds.flatMap((kind) => kind.types.map((type) => [type, kind] as const)))
 const byRouteType = new Map<string, HttpFilterKind>(

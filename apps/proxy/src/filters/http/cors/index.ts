@@ -1,0 +1,107 @@
+import { CorsPolicy } from '@weft/contracts/envoy/extensions/filters/http/cors/v3/cors'
+import { headerName, names } from '@weft/http/header-name'
+import type { Counter } from '../../../observe/stats.ts'
+import { compileFraction } from '../../../plan/runtime.ts'
+import { compileStringMatcher } from '../../../routing/matchers/string-matcher.ts'
+import type { FilterContext, FilterStatus, HttpFilter, HttpFilterKind, HttpStream } from '../filter.ts'
+
+const requestMethod = headerName('access-control-request-method')
+const requestPrivate = headerName('access-control-request-private-network')
+const allowOrigin = headerName('access-control-allow-origin')
+const allowCredentials = headerName('access-control-allow-credentials')
+const exposeHeaders = headerName('access-control-expose-headers')
+
+interface Policy {
+  matches(origin: string): boolean
+  allowMethods: string
+  allowHeaders: string
+  exposeHeaders: string
+  maxAge: string
+  credentials: boolean
+  privateNetwork: boolean
+  forwardUnmatchedPreflights: boolean
+  enabled: () => boolean
+}
+
+/** `envoy.filters.http.cors`: the policy stands in the route's override; without one the filter takes no part. */
+export const cors: HttpFilterKind = {
+  types: ['envoy.extensions.filters.http.cors.v3.Cors'],
+  routeTypes: ['envoy.extensions.filters.http.cors.v3.CorsPolicy'],
+  compile(_bytes, context) {
+    const valid = context.stats.counter(`${context.statPrefix}cors.origin_valid`)
+    const bad = context.stats.counter(`${context.statPrefix}cors.origin_invalid`)
+    return {
+      start: (_stream, policy) => (policy === undefined ? null : new CorsFilter(policy as Policy, valid, bad)),
+    }
+  },
+  compileRouteConfig: (bytes, _type, context) => compilePolicy(CorsPolicy.decode(bytes), context),
+}
+
+function compilePolicy(source: CorsPolicy, context: FilterContext): Policy {
+  const matchers = source.allowOriginStringMatch.map((matcher, i) =>
+    compileStringMatcher(matcher, `${context.path}.allow_origin_string_match[${i}]`),
+  )
+  const any = source.allowOriginStringMatch.some(
+    ({ matchPattern }) => matchPattern?.$case === 'exact' && matchPattern.value === '*',
+  )
+  return {
+    matches: any ? () => true : (origin) => matchers.some((matches) => matches(origin)),
+    allowMethods: source.allowMethods,
+    allowHeaders: source.allowHeaders,
+    exposeHeaders: source.exposeHeaders,
+    maxAge: source.maxAge,
+    credentials: source.allowCredentials ?? false,
+    privateNetwork: source.allowPrivateNetworkAccess ?? false,
+    forwardUnmatchedPreflights: source.forwardNotMatchingPreflights ?? true,
+    enabled: source.filterEnabled === undefined ? () => true : compileFraction(context.runtime, source.filterEnabled),
+  }
+}
+
+class CorsFilter implements HttpFilter {
+  private readonly policy: Policy
+  private readonly valid: Counter
+  private readonly bad: Counter
+  private origin: string | null = null
+
+  constructor(policy: Policy, valid: Counter, bad: Counter) {
+    this.policy = policy
+    this.valid = valid
+    this.bad = bad
+  }
+
+  onRequestHeaders(stream: HttpStream): FilterStatus {
+    const { policy } = this
+    const { headers, method } = stream.request
+    const origin = headers.get(names.origin)
+    if (origin === null || origin === '' || !policy.enabled()) return 'continue'
+    const matched = policy.matches(origin)
+    if (matched) {
+      this.valid.inc()
+      this.origin = origin
+    } else this.bad.inc()
+    if (method !== 'OPTIONS' || !headers.has(requestMethod)) return 'continue'
+    if (!matched && policy.forwardUnmatchedPreflights) return 'continue'
+    const answer: [string, string][] = []
+    if (matched) {
+      answer.push([allowOrigin.name, origin])
+      if (policy.credentials) answer.push([allowCredentials.name, 'true'])
+      if (policy.allowMethods !== '') answer.push(['access-control-allow-methods', policy.allowMethods])
+      if (policy.allowHeaders !== '') answer.push(['access-control-allow-headers', policy.allowHeaders])
+      if (policy.exposeHeaders !== '') answer.push([exposeHeaders.name, policy.exposeHeaders])
+      if (policy.maxAge !== '') answer.push(['access-control-max-age', policy.maxAge])
+      if (policy.privateNetwork && headers.has(requestPrivate)) answer.push(['access-control-allow-private-network', 'true'])
+    }
+    this.origin = null
+    stream.reply(200, '', { details: 'cors_response', headers: answer })
+    return 'stop'
+  }
+
+  onResponseHeaders(stream: HttpStream): FilterStatus {
+    if (this.origin === null) return 'continue'
+    const { headers } = stream.response
+    headers.set(allowOrigin, this.origin)
+    if (this.policy.credentials) headers.set(allowCredentials, 'true')
+    if (this.policy.exposeHeaders !== '') headers.set(exposeHeaders, this.policy.exposeHeaders)
+    return 'continue'
+  }
+}

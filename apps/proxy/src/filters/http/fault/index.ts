@@ -1,0 +1,223 @@
+import type { FaultDelay } from '@weft/contracts/envoy/extensions/filters/common/fault/v3/fault'
+import { type FaultAbort, HTTPFault } from '@weft/contracts/envoy/extensions/filters/http/fault/v3/fault'
+import type { FractionalPercent } from '@weft/contracts/envoy/type/v3/percent'
+import { headerName } from '@weft/http/header-name'
+import type { Counter, Gauge } from '../../../observe/stats.ts'
+import { durationMs } from '../../../plan/duration.ts'
+import { fractionOf, type Runtime } from '../../../plan/runtime.ts'
+import { compileHeaderMatcher, type HeadMatcher } from '../../../routing/matchers/header-matcher.ts'
+import { Timeout } from '../../../transport/timer-wheel.ts'
+import type { CompiledHttpFilter, FilterContext, FilterStatus, HttpFilter, HttpFilterKind, HttpStream } from '../filter.ts'
+
+const delayHeader = headerName('x-envoy-fault-delay-request')
+const delayPercentHeader = headerName('x-envoy-fault-delay-request-percentage')
+const abortHeader = headerName('x-envoy-fault-abort-request')
+const abortGrpcHeader = headerName('x-envoy-fault-abort-grpc-request')
+const abortPercentHeader = headerName('x-envoy-fault-abort-request-percentage')
+const downstreamNode = headerName('x-envoy-downstream-service-node')
+const denominators = [100, 10_000, 1_000_000]
+
+/** `envoy.filters.http.fault`: delays and aborts, by share, by header, by runtime. */
+export const fault: HttpFilterKind = {
+  types: ['envoy.extensions.filters.http.fault.v3.HTTPFault'],
+  routeTypes: ['envoy.extensions.filters.http.fault.v3.HTTPFault'],
+  compile(bytes, context) {
+    const stats = new FaultStats(context)
+    const own = compileRules(bytes, context)
+    return {
+      start(_stream, routeConfig) {
+        const rules = routeConfig === undefined ? own : (routeConfig as FaultRules)
+        return rules.delay === null && rules.abort === null ? null : new FaultFilter(rules, stats, context)
+      },
+    } satisfies CompiledHttpFilter
+  },
+  compileRouteConfig: (bytes, _type, context) => compileRules(bytes, context),
+}
+
+class FaultStats {
+  readonly delays: Counter
+  readonly aborts: Counter
+  readonly active: Gauge
+  readonly overflow: Counter
+  constructor(context: FilterContext) {
+    const prefix = `${context.statPrefix}fault.`
+    this.delays = context.stats.counter(`${prefix}delays_injected`)
+    this.aborts = context.stats.counter(`${prefix}aborts_injected`)
+    this.active = context.stats.gauge(`${prefix}active_faults`)
+    this.overflow = context.stats.counter(`${prefix}faults_overflow`)
+  }
+}
+
+/** Whether chance strikes; `limit` (percent units of the configured denominator) caps what a header asks for. */
+type Draw = (asked: number | null) => boolean
+
+interface FaultRules {
+  delay: { fixedMs: number | null; draw: Draw; durationKey: string } | null
+  abort: { status: number | null; grpcStatus: number | null; draw: Draw; statusKey: string; grpcKey: string } | null
+  headers: readonly HeadMatcher[]
+  cluster: string
+  nodes: readonly string[]
+  maxActive: number
+  maxActiveKey: string
+}
+
+function compileRules(bytes: Uint8Array, context: FilterContext): FaultRules {
+  const source = HTTPFault.decode(bytes)
+  if (source.responseRateLimit !== undefined)
+    context.fail('response_rate_limit', 'response_rate_limit is not supported by this proxy')
+  const { runtime } = context
+  return {
+    delay: source.delay === undefined ? null : compileDelay(source.delay, source, runtime),
+    abort: source.abort === undefined ? null : compileAbort(source.abort, source, runtime, context),
+    headers: source.headers.map((matcher, i) => compileHeaderMatcher(matcher, `${context.path}.headers[${i}]`)),
+    cluster: source.upstreamCluster,
+    nodes: source.downstreamNodes,
+    maxActive: source.maxActiveFaults ?? Number.POSITIVE_INFINITY,
+    maxActiveKey: source.maxActiveFaultsRuntime || 'fault.http.max_active_faults',
+  }
+}
+
+function compileDraw(percentage: FractionalPercent | undefined, key: string, runtime: Runtime): Draw {
+  const share = fractionOf(percentage)
+  const unit = denominators[percentage?.denominator ?? 0] ?? 100
+  return (asked) => {
+    const configured = runtime.number(key, share * unit) / unit
+    const wanted = asked === null ? configured : Math.min(configured, asked / unit)
+    return wanted > 0 && runtime.random() < wanted
+  }
+}
+
+function compileDelay(source: FaultDelay, config: HTTPFault, runtime: Runtime): FaultRules['delay'] {
+  const fixed = source.faultDelaySecifier?.$case === 'fixedDelay' ? durationMs(source.faultDelaySecifier.value, 0) : null
+  return {
+    fixedMs: fixed,
+    draw: compileDraw(source.percentage, config.delayPercentRuntime || 'fault.http.delay.fixed_delay_percent', runtime),
+    durationKey: config.delayDurationRuntime || 'fault.http.delay.fixed_duration_ms',
+  }
+}
+
+function compileAbort(source: FaultAbort, config: HTTPFault, runtime: Runtime, context: FilterContext): FaultRules['abort'] {
+  const type = source.errorType
+  if (type?.$case === 'httpStatus' && (type.value < 200 || type.value > 599))
+    context.fail('abort.http_status', 'must be from 200 to 599')
+  return {
+    status: type?.$case === 'httpStatus' ? type.value : null,
+    grpcStatus: type?.$case === 'grpcStatus' ? type.value : null,
+    draw: compileDraw(source.percentage, config.abortPercentRuntime || 'fault.http.abort.abort_percent', runtime),
+    statusKey: config.abortHttpStatusRuntime || 'fault.http.abort.http_status',
+    grpcKey: config.abortGrpcStatusRuntime || 'fault.http.abort.grpc_status',
+  }
+}
+
+/** One request's faults. */
+class FaultFilter implements HttpFilter {
+  private readonly rules: FaultRules
+  private readonly stats: FaultStats
+  private readonly context: FilterContext
+  private timer: Timeout | null = null
+  private active = false
+
+  constructor(rules: FaultRules, stats: FaultStats, context: FilterContext) {
+    this.rules = rules
+    this.stats = stats
+    this.context = context
+  }
+
+  onRequestHeaders(stream: HttpStream): FilterStatus {
+    const { rules, stats, context } = this
+    if (!this.applies(stream)) return 'continue'
+    const delayMs = this.delayOf(stream)
+    if (delayMs > 0 && context.services !== null) {
+      if (!this.enter()) return 'continue'
+      stats.delays.inc()
+      stream.info.addResponseFlag('DI')
+      this.timer = new Timeout(() => {
+        this.timer = null
+        if (stream.done) return
+        if (rules.abort !== null && this.abort(stream)) return
+        this.leave()
+        stream.continueRequest()
+      })
+      context.services.timers.arm(this.timer, delayMs)
+      return 'stop'
+    }
+    if (rules.abort !== null && this.abort(stream)) return 'stop'
+    return 'continue'
+  }
+
+  private applies(stream: HttpStream): boolean {
+    const { cluster, nodes, headers } = this.rules
+    if (cluster !== '' && stream.route?.cluster !== cluster) return false
+    if (nodes.length > 0 && !nodes.includes(stream.request.headers.get(downstreamNode) ?? '')) return false
+    return headers.every((matches) => matches(stream.request))
+  }
+
+  private delayOf(stream: HttpStream): number {
+    const { delay } = this.rules
+    if (delay === null) return 0
+    const { headers } = stream.request
+    let ms = delay.fixedMs
+    let asked: number | null = null
+    if (ms === null) {
+      ms = digits(headers.get(delayHeader))
+      if (ms === null) return 0
+      asked = digits(headers.get(delayPercentHeader))
+    }
+    if (!delay.draw(asked)) return 0
+    return delay.fixedMs === null ? ms : this.context.runtime.number(delay.durationKey, ms)
+  }
+
+  private abort(stream: HttpStream): boolean {
+    const { abort } = this.rules
+    if (abort === null) return false
+    const { headers } = stream.request
+    const { runtime } = this.context
+    let { status, grpcStatus } = abort
+    let asked: number | null = null
+    if (status === null && grpcStatus === null) {
+      status = digits(headers.get(abortHeader))
+      if (status !== null && (status < 200 || status > 599)) status = null
+      grpcStatus = status === null ? digits(headers.get(abortGrpcHeader)) : null
+      if (status === null && grpcStatus === null) return false
+      asked = digits(headers.get(abortPercentHeader))
+    } else if (status !== null) status = runtime.number(abort.statusKey, status)
+    else grpcStatus = runtime.number(abort.grpcKey, grpcStatus ?? 0)
+    if (!abort.draw(asked) || !this.enter()) return false
+    this.stats.aborts.inc()
+    stream.reply(status ?? 200, 'fault filter abort', {
+      details: 'fault_filter_abort',
+      flags: ['FI'],
+      ...(grpcStatus === null ? {} : { grpcStatus }),
+    })
+    return true
+  }
+
+  /** Takes one of the active faults that are allowed. */
+  private enter(): boolean {
+    if (this.active) return true
+    const { stats, rules, context } = this
+    if (stats.active.value >= context.runtime.number(rules.maxActiveKey, rules.maxActive)) {
+      stats.overflow.inc()
+      return false
+    }
+    stats.active.inc()
+    this.active = true
+    return true
+  }
+
+  private leave(): void {
+    if (!this.active) return
+    this.active = false
+    this.stats.active.dec()
+  }
+
+  onComplete(): void {
+    if (this.timer !== null) this.context.services?.timers.cancel(this.timer)
+    this.timer = null
+    this.leave()
+  }
+}
+
+function digits(text: string | null): number | null {
+  return text !== null && /^\d{1,9}$/.test(text) ? Number(text) : null
+}

@@ -1,0 +1,160 @@
+import type { CidrRange } from '@weft/contracts/envoy/config/core/v3/address'
+import { type Permission, type Principal, type RBAC, RBAC_Action } from '@weft/contracts/envoy/config/rbac/v3/rbac'
+import { invalid, unsupported } from '../../../plan/problems.ts'
+import { compileHeaderMatcher } from '../../../routing/matchers/header-matcher.ts'
+import { compileMetadataMatcher } from '../../../routing/matchers/metadata-matcher.ts'
+import { compileStringMatcher } from '../../../routing/matchers/string-matcher.ts'
+import { pathOnly } from '../../../routing/route-match.ts'
+import { compileRanges } from '../../../transport/address.ts'
+import type { HttpStream } from '../filter.ts'
+
+/** Says whether a rule holds for a request. */
+export type Rule = (stream: HttpStream) => boolean
+
+/** What the rules say of a request: whether it may pass, and the policy that decided (null: none matched). */
+export interface Verdict {
+  allowed: boolean
+  policy: string | null
+}
+
+/** Compiles RBAC rules: policies in the order of their names, the first that matches decides. */
+export function compileEngine(rules: RBAC, path: string): (stream: HttpStream) => Verdict {
+  if (rules.action !== RBAC_Action.ALLOW && rules.action !== RBAC_Action.DENY)
+    throw unsupported(`${path}.action`, 'RBAC action LOG')
+  const allow = rules.action === RBAC_Action.ALLOW
+  const policies = Object.keys(rules.policies)
+    .sort()
+    .map((name) => {
+      const policy = rules.policies[name]!
+      const at = `${path}.policies['${name}']`
+      if (policy.condition !== undefined || policy.checkedCondition !== undefined)
+        throw unsupported(`${at}.condition`, 'a CEL condition')
+      const permissions = policy.permissions.map((one, i) => compilePermission(one, `${at}.permissions[${i}]`))
+      const principals = policy.principals.map((one, i) => compilePrincipal(one, `${at}.principals[${i}]`))
+      const verdict: Verdict = { allowed: allow, policy: name }
+      return { verdict, permitted: anyOf(permissions), identified: anyOf(principals) }
+    })
+  const unmatched: Verdict = { allowed: !allow, policy: null }
+  return (stream) => {
+    for (let i = 0; i < policies.length; i++) {
+      const { permitted, identified, verdict } = policies[i]!
+      if (permitted(stream) && identified(stream)) return verdict
+    }
+    return unmatched
+  }
+}
+
+function anyOf(rules: readonly Rule[]): Rule {
+  const [first, second] = rules
+  if (first !== undefined && second === undefined) return first
+  return (stream) => rules.some((rule) => rule(stream))
+}
+
+function allOf(rules: readonly Rule[]): Rule {
+  return (stream) => rules.every((rule) => rule(stream))
+}
+
+function compilePermission(source: Permission, path: string): Rule {
+  const { rule } = source
+  if (rule === undefined) throw invalid(path, 'a rule is needed')
+  switch (rule.$case) {
+    case 'andRules':
+      return allOf(rule.value.rules.map((one, i) => compilePermission(one, `${path}.and_rules.rules[${i}]`)))
+    case 'orRules':
+      return anyOf(rule.value.rules.map((one, i) => compilePermission(one, `${path}.or_rules.rules[${i}]`)))
+    case 'notRule': {
+      const inner = compilePermission(rule.value, `${path}.not_rule`)
+      return (stream) => !inner(stream)
+    }
+    case 'any':
+      return () => true
+    case 'header': {
+      const matches = compileHeaderMatcher(rule.value, `${path}.header`)
+      return (stream) => matches(stream.request)
+    }
+    case 'urlPath':
+      return urlPath(rule.value.rule?.value, `${path}.url_path`)
+    case 'destinationIp':
+      return inRange(rule.value, `${path}.destination_ip`, (stream) => stream.connection.localAddress)
+    case 'destinationPort':
+      return (stream) => stream.connection.localPort === rule.value
+    case 'destinationPortRange':
+      return ({ connection }) => connection.localPort >= rule.value.start && connection.localPort < rule.value.end
+    case 'metadata': {
+      const matches = compileMetadataMatcher(rule.value, `${path}.metadata`)
+      return (stream) => matches(stream.metadataOrNull)
+    }
+    case 'requestedServerName': {
+      const matches = compileStringMatcher(rule.value, `${path}.requested_server_name`)
+      return (stream) => matches(stream.connection.serverName)
+    }
+    default:
+      throw unsupported(path, `RBAC permission '${rule.$case}'`)
+  }
+}
+
+function compilePrincipal(source: Principal, path: string): Rule {
+  const { identifier } = source
+  if (identifier === undefined) throw invalid(path, 'an identifier is needed')
+  switch (identifier.$case) {
+    case 'andIds':
+      return allOf(identifier.value.ids.map((one, i) => compilePrincipal(one, `${path}.and_ids.ids[${i}]`)))
+    case 'orIds':
+      return anyOf(identifier.value.ids.map((one, i) => compilePrincipal(one, `${path}.or_ids.ids[${i}]`)))
+    case 'notId': {
+      const inner = compilePrincipal(identifier.value, `${path}.not_id`)
+      return (stream) => !inner(stream)
+    }
+    case 'any':
+      return () => true
+    case 'authenticated': {
+      const name = identifier.value.principalName
+      if (name === undefined) return (stream) => stream.connection.tls?.peer != null
+      const matches = compileStringMatcher(name, `${path}.authenticated.principal_name`)
+      return (stream) => principalNames(stream).some(matches)
+    }
+    case 'sourceIp':
+    case 'directRemoteIp':
+      return inRange(identifier.value, `${path}.direct_remote_ip`, (stream) => stream.connection.remoteAddress)
+    case 'remoteIp':
+      return inRange(identifier.value, `${path}.remote_ip`, (stream) => stream.info.downstreamRemoteAddress)
+    case 'header': {
+      const matches = compileHeaderMatcher(identifier.value, `${path}.header`)
+      return (stream) => matches(stream.request)
+    }
+    case 'urlPath':
+      return urlPath(identifier.value.rule?.value, `${path}.url_path`)
+    case 'metadata': {
+      const matches = compileMetadataMatcher(identifier.value, `${path}.metadata`)
+      return (stream) => matches(stream.metadataOrNull)
+    }
+    case 'filterState': {
+      const { key, matcher } = identifier.value
+      if (matcher?.$case !== 'stringMatch') throw unsupported(`${path}.filter_state`, 'this filter state matcher')
+      const matches = compileStringMatcher(matcher.value, `${path}.filter_state.string_match`)
+      return (stream) => {
+        const value = stream.filterState.get(key)
+        return typeof value === 'string' && matches(value)
+      }
+    }
+  }
+}
+
+/** URI names, else DNS names, else the subject, as Envoy reads a peer. */
+function principalNames(stream: HttpStream): readonly string[] {
+  const peer = stream.connection.tls?.peer
+  if (peer == null) return []
+  if (peer.uris.length > 0) return peer.uris
+  return peer.dnsNames.length > 0 ? peer.dnsNames : [peer.subject]
+}
+
+function urlPath(matcher: Parameters<typeof compileStringMatcher>[0] | undefined, path: string): Rule {
+  if (matcher === undefined) throw invalid(path, 'a path matcher is needed')
+  const matches = compileStringMatcher(matcher, `${path}.path`)
+  return (stream) => matches(pathOnly(stream.request.path))
+}
+
+function inRange(range: CidrRange, path: string, read: (stream: HttpStream) => string): Rule {
+  const contains = compileRanges([range], path)
+  return (stream) => contains(read(stream))
+}

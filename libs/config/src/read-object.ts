@@ -1,9 +1,8 @@
-import { createHash } from 'node:crypto'
 import type { Document } from './document.ts'
-import { type KindReaders, kindReaders, lookUpKind } from './kinds.ts'
-import { readMetadata } from './metadata.ts'
-import { type ConfigObject, type Kind, keyOf, type RawObject, type TypedObject } from './objects.ts'
+import { type KindReaders, kindReaders } from './kinds.ts'
+import type { ConfigObject, Kind, RawObject, TypedObject } from './objects.ts'
 import type { Problem, Severity } from './problem.ts'
+import { readHead, type TypedHead } from './read-head.ts'
 import { validate } from './validate/index.ts'
 
 /** What one document turned out to be. Warnings come with an object that is used all the same. */
@@ -22,41 +21,16 @@ const topLevel = new Set(['apiVersion', 'kind', 'metadata', 'spec', 'status'])
  * that Istio's webhook has for it. All problems are collected, each with its line and path.
  */
 export function readObject(document: Document): Reading {
-  const { apiVersion, kind } = document
-  const lookup = lookUpKind(apiVersion, kind)
-  const problems: Problem[] = []
-  const { metadata, problems: metadataProblems } = readMetadata(document.value['metadata'])
-  const key = metadata.name === '' ? undefined : keyOf({ kind, metadata })
-  const report = (severity: Severity, path: string, message: string, hint?: string): void => {
-    problems.push({
-      severity,
-      message,
-      file: document.file,
-      line: document.lineOf(path),
-      ...(path === '' ? {} : { path }),
-      ...(key === undefined ? {} : { object: key }),
-      ...(hint === undefined ? {} : { hint }),
-    })
-  }
+  const head = readHead(document)
+  return head.type === 'typed' ? readSpec(head) : head
+}
 
-  if (lookup.type === 'ignored') {
-    report('notice', '', lookup.message)
-    return { type: 'ignored', problems }
-  }
-  if (lookup.type === 'unknown') {
-    report('error', '', lookup.message, lookup.hint)
-    return { type: 'refused', key, problems }
-  }
-  for (const { path, message, hint } of metadataProblems) report('error', path, message, hint)
-  const version = createHash('sha1').update(JSON.stringify(document.value)).digest('base64url')
-  if (lookup.type === 'raw') {
-    if (key === undefined || problems.length > 0) return { type: 'refused', key, problems }
-    return { type: 'raw', key, object: { kind, apiVersion, metadata, document, version }, problems }
-  }
-  for (const field of Object.keys(document.value)) {
+/** Reads the rest of a document whose head has been read. */
+export function readSpec({ kind, key, rest, problems, report }: TypedHead): Reading {
+  for (const field of Object.keys(rest.document.value)) {
     if (!topLevel.has(field)) report('error', field, `unknown field "${field}"`, 'an object has apiVersion, kind, metadata, spec')
   }
-  const object = readTyped(lookup.kind, kindReaders, { apiVersion, metadata, document, version }, report)
+  const object = readTyped(kind, kindReaders, rest, report)
   if (object !== undefined) validate(object, report)
   if (object === undefined || key === undefined || problems.some(({ severity }) => severity === 'error')) {
     return { type: 'refused', key, problems }

@@ -72,6 +72,7 @@ export async function startMixerConfig(options: MixerConfigOptions): Promise<Mix
     adapterDir === undefined ? undefined : await watchAdapterFiles({ dir: adapterDir, logger, onChange: () => void recompile() })
   const watched = await watchConfig({
     folders: [...configDirs, ...defaultDirs],
+    groups: ['config.istio.io'],
     onChange: recompile,
     onError: (error) => logger.error({ err: error }, 'configuration cannot be read'),
   })
@@ -101,7 +102,7 @@ export async function startMixerConfig(options: MixerConfigOptions): Promise<Mix
     kept = new Set(substitutes.filter((key) => !next.refused.has(key)))
     for (const { key, raw } of next.accepted) lastGood.set(key, raw)
     for (const key of lastGood.keys()) if (!raws.has(key)) lastGood.delete(key)
-    problems = [...loaded.problems.filter((problem) => isOurs(problem) && !isOverriddenDefault(problem, defaultDirs)), ...found]
+    problems = [...loaded.problems.filter((problem) => !isOverriddenDefault(problem, defaultDirs)), ...found]
     told = tell(problems, told, logger)
     metrics.objects.set({ status: 'accepted' }, next.accepted.length)
     metrics.objects.set({ status: 'refused' }, next.refused.size + kept.size)
@@ -143,11 +144,6 @@ function configMetrics(registry: Registry) {
     errors: new Gauge({ name: 'mixer_config_errors', help: 'Errors in the configuration as it stands', registers }),
     loads: new Counter({ name: 'mixer_config_loads_total', help: 'Configurations compiled', registers }),
   }
-}
-
-/** Problems of other services' objects in the same folders are told by those services: their kinds begin with a capital. */
-function isOurs({ object }: Problem): boolean {
-  return object === undefined || /^[a-z]/.test(object)
 }
 
 /** That the operator's object takes the place of a default is what defaults are for. */

@@ -1,18 +1,30 @@
 import { readFile } from 'node:fs/promises'
-import { maxTextBytes, readDocuments } from '../document.ts'
+import { type Document, maxTextBytes, readDocuments } from '../document.ts'
 import type { Problem } from '../problem.ts'
-import { readObject } from '../read-object.ts'
+import { readHead } from '../read-head.ts'
+import type { Reading } from '../read-object.ts'
 import type { FileState, Loaded } from './loaded.ts'
 import type { SeenFile } from './scan.ts'
 
 /** A further check of an object by whoever acts on its kind; an error refuses it. */
 export type Check = (loaded: Loaded) => readonly Problem[]
 
+export interface ReadOptions {
+  /** Further checks of single objects by whoever acts on their kinds. */
+  check?: Check | undefined
+  /** API groups to read; documents of others are somebody else's, and passed over. */
+  groups?: readonly string[] | undefined
+}
+
 /**
  * Reads one file. A refused document leaves the version of its object that `before` has in force; a document that is
  * broken as YAML names none, so it keeps everything of `before` that the file's other documents do not define.
  */
-export async function readConfigFile(seen: SeenFile, before: FileState | undefined, check?: Check): Promise<FileState> {
+export async function readConfigFile(
+  seen: SeenFile,
+  before: FileState | undefined,
+  { check, groups }: ReadOptions = {},
+): Promise<FileState> {
   const { path, identity } = seen
   if (seen.sizeBytes > maxTextBytes) return unread(seen, before, 'file is larger than 16 MiB')
   let text: string
@@ -29,7 +41,8 @@ export async function readConfigFile(seen: SeenFile, before: FileState | undefin
     if (last !== undefined && !loaded.has(key)) loaded.set(key, last)
   }
   for (const document of read.documents) {
-    const reading = readObject(document)
+    if (groups !== undefined && !groups.includes(document.apiVersion.split('/')[0] ?? '')) continue
+    const reading = await readDocument(document)
     problems.push(...reading.problems)
     if (reading.type === 'refused' && reading.key !== undefined) keep(reading.key)
     if (reading.type !== 'object' && reading.type !== 'raw') continue
@@ -46,6 +59,13 @@ export async function readConfigFile(seen: SeenFile, before: FileState | undefin
   }
   if (read.problems.some(({ severity }) => severity === 'error')) for (const { key } of before?.loaded ?? []) keep(key)
   return { path, identity, loaded: [...loaded.values()], problems }
+}
+
+async function readDocument(document: Document): Promise<Reading> {
+  const head = readHead(document)
+  if (head.type !== 'typed') return head
+  const { readSpec } = await import('../read-object.ts')
+  return readSpec(head)
 }
 
 function isOfThisRead(loaded: Loaded, documents: readonly unknown[]): boolean {

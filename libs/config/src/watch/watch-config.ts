@@ -13,6 +13,8 @@ export interface WatchOptions {
   onError: (error: unknown) => void
   /** Further checks of single objects by whoever acts on their kinds. */
   check?: Check
+  /** API groups to read, such as `config.istio.io`; documents of others are passed over. Default: all. */
+  groups?: readonly string[]
   /** A file at rest for this long is read (default 20 ms). */
   quietMs?: number
   /** A folder without events (some network mounts have none) is looked at this often (default 5 s). */
@@ -124,7 +126,7 @@ class ConfigFolders implements ConfigWatch {
           this.#schedule(emptyGraceMs - ageMs)
           continue
         }
-        const state = await readConfigFile(seen, before, this.#options.check)
+        const state = await readConfigFile(seen, before, this.#options)
         this.#files.set(seen.path, state)
         files.push(state)
         changed = true

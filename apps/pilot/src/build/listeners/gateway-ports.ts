@@ -1,5 +1,6 @@
 import type { Server } from '@weft/contracts/istio/networking/v1alpha3/gateway'
 import { ServerTLSSettings_TLSmode as ServerMode } from '@weft/contracts/istio/networking/v1alpha3/gateway'
+import { instancesOf } from '../../scope/instances.ts'
 import type { GatewayServer, Scope } from '../../scope/scope.ts'
 
 /** What a Gateway's server does with connections. */
@@ -13,28 +14,28 @@ export interface KnownServer {
   readonly gateway: string
   /** The route configuration of its requests; empty where there are none. */
   readonly routeName: string
+  /** The port as the Gateway names it. */
+  readonly port: number
 }
 
 /** All servers that share one address and port: one listener. */
 export interface GatewayPort {
   readonly bind: string
-  /** The port as the Gateways name it. */
-  readonly port: number
-  /** The port that is bound. */
+  /** The port that is bound; several of the Gateways' ports may lead to it. */
   readonly boundPort: number
   readonly servers: readonly KnownServer[]
 }
 
 /** The listeners-to-be of a router, each with its servers in order of their Gateways. */
 export function gatewayPorts(scope: Scope): GatewayPort[] {
-  const ports = new Map<string, { bind: string; port: number; boundPort: number; servers: KnownServer[] }>()
+  const ports = new Map<string, { bind: string; boundPort: number; servers: KnownServer[] }>()
   for (const gatewayServer of scope.gatewayServers) {
     const server = gatewayServer.gateway.spec.servers[gatewayServer.index]
     const number = server?.port?.number
     if (server === undefined || number === undefined) continue
     const place = boundAt(server, number, scope)
     const key = `${place.bind}_${place.boundPort}`
-    const known = ports.get(key) ?? { ...place, port: number, servers: [] }
+    const known = ports.get(key) ?? { ...place, servers: [] }
     ports.set(key, known)
     const { metadata } = gatewayServer.gateway
     const kind = kindOf(server)
@@ -46,7 +47,8 @@ export function gatewayPorts(scope: Scope): GatewayPort[] {
       server,
       kind,
       gateway: `${metadata.namespace}/${metadata.name}`,
-      routeName: routeName(server, kind, place.boundPort, known.port, metadata, scope),
+      routeName: routeName(server, kind, place.boundPort, number, metadata, scope),
+      port: number,
     })
   }
   return [...ports.values()]
@@ -57,8 +59,19 @@ function boundAt(server: Server, number: number, scope: Scope): { bind: string; 
   if (loopback?.type === 'router') {
     return { bind: server.bind === '' ? loopback.bind : server.bind, boundPort: loopback.ports[String(number)] ?? number }
   }
-  return { bind: server.bind === '' ? '0.0.0.0' : server.bind, boundPort: number }
+  return { bind: server.bind === '' ? '0.0.0.0' : server.bind, boundPort: targetPort(number, scope) }
 }
+
+/** Gateways name the port of the service in front of the router; what is bound is where that service leads. */
+function targetPort(number: number, scope: Scope): number {
+  const instance = instancesOf(scope.snapshot, scope.proxy).find(
+    ({ port, service }) => port.number === number && service.labels[untranslated] !== 'true',
+  )
+  return instance?.endpoint.port ?? number
+}
+
+/** Istio's label of a service whose ports a Gateway does not mean. */
+const untranslated = 'experimental.istio.io/disable-gateway-port-translation'
 
 function kindOf(server: Server): ServerKind {
   const protocol = server.port?.protocol.toUpperCase() ?? ''

@@ -34,7 +34,7 @@ export function gatewayListener(port: GatewayPort, scope: Scope): Recipe {
   }
   return {
     name,
-    key: keyOf(port.port, accessLogKey(scope.snapshot.mesh), mixerOutbound(scope)?.key, cors(scope), ...parts),
+    key: keyOf(accessLogKey(scope.snapshot.mesh), mixerOutbound(scope)?.key, cors(scope), ...parts),
     origins: [...origins],
     refersTo: [...new Set(port.servers.map(({ routeName }) => routeName).filter((route) => route !== ''))],
     build: () => Listener.encode(build(name, port, scope)).finish(),
@@ -54,7 +54,7 @@ function build(name: string, port: GatewayPort, scope: Scope): Listener {
   }
   // Envoy refuses two chains with the same match: a server name belongs to the first server that names it.
   const taken = new Set<string>()
-  for (const server of port.servers) listener.filterChains.push(...chains(server, name, port, scope, taken))
+  for (const server of port.servers) listener.filterChains.push(...chains(server, name, scope, taken))
   if (listener.filterChains.some(({ filterChainMatch }) => filterChainMatch !== undefined))
     listener.listenerFilters = [tlsInspector()]
   if (listener.filterChains.length === 0) {
@@ -83,7 +83,7 @@ function httpChain({ server, routeName }: KnownServer, name: string, scope: Scop
   })
 }
 
-function chains(known: KnownServer, name: string, port: GatewayPort, scope: Scope, taken: Set<string>): FilterChain[] {
+function chains(known: KnownServer, name: string, scope: Scope, taken: Set<string>): FilterChain[] {
   const { server, kind, gateway, gatewayServer } = known
   const { mesh } = scope.snapshot
   const names = claim(
@@ -100,7 +100,7 @@ function chains(known: KnownServer, name: string, port: GatewayPort, scope: Scop
   const specs = gatewayServer.virtualServices.map(({ spec }) => spec)
   if (kind === 'passthrough') {
     return specs.flatMap((spec) =>
-      tlsTargets(spec, gateway, port.port, scope).flatMap(({ serverNames, targets }) => {
+      tlsTargets(spec, gateway, known.port, scope).flatMap(({ serverNames, targets }) => {
         const own = claim(serverNames, taken, true)
         if (own === undefined || targets.length === 0) return []
         return FilterChain.fromPartial({
@@ -110,7 +110,7 @@ function chains(known: KnownServer, name: string, port: GatewayPort, scope: Scop
       }),
     )
   }
-  const targets = specs.map((spec) => tcpTargets(spec, gateway, port.port, scope)).find((found) => found !== undefined)
+  const targets = specs.map((spec) => tcpTargets(spec, gateway, known.port, scope)).find((found) => found !== undefined)
   if (targets === undefined || names === undefined) return []
   const chain = FilterChain.fromPartial({ filters: [tcpProxy(targets[0]?.cluster ?? name, targets, mesh)] })
   if (kind === 'tls-terminated' && server.tls !== undefined) {

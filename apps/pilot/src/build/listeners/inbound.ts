@@ -20,7 +20,9 @@ import { tcpProxy } from './tcp-proxy.ts'
 import { interceptionPorts } from './virtual.ts'
 
 /** Application protocols that only sidecars offer: by them PERMISSIVE tells the mesh's TLS from the application's own. */
-const meshAlpn: readonly string[] = ['istio', 'istio-peer-exchange', 'istio-http/1.0', 'istio-http/1.1', 'istio-h2']
+const tcpMeshAlpn: readonly string[] = ['istio', 'istio-peer-exchange']
+const httpMeshAlpn: readonly string[] = ['istio-http/1.0', 'istio-http/1.1', 'istio-h2']
+const meshAlpn: readonly string[] = [...tcpMeshAlpn, ...httpMeshAlpn]
 
 /** All services that lead to one port of the workload; the first decides what the port speaks. */
 export interface InboundPort {
@@ -84,9 +86,16 @@ function boundListener(inbound: InboundPort, scope: Scope): Recipe {
 function virtualInbound(ports: readonly InboundPort[], scope: Scope): Recipe {
   const { mesh } = scope.snapshot
   const rest = scope.inboundMtls(0)
+  const otherPorts = portsWithOwnMode(scope, rest, new Set(ports.map(({ port }) => port)))
   return {
     name: 'virtualInbound',
-    key: keyOf(rest, accessLogKey(mesh), scope.proxy.interceptionMode, ...ports.map((port) => keyFor(port, scope))),
+    key: keyOf(
+      rest,
+      JSON.stringify(otherPorts),
+      accessLogKey(mesh),
+      scope.proxy.interceptionMode,
+      ...ports.map((port) => keyFor(port, scope)),
+    ),
     origins: originsOf(ports),
     build: () => {
       const chains = ports.flatMap((port) => chainsOf(port, scope, port.port))
@@ -100,7 +109,8 @@ function virtualInbound(ports: readonly InboundPort[], scope: Scope): Recipe {
           filters: [tcpProxy(clusterNames.blackHole, [{ cluster: clusterNames.blackHole, weight: 100 }], mesh)],
         }),
         ...chains,
-        ...securityChains('virtualInbound-catchall-tcp', rest, undefined, false, () => passthrough),
+        ...otherPorts.flatMap(({ port, mode }) => securityChains('virtualInbound', mode, port, false, () => passthrough)),
+        ...securityChains('virtualInbound', rest, undefined, false, () => passthrough),
       ]
       return Listener.encode(
         Listener.fromPartial({
@@ -114,6 +124,16 @@ function virtualInbound(ports: readonly InboundPort[], scope: Scope): Recipe {
       ).finish()
     },
   }
+}
+
+/** Ports that no service leads to, for which a PeerAuthentication states a mode other than that of the rest. */
+function portsWithOwnMode(scope: Scope, rest: MtlsMode, known: ReadonlySet<number>): { port: number; mode: MtlsMode }[] {
+  const stated = new Set(scope.snapshot.peerAuthentications.flatMap(({ spec }) => Object.keys(spec.portLevelMtls).map(Number)))
+  return [...stated]
+    .filter((port) => !known.has(port))
+    .sort((a, b) => a - b)
+    .map((port) => ({ port, mode: scope.inboundMtls(port) }))
+    .filter(({ mode }) => mode !== rest)
 }
 
 function originsOf(ports: readonly InboundPort[]): string[] {
@@ -166,32 +186,19 @@ function securityChains(
         : undefined,
       filters: filters(secure),
     })
-  const plainHttp = sniffed === 'http' ? [...plainHttpProtocols] : []
   const chains: FilterChain[] = []
   if (mode !== 'DISABLE') {
-    const overTls =
-      sniffed === 'http'
-        ? meshAlpn.filter((protocol) => protocol !== 'istio-peer-exchange')
-        : sniffed === 'tcp'
-          ? ['istio-peer-exchange']
-          : meshAlpn
-    chains.push(
-      chain(
-        { transportProtocol: 'tls', applicationProtocols: mode === 'STRICT' && sniffed !== 'http' ? [] : [...overTls] },
-        true,
-      ),
-    )
+    const offered = sniffed === 'http' ? httpMeshAlpn : sniffed === 'tcp' ? tcpMeshAlpn : meshAlpn
+    const any = mode === 'STRICT' && sniffed !== 'http'
+    chains.push(chain({ transportProtocol: 'tls', applicationProtocols: any ? [] : [...offered] }, true))
   }
-  if (mode !== 'STRICT') {
-    chains.push(
-      chain(
-        { transportProtocol: plainHttp.length > 0 || mode === 'PERMISSIVE' ? 'raw_buffer' : '', applicationProtocols: plainHttp },
-        false,
-      ),
-    )
-    // TLS of the application's own passes as it is, where the port is no HTTP.
-    if (mode === 'PERMISSIVE' && !http) chains.push(chain({ transportProtocol: 'tls' }, false))
-  }
+  if (mode === 'STRICT') return chains
+  if (mode === 'DISABLE' && sniffed === undefined) return [chain({}, false)]
+  chains.push(
+    chain({ transportProtocol: 'raw_buffer', applicationProtocols: sniffed === 'http' ? [...plainHttpProtocols] : [] }, false),
+  )
+  // TLS of the application's own passes as it is, where the port is no HTTP.
+  if (!http) chains.push(chain({ transportProtocol: 'tls' }, false))
   return chains
 }
 

@@ -5,7 +5,7 @@ import { FilterChain } from '@weft/contracts/envoy/config/listener/v3/listener_c
 import { isHttp, type Service, type ServicePort } from '../../model/service.ts'
 import type { EgressScope, Scope } from '../../scope/scope.ts'
 import { mixerOutbound } from '../filters/mixer.ts'
-import { outboundClusterName } from '../names.ts'
+import { clusterNames, outboundClusterName } from '../names.ts'
 import type { Recipe } from '../resource-cache.ts'
 import { indexOf, type SidecarRoute } from '../routes/sidecar-routes.ts'
 import { keyOf } from '../wire.ts'
@@ -22,6 +22,13 @@ export interface OutboundListeners {
   readonly routes: SidecarRoute[]
 }
 
+/** A service's port that leads to a place; `ranges` when it is known there by blocks of addresses. */
+interface Entry {
+  readonly service: Service
+  readonly port: ServicePort
+  readonly ranges: readonly string[]
+}
+
 /** One place where traffic to services arrives, and what arrives there. */
 interface Place {
   readonly address: string
@@ -32,7 +39,7 @@ interface Place {
   readonly routeName: string
   /** Set when the place belongs to one service. */
   readonly only: Service | undefined
-  readonly entries: { service: Service; port: ServicePort }[]
+  readonly entries: Entry[]
 }
 
 /** All outbound listeners of a sidecar. */
@@ -59,11 +66,11 @@ function usesRoute(place: Place): boolean {
 }
 
 function placesOf(service: Service, port: ServicePort, egress: EgressScope, scope: Scope, places: Map<string, Place>): void {
-  const add = (place: Omit<Place, 'entries' | 'egress'>): void => {
+  const add = (place: Omit<Place, 'entries' | 'egress'>, ranges: readonly string[] = []): void => {
     const name = `${place.address}_${place.port}`
     const known = places.get(name)
-    if (known === undefined) places.set(name, { ...place, egress, entries: [{ service, port }] })
-    else if (known.only === undefined) known.entries.push({ service, port })
+    if (known === undefined) places.set(name, { ...place, egress, entries: [{ service, port, ranges }] })
+    else if (known.only === undefined) known.entries.push({ service, port, ranges })
   }
   const own = { service, only: service, routeName: `${service.host}:${port.number}`, port: port.number }
   if (egress.port !== undefined) {
@@ -83,10 +90,11 @@ function placesOf(service: Service, port: ServicePort, egress: EgressScope, scop
     add({ address: '0.0.0.0', port: port.number, bound: false, only: undefined, routeName: `${port.number}` })
     return
   }
+  const shared = { address: '0.0.0.0', port: port.number, bound: false, only: undefined, routeName: `${port.number}` }
   const addresses = service.addresses.filter((address) => address !== '0.0.0.0' && !address.includes('/'))
-  if (addresses.length === 0) {
-    add({ address: '0.0.0.0', port: port.number, bound: false, only: undefined, routeName: `${port.number}` })
-  }
+  const ranges = service.addresses.filter((address) => address.includes('/'))
+  if (ranges.length > 0) add(shared, ranges)
+  else if (addresses.length === 0) add(shared)
   for (const address of addresses) add({ ...own, address, bound: false })
 }
 
@@ -125,7 +133,8 @@ function recipe(place: Place, scope: Scope): Recipe {
       cors(scope),
       // HTTP services say all in their routes: only whether there is one matters here.
       usesRoute(place),
-      ...tcp.map(({ service, port }) => `${service.host}/${port.number}/${port.protocol}`),
+      scope.outboundTrafficPolicy,
+      ...tcp.map(({ service, port, ranges }) => `${service.host}/${port.number}/${port.protocol}/${ranges.join()}`),
       ...virtual.map((object) => `${objectKeyOf(object)}@${object.version}/${JSON.stringify(proxy.labels)}`),
     ),
     origins: [...new Set([...place.entries.map(({ service }) => service.origin), ...virtual.map(objectKeyOf)])],
@@ -152,28 +161,70 @@ function build(place: Place, scope: Scope, name: string): Listener {
     trafficDirection: TrafficDirection.OUTBOUND,
     bindToPort: place.bound ? undefined : false,
   })
-  if (http) {
+  // At a caught HTTP port other things may be meant for other hosts; our own proxy reads HTTP there without looking first.
+  const detects = http && !place.bound && place.only === undefined && !scope.proxy.isWeft
+  if (http && !detects) {
     listener.filterChains = [httpChain(place, scope, name)]
     return listener
   }
-  const byName = place.entries.flatMap((entry) => tlsChains(entry, place, scope))
-  const [first] = place.entries
-  if (byName.length > 0) listener.listenerFilters.push(tlsInspector())
-  if (sniffed) listener.listenerFilters.push(httpInspector())
-  listener.filterChains = byName
-  if (sniffed) {
+  const chains = http ? [] : [...place.entries.flatMap((entry) => tlsChains(entry, place, scope)), ...rangeChains(place, scope)]
+  if (detects || sniffed) {
     const chain = httpChain(place, scope, name)
-    chain.filterChainMatch = FilterChain.fromPartial({
-      filterChainMatch: { transportProtocol: 'raw_buffer', applicationProtocols: [...plainHttpProtocols] },
-    }).filterChainMatch
-    listener.filterChains.push(chain)
+    const match = { transportProtocol: 'raw_buffer', applicationProtocols: [...plainHttpProtocols] }
+    chains.push(FilterChain.fromPartial({ ...chain, filterChainMatch: match }))
+    listener.continueOnListenerFiltersTimeout = true
   }
-  if (first !== undefined) listener.defaultFilterChain = tcpChain(first, scope, place)
-  if (listener.filterChains.length === 0 && listener.defaultFilterChain !== undefined) {
-    listener.filterChains = [listener.defaultFilterChain]
-    listener.defaultFilterChain = undefined
-  }
+  const rest = detects ? passthroughChain(scope) : restChain(place, scope)
+  listener.filterChains = withoutTwins(chains)
+  if (listener.filterChains.some(({ filterChainMatch }) => filterChainMatch?.transportProtocol !== ''))
+    listener.listenerFilters.push(tlsInspector())
+  if (detects || sniffed) listener.listenerFilters.push(httpInspector())
+  if (listener.filterChains.length === 0) listener.filterChains = [rest]
+  else listener.defaultFilterChain = rest
   return listener
+}
+
+/** Envoy refuses two chains with the same match: the first one holds. */
+function withoutTwins(chains: readonly FilterChain[]): FilterChain[] {
+  const seen = new Set<string>()
+  return chains.filter(({ filterChainMatch }) => {
+    const key = JSON.stringify(filterChainMatch)
+    return !seen.has(key) && seen.add(key)
+  })
+}
+
+/** What no chain of a place takes: its service's connections, or where services are told apart, those of no service. */
+function restChain(place: Place, scope: Scope): FilterChain {
+  const plain = place.entries.find(
+    ({ service, port, ranges }) => ranges.length === 0 && (place.only !== undefined || service.headless || !speaksTls(port)),
+  )
+  return plain === undefined ? passthroughChain(scope) : tcpChain(plain, scope, place)
+}
+
+function passthroughChain(scope: Scope): FilterChain {
+  const cluster = scope.outboundTrafficPolicy === 'ALLOW_ANY' ? clusterNames.passthrough : clusterNames.blackHole
+  return FilterChain.fromPartial({ filters: [tcpProxy(cluster, [{ cluster, weight: 100 }], scope.snapshot.mesh)] })
+}
+
+/** Services that are known by blocks of addresses share a place, and are told apart by them. */
+function rangeChains(place: Place, scope: Scope): FilterChain[] {
+  return place.entries
+    .filter(({ ranges }) => ranges.length > 0)
+    .map((entry) =>
+      FilterChain.fromPartial({
+        ...tcpChain(entry, scope, place),
+        filterChainMatch: {
+          prefixRanges: entry.ranges.map((range) => {
+            const [addressPrefix = '', prefixLen] = range.split('/')
+            return { addressPrefix, prefixLen: Number(prefixLen) }
+          }),
+        },
+      }),
+    )
+}
+
+function speaksTls(port: ServicePort): boolean {
+  return port.protocol === 'https' || port.protocol === 'tls'
 }
 
 function httpChain(place: Place, scope: Scope, name: string): FilterChain {
@@ -192,7 +243,7 @@ function httpChain(place: Place, scope: Scope, name: string): FilterChain {
   })
 }
 
-function tcpChain({ service, port }: Place['entries'][number], scope: Scope, place: Place): FilterChain {
+function tcpChain({ service, port }: Entry, scope: Scope, place: Place): FilterChain {
   const whole = outboundClusterName(port.number, '', service.host)
   const spec = indexOf(place.egress).for(service.host)?.spec
   const targets = tcpTargets(spec, 'mesh', port.number, scope) ?? [{ cluster: whole, weight: 100 }]
@@ -200,8 +251,8 @@ function tcpChain({ service, port }: Place['entries'][number], scope: Scope, pla
 }
 
 /** Chains by server name: those a VirtualService states, and where services share a place each service's own. */
-function tlsChains({ service, port }: Place['entries'][number], place: Place, scope: Scope): FilterChain[] {
-  if (port.protocol !== 'https' && port.protocol !== 'tls') return []
+function tlsChains({ service, port }: Entry, place: Place, scope: Scope): FilterChain[] {
+  if (!speaksTls(port)) return []
   const spec = indexOf(place.egress).for(service.host)?.spec
   const whole = outboundClusterName(port.number, '', service.host)
   const stated = tlsTargets(spec, 'mesh', port.number, scope)

@@ -22,10 +22,10 @@ export function gatewayRoutes(port: GatewayPort, scope: Scope): Recipe[] {
     if (known === undefined) byName.set(server.routeName, [server])
     else known.push(server)
   }
-  return [...byName].map(([name, servers]) => recipe(name, servers, port, scope))
+  return [...byName].map(([name, servers]) => recipe(name, servers, scope))
 }
 
-function recipe(name: string, servers: readonly KnownServer[], port: GatewayPort, scope: Scope): Recipe {
+function recipe(name: string, servers: readonly KnownServer[], scope: Scope): Recipe {
   const parts: string[] = []
   const origins = new Set<string>()
   for (const { gatewayServer } of servers) {
@@ -38,45 +38,46 @@ function recipe(name: string, servers: readonly KnownServer[], port: GatewayPort
   }
   return {
     name,
-    key: keyOf(port.port, scope.proxy.namespace, ...parts),
+    key: keyOf(scope.proxy.namespace, ...parts),
     origins: [...origins],
-    build: () => RouteConfiguration.encode(build(name, servers, port, scope)).finish(),
+    build: () => RouteConfiguration.encode(build(name, servers, scope)).finish(),
   }
 }
 
 interface HostEntry {
   readonly host: string
+  readonly port: number
   readonly routes: Route[]
   httpsRedirect: boolean
 }
 
-function build(name: string, servers: readonly KnownServer[], port: GatewayPort, scope: Scope): RouteConfiguration {
+function build(name: string, servers: readonly KnownServer[], scope: Scope): RouteConfiguration {
   const hosts = new Map<string, HostEntry>()
-  const entry = (host: string): HostEntry => {
-    const known = hosts.get(host) ?? { host, routes: [], httpsRedirect: false }
+  const entry = (host: string, port: number): HostEntry => {
+    const known = hosts.get(host) ?? { host, port, routes: [], httpsRedirect: false }
     hosts.set(host, known)
     return known
   }
-  for (const { server, gatewayServer, gateway } of servers) {
+  for (const { server, gatewayServer, gateway, port } of servers) {
     const redirects = server.tls?.httpsRedirect === true
-    const context = routeContext(scope, gateway, port.port)
+    const context = routeContext(scope, gateway, port)
     for (const { spec, metadata } of gatewayServer.virtualServices) {
       const routes = httpRoutes(spec, context)
       for (const host of serverHosts(server.hosts, spec.hosts, metadata.namespace, gatewayServer.gateway.metadata.namespace)) {
-        const own = entry(host)
+        const own = entry(host, port)
         own.routes.push(...routes)
         own.httpsRedirect ||= redirects
       }
     }
     if (redirects && gatewayServer.virtualServices.length === 0) {
-      for (const host of server.hosts) entry(host.slice(host.indexOf('/') + 1)).httpsRedirect = true
+      for (const host of server.hosts) entry(host.slice(host.indexOf('/') + 1), port).httpsRedirect = true
     }
   }
   const virtualHosts = [...hosts.values()]
     .filter(({ routes, httpsRedirect }) => routes.length > 0 || httpsRedirect)
-    .map(({ host, routes, httpsRedirect }) =>
+    .map(({ host, port, routes, httpsRedirect }) =>
       VirtualHost.fromPartial({
-        name: `${host}:${port.port}`,
+        name: `${host}:${port}`,
         domains: [host],
         routes,
         includeRequestAttemptCount: true,
@@ -84,6 +85,7 @@ function build(name: string, servers: readonly KnownServer[], port: GatewayPort,
       }),
     )
   // Without any virtual host Envoy would answer the same, but under no name that an operator can look for.
-  if (virtualHosts.length === 0) virtualHosts.push(VirtualHost.fromPartial({ name: `blackhole:${port.port}`, domains: ['*'] }))
+  if (virtualHosts.length === 0)
+    virtualHosts.push(VirtualHost.fromPartial({ name: `blackhole:${servers[0]?.port ?? 0}`, domains: ['*'] }))
   return RouteConfiguration.fromPartial({ name, virtualHosts, validateClusters: false, ignorePortInHostMatching: true })
 }

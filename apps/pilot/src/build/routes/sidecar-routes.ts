@@ -131,7 +131,8 @@ function build(
     hosts.add(`${service.host}:${port.number}`, domains, routes)
   }
   if (route.only === undefined) {
-    for (const [host, object] of index.hosts()) {
+    // A host that no service has could be called at any port; it is served at that of plain HTTP, as in Istio.
+    for (const [host, object] of route.port === 80 || route.egress.port !== undefined ? index.hosts() : []) {
       if (services.some(({ service }) => service.host === host || (host.startsWith('*') && hostMatches(host, service.host))))
         continue
       const routes = httpRoutes(object.spec, context)

@@ -24,10 +24,11 @@ function play(testCase: JsonObject): CaseResult[] {
     return [{ name, passed: built.listeners.size > 0, expected: 'listeners', actual: [...built.listeners.keys()] }]
   return calls.map((call) => {
     const expected = object(call['result'], 'result')
+    // Istio's tests leave the domain empty for what is no Kubernetes object: `a.default` is what others call in full.
     const outcome: Record<string, unknown> = { ...simulate(built, readCall(object(call['call'], 'call'), type)) }
     const actual: Record<string, unknown> = {}
     for (const field of fields) if (expected[field] !== undefined) actual[field] = outcome[field]
-    const passed = fields.every((field) => expected[field] === undefined || expected[field] === outcome[field])
+    const passed = fields.every((field) => expected[field] === undefined || short(expected[field]) === short(outcome[field]))
     // A case that names a cluster or a host and no error says that there is none.
     const clean = expected['Error'] !== undefined || expected['ClusterMatched'] === undefined || outcome['Error'] === undefined
     return {
@@ -37,6 +38,10 @@ function play(testCase: JsonObject): CaseResult[] {
       actual: passed ? outcome : { ...actual, all: outcome },
     }
   })
+}
+
+function short(value: unknown): unknown {
+  return typeof value === 'string' ? value.replaceAll('.svc.cluster.local', '') : value
 }
 
 const fields: readonly (keyof Outcome)[] = [

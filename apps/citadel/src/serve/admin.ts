@@ -1,13 +1,13 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { join } from 'node:path'
-import { parseSpiffeId } from '@weft/identity/spiffe-id'
 import { spiffeBundle } from '@weft/identity/trust-bundle'
 import { WeftError } from '@weft/service/errors'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { type JoinTokens, maxTokenSeconds } from '../attest/join-token.ts'
+import type { JoinTokens } from '../attest/join-token.ts'
 import type { CurrentAuthority } from '../authority/current.ts'
 import { fileMode, readSecretIfThere, writeFileAtomically } from '../authority/files.ts'
-import { type RootRotation, type RotationStep, rotationSteps } from '../authority/rotation.ts'
+import type { RootRotation } from '../authority/rotation.ts'
+import { readRotationRequest, readTokenRequest } from './operator-requests.ts'
 import type { OpenStreams } from './secrets/streams.ts'
 
 export interface AdminOptions {
@@ -20,29 +20,6 @@ export interface AdminOptions {
   operatorToken: string
 }
 
-interface TokenRequest {
-  tokens: { identity: string; ttlSeconds: number }[]
-}
-
-const tokenRequestSchema = {
-  type: 'object',
-  required: ['tokens'],
-  additionalProperties: false,
-  properties: {
-    tokens: {
-      type: 'array',
-      minItems: 1,
-      maxItems: 1_000,
-      items: {
-        type: 'object',
-        required: ['identity', 'ttlSeconds'],
-        additionalProperties: false,
-        properties: { identity: { type: 'string' }, ttlSeconds: { type: 'integer', minimum: 1, maximum: maxTokenSeconds } },
-      },
-    },
-  },
-}
-
 /**
  * Citadel's routes on the admin server: `GET /v1/bundle` (SPIFFE bundle), `GET /v1/root.pem`, `GET /v1/jwks` (the key of the join
  * tokens), and, with the operator token, `POST /v1/tokens` and `GET` and `POST /v1/rotation`.
@@ -53,34 +30,13 @@ export function adminRoutes(server: FastifyInstance, options: AdminOptions): voi
   server.get('/v1/bundle', async () => spiffeBundle(authority.get().roots))
   server.get('/v1/root.pem', async (_request, reply) => reply.type('application/x-pem-file').send(authority.get().bundlePem))
   server.get('/v1/jwks', async () => ({ keys: [tokens.publicJwk()] }))
-  server.post<{ Body: TokenRequest }>(
-    '/v1/tokens',
-    {
-      schema: { body: tokenRequestSchema },
-      onRequest: async ({ headers }) => checkOperator(headers.authorization, operatorToken),
-    },
-    async ({ body }) => ({
-      tokens: body.tokens.map(({ identity, ttlSeconds }, index) => {
-        const id = parseSpiffeId(identity)
-        if (id.trustDomain !== trustDomain || id.path === '') {
-          throw new WeftError('invalid_argument', `${identity} is no workload of the trust domain ${trustDomain}`, {
-            where: { path: `tokens.${index}.identity` },
-            hint: `write spiffe://${trustDomain}/ns/<namespace>/sa/<service account>`,
-          })
-        }
-        const { token, expiresAt } = tokens.mint(id, ttlSeconds)
-        return { identity, token, expiresAt: expiresAt.toISOString() }
-      }),
+  server.post('/v1/tokens', { onRequest: operator }, async ({ body }) => ({
+    tokens: readTokenRequest(body, trustDomain).map(({ identity, ttlSeconds }) => {
+      const { token, expiresAt } = tokens.mint(identity, ttlSeconds)
+      return { identity: identity.uri, token, expiresAt: expiresAt.toISOString() }
     }),
-  )
+  }))
   rotationRoutes(server, options, operator)
-}
-
-const rotationSchema = {
-  type: 'object',
-  required: ['step'],
-  additionalProperties: false,
-  properties: { step: { enum: rotationSteps }, force: { type: 'boolean' } },
 }
 
 function rotationRoutes(
@@ -95,11 +51,10 @@ function rotationRoutes(
     })
   }
   server.get('/v1/rotation', { onRequest: operator }, async () => ({ ...need().status(), ...streams.status() }))
-  server.post<{ Body: { step: RotationStep; force?: boolean } }>(
-    '/v1/rotation',
-    { schema: { body: rotationSchema }, onRequest: operator },
-    async ({ body: { step, force = false } }) => ({ ...(await need().take(step, force)), ...streams.status() }),
-  )
+  server.post('/v1/rotation', { onRequest: operator }, async ({ body }) => {
+    const { step, force } = readRotationRequest(body)
+    return { ...(await need().take(step, force)), ...streams.status() }
+  })
 }
 
 /** Opens the operator token in the data folder (`operator.token`, 0600), or makes it at the first start. */

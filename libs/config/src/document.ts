@@ -1,4 +1,13 @@
-import { isCollection, isMap, isSeq, LineCounter, type Node, parseAllDocuments, type Document as YamlDocument } from 'yaml'
+import {
+  isCollection,
+  isMap,
+  isSeq,
+  LineCounter,
+  type Node,
+  parseAllDocuments,
+  parseDocument,
+  type Document as YamlDocument,
+} from 'yaml'
 import { parsePath, type Segment } from './path.ts'
 import type { Problem } from './problem.ts'
 
@@ -45,10 +54,18 @@ export function readDocuments(text: string, file: string): Documents {
     return found
   }
   const lines = new LineCounter()
-  const parsed = parseAllDocuments(text, { lineCounter: lines, prettyErrors: false, merge: true })
-  for (const yaml of Array.isArray(parsed) ? parsed : []) readOne(yaml, { text, file, lines }, found)
+  try {
+    const parsed = parseAllDocuments(text, { lineCounter: lines, ...yamlOptions })
+    for (const yaml of Array.isArray(parsed) ? parsed : []) readOne(yaml, { text, file, lines }, found)
+  } catch (thrown) {
+    // Nested deeper than the parser's stack.
+    const message = `broken YAML: ${firstLine(thrown instanceof Error ? thrown.message : String(thrown))}`
+    found.problems.push({ severity: 'error', message, file, line: 1 })
+  }
   return found
 }
+
+const yamlOptions = { prettyErrors: false, merge: true } as const
 
 interface Source {
   text: string
@@ -86,9 +103,25 @@ function readOne(yaml: YamlDocument.Parsed, source: Source, found: Documents): v
     return
   }
   if (value === null) return
-  const lineOf = (path: readonly Segment[]): number => at(offsetOf(contents, path) ?? start)
   const range: readonly [number, number] = [start, end]
-  accept(value, { file, line, text: source.text.slice(start, end), range, lineOf }, [], found)
+  const text = source.text.slice(start, end)
+  const firstTextLine = at(start)
+  // Lines are seldom asked for: the tree is not kept for them, but made again from the text.
+  const lineOf = (path: readonly Segment[]): number => firstTextLine + lineWithin(text, path) - 1
+  accept(value, { file, line, text, range, lineOf }, [], found)
+}
+
+/** The tree of the document that a line was asked of last: questions about one come together. */
+let lastTree: { text: string; contents: Node | null; lines: LineCounter } | undefined
+
+function lineWithin(text: string, path: readonly Segment[]): number {
+  if (lastTree?.text !== text) {
+    const lines = new LineCounter()
+    lastTree = { text, contents: parseDocument(text, { lineCounter: lines, ...yamlOptions }).contents, lines }
+  }
+  const { contents, lines } = lastTree
+  const offset = contents === null ? undefined : offsetOf(contents, path)
+  return offset === undefined ? 1 : lines.linePos(Math.min(offset, text.length)).line
 }
 
 interface Place {

@@ -141,6 +141,12 @@ test('an alias bomb is refused, not unfolded', () => {
   expect(said(bomb)).toEqual([expect.stringContaining('broken YAML')])
 })
 
+test('nesting beyond all measure is refused', () => {
+  expect(said('['.repeat(200_000))).toEqual([expect.stringMatching(/^a\.yaml:1: broken YAML/)])
+  const deep = `apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: { name: a }\nspec: ${'{ http: '.repeat(500)}${'}'.repeat(500)}\n`
+  expect(said(deep).length).toBeGreaterThan(0)
+})
+
 test('Go durations', () => {
   const table = [
     ['1h', 3_600_000_000_000n],

@@ -89,9 +89,13 @@ function cached<K extends object, V>(cache: WeakMap<K, V>, key: K, make: () => V
   return value
 }
 
+/** Kinds that come in by a registry, many of them, and are not looked up here. */
+const registryKinds: ReadonlySet<Kind> = new Set<Kind>(['Service', 'ServiceEntry', 'WorkloadEntry', 'WorkloadGroup', 'Workload'])
+
 function objectsByKind(objects: ReadonlyMap<string, ConfigObject>): <K extends Kind>(kind: K) => TypedObject<K>[] {
   const lists = new Map<Kind, ConfigObject[]>()
   for (const object of objects.values()) {
+    if (registryKinds.has(object.kind)) continue
     const list = lists.get(object.kind)
     if (list === undefined) lists.set(object.kind, [object])
     else list.push(object)

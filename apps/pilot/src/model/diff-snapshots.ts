@@ -1,7 +1,7 @@
 import type { ConfigObject } from '@weft/config/objects'
 import type { Change } from './change.ts'
 import { fullHost } from './host.ts'
-import type { Service } from './service.ts'
+import { type Service, serviceKey } from './service.ts'
 import type { Snapshot } from './snapshot.ts'
 
 /** What differs between two snapshots, each thing once. */
@@ -34,8 +34,15 @@ function endpointsChange(key: string): Change {
   return { kind: 'Endpoints', namespace: key.slice(0, slash), host: key.slice(slash + 1) }
 }
 
+const indexes = new WeakMap<Snapshot, ReadonlyMap<string, Service>>()
+
 function serviceIndex(snapshot: Snapshot): ReadonlyMap<string, Service> {
-  return new Map(snapshot.services.map((service) => [`${service.namespace}/${service.host}`, service]))
+  let index = indexes.get(snapshot)
+  if (index === undefined) {
+    index = new Map(snapshot.services.map((service) => [serviceKey(service.namespace, service.host), service]))
+    indexes.set(snapshot, index)
+  }
+  return index
 }
 
 /** Calls `visit` with what is new, what is gone, and both sides of what is another version. */
@@ -46,7 +53,7 @@ function eachDifference<T extends { version: string }>(
 ): void {
   for (const [key, item] of after) {
     const last = before.get(key)
-    if (last?.version === item.version) continue
+    if (last === item || last?.version === item.version) continue
     visit(item)
     if (last !== undefined) visit(last)
   }

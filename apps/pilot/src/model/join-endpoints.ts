@@ -20,22 +20,41 @@ export function joinEndpoints(
     const key = serviceKey(service.namespace, service.host)
     const found =
       selector === undefined ? registered.workloads : [...registered.workloads, ...select(service.namespace, selector, byLabel)]
-    const byPort = new Map<number, readonly Endpoint[]>()
-    for (const port of service.ports) {
-      byPort.set(
-        port.number,
-        found.map((workload) => ({
-          address: workload.address,
-          port: portAt(workload, port, registered.targetPorts.get(port.number)),
-          servicePort: port.number,
-          workload,
-        })),
-      )
-    }
     const last = before.get(key)
-    sets.set(key, last !== undefined && sameEndpoints(last.byPort, byPort) ? last : { version: `${version}`, byPort })
+    const kept = last === undefined ? undefined : joined.get(last)
+    if (last !== undefined && kept?.registered === registered && sameList(kept.workloads, found)) {
+      sets.set(key, last)
+      continue
+    }
+    const byPort = portsOf(registered, found)
+    const set = last !== undefined && sameEndpoints(last.byPort, byPort) ? last : { version: `${version}`, byPort }
+    joined.set(set, { registered, workloads: found })
+    sets.set(key, set)
   }
   return sets
+}
+
+/** What a set was made of: when that is the same again, so is the set, and nothing has to be made to see it. */
+const joined = new WeakMap<EndpointSet, { registered: RegisteredService; workloads: readonly Workload[] }>()
+
+function sameList(a: readonly Workload[], b: readonly Workload[]): boolean {
+  return a.length === b.length && a.every((workload, index) => workload === b[index])
+}
+
+function portsOf({ service, targetPorts }: RegisteredService, workloads: readonly Workload[]): Map<number, readonly Endpoint[]> {
+  const byPort = new Map<number, readonly Endpoint[]>()
+  for (const port of service.ports) {
+    byPort.set(
+      port.number,
+      workloads.map((workload) => ({
+        address: workload.address,
+        port: portAt(workload, port, targetPorts.get(port.number)),
+        servicePort: port.number,
+        workload,
+      })),
+    )
+  }
+  return byPort
 }
 
 type LabelIndex = ReadonlyMap<string, readonly Workload[]>

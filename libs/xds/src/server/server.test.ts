@@ -5,7 +5,7 @@ import {
 } from '@weft/contracts/envoy/service/discovery/v3/ads'
 import type { DeltaDiscoveryResponse, DiscoveryResponse } from '@weft/contracts/envoy/service/discovery/v3/discovery'
 import { DeltaDiscoveryRequest, DiscoveryRequest } from '@weft/contracts/envoy/service/discovery/v3/discovery'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { createResource, type Resource } from '../cache/resource.ts'
 import { ResourceSet } from '../cache/resource-set.ts'
 import type { Snapshot } from '../cache/snapshot.ts'
@@ -313,4 +313,21 @@ test('a subscription of a hostile size is refused, and types that are not served
   expect((await stream.next()).typeUrl).toBe(cluster)
   stream.ask(endpoint, { resourceNames: Array.from({ length: 50_001 }, (_, index) => `n${index}`) })
   expect(await stream.inbox.ended).toMatch(/50001 resource names/)
+})
+
+test('a client that never answers is told a newer state after a while, and once only', async () => {
+  const stream = sotwStream()
+  stream.ask(cluster)
+  await stream.next()
+  vi.useFakeTimers({ toFake: ['Date', 'setTimeout', 'clearTimeout'] })
+  try {
+    connected[0]?.stream.update(snapshot({ [cluster]: [res(cluster, 'a', '2')] }))
+    connected[0]?.stream.update(snapshot({ [cluster]: [res(cluster, 'a', '3')] }))
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(connected[0]?.stream.status()[0]?.state).toBe('STALE')
+    vi.advanceTimersByTime(5_100)
+    expect(contents(await stream.next())).toEqual(['3'])
+  } finally {
+    vi.useRealTimers()
+  }
 })

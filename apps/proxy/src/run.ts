@@ -1,5 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { WeftError } from '@weft/service/errors'
+import { startThreads } from './control/worker-threads.ts'
+import type { WorkerFactory } from './control/workers.ts'
 import { type ProxyFlags, parseFlags } from './flags.ts'
 import { ProxyLog } from './log.ts'
 import { fullVersion } from './version.ts'
@@ -30,13 +32,15 @@ export async function run(argv: readonly string[]): Promise<void> {
     return
   }
   const main = log.of('main')
+  // Worker threads load their code while this thread reads the configuration.
+  const threads = flags.mode === 'serve' ? startThreads(flags.concurrency) : undefined
   try {
     const settings = await readConfiguration(flags, log)
     if (flags.mode === 'validate') {
       process.stdout.write(`configuration '${flags.configPath}' OK\n`)
       return
     }
-    await serve(flags, log, settings)
+    if (threads !== undefined) await serve(flags, log, settings, threads)
   } catch (error) {
     main.critical(`error initializing configuration '${flags.configPath}': ${WeftError.from(error).describe()}`)
     process.exit(1)
@@ -60,10 +64,10 @@ async function readConfiguration(flags: ProxyFlags, log: ProxyLog) {
   return settings
 }
 
-async function serve(flags: ProxyFlags, log: ProxyLog, settings: Settings): Promise<void> {
+async function serve(flags: ProxyFlags, log: ProxyLog, settings: Settings, workerFactory: WorkerFactory): Promise<void> {
   const main = log.of('main')
   const { Control } = await import('./control/control.ts')
-  const control = new Control({ settings, flags, log })
+  const control = new Control({ settings, flags, log, workerFactory })
   let stopping = false
   const stop = (reason: string): void => {
     if (stopping) process.exit(0)

@@ -24,7 +24,11 @@ const descriptors = 'libs/contracts/gen/descriptors.binpb'
 const istioDescriptors = 'libs/contracts/gen/istio-descriptors.binpb'
 
 const apps: Record<string, AppBundle> = {
-  proxy: { entries: ['apps/proxy/src/main.ts', 'apps/proxy/src/worker.ts'], assets: [descriptors], packages: ['koffi', 're2js'] },
+  proxy: {
+    entries: ['apps/proxy/src/main.ts', 'apps/proxy/src/worker-thread.ts'],
+    assets: [descriptors],
+    packages: ['koffi', 're2js'],
+  },
   pilot: { entries: ['apps/pilot/src/main.ts'], assets: [istioDescriptors], packages: [] },
   mixer: {
     entries: ['apps/mixer/src/main.ts', 'apps/mixer/src/adapter.ts'],

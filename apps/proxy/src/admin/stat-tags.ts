@@ -17,7 +17,7 @@ const listener = '(?:[_.\\d]*|[_\\[\\]aAbBcCdDeEfF\\d]*)'
 /** Envoy's well-known tags, by the published names. Order is that in which they are tried. */
 const wellKnown: readonly Extractor[] = [
   extractor('envoy.response_code', '_rq(_(\\d{3}))$'),
-  extractor('envoy.response_code_class', '_rq(_(\\d))xx$'),
+  extractor('envoy.response_code_class', '_rq_((\\d))xx$'),
   extractor('envoy.virtual_cluster', '^vhost\\.(?:.*?)\\.vcluster\\.((.*?)\\.)'),
   extractor('envoy.fault_downstream_cluster', '^http\\.(?:.*?)\\.fault\\.((.*?)\\.)\\w+?$'),
   extractor('envoy.ssl_cipher', '^listener\\..*?\\.ssl\\.ciphers(\\.(.*?))$'),

@@ -28,7 +28,7 @@ export interface ControlOptions {
   settings: BootstrapSettings
   flags: ProxyFlags
   log: ProxyLog
-  workerFactory?: WorkerFactory
+  workerFactory: WorkerFactory
 }
 
 /**
@@ -86,7 +86,7 @@ export class Control {
         log.write('worker', isLevel(known) ? known : 'info', shown)
       },
       stats: this.reader,
-      ...(options.workerFactory === undefined ? {} : { factory: options.workerFactory }),
+      factory: options.workerFactory,
     })
     this.runtime = new RuntimeLayers(settings.runtime, node.cluster, (values) => this.workers.setRuntime(values))
     this.workers.setRuntime(this.runtime.values())

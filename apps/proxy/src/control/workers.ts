@@ -1,4 +1,3 @@
-import { Worker } from 'node:worker_threads'
 import type { ComponentLog } from '../log.ts'
 import type { StatsReader } from '../observe/stats.ts'
 import type { FromWorker, ResourceError, ResourceUpdate, ToWorker, WorkerInit } from '../threads.ts'
@@ -22,7 +21,7 @@ export interface WorkersOptions {
   /** Receives what workers log. */
   onLog(level: string, message: string, fields: Record<string, unknown>): void
   stats: StatsReader
-  factory?: WorkerFactory
+  factory: WorkerFactory
 }
 
 interface Slot {
@@ -128,8 +127,7 @@ export class Workers {
   }
 
   #start(index: number, restarts: number): Slot {
-    const factory = this.#options.factory ?? startThread
-    const thread = factory(index)
+    const thread = this.#options.factory(index)
     const life = this.#lives++
     let exited: () => void = () => undefined
     const slot: Slot = { index, thread, ready: false, life, restarts, exited: new Promise((resolve) => (exited = resolve)) }
@@ -200,8 +198,4 @@ export class Workers {
 
 function keyOf(resource: { kind: string; name: string }): string {
   return `${resource.kind}/${resource.name}`
-}
-
-function startThread(index: number): WorkerThread {
-  return new Worker(new URL('../worker.ts', import.meta.url), { name: `worker_${index}`, stdout: false, stderr: false })
 }

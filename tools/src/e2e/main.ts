@@ -4,6 +4,8 @@ import { runScenario, type Scenario } from './scenario.ts'
 type Load = () => Promise<(scenario: Scenario) => Promise<void>>
 
 const scenarios: Record<string, Load> = {
+  local: () => import('./local.ts').then((module) => module.localScenario),
+  'bad-input': () => import('./bad-input.ts').then((module) => module.badInputScenario),
   envoy: () => import('./envoy.ts').then((module) => module.envoyScenario),
 }
 

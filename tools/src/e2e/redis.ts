@@ -15,7 +15,19 @@ export async function startRedis(): Promise<RunningRedis | undefined> {
   if (command === undefined) return undefined
   const port = await freePort()
   const folder = await mkdtemp(join(tmpdir(), 'weft-redis-'))
-  const running = start([command, '--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', folder])
+  const running = start([
+    command,
+    '--port',
+    String(port),
+    '--bind',
+    '127.0.0.1',
+    '--save',
+    '',
+    '--appendonly',
+    'no',
+    '--dir',
+    folder,
+  ])
   await untilListening(port, running)
   return {
     url: `redis://127.0.0.1:${port}`,

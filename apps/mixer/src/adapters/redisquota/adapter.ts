@@ -94,6 +94,8 @@ async function allocate(
   const keys = dedupId === '' ? [cell] : [cell, `${cell}:${hash('sha256', dedupId, 'base64url')}`]
   const dedupMs = Math.min(Math.max(windowMs, DEDUP_MS.least), DEDUP_MS.most)
   const parameters = [keys.length, ...keys, amount, bestEffort ? 1 : 0, max, windowMs, bucketMs, dedupMs] as const
+  if (client.status !== 'ready')
+    throw new WeftError('unavailable', 'Redis is not connected', { hint: 'see the health of the handler' })
   const [first, ...rest] = parameters
   const reply: unknown = await client.evalsha(quotaScriptSha, first, ...rest).catch((error: unknown) => {
     if (error instanceof Error && error.message.startsWith('NOSCRIPT')) return client.eval(quotaScript, first, ...rest)

@@ -16,7 +16,7 @@ const common: CommonRedisOptions = {
   connectTimeout: CONNECT_TIMEOUT_MS,
   enableOfflineQueue: false,
   enableAutoPipelining: true,
-  maxRetriesPerRequest: 1,
+  maxRetriesPerRequest: 0,
   lazyConnect: true,
   retryStrategy: (attempt) => Math.min(attempt * 50, 1_000),
 }
@@ -102,9 +102,9 @@ export async function connectRedis(url: string, handler: HandlerEnvironment): Pr
   const client =
     endpoint.type === 'cluster'
       ? new Cluster(endpoint.nodes, {
-          redisOptions: endpoint.options,
+          // Batches that a cluster cannot take are rejected where nobody can catch it, so commands go one by one.
+          redisOptions: { ...endpoint.options, enableAutoPipelining: false },
           enableOfflineQueue: false,
-          enableAutoPipelining: true,
           lazyConnect: true,
           clusterRetryStrategy: (attempt) => Math.min(attempt * 50, 1_000),
         })

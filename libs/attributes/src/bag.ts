@@ -69,8 +69,18 @@ export class MutableBag implements Bag {
     return this.#values.entries()
   }
 
-  get hasParent(): boolean {
-    return this.#parent !== undefined
+  get parent(): Bag | undefined {
+    return this.#parent
+  }
+
+  /** How many attributes the bag holds itself. */
+  get ownSize(): number {
+    return this.#values.size
+  }
+
+  /** Whether the bag holds the attribute itself. */
+  hasOwn(name: string): boolean {
+    return this.#values.has(name)
   }
 
   names(): Iterable<string> {
@@ -81,6 +91,13 @@ export class MutableBag implements Bag {
     yield* this.#values.keys()
     for (const name of parent.names()) if (!this.#values.has(name)) yield name
   }
+}
+
+/** Whether two bags hold attributes of the same names themselves. */
+export function sameOwnNames(left: MutableBag, right: MutableBag): boolean {
+  if (left.ownSize !== right.ownSize) return false
+  for (const [name] of left.ownEntries()) if (!right.hasOwn(name)) return false
+  return true
 }
 
 /** A bag of the given attributes: `bagOf({ 'request.path': '/', 'request.size': 3n })`. */

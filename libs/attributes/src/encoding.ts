@@ -1,5 +1,5 @@
 import type { Attributes, Attributes_AttributeValue, CompressedAttributes } from '@weft/contracts/istio/mixer/v1/attributes'
-import { type Bag, MutableBag } from './bag.ts'
+import type { Bag } from './bag.ts'
 import { Duration } from './duration.ts'
 import type { AttributeValue, StringMap } from './types.ts'
 import { WordWriter } from './words.ts'
@@ -7,62 +7,12 @@ import { WordWriter } from './words.ts'
 /** A bag as one self-contained message. */
 export function encodeAttributes(bag: Bag, words: WordWriter = new WordWriter()): CompressedAttributes {
   const message = emptyMessage()
-  putChanges(message, bag, undefined, words)
+  for (const name of bag.names()) {
+    const value = bag.get(name)
+    if (value !== undefined) put(message, name, value, words)
+  }
   message.words = words.words
   return message
-}
-
-/**
- * Encodes the records of one Report as deltas over a word list that they share: each message holds what
- * differs from the record before it. The encoding cannot take an attribute away, so a record that lacks one
- * the previous record had does not fit.
- */
-export class DeltaEncoder {
-  readonly #words = new WordWriter()
-  #previous: Bag | undefined
-
-  /** The list that goes into the request's `default_words` once all records are encoded. */
-  get defaultWords(): string[] {
-    return this.#words.words
-  }
-
-  /** Length of the shared words: about what the batch weighs. */
-  get characters(): number {
-    return this.#words.characters
-  }
-
-  get globalWordCount(): number {
-    return this.#words.globalWordCount
-  }
-
-  /** True when a bag has just the attributes of the last record, so that a delta tells all and repeats nothing. */
-  hasShapeOf(bag: Bag): boolean {
-    if (this.#previous === undefined) return false
-    let left = 0
-    for (const name of this.#previous.names()) {
-      if (bag.get(name) === undefined) return false
-      left++
-    }
-    for (const _ of bag.names()) left--
-    return left === 0
-  }
-
-  /** The record's message in full, for a request with independent encoding; it shares the words alone. */
-  encodeWhole(bag: Bag): CompressedAttributes {
-    const message = emptyMessage()
-    putChanges(message, bag, undefined, this.#words)
-    return message
-  }
-
-  /** The record's message; undefined when it does not fit and a new encoder has to begin with it. The bag must not change afterwards. */
-  encode(bag: Bag): CompressedAttributes | undefined {
-    const previous = this.#previous
-    if (previous !== undefined) for (const name of previous.names()) if (bag.get(name) === undefined) return undefined
-    const message = emptyMessage()
-    putChanges(message, bag, previous, this.#words)
-    this.#previous = bag
-    return message
-  }
 }
 
 /** Values in uncompressed form. INT64 values have to be safe integers, since the generated contract holds numbers. */
@@ -91,19 +41,6 @@ function plainValue(value: AttributeValue): Attributes_AttributeValue['value'] {
 
 function emptyMessage(): CompressedAttributes {
   return { words: [], strings: {}, int64s: {}, doubles: {}, bools: {}, timestamps: {}, durations: {}, bytes: {}, stringMaps: {} }
-}
-
-/** Puts into a message what a bag has and another one has not, or has otherwise. */
-function putChanges(message: CompressedAttributes, bag: Bag, previous: Bag | undefined, words: WordWriter): void {
-  if (bag instanceof MutableBag && !bag.hasParent) {
-    // Most bags: no second look-up for each name.
-    for (const [name, value] of bag.ownEntries()) if (!sameValue(value, previous?.get(name))) put(message, name, value, words)
-    return
-  }
-  for (const name of bag.names()) {
-    const value = bag.get(name)
-    if (value !== undefined && !sameValue(value, previous?.get(name))) put(message, name, value, words)
-  }
 }
 
 function put(message: CompressedAttributes, name: string, value: AttributeValue, words: WordWriter): void {

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { bagOf } from './bag.ts'
 import { applyAttributes, decodeAttributes, plainAttributes } from './decoding.ts'
 import { Duration } from './duration.ts'
-import { DeltaEncoder, encodeAttributes, sameValue, toPlainAttributes } from './encoding.ts'
+import { encodeAttributes, sameValue, toPlainAttributes } from './encoding.ts'
 import { GLOBAL_WORDS } from './global-words.ts'
 import type { AttributeValue } from './types.ts'
 import { globalWordsOfSender, wordReader } from './words.ts'
@@ -40,34 +40,6 @@ describe('attributes on the wire', () => {
       }),
       { numRuns: 200, seed: 1 },
     )
-  })
-
-  it('come back from a batch of deltas that share one word list', () => {
-    fc.assert(
-      fc.property(fc.array(values, { maxLength: 5 }), (records) => {
-        const encoder = new DeltaEncoder()
-        const sent = records.map(bagOf).flatMap((bag) => {
-          const message = encoder.encode(bag)
-          return message === undefined ? [] : [{ bag, message }]
-        })
-        const received = bagOf({})
-        for (const { bag, message } of sent) {
-          applyAttributes(received, message, wordReader(encoder.defaultWords))
-          expectSame(received, bag)
-        }
-      }),
-      { numRuns: 100, seed: 2 },
-    )
-  })
-
-  it('send only what changed, and refuse a record that lost an attribute', () => {
-    const encoder = new DeltaEncoder()
-    encoder.encode(bagOf({ 'source.name': 'a', 'request.size': 1n }))
-    const second = encoder.encode(bagOf({ 'source.name': 'a', 'request.size': 2n }))
-    expect(second?.strings).toEqual({})
-    expect(Object.values(second?.int64s ?? {})).toEqual([2])
-    expect(encoder.encode(bagOf({ 'source.name': 'a' }))).toBeUndefined()
-    expect(encoder.encode(bagOf({ 'source.name': 'a', 'request.size': 2n, more: true }))).toBeDefined()
   })
 
   it.each<[string, Partial<CompressedAttributes>, string]>([

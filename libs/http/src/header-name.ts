@@ -102,6 +102,9 @@ const wellKnown = [
 /** One more than the highest slot; slot 0 is "no slot". */
 export const slotCount = wellKnown.length + 1
 
+/** The name of each slot; nothing at 0. */
+export const slotNames: readonly string[] = ['', ...wellKnown]
+
 const interned = new Map<string, HeaderName>()
 const byHash: HeaderName[][] = Array.from({ length: 1024 }, () => [])
 

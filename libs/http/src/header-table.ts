@@ -1,5 +1,5 @@
 import './latin1.ts'
-import { type HeaderName, names, sameBytes, slotCount, slotOf } from './header-name.ts'
+import { type HeaderName, names, sameBytes, slotCount, slotNames, slotOf } from './header-name.ts'
 
 const initialBytes = 1024
 const initialHeaders = 24
@@ -128,6 +128,8 @@ export class HeaderTable {
   }
 
   nameAt(index: number): string {
+    const slot = this.slots[index]!
+    if (slot !== 0) return slotNames[slot]!
     return this.buffer.latin1Slice(this.ranges[index * 4], this.ranges[index * 4 + 1])
   }
 

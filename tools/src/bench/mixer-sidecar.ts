@@ -1,11 +1,11 @@
-import { bagOf, type MutableBag } from '@weft/attributes/bag'
+import { bagOf, MutableBag } from '@weft/attributes/bag'
 import { CheckCache } from '@weft/attributes/check-cache'
-import { DeltaEncoder } from '@weft/attributes/encoding'
 import { manifestOf } from '@weft/attributes/manifest'
 import { encodeReferences, type Reference, TrackedBag } from '@weft/attributes/references'
+import { ReportEncoder } from '@weft/attributes/report-encoder'
 import { type AttributeValue, isValueType, type ValueType } from '@weft/attributes/types'
 import { CheckResponse } from '@weft/contracts/istio/mixer/v1/check'
-import { ReportRequest } from '@weft/contracts/istio/mixer/v1/report'
+import { ReportRequest_RepeatedAttributesSemantics as Semantics } from '@weft/contracts/istio/mixer/v1/report'
 import { compile } from '@weft/expressions/expression'
 import { FakeStream } from '@weft/proxy/filters/http/fake-stream'
 import { mixerCounters } from '@weft/proxy/filters/http/mixer/counters'
@@ -144,7 +144,8 @@ async function sidecarWork(): Promise<[name: string, run: () => unknown][]> {
     wait: () => Promise.resolve(),
   })
   const stream = new FakeStream({ path: '/reviews/42', authority: 'reviews:9080', headers: HEADERS })
-  const attributes = () => new RequestAttributes(new StreamFacts(stream), STATICS, FORWARDED)
+  const base = new MutableBag(undefined, [...FORWARDED, ...STATICS])
+  const attributes = () => new RequestAttributes(new StreamFacts(stream), base)
   await client.check(attributes(), [], POLICY)
   const cache = new CheckCache<number>({ capacity: 10_000 })
   const bag = attributes().snapshot()
@@ -180,17 +181,12 @@ function record(stream: FakeStream, bag: MutableBag): MutableBag {
 
 /** Makes one record and adds it to a batch; each thousandth also pays for the batch's bytes. */
 function reportEncoder(stream: FakeStream, attributes: () => RequestAttributes): () => unknown {
-  let encoder = new DeltaEncoder()
-  let records: ReportRequest['attributes'] = []
+  let encoder = new ReportEncoder(Semantics.DELTA_ENCODING)
   return () => {
-    const message = encoder.encode(record(stream, attributes().snapshot()))
-    if (message !== undefined) records.push(message)
-    if (records.length < 1000) return
-    const bytes = ReportRequest.encode(
-      ReportRequest.create({ attributes: records, defaultWords: encoder.defaultWords, globalWordCount: encoder.globalWordCount }),
-    ).finish()
-    encoder = new DeltaEncoder()
-    records = []
+    encoder.add(record(stream, attributes().snapshot()))
+    if (encoder.records < 1000) return
+    const bytes = encoder.finish()
+    encoder = new ReportEncoder(Semantics.DELTA_ENCODING)
     return bytes
   }
 }

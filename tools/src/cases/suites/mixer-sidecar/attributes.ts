@@ -1,4 +1,4 @@
-import type { Bag } from '@weft/attributes/bag'
+import { type Bag, MutableBag } from '@weft/attributes/bag'
 import { formatIp } from '@weft/attributes/ip'
 import type { AttributeValue } from '@weft/attributes/types'
 import { encodeForwarded, ForwardedAttributes } from '@weft/proxy/filters/http/mixer/forwarded-attributes'
@@ -49,7 +49,10 @@ function attributesFor(expected: JsonObject, isReport: boolean, claims: JsonObje
     if (!OWN.test(name)) (name.startsWith('source.') ? forwarded : statics).set(name, configured(value))
   }
   const received = forwarded.size === 0 ? null : new ForwardedAttributes([], () => {}).read(encodeForwarded(forwarded))
-  const attributes = new RequestAttributes(requestFacts(expected, claims), statics, received)
+  const attributes = new RequestAttributes(
+    requestFacts(expected, claims),
+    new MutableBag(undefined, [...(received ?? []), ...statics]),
+  )
   // The connection is not seen where a filter before this one answered: then nothing of it is expected either.
   const bag = attributes.snapshot(expected['origin.ip'] === undefined)
   if (isReport) {

@@ -1,3 +1,4 @@
+import { MutableBag } from '@weft/attributes/bag'
 import { plainAttributes } from '@weft/attributes/decoding'
 import type { AttributeValue } from '@weft/attributes/types'
 import type { Duration } from '@weft/contracts/google/protobuf/duration'
@@ -15,8 +16,11 @@ import { compileQuotaRules, type QuotaRules } from './quota-rules.ts'
 export interface ServicePlan {
   readonly checks: boolean
   readonly reports: boolean
-  /** The listener's attributes with the service's over them. */
-  readonly statics: ReadonlyMap<string, AttributeValue>
+  /**
+   * The attributes that do not follow from the request: the listener's, the service's over them, and below both what the
+   * caller's sidecar forwarded. The same bag for the same caller.
+   */
+  baseFor(forwarded: ReadonlyMap<string, AttributeValue> | null): MutableBag
   /** Header value for the next sidecar; null: the header is only taken away. */
   readonly forwarded: string | null
   readonly quotas: QuotaRules
@@ -79,7 +83,7 @@ export function compileConfig(config: HttpClientConfig, fail: Fail): ListenerPla
     return {
       checks: parts.checks && checkCluster !== '',
       reports: parts.reports && reportCluster !== '',
-      statics: new Map([...attributes, ...parts.attributes]),
+      baseFor: baseMaker(new Map([...attributes, ...parts.attributes])),
       forwarded: forwarded.size === 0 ? null : encodeForwarded(forwarded),
       quotas: parts.quotas,
       failPolicy: parts.failPolicy ?? general,
@@ -106,6 +110,19 @@ export function compileConfig(config: HttpClientConfig, fail: Fail): ListenerPla
     ignoredForwarded: config.ignoreForwardedAttributes,
     service: forService(named ?? SILENT_SERVICE),
     forService,
+  }
+}
+
+function baseMaker(statics: ReadonlyMap<string, AttributeValue>): ServicePlan['baseFor'] {
+  const alone = new MutableBag(undefined, statics)
+  const byCaller = new WeakMap<ReadonlyMap<string, AttributeValue>, MutableBag>()
+  return (forwarded) => {
+    if (forwarded === null) return alone
+    const known = byCaller.get(forwarded)
+    if (known !== undefined) return known
+    const bag = new MutableBag(undefined, [...forwarded, ...statics])
+    byCaller.set(forwarded, bag)
+    return bag
   }
 }
 

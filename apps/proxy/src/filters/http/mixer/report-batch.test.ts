@@ -14,7 +14,7 @@ afterEach(() => {
   for (const wheel of wheels.splice(0)) wheel.close()
 })
 
-function batch(options: { maxRecords?: number; send?: (request: ReportRequest) => Promise<void> } = {}) {
+function batch(options: { maxRecords?: number; send?: (report: Uint8Array) => Promise<void> } = {}) {
   const stats = new Stats(null)
   const counters = mixerCounters((name) => stats.counter(name))
   const sent: Record<string, AttributeValue | undefined>[][] = []
@@ -23,8 +23,8 @@ function batch(options: { maxRecords?: number; send?: (request: ReportRequest) =
   wheels.push(timers)
   const send =
     options.send ??
-    (async (request: ReportRequest) => {
-      sent.push(recordsOf(ReportRequest.decode(ReportRequest.encode(request).finish())))
+    (async (report: Uint8Array) => {
+      sent.push(recordsOf(ReportRequest.decode(report)))
     })
   const made = new ReportBatch({ maxRecords: options.maxRecords ?? 1000, maxWaitMs: 1000, timers, counters, send })
   return { batch: made, sent, counters, timers, clock }

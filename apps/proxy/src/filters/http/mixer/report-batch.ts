@@ -1,7 +1,6 @@
 import type { MutableBag } from '@weft/attributes/bag'
-import { DeltaEncoder } from '@weft/attributes/encoding'
-import type { CompressedAttributes } from '@weft/contracts/istio/mixer/v1/attributes'
-import { type ReportRequest, ReportRequest_RepeatedAttributesSemantics as Semantics } from '@weft/contracts/istio/mixer/v1/report'
+import { ReportEncoder } from '@weft/attributes/report-encoder'
+import { ReportRequest_RepeatedAttributesSemantics as Semantics } from '@weft/contracts/istio/mixer/v1/report'
 import { Timeout, type TimerWheel } from '../../../transport/timer-wheel.ts'
 import type { MixerCounters } from './counters.ts'
 
@@ -10,23 +9,17 @@ export interface ReportBatchOptions {
   maxWaitMs: number
   timers: TimerWheel
   counters: MixerCounters
-  send(request: ReportRequest): Promise<void>
-}
-
-/** Records that go in one request: deltas of one another, or each on its own. */
-interface Chain {
-  readonly semantics: ReportRequest['repeatedAttributesSemantics']
-  readonly encoder: DeltaEncoder
-  readonly records: CompressedAttributes[]
+  /** Sends a ReportRequest's bytes, which stay valid. */
+  send(report: Uint8Array): Promise<void>
 }
 
 /**
  * Shapes kept apart. A delta cannot take an attribute away, so records with different sets of attributes (with and without
- * a user agent, say) go into chains of their own; where there are more shapes than this, the rest goes unencoded.
+ * a user agent, say) go into reports of their own; where there are more shapes than this, the rest goes in full.
  */
-const MAX_CHAINS = 8
-/** Characters of new words in one batch; more are sent at once, so that long headers cannot make a message too big. */
-const MAX_CHARACTERS = 1 << 20
+const MAX_SHAPES = 8
+/** Bytes of one batch; more are sent at once, so that long headers cannot make a message too big. */
+const MAX_BYTES = 1 << 20
 /** Reports under way; records that come while so many wait for an answer are thrown away. */
 const MAX_IN_FLIGHT = 16
 
@@ -34,7 +27,8 @@ const MAX_IN_FLIGHT = 16
 export class ReportBatch {
   readonly #options: ReportBatchOptions
   readonly #timeout: Timeout
-  #chains: Chain[] = []
+  #deltas: ReportEncoder[] = []
+  #whole: ReportEncoder | undefined
   #records = 0
   #inFlight = 0
 
@@ -51,61 +45,42 @@ export class ReportBatch {
       counters.reportDrops.inc()
       return
     }
-    this.#encode(bag)
+    const encoder = this.#encoderFor(bag)
+    if (!encoder.add(bag)) {
+      counters.reportDrops.inc()
+      return
+    }
     this.#records++
-    if (this.#records >= maxRecords || this.#characters() >= MAX_CHARACTERS) this.flush()
+    if (this.#records >= maxRecords || encoder.size >= MAX_BYTES) this.flush()
     else if (this.#records === 1) timers.arm(this.#timeout, maxWaitMs)
   }
 
   /** Sends what there is. */
   flush(): void {
     this.#options.timers.cancel(this.#timeout)
-    const chains = this.#chains
-    this.#chains = []
+    const encoders = this.#whole === undefined ? this.#deltas : [...this.#deltas, this.#whole]
+    this.#deltas = []
+    this.#whole = undefined
     this.#records = 0
-    for (const chain of chains) this.#send(chain)
+    for (const encoder of encoders) if (encoder.records > 0) this.#send(encoder)
   }
 
-  #encode(bag: MutableBag): void {
-    for (const chain of this.#chains) {
-      if (chain.semantics !== Semantics.DELTA_ENCODING || !chain.encoder.hasShapeOf(bag)) continue
-      const record = chain.encoder.encode(bag)
-      if (record === undefined) continue
-      chain.records.push(record)
-      return
+  #encoderFor(bag: MutableBag): ReportEncoder {
+    for (const encoder of this.#deltas) if (encoder.fits(bag)) return encoder
+    if (this.#deltas.length < MAX_SHAPES) {
+      const encoder = new ReportEncoder(Semantics.DELTA_ENCODING)
+      this.#deltas.push(encoder)
+      return encoder
     }
-    const encoder = new DeltaEncoder()
-    const record = this.#chains.length < MAX_CHAINS ? encoder.encode(bag) : undefined
-    if (record !== undefined) this.#chains.push({ semantics: Semantics.DELTA_ENCODING, encoder, records: [record] })
-    else this.#addWhole(bag)
+    this.#whole ??= new ReportEncoder(Semantics.INDEPENDENT_ENCODING)
+    return this.#whole
   }
 
-  #addWhole(bag: MutableBag): void {
-    let chain = this.#chains.find(({ semantics }) => semantics === Semantics.INDEPENDENT_ENCODING)
-    if (chain === undefined) {
-      chain = { semantics: Semantics.INDEPENDENT_ENCODING, encoder: new DeltaEncoder(), records: [] }
-      this.#chains.push(chain)
-    }
-    chain.records.push(chain.encoder.encodeWhole(bag))
-  }
-
-  #characters(): number {
-    let characters = 0
-    for (const chain of this.#chains) characters += chain.encoder.characters
-    return characters
-  }
-
-  #send({ semantics, encoder, records }: Chain): void {
+  #send(encoder: ReportEncoder): void {
     const { counters, send } = this.#options
     counters.remoteReportCalls.inc()
     this.#inFlight++
-    const request = {
-      attributes: records,
-      defaultWords: encoder.defaultWords,
-      globalWordCount: encoder.globalWordCount,
-      repeatedAttributesSemantics: semantics,
-    }
-    send(request)
+    send(encoder.finish())
       .then(
         () => counters.remoteReportSuccesses.inc(),
         () => counters.remoteReportErrors.inc(),

@@ -67,24 +67,18 @@ const DERIVED: ReadonlyMap<string, Derive> = new Map<string, Derive>([
  */
 export class RequestAttributes implements Bag {
   readonly #facts: RequestFacts
-  readonly #statics: ReadonlyMap<string, AttributeValue>
-  readonly #forwarded: ReadonlyMap<string, AttributeValue> | null
+  readonly #base: MutableBag
   #all: MutableBag | null = null
 
-  /** `statics`: what configuration says; `forwarded`: what the sidecar of the caller sent, already sifted. */
-  constructor(
-    facts: RequestFacts,
-    statics: ReadonlyMap<string, AttributeValue>,
-    forwarded: ReadonlyMap<string, AttributeValue> | null,
-  ) {
+  /** `base`: what configuration and the caller's sidecar say; shared by many requests and never changed. */
+  constructor(facts: RequestFacts, base: MutableBag) {
     this.#facts = facts
-    this.#statics = statics
-    this.#forwarded = forwarded
+    this.#base = base
   }
 
   get(name: string): AttributeValue | undefined {
     if (this.#all !== null) return this.#all.get(name)
-    return DERIVED.get(name)?.(this.#facts) ?? this.#statics.get(name) ?? this.#forwarded?.get(name)
+    return DERIVED.get(name)?.(this.#facts) ?? this.#base.get(name)
   }
 
   getEntry(name: string, key: string): string | undefined {
@@ -103,8 +97,7 @@ export class RequestAttributes implements Bag {
    */
   snapshot(unasked = false): MutableBag {
     if (this.#all !== null) return this.#all
-    const bag = new MutableBag(undefined, this.#forwarded ?? undefined)
-    for (const [name, value] of this.#statics) bag.set(name, value)
+    const bag = new MutableBag(this.#base)
     for (const [name, derive] of DERIVED) {
       if (unasked && CONNECTION_ATTRIBUTES.has(name)) continue
       const value = derive(this.#facts)

@@ -47,7 +47,7 @@ export class MixerRequest implements HttpFilter {
     const reports = service.reports && batch !== null
     const received = headers.get(forwardedHeader)
     if (asks || reports) {
-      const attributes = new RequestAttributes(new StreamFacts(stream), service.statics, this.#parts.forwarded.read(received))
+      const attributes = new RequestAttributes(new StreamFacts(stream), service.baseFor(this.#parts.forwarded.read(received)))
       this.#attributes = attributes
       // Taken down now: later filters and the router change the request.
       if (reports) {
@@ -78,7 +78,7 @@ export class MixerRequest implements HttpFilter {
     if (batch === null || !this.#service.reports) return
     // A filter before this one may have answered, a fault for instance: such a request is reported too.
     const wasAsked = this.#attributes !== null
-    const attributes = this.#attributes ?? new RequestAttributes(new StreamFacts(stream), this.#service.statics, null)
+    const attributes = this.#attributes ?? new RequestAttributes(new StreamFacts(stream), this.#service.baseFor(null))
     const bag = attributes.snapshot(!wasAsked)
     addResponseAttributes(bag, responseFacts(stream, this.#headerBytes, this.#trailers, Date.now()), this.#check)
     batch.add(bag)

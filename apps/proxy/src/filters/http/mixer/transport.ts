@@ -1,5 +1,5 @@
 import { CheckRequest, CheckResponse } from '@weft/contracts/istio/mixer/v1/check'
-import { ReportRequest, ReportResponse } from '@weft/contracts/istio/mixer/v1/report'
+import { ReportResponse } from '@weft/contracts/istio/mixer/v1/report'
 import { grpcClient, type UnaryMethod } from '../../../upstream/grpc-client.ts'
 import type { WorkerServices } from '../../../worker-services.ts'
 import type { CheckTransport } from './mixer-client.ts'
@@ -12,9 +12,9 @@ const CHECK: UnaryMethod<CheckRequest, CheckResponse> = {
   decode: (bytes) => CheckResponse.decode(bytes),
 }
 
-const REPORT: UnaryMethod<ReportRequest, ReportResponse> = {
+const REPORT: UnaryMethod<Uint8Array, ReportResponse> = {
   path: '/istio.mixer.v1.Mixer/Report',
-  encode: (request) => ReportRequest.encode(request).finish(),
+  encode: (report) => report,
   decode: (bytes) => ReportResponse.decode(bytes),
 }
 
@@ -26,10 +26,10 @@ export function checkTransport(services: WorkerServices, cluster: string): Check
   return { check: (request, deadlineMs, signal) => client.unary(CHECK, request, { deadlineMs, signal }) }
 }
 
-/** Sends a report over the worker's connection to a cluster. */
-export function reportSender(services: WorkerServices, cluster: string): (request: ReportRequest) => Promise<void> {
+/** Sends a report's bytes over the worker's connection to a cluster. */
+export function reportSender(services: WorkerServices, cluster: string): (report: Uint8Array) => Promise<void> {
   const client = grpcClient(services, cluster)
-  return async (request) => {
-    await client.unary(REPORT, request, { deadlineMs: REPORT_DEADLINE_MS })
+  return async (report) => {
+    await client.unary(REPORT, report, { deadlineMs: REPORT_DEADLINE_MS })
   }
 }

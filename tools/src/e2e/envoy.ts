@@ -2,16 +2,19 @@
  * Drop-in both ways: our proxy driven by Envoy's own kind of static YAML, and real Envoy driven by our Pilot, each
  * carries requests.
  */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { mintJoinTokens } from '@weft/weft/clients/citadel'
+import { type BootstrapOptions, proxyBootstrap } from '@weft/weft/mesh/bootstrap'
 import { installEnvoy } from '../peers.ts'
-import { freePort, start, until, untilListening } from '../processes.ts'
+import { freePort, start, untilListening } from '../processes.ts'
 import { CheckFailed, type Scenario } from './scenario.ts'
 
 const root = join(import.meta.dirname, '../../..')
 const proxyMain = join(root, 'apps/proxy/src/main.ts')
+const citadelMain = join(root, 'apps/citadel/src/main.ts')
 const pilotMain = join(root, 'apps/pilot/src/main.ts')
 
 /** The scenario. */
@@ -101,33 +104,70 @@ static_resources:
 `
 }
 
-async function envoyByPilot(scenario: Scenario, folder: string, origin: number, envoy: string): Promise<void> {
-  scenario.section('real Envoy, driven by our Pilot')
-  const config = join(folder, 'config.yaml')
-  await writeFile(config, meshConfig(origin))
-  const xds = await freePort()
-  const pilotAdmin = await freePort()
+/** Citadel and Pilot as they run in a mesh, and what a proxy needs to join it. */
+interface ControlPlane {
+  pilot: number
+  pilotAdmin: number
+  citadel: number
+  rootCertFile: string
+  token(identity: string): Promise<string>
+}
+
+async function startControlPlane(scenario: Scenario, folder: string, config: string): Promise<ControlPlane> {
+  const [citadelPort, citadelAdmin, pilotPort, pilotAdmin] = [
+    await freePort(),
+    await freePort(),
+    await freePort(),
+    await freePort(),
+  ]
+  const data = join(folder, 'citadel')
+  const rootCertFile = join(folder, 'root.pem')
+  const citadel = start([
+    ...[
+      process.execPath,
+      citadelMain,
+      '--grpc-address',
+      `127.0.0.1:${citadelPort}`,
+      '--admin-address',
+      `127.0.0.1:${citadelAdmin}`,
+    ],
+    ...['--data-dir', data, '--root-cert-file', rootCertFile],
+  ])
+  scenario.cleanup(() => citadel.stop())
+  await untilListening(citadelPort, citadel)
+  await untilListening(citadelAdmin, citadel)
+  const token = async (identity: string): Promise<string> => {
+    const request = [{ identity, ttlSeconds: 600 }]
+    const [minted = ''] = await mintJoinTokens(`127.0.0.1:${citadelAdmin}`, join(data, 'operator.token'), request)
+    return minted
+  }
+  const pilotToken = join(folder, 'pilot.token')
+  await writeFile(pilotToken, await token('spiffe://cluster.local/ns/istio-system/sa/pilot'), { mode: 0o600 })
   const pilot = start([
-    ...[process.execPath, pilotMain, '--config-dir', folder, '--plaintext-grpc-address', `127.0.0.1:${xds}`],
-    ...['--admin-address', `127.0.0.1:${pilotAdmin}`],
+    ...[process.execPath, pilotMain, '--config-dir', config, '--grpc-address', `127.0.0.1:${pilotPort}`],
+    ...['--admin-address', `127.0.0.1:${pilotAdmin}`, '--citadel-address', `127.0.0.1:${citadelPort}`],
+    ...['--root-cert-file', rootCertFile, '--join-token-file', pilotToken],
   ])
   scenario.cleanup(() => pilot.stop())
-  await untilListening(xds, pilot)
+  await untilListening(pilotPort, pilot)
+  return { pilot: pilotPort, pilotAdmin, citadel: citadelPort, rootCertFile, token }
+}
+
+async function envoyByPilot(scenario: Scenario, folder: string, origin: number, envoy: string): Promise<void> {
+  scenario.section('real Envoy, driven by our Pilot, with certificates from our Citadel')
+  const config = join(folder, 'config')
+  await mkdir(config)
+  await writeFile(join(config, 'shop.yaml'), meshConfig(origin))
+  const mesh = await startControlPlane(scenario, folder, config)
 
   const gatewayPort = await freePort()
-  const sidecarPort = 9080
-  const gateway = await startEnvoy(
-    scenario,
-    folder,
-    envoy,
-    xds,
-    'router~127.0.0.1~gateway.istio-system~istio-system.svc.cluster.local',
-    {
-      NAMESPACE: 'istio-system',
-      LABELS: { istio: 'ingressgateway' },
-      LOOPBACK: { bind: '127.0.0.1', ports: { 8080: gatewayPort } },
+  const gateway = await startEnvoy(scenario, folder, envoy, mesh, {
+    proxy: {
+      ...{ type: 'router', address: '127.0.0.1', name: 'gateway-1', workload: 'gateway', namespace: 'istio-system' },
+      ...{ serviceAccount: 'gateway', labels: { istio: 'ingressgateway' } },
     },
-  )
+    loopback: { bind: '127.0.0.1', ports: { 8080: gatewayPort } },
+  })
   await untilListening(gatewayPort, gateway)
   const answer = await fetch(`http://127.0.0.1:${gatewayPort}/shop/1`)
   const seen = (await answer.json()) as { path: string }
@@ -137,14 +177,15 @@ async function envoyByPilot(scenario: Scenario, folder: string, origin: number, 
     `${answer.status} ${seen.path}`,
   )
 
-  const sidecar = await startEnvoy(scenario, folder, envoy, xds, 'sidecar~127.77.77.1~client.default~default.svc.cluster.local', {
-    NAMESPACE: 'default',
-    LABELS: { app: 'client' },
-    INTERCEPTION_MODE: 'NONE',
-    LOOPBACK: { prefix: '127.77.77', app: '127.77.77.2', services: { 'shop.default.svc.cluster.local': 16 } },
+  const sidecar = await startEnvoy(scenario, folder, envoy, mesh, {
+    proxy: {
+      ...{ type: 'sidecar', address: '127.77.77.1', name: 'client-1', workload: 'client', namespace: 'default' },
+      ...{ serviceAccount: 'client', labels: { app: 'client' } },
+    },
+    loopback: { prefix: '127.77.77', app: '127.77.77.2', services: { 'shop.default.svc.cluster.local': 16 } },
   })
-  await untilListening(sidecarPort, sidecar, '127.77.77.16')
-  const viaSidecar = await fetch(`http://127.77.77.16:${sidecarPort}/shop/2`)
+  await untilListening(9080, sidecar, '127.77.77.16')
+  const viaSidecar = await fetch('http://127.77.77.16:9080/shop/2')
   const second = (await viaSidecar.json()) as { path: string }
   scenario.check(
     'a request goes through a sidecar',
@@ -152,63 +193,75 @@ async function envoyByPilot(scenario: Scenario, folder: string, origin: number, 
     `${viaSidecar.status} ${second.path}`,
   )
 
-  await until(async () => {
-    const status = await fetch(`http://127.0.0.1:${pilotAdmin}/v1/proxy-status`)
-    return status.ok && !/NACK|ERROR/.test(await status.text())
-  }, 'proxy-status without a refusal')
-  scenario.check('Envoy refused nothing', true)
+  const status = await (await fetch(`http://127.0.0.1:${mesh.pilotAdmin}/v1/proxy-status`)).text()
+  scenario.check('Envoy refused nothing', !/NACK|ERROR/.test(status), status)
 }
 
 async function startEnvoy(
   scenario: Scenario,
   folder: string,
   envoy: string,
-  xds: number,
-  id: string,
-  metadata: Record<string, unknown>,
+  mesh: ControlPlane,
+  node: Pick<BootstrapOptions, 'proxy' | 'loopback'>,
 ): Promise<ReturnType<typeof start>> {
+  const { namespace, serviceAccount, name } = node.proxy
+  const joinToken = await mesh.token(`spiffe://cluster.local/ns/${namespace}/sa/${serviceAccount}`)
+  const bootstrap = proxyBootstrap({
+    ...node,
+    pilot: { host: '127.0.0.1', port: mesh.pilot },
+    citadel: { host: '127.0.0.1', port: mesh.citadel },
+    admin: '127.0.0.1',
+    meshId: 'e2e',
+    rootCertFile: mesh.rootCertFile,
+    joinToken,
+  })
   const admin = await freePort()
-  const file = join(folder, `${id.split('~')[0]}.json`)
-  await writeFile(
-    file,
-    JSON.stringify({
-      node: { id, cluster: 'e2e', metadata },
-      admin: { address: { socket_address: { address: '127.0.0.1', port_value: admin } } },
-      dynamic_resources: {
-        ads_config: {
-          api_type: 'GRPC',
-          transport_api_version: 'V3',
-          grpc_services: [{ envoy_grpc: { cluster_name: 'xds-grpc' } }],
-        },
-        cds_config: { ads: {}, resource_api_version: 'V3' },
-        lds_config: { ads: {}, resource_api_version: 'V3' },
-      },
-      static_resources: {
-        clusters: [
-          {
-            name: 'xds-grpc',
-            type: 'STATIC',
-            typed_extension_protocol_options: {
-              'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
-                '@type': 'type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions',
-                explicit_http_config: { http2_protocol_options: {} },
-              },
-            },
-            load_assignment: {
-              cluster_name: 'xds-grpc',
-              endpoints: [
-                { lb_endpoints: [{ endpoint: { address: { socket_address: { address: '127.0.0.1', port_value: xds } } } }] },
-              ],
-            },
-          },
-        ],
-      },
-    }),
-  )
+  const file = join(folder, `${name}.json`)
+  await writeFile(file, JSON.stringify(asEnvoy(bootstrap, admin, joinToken)), { mode: 0o600 })
   const running = start([envoy, '-c', file, '--disable-hot-restart', '--concurrency', '1', '-l', 'warn'])
   scenario.cleanup(() => running.stop())
   await untilListening(admin, running)
   return running
+}
+
+/**
+ * The bootstrap of our own proxies, for real Envoy: the secrets that Pilot's resources name are asked for without
+ * metadata of ours there, so the join token is put on every request of the SDS cluster.
+ */
+function asEnvoy(bootstrap: Record<string, unknown>, admin: number, joinToken: string): unknown {
+  const copy = JSON.parse(JSON.stringify(bootstrap)) as {
+    node: { metadata: Record<string, unknown> }
+    admin: unknown
+    static_resources: { clusters: { name: string; typed_extension_protocol_options: Record<string, Record<string, unknown>> }[] }
+  }
+  delete copy.node.metadata['WEFT_PROXY']
+  copy.admin = { address: { socket_address: { address: '127.0.0.1', port_value: admin } } }
+  const secrets = copy.static_resources.clusters.find((cluster) => cluster.name === 'sds-grpc')
+  const options = secrets?.typed_extension_protocol_options['envoy.extensions.upstreams.http.v3.HttpProtocolOptions']
+  if (options === undefined) throw new CheckFailed('the bootstrap has no sds-grpc cluster')
+  options['http_filters'] = [
+    {
+      name: 'token',
+      typed_config: {
+        '@type': 'type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation',
+        mutations: {
+          request_mutations: [
+            {
+              append: {
+                header: { key: 'authorization', value: `Bearer ${joinToken}` },
+                append_action: 'OVERWRITE_IF_EXISTS_OR_ADD',
+              },
+            },
+          ],
+        },
+      },
+    },
+    {
+      name: 'codec',
+      typed_config: { '@type': 'type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec' },
+    },
+  ]
+  return copy
 }
 
 function meshConfig(origin: number): string {

@@ -1,0 +1,281 @@
+import { afterEach, describe, expect, test } from 'vitest'
+import { readSettings } from '../bootstrap/settings.ts'
+import { Control } from '../control/control.ts'
+import { createAuthority } from '../control/testing/authority.ts'
+import { RecordingWorker } from '../control/testing/recording-worker.ts'
+import { assignment, bootstrap } from '../control/testing/resources.ts'
+import { parseFlags } from '../flags.ts'
+import { ProxyLog } from '../log.ts'
+import { startAdmin } from './server.ts'
+
+const closers: (() => unknown)[] = []
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close()
+})
+
+const listener = `
+  - name: http
+    address: {socket_address: {address: 127.0.0.1, port_value: 10000}}
+    filter_chains:
+    - filters:
+      - name: hcm
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: ingress
+          route_config: {name: local, virtual_hosts: [{name: v, domains: ["*"], routes: [{match: {prefix: /}, route: {cluster: a}}]}]}
+          http_filters: [{name: router, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}]
+`
+
+interface Started {
+  control: Control
+  get(path: string): Promise<{ status: number; type: string | null; text: string; json(): unknown }>
+  post(path: string): Promise<{ status: number; text: string }>
+  quits: number
+}
+
+async function admin(extra = '', more = '', clusters = ''): Promise<Started> {
+  const yaml = `
+admin: {address: {socket_address: {address: 127.0.0.1, port_value: 0}}}
+node: {id: "n1", cluster: "c1"}
+layered_runtime: {layers: [{name: base, static_layer: {x: 1, deep: {y: two}}}, {name: admin, admin_layer: {}}]}
+static_resources:
+  clusters:
+  - {name: a, type: STATIC, connect_timeout: 2s, load_assignment: ${assignment('a', 8080)}}
+${clusters}  listeners: ${listener}${extra}
+${more}`
+  const flags = parseFlags(['--concurrency', '1', '-l', 'off'], 'test')
+  if ('print' in flags) throw new Error('flags that print')
+  const control = new Control({
+    settings: readSettings(bootstrap(yaml), flags),
+    flags,
+    log: new ProxyLog({ level: 'off' }),
+    workerFactory: () => new RecordingWorker(),
+  })
+  closers.push(() => control.stop(0))
+  const address = control.settings.adminAddress
+  if (address === undefined) throw new Error('no admin address')
+  const started: Started = {
+    control,
+    quits: 0,
+    get: async (path) => {
+      const response = await fetch(`http://${server.url}${path}`)
+      const text = await response.text()
+      return {
+        status: response.status,
+        type: response.headers.get('content-type'),
+        text,
+        json: () => JSON.parse(text) as unknown,
+      }
+    },
+    post: async (path) => {
+      const response = await fetch(`http://${server.url}${path}`, { method: 'POST' })
+      return { status: response.status, text: await response.text() }
+    },
+  }
+  const server = await startAdmin(address, control, () => started.quits++)
+  closers.push(() => server.close())
+  await control.start()
+  return started
+}
+
+describe('the admin API', () => {
+  test('says LIVE when it is, and DRAINING after /healthcheck/fail', async () => {
+    const { get, post } = await admin()
+    expect(await get('/ready')).toMatchObject({ status: 200, text: 'LIVE\n', type: 'text/plain; charset=UTF-8' })
+    expect((await post('/healthcheck/fail')).text).toBe('OK\n')
+    expect(await get('/ready')).toMatchObject({ status: 503, text: 'DRAINING\n' })
+    await post('/healthcheck/ok')
+    expect((await get('/ready')).status).toBe(200)
+  })
+
+  test('demands POST for what changes something, and tells the commands on a path that is none', async () => {
+    const started = await admin()
+    for (const path of [
+      '/quitquitquit',
+      '/reset_counters',
+      '/logging',
+      '/runtime_modify',
+      '/healthcheck/fail',
+      '/drain_listeners',
+    ])
+      expect(await started.get(path)).toMatchObject({ status: 405, text: 'Method GET not allowed, POST required.' })
+    expect(started.quits).toBe(0)
+    expect(await started.get('/nonsense')).toMatchObject({
+      status: 404,
+      text: expect.stringMatching(/^invalid path\. admin commands are:/),
+    })
+  })
+
+  test('shows clusters with their endpoints as text and JSON', async () => {
+    const { get } = await admin()
+    const { text } = await get('/clusters')
+    expect(text).toContain('a::default_priority::max_retries::3\n')
+    expect(text).toContain('a::127.0.0.1:8080::health_flags::healthy\n')
+    expect((await get('/clusters?format=json')).json()).toMatchObject({
+      cluster_statuses: [
+        { name: 'a', host_statuses: [{ address: { socket_address: { address: '127.0.0.1', port_value: 8080 } }, weight: 1 }] },
+      ],
+    })
+    expect((await get('/clusters?filter=nobody')).text).toBe('\n')
+  })
+
+  test('dumps the configuration in the messages of the API, one resource or masked fields of it', async () => {
+    const { get } = await admin()
+    const { configs } = (await get('/config_dump?include_eds')).json() as { configs: { '@type': string }[] }
+    expect(configs.map((each) => each['@type'].replace('type.googleapis.com/envoy.admin.v3.', ''))).toEqual([
+      'BootstrapConfigDump',
+      'ClustersConfigDump',
+      'EndpointsConfigDump',
+      'ListenersConfigDump',
+      'ScopedRoutesConfigDump',
+      'RoutesConfigDump',
+      'SecretsConfigDump',
+    ])
+    expect((await get('/config_dump?resource=static_listeners&mask=listener.name')).json()).toEqual({
+      configs: [
+        {
+          '@type': 'type.googleapis.com/envoy.admin.v3.ListenersConfigDump.StaticListener',
+          listener: { '@type': 'type.googleapis.com/envoy.config.listener.v3.Listener', name: 'http' },
+        },
+      ],
+    })
+    expect((await get('/config_dump?resource=static_route_configs')).text).toContain('"name": "local"')
+    expect(await get('/config_dump?resource=nonsense')).toMatchObject({
+      status: 404,
+      text: 'nonsense not found in config dump\n',
+    })
+    expect((await get('/config_dump?resource=bootstrap')).status).toBe(400)
+    expect((await get('/config_dump?name_regex=nobody&resource=static_clusters')).json()).toEqual({ configs: [] })
+  })
+
+  test('never shows a key, a password or a token', async () => {
+    const authority = await createAuthority()
+    const own = await authority.issue('spiffe://cluster.local/ns/default/sa/web')
+    const secrets = JSON.stringify([
+      {
+        name: 'own',
+        tls_certificate: { certificate_chain: { inline_string: own.certificate }, private_key: { inline_string: own.key } },
+      },
+      { name: 'other', generic_secret: { secret: { inline_string: 'hunter2' } } },
+    ])
+    const sds = `{api_config_source: {api_type: GRPC, transport_api_version: V3, grpc_services: [{envoy_grpc: {cluster_name: a}, initial_metadata: [{key: authorization, value: Bearer hunter3}]}]}, resource_api_version: V3, initial_fetch_timeout: 0.01s}`
+    const tls = `  - name: b
+    type: STATIC
+    connect_timeout: 1s
+    transport_socket:
+      name: tls
+      typed_config:
+        "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext
+        common_tls_context: {tls_certificate_sds_secret_configs: [{name: fetched, sds_config: ${sds}}]}
+`
+    const { get } = await admin(`\n  secrets: ${secrets}`, '', tls)
+    const { text } = await get('/config_dump')
+    expect(text).toContain('"name": "own"')
+    expect(text).toContain('[redacted]')
+    for (const secret of [
+      own.key.split('\n')[1] ?? '',
+      Buffer.from(own.key).toString('base64'),
+      'hunter2',
+      Buffer.from('hunter2').toString('base64'),
+      'hunter3',
+    ])
+      expect(text).not.toContain(secret)
+  })
+
+  test('filters stats by regex, kind and use, and resets counters', async () => {
+    const { control, get, post } = await admin()
+    control.stats.counter('http.ingress.downstream_rq_2xx').add(3)
+    control.stats.gauge('http.ingress.downstream_rq_active').set(2)
+    control.stats.histogram('cluster.a.upstream_rq_time').record(16)
+    expect((await get('/stats?filter=ingress.*2xx$')).text).toBe('http.ingress.downstream_rq_2xx: 3\n')
+    expect((await get('/stats?filter=ingress&type=Gauges')).text).toBe('http.ingress.downstream_rq_active: 2\n')
+    expect((await get('/stats?filter=upstream_rq_time')).text).toMatch(/^cluster\.a\.upstream_rq_time: P0\(16,16\) P25\(/)
+    expect((await get('/stats?format=json&filter=downstream_rq_2xx')).json()).toEqual({
+      stats: [{ name: 'http.ingress.downstream_rq_2xx', value: 3 }],
+    })
+    for (const bad of ['?filter=(', '?format=nonsense', '?type=Wrong']) expect((await get(`/stats${bad}`)).status).toBe(400)
+    await post('/reset_counters')
+    expect((await get('/stats?filter=ingress')).text).toBe(
+      'http.ingress.downstream_rq_2xx: 0\nhttp.ingress.downstream_rq_active: 2\n',
+    )
+    control.stats.counter('http.ingress.downstream_rq_2xx').inc()
+    expect((await get('/stats?usedonly&filter=2xx')).text).toBe('http.ingress.downstream_rq_2xx: 1\n')
+  })
+
+  test("gives Prometheus Envoy's names, tags and buckets", async () => {
+    const { control, get } = await admin()
+    control.stats.counter('cluster.a.upstream_rq_200').inc()
+    control.stats.counter('http.ingress.downstream_rq_2xx').add(2)
+    control.stats.histogram('cluster.a.upstream_rq_time').record(16)
+    const { text } = await get('/stats/prometheus')
+    expect(text).toContain(
+      '# TYPE envoy_cluster_upstream_rq counter\nenvoy_cluster_upstream_rq{envoy_response_code="200",envoy_cluster_name="a"} 1\n',
+    )
+    expect(text).toContain(
+      'envoy_http_downstream_rq_xx{envoy_response_code_class="2",envoy_http_conn_manager_prefix="ingress"} 2\n',
+    )
+    expect(text).toContain('envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name="a",le="10"} 0\n')
+    expect(text).toContain('envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name="a",le="25"} 1\n')
+    expect(text).toContain('envoy_cluster_upstream_rq_time_count{envoy_cluster_name="a"} 1\n')
+    expect(text).toContain('envoy_cluster_membership_total{envoy_cluster_name="a"} 1\n')
+  })
+
+  test('shows the runtime by layer, changes the admin layer, and tells the workers', async () => {
+    const { control, get, post } = await admin()
+    expect((await get('/runtime')).json()).toEqual({
+      entries: { 'deep.y': { final_value: 'two', layer_values: ['two', ''] }, x: { final_value: '1', layer_values: ['1', ''] } },
+      layers: ['base', 'admin'],
+    })
+    await post('/runtime_modify?x=5&z=9')
+    expect(control.runtime.values()).toMatchObject({ x: 5, z: 9, 'deep.y': 'two' })
+    await post('/runtime_modify?x=')
+    expect(control.runtime.values()).toMatchObject({ x: 1 })
+    expect((await post('/runtime_modify')).status).toBe(400)
+  })
+
+  test('lists and sets log levels', async () => {
+    const { post } = await admin()
+    expect((await post('/logging?level=debug')).text).toContain('  upstream: debug\n')
+    expect((await post('/logging?http=info')).text).toMatch(/ {2}http: info\n {2}http2: debug\n/)
+    expect((await post('/logging?paths=http:error,upstream:off')).text).toContain('  upstream: off\n')
+    expect(await post('/logging?level=loud')).toMatchObject({
+      status: 400,
+      text: expect.stringContaining('unknown logger level'),
+    })
+    expect(await post('/logging?nobody=info')).toMatchObject({
+      status: 400,
+      text: expect.stringContaining('unknown logger name'),
+    })
+  })
+
+  test('shows certificates in use with their names and days', async () => {
+    const authority = await createAuthority()
+    const own = await authority.issue('spiffe://cluster.local/ns/default/sa/web')
+    const secrets = JSON.stringify([
+      {
+        name: 'own',
+        tls_certificate: { certificate_chain: { inline_string: own.certificate }, private_key: { inline_string: own.key } },
+      },
+    ])
+    const { get } = await admin(`\n  secrets: ${secrets}`)
+    expect((await get('/certs')).json()).toMatchObject({
+      certificates: [
+        {
+          ca_cert: [],
+          cert_chain: [{ subject_alt_names: [{ uri: 'spiffe://cluster.local/ns/default/sa/web' }], days_until_expiration: '0' }],
+        },
+      ],
+    })
+  })
+
+  test('answers every path it lists', async () => {
+    const { get } = await admin()
+    const { text } = await get('/help')
+    for (const [, path, post] of text.matchAll(/^ {2}(\/\S*?)( \(POST\))?: /gm)) {
+      if (post !== undefined) continue
+      expect([path, (await get(path ?? '')).status]).toEqual([path, 200])
+    }
+    expect((await get('/server_info')).json()).toMatchObject({ state: 'LIVE', node: { id: 'n1', cluster: 'c1' } })
+    expect((await get('/listeners')).text).toBe('http::127.0.0.1:10000\n')
+  })
+})

@@ -1,0 +1,160 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, describe, expect, test } from 'vitest'
+
+const closers: (() => unknown)[] = []
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close()
+})
+
+function folder(): string {
+  const path = mkdtempSync(join(tmpdir(), 'weft-proxy-'))
+  closers.push(() => rmSync(path, { recursive: true, force: true }))
+  return path
+}
+
+interface Ended {
+  code: number | null
+  out: string
+  err: string
+}
+
+function start(...argv: string[]): { child: ChildProcess; ended: Promise<Ended>; output(): string } {
+  const child = spawn(process.execPath, [join(import.meta.dirname, 'main.ts'), ...argv], { stdio: ['ignore', 'pipe', 'pipe'] })
+  let [out, err] = ['', '']
+  child.stdout.on('data', (chunk) => (out += String(chunk)))
+  child.stderr.on('data', (chunk) => (err += String(chunk)))
+  const ended = new Promise<Ended>((resolve) => child.on('close', (code) => resolve({ code, out, err })))
+  closers.push(async () => {
+    child.kill('SIGKILL')
+    await ended
+  })
+  return { child, ended, output: () => err }
+}
+
+const manager = (listenerPort: number, filter = ''): string => `
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: ingress
+          http_filters:${filter}
+          - name: envoy.filters.http.router
+            typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}
+          route_config: {name: r, virtual_hosts: [{name: v, domains: ["*"], routes: [{match: {prefix: /}, route: {cluster: a}}]}]}
+    address: {socket_address: {address: 127.0.0.1, port_value: ${listenerPort}}}`
+
+const bootstrap = (upstreamPort: number, listenerPort = 0, filter = ''): string => `
+admin: {address: {socket_address: {address: 127.0.0.1, port_value: 0}}}
+static_resources:
+  clusters:
+  - name: a
+    type: STATIC
+    connect_timeout: 1s
+    load_assignment: {cluster_name: a, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: ${upstreamPort}}}}}]}]}
+  listeners:
+  - name: http
+    filter_chains:
+    - filters:${manager(listenerPort, filter)}
+`
+
+async function upstream(): Promise<number> {
+  const server = createServer((request, response) => response.end(`upstream got ${request.url}`))
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  closers.push(() => server.close())
+  return (server.address() as AddressInfo).port
+}
+
+function write(text: string): string {
+  const file = join(folder(), 'x.yaml')
+  writeFileSync(file, text)
+  return file
+}
+
+async function adminOf(output: () => string): Promise<string> {
+  for (;;) {
+    const address = /admin address: (\S+)/.exec(output())?.[1]
+    if (address !== undefined) return address
+    await new Promise<void>((resolve) => setTimeout(resolve, 10))
+  }
+}
+
+async function live(admin: string): Promise<void> {
+  for (;;) {
+    const answer = await fetch(`http://${admin}/ready`)
+    if (answer.status === 200) return
+    await new Promise<void>((resolve) => setTimeout(resolve, 10))
+  }
+}
+
+describe('weft-proxy', () => {
+  test("starts from Envoy's static YAML, carries a request, tells its numbers, and ends by /quitquitquit with 0", async () => {
+    const { ended, output } = start('-c', write(bootstrap(await upstream())), '--concurrency', '1')
+    const admin = await adminOf(output)
+    await live(admin)
+    const listening = await (await fetch(`http://${admin}/listeners`)).text()
+    const address = /^http::(\S+)$/m.exec(listening)?.[1]
+    const answer = await fetch(`http://${address}/path`)
+    expect([answer.status, await answer.text()]).toEqual([200, 'upstream got /path'])
+    const stats = await (
+      await fetch(`http://${admin}/stats?filter=${encodeURIComponent('^cluster\\.a\\.upstream_rq_2xx$')}`)
+    ).text()
+    expect(stats).toBe('cluster.a.upstream_rq_2xx: 1\n')
+    expect((await fetch(`http://${admin}/quitquitquit`)).status).toBe(405)
+    expect((await fetch(`http://${admin}/quitquitquit`, { method: 'POST' })).status).toBe(200)
+    expect((await ended).code).toBe(0)
+  })
+
+  test('ends by SIGTERM with 0', async () => {
+    const { child, ended, output } = start('-c', write(bootstrap(1)), '--concurrency', '1')
+    await live(await adminOf(output))
+    child.kill('SIGTERM')
+    expect((await ended).code).toBe(0)
+  })
+
+  test('--mode validate says OK of a good configuration, and opens nothing', async () => {
+    const file = write(bootstrap(1))
+    expect(await start('-c', file, '--mode', 'validate').ended).toMatchObject({
+      code: 0,
+      out: `configuration '${file}' OK\n`,
+      err: '',
+    })
+  })
+
+  test.each([
+    ['broken YAML', 'static_resources: [unclosed', /x\.yaml:1: not readable as YAML/],
+    ['an unknown field', 'static_resources:\n  nonsense: 1\n', /x\.yaml:2: static_resources\.nonsense: unknown field/],
+    [
+      'a filter that this proxy has not',
+      bootstrap(
+        1,
+        0,
+        '\n          - {name: lua, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua}}',
+      ),
+      /x\.yaml:\d+: .*http_filters\[0\]\.typed_config\.@type: not supported by this proxy: 'envoy\.extensions\.filters\.http\.lua\.v3\.Lua'/,
+    ],
+    [
+      'an admin port of nobody',
+      'admin: {address: {socket_address: {address: 192.0.2.1, port_value: 1}}}',
+      /admin\.address: admin server cannot listen on 192\.0\.2\.1:1/,
+    ],
+  ])('refuses %s in one line with exit code 1', async (_what, yaml, message) => {
+    const { code, err } = await start('-c', write(yaml), '--concurrency', '1', '-l', 'warning').ended
+    expect(err).toMatch(message)
+    expect(err.trim().split('\n')).toHaveLength(1)
+    expect(code).toBe(1)
+  })
+
+  test('refuses a file that is not there, and a port in use, in one line with exit code 1', async () => {
+    const missing = await start('-c', '/nowhere/x.yaml').ended
+    expect(missing.err).toMatch(/\/nowhere\/x\.yaml: cannot be read/)
+    expect([missing.code, missing.err.trim().split('\n').length]).toEqual([1, 1])
+    const port = await upstream()
+    const taken = await start('-c', write(bootstrap(1, port)), '--concurrency', '1', '-l', 'error').ended
+    expect(taken.err).toMatch(new RegExp(`error adding listener 'http'.*127\\.0\\.0\\.1:${port}`))
+    expect(taken.code).toBe(1)
+  })
+})

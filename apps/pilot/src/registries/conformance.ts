@@ -22,6 +22,9 @@ export interface Platform {
   close(): Promise<void>
 }
 
+/** For a busy machine, or a slow platform. */
+const patience = 10_000
+
 const one: PlatformService = {
   name: 'reviews',
   port: { name: 'http', number: 9080 },
@@ -65,7 +68,7 @@ export function registryConformance(makePlatform: () => Promise<Platform>): void
     await platform.set(services)
     const registry = await platform.open()
     try {
-      await vi.waitFor(() => expect(registry.state.synced).toBe(true))
+      await vi.waitFor(() => expect(registry.state.synced).toBe(true), patience)
       await run(registry, platform)
     } finally {
       await registry.close()
@@ -87,13 +90,13 @@ export function registryConformance(makePlatform: () => Promise<Platform>): void
       let told = 0
       const stop = registry.subscribe(() => void told++)
       await platform.set([two])
-      await vi.waitFor(() => expect(known(registry)).toEqual(['reviews 9080 http 10.0.0.1:9080 v1, 10.0.0.2:9081 v2']))
+      await vi.waitFor(() => expect(known(registry)).toEqual(['reviews 9080 http 10.0.0.1:9080 v1, 10.0.0.2:9081 v2']), patience)
       await platform.set([one, other])
       await vi.waitFor(() =>
         expect(known(registry)).toEqual(['ratings 7070 grpc 10.0.0.3:7070 -', 'reviews 9080 http 10.0.0.1:9080 v1']),
       )
       await platform.set([other])
-      await vi.waitFor(() => expect(known(registry)).toEqual(['ratings 7070 grpc 10.0.0.3:7070 -']))
+      await vi.waitFor(() => expect(known(registry)).toEqual(['ratings 7070 grpc 10.0.0.3:7070 -']), patience)
       expect(told).toBeGreaterThanOrEqual(3)
       stop()
     })
@@ -103,7 +106,7 @@ export function registryConformance(makePlatform: () => Promise<Platform>): void
     await using([one], async (registry, platform) => {
       const before = registry.contents
       await platform.set([one, other])
-      await vi.waitFor(() => expect(registry.contents.services).toHaveLength(2))
+      await vi.waitFor(() => expect(registry.contents.services).toHaveLength(2), patience)
       expect(registry.contents.services).toContain(before.services[0])
       expect(registry.contents.workloads).toEqual(expect.arrayContaining([...before.workloads]))
     })
@@ -115,11 +118,11 @@ export function registryConformance(makePlatform: () => Promise<Platform>): void
       const stop = registry.subscribe(() => void told++)
       await platform.set([one])
       await platform.set([two])
-      await vi.waitFor(() => expect(known(registry)[0]).toContain('10.0.0.2'))
+      await vi.waitFor(() => expect(known(registry)[0]).toContain('10.0.0.2'), patience)
       expect(told).toBe(1)
       stop()
       await platform.set([one])
-      await vi.waitFor(() => expect(known(registry)[0]).not.toContain('10.0.0.2'))
+      await vi.waitFor(() => expect(known(registry)[0]).not.toContain('10.0.0.2'), patience)
       expect(told).toBe(1)
     })
   })
@@ -128,11 +131,11 @@ export function registryConformance(makePlatform: () => Promise<Platform>): void
     await using([one], async (registry, platform) => {
       if (platform.outage === undefined) return skip('this platform has nothing that goes away')
       await platform.outage.begin()
-      await vi.waitFor(() => expect(registry.state.problem).toBeDefined(), 10_000)
+      await vi.waitFor(() => expect(registry.state.problem).toBeDefined(), patience)
       expect(known(registry)).toEqual(['reviews 9080 http 10.0.0.1:9080 v1'])
       await platform.set([two])
       await platform.outage.end()
-      await vi.waitFor(() => expect(known(registry)[0]).toContain('10.0.0.2'), 10_000)
+      await vi.waitFor(() => expect(known(registry)[0]).toContain('10.0.0.2'), patience)
       expect(registry.state.problem).toBeUndefined()
     })
   })

@@ -130,7 +130,7 @@ export class ConfigSource {
     if (plan.edits.length === 0) return
     const places = await editObjects(this.#folder(), plan.edits)
     for (const result of plan.results) result.file = places.get(result.object) ?? result.file
-    const config = await this.#watch.refresh()
+    const config = await this.#watch.refresh([...new Set(places.values())])
     // What was written and is not in force would be a fault of ours: it was valid a moment ago.
     for (const { key, text } of plan.edits) {
       const loaded: Loaded | undefined = config.objects.get(key)

@@ -1,6 +1,6 @@
 import type { Stats } from 'node:fs'
 import { readdir, realpath, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { Problem } from '../problem.ts'
 
 /** A file as one scan saw it; `identity` changes when it is written, replaced or its link swapped. */
@@ -34,7 +34,7 @@ export function isConfigFile(name: string): boolean {
 export async function scanFolder(root: string): Promise<Scan> {
   const scan: Scan = { files: [], folders: [], problems: [] }
   await descend(root, 0, new Set(), scan)
-  scan.files.sort((a, b) => (a.path < b.path ? -1 : 1))
+  scan.files.sort(byPath)
   return scan
 }
 
@@ -62,6 +62,28 @@ async function descend(folder: string, depth: number, seen: Set<string>, scan: S
     if (entry.isDirectory() || stats?.isDirectory()) await descend(path, depth + 1, seen, scan)
     else if (stats?.isFile() && isConfigFile(entry.name)) addFile(path, stats, scan)
   }
+}
+
+/**
+ * A scan brought up to date about some files alone; undefined when that cannot be said without looking at the folders
+ * again. Of many thousand files it looks at these few.
+ */
+export async function rescanFiles(scan: Scan, paths: ReadonlySet<string>): Promise<Scan | undefined> {
+  const folders = new Set(scan.folders.map(({ path }) => path))
+  const own = [...paths].filter((path) => folders.has(dirname(path)))
+  if (own.length === 0) return scan
+  const fresh: Scan = { ...scan, files: scan.files.filter(({ path }) => !paths.has(path)), problems: [...scan.problems] }
+  for (const path of own) {
+    const stats = await stat(path).catch(() => undefined)
+    if (stats?.isDirectory()) return undefined
+    if (stats?.isFile()) addFile(path, stats, fresh)
+  }
+  fresh.files.sort(byPath)
+  return fresh
+}
+
+function byPath(a: SeenFile, b: SeenFile): number {
+  return a.path < b.path ? -1 : 1
 }
 
 function addFile(path: string, stats: Stats, scan: Scan): void {

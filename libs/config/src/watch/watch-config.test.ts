@@ -6,6 +6,9 @@ import { describeProblem } from '../problem.ts'
 import type { LoadedConfig } from './loaded.ts'
 import { type ConfigWatch, watchConfig } from './watch-config.ts'
 
+/** For a busy machine. */
+const patience = 10_000
+
 let folder: string
 let watched: ConfigWatch | undefined
 const seen: LoadedConfig[] = []
@@ -72,12 +75,12 @@ test('a changed, an added and a removed file are told', async () => {
   await writeFile(join(folder, 'a.yaml'), virtualService('a'))
   const config = await start()
   await writeFile(join(folder, 'a.yaml'), virtualService('a', 80))
-  await vi.waitFor(() => expect(weightOf(config.current, 'a')).toBe(80))
+  await vi.waitFor(() => expect(weightOf(config.current, 'a')).toBe(80), patience)
   await mkdir(join(folder, 'new'))
   await writeFile(join(folder, 'new/b.yaml'), virtualService('b', 20))
-  await vi.waitFor(() => expect(weightOf(config.current, 'b')).toBe(20))
+  await vi.waitFor(() => expect(weightOf(config.current, 'b')).toBe(20), patience)
   await unlink(join(folder, 'a.yaml'))
-  await vi.waitFor(() => expect(weightOf(config.current, 'a')).toBeUndefined())
+  await vi.waitFor(() => expect(weightOf(config.current, 'a')).toBeUndefined(), patience)
   expect(weightOf(config.current, 'b')).toBe(20)
 })
 
@@ -86,11 +89,11 @@ test('a half-written file keeps its last good objects, says its line, and mends 
   await writeFile(file, `${virtualService('a')}---\n${virtualService('b', 70)}`)
   const config = await start()
   await writeFile(file, `${virtualService('a', 80)}---\n${virtualService('b', 60).slice(0, 110)}"x: [`)
-  await vi.waitFor(() => expect(weightOf(config.current, 'a')).toBe(80))
+  await vi.waitFor(() => expect(weightOf(config.current, 'a')).toBe(80), patience)
   expect(weightOf(config.current, 'b')).toBe(70)
   expect(config.current.problems.map(describeProblem)).toEqual([expect.stringMatching(/a\.yaml:\d+: broken YAML: .*left out/)])
   await writeFile(file, `${virtualService('a', 80)}---\n${virtualService('b', 60)}`)
-  await vi.waitFor(() => expect(weightOf(config.current, 'b')).toBe(60))
+  await vi.waitFor(() => expect(weightOf(config.current, 'b')).toBe(60), patience)
   expect(config.current.problems).toEqual([])
 })
 
@@ -99,7 +102,7 @@ test('a refused document keeps the last good version of its object alone', async
   await writeFile(file, `${virtualService('a')}---\n${virtualService('b')}`)
   const config = await start()
   await writeFile(file, `${virtualService('a', 10).replace('http:', 'htp:')}---\n${virtualService('b', 20)}`)
-  await vi.waitFor(() => expect(weightOf(config.current, 'b')).toBe(20))
+  await vi.waitFor(() => expect(weightOf(config.current, 'b')).toBe(20), patience)
   expect(weightOf(config.current, 'a')).toBe(100)
   expect(config.current.problems.map(describeProblem)).toEqual([
     `${file}:8: spec.htp: unknown field "htp" (did you mean "http"?)`,
@@ -114,9 +117,9 @@ test('a file that is empty for a moment, while it is being written, loses nothin
   await config.refresh()
   expect(weightOf(config.current, 'a')).toBe(100)
   await writeFile(file, virtualService('a', 30))
-  await vi.waitFor(() => expect(weightOf(config.current, 'a')).toBe(30))
+  await vi.waitFor(() => expect(weightOf(config.current, 'a')).toBe(30), patience)
   await truncate(file)
-  await vi.waitFor(() => expect(weightOf(config.current, 'a')).toBeUndefined(), 3_000)
+  await vi.waitFor(() => expect(weightOf(config.current, 'a')).toBeUndefined(), patience)
 })
 
 test('an atomic replacement and a swapped folder link (as a mounted ConfigMap does it) are seen', async () => {
@@ -130,10 +133,10 @@ test('an atomic replacement and a swapped folder link (as a mounted ConfigMap do
   expect(weightOf(config.current, 'a')).toBe(1)
   await symlink('..v2', join(folder, '..tmp'))
   await rename(join(folder, '..tmp'), join(folder, '..data'))
-  await vi.waitFor(() => expect(weightOf(config.current, 'a')).toBe(2))
+  await vi.waitFor(() => expect(weightOf(config.current, 'a')).toBe(2), patience)
   await writeFile(join(folder, '.next'), virtualService('b', 3))
   await rename(join(folder, '.next'), join(folder, 'b.yaml'))
-  await vi.waitFor(() => expect(weightOf(config.current, 'b')).toBe(3))
+  await vi.waitFor(() => expect(weightOf(config.current, 'b')).toBe(3), patience)
 })
 
 test('of two definitions the first holds: in one folder the second is an error, between folders a warning', async () => {
@@ -157,7 +160,7 @@ test('many changes at once are told together', async () => {
   await Promise.all(
     Array.from({ length: 50 }, (_, index) => writeFile(join(folder, `${index}.yaml`), virtualService(`v${index}`))),
   )
-  await vi.waitFor(() => expect(watched?.current.objects.size).toBe(50))
+  await vi.waitFor(() => expect(watched?.current.objects.size).toBe(50), patience)
   expect(seen.length).toBeLessThan(10)
 })
 
@@ -167,5 +170,5 @@ test('a folder that comes into being later is read then', async () => {
   expect(watched.current.objects.size).toBe(0)
   await mkdir(later)
   await writeFile(join(later, 'a.yaml'), virtualService('a'))
-  await vi.waitFor(() => expect(watched?.current.objects.size).toBe(1))
+  await vi.waitFor(() => expect(watched?.current.objects.size).toBe(1), patience)
 })

@@ -1,8 +1,9 @@
 import { type FSWatcher, watch } from 'node:fs'
+import { dirname, join } from 'node:path'
 import type { Problem } from '../problem.ts'
 import { type FileState, type LoadedConfig, mergeFiles } from './loaded.ts'
 import { type Check, readConfigFile } from './read-file.ts'
-import { type Scan, scanFolder } from './scan.ts'
+import { isConfigFile, rescanFiles, type Scan, scanFolder } from './scan.ts'
 
 export interface WatchOptions {
   /** Folders, recursive; one named earlier overrides a later one. They need not exist yet. */
@@ -24,8 +25,11 @@ export interface WatchOptions {
 export interface ConfigWatch {
   /** What is in force. */
   readonly current: LoadedConfig
-  /** Looks at the folders now, rather than when the file system tells; resolves when the result is in force. */
-  refresh(): Promise<LoadedConfig>
+  /**
+   * Looks at the folders (or at these files alone) now, rather than when the file system tells; resolves when the result
+   * is in force.
+   */
+  refresh(files?: readonly string[]): Promise<LoadedConfig>
   close(): Promise<void>
 }
 
@@ -50,6 +54,9 @@ class ConfigFolders implements ConfigWatch {
   readonly #quietMs: number
   readonly #files = new Map<string, FileState>()
   readonly #watchers = new Map<string, FSWatcher>()
+  #scans: readonly Scan[] | undefined
+  /** Files that events named; `all` when something else may have changed. */
+  #dirty: Set<string> | 'all' = new Set()
   #rescan: NodeJS.Timeout | undefined
   #firstEventMs: number | undefined
   #poll: NodeJS.Timeout | undefined
@@ -64,21 +71,42 @@ class ConfigFolders implements ConfigWatch {
 
   start(): void {
     this.#started = true
-    const pollMs = this.#options.pollMs ?? 5_000
-    this.#poll = setInterval(() => this.#schedule(0), pollMs)
+    this.#pollAfter(this.#options.pollMs ?? 5_000)
+  }
+
+  /** Looks at everything after a while, again and again, for at most a fiftieth of the time. */
+  #pollAfter(delayMs: number): void {
+    this.#poll = setTimeout(async () => {
+      const startedMs = performance.now()
+      await this.refresh().catch(this.#options.onError)
+      const tookMs = performance.now() - startedMs
+      if (!this.#closed) this.#pollAfter(Math.max(this.#options.pollMs ?? 5_000, tookMs * 50))
+    }, delayMs)
     this.#poll.unref()
   }
 
-  refresh(): Promise<LoadedConfig> {
-    const run = this.#work.then(() => this.#load())
+  refresh(files?: readonly string[]): Promise<LoadedConfig> {
+    return this.#run(files === undefined ? 'all' : new Set(files))
+  }
+
+  #run(dirty: ReadonlySet<string> | 'all'): Promise<LoadedConfig> {
+    const run = this.#work.then(() => this.#load(dirty))
     this.#work = run.catch(() => undefined)
     return run
+  }
+
+  #event(folder: string, name: string | null): void {
+    // Hidden files are not read; `..data` is how a mounted ConfigMap is swapped.
+    if (name !== null && /^\.[^.]|~$/.test(name)) return
+    if (name === null || !isConfigFile(name)) this.#dirty = 'all'
+    else if (this.#dirty !== 'all') this.#dirty.add(join(folder, name))
+    this.#schedule(this.#quietMs)
   }
 
   async close(): Promise<void> {
     this.#closed = true
     clearTimeout(this.#rescan)
-    clearInterval(this.#poll)
+    clearTimeout(this.#poll)
     for (const watcher of this.#watchers.values()) watcher.close()
     this.#watchers.clear()
     await this.#work
@@ -94,15 +122,18 @@ class ConfigFolders implements ConfigWatch {
     this.#rescan = setTimeout(
       () => {
         this.#firstEventMs = undefined
-        this.refresh().catch(this.#options.onError)
+        const dirty = this.#dirty
+        this.#dirty = new Set()
+        this.#run(dirty).catch(this.#options.onError)
       },
       Math.min(delayMs, left),
     )
   }
 
-  async #load(): Promise<LoadedConfig> {
+  async #load(dirty: ReadonlySet<string> | 'all'): Promise<LoadedConfig> {
     if (this.#closed) return this.current
-    const scans = await Promise.all(this.#options.folders.map(scanFolder))
+    const scans = await this.#scan(dirty)
+    this.#scans = scans
     // Watches come before the files are read: what changes in between is told.
     const grew = this.#watch(scans)
     const folders: FileState[][] = []
@@ -123,7 +154,7 @@ class ConfigFolders implements ConfigWatch {
         const ageMs = Date.now() - seen.modifiedMs
         if (before !== undefined && seen.sizeBytes === 0 && before.loaded.length > 0 && ageMs >= 0 && ageMs < emptyGraceMs) {
           files.push(before)
-          this.#schedule(emptyGraceMs - ageMs)
+          this.#touch(seen.path, emptyGraceMs - ageMs)
           continue
         }
         const state = await readConfigFile(seen, before, this.#options)
@@ -140,11 +171,30 @@ class ConfigFolders implements ConfigWatch {
     }
     const merged = mergeFiles(folders)
     const next: LoadedConfig = { objects: merged.objects, problems: [...problems, ...merged.problems] }
-    if (grew) this.#schedule(this.#quietMs)
+    if (grew) {
+      this.#dirty = 'all'
+      this.#schedule(this.#quietMs)
+    }
     if (!changed && next.problems.length === this.current.problems.length) return this.current
     this.current = next
     if (this.#started) await this.#options.onChange(next)
     return next
+  }
+
+  async #scan(dirty: ReadonlySet<string> | 'all'): Promise<readonly Scan[]> {
+    const folders = new Set(this.#scans?.flatMap((scan) => scan.folders.map(({ path }) => path)))
+    if (dirty !== 'all' && this.#scans !== undefined && [...dirty].every((path) => folders.has(dirname(path)))) {
+      const updated = await Promise.all(this.#scans.map((scan) => rescanFiles(scan, dirty)))
+      const whole = updated.filter((scan) => scan !== undefined)
+      if (whole.length === updated.length) return whole
+    }
+    return await Promise.all(this.#options.folders.map(scanFolder))
+  }
+
+  /** Looks at one file again after a while. */
+  #touch(path: string, delayMs: number): void {
+    if (this.#dirty !== 'all') this.#dirty.add(path)
+    this.#schedule(delayMs)
   }
 
   /** Follows the folders that there are; true when there are new ones, in which something may have been missed. */
@@ -155,7 +205,7 @@ class ConfigFolders implements ConfigWatch {
       wanted.add(identity)
       if (this.#watchers.has(identity)) continue
       try {
-        const watcher = watch(path, { persistent: false }, () => this.#schedule(this.#quietMs))
+        const watcher = watch(path, { persistent: false }, (_event, name) => this.#event(path, name))
         watcher.on('error', () => this.#drop(identity))
         this.#watchers.set(identity, watcher)
         grew = this.#started

@@ -245,7 +245,7 @@ test('wait tells each acknowledgement, and which proxy refused what and why, wit
       .split('\n')
       .map((line): ApplyEvent => JSON.parse(line)),
   )
-  await vi.waitFor(() => expect(statuses.progress(snapshots.current.version).waiting).toHaveLength(2))
+  await vi.waitFor(() => expect(statuses.progress(snapshots.current.version).waiting).toHaveLength(2), 10_000)
   statuses.acked(a, 'RouteConfiguration', 'n1')
   const resource = { name: '9080', objects: ['VirtualService/default/reviews'] }
   statuses.nacked(b, 'RouteConfiguration', 'n1', 'weights are wrong', [resource])

@@ -59,7 +59,7 @@ describe.skipIf(files.length === 0)("Istio's samples, as they are", () => {
     for (const file of files) {
       const context = [bookinfo, file].map((one) => readFileSync(one, 'utf8')).join('\n---\n')
       const snapshot = snapshotOf(`${workloads.join('')}${context}`)
-      for (const node of Object.values(nodes)) expect(builtFrom(snapshot, node).clusters.size, file).toBeGreaterThan(2)
+      for (const node of Object.values(nodes)) expect(builtFrom(snapshot, node).clusters.size, file).toBeGreaterThan(0)
     }
   })
 

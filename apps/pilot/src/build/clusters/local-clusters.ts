@@ -7,8 +7,11 @@ import type { Recipe } from '../resource-cache.ts'
 import { keyOf, milliseconds } from '../wire.ts'
 import { applyConnectionPool, applyHttpProtocol } from './connection-pool.ts'
 
-/** Clusters every proxy has: where traffic goes that no service is named for. */
-export function builtInClusters(mesh: MeshSettings, inbound: boolean): Recipe[] {
+/**
+ * Where traffic goes that no service is named for: nowhere, or to where it was going, which only a proxy that catches
+ * connections with their destination (`transparent`) can know.
+ */
+export function builtInClusters(mesh: MeshSettings, transparent: boolean): Recipe[] {
   const recipe = (name: string, fill: (cluster: Cluster) => void): Recipe => ({
     name,
     key: keyOf(mesh.connectTimeoutMs),
@@ -24,14 +27,11 @@ export function builtInClusters(mesh: MeshSettings, inbound: boolean): Recipe[] 
     cluster.clusterDiscoveryType = { $case: 'type', value: Cluster_DiscoveryType.ORIGINAL_DST }
     cluster.lbPolicy = Cluster_LbPolicy.CLUSTER_PROVIDED
   }
-  const built = [
-    recipe(clusterNames.blackHole, (cluster) => {
-      cluster.clusterDiscoveryType = { $case: 'type', value: Cluster_DiscoveryType.STATIC }
-    }),
-    recipe(clusterNames.passthrough, toOriginal),
-  ]
-  if (inbound) built.push(recipe(clusterNames.inboundPassthrough, toOriginal))
-  return built
+  const blackHole = recipe(clusterNames.blackHole, (cluster) => {
+    cluster.clusterDiscoveryType = { $case: 'type', value: Cluster_DiscoveryType.STATIC }
+  })
+  if (!transparent) return [blackHole]
+  return [blackHole, recipe(clusterNames.passthrough, toOriginal), recipe(clusterNames.inboundPassthrough, toOriginal)]
 }
 
 /** The application beside a sidecar, at one of its ports. */

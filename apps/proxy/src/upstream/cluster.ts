@@ -5,6 +5,7 @@ import type { Http1ClientOptions } from '@weft/http/h1/client-connection'
 import type { Stats } from '../observe/stats.ts'
 import type { ClusterPlan } from '../plan/cluster.ts'
 import { invalid } from '../plan/problems.ts'
+import { matchSocket } from '../plan/socket-matches.ts'
 import type { UpstreamTls } from '../transport/upstream-tls.ts'
 import type { ClusterHandle, WorkerServices } from '../worker-services.ts'
 import { CircuitBreaker } from './circuit-breaker.ts'
@@ -70,8 +71,10 @@ export class Cluster implements ClusterHandle {
     if (plan.source.loadAssignment !== undefined) this.setEndpoints({ assignment: plan.source.loadAssignment, slots: undefined })
   }
 
-  get tls(): UpstreamTls | null {
-    return this.plan.tls
+  /** TLS towards an endpoint: by its metadata where the cluster has transport_socket_matches; null: plaintext. */
+  tlsOf(endpoint: Endpoint | undefined): UpstreamTls | null {
+    const match = matchSocket(this.plan.socketMatches, endpoint?.metadata ?? {})
+    return match === undefined ? this.plan.tls : match.tls
   }
 
   get host(): ReadonlyMap<string, Endpoint> {
@@ -164,6 +167,7 @@ export class Cluster implements ClusterHandle {
     }
     if (this.localSlots) for (const breaker of this.breakers) localSlab.release(breaker.slot)
     this.plan.tls?.close()
+    for (const { tls } of this.plan.socketMatches) tls?.close()
   }
 
   // ClusterHandle
@@ -174,8 +178,8 @@ export class Cluster implements ClusterHandle {
     return { host: endpoint.address.host, port: endpoint.address.port, key: endpoint.key }
   }
 
-  tlsOptions(): ConnectionOptions | null | 'not-ready' {
-    return this.plan.tls === null ? null : this.plan.tls.connectOptions('', '')
+  tlsOptions(key: string): ConnectionOptions | null | 'not-ready' {
+    return this.tlsOf(this.endpoints.get(key))?.connectOptions('', '') ?? null
   }
 
   beginRequest(key: string): { end(outcome: 'success' | 'error' | 'timeout' | 'cancelled'): void } {

@@ -109,7 +109,7 @@ export class GrpcClient {
     if (cluster === undefined) throw this.#unavailable('there is no such cluster')
     const endpoint = cluster.pickAddress()
     if (endpoint === null) throw this.#unavailable('it has no healthy endpoint')
-    const tls = cluster.tlsOptions()
+    const tls = cluster.tlsOptions(endpoint.key)
     if (tls === 'not-ready') throw this.#unavailable('its secrets have not come yet')
     const session = await this.#session(http2, endpoint, tls, cluster.connectTimeoutMs)
     const call = cluster.beginRequest(endpoint.key)

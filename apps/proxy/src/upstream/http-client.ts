@@ -33,7 +33,7 @@ export async function httpCall(
   if (cluster === undefined) throw new WeftError('unavailable', `there is no cluster '${clusterName}'`)
   const endpoint = cluster.pickAddress()
   if (endpoint === null) throw new WeftError('unavailable', `cluster '${clusterName}' has no healthy endpoint`)
-  const tls = cluster.tlsOptions()
+  const tls = cluster.tlsOptions(endpoint.key)
   if (tls === 'not-ready') throw new WeftError('unavailable', `the secrets of cluster '${clusterName}' have not come yet`)
   const url = new URL(uri.includes('://') ? uri : `http://${clusterName}${uri}`)
   const call = cluster.beginRequest(endpoint.key)

@@ -51,7 +51,7 @@ export class UpstreamConnection implements ConnectionHandler, Http1ClientEvents,
     const { address } = this.endpoint
     const target: net.NetConnectOpts = address.type === 'ip' ? { host: address.host, port: address.port } : { path: address.path }
     const { stats } = cluster
-    const security = cluster.tls?.connectOptions(this.endpoint.hostname, this.pool.requestServerName) ?? null
+    const security = cluster.tlsOf(this.endpoint)?.connectOptions(this.endpoint.hostname, this.pool.requestServerName) ?? null
     if (security === null) {
       return connectPlain(target, (socket) => {
         socket.once('connect', () => this.onConnected())
@@ -142,6 +142,10 @@ export class UpstreamConnection implements ConnectionHandler, Http1ClientEvents,
 
   close(): void {
     this.closeLocally()
+  }
+
+  endWriting(): void {
+    this.connection.endWriting()
   }
 
   pause(): void {

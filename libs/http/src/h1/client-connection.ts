@@ -32,6 +32,8 @@ export interface Http1ClientEvents {
   reusable(): void
   /** The connection can't be used any more: close it (nothing is waiting to be written). */
   close(): void
+  /** The tunnel's request side has ended: send that on, and go on reading. */
+  endWriting(): void
   pause(): void
   resume(): void
 }
@@ -351,6 +353,7 @@ export class Http1ClientConnection implements RequestSender {
     if (endStream) {
       if (this.requestChunked) putLastChunk(this.sink, null)
       this.requestDone = true
+      if (this.reading === 'tunnel') this.events.endWriting()
     }
     return !this.sink.congested
   }

@@ -1,0 +1,152 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { MemorySink } from '../byte-sink.ts'
+import { headerName } from '../header-table.ts'
+import { RequestHead, ResponseHead } from '../message.ts'
+import { defaultClientOptions, Http1ClientConnection, type Http1Response } from './client-connection.ts'
+
+class Client {
+  readonly sink = new MemorySink()
+  readonly seen: string[] = []
+  closed = false
+  reusable = 0
+  readonly connection: Http1ClientConnection
+  private body = ''
+
+  constructor() {
+    this.connection = new Http1ClientConnection(
+      this.sink,
+      { ...defaultClientOptions, enableTrailers: true },
+      {
+        reusable: () => {
+          this.reusable++
+        },
+        close: () => {
+          this.closed = true
+        },
+        endWriting: () => {},
+        pause: () => {},
+        resume: () => {},
+      },
+    )
+  }
+
+  send(method = 'GET', headers: Record<string, string> = {}, body: string | null = null): this {
+    const response = new ResponseHead()
+    this.body = ''
+    const receiver: Http1Response = {
+      response,
+      onInterim: ({ status }) => this.seen.push(`interim ${status}`),
+      onResponseHead: (end) => {
+        this.seen.push(`head ${response.status}`)
+        if (end) this.seen.push('end')
+      },
+      onResponseData: (buffer, start, end, last) => {
+        this.body += buffer.latin1Slice(start, end)
+        if (last) this.seen.push(`body ${this.body}`, 'end')
+      },
+      onResponseTrailers: (trailers) => this.seen.push(`body ${this.body}`, `trailers ${trailers.size}`, 'end'),
+      onResponseReset: (reason, detail) => this.seen.push(`reset ${reason} ${detail}`),
+      onRequestWritable: () => {},
+    }
+    this.connection.begin(receiver)
+    const head = new RequestHead()
+    head.method = method
+    head.path = '/p'
+    head.authority = 'up.test'
+    for (const [name, value] of Object.entries(headers)) head.headers.append(headerName(name), value)
+    this.connection.sendHead(head, body === null)
+    if (body !== null) this.connection.sendData(Buffer.from(body), 0, body.length, true)
+    return this
+  }
+
+  give(text: string): this {
+    const bytes = Buffer.from(text, 'latin1')
+    this.connection.receive(bytes, 0, bytes.length)
+    return this
+  }
+}
+
+describe('the HTTP/1.1 client side', () => {
+  it('sends a head in one piece, and bodies by length or chunks', () => {
+    expect(new Client().send('GET', { a: 'b' }).sink.take()).toBe('GET /p HTTP/1.1\r\nhost: up.test\r\na: b\r\n\r\n')
+    expect(new Client().send('POST').sink.take()).toContain('content-length: 0\r\n')
+    expect(new Client().send('POST', { 'content-length': '2' }, 'hi').sink.take()).toMatch(/content-length: 2\r\n\r\nhi$/)
+    expect(new Client().send('POST', {}, 'hi').sink.take()).toMatch(/transfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n$/)
+  })
+
+  it('reads answers of every framing, and says whether the connection can be used again', () => {
+    const client = new Client().send().give('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi')
+    expect(client.seen).toEqual(['head 200', 'body hi', 'end'])
+    expect(client.reusable).toBe(1)
+    client.send('HEAD').give('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n')
+    client.send().give('HTTP/1.1 204 No Content\r\n\r\n')
+    client.send().give('HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nt: 1\r\n\r\n')
+    expect(client.reusable).toBe(4)
+    expect(client.seen.slice(-3)).toEqual(['body hi', 'trailers 1', 'end'])
+    client.send().give('HTTP/1.1 200 OK\r\n\r\nuntil the ')
+    client.give('end')
+    client.connection.receiveEnd()
+    expect(client.seen.slice(-2)).toEqual(['body until the end', 'end'])
+    expect(client.closed).toBe(true)
+  })
+
+  it('passes interim answers and waits for the final one', () => {
+    const client = new Client()
+      .send()
+      .give(
+        'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n',
+      )
+    expect(client.seen).toEqual(['interim 100', 'interim 103', 'head 200', 'end'])
+  })
+
+  it('does not use a connection again that said close, or sent more than was asked', () => {
+    expect(new Client().send().give('HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n').closed).toBe(true)
+    expect(new Client().send().give('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\nHTTP/1.1 200 OK\r\n').closed).toBe(true)
+    const idle = new Client().send().give('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n')
+    expect(idle.closed).toBe(false)
+    expect(idle.give('surprise').closed).toBe(true)
+  })
+
+  it.each([
+    'HTTP/1.1 200 OK\r\nbad header: 1\r\n\r\n',
+    'HTTP/1.1 200 OK\ncontent-length: 0\n\n',
+    'HTTP/1.1 200 OK\r\nx: a\r\n b\r\n\r\n',
+    'HTTP/1.1 2000 OK\r\n\r\n',
+    'ICY 200 OK\r\n\r\n',
+    'HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n',
+    'HTTP/1.1 204 No\r\ntransfer-encoding: chunked\r\n\r\n',
+    'HTTP/1.1 101 Switching\r\nupgrade: foo\r\n\r\n',
+  ])('refuses %j', (answer) => {
+    const client = new Client().send().give(answer)
+    expect(client.seen[0]).toContain('reset protocol-error')
+    expect(client.closed).toBe(true)
+  })
+
+  it('gives the same whatever the pieces', () => {
+    const answers = [
+      'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello',
+      'HTTP/1.1 103 Early\r\na: b\r\n\r\nHTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\nb;q\r\n12345678901\r\n0\r\nx: y\r\n\r\n',
+      'HTTP/1.1 500 No Good Reason\r\ncontent-length: 0\r\n\r\n',
+      'HTTP/1.1 200 OK\r\nx : y\r\n\r\n',
+    ]
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...answers),
+        fc.array(fc.integer({ min: 1, max: 30 }), { minLength: 200, maxLength: 200 }),
+        (answer, sizes) => {
+          const whole = new Client().send().give(answer)
+          const pieces = new Client().send()
+          let at = 0
+          for (const size of sizes) {
+            if (at >= answer.length) break
+            pieces.give(answer.slice(at, at + size))
+            at += size
+          }
+          expect(pieces.seen).toEqual(whole.seen)
+          expect(pieces.closed).toBe(whole.closed)
+        },
+      ),
+    )
+  })
+})

@@ -1,0 +1,256 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { MemorySink } from '../byte-sink.ts'
+import { type HeaderTable, headerName } from '../header-table.ts'
+import { RequestHead, ResponseHead } from '../message.ts'
+import { defaultServerOptions, type Http1Request, Http1ServerConnection, type Http1ServerOptions } from './server-connection.ts'
+
+/** A server that notes every request and answers it at once, or when it is told to. */
+class Server {
+  readonly sink = new MemorySink()
+  readonly connection: Http1ServerConnection
+  readonly seen: string[] = []
+  closed = false
+  answerAtOnce = true
+  private body = ''
+  paused = 0
+
+  constructor(options: Partial<Http1ServerOptions> = {}) {
+    this.connection = new Http1ServerConnection(
+      this.sink,
+      { ...defaultServerOptions, ...options },
+      {
+        begin: () => this.request(),
+        closeAfterWrite: () => {
+          this.closed = true
+        },
+        pause: () => {
+          this.paused++
+        },
+        resume: () => {
+          this.paused--
+        },
+        idle: () => {},
+      },
+    )
+  }
+
+  private request(): Http1Request {
+    const request = new RequestHead()
+    this.body = ''
+    const done = (trailers: HeaderTable | null) => {
+      const headers: string[] = []
+      request.headers.forEach((name, value) => {
+        headers.push(`${name}=${value}`)
+      })
+      const ends: string[] = []
+      trailers?.forEach((name, value) => {
+        ends.push(`${name}=${value}`)
+      })
+      this.seen.push(
+        [request.method, request.path, request.authority, request.version, headers.join('&'), this.body, ends.join('&')].join(
+          ' ',
+        ),
+      )
+      if (this.answerAtOnce) this.answer('ok')
+    }
+    return {
+      request,
+      onRequestHead: (end) => {
+        if (end) done(null)
+      },
+      onRequestData: (buffer, start, end, last) => {
+        this.body += buffer.latin1Slice(start, end)
+        if (last) done(null)
+      },
+      onRequestTrailers: done,
+      onRequestReset: (reason) => this.seen.push(`reset ${reason}`),
+      onRequestError: (status, details) => {
+        this.seen.push(`error ${status} ${details}`)
+        this.answer('no', status)
+      },
+      onResponseWritable: () => {},
+    }
+  }
+
+  answer(body: string, status = 200): void {
+    const head = new ResponseHead()
+    head.status = status
+    head.headers.append(headerName('content-length'), String(body.length))
+    this.connection.sendHead(head, false)
+    const bytes = Buffer.from(body)
+    this.connection.sendData(bytes, 0, bytes.length, true)
+  }
+
+  give(text: string): this {
+    const bytes = Buffer.from(text, 'latin1')
+    this.connection.receive(bytes, 0, bytes.length)
+    return this
+  }
+}
+
+/** Lets what waits for the end of the turn run. */
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
+
+const post = 'POST / HTTP/1.1\r\nhost: a\r\n'
+
+describe('the HTTP/1.1 server side', () => {
+  it('reads a request without a body, its names in lower case, its host as authority', () => {
+    const server = new Server().give('GET /x?y=1 HTTP/1.1\r\nHost: a.test:80\r\nX-Mixed:  v \r\nEmpty:\r\n\r\n')
+    expect(server.seen).toEqual(['GET /x?y=1 a.test:80 11 x-mixed=v&empty=  '])
+    expect(server.sink.take()).toBe('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok')
+    expect(server.closed).toBe(false)
+  })
+
+  it('reads bodies by length and by chunks, with extensions and trailers', () => {
+    const server = new Server({ enableTrailers: true })
+    server.give(`${post}content-length: 5\r\n\r\nhello`)
+    server.give(`${post}transfer-encoding: chunked\r\n\r\n3;a="b;c"\r\nabc\r\nA\r\n0123456789\r\n0\r\nX-T: 1\r\n\r\n`)
+    expect(server.seen.map((line) => line.split(' ').slice(-2).join(' '))).toEqual(['hello ', 'abc0123456789 x-t=1'])
+  })
+
+  it('answers pipelined requests in order, each after the one before', async () => {
+    const server = new Server()
+    server.answerAtOnce = false
+    server.give('GET /1 HTTP/1.1\r\nhost: a\r\n\r\nGET /2 HTTP/1.1\r\nhost: a\r\n\r\nGET /3 HTTP/1.1\r\nhost: a\r\n\r\n')
+    expect(server.seen).toHaveLength(1)
+    expect(server.paused).toBe(1)
+    server.answer('one')
+    await turn()
+    expect(server.seen).toHaveLength(2)
+    server.answer('two')
+    await turn()
+    server.answer('three')
+    expect(server.paused).toBe(0)
+    expect(server.seen.map((line) => line.split(' ')[1])).toEqual(['/1', '/2', '/3'])
+    expect(server.sink.take()).toMatch(/one.*two.*three$/s)
+  })
+
+  it('closes after a response that says so', () => {
+    const server = new Server().give('GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n')
+    expect(server.sink.take()).toContain('connection: close')
+    expect(server.closed).toBe(true)
+  })
+
+  it('sends no body to HEAD, and frames by chunks what has no length', () => {
+    const server = new Server()
+    server.give('HEAD / HTTP/1.1\r\nhost: a\r\n\r\n')
+    expect(server.sink.take()).toBe('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n')
+    server.answerAtOnce = false
+    server.give('GET / HTTP/1.1\r\nhost: a\r\n\r\n')
+    const head = new ResponseHead()
+    head.status = 200
+    server.connection.sendHead(head, false)
+    server.connection.sendData(Buffer.from('x'.repeat(300)), 0, 300, false)
+    server.connection.sendData(Buffer.alloc(0), 0, 0, true)
+    expect(server.sink.take()).toBe(`HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n12c\r\n${'x'.repeat(300)}\r\n0\r\n\r\n`)
+  })
+
+  it('takes absolute targets, whose authority wins over Host', () => {
+    const server = new Server().give('GET HTTP://Other.test:81?q HTTP/1.1\r\nhost: a\r\n\r\n')
+    expect(server.seen).toEqual(['GET /?q Other.test:81 11   '])
+  })
+
+  it.each([
+    ['two lengths', `${post}content-length: 1\r\ncontent-length: 1\r\n\r\na`, 'error 400'],
+    ['a length that is no number', `${post}content-length: 1x\r\n\r\na`, 'error 400'],
+    ['a signed length', `${post}content-length: +1\r\n\r\na`, 'error 400'],
+    [
+      'length and chunks',
+      `${post}content-length: 1\r\ntransfer-encoding: chunked\r\n\r\n`,
+      'error 400 http1.content_length_and_chunked_not_allowed',
+    ],
+    ['another coding', `${post}transfer-encoding: gzip\r\n\r\n`, 'error 501 http1.invalid_transfer_encoding'],
+    ['two codings', `${post}transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n`, 'error 501'],
+    ['a folded line', 'GET / HTTP/1.1\r\nhost: a\r\nx: a\r\n b\r\n\r\n', 'error 400 http1.codec_error'],
+    ['a space before the colon', 'GET / HTTP/1.1\r\nhost : a\r\n\r\n', 'error 400'],
+    ['a bare LF', 'GET / HTTP/1.1\nhost: a\n\n', 'error 400'],
+    ['a bare LF behind a value', 'GET / HTTP/1.1\r\nhost: a\nx: y\r\n\r\n', 'error 400'],
+    ['NUL in a value', 'GET / HTTP/1.1\r\nhost: a\r\nx: a\0b\r\n\r\n', 'error 400'],
+    ['DEL in a value', 'GET / HTTP/1.1\r\nhost: a\r\nx: a\x7fb\r\n\r\n', 'error 400'],
+    ['two hosts', 'GET / HTTP/1.1\r\nhost: a\r\nhost: a\r\n\r\n', 'error 400'],
+    ['no version', 'GET /\r\nhost: a\r\n\r\n', 'error 400'],
+    ['two spaces', 'GET  / HTTP/1.1\r\nhost: a\r\n\r\n', 'error 400'],
+    ['HTTP/2 as version', 'GET / HTTP/2.0\r\nhost: a\r\n\r\n', 'error 400'],
+    ['a relative target', 'GET x HTTP/1.1\r\nhost: a\r\n\r\n', 'error 400 http1.invalid_url'],
+    ['a bad chunk size', `${post}transfer-encoding: chunked\r\n\r\ng\r\n`, 'error 400'],
+    ['a chunk size with a space', `${post}transfer-encoding: chunked\r\n\r\n3 \r\nabc\r\n0\r\n\r\n`, 'error 400'],
+    ['a chunk longer than it says', `${post}transfer-encoding: chunked\r\n\r\n3\r\nabcd\r\n0\r\n\r\n`, 'error 400'],
+    ['a chunk size without end', `${post}transfer-encoding: chunked\r\n\r\nfffffffffffffff\r\n`, 'error 400'],
+    ['too many headers', `GET / HTTP/1.1\r\nhost: a\r\n${'x: y\r\n'.repeat(100)}\r\n`, 'error 431 http1.too_many_headers'],
+    [
+      'headers that are too large',
+      `GET / HTTP/1.1\r\nhost: a\r\nx: ${'y'.repeat(62000)}\r\n\r\n`,
+      'error 431 http1.headers_too_large',
+    ],
+    ['HTTP/1.0', 'GET / HTTP/1.0\r\nhost: a\r\n\r\n', 'error 426'],
+  ])('refuses %s and closes', (_name, text, wanted) => {
+    const server = new Server().give(text)
+    expect(server.seen).toHaveLength(1)
+    expect(server.seen[0]).toContain(wanted)
+    expect(server.closed).toBe(true)
+    server.give('GET /next HTTP/1.1\r\nhost: a\r\n\r\n')
+    expect(server.seen).toHaveLength(1)
+  })
+
+  it('accepts HTTP/1.0 where that is allowed, and keeps the connection only when asked', () => {
+    const server = new Server({ acceptHttp10: true, defaultHost: 'old' })
+    server.give('GET / HTTP/1.0\r\nconnection: keep-alive\r\n\r\n')
+    expect(server.closed).toBe(false)
+    server.give('GET / HTTP/1.0\r\n\r\n')
+    expect(server.seen[1]).toContain('GET / old 10')
+    expect(server.closed).toBe(true)
+  })
+
+  it('tells a request that was cut off', () => {
+    const server = new Server().give(`${post}content-length: 5\r\n\r\nhe`)
+    expect(server.connection.receiveEnd()).toBe(false)
+    expect(server.seen).toEqual(['reset connection-closed'])
+  })
+
+  it('gives the same requests whatever the pieces the bytes come in', async () => {
+    const message = fc.constantFrom(
+      'GET /a HTTP/1.1\r\nHost: a\r\nAccept: */*\r\n\r\n',
+      'POST /b HTTP/1.1\r\nHost: b\r\nContent-Length: 11\r\n\r\nhello world',
+      'POST /c HTTP/1.1\r\nhost: c\r\ntransfer-encoding: chunked\r\n\r\n5;x=y\r\nhello\r\n10\r\n0123456789abcdef\r\n0\r\nt: 1\r\n\r\n',
+      '\r\nHEAD /d HTTP/1.1\r\nhost: d\r\n\r\n',
+      'GET /bad HTTP/1.1\r\nhost: a\r\nx : y\r\n\r\n',
+      'POST /bad HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n',
+      'garbage\r\n\r\n',
+    )
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(message, { minLength: 1, maxLength: 5 }),
+        fc.infiniteStream(fc.integer({ min: 1, max: 40 })),
+        async (messages, sizes) => {
+          const text = messages.join('')
+          const whole = new Server({ enableTrailers: true }).give(text)
+          for (let i = 0; i < 12; i++) await turn()
+          const pieces = new Server({ enableTrailers: true })
+          let at = 0
+          for (const size of sizes) {
+            if (at >= text.length) break
+            pieces.give(text.slice(at, at + size))
+            await turn()
+            at += size
+          }
+          for (let i = 0; i < 12; i++) await turn()
+          expect(pieces.seen).toEqual(whole.seen)
+          expect(pieces.sink.take()).toBe(whole.sink.take())
+          expect(pieces.closed).toBe(whole.closed)
+        },
+      ),
+      { numRuns: 150 },
+    )
+  })
+
+  it('survives any bytes', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
+        const server = new Server()
+        server.give(Buffer.from(bytes).toString('latin1'))
+        server.give('GET / HTTP/1.1\r\nhost: a\r\n\r\n')
+      }),
+    )
+  })
+})

@@ -1,0 +1,86 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { headerName } from './header-name.ts'
+import { HeaderTable } from './header-table.ts'
+
+function written(table: HeaderTable): string {
+  const out = Buffer.alloc(table.writeBound)
+  return out.latin1Slice(0, table.write(out, 0))
+}
+
+describe('a header table', () => {
+  it('finds well-known and other names, first value and all', () => {
+    const table = new HeaderTable()
+    table.append(headerName('Cookie'), 'a=1')
+    table.append(headerName('x-own'), 'one')
+    table.append(headerName('cookie'), 'b=2')
+    table.append(headerName('x-own'), 'two')
+    expect(table.get(headerName('cookie'))).toBe('a=1')
+    expect(table.getAll(headerName('cookie'), '; ')).toBe('a=1; b=2')
+    expect(table.getAll(headerName('X-Own'))).toBe('one,two')
+    expect(table.countOf(headerName('x-own'))).toBe(2)
+    expect(table.get(headerName('x-none'))).toBeNull()
+  })
+
+  it('sets at the place of the first, and drops the others', () => {
+    const table = new HeaderTable()
+    table.append(headerName('a'), '1')
+    table.append(headerName('server'), 'x')
+    table.append(headerName('b'), '2')
+    table.append(headerName('server'), 'y')
+    table.set(headerName('server'), 'weft')
+    expect(written(table)).toBe('a: 1\r\nserver: weft\r\nb: 2\r\n')
+    expect(table.size).toBe(3)
+  })
+
+  it('forgets a removed name, and finds it again when it comes again', () => {
+    const table = new HeaderTable()
+    table.append(headerName('date'), 'then')
+    expect(table.remove(headerName('date'))).toBe(true)
+    expect(table.has(headerName('date'))).toBe(false)
+    table.append(headerName('date'), 'now')
+    expect(table.get(headerName('date'))).toBe('now')
+    expect(written(table)).toBe('date: now\r\n')
+  })
+
+  it('keeps the next of a name when the first entry alone is removed', () => {
+    const table = new HeaderTable()
+    table.append(headerName('via'), '1')
+    table.append(headerName('via'), '2')
+    table.removeAt(table.find(headerName('via')))
+    expect(table.get(headerName('via'))).toBe('2')
+  })
+
+  it('behaves as a list of pairs does, whatever is done to it', () => {
+    const names = ['host', 'cookie', 'x-a', 'x-b', 'content-length']
+    const edit = fc.record({
+      what: fc.constantFrom('append', 'set', 'remove'),
+      name: fc.constantFrom(...names),
+      value: fc.stringMatching(/^[a-z0-9]{0,40}$/),
+    })
+    fc.assert(
+      fc.property(fc.array(edit, { maxLength: 60 }), (edits) => {
+        const table = new HeaderTable()
+        let list: [string, string][] = []
+        for (const { what, name, value } of edits) {
+          const header = headerName(name)
+          if (what === 'append') {
+            table.append(header, value)
+            list.push([name, value])
+          } else if (what === 'set') {
+            table.set(header, value)
+            const at = list.findIndex(([one]) => one === name)
+            if (at < 0) list.push([name, value])
+            else
+              list = list.filter(([one], i) => one !== name || i === at).map((pair) => (pair[0] === name ? [name, value] : pair))
+          } else {
+            table.remove(header)
+            list = list.filter(([one]) => one !== name)
+          }
+        }
+        expect(written(table)).toBe(list.map(([name, value]) => `${name}: ${value}\r\n`).join(''))
+        for (const name of names) expect(table.get(headerName(name))).toBe(list.find(([one]) => one === name)?.[1] ?? null)
+      }),
+    )
+  })
+})

@@ -21,7 +21,7 @@ export interface ClusterHandle {
    * Options for `tls.connect` to an endpoint (certificate, trust, SNI, ALPN, and a `checkServerIdentity` that does the
    * SAN match); null: plaintext; 'not-ready': the secrets have not come yet. Ask again for each connection: secrets rotate.
    */
-  tlsOptions(): ConnectionOptions | null | 'not-ready'
+  tlsOptions(key: string): ConnectionOptions | null | 'not-ready'
   /** Counted like a request of the proxy's own: `upstream_rq_total`, active requests; call `end` once with the outcome. */
   beginRequest(key: string): { end(outcome: 'success' | 'error' | 'timeout' | 'cancelled'): void }
 }

@@ -6,6 +6,7 @@ import type { PickerPolicy } from '../upstream/load-balancers/host-picker.ts'
 import { durationMs } from './duration.ts'
 import { invalid, unsupported } from './problems.ts'
 import type { SecretStore } from './secret-store.ts'
+import { compileSocketMatches, type SocketMatch } from './socket-matches.ts'
 import { compileUpstreamTls } from './upstream-tls.ts'
 
 /** A cluster's settings, compiled. */
@@ -23,7 +24,9 @@ export interface ClusterPlan {
   panicThreshold: number
   localityWeighted: boolean
   http1: Http1ClientOptions
+  /** For endpoints that none of `socketMatches` holds for. */
   tls: UpstreamTls | null
+  socketMatches: readonly SocketMatch[]
 }
 
 const protocolOptionsKey = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions'
@@ -39,7 +42,6 @@ export function compileCluster(bytes: Uint8Array, secrets: SecretStore): Cluster
   if (source.lbSubsetConfig !== undefined && source.lbSubsetConfig.subsetSelectors.length > 0) {
     throw unsupported(`${at}: lb_subset_config`, 'subset load balancing')
   }
-  if (source.transportSocketMatches.length > 0) throw unsupported(`${at}: transport_socket_matches`, 'transport_socket_matches')
   const options = protocolOptions(source, at)
   const common = options?.commonHttpProtocolOptions ?? source.commonHttpProtocolOptions
   const http1 =
@@ -70,6 +72,7 @@ export function compileCluster(bytes: Uint8Array, secrets: SecretStore): Cluster
       source.transportSocket === undefined
         ? null
         : compileUpstreamTls(source.transportSocket, `${at}: transport_socket`, secrets),
+    socketMatches: compileSocketMatches(source, at, secrets),
   }
 }
 

@@ -1,0 +1,148 @@
+import http from 'node:http'
+import net from 'node:net'
+import { StatsReader } from '../observe/stats.ts'
+import type { FromWorker, ResourceError, ResourceUpdate } from '../threads.ts'
+import { EndpointSlab } from '../upstream/endpoint-slab.ts'
+import { ProxyWorker } from '../worker.ts'
+
+/** A worker in this thread, driven as the main thread drives it. */
+export class WorkerHarness {
+  readonly stats = new StatsReader()
+  private readonly worker: ProxyWorker
+  private readonly waiting = new Map<number, (message: Extract<FromWorker, { type: 'applied' }>) => void>()
+  private generation = 0
+  private readonly ports = new Map<string, number>()
+
+  constructor(drainTimeMs = 5000) {
+    this.worker = new ProxyWorker((message) => this.receive(message))
+    this.worker.handle({
+      type: 'init',
+      init: {
+        index: 0,
+        concurrency: 1,
+        node: { id: 'test', cluster: 'test', metadata: {}, locality: { region: '', zone: '', subZone: '' } },
+        endpointSlab: new EndpointSlab(64).buffer,
+        drainTimeMs,
+        logLevel: 'off',
+      },
+    })
+  }
+
+  private receive(message: FromWorker): void {
+    if (message.type === 'stats' || message.type === 'stats-chunk') this.stats.accept(0, message)
+    else if (message.type === 'applied') this.waiting.get(message.generation)?.(message)
+  }
+
+  /** Makes resources live; gives what was refused. */
+  apply(...resources: ResourceUpdate[]): Promise<ResourceError[]> {
+    const generation = ++this.generation
+    return new Promise((resolve) => {
+      this.waiting.set(generation, ({ errors, listening }) => {
+        for (const { listener, address } of listening) this.ports.set(listener, Number(address.split(':').pop()))
+        resolve(errors)
+      })
+      this.worker.handle({ type: 'update', generation, resources })
+    })
+  }
+
+  /** The port a listener got. */
+  port(listener: string): number {
+    const port = this.ports.get(listener)
+    if (port === undefined) throw new Error(`listener ${listener} is not open`)
+    return port
+  }
+
+  drain(): void {
+    this.worker.handle({ type: 'drain', listeners: 'all', inboundOnly: false })
+  }
+
+  close(): void {
+    this.worker.handle({ type: 'stop' })
+  }
+}
+
+/** A real HTTP server to send to. */
+export class Upstream {
+  readonly server: http.Server
+  requests: { method: string; url: string; headers: http.IncomingHttpHeaders; body: string }[] = []
+
+  constructor(
+    answer: (request: http.IncomingMessage, response: http.ServerResponse, body: string) => void = (_q, response) =>
+      response.end('hello'),
+  ) {
+    this.server = http.createServer((request, response) => {
+      let body = ''
+      request.setEncoding('latin1')
+      request.on('data', (piece: string) => {
+        body += piece
+      })
+      request.on('end', () => {
+        this.requests.push({ method: request.method ?? '', url: request.url ?? '', headers: request.headers, body })
+        answer(request, response, body)
+      })
+    })
+  }
+
+  listen(): Promise<number> {
+    return new Promise((resolve) => {
+      this.server.listen(0, '127.0.0.1', () => resolve(this.port))
+    })
+  }
+
+  get port(): number {
+    const at = this.server.address()
+    return at === null || typeof at === 'string' ? 0 : at.port
+  }
+
+  close(): Promise<void> {
+    this.server.closeAllConnections()
+    return new Promise((resolve) => this.server.close(() => resolve()))
+  }
+}
+
+export interface Answer {
+  status: number
+  headers: http.IncomingHttpHeaders
+  body: string
+}
+
+/** One request. */
+export function ask(port: number, path = '/', options: http.RequestOptions & { body?: string } = {}): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const request = http.request({ host: '127.0.0.1', port, path, agent: false, ...options }, (response) => {
+      let body = ''
+      response.setEncoding('latin1')
+      response.on('data', (piece: string) => {
+        body += piece
+      })
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body }))
+      response.on('error', reject)
+    })
+    request.on('error', reject)
+    request.end(options.body)
+  })
+}
+
+/** Bytes on a connection of their own: everything that comes back until the peer closes or `enough` holds. */
+export function raw(port: number, bytes: string, enough: (seen: string) => boolean = () => false): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let seen = ''
+    const socket = net.connect(port, '127.0.0.1', () => socket.write(bytes, 'latin1'))
+    socket.setEncoding('latin1')
+    socket.on('data', (piece: string) => {
+      seen += piece
+      if (enough(seen)) socket.destroy()
+    })
+    socket.on('close', () => resolve(seen))
+    socket.on('error', (error) => (seen === '' ? reject(error) : resolve(seen)))
+  })
+}
+
+/** Waits until `holds`. */
+export async function until(holds: () => boolean, what: string): Promise<void> {
+  const deadline = performance.now() + 5000
+  while (!holds()) {
+    if (performance.now() > deadline) throw new Error(`not within 5 s: ${what}`)
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+}

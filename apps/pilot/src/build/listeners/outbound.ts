@@ -7,7 +7,7 @@ import type { EgressScope, Scope } from '../../scope/scope.ts'
 import { mixerOutbound } from '../filters/mixer.ts'
 import { clusterNames, outboundClusterName } from '../names.ts'
 import type { Recipe } from '../resource-cache.ts'
-import { indexOf, type SidecarRoute } from '../routes/sidecar-routes.ts'
+import { indexOf, letsThrough, type SidecarRoute } from '../routes/sidecar-routes.ts'
 import { keyOf } from '../wire.ts'
 import { accessLogKey } from './access-log.ts'
 import { httpConnectionManager } from './http-connection-manager.ts'
@@ -133,7 +133,7 @@ function recipe(place: Place, scope: Scope): Recipe {
       cors(scope),
       // HTTP services say all in their routes: only whether there is one matters here.
       usesRoute(place),
-      scope.outboundTrafficPolicy,
+      letsThrough(scope),
       ...tcp.map(({ service, port, ranges }) => `${service.host}/${port.number}/${port.protocol}/${ranges.join()}`),
       ...virtual.map((object) => `${objectKeyOf(object)}@${object.version}/${JSON.stringify(proxy.labels)}`),
     ),
@@ -202,7 +202,7 @@ function restChain(place: Place, scope: Scope): FilterChain {
 }
 
 function passthroughChain(scope: Scope): FilterChain {
-  const cluster = scope.outboundTrafficPolicy === 'ALLOW_ANY' ? clusterNames.passthrough : clusterNames.blackHole
+  const cluster = letsThrough(scope) ? clusterNames.passthrough : clusterNames.blackHole
   return FilterChain.fromPartial({ filters: [tcpProxy(cluster, [{ cluster, weight: 100 }], scope.snapshot.mesh)] })
 }
 

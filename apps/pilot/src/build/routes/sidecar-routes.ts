@@ -72,7 +72,7 @@ export function sidecarRoute(route: SidecarRoute, scope: Scope): Recipe {
   if (route.only === undefined) for (const [host] of index.hosts()) consider(host)
   return {
     name: route.name,
-    key: keyOf(scope.proxy.dnsDomain, scope.proxy.namespace, scope.outboundTrafficPolicy, route.only?.host, ...parts),
+    key: keyOf(scope.proxy.dnsDomain, scope.proxy.namespace, letsThrough(scope), route.only?.host, ...parts),
     origins: route.only === undefined ? origins : [...origins, route.only.origin],
     build: () => RouteConfiguration.encode(build(route, scope, index, services)).finish(),
   }
@@ -138,7 +138,7 @@ function build(
       const routes = httpRoutes(object.spec, context)
       if (routes.length > 0) hosts.add(`${host}:${route.port}`, domainsOf(host, route.port, undefined, scope.proxy), routes)
     }
-    hosts.addRest(scope.outboundTrafficPolicy === 'ALLOW_ANY')
+    hosts.addRest(letsThrough(scope))
   }
   return RouteConfiguration.fromPartial({ name: route.name, virtualHosts: hosts.list, validateClusters: false })
 }
@@ -171,6 +171,11 @@ class VirtualHosts {
       this.add('block_all', ['*'], [Route.fromPartial({ name: 'block_all', match, action: refuse })])
     }
   }
+}
+
+/** Whether what no service is known for may go to where it was going; a proxy that catches nothing does not know where. */
+export function letsThrough({ proxy, outboundTrafficPolicy }: Scope): boolean {
+  return outboundTrafficPolicy === 'ALLOW_ANY' && proxy.interceptionMode !== 'NONE'
 }
 
 /** The route of a service that no VirtualService speaks about. */

@@ -135,7 +135,7 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
       onWritable: () => this.downstream.resume(),
       onClose: () => this.upstreamClosed(),
     }
-    const security = cluster.tls?.connectOptions(endpoint.hostname, '') ?? null
+    const security = cluster.tlsOf(endpoint)?.connectOptions(endpoint.hostname, '') ?? null
     if (security === null) {
       return connectPlain(target, (socket) => {
         socket.once('connect', () => this.onConnected())

@@ -1,0 +1,66 @@
+import { X509Certificate } from 'node:crypto'
+import { Secret } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/secret'
+import { createCertificate, type Issuer, readIssuer, selfIssuer } from '@weft/identity/certificate'
+import { createKeyPair, privateKeyPem, publicKeyDer } from '@weft/identity/keys'
+import { formatPem } from '@weft/identity/pem'
+import type { ResourceUpdate } from '../threads.ts'
+
+/** A root that tests issue workload certificates from. */
+export class TestAuthority {
+  readonly pem: string
+  private readonly issuer: Issuer
+
+  private constructor(pem: string, issuer: Issuer) {
+    this.pem = pem
+    this.issuer = issuer
+  }
+
+  static async create(): Promise<TestAuthority> {
+    const keys = await createKeyPair()
+    const spki = publicKeyDer(keys.publicKey)
+    const subject = { commonName: 'test root' }
+    const der = createCertificate(
+      { subject, spki, names: {}, ...validity(), use: 'authority' },
+      selfIssuer(keys.privateKey, spki, subject),
+    )
+    return new TestAuthority(formatPem('CERTIFICATE', der), readIssuer(new X509Certificate(der).raw, keys.privateKey))
+  }
+
+  /** A key and a certificate for a SPIFFE id. */
+  async issue(uri: string): Promise<{ cert: string; key: string }> {
+    const keys = await createKeyPair()
+    const der = createCertificate(
+      { subject: {}, spki: publicKeyDer(keys.publicKey), names: { uris: [uri] }, ...validity(), use: 'workload' },
+      this.issuer,
+    )
+    return { cert: formatPem('CERTIFICATE', der), key: privateKeyPem(keys.privateKey) }
+  }
+
+  /** The `ROOTCA` secret. */
+  trustSecret(name = 'ROOTCA'): ResourceUpdate {
+    const secret = Secret.fromPartial({
+      name,
+      type: { $case: 'validationContext', value: { trustedCa: { specifier: { $case: 'inlineString', value: this.pem } } } },
+    })
+    return { kind: 'secret', name, bytes: Secret.encode(secret).finish() }
+  }
+}
+
+function validity(): { notBefore: Date; notAfter: Date } {
+  return { notBefore: new Date(Date.now() - 60_000), notAfter: new Date(Date.now() + 3_600_000) }
+}
+
+/** A key-and-certificate secret. */
+export function certificateSecret(name: string, { cert, key }: { cert: string; key: string }): ResourceUpdate {
+  const secret = Secret.fromPartial({
+    name,
+    type: {
+      $case: 'tlsCertificate',
+      value: {
+        certificateChain: { specifier: { $case: 'inlineString', value: cert } },
+        privateKey: { specifier: { $case: 'inlineString', value: key } },
+      },
+    },
+  })
+  return { kind: 'secret', name, bytes: Secret.encode(secret).finish() }
+}

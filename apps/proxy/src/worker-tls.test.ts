@@ -1,0 +1,237 @@
+import https from 'node:https'
+import tls from 'node:tls'
+import { HttpConnectionManager_ForwardClientCertDetails as Mode } from '@weft/contracts/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager'
+import { DownstreamTlsContext, UpstreamTlsContext } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/tls'
+import { afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { certificateSecret, TestAuthority } from './testing/certificates.ts'
+import { any, cluster, connectionManager, listener, routeTo } from './testing/resources.ts'
+import { ask, raw, Upstream, WorkerHarness } from './testing/worker-harness.ts'
+
+const alice = 'spiffe://cluster.local/ns/default/sa/alice'
+const bob = 'spiffe://cluster.local/ns/default/sa/bob'
+const open: { close(): unknown }[] = []
+afterEach(async () => {
+  for (const one of open.splice(0)) await one.close()
+})
+
+let authority: TestAuthority
+let aliceKeys: { cert: string; key: string }
+let bobKeys: { cert: string; key: string }
+beforeAll(async () => {
+  authority = await TestAuthority.create()
+  aliceKeys = await authority.issue(alice)
+  bobKeys = await authority.issue(bob)
+})
+
+async function upstream(): Promise<Upstream> {
+  const one = new Upstream()
+  await one.listen()
+  open.push(one)
+  return one
+}
+
+function worker(): WorkerHarness {
+  const one = new WorkerHarness()
+  open.push(one)
+  return one
+}
+
+const sds = (name: string) => ({ name, sdsConfig: undefined })
+const commonTls = (names: string[] = []) => ({
+  tlsCertificateSdsSecretConfigs: [sds('default')],
+  validationContextType: {
+    $case: 'combinedValidationContext' as const,
+    value: {
+      defaultValidationContext: {
+        matchTypedSubjectAltNames: names.map((name) => ({
+          sanType: 3 as const,
+          matcher: { matchPattern: { $case: 'exact' as const, value: name } },
+        })),
+      },
+      validationContextSdsSecretConfig: sds('ROOTCA'),
+    },
+  },
+})
+
+function downstreamTls(requireClientCertificate = true) {
+  const context = DownstreamTlsContext.fromPartial({
+    requireClientCertificate,
+    commonTlsContext: { ...commonTls(), alpnProtocols: ['h2', 'http/1.1'] },
+  })
+  return {
+    name: 'envoy.transport_sockets.tls',
+    configType: {
+      $case: 'typedConfig' as const,
+      value: any('envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext', DownstreamTlsContext.encode(context).finish()),
+    },
+  }
+}
+
+function upstreamTls(names: string[]) {
+  const context = UpstreamTlsContext.fromPartial({ commonTlsContext: commonTls(names), sni: 'outbound_.80_._.c' })
+  return {
+    name: 'envoy.transport_sockets.tls',
+    configType: {
+      $case: 'typedConfig' as const,
+      value: any('envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext', UpstreamTlsContext.encode(context).finish()),
+    },
+  }
+}
+
+const hcm = () =>
+  connectionManager([routeTo('c')], {
+    forwardClientCertDetails: Mode.SANITIZE_SET,
+    setCurrentClientCertDetails: { subject: true, uri: true },
+  })
+
+const tlsInspector = {
+  name: 'envoy.filters.listener.tls_inspector',
+  configType: {
+    $case: 'typedConfig' as const,
+    value: any('envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector', new Uint8Array()),
+  },
+}
+
+function askTls(port: number, options: https.RequestOptions): Promise<{ status: number; body: string }> {
+  return new Promise((resolve, reject) => {
+    const request = https.request(
+      { host: '127.0.0.1', port, agent: false, ca: authority.pem, checkServerIdentity: () => undefined, ...options },
+      (response) => {
+        let body = ''
+        response.on('data', (piece: Buffer) => {
+          body += piece.toString()
+        })
+        response.on('end', () => resolve({ status: response.statusCode ?? 0, body }))
+      },
+    )
+    request.on('error', reject)
+    request.end()
+  })
+}
+
+describe('TLS in a worker', () => {
+  it('lets in by mutual TLS alone where the chain is strict, and tells upstream who it was', async () => {
+    const up = await upstream()
+    const proxy = worker()
+    const chain = { filterChainMatch: { transportProtocol: 'tls' }, transportSocket: downstreamTls(), filters: [hcm()] }
+    expect(
+      await proxy.apply(
+        certificateSecret('default', bobKeys),
+        authority.trustSecret(),
+        cluster('c', [up.port]),
+        listener('in', [chain], { listenerFilters: [tlsInspector] }),
+      ),
+    ).toEqual([])
+    const port = proxy.port('in')
+    expect(await askTls(port, { cert: aliceKeys.cert, key: aliceKeys.key })).toMatchObject({ status: 200, body: 'hello' })
+    expect(up.requests[0]!.headers['x-forwarded-client-cert']).toMatch(
+      /^By=spiffe:\/\/cluster.local\/ns\/default\/sa\/bob;Hash=[0-9a-f]{64};Subject="";URI=spiffe:\/\/cluster.local\/ns\/default\/sa\/alice$/,
+    )
+    expect(up.requests[0]!.headers['x-forwarded-proto']).toBe('https')
+    await expect(askTls(port, {})).rejects.toThrow()
+    await expect(ask(port)).rejects.toThrow()
+    expect(await raw(port, 'GET / HTTP/1.1\r\nhost: a\r\n\r\n').catch(() => '')).toBe('')
+    const stranger = await (await TestAuthority.create()).issue(alice)
+    await expect(askTls(port, { cert: stranger.cert, key: stranger.key })).rejects.toThrow()
+    expect(up.requests).toHaveLength(1)
+    expect(proxy.stats.value('listener.127.0.0.1_0.ssl.fail_verify_no_cert')).toBe(1)
+    expect(proxy.stats.value('listener.127.0.0.1_0.ssl.fail_verify_error')).toBe(1)
+  })
+
+  it('takes both TLS and plaintext where the chains are permissive', async () => {
+    const up = await upstream()
+    const proxy = worker()
+    await proxy.apply(
+      certificateSecret('default', bobKeys),
+      authority.trustSecret(),
+      cluster('c', [up.port]),
+      listener('in', [
+        { filterChainMatch: { transportProtocol: 'tls' }, transportSocket: downstreamTls(), filters: [hcm()] },
+        { filterChainMatch: { transportProtocol: 'raw_buffer' }, filters: [hcm()] },
+      ]),
+    )
+    const port = proxy.port('in')
+    expect(await askTls(port, { cert: aliceKeys.cert, key: aliceKeys.key })).toMatchObject({ status: 200 })
+    expect(await ask(port, '/', { method: 'POST', body: 'x'.repeat(100_000) })).toMatchObject({ status: 200 })
+    expect(up.requests[1]!.body).toHaveLength(100_000)
+  })
+
+  it('speaks mutual TLS between two proxies, and refuses an endpoint with another name', async () => {
+    const up = await upstream()
+    const [near, far] = [worker(), worker()]
+    await far.apply(
+      certificateSecret('default', bobKeys),
+      authority.trustSecret(),
+      cluster('c', [up.port]),
+      listener('in', [{ transportSocket: downstreamTls(), filters: [hcm()] }]),
+    )
+    await near.apply(
+      certificateSecret('default', aliceKeys),
+      authority.trustSecret(),
+      cluster('c', [far.port('in')], { transportSocket: upstreamTls([bob]) }),
+      cluster('wrong', [far.port('in')], { transportSocket: upstreamTls([alice]) }),
+      listener('out', [{ filters: [connectionManager([routeTo('wrong', '/wrong'), routeTo('c')])] }]),
+    )
+    const port = near.port('out')
+    expect(await ask(port, '/', { method: 'POST', body: 'secret' })).toMatchObject({ status: 200, body: 'hello' })
+    expect(up.requests[0]!.headers['x-forwarded-client-cert']).toContain(`URI=${alice}`)
+    const wrong = await ask(port, '/wrong')
+    expect(wrong.status).toBe(503)
+    expect(wrong.body).toContain('CERTIFICATE_VERIFY_FAILED')
+    expect(up.requests).toHaveLength(1)
+  })
+
+  it('serves a rotated certificate to new connections, and answers none before the first has come', async () => {
+    const up = await upstream()
+    const proxy = worker()
+    await proxy.apply(
+      authority.trustSecret(),
+      cluster('c', [up.port]),
+      listener('in', [{ transportSocket: downstreamTls(false), filters: [hcm()] }]),
+    )
+    const port = proxy.port('in')
+    await expect(askTls(port, {})).rejects.toThrow()
+    const serial = () =>
+      new Promise<string>((resolve, reject) => {
+        const socket = tls.connect({ host: '127.0.0.1', port, ca: authority.pem, checkServerIdentity: () => undefined }, () => {
+          resolve(socket.getPeerCertificate().serialNumber)
+          socket.destroy()
+        })
+        socket.on('error', reject)
+      })
+    await proxy.apply(certificateSecret('default', bobKeys))
+    const first = await serial()
+    await proxy.apply(certificateSecret('default', await authority.issue(bob)))
+    expect(await serial()).not.toBe(first)
+  })
+
+  it('chooses chains by server name', async () => {
+    const up = await upstream()
+    const proxy = worker()
+    const say = (text: string) =>
+      connectionManager([
+        {
+          match: { pathSpecifier: { $case: 'prefix', value: '/' } },
+          action: {
+            $case: 'directResponse',
+            value: { status: 200, body: { specifier: { $case: 'inlineString', value: text } } },
+          },
+        },
+      ])
+    const chain = (serverNames: string[], text: string) => ({
+      filterChainMatch: { serverNames },
+      transportSocket: downstreamTls(false),
+      filters: [say(text)],
+    })
+    await proxy.apply(
+      certificateSecret('default', bobKeys),
+      authority.trustSecret(),
+      cluster('c', [up.port]),
+      listener('in', [chain(['a.test'], 'exact'), chain(['*.test'], 'wild'), chain([], 'rest')]),
+    )
+    const port = proxy.port('in')
+    expect(await askTls(port, { servername: 'a.test' })).toMatchObject({ body: 'exact' })
+    expect(await askTls(port, { servername: 'x.y.test' })).toMatchObject({ body: 'wild' })
+    expect(await askTls(port, { servername: 'other' })).toMatchObject({ body: 'rest' })
+  })
+})

@@ -43,9 +43,9 @@ export function isAddressOrBlock(text: string): boolean {
   return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128))
 }
 
-/** `unix:///absolute/path` or `unix://@abstract`. */
+/** `unix:///absolute/path` (of a socket, not a folder) or `unix://@abstract`. */
 export function isUnixAddress(text: string): boolean {
-  return /^unix:\/\/[/@]./.test(text)
+  return /^unix:\/\/[/@].*[^/]$/.test(text)
 }
 
 /**

@@ -26,7 +26,7 @@ function checkRule(rule: JWTRule, report: Report): void {
   if (rule.jwks !== '') checkJwks(rule.jwks, report.at('jwks'))
   for (const [index, { name }] of rule.fromHeaders.entries())
     checkHeaderName(name, report.at('fromHeaders', index, 'name'), false)
-  for (const list of ['fromParams', 'fromCookies'] as const) {
+  for (const list of ['fromParams', 'fromCookies', 'spaceDelimitedClaims'] as const) {
     for (const [index, name] of rule[list].entries()) if (name === '') report.at(list, index).error('a name may not be empty')
   }
   for (const [index, { header, claim }] of rule.outputClaimToHeaders.entries()) {

@@ -2,7 +2,7 @@ import { isIP } from 'node:net'
 import type { WorkloadEntry, WorkloadGroup } from '@weft/contracts/istio/networking/v1alpha3/workload_entry'
 import { checkHost, isUnixAddress } from './hosts.ts'
 import type { Report } from './report.ts'
-import { checkLabels, checkPort } from './scalars.ts'
+import { checkLabels, checkPort, checkPortName } from './scalars.ts'
 
 /** The rules of a WorkloadEntry; in a WorkloadGroup the address comes later. */
 export function checkWorkloadEntry(spec: WorkloadEntry, report: Report, template = false): void {
@@ -15,7 +15,10 @@ export function checkWorkloadEntry(spec: WorkloadEntry, report: Report, template
     if (!isUnixAddress(address)) at.error('a unix address is absolute: unix:///path')
     if (Object.keys(spec.ports).length > 0) report.at('ports').error('a unix address has no ports')
   } else if (isIP(address) === 0) checkHost(address, at)
-  for (const [name, number] of Object.entries(spec.ports)) checkPort(number, report.at('ports', name))
+  for (const [name, number] of Object.entries(spec.ports)) {
+    checkPortName(name, report.at('ports', name))
+    checkPort(number, report.at('ports', name))
+  }
   checkLabels(spec.labels, report.at('labels'))
 }
 
@@ -37,6 +40,11 @@ export function checkWorkloadGroup(spec: WorkloadGroup, report: Report): void {
     if (probe[field] < 0) at.at(field).error(`${field} must not be negative`)
   }
   const method = probe.healthCheckMethod
+  if (method?.$case === 'httpGet') {
+    for (const [index, { name }] of method.value.httpHeaders.entries()) {
+      if (!/^[-\w]+$/.test(name)) at.at('httpGet', 'httpHeaders', index, 'name').error(`"${name}" is no header name`)
+    }
+  }
   switch (method?.$case) {
     case 'httpGet':
     case 'tcpSocket':

@@ -1,5 +1,6 @@
 import type { Suite } from '../suite.ts'
 import { citadel } from './citadel/index.ts'
+import { istioCrds } from './istio-crds.ts'
 import { istioValidation } from './istio-validation.ts'
 import { mixerAttributes } from './mixer-attributes/index.ts'
 import { mixerDictionary } from './mixer-dictionary.ts'
@@ -19,6 +20,7 @@ export const SUITES: Readonly<Record<string, Suite>> = {
   'mixer-quota': mixerQuota,
   'mixer-sidecar-attributes': mixerSidecarAttributes,
   'istio-validation': istioValidation,
+  'istio-crds': istioCrds,
   citadel,
   'pilot-simulation': pilotSimulation,
   'pilot-sidecar-routes': pilotSidecarRoutes,

@@ -19,6 +19,8 @@ export interface UnaryOptions {
   /** Aborts the call: the request it was for is over. */
   signal?: AbortSignal | undefined
   metadata?: Readonly<Record<string, string>> | undefined
+  /** Told the answer's leading metadata, and which endpoint gave it, when a call succeeds. */
+  onMetadata?: ((metadata: IncomingHttpHeaders, endpoint: string) => void) | undefined
 }
 
 export interface GrpcClientOptions {
@@ -124,6 +126,7 @@ export class GrpcClient {
         method.encode(request),
         options,
         this.#maxMessageBytes,
+        (metadata) => options.onMetadata?.(metadata, endpoint.key),
       )
       outcome = 'success'
       session.timeoutsInARow = 0
@@ -245,6 +248,7 @@ function exchange<Request, Response>(
   message: Uint8Array,
   options: UnaryOptions,
   maxMessageBytes: number,
+  onMetadata: (metadata: IncomingHttpHeaders) => void,
 ): Promise<Response> {
   return new Promise((resolve, reject) => {
     let stream: ClientHttp2Stream
@@ -299,6 +303,7 @@ function exchange<Request, Response>(
         reject(problem)
         return
       }
+      onMetadata(headers)
       try {
         resolve(method.decode(unframe(Buffer.concat(chunks))))
       } catch (thrown) {

@@ -5,6 +5,8 @@ export interface MixerCounters {
   readonly checkCalls: Counter
   readonly checkCacheHits: Counter
   readonly checkCacheMisses: Counter
+  /** Times that all was forgotten since Mixer's configuration had changed. */
+  readonly cacheFlushes: Counter
   readonly remoteCheckCalls: Counter
   readonly blockingRemoteCheckCalls: Counter
   readonly remoteCheckAccepts: Counter
@@ -45,6 +47,7 @@ export function mixerCounters(counter: (name: string) => Counter): MixerCounters
     checkCalls: total('check_calls'),
     checkCacheHits: total('check_cache_hits'),
     checkCacheMisses: total('check_cache_misses'),
+    cacheFlushes: total('check_cache_flushes'),
     remoteCheckCalls: total('remote_check_calls'),
     blockingRemoteCheckCalls: total('blocking_remote_check_calls'),
     remoteCheckAccepts: total('remote_check_accepts'),

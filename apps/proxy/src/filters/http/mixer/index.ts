@@ -6,6 +6,7 @@ import { compileConfig, type ListenerPlan, type ServiceParts, type ServicePlan, 
 import { mixerCounters } from './counters.ts'
 import { ForwardedAttributes } from './forwarded-attributes.ts'
 import { MixerClient } from './mixer-client.ts'
+import { PolicyRevisions } from './policy-revisions.ts'
 import { ReportBatch } from './report-batch.ts'
 import { type MixerParts, MixerRequest } from './request.ts'
 import { checkTransport, reportSender } from './transport.ts'
@@ -47,11 +48,12 @@ function compile(bytes: Uint8Array, context: FilterContext): CompiledHttpFilter 
   if (services === null) return { start: () => null }
   const counters = mixerCounters((name) => context.stats.counter(name))
   const forwarded = new ForwardedAttributes(plan.ignoredForwarded, () => counters.malformedForwardedAttributes.inc())
+  const revisions = new PolicyRevisions(() => client?.forget())
   const client =
     plan.checkCluster === ''
       ? null
       : new MixerClient({
-          transport: checkTransport(services, plan.checkCluster),
+          transport: checkTransport(services, plan.checkCluster, revisions),
           counters,
           useCheckCache: plan.useCheckCache,
           useQuotaCache: plan.useQuotaCache,
@@ -67,7 +69,7 @@ function compile(bytes: Uint8Array, context: FilterContext): CompiledHttpFilter 
           maxWaitMs: plan.batchWaitMs,
           timers: services.timers,
           counters,
-          send: reportSender(services, plan.reportCluster),
+          send: reportSender(services, plan.reportCluster, revisions),
         })
   const parts: MixerParts = { client, batch, forwarded }
   return {

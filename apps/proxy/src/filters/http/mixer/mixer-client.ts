@@ -104,6 +104,13 @@ export class MixerClient {
     return this.#checkWithQuota(bag, charges, kept, policy, signal)
   }
 
+  /** Forgets all verdicts and quota: Mixer's configuration has changed. */
+  forget(): void {
+    this.#options.counters.cacheFlushes.inc()
+    this.#verdicts?.clear()
+    this.#quotas?.clear()
+  }
+
   #checkWithQuota(
     bag: CheckedBag,
     charges: readonly QuotaCharge[],

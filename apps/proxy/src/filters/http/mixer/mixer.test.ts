@@ -26,6 +26,7 @@ interface FakeMixer {
   checks: CheckRequest[]
   reports: ReportRequest[]
   answer: CheckResponse
+  revision: string | undefined
 }
 
 let server: Http2Server
@@ -37,7 +38,7 @@ const sessions = new Set<{ destroy(): void }>()
 
 beforeEach(async () => {
   isMixerUp = true
-  fakeMixer = { checks: [], reports: [], answer: allowed() }
+  fakeMixer = { checks: [], reports: [], answer: allowed(), revision: undefined }
   server = createServer()
   server.on('session', (session) => {
     sessions.add(session)
@@ -58,7 +59,11 @@ beforeEach(async () => {
       }
       const head = Buffer.alloc(5)
       head.writeUInt32BE(body.length, 1)
-      stream.respond({ ':status': 200 }, { waitForTrailers: true })
+      const { revision } = fakeMixer
+      stream.respond(
+        { ':status': 200, ...(revision === undefined ? {} : { 'weft-policy-revision': revision }) },
+        { waitForTrailers: true },
+      )
       stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }))
       stream.end(Buffer.concat([head, body]))
     })
@@ -342,6 +347,31 @@ describe('the mixer filter', () => {
     await vi.waitFor(() => expect(stats.counter('http_mixer_filter.total_remote_call_cancellations').value).toBe(1))
     expect(stream.requestsContinued).toBe(0)
     expect(stream.replied).toBeNull()
+  })
+
+  it('asks anew once Mixer reports by another configuration', async () => {
+    fakeMixer.revision = 'one'
+    const filter = compile({ ...BASE, transport: { ...BASE.transport, disableReportBatch: true } })
+    const request = async () => {
+      const { stream, part } = await send(filter, { headers: { user: 'x' } })
+      const reports = fakeMixer.reports.length
+      finish(stream, part, 200)
+      await vi.waitFor(() => {
+        expect(fakeMixer.reports.length).toBe(reports + 1)
+        expect(stats.counter('http_mixer_filter.total_remote_report_successes').value).toBe(reports + 1)
+      })
+      return stream
+    }
+    await request()
+    await request()
+    expect(fakeMixer.checks).toHaveLength(1)
+    fakeMixer.answer = denied(7, 'new/rule: no')
+    fakeMixer.revision = 'two'
+    await request()
+    const refused = await request()
+    expect(refused.replied?.status).toBe(403)
+    expect(fakeMixer.checks).toHaveLength(2)
+    expect(stats.counter('http_mixer_filter.total_check_cache_flushes').value).toBe(1)
   })
 
   it('charges quotas by their rules', async () => {

@@ -94,6 +94,10 @@ export class QuotaCache {
     if (grant.amount < grant.wanted) cell.closedUntilMs = nowMs + CLOSED_MS
   }
 
+  clear(): void {
+    this.#cells.clear()
+  }
+
   /** A fetch ahead failed: the next charge may try again. */
   fetchFailed(name: string, bag: Bag, nowMs: number): void {
     const cell = this.#cells.get(name)?.get(bag, nowMs)

@@ -13,7 +13,7 @@ import { Listener } from '@weft/contracts/envoy/config/listener/v3/listener'
 import type { StatsConfig } from '@weft/contracts/envoy/config/metrics/v3/stats'
 import { Secret } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/secret'
 import { WeftError } from '@weft/service/errors'
-import { discovery } from '../control/clusters.ts'
+import { discoveryType } from '../control/cross-field-rules.ts'
 import { type CheckedResource, checkedResource } from '../control/resource.ts'
 import { checkLayers } from '../control/runtime-layers.ts'
 import { clusterOf } from '../control/sources.ts'
@@ -90,7 +90,7 @@ function checkControlPlanes(bootstrap: Uint8Array, clusters: readonly Cluster[])
   for (const message of findMessages(descriptors(), type, fromBinary(type, bootstrap), apiConfigSourceType)) {
     const name = clusterOf(ApiConfigSource.decode(toBinary(message.desc, message.message)))
     const cluster = clusters.find((each) => each.name === name)
-    const isEds = cluster?.clusterDiscoveryType?.value === discovery.eds
+    const isEds = cluster?.clusterDiscoveryType?.value === discoveryType.eds
     if (name === '' || (cluster !== undefined && !isEds)) continue
     throw new WeftError(
       'invalid_argument',

@@ -6,6 +6,7 @@ import type { ComponentLog } from '../log.ts'
 import type { Stats } from '../observe/stats.ts'
 import type { ResourceError, ResourceUpdate } from '../threads.ts'
 import type { EndpointSlab } from '../upstream/endpoint-slab.ts'
+import { discoveryType } from './cross-field-rules.ts'
 import { Deferred } from './deferred.ts'
 import { DnsEndpoints } from './dns.ts'
 import { EndpointSlots } from './endpoint-slots.ts'
@@ -13,9 +14,6 @@ import { FetchStats } from './fetch-stats.ts'
 import { type CheckedResource, checkedResource, sameBytes } from './resource.ts'
 import type { Secrets } from './secrets.ts'
 import { type ConfigSources, initialFetchTimeoutMs } from './sources.ts'
-
-/** Cluster.DiscoveryType. */
-export const discovery = { static: 0, strictDns: 1, logicalDns: 2, eds: 3, originalDst: 4 } as const
 
 /** A cluster as the admin endpoints show it. */
 export interface ClusterState {
@@ -205,16 +203,16 @@ export class Clusters {
 
   #watchEndpoints(entry: Entry): void {
     const { message, name } = entry
-    const type = message.clusterDiscoveryType?.$case === 'type' ? message.clusterDiscoveryType.value : discovery.static
+    const type = message.clusterDiscoveryType?.$case === 'type' ? message.clusterDiscoveryType.value : discoveryType.static
     switch (type) {
-      case discovery.eds:
+      case discoveryType.eds:
         this.#watchEds(entry)
         return
-      case discovery.strictDns:
-      case discovery.logicalDns: {
+      case discoveryType.strictDns:
+      case discoveryType.logicalDns: {
         const dns = new DnsEndpoints({
           cluster: message,
-          logical: type === discovery.logicalDns,
+          logical: type === discoveryType.logicalDns,
           changed: (assignment) => this.#takeEndpoints(entry, assignment, ''),
           failed: (host, reason) => {
             this.#options.stats.counter(`cluster.${name}.update_failure`).inc()
@@ -224,7 +222,7 @@ export class Clusters {
         entry.closers.push(() => dns.close())
         return
       }
-      case discovery.originalDst:
+      case discoveryType.originalDst:
         entry.endpointsKnown.resolve()
         return
       default:

@@ -106,6 +106,7 @@ export class Listeners {
     }
     this.#warming.set(name, entry)
     this.#count(before === undefined ? 'listener_added' : 'listener_modified')
+    if (before !== undefined && sameButChains(before.message, entry.message)) this.#count('listener_in_place_updated')
     this.#options.secrets.use(resource.secrets)
     this.#options.routes.use(resource.routes)
     const { secrets, routes, clustersWarming } = this.#options
@@ -192,11 +193,18 @@ export class Listeners {
     this.#options.routes.release(entry.resource.routes)
   }
 
-  #count(event?: 'listener_added' | 'listener_modified' | 'listener_removed'): void {
+  #count(event?: 'listener_added' | 'listener_modified' | 'listener_removed' | 'listener_in_place_updated'): void {
     const { stats } = this.#options
     if (event !== undefined) stats.counter(`listener_manager.${event}`).inc()
     stats.gauge('listener_manager.total_listeners_active').set(this.#active.size)
     stats.gauge('listener_manager.total_listeners_warming').set(this.#warming.size)
     stats.gauge('listener_manager.total_listeners_draining').set(this.#draining.size)
   }
+}
+
+/** Whether an update touches nothing but filter chains: the socket stays as it is. */
+function sameButChains(a: Listener, b: Listener): boolean {
+  const rest = (listener: Listener): Uint8Array =>
+    Listener.encode({ ...listener, filterChains: [], defaultFilterChain: undefined }).finish()
+  return sameBytes(rest(a), rest(b))
 }

@@ -1,4 +1,3 @@
-import { Cluster } from '@weft/contracts/envoy/config/cluster/v3/cluster'
 import type { ConfigSource } from '@weft/contracts/envoy/config/core/v3/config_source'
 import { HttpConnectionManager } from '@weft/contracts/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager'
 import { SdsSecretConfig } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/secret'
@@ -6,7 +5,7 @@ import { WeftError } from '@weft/service/errors'
 import { typeUrls } from '@weft/xds/types'
 import { checkResource } from '../plan/check.ts'
 import type { ResourceKind } from '../threads.ts'
-import { compileProbe } from './health-checks/health-checks.ts'
+import { checkCrossFieldRules } from './cross-field-rules.ts'
 import { inspectBinary } from './validation/decode.ts'
 import { referenceTypes } from './validation/inspect.ts'
 import { formatPath } from './validation/problem.ts'
@@ -68,18 +67,13 @@ export function checkedResource(
       if (options.rejectUnknown === true && warning.unknownField === true) throw new WeftError('invalid_argument', text)
       options.warn?.(`${kind} ${name}: ${text}`)
     }
+    checkCrossFieldRules(kind, bytes)
     checkResource(kind, bytes)
-    if (kind === 'cluster') checkHealthChecks(bytes)
     return { kind, name, version, bytes, ...readReferences(references) }
   } catch (thrown) {
     const error = WeftError.from(thrown, 'invalid_argument')
     throw new WeftError(error.code, `${kind} ${name === '' ? '(no name)' : name}: ${error.describe()}`, { cause: thrown })
   }
-}
-
-function checkHealthChecks(bytes: Uint8Array): void {
-  const { name, healthChecks } = Cluster.decode(bytes)
-  for (const [index, config] of healthChecks.entries()) compileProbe(config, name, `health_checks[${index}]`)
 }
 
 function readReferences(references: { type: string; bytes: Uint8Array }[]): Pick<CheckedResource, 'secrets' | 'routes'> {

@@ -1,0 +1,44 @@
+import { isIP } from 'node:net'
+import { Cluster } from '@weft/contracts/envoy/config/cluster/v3/cluster'
+import { Listener } from '@weft/contracts/envoy/config/listener/v3/listener'
+import { invalid } from '../plan/problems.ts'
+import type { ResourceKind } from '../threads.ts'
+import { compileProbe } from './health-checks/health-checks.ts'
+
+/** Cluster.DiscoveryType. */
+export const discoveryType = { static: 0, strictDns: 1, logicalDns: 2, eds: 3, originalDst: 4 } as const
+
+/** Rules between fields, which the API's own annotations cannot say and the main thread has to know. Throws WeftError. */
+export function checkCrossFieldRules(kind: ResourceKind, bytes: Uint8Array): void {
+  if (kind === 'cluster') checkCluster(Cluster.decode(bytes))
+  else if (kind === 'listener') checkListener(Listener.decode(bytes))
+}
+
+function checkCluster(cluster: Cluster): void {
+  const type = cluster.clusterDiscoveryType?.$case === 'type' ? cluster.clusterDiscoveryType.value : discoveryType.static
+  if (type === discoveryType.eds) {
+    if (cluster.edsClusterConfig?.edsConfig === undefined)
+      throw invalid('eds_cluster_config.eds_config', 'must be set in an EDS cluster')
+    if (cluster.loadAssignment !== undefined) throw invalid('load_assignment', 'may not be set in an EDS cluster')
+  } else if (cluster.edsClusterConfig !== undefined)
+    throw invalid('eds_cluster_config', 'may be set in an EDS cluster only', 'set type: EDS or leave it out')
+  if (type === discoveryType.logicalDns) {
+    const endpoints = cluster.loadAssignment?.endpoints ?? []
+    if (endpoints.length !== 1 || endpoints[0]?.lbEndpoints.length !== 1)
+      throw invalid('load_assignment', 'a LOGICAL_DNS cluster has one locality with one endpoint', 'use STRICT_DNS for several')
+  }
+  if (type === discoveryType.originalDst && cluster.loadAssignment !== undefined)
+    throw invalid('load_assignment', 'may not be set in an ORIGINAL_DST cluster')
+  for (const [index, config] of cluster.healthChecks.entries()) compileProbe(config, cluster.name, `health_checks[${index}]`)
+}
+
+function checkListener({ address, additionalAddresses }: Listener): void {
+  const all = [address, ...additionalAddresses.map((additional) => additional.address)]
+  for (const [index, each] of all.entries()) {
+    if (each?.address?.$case !== 'socketAddress') continue
+    const host = each.address.value.address
+    if (isIP(host) !== 0) continue
+    const path = index === 0 ? 'address' : `additional_addresses[${index - 1}].address`
+    throw invalid(`${path}.socket_address.address`, `malformed IP address: '${host}'`, 'a listener takes no names')
+  }
+}

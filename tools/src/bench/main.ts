@@ -11,6 +11,7 @@ type Bench = (options: BenchOptions) => Promise<void>
 
 const benches: Record<string, () => Promise<{ run: Bench }>> = {
   csr: () => import('./csr.ts').then((module) => ({ run: module.benchCsr })),
+  herd: () => import('./herd.ts').then((module) => ({ run: module.benchHerd })),
   http1: () => import('./http1.ts').then((module) => ({ run: module.benchHttp1 })),
   mixer: () => import('./mixer.ts').then((module) => ({ run: module.benchMixer })),
   'mixer-sidecar': () => import('./mixer-sidecar.ts').then((module) => ({ run: module.benchMixerSidecar })),

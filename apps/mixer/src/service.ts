@@ -13,6 +13,7 @@ import { HandlerTable } from './config/handler-table.ts'
 import { startMixerConfig } from './config/mixer-config.ts'
 import { DispatchMetrics } from './dispatch/metrics.ts'
 import { adminRoutes } from './serve/admin.ts'
+import { envoyServices, warmUp } from './serve/envoy/services.ts'
 import { createMixer } from './serve/mixer.ts'
 import { mixerService } from './serve/mixer-service.ts'
 
@@ -102,7 +103,7 @@ export async function startMixer(options: MixerFlags, logger: Logger, lifecycle:
 
   const mixer = createMixer({ plan: () => config.plan, metrics })
   const listen = async (address: string, serverCredentials: ServerCredentials): Promise<string> => {
-    const services = [mixerService(mixer)]
+    const services = [mixerService(mixer), ...envoyServices(mixer)]
     const port = await startGrpcServer({ address, credentials: serverCredentials, services, lifecycle, drainMs: 2_000 })
     return `${parseAddress(address).host}:${port}`
   }
@@ -112,6 +113,7 @@ export async function startMixer(options: MixerFlags, logger: Logger, lifecycle:
   const routes = (server: Parameters<typeof adminRoutes>[0]) => adminRoutes(server, config)
   const admin = await startAdminServer({ address: adminAddress, logger, readiness, registry, lifecycle, routes })
   readiness.release('configuration')
+  warmUp(lifecycle)
   const addresses = { grpc, plaintextGrpc, admin }
   logger.info(addresses, 'listening')
   return addresses

@@ -1,4 +1,5 @@
 import type { Bag } from '@weft/attributes/bag'
+import type { AttributeValue } from '@weft/attributes/types'
 import type { Predicate } from '@weft/expressions/expression'
 import type { AnyHandle, Call, QuotaCall, QuotaGrant, Verdict } from '../adapter.ts'
 import type { LiveHandler } from './handler.ts'
@@ -61,7 +62,7 @@ export interface AttributesRule extends PlannedRule<AttributesHandle> {
 
 export interface Binding {
   readonly attribute: string
-  evaluate(bag: Bag): import('@weft/attributes/types').AttributeValue | undefined
+  evaluate(bag: Bag): AttributeValue | undefined
 }
 
 /** Everything that answering requests needs. Immutable; a new configuration makes a new one. */

@@ -1,3 +1,4 @@
+import type { Metadata } from '@grpc/grpc-js'
 import { type Bag, MutableBag } from '@weft/attributes/bag'
 import { applyAttributeBytes } from '@weft/attributes/binary-decoding'
 import { encodeReferences, TrackedBag } from '@weft/attributes/references'
@@ -9,12 +10,14 @@ import {
   type RouteDirective,
 } from '@weft/contracts/istio/mixer/v1/check'
 import { WeftError } from '@weft/service/errors'
+import type { QuotaGrant } from '../adapter.ts'
 import { type CheckOutcome, check, type HeaderEdit } from '../dispatch/check.ts'
 import { completeAttributes } from '../dispatch/complete-attributes.ts'
 import type { DispatchMetrics } from '../dispatch/metrics.ts'
 import type { Plan } from '../dispatch/plan.ts'
-import { allocate } from '../dispatch/quota.ts'
+import { allocate, type QuotaRequest } from '../dispatch/quota.ts'
 import { report } from '../dispatch/report.ts'
+import { revisionMetadata } from './policy-revision.ts'
 import type { CheckBytes, ReportBytes } from './request-bytes.ts'
 
 /** Quotas that one request may ask for. */
@@ -30,10 +33,18 @@ export interface MixerOptions {
   maxInFlight?: number
 }
 
-/** Mixer's two calls, whatever carries them. Each throws WeftError for a request that it cannot answer. */
+/** Mixer's calls, whatever carries them. Each throws WeftError for a request that it cannot answer. */
 export interface Mixer {
+  /** A check of attributes that came by another protocol than Mixer's own. */
+  decide(attributes: Bag, deadlineMs: number): Promise<CheckOutcome>
+  /** A quota for such attributes. */
+  allocate(attributes: Bag, request: QuotaRequest, deadlineMs: number): Promise<QuotaGrant>
+  /** One record of such attributes. */
+  record(attributes: Bag, deadlineMs: number): Promise<void>
   check(request: CheckBytes, deadlineMs: number): Promise<CheckResponse>
   report(request: ReportBytes, deadlineMs: number): Promise<void>
+  /** Metadata for answers made now: the revision of the configuration. */
+  revision(): Metadata
 }
 
 /** Answers istio.mixer.v1 Check and Report by the plan. */
@@ -49,8 +60,36 @@ export function createMixer({ plan, metrics, maxInFlight = 10_000 }: MixerOption
     }
   }
   return {
+    decide: (attributes, deadlineMs) =>
+      bounded(async () => {
+        const startMs = performance.now()
+        const current = plan()
+        const outcome = await check(
+          current,
+          await completeAttributes(current, attributes, deadlineMs, metrics),
+          deadlineMs,
+          metrics,
+        )
+        metrics.checked(outcome.code, performance.now() - startMs)
+        return outcome
+      }),
+    allocate: (attributes, request, deadlineMs) =>
+      bounded(async () => {
+        const current = plan()
+        return allocate(current, await completeAttributes(current, attributes, deadlineMs, metrics), request, deadlineMs, metrics)
+      }),
+    record: (attributes, deadlineMs) =>
+      bounded(async () => {
+        const startMs = performance.now()
+        const current = plan()
+        await Promise.all(
+          report(current, await completeAttributes(current, attributes, deadlineMs, metrics), deadlineMs, metrics),
+        )
+        metrics.reported(1, performance.now() - startMs)
+      }),
     check: (request, deadlineMs) => bounded(() => answerCheck(plan(), request, deadlineMs, metrics)),
     report: (request, deadlineMs) => bounded(() => takeReport(plan(), request, deadlineMs, metrics)),
+    revision: () => revisionMetadata(plan()),
   }
 }
 

@@ -85,7 +85,7 @@ function hostsOf(control: Control, cluster: ClusterState): Host[] {
             rq_pending_active: get(cell.pendingRequests),
             rq_success: get(cell.requestsSuccess),
             rq_timeout: 0,
-            rq_total: get(cell.requestsTotal),
+            rq_total: get(cell.requestsSuccess) + get(cell.requestsError) + get(cell.activeRequests),
           },
         },
       ]

@@ -1,6 +1,6 @@
 import type { JsonValue } from '@bufbuild/protobuf'
 import { Node } from '@weft/contracts/envoy/config/core/v3/base'
-import { ClusterLoadAssignment } from '@weft/contracts/envoy/config/endpoint/v3/endpoint'
+import { ClusterLoadAssignment, ClusterLoadAssignment_Policy } from '@weft/contracts/envoy/config/endpoint/v3/endpoint'
 import { Secret } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/secret'
 import { bootstrapType } from '../bootstrap/load.ts'
 import type { Control } from '../control/control.ts'
@@ -142,7 +142,12 @@ function clustersDump({ clusters, cds }: Control, wanted: (name: string) => bool
 function endpointsDump({ clusters }: Control, wanted: (name: string) => boolean): Json {
   const entries = clusters.active().flatMap((cluster) => {
     if (cluster.assignment === undefined || !wanted(cluster.name)) return []
-    const assignment = { ...cluster.assignment, clusterName: cluster.assignment.clusterName || cluster.name }
+    const { assignment: held } = cluster
+    const assignment: ClusterLoadAssignment = {
+      ...held,
+      clusterName: held.clusterName || cluster.name,
+      policy: { ...ClusterLoadAssignment_Policy.create({ overprovisioningFactor: 140 }), ...held.policy },
+    }
     const config: Json = { endpoint_config: anyJson(types.endpoints, ClusterLoadAssignment.encode(assignment).finish()) }
     if (cluster.message.edsClusterConfig === undefined) return [{ eds: false, config }]
     const at = cluster.assignmentUpdatedAt

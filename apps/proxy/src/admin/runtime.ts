@@ -3,8 +3,7 @@ import { type AdminEndpoint, json, text } from './endpoint.ts'
 
 const usage = `usage: /runtime_modify?key1=value1&key2=value2&keyN=valueN
        or send the parameters as form values
-use an empty value to remove a previously added override
-`
+use an empty value to remove a previously added override`
 
 /** `/runtime`: every key with what each layer says of it. */
 export const runtime: AdminEndpoint = {

@@ -30,7 +30,10 @@ export async function startAdmin(
           control.log.of('admin').error(`${request.method} ${request.url}: ${error.describe()}`)
           return { status: 500, body: `${error.describe()}\n` }
         })
-        .then((reply) => send(response, request, reply))
+        .then((reply) => {
+          count(control, reply.status ?? 200)
+          send(response, request, reply)
+        })
     },
   )
   server.maxConnections = 256
@@ -69,6 +72,15 @@ async function answer(context: AdminContext, request: IncomingMessage): Promise<
   if (method !== 'GET' && method !== 'POST' && method !== 'HEAD')
     return { status: 405, body: `Method ${method} not allowed, GET or POST required.` }
   return endpoint.handle(context, { method, query: url.searchParams, body: await readBody(request) })
+}
+
+/** The admin server counts its requests as any other connection manager does. */
+function count({ stats }: Control, status: number): void {
+  for (const prefix of ['http.admin', 'listener.admin.http.admin']) {
+    stats.counter(`${prefix}.downstream_rq_${Math.floor(status / 100)}xx`).inc()
+    stats.counter(`${prefix}.downstream_rq_completed`).inc()
+  }
+  for (const name of ['rq_total', 'downstream_rq_total', 'downstream_rq_http1_total']) stats.counter(`http.admin.${name}`).inc()
 }
 
 async function readBody(request: IncomingMessage): Promise<string> {

@@ -85,7 +85,7 @@ function extract(name: string, extractors: readonly Extractor[], fixed: readonly
     if (start > at) rest += name.slice(at, start)
     at = Math.max(at, end)
   }
-  return { name: rest + name.slice(at), tags: [...tags, ...fixed] }
+  return { name: rest + name.slice(at), tags: [...fixed, ...tags] }
 }
 
 function extractor(tag: string, source: string): Extractor {

@@ -96,6 +96,10 @@ export class StatView {
     add('gauge', 'server.memory_heap_size', memory.heapTotal)
     add('gauge', 'server.memory_physical_size', memory.rss)
     add('gauge', 'server.days_until_first_cert_expiring', control.daysUntilFirstCertificateExpires())
+    let connections = 0
+    for (const stat of control.reader.all())
+      if (stat.kind === 'gauge' && /^listener\..*\.downstream_cx_active$/.test(stat.name)) connections += stat.value
+    add('gauge', 'server.total_connections', connections)
     const { slab } = control
     for (const cluster of control.clusters.active()) {
       const slots = [...cluster.slots.keys.values()]

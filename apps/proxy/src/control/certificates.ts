@@ -57,7 +57,7 @@ export function certificatesInUse({ listeners, clusters, secrets }: Holders): Ce
 
 /** Whole days until the first of them expires; a very large number when there is none, as Envoy has it. */
 export function daysUntilFirstExpires(files: readonly CertificateFiles[]): number {
-  let days = 2_147_483_647
+  let days = 0xffff_ffff
   for (const { pem } of files.flatMap(({ ca, chain }) => [...ca, ...chain])) {
     try {
       const until = Date.parse(new X509Certificate(pem).validTo)

@@ -43,10 +43,15 @@ export async function readFileIfThere(path: string): Promise<string | undefined>
   }
 }
 
-/** Reads a secret; one that group or others can read gets its mode put right first. Undefined when it does not exist. */
+/**
+ * Reads a secret; one that group or others can read gets its mode put right, where that can be done (a mounted secret is as its
+ * platform made it). Undefined when it does not exist.
+ */
 export async function readSecretIfThere(path: string): Promise<string | undefined> {
   const content = await readFileIfThere(path)
-  if (content !== undefined && ((await stat(path)).mode & 0o077) !== 0) await chmod(path, fileMode.secret)
+  if (content !== undefined && ((await stat(path)).mode & 0o077) !== 0) {
+    await chmod(path, fileMode.secret).catch(() => undefined)
+  }
   return content
 }
 

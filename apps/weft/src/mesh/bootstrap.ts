@@ -64,6 +64,16 @@ export function proxyBootstrap(options: BootstrapOptions): Record<string, unknow
     },
     static_resources: {
       clusters: [
+        // First: the other one's secrets come over it.
+        {
+          ...grpcCluster('sds-grpc', citadel),
+          transport_socket: upstreamTls('citadel.istio-system.svc', {
+            validation_context: {
+              trusted_ca: { filename: options.rootCertFile },
+              ...sanIs(identityOf(systemNamespace, 'citadel')),
+            },
+          }),
+        },
         {
           ...grpcCluster('xds-grpc', pilot),
           transport_socket: upstreamTls('pilot.istio-system.svc', {
@@ -71,15 +81,6 @@ export function proxyBootstrap(options: BootstrapOptions): Record<string, unknow
             combined_validation_context: {
               default_validation_context: sanIs(identityOf(systemNamespace, 'pilot')),
               validation_context_sds_secret_config: sdsSecret('ROOTCA', options.joinToken),
-            },
-          }),
-        },
-        {
-          ...grpcCluster('sds-grpc', citadel),
-          transport_socket: upstreamTls('citadel.istio-system.svc', {
-            validation_context: {
-              trusted_ca: { filename: options.rootCertFile },
-              ...sanIs(identityOf(systemNamespace, 'citadel')),
             },
           }),
         },

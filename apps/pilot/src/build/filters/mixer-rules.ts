@@ -101,7 +101,8 @@ function templateOf(reference: string, namespace: string, templates: ReadonlyMap
  * judged (`destination.service.host == "…" && …`); anything else can.
  */
 export function canMatch(expression: string, destination: Destination): boolean {
-  if (/\|\|?/.test(expression)) return true
+  // `|` binds closer than `&&`: it stays within its part, which is then no plain comparison.
+  if (/\|\||!\s*\(/.test(expression)) return true
   return expression.split('&&').every((part) => {
     const comparison = /^\s*\(?\s*([a-z.]+)(?:\["([^"]*)"\])?\s*==\s*"([^"]*)"\s*\)?\s*$/.exec(part)
     if (comparison === null) return true

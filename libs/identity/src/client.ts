@@ -183,6 +183,7 @@ async function requestCertificate(options: IdentityOptions, current: IdentityMat
       },
       deadlineMs,
       proof.metadata,
+      options.lifecycle.signal,
     )
     return readResponse(response, keyPem, proof.id)
   } finally {

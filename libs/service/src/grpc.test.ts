@@ -80,6 +80,26 @@ describe('a gRPC server and its client', () => {
     await expect(call('x', 50)).rejects.toMatchObject({ code: 'deadline_exceeded' })
   })
 
+  it('end a call when its signal aborts', async () => {
+    const { port } = await echoServer(() => undefined, 50)
+    const EchoClient = makeGenericClientConstructor(definition, 'test.Echo')
+    const client: Client = new EchoClient(`127.0.0.1:${port}`, credentials.createInsecure())
+    cleanups.push(() => client.close())
+    const stopping = new AbortController()
+    const call = unary<Buffer, Buffer>(
+      (request, metadata, options, callback) =>
+        client.makeUnaryRequest('/test.Echo/Echo', bytes, bytes, request, metadata, options, (error, value) =>
+          callback(error, value ?? Buffer.alloc(0)),
+        ),
+      Buffer.from('x'),
+      5_000,
+      undefined,
+      stopping.signal,
+    )
+    stopping.abort()
+    await expect(call).rejects.toMatchObject({ code: 'cancelled' })
+  })
+
   it('finish calls in flight when the server stops, and cut those that take too long', async () => {
     let answer: (() => void) | undefined
     const finishing = await echoServer(({ request }, callback) => {

@@ -104,19 +104,33 @@ type UnaryCall<Request, Response> = (
   callback: (error: ServiceError | null, response: Response) => void,
 ) => unknown
 
-/** One unary call with a deadline, as a promise: `unary(client.check.bind(client), request, 500)`. */
+/**
+ * One unary call with a deadline, as a promise: `unary(client.check.bind(client), request, 500)`. Rejects with the WeftError of
+ * the call's status; `signal` cancels it.
+ */
 export function unary<Request, Response>(
   call: UnaryCall<Request, Response>,
   request: Request,
   deadlineMs: number,
   metadata: Metadata = new Metadata(),
+  signal?: AbortSignal,
 ): Promise<Response> {
   return new Promise((resolve, reject) => {
-    call(request, metadata, { deadline: new Date(Date.now() + deadlineMs) }, (error, response) => {
+    const cancel = (): void => {
+      if (isCancellable(running)) running.cancel()
+    }
+    const running = call(request, metadata, { deadline: new Date(Date.now() + deadlineMs) }, (error, response) => {
+      signal?.removeEventListener('abort', cancel)
       if (error === null) resolve(response)
       else reject(new WeftError(codeOf(error.code), error.details || error.message, { cause: error }))
     })
+    if (signal?.aborted) cancel()
+    else signal?.addEventListener('abort', cancel, { once: true })
   })
+}
+
+function isCancellable(call: unknown): call is { cancel(): void } {
+  return typeof call === 'object' && call !== null && 'cancel' in call && typeof call.cancel === 'function'
 }
 
 function codeOf(code: number): ErrorCode {

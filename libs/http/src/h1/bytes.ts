@@ -10,9 +10,15 @@ for (const char of "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHI
 export const valueByte = new Uint8Array(256)
 for (let i = 0; i < 256; i++) valueByte[i] = i === 9 || (i >= 32 && i !== 127) ? 1 : 0
 
-/** 1: may stand in a request target: visible ASCII or above 0x7f. */
+/** 1: may stand in a request target: visible ASCII. */
 export const targetByte = new Uint8Array(256)
-for (let i = 0; i < 256; i++) targetByte[i] = i > 32 && i !== 127 ? 1 : 0
+for (let i = 33; i < 127; i++) targetByte[i] = 1
+
+/** 1: may stand in Host or :authority (RFC 3986 section 3.2: reg-name, IP literals, port, userinfo). */
+export const authorityByte = new Uint8Array(256)
+for (const char of "-._~%!$&'()*+,;=:@[]0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") {
+  authorityByte[char.charCodeAt(0)] = 1
+}
 
 /** Value of a hexadecimal digit; 255: none. */
 export const hexValue = new Uint8Array(256).fill(255)

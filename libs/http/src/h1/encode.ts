@@ -26,6 +26,7 @@ export const lines = {
   chunked: Buffer.from('transfer-encoding: chunked\r\n'),
   emptyLength: Buffer.from('content-length: 0\r\n'),
   close: Buffer.from('connection: close\r\n'),
+  keepAlive: Buffer.from('connection: keep-alive\r\n'),
   host: Buffer.from('host: '),
   version: Buffer.from(' HTTP/1.1\r\n'),
   continue: Buffer.from('HTTP/1.1 100 Continue\r\n\r\n'),

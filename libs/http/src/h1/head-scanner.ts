@@ -6,7 +6,7 @@ export const incomplete = -1
 /** The bytes break the grammar: `error` says how. */
 export const bad = -2
 
-export type ScanError = 'bad-line' | 'bad-name' | 'bad-value' | 'too-many-headers' | 'too-large' | 'bad-version' | 'bad-target'
+export type ScanError = 'bad-line' | 'bad-name' | 'bad-value' | 'too-many-headers' | 'too-large' | 'bad-version' | 'bad-character'
 
 const phaseLine = 0
 const phaseName = 1
@@ -76,10 +76,11 @@ export class HeadScanner {
       }
       while (i < end && valueByte[bytes[i]!] === 1) i++
       if (i + 1 >= end) {
-        if (i < end && bytes[i] !== 13) return this.fail('bad-value')
+        if (i < end && bytes[i] !== 13) return this.failValue(bytes[i]!)
         break
       }
-      if (bytes[i] !== 13 || bytes[i + 1] !== 10) return this.fail('bad-value')
+      if (bytes[i] !== 13) return this.failValue(bytes[i]!)
+      if (bytes[i + 1] !== 10) return this.fail('bad-value')
       let valueStart = nameEnd + 1
       let valueEnd = i
       while (valueStart < valueEnd && (bytes[valueStart] === 32 || bytes[valueStart] === 9)) valueStart++
@@ -96,6 +97,10 @@ export class HeadScanner {
     this.nameEnd = nameEnd - base
     this.phase = inValue ? phaseValue : phaseName
     return incomplete
+  }
+
+  private failValue(byte: number): number {
+    return this.fail(byte === 10 || byte === 0 ? 'bad-value' : 'bad-character')
   }
 
   private fail(error: ScanError): number {

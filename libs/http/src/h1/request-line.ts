@@ -27,7 +27,7 @@ export function scanRequestLine(bytes: Buffer, start: number, end: number, head:
   const targetStart = i
   while (i < end && targetByte[bytes[i]!] === 1) i++
   if (i >= end) return incomplete
-  if (bytes[i] !== 32 || i === targetStart) return failed(line, 'bad-line')
+  if (bytes[i] !== 32 || i === targetStart) return failed(line, bytes[i] === 127 ? 'bad-character' : 'bad-line')
   const targetEnd = i++
   // HTTP/1.x CR LF
   for (let k = 0; k < 7; k++) {

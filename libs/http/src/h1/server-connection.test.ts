@@ -147,8 +147,8 @@ describe('the HTTP/1.1 server side', () => {
   })
 
   it('takes absolute targets, whose authority wins over Host', () => {
-    const server = new Server().give('GET HTTP://Other.test:81?q HTTP/1.1\r\nhost: a\r\n\r\n')
-    expect(server.seen).toEqual(['GET /?q Other.test:81 11   '])
+    const server = new Server().give('GET HTTP://Other.test:81/x?q HTTP/1.1\r\nhost: a\r\n\r\n')
+    expect(server.seen).toEqual(['GET /x?q Other.test:81 11   '])
   })
 
   it.each([
@@ -168,6 +168,13 @@ describe('the HTTP/1.1 server side', () => {
     ['a bare LF behind a value', 'GET / HTTP/1.1\r\nhost: a\nx: y\r\n\r\n', 'error 400'],
     ['NUL in a value', 'GET / HTTP/1.1\r\nhost: a\r\nx: a\0b\r\n\r\n', 'error 400'],
     ['DEL in a value', 'GET / HTTP/1.1\r\nhost: a\r\nx: a\x7fb\r\n\r\n', 'error 400'],
+    ['a host that is none', 'GET / HTTP/1.1\r\nhost: a/b\r\n\r\n', 'error 400 http.invalid_authority'],
+    [
+      'a Connection that takes away what is trusted',
+      'GET / HTTP/1.1\r\nhost: a\r\nconnection: x-forwarded-for\r\n\r\n',
+      'error 400 http1.connection_header_rejected',
+    ],
+    ['another scheme', 'GET ftp://a/x HTTP/1.1\r\nhost: a\r\n\r\n', 'error 400 http1.invalid_scheme'],
     ['two hosts', 'GET / HTTP/1.1\r\nhost: a\r\nhost: a\r\n\r\n', 'error 400'],
     ['no version', 'GET /\r\nhost: a\r\n\r\n', 'error 400'],
     ['two spaces', 'GET  / HTTP/1.1\r\nhost: a\r\n\r\n', 'error 400'],

@@ -2,7 +2,9 @@ import { names } from '../header-name.ts'
 import { copyBytes, type HeaderTable } from '../header-table.ts'
 import type { RequestHead, ResponseHead } from '../message.ts'
 import type { ByteSink, RequestReceiver, ResponseSender } from '../stream.ts'
+import { authorityByte } from './bytes.ts'
 import { ChunkDecoder } from './chunk-decoder.ts'
+import { removeNominated } from './connection-header.ts'
 import { lines, put, putData, putLastChunk, statusLine } from './encode.ts'
 import { bodyOf, chunked, connectionHas, framingError, framingProblem, none } from './framing.ts'
 import { bad, HeadScanner, incomplete } from './head-scanner.ts'
@@ -138,12 +140,9 @@ export class Http1ServerConnection implements ResponseSender {
     }
   }
 
-  /** The peer sends no more. True: keep the connection for the response in progress. */
+  /** The peer sends no more. True: keep the connection: only a tunnel goes on in one direction; a request ends, as with Envoy. */
   receiveEnd(): boolean {
     switch (this.reading) {
-      case 'complete':
-        this.closing = true
-        return true
       case 'tunnel':
         this.receiver!.onRequestData(empty, 0, 0, true)
         return true
@@ -151,7 +150,7 @@ export class Http1ServerConnection implements ResponseSender {
       case 'dead':
         return false
       default:
-        this.connectionLost('remote closed before the request was complete')
+        this.connectionLost('remote closed')
         return false
     }
   }
@@ -218,7 +217,7 @@ export class Http1ServerConnection implements ResponseSender {
       const behind = scanRequestLine(bytes, base, end, head, this.line)
       if (behind === incomplete) return incomplete
       if (behind === bad) {
-        this.refuse(400, 'http1.codec_error', end)
+        this.refuse(400, this.line.error === 'bad-character' ? 'http1.invalid_characters' : 'http1.codec_error', end)
         return bad
       }
       this.line.targetStart -= base
@@ -228,6 +227,7 @@ export class Http1ServerConnection implements ResponseSender {
     const stop = this.scanner.scan(bytes, base, end, head.headers, this.options.maxHeaders)
     if (stop === bad) {
       if (this.scanner.error === 'too-many-headers') this.refuse(431, 'http1.too_many_headers', end)
+      else if (this.scanner.error === 'bad-character') this.refuse(400, 'http1.invalid_characters', end)
       else this.refuse(400, 'http1.codec_error', end)
     }
     return stop
@@ -248,6 +248,11 @@ export class Http1ServerConnection implements ResponseSender {
       const hostStart = table.ranges[hostAt * 4 + 2]!
       const hostEnd = table.ranges[hostAt * 4 + 3]!
       if (!table.valueIs(hostAt, this.lastHost)) {
+        for (let i = hostStart; i < hostEnd; i++) {
+          if (authorityByte[table.buffer[i]!] === 1) continue
+          this.refuse(400, 'http.invalid_authority', 0)
+          return
+        }
         this.lastHost = Buffer.from(table.buffer.subarray(hostStart, hostEnd))
         this.lastAuthority = table.buffer.latin1Slice(hostStart, hostEnd)
       }
@@ -265,11 +270,20 @@ export class Http1ServerConnection implements ResponseSender {
     }
     const target = table.buffer.latin1Slice(line.targetStart, line.targetEnd)
     if (target.charCodeAt(0) === 47 && head.method !== 'CONNECT') head.path = target
-    else if (!applyTarget(head, target)) {
-      this.refuse(400, 'http1.invalid_url', 0)
-      return
+    else {
+      const problem = applyTarget(head, target)
+      if (problem !== null) {
+        this.refuse(400, problem === 'scheme' ? 'http1.invalid_scheme' : 'http1.invalid_url', 0)
+        return
+      }
     }
-    if (table.find(names.connection) >= 0 && connectionHas(table, 'close')) this.closing = true
+    if (table.find(names.connection) >= 0) {
+      if (connectionHas(table, 'close')) this.closing = true
+      if (!removeNominated(head)) {
+        this.refuse(400, 'http1.connection_header_rejected', 0)
+        return
+      }
+    }
     const body = bodyOf(table, options.allowChunkedLength)
     if (body === framingError) {
       switch (framingProblem.error) {
@@ -411,13 +425,20 @@ export class Http1ServerConnection implements ResponseSender {
           this.responseChunked = true
           framing = lines.chunked
         }
-      } else if (this.headRequest && request.version === 11) framing = lines.chunked
+      }
+      if (this.headRequest && framing === null && status >= 200 && status !== 204 && status !== 304 && request.version === 11)
+        framing = lines.chunked
     }
     const out = sink.reserve(line.length + headers.writeBound + 64)
-    let at = put(line, out, sink.position)
+    let at = sink.position
+    const lineAt = at
+    at = put(line, out, at)
+    if (request.version === 10) out[lineAt + 7] = 48
     at = headers.write(out, at)
     if (framing !== null) at = copyBytes(framing, 0, framing.length, out, at)
-    if (this.closing && !tunnel) at = put(lines.close, out, at)
+    if (this.closing) {
+      if (!tunnel) at = put(lines.close, out, at)
+    } else if (request.version === 10) at = put(lines.keepAlive, out, at)
     out[at++] = 13
     out[at++] = 10
     sink.commit(at)

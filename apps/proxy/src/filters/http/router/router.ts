@@ -1,4 +1,4 @@
-import { headerName } from '@weft/http/header-name'
+import { headerName, names } from '@weft/http/header-name'
 import type { HeaderTable } from '@weft/http/header-table'
 import type { ResponseHead } from '@weft/http/message'
 import type { ResetReason } from '@weft/http/stream'
@@ -350,8 +350,12 @@ export class Router implements PoolWaiter {
     info.responseCodeDetails = 'via_upstream'
     const { headers } = response
     if (headers.find(canary) >= 0) headers.remove(canary)
-    const since = info.requestEndMs < 0 ? info.startMs : info.requestEndMs
-    headers.set(serviceTime, String(Math.max(0, Math.floor(info.upstreamFirstByteMs - since))))
+    if (exchange.upgrade !== '' && exchange.upgrade !== 'connect' && status !== 101) {
+      this.refuseUpgrade()
+      return
+    }
+    if (info.requestEndMs >= 0)
+      headers.set(serviceTime, String(Math.max(0, Math.floor(info.upstreamFirstByteMs - info.requestEndMs))))
     const { route } = exchange
     if (route !== null) {
       this.choice?.edits?.onResponse(exchange, headers)
@@ -362,6 +366,15 @@ export class Router implements PoolWaiter {
     this.responding = true
     if (endStream) this.finishAttempt()
     exchange.respond(endStream)
+  }
+
+  /** Upstream did not switch protocols: its answer is passed on without the body, as Envoy does. */
+  private refuseUpgrade(): void {
+    const { exchange } = this
+    exchange.info.responseCodeDetails = 'websocket_handshake_unsuccessful'
+    this.dropAttempt()
+    exchange.response.headers.set(names.contentLength, '0')
+    exchange.respond(true)
   }
 
   onResponseData(buffer: Buffer, start: number, end: number, endStream: boolean): void {

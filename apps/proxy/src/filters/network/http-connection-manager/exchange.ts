@@ -152,20 +152,30 @@ export class Exchange implements Http1Request, HttpStream, FormatContext {
       info.requestEndMs = info.startMs
     }
     if (request.authority === '') {
+      this.sender.closeAfterResponse()
       this.fail(400, '', 'missing_host_header')
       return
     }
     if (plan.underscores !== 'allow' && !this.checkUnderscores()) return
     if (plan.stripPort !== 'none') this.stripPort()
-    if (request.path.charCodeAt(0) !== 47 && request.path !== '*' && request.method !== 'CONNECT') {
+    if (request.path.charCodeAt(0) !== 47 && request.method !== 'CONNECT') {
       plan.stats.nonRelativePath.inc()
       this.fail(404, '', 'absolute_path_rejected')
       return
     }
-    if (plan.path !== null && request.path !== '*' && !this.normalize()) return
+    if (plan.path !== null && request.path !== '' && !this.normalize()) return
     if (request.method === 'CONNECT') this.upgrade = 'connect'
     else if (headers.find(names.upgrade) >= 0 && connectionHas(headers, 'upgrade')) {
-      this.upgrade = (headers.get(names.upgrade) ?? '').toLowerCase()
+      this.upgrade = upgradeOf(headers.get(names.upgrade) ?? '')
+      if (this.upgrade === '') {
+        // h2c is not spoken here, and not passed on: an ordinary request.
+        this.sender.declineUpgrade()
+        if (!this.requestComplete && headers.find(names.contentLength) < 0 && headers.find(names.transferEncoding) < 0) {
+          endStream = true
+          this.requestComplete = true
+          info.requestEndMs = info.startMs
+        }
+      }
     }
     const expect = headers.find(names.expect)
     if (expect >= 0) {
@@ -183,7 +193,7 @@ export class Exchange implements Http1Request, HttpStream, FormatContext {
     this.internal = prepared.internal
     this.chooseRoute()
     if (this.expectContinue) this.sender.sendContinue()
-    if (this.upgrade !== '' && !this.acceptUpgrade(endStream)) return
+    if (this.upgrade !== '' && !this.acceptUpgrade()) return
     this.filters.startRequest(
       resolveFilters(plan, this.table, this.route, this.router.choiceConfigs),
       endStream && this.upgrade === '',
@@ -210,13 +220,12 @@ export class Exchange implements Http1Request, HttpStream, FormatContext {
   }
 
   /** Whether the upgrade is allowed here; one that is not configured is dropped (or refused, as Envoy does). */
-  private acceptUpgrade(endStream: boolean): boolean {
+  private acceptUpgrade(): boolean {
+    if (this.upgrade === 'connect' && this.route === null) return true
     const forward = this.route?.outcome.type === 'forward' ? this.route.outcome.forward : null
     const allowed = forward?.upgrades.get(this.upgrade) ?? this.plan.upgrades.get(this.upgrade) ?? false
     if (allowed) return true
     this.plan.stats.wsOnNonWsRoute.inc()
-    this.sender.declineUpgrade()
-    if (endStream) this.requestComplete = true
     this.fail(403, '', 'upgrade_failed')
     return false
   }
@@ -327,9 +336,15 @@ export class Exchange implements Http1Request, HttpStream, FormatContext {
       headers.set(names.via, via === null ? plan.via : `${via}, ${plan.via}`)
     }
     if (downstream.wantsClose()) sender.closeAfterResponse()
+    const tunnel = this.upgrade !== '' && (response.status === 101 || (this.upgrade === 'connect' && response.status < 300))
+    if (!this.requestComplete && !tunnel) {
+      // Nobody waits for the rest of the request: the connection can't be used again.
+      plan.stats.responseBeforeRequest.inc()
+      sender.closeAfterResponse()
+    }
     info.responseCode = response.status
     info.responseHeadBytes = headers.used
-    if (this.upgrade !== '' && (response.status === 101 || this.upgrade === 'connect')) {
+    if (tunnel) {
       plan.stats.upgradesTotal.inc()
       plan.stats.upgradesActive.inc()
       this.idleDeadline = Number.POSITIVE_INFINITY
@@ -354,9 +369,7 @@ export class Exchange implements Http1Request, HttpStream, FormatContext {
   }
 
   private beforeEnd(): void {
-    if (this.requestComplete) return
-    this.plan.stats.responseBeforeRequest.inc()
-    this.router.cancel()
+    if (!this.requestComplete) this.router.cancel()
   }
 
   // HttpStream
@@ -466,6 +479,7 @@ export class Exchange implements Http1Request, HttpStream, FormatContext {
       return true
     }
     if (result.type === 'reject') {
+      this.sender.closeAfterResponse()
       this.fail(400, '', 'path_normalization_failed')
       return false
     }
@@ -545,4 +559,14 @@ export class Exchange implements Http1Request, HttpStream, FormatContext {
   get activeFilters(): readonly HttpFilter[] {
     return this.filters.active
   }
+}
+
+/** The upgrade that is asked for; empty when h2c is all there is. */
+function upgradeOf(value: string): string {
+  return value
+    .toLowerCase()
+    .split(',')
+    .map((one) => one.trim())
+    .filter((one) => one !== 'h2c')
+    .join(', ')
 }

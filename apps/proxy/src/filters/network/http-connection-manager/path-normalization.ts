@@ -38,7 +38,7 @@ function canonicalPath(path: string): string | null {
   const decoded = path.replaceAll(/%([0-9a-fA-F]{2})/g, (sequence, hex: string) => {
     const code = Number.parseInt(hex, 16)
     const char = String.fromCharCode(code)
-    return /[A-Za-z0-9._~-]/.test(char) ? char : sequence.toUpperCase()
+    return /[A-Za-z0-9._~-]/.test(char) ? char : sequence
   })
   if (/%00/.test(decoded)) return null
   const turned = decoded.replaceAll('\\', '/')

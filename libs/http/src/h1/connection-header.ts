@@ -1,0 +1,28 @@
+import { headerName, names } from '../header-name.ts'
+import type { RequestHead } from '../message.ts'
+
+/** Headers that a Connection header may not take away: what is trusted stands in them. */
+const protectedNames = new Set(['x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto'])
+/** Tokens that are options, not names of headers. */
+const options = new Set(['close', 'keep-alive', 'upgrade', 'http2-settings'])
+
+/**
+ * Removes the headers that Connection names (RFC 9110 section 7.6.1); `te` keeps `trailers`. False: it names one that it must
+ * not. A nominated Host leaves the request without authority.
+ */
+export function removeNominated(head: RequestHead): boolean {
+  const { headers } = head
+  const value = headers.getAll(names.connection) ?? ''
+  for (const part of value.split(',')) {
+    const token = part.trim().toLowerCase()
+    if (token === '' || options.has(token)) continue
+    if (protectedNames.has(token) || token.includes(':')) return false
+    if (token === 'host') head.authority = ''
+    else if (token === 'te') {
+      const te = headers.getAll(names.te)
+      if (te?.toLowerCase().includes('trailers') === true) headers.set(names.te, 'trailers')
+      else headers.remove(names.te)
+    } else headers.remove(headerName(token))
+  }
+  return true
+}

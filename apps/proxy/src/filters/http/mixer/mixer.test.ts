@@ -4,11 +4,12 @@ import { decodeAttributes, plainAttributes } from '@weft/attributes/decoding'
 import { toPlainAttributes } from '@weft/attributes/encoding'
 import { encodeReferences } from '@weft/attributes/references'
 import type { AttributeValue } from '@weft/attributes/types'
+import { wordReader } from '@weft/attributes/words'
 import { Attributes } from '@weft/contracts/istio/mixer/v1/attributes'
 import { CheckRequest, CheckResponse, HeaderOperation_Operation as Operation } from '@weft/contracts/istio/mixer/v1/check'
 import { HttpClientConfig, ServiceConfig } from '@weft/contracts/istio/mixer/v1/config/client/client_config'
 import { ReportRequest, ReportResponse } from '@weft/contracts/istio/mixer/v1/report'
-import { headerName } from '@weft/http/header-table'
+import { HeaderTable, headerName } from '@weft/http/header-table'
 import { WeftError } from '@weft/service/errors'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { Stats } from '../../../observe/stats.ts'
@@ -372,6 +373,36 @@ describe('the mixer filter', () => {
     expect(refused.replied?.status).toBe(403)
     expect(fakeMixer.checks).toHaveLength(2)
     expect(stats.counter('http_mixer_filter.total_check_cache_flushes').value).toBe(1)
+  })
+
+  it('reports what a filter before it answered, and gRPC’s own status', async () => {
+    const filter = compile(BASE)
+    const fault = new FakeStream({ path: '/aborted' })
+    const passedOver = filter.start(fault, undefined)
+    fault.response.status = 503
+    fault.done = true
+    passedOver?.onComplete?.(fault)
+    const { stream, part } = await send(filter, { path: '/pkg.Service/Call', isGrpc: true })
+    stream.response.status = 200
+    const trailers = new HeaderTable()
+    trailers.append(headerName('grpc-status'), '5')
+    trailers.append(headerName('grpc-message'), 'no such thing')
+    part.onResponseTrailers?.(stream, trailers)
+    stream.done = true
+    part.onComplete?.(stream)
+    filter.close?.()
+    await vi.waitFor(() => expect(fakeMixer.reports).toHaveLength(2))
+    const records = fakeMixer.reports.map((report) => {
+      const [message] = report.attributes
+      if (message === undefined) throw new Error('an empty report')
+      return decodeAttributes(message, wordReader(report.defaultWords))
+    })
+    const aborted = records.find((record) => record.get('request.path') === '/aborted')
+    expect(aborted?.get('response.code')).toBe(503n)
+    expect(aborted?.get('check.cache_hit')).toBeUndefined()
+    const called = records.find((record) => record.get('context.protocol') === 'grpc')
+    expect(called?.get('response.grpc_status')).toBe('5')
+    expect(called?.get('response.grpc_message')).toBe('no such thing')
   })
 
   it('charges quotas by their rules', async () => {

@@ -17,8 +17,8 @@ export const formats: Record<string, (text: string) => string | undefined> = {
 export function headerForm(kind: 'name' | 'value', strict: boolean): (text: string) => string | undefined {
   const loose = /^[^\x00\x0a\x0d]*$/
   const pattern = !strict ? loose : kind === 'name' ? /^:?[0-9a-zA-Z!#$%&'*+.^_|~`-]+$/ : /^[^\x00-\x08\x0a-\x1f\x7f]*$/
-  return (text) =>
-    pattern.test(text) && (kind === 'value' || strict || text !== '') ? undefined : `is not a valid header ${kind}`
+  // Empty is a loose name: Envoy's API states so on fields that stand beside another, such as ClusterWeight.cluster_header.
+  return (text) => (pattern.test(text) ? undefined : `is not a valid header ${kind}`)
 }
 
 function isHostname(text: string): boolean {

@@ -1,7 +1,7 @@
 import type { Bag } from '@weft/attributes/bag'
 import { WeftError } from '@weft/service/errors'
 import { allow, deny, type Verdict } from '../adapter.ts'
-import { guarded, HandlerFailure, LazyCall } from './handler.ts'
+import { guarded, HandlerFailure, LazyCall, type LiveHandler } from './handler.ts'
 import { matches } from './match.ts'
 import type { DispatchMetrics } from './metrics.ts'
 import type { Action, CheckAnswer, CheckHandle, CheckRule, HeaderOperation, Plan, PlannedInstance } from './plan.ts'
@@ -109,16 +109,26 @@ function ask(
     return standIn(handler.onError)
   }
   const answer = guarded(handler, metrics, deadlineMs, new LazyCall(), (call) => handle(instance, call))
-  if (answer instanceof Promise) {
-    return answer.then((later) => (later instanceof HandlerFailure ? standIn(handler.onError) : verdictOf(later)))
-  }
-  return answer instanceof HandlerFailure ? standIn(handler.onError) : verdictOf(answer)
+  return answer instanceof Promise ? answer.then((later) => settled(later, handler, metrics)) : settled(answer, handler, metrics)
+}
+
+function settled(answer: CheckAnswer | HandlerFailure, handler: LiveHandler, metrics: DispatchMetrics): Verdict {
+  if (answer instanceof HandlerFailure) return standIn(handler.onError)
+  const verdict = verdictOf(answer)
+  if (verdict !== undefined) return verdict
+  metrics.handlerFailed(
+    handler,
+    new WeftError('internal', 'its answer is no verdict', { hint: 'return true, false, allow() or deny(message)' }),
+  )
+  return standIn(handler.onError)
 }
 
 const ALLOWED = allow()
 const REFUSED = deny('denied')
 
-function verdictOf(answer: CheckAnswer): Verdict {
-  if (typeof answer === 'object') return answer
-  return answer === false ? REFUSED : ALLOWED
+/** The verdict that an answer is; undefined for one that is none, as adapters in JavaScript may give. */
+function verdictOf(answer: CheckAnswer): Verdict | undefined {
+  if (answer === undefined || answer === true) return ALLOWED
+  if (answer === false) return REFUSED
+  return typeof answer === 'object' && answer !== null && Number.isInteger(answer.code) ? answer : undefined
 }

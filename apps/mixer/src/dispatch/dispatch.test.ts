@@ -89,6 +89,7 @@ describe('a check', () => {
     ],
     ['rejects', async () => Promise.reject(new Error('broken'))],
     ['never answers', () => new Promise<undefined>(() => {})],
+    ['answers with what is no verdict', () => JSON.parse('{ "allowed": true }')],
   ]
   it.each(failures)('goes on when a handler %s, counts it, and decides as the handler is set to', async (_, handle) => {
     const { metrics, text } = measured()

@@ -1,7 +1,7 @@
 import type { Bag } from '@weft/attributes/bag'
 import { WeftError } from '@weft/service/errors'
 import type { QuotaCall, QuotaGrant } from '../adapter.ts'
-import { guarded, HandlerFailure, LazyCall, type OnError } from './handler.ts'
+import { guarded, HandlerFailure, LazyCall, type LiveHandler, type OnError } from './handler.ts'
 import { matches } from './match.ts'
 import type { DispatchMetrics } from './metrics.ts'
 import type { Plan } from './plan.ts'
@@ -60,8 +60,8 @@ export async function allocate(
           )
           grants.push(
             grant instanceof Promise
-              ? grant.then((later) => settled(later, handler.onError, amount))
-              : settled(grant, handler.onError, amount),
+              ? grant.then((later) => settled(later, handler, amount, metrics))
+              : settled(grant, handler, amount, metrics),
           )
         } catch (thrown) {
           metrics.instanceFailed(planned.name, WeftError.from(thrown))
@@ -84,8 +84,15 @@ function isNamed(instance: { name: string; shortName: string }, name: string): b
   return instance.shortName === name || instance.name === name
 }
 
-function settled(grant: QuotaGrant | HandlerFailure, onError: OnError, amount: number): QuotaGrant {
-  return grant instanceof HandlerFailure ? standIn(onError, amount) : grant
+function settled(grant: QuotaGrant | HandlerFailure, handler: LiveHandler, amount: number, metrics: DispatchMetrics): QuotaGrant {
+  if (grant instanceof HandlerFailure) return standIn(handler.onError, amount)
+  // Adapters in JavaScript may give anything.
+  if (Number.isFinite(grant?.amount) && Number.isFinite(grant?.validDurationMs)) return grant
+  metrics.handlerFailed(
+    handler,
+    new WeftError('internal', 'its answer is no grant', { hint: 'return { amount, validDurationMs }' }),
+  )
+  return standIn(handler.onError, amount)
 }
 
 function standIn(onError: OnError, amount: number): QuotaGrant {

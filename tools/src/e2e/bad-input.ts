@@ -145,11 +145,12 @@ async function badBootstrap(scenario: Scenario, folder: string): Promise<void> {
         .find((line) => wanted.test(line))
         ?.slice(-300)
     })
+  const foreign = 'envoy.filters.network.redis_proxy'
   await told(
     'a filter it does not have is refused by path and name',
     'filter.yaml',
-    bootstrap(1, 'envoy.filters.network.nosuch'),
-    /filters?\[0\].*nosuch|nosuch.*filters?\[0\]/i,
+    bootstrap(1, foreign),
+    /filters\[0\].*redis_proxy/,
   )
   await told('an unknown field is refused by path', 'field.yaml', `${bootstrap(1)}\nno_such_field: 1\n`, /no_such_field/)
 }
@@ -248,11 +249,14 @@ spec:
 }
 
 function bootstrap(port: number, filter = 'envoy.filters.network.http_connection_manager'): string {
-  const type = filter.includes('nosuch')
-    ? 'type.googleapis.com/envoy.extensions.filters.network.nosuch.v3.NoSuch'
+  const foreign = filter.endsWith('redis_proxy')
+  const type = foreign
+    ? 'type.googleapis.com/envoy.extensions.filters.network.redis_proxy.v3.RedisProxy'
     : 'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager'
-  const config = filter.includes('nosuch')
-    ? ''
+  const config = foreign
+    ? `
+          stat_prefix: x
+          settings: { op_timeout: 1s }`
     : `
           stat_prefix: x
           http_filters:

@@ -1,6 +1,8 @@
 import { headerName } from '@weft/http/header-table'
 import { RequestHead, ResponseHead } from '@weft/http/message'
-import type { ConnectionInfo, HttpStream, LocalReply, RouteInfo, StreamInfo } from './filter.ts'
+import type { FormatContext } from '../../observe/format/context.ts'
+import { StreamRecord } from '../../observe/stream-record.ts'
+import type { ConnectionInfo, HttpFilter, HttpStream, LocalReply, RouteInfo, StreamInfo } from './filter.ts'
 
 /** What a test says of a request; the rest is a plain GET. */
 export interface FakeRequest {
@@ -31,6 +33,13 @@ export class FakeStream implements HttpStream {
   responsesContinued = 0
   routesCleared = 0
   replied: { status: number; body: string; options: LocalReply } | null = null
+  requestBufferLimit = 1024 * 1024
+  clusterName: string
+  /** What filters that took data sent on. */
+  requestData = ''
+  responseData: Buffer = Buffer.alloc(0)
+  requestEnded = false
+  responseEnded = false
 
   constructor(fake: FakeRequest = {}) {
     this.request.method = fake.method ?? 'GET'
@@ -39,6 +48,7 @@ export class FakeStream implements HttpStream {
     for (const [name, value] of Object.entries(fake.headers ?? {})) this.request.headers.append(headerName(name), value)
     this.isGrpc = fake.isGrpc ?? false
     this.route = fake.route ?? null
+    this.clusterName = fake.route?.cluster ?? ''
     this.connection = {
       id: 1,
       remoteAddress: '127.0.0.1',
@@ -80,8 +90,37 @@ export class FakeStream implements HttpStream {
     this.responsesContinued++
   }
 
-  reply(status: number, body: string, options: LocalReply): void {
-    this.replied = { status, body, options }
+  get format(): FormatContext {
+    return {
+      request: this.request,
+      response: this.response,
+      responseTrailers: null,
+      connection: this.connection,
+      info: new StreamRecord(),
+      metadataOrNull: this.metadataOrNull,
+      filterState: this.filterState,
+      routeMetadata: null,
+      clusterMetadata: null,
+    }
+  }
+
+  injectRequestData(_filter: HttpFilter, data: Buffer, endStream: boolean): void {
+    this.requestData += data.toString('latin1')
+    this.requestEnded ||= endStream
+  }
+
+  injectResponseData(_filter: HttpFilter, data: Buffer, endStream: boolean): void {
+    this.responseData = Buffer.concat([this.responseData, data])
+    this.responseEnded ||= endStream
+  }
+
+  pauseRequest(): void {}
+  resumeRequest(): void {}
+  pauseResponse(): void {}
+  resumeResponse(): void {}
+
+  reply(status: number, body: string | Buffer, options: LocalReply): void {
+    this.replied = { status, body: body.toString(), options }
   }
 
   clearRoute(): void {

@@ -1,5 +1,6 @@
 import type { HeaderTable } from '@weft/http/header-table'
 import type { RequestHead, ResponseHead } from '@weft/http/message'
+import type { FormatContext } from '../../observe/format/context.ts'
 import type { Stats } from '../../observe/stats.ts'
 import type { Runtime } from '../../plan/runtime.ts'
 import type { WorkerServices } from '../../worker-services.ts'
@@ -13,9 +14,11 @@ import type { WorkerServices } from '../../worker-services.ts'
 /**
  * `continue`: on to the next filter. `stop`: this filter calls `continueRequest` / `continueResponse` (or `reply`)
  * later; until then what follows is held back, with back-pressure to the sender. `buffer`: as stop, but body pieces
- * keep coming to this filter (and are kept, up to the buffer limit) until it continues.
+ * keep coming to this filter (and are kept, up to the buffer limit) until it continues. `taken`, for data only: the piece
+ * goes no further; what should be sent in its place (all at once, later, changed) the filter hands on by
+ * `injectRequestData` / `injectResponseData`, and it has to inject the end of the message too.
  */
-export type FilterStatus = 'continue' | 'stop' | 'buffer'
+export type FilterStatus = 'continue' | 'stop' | 'buffer' | 'taken'
 
 /** One filter in one request. Every callback is optional; `stream` is the request it is called for. */
 export interface HttpFilter {
@@ -150,6 +153,8 @@ export interface LocalReply {
   /** Response flags: `FI`, `UAEX`. */
   flags?: readonly string[]
   headers?: readonly (readonly [name: string, value: string])[]
+  /** Changes the head last of all. */
+  edit?: (response: ResponseHead) => void
   contentType?: string
   /** For gRPC requests: the status instead of the one that HTTP's maps to. */
   grpcStatus?: number
@@ -158,6 +163,10 @@ export interface LocalReply {
 /** One request and its response, as filters see them. */
 export interface HttpStream {
   readonly request: RequestHead
+  /** What formats with command operators read. */
+  readonly format: FormatContext
+  /** The cluster that the request goes to, weights drawn; empty when there is none (yet). */
+  readonly clusterName: string
   /** Filled when the response begins. */
   readonly response: ResponseHead
   readonly connection: ConnectionInfo
@@ -177,7 +186,17 @@ export interface HttpStream {
   /** Goes on after a filter stopped the response. */
   continueResponse(): void
   /** Answers here instead of upstream. Filters before this one see the answer as a response. */
-  reply(status: number, body: string, options: LocalReply): void
+  reply(status: number, body: string | Buffer, options: LocalReply): void
+  /** Body bytes that may be kept for filters that hold the request; more are answered by 413. */
+  requestBufferLimit: number
+  /** Sends a piece of the body on from behind `filter`, which took what came (`taken`). `data` is valid during the call. */
+  injectRequestData(filter: HttpFilter, data: Buffer, endStream: boolean): void
+  injectResponseData(filter: HttpFilter, data: Buffer, endStream: boolean): void
+  /** A filter that took data has too much of it: asks the sender to wait, and to go on. */
+  pauseRequest(): void
+  resumeRequest(): void
+  pauseResponse(): void
+  resumeResponse(): void
   /** The route is chosen anew (a filter changed what routes look at). */
   clearRoute(): void
   /** Whether the request is gRPC (content-type). */

@@ -73,6 +73,11 @@ export class Router implements PoolWaiter {
     return this.cluster?.source.metadata?.filterMetadata ?? null
   }
 
+  /** The cluster chosen; empty when the route names none. */
+  get clusterName(): string {
+    return this.choice?.name ?? ''
+  }
+
   /** Filter overrides of the weighted choice. */
   get choiceConfigs(): FilterConfigs | null {
     return this.choice?.filterConfigs ?? null

@@ -116,6 +116,14 @@ export class Exchange implements Http1Request, HttpStream, FormatContext {
     return this.router.clusterMetadata
   }
 
+  get format(): FormatContext {
+    return this
+  }
+
+  get clusterName(): string {
+    return this.router.clusterName
+  }
+
   get isGrpc(): boolean {
     if (this.grpc === null) {
       const type = this.request.headers.get(names.contentType)
@@ -382,8 +390,32 @@ export class Exchange implements Http1Request, HttpStream, FormatContext {
     if (!this.done) this.filters.continueResponse()
   }
 
+  get requestBufferLimit(): number {
+    return this.filters.requestLimit
+  }
+
+  set requestBufferLimit(bytes: number) {
+    this.filters.requestLimit = bytes
+  }
+
+  injectRequestData(filter: HttpFilter, data: Buffer, endStream: boolean): void {
+    if (!this.done && !this.replying) this.filters.injectRequestData(filter, data, endStream)
+  }
+
+  injectResponseData(filter: HttpFilter, data: Buffer, endStream: boolean): void {
+    if (!this.done) this.filters.injectResponseData(filter, data, endStream)
+  }
+
+  pauseResponse(): void {
+    this.router.pauseResponse()
+  }
+
+  resumeResponse(): void {
+    if (!this.done) this.router.resumeResponse()
+  }
+
   /** `edit` may change the head that was made. */
-  reply(status: number, body: string, options: LocalReply, edit?: () => void): void {
+  reply(status: number, body: string | Buffer, options: LocalReply, edit?: () => void): void {
     if (this.done) return
     if (this.responseStarted) {
       // Too late for another answer.
@@ -396,7 +428,7 @@ export class Exchange implements Http1Request, HttpStream, FormatContext {
     this.filters.stopRequest()
     this.router.cancel()
     info.responseCodeDetails = options.details
-    info.localReplyBody = body
+    info.localReplyBody = typeof body === 'string' ? body : body.toString()
     for (const flag of options.flags ?? []) info.addResponseFlag(flag)
     response.clear()
     const text = localReplyBody(response, status, body, options, this.isGrpc, this.request.method)

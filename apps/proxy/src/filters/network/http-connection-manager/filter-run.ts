@@ -3,7 +3,7 @@ import type { FilterStatus, HttpFilter } from '../../http/filter.ts'
 import type { Exchange } from './exchange.ts'
 import type { ResolvedFilter } from './resolved-filters.ts'
 
-/** Body bytes kept for filters that hold a message, each way. */
+/** Body bytes kept for filters that hold a message, each way, unless a filter sets another limit for the request. */
 const bufferLimit = 1024 * 1024
 
 /** One direction's progress through the filters. */
@@ -45,6 +45,7 @@ export class FilterRun {
   private responseDataFilters = false
   private responseHeadFilters = false
   private answered = false
+  requestLimit = bufferLimit
 
   constructor(exchange: Exchange) {
     this.exchange = exchange
@@ -72,6 +73,7 @@ export class FilterRun {
     this.responseDataFilters = false
     this.responseHeadFilters = false
     this.answered = false
+    this.requestLimit = bufferLimit
   }
 
   startRequest(filters: readonly ResolvedFilter[], endStream: boolean): void {
@@ -128,7 +130,7 @@ export class FilterRun {
       let status: FilterStatus = 'continue'
       if (filter.onRequestData !== undefined) {
         status = filter.onRequestData(exchange, buffer.subarray(start, end), endStream)
-        if (this.answered || exchange.done) return
+        if (status === 'taken' || this.answered || exchange.done) return
       }
       if (i === request.stoppedAt || status !== 'continue') {
         if (status === 'continue' && filter.onRequestData !== undefined) {
@@ -146,10 +148,19 @@ export class FilterRun {
     exchange.router.data(buffer, start, end, endStream)
   }
 
-  requestTrailers(trailers: HeaderTable): void {
+  /** A filter that took data sends it on. */
+  injectRequestData(filter: HttpFilter, data: Buffer, endStream: boolean): void {
     if (this.answered) return
+    this.requestDataFrom(this.active.indexOf(filter) + 1, data, 0, data.length, endStream)
+  }
+
+  requestTrailers(trailers: HeaderTable): void {
+    if (!this.answered) this.requestTrailersFrom(0, trailers)
+  }
+
+  private requestTrailersFrom(from: number, trailers: HeaderTable): void {
     const { active, exchange, request } = this
-    for (let i = 0; i < active.length; i++) {
+    for (let i = from; i < active.length; i++) {
       const filter = active[i]!
       if (i === request.stoppedAt && request.status === 'stop') {
         request.heldTrailers = trailers
@@ -178,7 +189,7 @@ export class FilterRun {
       direction.heldBytes += end - start
     }
     direction.heldEnd ||= endStream
-    if (direction.heldBytes <= bufferLimit) return
+    if (direction.heldBytes <= (direction === this.request ? this.requestLimit : bufferLimit)) return
     if (direction === this.response) {
       if (direction.status === 'buffer') this.exchange.abort()
       else if (!direction.paused) {
@@ -219,7 +230,7 @@ export class FilterRun {
     if (held.length === 0 && heldEnd && !this.answered && !exchange.done) this.requestDataFrom(from, empty, 0, 0, true)
     if (heldTrailers !== null && !this.answered && !exchange.done) {
       if (this.request.stoppedAt >= 0) this.request.heldTrailers = heldTrailers
-      else exchange.router.trailers(heldTrailers)
+      else this.requestTrailersFrom(at + 1, heldTrailers)
     }
     if (request.paused && request.stoppedAt < 0) {
       request.paused = false
@@ -279,7 +290,7 @@ export class FilterRun {
       }
       const filter = active[i]!
       const status = filter.onResponseData?.(exchange, buffer.subarray(start, end), endStream) ?? 'continue'
-      if (exchange.done) return
+      if (status === 'taken' || exchange.done) return
       if (i === response.stoppedAt || status !== 'continue') {
         if (status === 'continue' && filter.onResponseData !== undefined) {
           this.hold(response, buffer, start, end, endStream)
@@ -295,9 +306,19 @@ export class FilterRun {
     exchange.sendData(buffer, start, end, endStream)
   }
 
+  /** A filter that took data sends it on. */
+  injectResponseData(filter: HttpFilter, data: Buffer, endStream: boolean): void {
+    const at = this.active.indexOf(filter)
+    if (at >= 0) this.responseDataFrom(at - 1, data, 0, data.length, endStream)
+  }
+
   responseTrailers(trailers: HeaderTable): void {
+    this.responseTrailersFrom(this.active.length - 1, trailers)
+  }
+
+  private responseTrailersFrom(from: number, trailers: HeaderTable): void {
     const { active, exchange, response } = this
-    for (let i = active.length - 1; i >= 0; i--) {
+    for (let i = from; i >= 0; i--) {
       if (i === response.stoppedAt) {
         response.heldTrailers = trailers
         return
@@ -335,7 +356,7 @@ export class FilterRun {
     if (held.length === 0 && heldEnd && !exchange.done) this.responseDataFrom(from, empty, 0, 0, true)
     if (heldTrailers !== null && !exchange.done) {
       if (response.stoppedAt >= 0) response.heldTrailers = heldTrailers
-      else exchange.sendTrailers(heldTrailers)
+      else this.responseTrailersFrom(at - 1, heldTrailers)
     }
     if (response.paused && response.stoppedAt < 0) {
       response.paused = false

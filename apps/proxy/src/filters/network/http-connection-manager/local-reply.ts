@@ -12,7 +12,7 @@ const grpcStatuses: Readonly<Record<number, number>> = { 400: 13, 401: 16, 403: 
 export function localReplyBody(
   response: ResponseHead,
   status: number,
-  body: string,
+  body: string | Buffer,
   options: LocalReply,
   grpc: boolean,
   method: string,
@@ -22,24 +22,26 @@ export function localReplyBody(
     response.status = 200
     headers.append(names.contentType, 'application/grpc')
     headers.append(names.grpcStatus, String(options.grpcStatus ?? grpcStatuses[status] ?? 2))
-    if (body !== '') headers.append(names.grpcMessage, encodeMessage(body))
+    if (body.length > 0) headers.append(names.grpcMessage, encodeMessage(body))
     for (const [name, value] of options.headers ?? []) headers.set(headerName(name), value)
+    options.edit?.(response)
     return null
   }
   response.status = status
-  const bytes = Buffer.from(body)
+  const bytes = typeof body === 'string' ? Buffer.from(body) : body
   if (bytes.length > 0) {
     headers.append(names.contentLength, String(bytes.length))
     headers.append(names.contentType, options.contentType ?? 'text/plain')
   }
   for (const [name, value] of options.headers ?? []) headers.set(headerName(name), value)
+  options.edit?.(response)
   return bytes.length === 0 || method === 'HEAD' ? null : bytes
 }
 
 /** grpc-message: percent-encoded where it is not printable ASCII. */
-function encodeMessage(text: string): string {
+function encodeMessage(text: string | Buffer): string {
   let out = ''
-  for (const byte of Buffer.from(text)) {
+  for (const byte of typeof text === 'string' ? Buffer.from(text) : text) {
     out +=
       byte >= 0x20 && byte <= 0x7e && byte !== 0x25
         ? String.fromCharCode(byte)

@@ -190,7 +190,7 @@ describe('the admin API', () => {
     expect((await get('/stats?filter=ingress.*2xx$')).text).toBe('http.ingress.downstream_rq_2xx: 3\n')
     expect((await get('/stats?filter=ingress&type=Gauges')).text).toBe('http.ingress.downstream_rq_active: 2\n')
     expect((await get('/stats?filter=upstream_rq_time')).text).toMatch(/^cluster\.a\.upstream_rq_time: P0\(16,16\) P25\(/)
-    expect((await get('/stats?format=json&filter=downstream_rq_2xx')).json()).toEqual({
+    expect((await get('/stats?format=json&filter=ingress.downstream_rq_2xx')).json()).toEqual({
       stats: [{ name: 'http.ingress.downstream_rq_2xx', value: 3 }],
     })
     for (const bad of ['?filter=(', '?format=nonsense', '?type=Wrong']) expect((await get(`/stats${bad}`)).status).toBe(400)
@@ -199,7 +199,7 @@ describe('the admin API', () => {
       'http.ingress.downstream_rq_2xx: 0\nhttp.ingress.downstream_rq_active: 2\n',
     )
     control.stats.counter('http.ingress.downstream_rq_2xx').inc()
-    expect((await get('/stats?usedonly&filter=2xx')).text).toBe('http.ingress.downstream_rq_2xx: 1\n')
+    expect((await get('/stats?usedonly&filter=ingress.*2xx')).text).toBe('http.ingress.downstream_rq_2xx: 1\n')
   })
 
   test("gives Prometheus Envoy's names, tags and buckets", async () => {

@@ -21,6 +21,9 @@ import { type WorkerFactory, Workers } from './workers.ts'
 /** How many endpoints and circuit breakers count in shared memory; what is more goes uncounted. */
 const slabSlots = 65_535
 
+/** How many kinds of warnings are told apart. */
+const mostWarnings = 1_000
+
 /** What the server is doing, in the words of `/server_info`. */
 export type ServerState = 'PRE_INITIALIZING' | 'INITIALIZING' | 'LIVE' | 'DRAINING'
 
@@ -57,6 +60,7 @@ export class Control {
   /** Set by `/healthcheck/fail`. */
   healthCheckFailed = false
   #state: ServerState = 'PRE_INITIALIZING'
+  readonly #warned = new Set<string>()
 
   constructor(options: ControlOptions) {
     const { settings, flags, log } = options
@@ -171,9 +175,7 @@ export class Control {
       sources: this.sources,
       stats: this.stats,
       rejectUnknown: flags.rejectUnknownDynamicFields,
-      warn: (text: string) => {
-        if (!flags.ignoreUnknownDynamicFields) this.log.of('config').debug(text)
-      },
+      warn: (text: string) => this.#warnOnce(text),
       log: this.log.of('config'),
     }
     this.state = 'INITIALIZING'
@@ -251,6 +253,16 @@ export class Control {
     this.secrets.close()
     this.sources.close()
     await this.workers.stop()
+  }
+
+  /** Tells what is odd in a fetched resource: the first time of its kind for all to see, again for those who look close. */
+  #warnOnce(text: string): void {
+    if (this.flags.ignoreUnknownDynamicFields) return
+    const kind = text.slice(text.lastIndexOf(': '))
+    const known = this.#warned.has(kind)
+    if (!known && this.#warned.size < mostWarnings) this.#warned.add(kind)
+    if (known) this.log.of('config').debug(text)
+    else this.log.of('config').info(text)
   }
 
   #activeRequests(): number {

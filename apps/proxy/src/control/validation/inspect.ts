@@ -14,7 +14,7 @@ import { FeatureSet_FieldPresence } from '@bufbuild/protobuf/wkt'
 import type { PathSegment } from '../../bootstrap/document.ts'
 import type { Problem } from './problem.ts'
 import { type FieldRules, type RuleValue, rulesReader } from './rules.ts'
-import { supportsExtension, supportsField } from './supported/index.ts'
+import { fieldSupport, supportsExtension } from './supported/index.ts'
 
 /** What was found in a message: what refuses it, and what is only worth telling. */
 export interface Findings {
@@ -75,8 +75,10 @@ export function createInspector(registry: FileRegistry): (desc: DescMessage, mes
       const set = parent.isSet(field)
       const rules = rulesOf(field)
       if (set) {
-        if (!supportsField(parent.desc.typeName, field.name))
-          return report(path, `not supported by this proxy (${parent.desc.typeName}.${field.name})`)
+        const support = fieldSupport(parent.desc.typeName, field.name)
+        if (support === 'no') return report(path, `not supported by this proxy (${parent.desc.typeName}.${field.name})`)
+        if (support === 'no-effect')
+          findings.warnings.push({ path, message: `has no effect in this proxy (${parent.desc.typeName}.${field.name})` })
         if (disallowed !== undefined && hasOption(field, disallowed) && getOption(field, disallowed) === true)
           return report(path, `deprecated and no longer allowed (${parent.desc.typeName}.${field.name})`)
         if (field.deprecated) findings.warnings.push({ path, message: `deprecated (${parent.desc.typeName}.${field.name})` })

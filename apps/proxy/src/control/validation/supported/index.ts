@@ -6,9 +6,13 @@ import { listenerSupport } from './listeners.ts'
 import { routeSupport } from './routes.ts'
 import type { SupportTable } from './table.ts'
 
+/** Whether a field does what it says, is taken without effect, or is refused. */
+export type FieldSupport = 'yes' | 'no-effect' | 'no'
+
 interface Support {
   all: boolean
   names: Set<string>
+  withoutEffect: Set<string>
 }
 
 const tables: readonly SupportTable[] = [bootstrapSupport, listenerSupport, routeSupport, clusterSupport, httpFilterSupport]
@@ -16,14 +20,18 @@ const supported = new Map(tables.flatMap((table) => Object.entries(table).map(([
 
 function parse(text: string): Support {
   const words = text.split(' ').filter((word) => word !== '')
-  const all = words[0] === '*'
-  return { all, names: new Set(all ? words.slice(1).map((word) => word.slice(1)) : words) }
+  const withoutEffect = new Set(words.filter((word) => word.startsWith('~')).map((word) => word.slice(1)))
+  const rest = words.filter((word) => !word.startsWith('~'))
+  const all = rest[0] === '*'
+  return { all, withoutEffect, names: new Set(all ? rest.slice(1).map((word) => word.slice(1)) : rest) }
 }
 
 /** Whether the proxy does what a field of a message asks for. */
-export function supportsField(messageType: string, field: string): boolean {
+export function fieldSupport(messageType: string, field: string): FieldSupport {
   const support = supported.get(messageType)
-  return support === undefined || support.all !== support.names.has(field)
+  if (support === undefined) return 'yes'
+  if (support.withoutEffect.has(field)) return 'no-effect'
+  return support.all !== support.names.has(field) ? 'yes' : 'no'
 }
 
 /** Whether the proxy has the extension (an HTTP filter by its registry, another by a table: network filter, transport socket …) whose configuration is a message of this type. */

@@ -3,22 +3,21 @@ import type { SupportTable } from './table.ts'
 /** Listeners, filter chains, TLS, and the network and listener filters. */
 export const listenerSupport: SupportTable = {
   'envoy.config.listener.v3.Listener':
-    'name address additional_addresses stat_prefix filter_chains default_filter_chain per_connection_buffer_limit_bytes ' +
-    'metadata drain_type listener_filters listener_filters_timeout continue_on_listener_filters_timeout traffic_direction ' +
-    'reuse_port enable_reuse_port access_log tcp_backlog_size bind_to_port use_original_dst ignore_global_conn_limit ' +
-    'bypass_overload_manager max_connections_to_accept_per_socket_event connection_balance_config deprecated_v1 transparent ' +
-    'socket_options',
-  'envoy.config.listener.v3.Listener.ConnectionBalanceConfig': 'exact_balance',
+    'name address additional_addresses stat_prefix filter_chains default_filter_chain metadata listener_filters ' +
+    'listener_filters_timeout continue_on_listener_filters_timeout traffic_direction reuse_port access_log tcp_backlog_size ' +
+    'bind_to_port use_original_dst ~per_connection_buffer_limit_bytes ~drain_type ~enable_reuse_port ' +
+    '~ignore_global_conn_limit ~bypass_overload_manager ~max_connections_to_accept_per_socket_event ' +
+    '~connection_balance_config ~socket_options',
   'envoy.config.listener.v3.FilterChain':
     'filter_chain_match filters metadata transport_socket transport_socket_connect_timeout name',
   'envoy.config.listener.v3.FilterChainMatch': '* -address_suffix -suffix_len',
   'envoy.config.listener.v3.Filter': 'name typed_config',
-  'envoy.config.listener.v3.ListenerFilter': 'name typed_config filter_disabled',
+  'envoy.config.listener.v3.ListenerFilter': 'name typed_config',
 
   'envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer': '*',
   'envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext':
-    'common_tls_context require_client_certificate require_sni disable_stateless_session_resumption ' +
-    'disable_stateful_session_resumption session_timeout full_scan_certs_on_sni_mismatch',
+    'common_tls_context require_client_certificate require_sni ~disable_stateless_session_resumption ' +
+    '~disable_stateful_session_resumption ~session_timeout ~full_scan_certs_on_sni_mismatch',
   'envoy.extensions.transport_sockets.tls.v3.CommonTlsContext':
     'tls_params tls_certificates tls_certificate_sds_secret_configs validation_context validation_context_sds_secret_config ' +
     'combined_validation_context alpn_protocols',
@@ -26,32 +25,33 @@ export const listenerSupport: SupportTable = {
     'default_validation_context validation_context_sds_secret_config',
   'envoy.extensions.transport_sockets.tls.v3.TlsCertificate': 'certificate_chain private_key watched_directory password',
   'envoy.extensions.transport_sockets.tls.v3.CertificateValidationContext':
-    'trusted_ca system_root_certs watched_directory verify_certificate_spki verify_certificate_hash match_typed_subject_alt_names ' +
-    'match_subject_alt_names crl allow_expired_certificate trust_chain_verification only_verify_leaf_cert_crl',
+    'trusted_ca watched_directory verify_certificate_spki verify_certificate_hash match_typed_subject_alt_names ' +
+    'match_subject_alt_names crl allow_expired_certificate trust_chain_verification',
   'envoy.extensions.transport_sockets.tls.v3.Secret': 'name tls_certificate validation_context generic_secret',
 
-  'envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector': '*',
+  'envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector': '~initial_read_buffer_size',
   'envoy.extensions.filters.listener.http_inspector.v3.HttpInspector': '*',
-  'envoy.extensions.filters.listener.original_dst.v3.OriginalDst': '*',
-  'envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol': '*',
 
-  'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy': '* -tunneling_config -on_demand',
+  'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy':
+    'stat_prefix cluster weighted_clusters idle_timeout access_log max_connect_attempts hash_policy ' +
+    'max_downstream_connection_duration',
   'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager':
-    'codec_type stat_prefix rds route_config http_filters add_user_agent tracing common_http_protocol_options ' +
-    'http_protocol_options http2_protocol_options server_name server_header_transformation scheme_header_transformation ' +
-    'max_request_headers_kb stream_idle_timeout request_timeout request_headers_timeout drain_timeout delayed_close_timeout ' +
-    'access_log access_log_options use_remote_address xff_num_trusted_hops internal_address_config skip_xff_append via ' +
+    'codec_type stat_prefix rds route_config http_filters common_http_protocol_options http_protocol_options server_name ' +
+    'server_header_transformation max_request_headers_kb stream_idle_timeout request_timeout request_headers_timeout ' +
+    'delayed_close_timeout access_log use_remote_address xff_num_trusted_hops internal_address_config skip_xff_append via ' +
     'generate_request_id preserve_external_request_id always_set_request_id_in_response forward_client_cert_details ' +
     'set_current_client_cert_details proxy_100_continue upgrade_configs normalize_path merge_slashes ' +
-    'path_with_escaped_slashes_action request_id_extension local_reply_config strip_matching_host_port strip_any_host_port ' +
-    'stream_error_on_invalid_http_message path_normalization_options strip_trailing_host_dot append_x_forwarded_port',
+    'path_with_escaped_slashes_action local_reply_config strip_matching_host_port ' +
+    'stream_error_on_invalid_http_message strip_trailing_host_dot append_x_forwarded_port ' +
+    '~http2_protocol_options ~drain_timeout ~request_id_extension',
   'envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter': 'name typed_config is_optional disabled',
 
   'envoy.config.accesslog.v3.AccessLog': '*',
-  'envoy.config.accesslog.v3.AccessLogFilter': '* -extension_filter',
+  'envoy.config.accesslog.v3.AccessLogFilter': '* -extension_filter -metadata_filter -log_type_filter',
   'envoy.config.core.v3.SubstitutionFormatString': '* -formatters',
   'envoy.extensions.access_loggers.file.v3.FileAccessLog': '*',
   'envoy.extensions.access_loggers.stream.v3.StdoutAccessLog': '*',
   'envoy.extensions.access_loggers.stream.v3.StderrAccessLog': '*',
+  'envoy.config.core.v3.Http1ProtocolOptions': '* -send_fully_qualified_url ~use_balsa_parser ~allow_custom_methods',
   'envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig': '*',
 }

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { setTimeout as delay } from 'node:timers/promises'
 import { LogFile } from './log-file.ts'
 import { isReady, type ReadinessProbe } from './readiness.ts'
+import { processCpuMs } from './state.ts'
 import type { Watchdog } from './watchdog.ts'
 
 export type ProcessKind = 'citadel' | 'pilot' | 'mixer' | 'gateway' | 'sidecar' | 'application'
@@ -27,6 +28,8 @@ export interface ProcessTimes {
   /** Milliseconds on the supervisor's clock (performance.now()). */
   spawnedAtMs: number
   readyAtMs: number | undefined
+  /** CPU time it had used when it was ready. */
+  cpuMs: number
 }
 
 export interface ProcessEvents {
@@ -48,7 +51,7 @@ const probeEveryMs = 40
  */
 export class ManagedProcess {
   readonly spec: ProcessSpec
-  readonly times: ProcessTimes = { spawnedAtMs: 0, readyAtMs: undefined }
+  readonly times: ProcessTimes = { spawnedAtMs: 0, readyAtMs: undefined, cpuMs: 0 }
   state: ProcessState = 'stopped'
   restarts = 0
   readonly #watchdog: Watchdog
@@ -135,6 +138,7 @@ export class ManagedProcess {
         // Another program may answer at that address while ours has failed to take it.
         if (this.#child !== child || child.exitCode !== null || this.#stopping.signal.aborted) return
         this.times.readyAtMs = performance.now()
+        this.times.cpuMs = processCpuMs(child.pid ?? 0)
         this.#set('ready')
         for (const waiter of this.#readyWaiters.splice(0)) waiter()
         return

@@ -78,14 +78,25 @@ export function requireMesh(folder: string): MeshState {
 
 /** When a process was started, as the kernel counts it; empty for a process that does not exist. */
 export function processStartedAt(pid: number): string {
+  const fields = statFields(pid)
+  // A zombie has ended already: its parent has not looked yet.
+  return fields[0] === 'Z' ? '' : (fields[19] ?? '')
+}
+
+/** CPU time that a process has used, all threads, in milliseconds; 0 for a process that does not exist. */
+export function processCpuMs(pid: number): number {
+  const fields = statFields(pid)
+  // The kernel tells it in hundredths of a second.
+  return (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) * 10
+}
+
+/** The fields of /proc/PID/stat after the name, which may hold spaces itself. */
+function statFields(pid: number): string[] {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    // The name in parentheses may hold spaces; the start time is the 20th field after it.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-    // A zombie has ended already: its parent has not looked yet.
-    return fields[0] === 'Z' ? '' : (fields[19] ?? '')
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   } catch {
-    return ''
+    return []
   }
 }
 

@@ -31,8 +31,11 @@ export function timingsReport(phases: Phases, processes: readonly ManagedProcess
       seconds(times.spawnedAtMs),
       times.readyAtMs === undefined ? '–' : seconds(times.readyAtMs),
       times.readyAtMs === undefined ? '–' : seconds(times.readyAtMs - times.spawnedAtMs),
+      seconds(times.cpuMs),
     ])
-  return `${table(['phase', 'took s', 'ended at s'], phases.rows())}\n\n${table(['process', 'started at s', 'ready at s', 'took s'], rows)}`
+  const cpuMs = processes.reduce((sum, { times }) => sum + times.cpuMs, 0)
+  rows.push(['all', '', '', '', seconds(cpuMs)])
+  return `${table(['phase', 'took s', 'ended at s'], phases.rows())}\n\n${table(['process', 'started at s', 'ready at s', 'took s', 'CPU s'], rows)}`
 }
 
 export const seconds = (ms: number): string => (ms / 1000).toFixed(2)

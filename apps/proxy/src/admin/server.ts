@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Address } from '@weft/contracts/envoy/config/core/v3/address'
 import { WeftError } from '@weft/service/errors'
@@ -6,6 +6,9 @@ import type { Control } from '../control/control.ts'
 import type { AdminContext, AdminReply } from './endpoint.ts'
 import { endpoints, helpText } from './index.ts'
 import { StatView } from './stat-view.ts'
+
+// Not by `import`, which would load undici too: see libs/http/src/h1/encode.ts.
+const { createServer } = process.getBuiltinModule('node:http')
 
 /** The largest body of a POST. */
 const mostBodyBytes = 1 << 20

@@ -1,5 +1,3 @@
-import { request as httpRequest } from 'node:http'
-import { request as httpsRequest } from 'node:https'
 import { WeftError } from '@weft/service/errors'
 import type { WorkerServices } from '../worker-services.ts'
 
@@ -42,7 +40,7 @@ export async function httpCall(
     const answer = await new Promise<HttpAnswer>((resolve, reject) => {
       const fail = (message: string): void => reject(new WeftError('unavailable', `${clusterName}: ${message}`))
       const path = url.pathname + url.search
-      const request = (tls === null ? httpRequest : httpsRequest)(
+      const request = (tls === null ? process.getBuiltinModule('node:http') : process.getBuiltinModule('node:https')).request(
         {
           ...(tls ?? {}),
           ...(endpoint.port === 0 ? { socketPath: endpoint.host } : { host: endpoint.host, port: endpoint.port }),

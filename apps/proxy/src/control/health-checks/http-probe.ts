@@ -1,9 +1,11 @@
-import { request } from 'node:http'
 import type { HealthCheck_HttpHealthCheck } from '@weft/contracts/envoy/config/core/v3/health_check'
 import type { Int64Range } from '@weft/contracts/envoy/type/v3/range'
 import { invalid } from '../../plan/problems.ts'
 import type { Probe, ProbeResult } from './probe.ts'
 import { openSocket } from './tcp-probe.ts'
+
+// Not by `import`, which would load undici too: see libs/http/src/h1/encode.ts.
+const { request } = process.getBuiltinModule('node:http')
 
 /** RequestMethod of the API; unspecified is GET. */
 const methods = ['GET', 'GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH']

@@ -13,6 +13,7 @@ import {
   routeTo,
 } from './testing/resources.ts'
 import { ask, raw, Upstream, until, WorkerHarness } from './testing/worker-harness.ts'
+import { localAddress } from './transport/local-address.ts'
 
 const open: { close(): unknown }[] = []
 afterEach(async () => {
@@ -54,7 +55,7 @@ describe('a worker', () => {
     expect(a.requests[0]).toMatchObject({
       method: 'POST',
       body: 'data',
-      headers: { 'x-forwarded-for': '127.0.0.1', 'x-forwarded-proto': 'http', 'x-envoy-expected-rq-timeout-ms': '15000' },
+      headers: { 'x-forwarded-for': localAddress, 'x-forwarded-proto': 'http', 'x-envoy-expected-rq-timeout-ms': '15000' },
     })
     expect(a.requests[0]!.headers['x-request-id']).toMatch(/^[0-9a-f-]{36}$/)
     expect(proxy.stats.value('http.test.downstream_rq_2xx')).toBe(4)

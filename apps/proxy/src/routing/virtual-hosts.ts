@@ -45,8 +45,10 @@ export class VirtualHostIndex<T> {
   }
 
   find(authority: string): T | null {
-    const known = this.exact.get(authority)
-    if (known !== undefined) return known
+    if (!this.ignorePort) {
+      const known = this.exact.get(authority)
+      if (known !== undefined) return known
+    }
     const remembered = this.remembered.get(authority)
     if (remembered !== undefined) return remembered
     const found = this.search(this.ignorePort ? authority.replace(/:\d+$/, '') : authority)

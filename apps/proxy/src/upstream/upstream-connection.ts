@@ -87,6 +87,7 @@ export class UpstreamConnection implements ConnectionHandler, Http1ClientEvents,
     const { pool } = this
     pool.services.timers.cancel(this.connectTimer)
     pool.cluster.stats.connectMs.record(Math.round(performance.now() - this.startedMs))
+    if (this.busy) pool.cluster.stats.requestTotal.inc()
     this.codec.writable()
     if (!this.busy) pool.onReusable(this)
   }
@@ -95,6 +96,8 @@ export class UpstreamConnection implements ConnectionHandler, Http1ClientEvents,
   begin(receiver: Http1Response): void {
     this.busy = true
     this.requests++
+    // A request that waits for the handshake counts when it is done.
+    if (this.connected) this.pool.cluster.stats.requestTotal.inc()
     const { maxRequests } = this.pool.cluster
     if (maxRequests > 0 && this.requests >= maxRequests) {
       this.pool.cluster.stats.maxRequests.inc()

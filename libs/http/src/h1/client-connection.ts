@@ -155,11 +155,13 @@ export class Http1ClientConnection implements RequestSender {
       this.events.close()
       return
     }
-    this.connectionLost('connection-closed', 'remote closed')
+    // An end in the middle of a body that said how long it is breaks the protocol.
+    const inBody = this.reading === 'length' || this.reading === 'chunked'
+    this.connectionLost(inBody ? 'protocol-error' : 'connection-closed', 'remote closed')
   }
 
   /** The connection is gone, or never came to be. */
-  connectionLost(reason: 'connection-closed' | 'connect-failure' | 'remote-reset', detail: string): void {
+  connectionLost(reason: 'connection-closed' | 'connect-failure' | 'remote-reset' | 'protocol-error', detail: string): void {
     const { receiver, reading } = this
     if (reading === 'dead') return
     this.reading = 'dead'

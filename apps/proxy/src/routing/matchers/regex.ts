@@ -31,11 +31,16 @@ export function compileRegex(pattern: string, path: string): Regex {
   }
   const power = backtrackingPower(pattern)
   const native = power === null ? null : new RegExp(`^(?:${pattern})$`)
+  let grouped: RE2JS | undefined
   const limit = power === null ? 0 : power === 0 ? Number.POSITIVE_INFINITY : maxSteps ** (1 / power)
   return {
     pattern,
     fullMatch: (text) => (native !== null && text.length <= limit ? native.test(text) : linear.matches(text)),
-    replaceAll: (text, substitution) => linear.matcher(text).replaceAll(toReplacement(substitution)),
+    replaceAll(text, substitution) {
+      // In a group of its own, so that `\\0` has a number.
+      grouped ??= re2().compile(`(${pattern})`)
+      return grouped.matcher(text).replaceAll(toReplacement(substitution))
+    },
   }
 }
 
@@ -47,11 +52,11 @@ function re2(): typeof RE2JS {
   return library
 }
 
-/** Envoy's `\1` as RE2JS's `$1`, with a literal `$` kept. */
+/** Envoy's `\1` as RE2JS's `$2` (the whole match is the first group), with a literal `$` kept. */
 function toReplacement(substitution: string): string {
   return substitution.replaceAll(/\\(\d|\\)|\$/g, (match, group: string | undefined) => {
     if (match === '$') return '\\$'
-    return group === '\\' ? '\\\\' : `$${group}`
+    return group === '\\' ? '\\\\' : `$${Number(group) + 1}`
   })
 }
 

@@ -91,15 +91,26 @@ function rewriteHost(exchange: Exchange, forward: ForwardPlan, choice: ClusterCh
   const { request } = exchange
   const before = request.authority
   const rewrite = forward.hostRewrite
-  if (choice.hostRewrite !== '') request.authority = choice.hostRewrite
-  else if (rewrite === null) return
-  else if (rewrite.type === 'literal') request.authority = rewrite.value
-  else if (rewrite.type === 'header') request.authority = request.headers.get(rewrite.header) || before
-  else if (rewrite.type === 'path-regex')
-    request.authority = rewrite.regex.replaceAll(pathOnly(request.path), rewrite.substitution)
-  if (request.authority === before) return
+  if (choice.hostRewrite !== '') {
+    request.authority = choice.hostRewrite
+    return
+  }
+  if (rewrite === null) return
+  if (rewrite.type === 'literal') replaceHost(request, rewrite.value, forward.appendForwardedHost)
+  else if (rewrite.type === 'header')
+    replaceHost(request, request.headers.get(rewrite.header) || before, forward.appendForwardedHost)
+  else if (rewrite.type === 'path-regex') {
+    replaceHost(request, rewrite.regex.replaceAll(pathOnly(request.path), rewrite.substitution), forward.appendForwardedHost)
+  }
+}
+
+/** Another authority; what it was goes on in headers. */
+export function replaceHost(request: RequestHead, host: string, appendForwarded: boolean): void {
+  const before = request.authority
+  if (host === before) return
+  request.authority = host
   request.headers.set(originalHost, before)
-  if (!forward.appendForwardedHost) return
+  if (!appendForwarded) return
   const forwarded = request.headers.getAll(names.forwardedHost)
   request.headers.set(names.forwardedHost, forwarded === null ? before : `${forwarded},${before}`)
 }

@@ -8,8 +8,10 @@ export function describeReset(
 ): { status: number; flag: string; body: string; details: string } {
   const { word, flag, status } = words(reason, detail)
   const failure = reason === 'connect-failure' && detail !== 'connection timeout' ? detail : ''
+  // The reason of the transport is told for a first try only.
+  const told = retried ? '' : failure
   const start = 'upstream connect error or disconnect/reset before headers. '
-  const body = `${start}${retried ? 'retried and the latest ' : ''}reset reason: ${word}${failure === '' ? '' : `, transport failure reason: ${failure}`}`
+  const body = `${start}${retried ? 'retried and the latest ' : ''}reset reason: ${word}${told === '' ? '' : `, transport failure reason: ${told}`}`
   const details = `upstream_reset_before_response_started{${word.replaceAll(' ', '_')}${failure === '' ? '' : `|${failure}`}}`
   return { status, flag, body, details }
 }

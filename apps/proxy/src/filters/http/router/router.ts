@@ -13,7 +13,7 @@ import { cell } from '../../../upstream/endpoint-slab.ts'
 import type { PoolWaiter } from '../../../upstream/http1-pool.ts'
 import type { UpstreamConnection } from '../../../upstream/upstream-connection.ts'
 import type { Exchange } from '../../network/http-connection-manager/exchange.ts'
-import { finishRequestHead } from './request-head.ts'
+import { finishRequestHead, replaceHost } from './request-head.ts'
 import { describeReset } from './reset-reasons.ts'
 
 const attemptCount = headerName('x-envoy-attempt-count')
@@ -124,7 +124,7 @@ export class Router implements PoolWaiter {
     }
     if (
       route.host.requireTls !== 'none' &&
-      exchange.connection.tls === null &&
+      exchange.request.scheme !== 'https' &&
       (route.host.requireTls === 'all' || !exchange.internal)
     ) {
       const { authority, path } = exchange.request
@@ -251,7 +251,6 @@ export class Router implements PoolWaiter {
     this.connection = connection
     this.reused = connection.requests > 0
     const { stats, slab } = cluster
-    stats.requestTotal.inc()
     stats.requestActive.inc()
     endpoint.active++
     slab.add(endpoint.slot, cell.activeRequests, 1)
@@ -259,12 +258,19 @@ export class Router implements PoolWaiter {
     info.upstreamConnection = connection
     info.upstreamProtocol = 'HTTP/1.1'
     info.upstreamSendStartMs = info.startMs
+    this.applyEndpointHost(endpoint)
     connection.begin(this)
     const { codec } = connection
     const wholeHead = this.bodyEnded && this.keptBytes === 0 && this.bodyTrailers === null
     codec.sendHead(exchange.request, wholeHead)
     if (!wholeHead) this.sendKept()
     if (this.bodyEnded) info.upstreamSendEndMs = performance.now()
+  }
+
+  /** auto_host_rewrite: the endpoint's own name. */
+  private applyEndpointHost(endpoint: Endpoint): void {
+    if (this.forward?.hostRewrite?.type !== 'auto' || endpoint.hostname === '') return
+    replaceHost(this.exchange.request, endpoint.hostname, this.forward.appendForwardedHost)
   }
 
   private sendKept(): void {
@@ -340,7 +346,6 @@ export class Router implements PoolWaiter {
     this.noteOutcome(status)
     const { retry } = this
     if (retry !== null && this.retriesLeft > 0 && retriableResponse(retry, response) && this.canRetry()) {
-      cluster.stats.response(status, exchange.internal)
       if (endStream) this.endAttempt()
       else this.dropAttempt()
       this.scheduleRetry()
@@ -407,9 +412,16 @@ export class Router implements PoolWaiter {
     const raced = connected && this.reused && unanswered && reason === 'connection-closed'
     this.endAttempt()
     if (this.responding) {
-      info.addResponseFlag(reason === 'protocol-error' ? 'UPE' : 'UC')
-      info.responseCodeDetails = 'upstream_reset_after_response_started{connection_termination}'
+      const broken = reason === 'protocol-error'
+      info.addResponseFlag(broken ? 'UPE' : 'UC')
+      info.responseCodeDetails = `upstream_reset_after_response_started{${broken ? 'protocol_error' : 'connection_termination'}}`
       exchange.abort()
+      return
+    }
+    const kind = reason === 'connect-failure' || reason === 'refused-stream' ? reason : 'other'
+    const { retry } = this
+    if (retry !== null && this.retriesLeft > 0 && retriableReset(retry, kind, unanswered) && this.canRetry()) {
+      this.scheduleRetry()
       return
     }
     if (
@@ -424,12 +436,6 @@ export class Router implements PoolWaiter {
       this.raceRetried = true
       exchange.response.clear()
       this.attempt()
-      return
-    }
-    const kind = reason === 'connect-failure' || reason === 'refused-stream' ? reason : 'other'
-    const { retry } = this
-    if (retry !== null && this.retriesLeft > 0 && retriableReset(retry, kind, unanswered) && this.canRetry()) {
-      this.scheduleRetry()
       return
     }
     if (retry !== null && info.attemptCount > 1 && this.retriesLeft === 0 && retriableReset(retry, kind, unanswered)) {
@@ -468,6 +474,7 @@ export class Router implements PoolWaiter {
     if (exchange.responseStarted || (!this.bodyEnded && !this.keepBody)) return false
     if (!this.retryHeld && !this.breaker!.take('retries')) {
       cluster!.stats.retryOverflow.inc()
+      exchange.info.addResponseFlag('UO')
       return false
     }
     this.retryHeld = true
@@ -594,7 +601,6 @@ export class Router implements PoolWaiter {
     }
     const { connection } = this
     if (connection === null) return
-    this.cluster!.stats.txReset.inc()
     this.endAttempt()
     connection.codec.reset()
   }

@@ -171,6 +171,12 @@ export class Exchange implements Http1Request, HttpStream, FormatContext {
       this.fail(404, '', 'absolute_path_rejected')
       return
     }
+    if (request.path.includes('#')) {
+      // A fragment is the client's own (RFC 9110 section 4.2.5): who sends it means to trick somebody.
+      this.sender.closeAfterResponse()
+      this.fail(400, '', 'path_normalization_failed')
+      return
+    }
     if (plan.path !== null && request.path !== '' && !this.normalize()) return
     if (request.method === 'CONNECT') this.upgrade = 'connect'
     else if (headers.find(names.upgrade) >= 0 && connectionHas(headers, 'upgrade')) {
@@ -219,6 +225,11 @@ export class Exchange implements Http1Request, HttpStream, FormatContext {
       const { outcome } = route
       const idleMs = outcome.type === 'forward' ? outcome.forward.idleTimeoutMs : -1
       if (idleMs >= 0) this.setIdle(idleMs)
+      const maxMs = outcome.type === 'forward' ? outcome.forward.maxStreamMs : 0
+      if (maxMs > 0) {
+        this.streamDeadline = info.startMs + maxMs
+        this.watch(this.streamDeadline)
+      }
     }
     this.router.prepare(route)
   }
@@ -550,11 +561,10 @@ export class Exchange implements Http1Request, HttpStream, FormatContext {
     const idleAt = this.lastActivityMs + this.idleDeadline
     if (now >= this.streamDeadline) {
       plan.stats.maxDurationReached.inc()
-      info.addResponseFlag('DT')
       if (this.responseStarted) {
         info.responseCodeDetails = 'max_duration_timeout'
         this.abort()
-      } else this.reply(this.isGrpc ? 504 : 504, 'downstream duration timeout', { details: 'max_duration_timeout' })
+      } else this.reply(504, 'downstream duration timeout', { details: 'max_duration_timeout' })
       return
     }
     if (now >= this.requestDeadline && !this.requestComplete) {

@@ -3,6 +3,7 @@ import { listHas } from '@weft/http/h1/bytes'
 import { headerName, names } from '@weft/http/header-name'
 import type { HeaderTable } from '@weft/http/header-table'
 import type { RequestHead } from '@weft/http/message'
+import { localAddress } from '../../../transport/local-address.ts'
 import type { ConnectionInfo } from '../../http/filter.ts'
 import { applyClientCert } from './forwarded-client-cert.ts'
 import type { HcmPlan } from './hcm-plan.ts'
@@ -28,10 +29,14 @@ const internalHeaders = [
   'x-envoy-ip-tags',
   'x-envoy-original-url',
   'x-envoy-hedge-on-per-try-timeout',
-  'x-envoy-decorator-operation',
 ].map(headerName)
-const serviceCluster = headerName('x-envoy-downstream-service-cluster')
-const serviceNode = headerName('x-envoy-downstream-service-node')
+/** The same, for what only the first proxy that a request meets may strip. */
+const edgeHeaders = [
+  'x-envoy-decorator-operation',
+  'x-envoy-downstream-service-cluster',
+  'x-envoy-downstream-service-node',
+  'x-envoy-original-path',
+].map(headerName)
 const http2Settings = headerName('http2-settings')
 
 /**
@@ -57,13 +62,16 @@ export function prepareRequest(
       remoteAddress = addressAt(forwarded, plan.xffTrustedHops - 1) ?? remoteAddress
     }
     if (!plan.skipXffAppend) {
-      headers.set(names.forwardedFor, forwarded === null ? connection.remoteAddress : `${forwarded},${connection.remoteAddress}`)
+      // A loopback peer says nothing to who reads this elsewhere: Envoy names the machine's own address then.
+      const own = isLoopback(connection.remoteAddress) ? localAddress : connection.remoteAddress
+      headers.set(names.forwardedFor, forwarded === null ? own : `${forwarded},${own}`)
     }
     if (plan.xffTrustedHops === 0 || !headers.has(names.forwardedProto)) headers.set(names.forwardedProto, proto)
   } else {
     const at = headers.find(names.forwardedFor)
     if (at >= 0) {
       const forwarded = headers.getAll(names.forwardedFor)!
+      if (headers.find(names.forwardedFor, at + 1) >= 0) headers.set(names.forwardedFor, forwarded)
       remoteAddress = addressAt(forwarded, plan.xffTrustedHops) ?? remoteAddress
       trusted = !forwarded.includes(',')
     }
@@ -75,14 +83,15 @@ export function prepareRequest(
     headers.append(names.forwardedPort, String(connection.localPort))
   const isInternal = trusted && plan.isInternalAddress(remoteAddress)
   const edge = plan.useRemoteAddress && !isInternal
-  if (edge) {
-    for (let i = 0; i < internalHeaders.length; i++) headers.remove(internalHeaders[i]!)
-    headers.remove(serviceCluster)
-    headers.remove(serviceNode)
+  if (isInternal) headers.set(internal, 'true')
+  else {
     headers.remove(internal)
-    headers.set(externalAddress, remoteAddress)
-  } else if (isInternal) headers.set(internal, 'true')
-  else headers.remove(internal)
+    for (let i = 0; i < internalHeaders.length; i++) headers.remove(internalHeaders[i]!)
+    if (edge) {
+      for (let i = 0; i < edgeHeaders.length; i++) headers.remove(edgeHeaders[i]!)
+      headers.set(externalAddress, remoteAddress)
+    }
+  }
   if (plan.generateRequestId && ((edge && !plan.preserveExternalRequestId) || !headers.has(names.requestId))) {
     headers.set(names.requestId, newRequestId())
   }
@@ -112,6 +121,10 @@ function removeHopByHop(headers: HeaderTable, upgrade: boolean): void {
     if (keeps) headers.set(names.te, trailersToken)
     else headers.remove(names.te)
   }
+}
+
+function isLoopback(address: string): boolean {
+  return address.startsWith('127.') || address === '::1'
 }
 
 /** The address `hops` from the end of an X-Forwarded-For list; null when that is none. */

@@ -96,6 +96,7 @@ async function serve(flags: ProxyFlags, log: ProxyLog, settings: Settings, worke
     if (flags.adminAddressPath !== '') writeFileSync(flags.adminAddressPath, admin.url)
   }
   await control.start()
+  if (stopping) return
   main.info(`all dependencies initialized, starting workers: live ${performance.now().toFixed(0)} ms after the start`)
 }
 

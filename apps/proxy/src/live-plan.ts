@@ -64,6 +64,10 @@ export class LivePlan implements HcmServices {
     return this.options.services.timers
   }
 
+  get processState() {
+    return this.options.services.processState
+  }
+
   routeTable(name: string): RouteTable | null {
     return this.names.routes.get(name) ?? null
   }

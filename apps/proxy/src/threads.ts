@@ -33,6 +33,10 @@ export interface WorkerInit {
   }
   /** Shared by all threads: endpoint health, ejection, active requests; circuit-breaker budgets. */
   endpointSlab: SharedArrayBuffer
+  /** Flags of the process (shared/process-state.ts). */
+  processState: SharedArrayBuffer
+  /** Rate limits that all workers keep together (shared/token-buckets.ts). */
+  tokenBuckets: SharedArrayBuffer
   drainTimeMs: number
   logLevel: string
 }

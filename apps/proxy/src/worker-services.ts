@@ -1,4 +1,6 @@
 import type { ConnectionOptions } from 'node:tls'
+import type { ProcessState } from './shared/process-state.ts'
+import type { TokenBuckets } from './shared/token-buckets.ts'
 import type { WorkerInit } from './threads.ts'
 import type { TimerWheel } from './transport/timer-wheel.ts'
 
@@ -6,6 +8,9 @@ import type { TimerWheel } from './transport/timer-wheel.ts'
 export interface WorkerServices {
   readonly node: WorkerInit['node']
   readonly timers: TimerWheel
+  /** What all threads share: flags of the process, and token buckets. */
+  readonly processState: ProcessState
+  readonly tokenBuckets: TokenBuckets
   /** The live cluster of this name; undefined when there is none now. Ask for each use: plans change. */
   cluster(name: string): ClusterHandle | undefined
   log(level: 'debug' | 'info' | 'warn' | 'error', message: string, fields?: Record<string, unknown>): void
@@ -15,6 +20,8 @@ export interface WorkerServices {
 export interface ClusterHandle {
   readonly name: string
   readonly connectTimeoutMs: number
+  /** How many endpoints it has, and how many of them are in rotation or degraded. */
+  membership(): { total: number; healthy: number; degraded: number }
   /** An endpoint as the load balancer picks it now (health, locality, weight seen to); null when there is none. */
   pickAddress(): { host: string; port: number; key: string } | null
   /**

@@ -3,6 +3,8 @@ import { LivePlan } from './live-plan.ts'
 import { LogFiles } from './observe/access-log/log-file.ts'
 import { Stats } from './observe/stats.ts'
 import { Runtime } from './plan/runtime.ts'
+import { ProcessState } from './shared/process-state.ts'
+import { TokenBuckets } from './shared/token-buckets.ts'
 import type { FromWorker, ToWorker, WorkerInit } from './threads.ts'
 import { TimerWheel } from './transport/timer-wheel.ts'
 import { EndpointSlab } from './upstream/endpoint-slab.ts'
@@ -61,6 +63,8 @@ export class ProxyWorker {
     const services: WorkerServices = {
       node: init.node,
       timers: this.timers,
+      processState: new ProcessState(init.processState),
+      tokenBuckets: new TokenBuckets(init.tokenBuckets),
       cluster: (name) => this.plan?.cluster(name),
       log: (level, message, fields = {}) => {
         if (wants(this.logLevel, level)) this.send({ type: 'log', level, message, fields })

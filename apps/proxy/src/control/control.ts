@@ -3,6 +3,8 @@ import type { BootstrapSettings } from '../bootstrap/settings.ts'
 import type { ProxyFlags } from '../flags.ts'
 import type { ProxyLog } from '../log.ts'
 import { Stats, StatsReader } from '../observe/stats.ts'
+import { ProcessState } from '../shared/process-state.ts'
+import { TokenBuckets } from '../shared/token-buckets.ts'
 import { EndpointSlab } from '../upstream/endpoint-slab.ts'
 import { certificatesInUse, daysUntilFirstExpires } from './certificates.ts'
 import { Clusters } from './clusters.ts'
@@ -20,6 +22,9 @@ import { type WorkerFactory, Workers } from './workers.ts'
 
 /** How many endpoints and circuit breakers count in shared memory; what is more goes uncounted. */
 const slabSlots = 65_535
+
+/** How many rate limits the workers keep together; what is more each keeps for itself. */
+const maxTokenBuckets = 8_192
 
 /** How many kinds of warnings are told apart. */
 const mostWarnings = 1_000
@@ -57,8 +62,8 @@ export class Control {
   readonly listeners: Listeners
   cds: Discovery | undefined
   lds: Discovery | undefined
-  /** Set by `/healthcheck/fail`. */
-  healthCheckFailed = false
+  /** `/healthcheck/fail` is noted here, where all threads see it. */
+  readonly processState = new ProcessState()
   #state: ServerState = 'PRE_INITIALIZING'
   readonly #warned = new Set<string>()
 
@@ -80,6 +85,8 @@ export class Control {
           locality: node.locality ?? { region: '', zone: '', subZone: '' },
         },
         endpointSlab: this.slab.buffer,
+        processState: this.processState.buffer,
+        tokenBuckets: new TokenBuckets(maxTokenBuckets).buffer,
         drainTimeMs: flags.drainTimeMs,
         logLevel: flags.logLevel,
       },
@@ -223,8 +230,12 @@ export class Control {
   }
 
   /** What `/healthcheck/fail` and `/healthcheck/ok` set: whether the proxy says that it is ready. */
+  get healthCheckFailed(): boolean {
+    return this.processState.healthCheckFailed
+  }
+
   failHealthChecks(failed: boolean): void {
-    this.healthCheckFailed = failed
+    this.processState.healthCheckFailed = failed
     this.stats.gauge('server.live').set(!failed && this.#state === 'LIVE' ? 1 : 0)
   }
 

@@ -36,6 +36,7 @@ export class StreamRecord implements StreamInfo {
   attemptCount = 0
   localReplyBody = ''
   filterChain = ''
+  isHealthCheck = false
 
   reset(startMs: number): void {
     this.startMs = startMs
@@ -65,6 +66,7 @@ export class StreamRecord implements StreamInfo {
     this.upstreamFailure = ''
     this.attemptCount = 0
     this.localReplyBody = ''
+    this.isHealthCheck = false
   }
 
   get startTimeMs(): number {

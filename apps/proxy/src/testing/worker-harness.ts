@@ -1,6 +1,8 @@
 import http from 'node:http'
 import net from 'node:net'
 import { StatsReader } from '../observe/stats.ts'
+import { ProcessState } from '../shared/process-state.ts'
+import { TokenBuckets } from '../shared/token-buckets.ts'
 import type { FromWorker, ResourceError, ResourceUpdate } from '../threads.ts'
 import { EndpointSlab } from '../upstream/endpoint-slab.ts'
 import { ProxyWorker } from '../worker.ts'
@@ -22,6 +24,8 @@ export class WorkerHarness {
         concurrency: 1,
         node: { id: 'test', cluster: 'test', metadata: {}, locality: { region: '', zone: '', subZone: '' } },
         endpointSlab: new EndpointSlab(64).buffer,
+        processState: new ProcessState().buffer,
+        tokenBuckets: new TokenBuckets(64).buffer,
         drainTimeMs,
         logLevel: 'off',
       },

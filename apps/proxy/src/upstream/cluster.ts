@@ -172,6 +172,16 @@ export class Cluster implements ClusterHandle {
 
   // ClusterHandle
 
+  membership(): { total: number; healthy: number; degraded: number } {
+    let healthy = 0
+    let degraded = 0
+    for (const endpoint of this.endpoints.values()) {
+      if (endpoint.isHealthy(this.slab)) healthy++
+      else if (endpoint.isDegraded(this.slab)) degraded++
+    }
+    return { total: this.endpoints.size, healthy, degraded }
+  }
+
   pickAddress(): { host: string; port: number; key: string } | null {
     const endpoint = this.pick()
     if (endpoint === null || endpoint.address.type !== 'ip') return null

@@ -6,6 +6,8 @@ import { createKeyPair, privateKeyPem, publicKeyDer } from '@weft/identity/keys'
 import { formatPem } from '@weft/identity/pem'
 import { WeftError } from '@weft/service/errors'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { ProcessState } from '../shared/process-state.ts'
+import { TokenBuckets } from '../shared/token-buckets.ts'
 import { TimerWheel } from '../transport/timer-wheel.ts'
 import type { WorkerServices } from '../worker-services.ts'
 import { GrpcClient, type UnaryMethod } from './grpc-client.ts'
@@ -85,10 +87,13 @@ beforeEach(async () => {
   const services: WorkerServices = {
     node: { id: '', cluster: '', metadata: {}, locality: { region: '', zone: '', subZone: '' } },
     timers,
+    processState: new ProcessState(),
+    tokenBuckets: new TokenBuckets(8),
     cluster: (name) => ({
       name,
       connectTimeoutMs: 2000,
       pickAddress: () => ({ host: '127.0.0.1', port, key: `127.0.0.1:${port}` }),
+      membership: () => ({ total: 1, healthy: 1, degraded: 0 }),
       tlsOptions: () => options,
       beginRequest: () => ({ end: () => {} }),
     }),

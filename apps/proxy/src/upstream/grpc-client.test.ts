@@ -3,6 +3,8 @@ import { createServer, type Http2Server, type ServerHttp2Stream } from 'node:htt
 import { type AddressInfo, createServer as createNetServer } from 'node:net'
 import { WeftError } from '@weft/service/errors'
 import { afterEach, describe, expect, it } from 'vitest'
+import { ProcessState } from '../shared/process-state.ts'
+import { TokenBuckets } from '../shared/token-buckets.ts'
 import { TimerWheel } from '../transport/timer-wheel.ts'
 import type { ClusterHandle, WorkerServices } from '../worker-services.ts'
 import { GrpcClient, type UnaryMethod } from './grpc-client.ts'
@@ -69,6 +71,7 @@ function clientTo(
       const port = state.ports[turn++ % Math.max(1, state.ports.length)]
       return port === undefined ? null : { host: '127.0.0.1', port, key: `127.0.0.1:${port}` }
     },
+    membership: () => ({ total: 1, healthy: 1, degraded: 0 }),
     tlsOptions: () => null,
     beginRequest: () => ({ end: (outcome) => outcomes.push(outcome) }),
   }
@@ -76,6 +79,8 @@ function clientTo(
   const services: WorkerServices = {
     node: { id: '', cluster: '', metadata: {}, locality: { region: '', zone: '', subZone: '' } },
     timers,
+    processState: new ProcessState(),
+    tokenBuckets: new TokenBuckets(8),
     cluster: (name) => (ports !== null && name === 'mixer' ? handle : undefined),
     log: () => {},
   }

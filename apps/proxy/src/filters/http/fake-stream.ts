@@ -60,6 +60,7 @@ export class FakeStream implements HttpStream {
       ...fake.connection,
     }
     this.info = {
+      isHealthCheck: false,
       startTimeMs: 1_500_000_000_000,
       elapsedMs: () => 12.5,
       responseFlags: [],

@@ -37,6 +37,8 @@ export interface HttpFilter {
 export interface CompiledHttpFilter {
   /** The filter's part in one request; null when it takes none. `routeConfig`: what `compileRouteConfig` gave for this route. */
   start(stream: HttpStream, routeConfig: unknown): HttpFilter | null
+  /** One override of those of several levels, given from the most specific on; absent: the most specific counts alone. */
+  mergeRouteConfigs?(configs: readonly unknown[]): unknown
   /** The plan that holds this filter went away: stop timers, flush batches. */
   close?(): void
 }
@@ -114,6 +116,8 @@ export interface PeerCertificate {
 
 /** What is known of a request as it goes; read by filters, access log and tracing. */
 export interface StreamInfo {
+  /** The request is a health check, which counts and logs apart. */
+  isHealthCheck: boolean
   /** Wall clock, ms. */
   readonly startTimeMs: number
   /** Time since start, ms (fractions too). */

@@ -1,16 +1,37 @@
 import { WeftError } from '@weft/service/errors'
+import { buffer } from './buffer/index.ts'
 import { cors } from './cors/index.ts'
+import { csrf } from './csrf/index.ts'
 import { fault } from './fault/index.ts'
 import type { HttpFilterKind } from './filter.ts'
+import { headerMutation } from './header-mutation/index.ts'
+import { headerToMetadata } from './header-to-metadata/index.ts'
+import { healthCheck } from './health-check/index.ts'
 import { jwtAuthn } from './jwt-authn/index.ts'
 import { mixer } from './mixer/index.ts'
 import { rbac } from './rbac/index.ts'
 import { router } from './router/index.ts'
+import { setFilterState } from './set-filter-state/index.ts'
+import { setMetadata } from './set-metadata/index.ts'
 
 const prefix = 'type.googleapis.com/'
 
 /** Every HTTP filter there is. A new one is a folder and a line here. */
-const kinds: readonly HttpFilterKind[] = [jwtAuthn, mixer, cors, fault, rbac, router]
+const kinds: readonly HttpFilterKind[] = [
+  buffer,
+  cors,
+  csrf,
+  fault,
+  headerMutation,
+  headerToMetadata,
+  healthCheck,
+  jwtAuthn,
+  mixer,
+  rbac,
+  router,
+  setFilterState,
+  setMetadata,
+]
 
 const byType = new Map<string, HttpFilterKind>(kinds.flatMap((kind) => kind.types.map((type) => [type, kind] as const)))
 const byRouteType = new Map<string, HttpFilterKind>(

@@ -12,7 +12,6 @@ import type { FormatContext } from '../format/context.ts'
 /** Whether a request is logged. */
 export type LogFilter = (context: FormatContext) => boolean
 
-const healthCheckHeader = headerName('x-envoy-health-check')
 const grpcStatus = headerName('grpc-status')
 
 /** Compiles an access-log filter. */
@@ -25,7 +24,7 @@ export function compileLogFilter(filter: AccessLogFilter, path: string, runtime:
     case 'durationFilter':
       return compare(specifier.value.comparison, `${path}.duration_filter`, runtime, ({ info }) => Math.floor(info.elapsedMs()))
     case 'notHealthCheckFilter':
-      return ({ request }) => request === null || !request.headers.has(healthCheckHeader)
+      return ({ info }) => !info.isHealthCheck
     case 'traceableFilter':
       return () => false
     case 'runtimeFilter': {

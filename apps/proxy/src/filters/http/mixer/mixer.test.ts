@@ -14,6 +14,8 @@ import { WeftError } from '@weft/service/errors'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { Stats } from '../../../observe/stats.ts'
 import { Runtime } from '../../../plan/runtime.ts'
+import { ProcessState } from '../../../shared/process-state.ts'
+import { TokenBuckets } from '../../../shared/token-buckets.ts'
 import { TimerWheel } from '../../../transport/timer-wheel.ts'
 import type { WorkerServices } from '../../../worker-services.ts'
 import { type FakeRequest, FakeStream } from '../fake-stream.ts'
@@ -78,10 +80,13 @@ beforeEach(async () => {
   services = {
     node: { id: '', cluster: '', metadata: {}, locality: { region: '', zone: '', subZone: '' } },
     timers: new TimerWheel(),
+    processState: new ProcessState(),
+    tokenBuckets: new TokenBuckets(8),
     cluster: (name) => ({
       name,
       connectTimeoutMs: 1000,
       pickAddress: () => (isMixerUp ? { host: '127.0.0.1', port, key: `127.0.0.1:${port}` } : null),
+      membership: () => ({ total: 1, healthy: 1, degraded: 0 }),
       tlsOptions: () => null,
       beginRequest: () => ({ end: () => {} }),
     }),

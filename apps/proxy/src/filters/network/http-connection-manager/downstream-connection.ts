@@ -1,5 +1,6 @@
 import { type Http1Request, Http1ServerConnection, type Http1ServerEvents } from '@weft/http/h1/server-connection'
 import type { RouteTable } from '../../../routing/route-table.ts'
+import type { ProcessState } from '../../../shared/process-state.ts'
 import type { Connection, ConnectionHandler } from '../../../transport/connection.ts'
 import { nextConnectionId } from '../../../transport/connection-id.ts'
 import { Timeout, type TimerWheel } from '../../../transport/timer-wheel.ts'
@@ -11,6 +12,7 @@ import type { HcmPlan } from './hcm-plan.ts'
 /** What a connection needs of its worker. */
 export interface HcmServices {
   readonly timers: TimerWheel
+  readonly processState: ProcessState
   /** The live route configuration of this name; null when it has not come. */
   routeTable(name: string): RouteTable | null
   cluster(name: string): Cluster | undefined
@@ -101,7 +103,7 @@ export class DownstreamConnection implements ConnectionHandler, Http1ServerEvent
   /** The response to come is the last on this connection. */
   wantsClose(): boolean {
     const { plan } = this
-    if (this.draining) {
+    if (this.draining || this.services.processState.healthCheckFailed) {
       plan.stats.drainClose.inc()
       return true
     }

@@ -479,7 +479,7 @@ export class Exchange implements Http1Request, HttpStream, FormatContext {
     info.endMs = performance.now()
     plan.stats.requestActive.dec()
     if (this.upgrade !== '' && this.responseStarted) plan.stats.upgradesActive.dec()
-    if (info.responseCode > 0) plan.stats.response(info.responseCode)
+    if (info.responseCode > 0 && !info.isHealthCheck) plan.stats.response(info.responseCode)
     plan.stats.requestTime.record(Math.round(info.endMs - info.startMs))
     this.filters.complete()
     this.router.end()

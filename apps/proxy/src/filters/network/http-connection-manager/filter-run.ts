@@ -200,6 +200,8 @@ export class FilterRun {
     }
     if (direction.status === 'buffer') {
       this.exchange.plan.stats.tooLarge.inc()
+      // Whether its last piece is among those that came or not, the request counts as not read to its end.
+      this.exchange.requestComplete = false
       this.exchange.reply(413, 'Payload Too Large', { details: 'request_payload_too_large' })
     } else if (!direction.paused) {
       direction.paused = true

@@ -33,13 +33,15 @@ const none: readonly ResolvedFilter[] = []
 function build(entries: readonly FilterEntry[], levels: readonly (FilterConfigs | null | undefined)[]): ResolvedFilter[] {
   const filters: ResolvedFilter[] = []
   for (const { name, filter, disabled } of entries) {
-    let config: unknown
-    for (const level of levels) {
-      config = level?.get(name)
-      if (config !== undefined) break
-    }
+    const found = levels.map((level) => level?.get(name)).filter((one) => one !== undefined)
+    const config = found[0]
     if (config === 'off' || (disabled && config === undefined)) continue
-    filters.push({ filter, config: config === enabledOverride ? undefined : config })
+    const configs = found.filter((one) => one !== enabledOverride && one !== 'off')
+    const merges = configs.length > 1 && filter.mergeRouteConfigs !== undefined
+    filters.push({
+      filter,
+      config: merges ? filter.mergeRouteConfigs?.(configs) : config === enabledOverride ? undefined : config,
+    })
   }
   return filters
 }

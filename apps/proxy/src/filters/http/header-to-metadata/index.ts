@@ -1,0 +1,146 @@
+import {
+  Config,
+  type Config_KeyValuePair as KeyValuePair,
+  type Config_Rule as Rule,
+  Config_ValueEncode as ValueEncode,
+  Config_ValueType as ValueType,
+} from '@weft/contracts/envoy/extensions/filters/http/header_to_metadata/v3/header_to_metadata'
+import { Value } from '@weft/contracts/google/protobuf/struct'
+import { headerName, names } from '@weft/http/header-name'
+import type { RequestHead, ResponseHead } from '@weft/http/message'
+import { headerReader } from '../../../routing/matchers/header-matcher.ts'
+import { compileRegex } from '../../../routing/matchers/regex.ts'
+import type { FilterContext, HttpFilter, HttpFilterKind, HttpStream } from '../filter.ts'
+import { isPseudo } from '../head-edit.ts'
+
+const defaultNamespace = 'envoy.filters.http.header_to_metadata'
+/** Longer values are not taken. */
+const maxValueBytes = 8 * 1024
+
+type Head = RequestHead | ResponseHead
+/** Reads a head and notes what it finds. */
+type Extraction = (stream: HttpStream, head: Head) => void
+
+interface Rules {
+  readonly request: readonly Extraction[]
+  readonly response: readonly Extraction[]
+}
+
+/** `envoy.filters.http.header_to_metadata`: headers and cookies become dynamic metadata, for routes and other filters. */
+export const headerToMetadata: HttpFilterKind = {
+  types: ['envoy.extensions.filters.http.header_to_metadata.v3.Config'],
+  routeTypes: ['envoy.extensions.filters.http.header_to_metadata.v3.Config'],
+  compile(bytes, context) {
+    const own = compileRules(bytes, context)
+    return { start: (_stream, routeConfig) => filterOf(isRules(routeConfig) ? routeConfig : own) }
+  },
+  compileRouteConfig: (bytes, _type, context) => compileRules(bytes, context),
+}
+
+const filters = new WeakMap<Rules, HttpFilter>()
+
+function filterOf(rules: Rules): HttpFilter {
+  let filter = filters.get(rules)
+  if (filter === undefined) {
+    filter = {
+      onRequestHeaders(stream) {
+        for (const extract of rules.request) extract(stream, stream.request)
+        return 'continue'
+      },
+      onResponseHeaders(stream) {
+        for (const extract of rules.response) extract(stream, stream.response)
+        return 'continue'
+      },
+    }
+    filters.set(rules, filter)
+  }
+  return filter
+}
+
+function isRules(config: unknown): config is Rules {
+  return typeof config === 'object' && config !== null && 'request' in config && 'response' in config
+}
+
+function compileRules(bytes: Uint8Array, context: FilterContext): Rules {
+  const source = Config.decode(bytes)
+  return {
+    request: source.requestRules.map((rule, i) => compileRule(rule, `request_rules[${i}]`, context)),
+    response: source.responseRules.map((rule, i) => compileRule(rule, `response_rules[${i}]`, context)),
+  }
+}
+
+function compileRule(rule: Rule, path: string, context: FilterContext): Extraction {
+  if (rule.header !== '' && rule.cookie !== '')
+    return context.fail(path, 'Header to metadata filter: cookie and header cannot be configured in the same rule')
+  if (rule.header === '' && rule.cookie === '')
+    return context.fail(path, 'Header to metadata filter: rule must set either header or cookie')
+  if (rule.cookie !== '' && rule.remove) return context.fail(path, 'Header to metadata filter: cookie cannot be removed')
+  const { onHeaderPresent, onHeaderMissing } = rule
+  if (onHeaderPresent === undefined && onHeaderMissing === undefined)
+    return context.fail(path, 'Header to metadata filter: rule has neither on_header_present nor on_header_missing')
+  if (onHeaderPresent !== undefined && onHeaderPresent.value !== '' && onHeaderPresent.regexValueRewrite !== undefined)
+    return context.fail(`${path}.on_header_present`, 'Cannot specify both value and regex_value_rewrite')
+  if (onHeaderMissing !== undefined && onHeaderMissing.value === '')
+    return context.fail(`${path}.on_header_missing`, 'Cannot specify on_header_missing rule with an empty value')
+  const read = rule.cookie === '' ? headerReader(rule.header) : cookieReader(rule.cookie)
+  const present = onHeaderPresent === undefined ? null : compileNote(onHeaderPresent, `${path}.on_header_present`, context)
+  const missing = onHeaderMissing === undefined ? null : compileNote(onHeaderMissing, `${path}.on_header_missing`, context)
+  const removed = rule.remove && !isPseudo(rule.header) ? headerName(rule.header) : null
+  return (stream, head) => {
+    const value = read(head)
+    if (value === null) missing?.(stream, '')
+    else if (present !== null) {
+      present(stream, value)
+      if (removed !== null) head.headers.remove(removed)
+    }
+  }
+}
+
+function cookieReader(name: string): (head: Head) => string | null {
+  return (head) => {
+    const all = head.headers.getAll(names.cookie, ';') ?? ''
+    for (const pair of all.split(';')) {
+      const equals = pair.indexOf('=')
+      if (equals >= 0 && pair.slice(0, equals).trim() === name)
+        return pair
+          .slice(equals + 1)
+          .trim()
+          .replace(/^"(.*)"$/, '$1')
+    }
+    return null
+  }
+}
+
+/** Notes a value in metadata, as the pair says. */
+function compileNote(pair: KeyValuePair, path: string, context: FilterContext): (stream: HttpStream, value: string) => void {
+  if (pair.key === '') return context.fail(`${path}.key`, 'a key is needed')
+  const rewrite = pair.regexValueRewrite
+  const regex =
+    rewrite?.pattern === undefined ? null : compileRegex(rewrite.pattern.regex, `${context.path}.${path}.regex_value_rewrite`)
+  const namespace = pair.metadataNamespace === '' ? defaultNamespace : pair.metadataNamespace
+  return (stream, found) => {
+    const text = pair.value !== '' ? pair.value : regex === null ? found : regex.replaceAll(found, rewrite?.substitution ?? '')
+    if (text === '' || text.length >= maxValueBytes) return
+    const value = typed(pair.encode === ValueEncode.BASE64 ? decoded(text) : text, pair.type)
+    if (value !== undefined) stream.metadata(namespace)[pair.key] = value
+  }
+}
+
+function decoded(text: string): string {
+  return /^[A-Za-z0-9+/]*={0,2}$/.test(text) && text.length % 4 === 0 ? Buffer.from(text, 'base64').toString('latin1') : ''
+}
+
+/** undefined: it is no such value, and is left out. */
+function typed(text: string, type: ValueType): unknown {
+  if (text === '') return undefined
+  if (type === ValueType.NUMBER) {
+    const number = Number(text)
+    return Number.isFinite(number) && text.trim() !== '' ? number : undefined
+  }
+  if (type !== ValueType.PROTOBUF_VALUE) return Buffer.from(text, 'latin1').toString()
+  try {
+    return Value.unwrap(Value.decode(Buffer.from(text, 'latin1')))
+  } catch {
+    return undefined
+  }
+}

@@ -11,6 +11,7 @@ if (!isThere) console.log(`cases from outside are skipped: ${dir} is not there`)
 /** Suites whose subject is not whole yet, with the number of cases that still fail: it may only get smaller. */
 const UNFINISHED: Readonly<Record<string, number>> = {
   'istio-validation': 31,
+  'istio-crds': 24,
   'pilot-simulation': 23,
   'pilot-sidecar-routes': 6,
 }

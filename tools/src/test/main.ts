@@ -90,7 +90,8 @@ const env: NodeJS.ProcessEnv = { ...process.env, PATH: `${bin}${delimiter}${proc
 const envoy = installEnvoy()
 if (envoy === undefined) console.log('real Envoy: not present and not to be installed here; tests beside it say so')
 else env['WEFT_ENVOY'] = envoy
-if (findCommand('redis-server') === undefined) console.log('redis-server: not present; tests with it say so (Debian: apt-get install redis-server)')
+if (findCommand('redis-server') === undefined)
+  console.log('redis-server: not present; tests with it say so (Debian: apt-get install redis-server)')
 
 await step('generated code', [process.execPath, 'tools/src/generate/main.ts'], env)
 await step('types', [join(bin, 'tsc'), '-p', 'tsconfig.json'], env)

@@ -20,6 +20,8 @@ export interface WatchOptions {
   quietMs?: number
   /** A folder without events (some network mounts have none) is looked at this often (default 5 s). */
   pollMs?: number
+  /** A file that is suddenly empty is taken as being written for this long (default 300 ms), before its objects go. */
+  emptyGraceMs?: number
 }
 
 export interface ConfigWatch {
@@ -32,9 +34,6 @@ export interface ConfigWatch {
   refresh(files?: readonly string[]): Promise<LoadedConfig>
   close(): Promise<void>
 }
-
-/** A file that is suddenly empty is taken as being written for this long, before its objects go. */
-const emptyGraceMs = 300
 
 /**
  * Reads all configuration below some folders and watches them: `onChange` is called when what is in force, or what is
@@ -52,6 +51,7 @@ class ConfigFolders implements ConfigWatch {
   current: LoadedConfig = { objects: new Map(), problems: [] }
   readonly #options: WatchOptions
   readonly #quietMs: number
+  readonly #emptyGraceMs: number
   readonly #files = new Map<string, FileState>()
   readonly #watchers = new Map<string, FSWatcher>()
   #scans: readonly Scan[] | undefined
@@ -67,6 +67,7 @@ class ConfigFolders implements ConfigWatch {
   constructor(options: WatchOptions) {
     this.#options = options
     this.#quietMs = options.quietMs ?? 20
+    this.#emptyGraceMs = options.emptyGraceMs ?? 300
   }
 
   start(): void {
@@ -152,9 +153,15 @@ class ConfigFolders implements ConfigWatch {
           continue
         }
         const ageMs = Date.now() - seen.modifiedMs
-        if (before !== undefined && seen.sizeBytes === 0 && before.loaded.length > 0 && ageMs >= 0 && ageMs < emptyGraceMs) {
+        if (
+          before !== undefined &&
+          seen.sizeBytes === 0 &&
+          before.loaded.length > 0 &&
+          ageMs >= 0 &&
+          ageMs < this.#emptyGraceMs
+        ) {
           files.push(before)
-          this.#touch(seen.path, emptyGraceMs - ageMs)
+          this.#touch(seen.path, this.#emptyGraceMs - ageMs)
           continue
         }
         const state = await readConfigFile(seen, before, this.#options)

@@ -8,6 +8,7 @@ import { mixerExpressions } from './mixer-expressions.ts'
 import { mixerList } from './mixer-list.ts'
 import { mixerQuota } from './mixer-quota.ts'
 import { mixerSidecarAttributes } from './mixer-sidecar/index.ts'
+import { istioAuthz } from './pilot/authorization.ts'
 import { pilotSidecarRoutes } from './pilot/sidecar-routes.ts'
 import { pilotSimulation } from './pilot/simulation.ts'
 
@@ -22,6 +23,7 @@ export const SUITES: Readonly<Record<string, Suite>> = {
   'istio-validation': istioValidation,
   'istio-crds': istioCrds,
   citadel,
+  'istio-authz': istioAuthz,
   'pilot-simulation': pilotSimulation,
   'pilot-sidecar-routes': pilotSidecarRoutes,
 }

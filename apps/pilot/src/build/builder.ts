@@ -17,6 +17,7 @@ import { isTransparent, serviceClusters, serviceEndpoints } from './outbound-res
 import { type Recipe, ResourceCache } from './resource-cache.ts'
 import { gatewayRoutes } from './routes/gateway-routes.ts'
 import { sidecarRoute } from './routes/sidecar-routes.ts'
+import { workloadSecurity } from './security/workload-security.ts'
 import { keyOf } from './wire.ts'
 
 /** What one proxy is to have, and what it was built from. */
@@ -117,6 +118,7 @@ export class Builder {
       const address = loopback?.type === 'sidecar' ? loopback.app : '127.0.0.1'
       local.push(inboundCluster(instances[0], { address, port }, scope.snapshot.mesh))
     }
+    local.push(...workloadSecurity(scope).clusters)
     const own = local.map((recipe) => cache.get(recipe))
     const key = keyOf('clusters', scope.key, isTransparent(scope))
     const outbound = this.#sharedSet(key, scope, (last) => {

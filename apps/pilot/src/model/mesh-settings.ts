@@ -1,4 +1,10 @@
 import type { MeshConfig } from '@weft/contracts/istio/mesh/v1alpha1/config'
+import { type ExtensionProvider, readExtensionProviders } from './extension-providers.ts'
+
+export type PathNormalization = 'NONE' | 'BASE' | 'MERGE_SLASHES' | 'DECODE_AND_MERGE_SLASHES'
+
+/** By the numbers that MeshConfig has; its DEFAULT is BASE. */
+const pathNormalizations: readonly PathNormalization[] = ['BASE', 'NONE', 'BASE', 'MERGE_SLASHES', 'DECODE_AND_MERGE_SLASHES']
 
 /** MeshConfig, with defaults filled in. */
 export interface MeshSettings {
@@ -22,6 +28,10 @@ export interface MeshSettings {
   readonly accessLogFormat: string
   readonly accessLogEncoding: 'TEXT' | 'JSON'
   readonly enableTracing: boolean
+  /** How request paths are made comparable before anything is matched with them. */
+  readonly pathNormalization: PathNormalization
+  /** Whom AuthorizationPolicies with the action CUSTOM may ask, by name. */
+  readonly extensionProviders: ReadonlyMap<string, ExtensionProvider>
   readonly defaultServiceExportTo: readonly string[]
   readonly defaultVirtualServiceExportTo: readonly string[]
   readonly defaultDestinationRuleExportTo: readonly string[]
@@ -43,6 +53,8 @@ export const defaultMeshSettings: MeshSettings = {
   accessLogFormat: '',
   accessLogEncoding: 'TEXT',
   enableTracing: false,
+  pathNormalization: 'BASE',
+  extensionProviders: new Map(),
   defaultServiceExportTo: ['*'],
   defaultVirtualServiceExportTo: ['*'],
   defaultDestinationRuleExportTo: ['*'],
@@ -74,6 +86,8 @@ export function meshSettings(config: MeshConfig, base: MeshSettings): MeshSettin
     accessLogFormat: config.accessLogFormat,
     accessLogEncoding: config.accessLogEncoding === 1 ? 'JSON' : 'TEXT',
     enableTracing: config.enableTracing,
+    pathNormalization: pathNormalizations[config.pathNormalization?.normalization ?? 0] ?? 'BASE',
+    extensionProviders: readExtensionProviders(config.extensionProviders),
     defaultServiceExportTo: orElse<readonly string[]>(config.defaultServiceExportTo, base.defaultServiceExportTo),
     defaultVirtualServiceExportTo: orElse<readonly string[]>(
       config.defaultVirtualServiceExportTo,

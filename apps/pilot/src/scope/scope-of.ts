@@ -1,5 +1,5 @@
 import type { TypedObject } from '@weft/config/objects'
-import { keyOf } from '@weft/config/objects'
+import { keyOf, objectKey } from '@weft/config/objects'
 import type { Change } from '../model/change.ts'
 import { hostMatches } from '../model/host.ts'
 import { type Service, serviceKey } from '../model/service.ts'
@@ -12,6 +12,7 @@ import { instancesOf } from './instances.ts'
 import { mtlsModeOf } from './mtls-mode.ts'
 import type { ProxyNode } from './proxy-node.ts'
 import type { EgressScope, GatewayServer, Scope } from './scope.ts'
+import { policyHolds } from './workload-policies.ts'
 
 /** The part of a scope that proxies with the same key share. */
 interface Outbound {
@@ -53,6 +54,7 @@ export function scopeOf(snapshot: Snapshot, proxy: ProxyNode): Scope {
       policy === undefined ? snapshot.mesh.outboundTrafficPolicy : policy.mode === 1 ? 'ALLOW_ANY' : 'REGISTRY_ONLY',
     gatewayServers,
     workload,
+    labels,
     sidecar,
     instances: proxy.type === 'sidecar' ? instancesOf(snapshot, proxy) : [],
     service: (host) => byHost.get(host),
@@ -152,9 +154,14 @@ function dependsOn(scope: Scope, byHost: ReadonlyMap<string, Service>, change: C
     case 'Raw':
       return proxy.isWeft
     case 'Sidecar':
-    case 'RequestAuthentication':
-    case 'AuthorizationPolicy':
       return mine
+    case 'RequestAuthentication':
+    case 'AuthorizationPolicy': {
+      const object = mine ? snapshot.objects.get(objectKey(change.kind, change.namespace, change.host)) : undefined
+      if (object?.kind !== 'RequestAuthentication' && object?.kind !== 'AuthorizationPolicy') return false
+      const { labels, instances } = scope
+      return policyHolds(object, { type: proxy.type, namespace: proxy.namespace, labels, instances })
+    }
     case 'PeerAuthentication':
       // Clients ask it too, for automatic mutual TLS.
       return mine || [...byHost.values()].some(({ namespace }) => namespace === change.namespace)

@@ -53,6 +53,8 @@ export interface Scope {
 
   /** Sidecar only: the workload it stands beside, its Sidecar object, its service instances, in port order. */
   readonly workload: Workload | undefined
+  /** The proxy's labels, else those of its workload. */
+  readonly labels: Readonly<Record<string, string>>
   readonly sidecar: TypedObject<'Sidecar'> | undefined
   readonly instances: readonly Instance[]
 

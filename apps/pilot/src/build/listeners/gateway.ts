@@ -8,6 +8,7 @@ import { mixerOutbound } from '../filters/mixer.ts'
 import { clusterNames } from '../names.ts'
 import type { Recipe } from '../resource-cache.ts'
 import { destinationVersions } from '../routes/sidecar-routes.ts'
+import { workloadSecurity } from '../security/workload-security.ts'
 import { serverSocket } from '../tls/contexts.ts'
 import { keyOf } from '../wire.ts'
 import { accessLogKey } from './access-log.ts'
@@ -22,6 +23,7 @@ import { tcpTargets, tlsTargets } from './tcp-routes.ts'
 export function gatewayListener(port: GatewayPort, scope: Scope): Recipe {
   const name = `${port.bind}_${port.boundPort}`
   const parts: string[] = []
+  const security = workloadSecurity(scope)
   const origins = new Set<string>()
   for (const { gatewayServer, kind } of port.servers) {
     origins.add(objectKeyOf(gatewayServer.gateway))
@@ -34,8 +36,15 @@ export function gatewayListener(port: GatewayPort, scope: Scope): Recipe {
   }
   return {
     name,
-    key: keyOf(accessLogKey(scope.snapshot.mesh), mixerOutbound(scope)?.key, cors(scope), ...parts),
-    origins: [...origins],
+    key: keyOf(
+      accessLogKey(scope.snapshot.mesh),
+      scope.snapshot.mesh.pathNormalization,
+      mixerOutbound(scope)?.key,
+      security.key,
+      cors(scope),
+      ...parts,
+    ),
+    origins: [...origins, ...security.origins],
     refersTo: [...new Set(port.servers.map(({ routeName }) => routeName).filter((route) => route !== ''))],
     build: () => Listener.encode(build(name, port, scope)).finish(),
   }
@@ -74,6 +83,7 @@ function httpChain({ server, routeName }: KnownServer, name: string, scope: Scop
         statPrefix: `outbound_${name}`,
         mesh: scope.snapshot.mesh,
         routes: { rds: routeName },
+        security: workloadSecurity(scope).http(),
         mixer: mixerOutbound(scope)?.config,
         cors: cors(scope),
         tellsClientCertificate:
@@ -97,6 +107,7 @@ function chains(known: KnownServer, name: string, scope: Scope, taken: Set<strin
     chain.filterChainMatch = tlsMatch(names)
     return [chain]
   }
+  const tcpSecurity = workloadSecurity(scope).tcp()
   const specs = gatewayServer.virtualServices.map(({ spec }) => spec)
   if (kind === 'passthrough') {
     return specs.flatMap((spec) =>
@@ -105,14 +116,15 @@ function chains(known: KnownServer, name: string, scope: Scope, taken: Set<strin
         if (own === undefined || targets.length === 0) return []
         return FilterChain.fromPartial({
           filterChainMatch: tlsMatch(own),
-          filters: [tcpProxy(targets[0]?.cluster ?? name, targets, mesh)],
+          filters: [...tcpSecurity, tcpProxy(targets[0]?.cluster ?? name, targets, mesh)],
         })
       }),
     )
   }
   const targets = specs.map((spec) => tcpTargets(spec, gateway, known.port, scope)).find((found) => found !== undefined)
   if (targets === undefined || names === undefined) return []
-  const chain = FilterChain.fromPartial({ filters: [tcpProxy(targets[0]?.cluster ?? name, targets, mesh)] })
+  const filters = [...tcpSecurity, tcpProxy(targets[0]?.cluster ?? name, targets, mesh)]
+  const chain = FilterChain.fromPartial({ filters })
   if (kind === 'tls-terminated' && server.tls !== undefined) {
     chain.filterChainMatch = tlsMatch(names)
     chain.transportSocket = serverSocket(server.tls, [])

@@ -6,6 +6,7 @@ import { Router } from '@weft/contracts/envoy/extensions/filters/http/router/v3/
 import {
   HttpConnectionManager_ForwardClientCertDetails as ForwardClientCert,
   HttpConnectionManager,
+  HttpConnectionManager_PathWithEscapedSlashesAction,
   HttpFilter,
 } from '@weft/contracts/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager'
 import type { Any } from '@weft/contracts/google/protobuf/any'
@@ -23,6 +24,8 @@ export interface HttpFilterChain {
   readonly routes: { readonly rds: string } | { readonly inline: RouteConfiguration }
   /** The Mixer filter's configuration, for our own proxies. */
   readonly mixer: Any | undefined
+  /** Filters that authenticate and authorise, before all others. */
+  readonly security: readonly HttpFilter[]
   /** Some route has a CORS policy, or the proxy is Envoy, which has the filter at no cost. */
   readonly cors: boolean
   /** The listener terminates mutual TLS: the client's certificate is told to the application. */
@@ -50,7 +53,7 @@ export function httpConnectionManager(chain: HttpFilterChain): Filter {
     httpFilters: httpFilters(chain),
     accessLog: accessLogs(chain.mesh),
     useRemoteAddress: chain.side === 'gateway',
-    normalizePath: true,
+    ...pathNormalization(chain.mesh.pathNormalization),
     streamIdleTimeout: milliseconds(0),
     upgradeConfigs: [{ upgradeType: 'websocket' }],
     ...clientCertificate(chain),
@@ -63,6 +66,15 @@ export function httpConnectionManager(chain: HttpFilterChain): Filter {
   return { name: 'envoy.filters.network.http_connection_manager', configType: { $case: 'typedConfig', value: typedConfig } }
 }
 
+/** Paths are made comparable once, before any filter or route looks at them (MeshConfig, pathNormalization). */
+function pathNormalization(normalization: MeshSettings['pathNormalization']) {
+  if (normalization === 'NONE') return {}
+  if (normalization === 'BASE') return { normalizePath: true }
+  if (normalization === 'MERGE_SLASHES') return { normalizePath: true, mergeSlashes: true }
+  const unescapes = HttpConnectionManager_PathWithEscapedSlashesAction.UNESCAPE_AND_FORWARD
+  return { normalizePath: true, mergeSlashes: true, pathWithEscapedSlashesAction: unescapes }
+}
+
 /** x-forwarded-client-cert: set by the side that sees the certificate, never taken from outside. */
 function clientCertificate({ side, tellsClientCertificate }: HttpFilterChain) {
   if (side === 'outbound') return {}
@@ -73,8 +85,8 @@ function clientCertificate({ side, tellsClientCertificate }: HttpFilterChain) {
   }
 }
 
-function httpFilters({ side, mixer, cors }: HttpFilterChain): HttpFilter[] {
-  const filters: HttpFilter[] = []
+function httpFilters({ side, security, mixer, cors }: HttpFilterChain): HttpFilter[] {
+  const filters: HttpFilter[] = [...security]
   const add = (name: string, typedConfig: Any): void => {
     filters.push(HttpFilter.fromPartial({ name, configType: { $case: 'typedConfig', value: typedConfig } }))
   }

@@ -11,6 +11,7 @@ import type { Instance, MtlsMode, Scope } from '../../scope/scope.ts'
 import { mixerInbound, mixerServiceConfig } from '../filters/mixer.ts'
 import { clusterNames, inboundClusterName } from '../names.ts'
 import type { Recipe } from '../resource-cache.ts'
+import { workloadSecurity } from '../security/workload-security.ts'
 import { meshDownstreamSocket } from '../tls/contexts.ts'
 import { keyOf, milliseconds } from '../wire.ts'
 import { accessLogKey } from './access-log.ts'
@@ -56,6 +57,8 @@ function keyFor(inbound: InboundPort, scope: Scope): string {
     inbound.port,
     scope.inboundMtls(inbound.port),
     accessLogKey(scope.snapshot.mesh),
+    scope.snapshot.mesh.pathNormalization,
+    workloadSecurity(scope).key,
     mixerInbound(inbound, scope)?.key,
     ...services,
   )
@@ -67,7 +70,7 @@ function boundListener(inbound: InboundPort, scope: Scope): Recipe {
   return {
     name,
     key: keyFor(inbound, scope),
-    origins: originsOf([inbound]),
+    origins: originsOf([inbound], scope),
     build: () => {
       const chains = chainsOf(inbound, scope, undefined)
       return Listener.encode(
@@ -93,13 +96,15 @@ function virtualInbound(ports: readonly InboundPort[], scope: Scope): Recipe {
       rest,
       JSON.stringify(otherPorts),
       accessLogKey(mesh),
+      workloadSecurity(scope).key,
       scope.proxy.interceptionMode,
       ...ports.map((port) => keyFor(port, scope)),
     ),
-    origins: originsOf(ports),
+    origins: originsOf(ports, scope),
     build: () => {
       const chains = ports.flatMap((port) => chainsOf(port, scope, port.port))
       const passthrough = [
+        ...workloadSecurity(scope).tcp(),
         tcpProxy(clusterNames.inboundPassthrough, [{ cluster: clusterNames.inboundPassthrough, weight: 100 }], mesh),
       ]
       const all = [
@@ -136,8 +141,9 @@ function portsWithOwnMode(scope: Scope, rest: MtlsMode, known: ReadonlySet<numbe
     .filter(({ mode }) => mode !== rest)
 }
 
-function originsOf(ports: readonly InboundPort[]): string[] {
-  return [...new Set(ports.flatMap(({ instances }) => instances.map(({ service }) => service.origin)))]
+function originsOf(ports: readonly InboundPort[], scope: Scope): string[] {
+  const services = ports.flatMap(({ instances }) => instances.map(({ service }) => service.origin))
+  return [...new Set([...services, ...workloadSecurity(scope).origins])]
 }
 
 /** Only what some chain asks about is inspected. */
@@ -156,13 +162,13 @@ function chainsOf(inbound: InboundPort, scope: Scope, destinationPort: number | 
   if (port.protocol === 'auto') {
     return [
       ...securityChains(name, mode, destinationPort, true, (secure) => [httpFilter(inbound, scope, secure)], 'http'),
-      ...securityChains(name, mode, destinationPort, false, () => [tcpFilter(inbound, scope)], 'tcp'),
+      ...securityChains(name, mode, destinationPort, false, () => tcpFilters(inbound, scope), 'tcp'),
     ]
   }
   const http = isHttp(port.protocol)
-  return securityChains(name, mode, destinationPort, http, (secure) => [
-    http ? httpFilter(inbound, scope, secure) : tcpFilter(inbound, scope),
-  ])
+  return securityChains(name, mode, destinationPort, http, (secure) =>
+    http ? [httpFilter(inbound, scope, secure)] : tcpFilters(inbound, scope),
+  )
 }
 
 /**
@@ -202,9 +208,9 @@ function securityChains(
   return chains
 }
 
-function tcpFilter(inbound: InboundPort, scope: Scope) {
+function tcpFilters(inbound: InboundPort, scope: Scope): FilterChain['filters'] {
   const cluster = inboundClusterName(inbound.port)
-  return tcpProxy(cluster, [{ cluster, weight: 100 }], scope.snapshot.mesh)
+  return [...workloadSecurity(scope).tcp(), tcpProxy(cluster, [{ cluster, weight: 100 }], scope.snapshot.mesh)]
 }
 
 function httpFilter(inbound: InboundPort, scope: Scope, secure: boolean) {
@@ -215,6 +221,7 @@ function httpFilter(inbound: InboundPort, scope: Scope, secure: boolean) {
     side: 'inbound',
     statPrefix: `inbound_0.0.0.0_${inbound.port}`,
     mesh: scope.snapshot.mesh,
+    security: workloadSecurity(scope).http(),
     mixer: mixerInbound(inbound, scope)?.config,
     cors: false,
     tellsClientCertificate: secure,

@@ -129,6 +129,7 @@ function recipe(place: Place, scope: Scope): Recipe {
       place.bound,
       place.routeName,
       accessLogKey(mesh),
+      mesh.pathNormalization,
       mixer?.key,
       cors(scope),
       // HTTP services say all in their routes: only whether there is one matters here.
@@ -235,6 +236,7 @@ function httpChain(place: Place, scope: Scope, name: string): FilterChain {
         statPrefix: `outbound_${name}`,
         mesh: scope.snapshot.mesh,
         routes: { rds: place.routeName },
+        security: [],
         mixer: mixerOutbound(scope)?.config,
         cors: cors(scope),
         tellsClientCertificate: false,

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import type { TransportSocket } from '@weft/contracts/envoy/config/core/v3/base'
 import { ApiConfigSource_ApiType, ApiVersion, ConfigSource } from '@weft/contracts/envoy/config/core/v3/config_source'
 import { RawBuffer } from '@weft/contracts/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer'
@@ -113,6 +114,26 @@ export function meshDownstreamSocket(alpn: readonly string[]): TransportSocket {
         validationContextType: trust(trustSecret, []),
         alpnProtocols: [...alpn],
       },
+    }),
+  )
+}
+
+/** TLS towards a server outside of the mesh, which has to show a certificate for its name of an authority the system trusts. */
+export function publicUpstreamSocket(host: string): TransportSocket {
+  const isAddress = isIP(host) !== 0
+  const value = CertificateValidationContext.fromPartial({
+    systemRootCerts: {},
+    matchTypedSubjectAltNames: [
+      {
+        sanType: isAddress ? SubjectAltNameMatcher_SanType.IP_ADDRESS : SubjectAltNameMatcher_SanType.DNS,
+        matcher: { matchPattern: { $case: 'exact', value: host } },
+      },
+    ],
+  })
+  return upstreamSocket(
+    UpstreamTlsContext.fromPartial({
+      sni: isAddress ? '' : host,
+      commonTlsContext: { alpnProtocols: ['http/1.1'], validationContextType: { $case: 'validationContext', value } },
     }),
   )
 }

@@ -1,0 +1,126 @@
+import { parseDuration } from '@weft/config/duration'
+import { StatusCode } from '@weft/contracts/envoy/type/v3/http_status'
+import { z } from 'zod'
+
+/** An external service that decides on requests (Envoy's ext_authz). */
+export interface ExtAuthzProvider {
+  readonly type: 'ext-authz'
+  readonly protocol: 'http' | 'grpc'
+  /** `host`, or `namespace/host`. */
+  readonly service: string
+  readonly port: number
+  readonly timeoutMs: number
+  /** Requests pass when the service doesn't answer. */
+  readonly failOpen: boolean
+  /** Status of the answer when it doesn't; undefined is Envoy's 403. */
+  readonly statusOnError: StatusCode | undefined
+  readonly clearRouteCache: boolean
+  readonly body: { readonly maxBytes: number; readonly allowPartial: boolean; readonly asBytes: boolean } | undefined
+  readonly http: HttpCheck
+}
+
+/** What of a request goes to an HTTP service, and what of its answer goes on. Header names may end or begin with `*`. */
+export interface HttpCheck {
+  readonly pathPrefix: string
+  readonly requestHeaders: readonly string[]
+  readonly additionalHeaders: Readonly<Record<string, string>>
+  readonly toUpstreamOnAllow: readonly string[]
+  readonly toDownstreamOnAllow: readonly string[]
+  readonly toDownstreamOnDeny: readonly string[]
+}
+
+/** A provider of MeshConfig's; one that can't be used says why, and whoever names it refuses all requests. */
+export type ExtensionProvider = ExtAuthzProvider | { readonly type: 'unusable'; readonly reason: string }
+
+/** The timeout where none is stated; a DestinationRule is to state the real one, as in Istio. */
+const longTimeoutMs = 600_000
+
+const texts = z.array(z.string()).default([])
+
+const common = {
+  service: z.string().min(1),
+  port: z.number().int().min(1).max(65_535),
+  timeout: z.string().optional(),
+  failOpen: z.boolean().default(false),
+  statusOnError: z.string().default(''),
+  clearRouteCache: z.boolean().default(false),
+  includeRequestBodyInCheck: z
+    .object({
+      maxRequestBytes: z.number().int().min(1),
+      allowPartialMessage: z.boolean().default(false),
+      packAsBytes: z.boolean().default(false),
+    })
+    .optional(),
+}
+
+const providerSchema = z.looseObject({
+  name: z.string().min(1),
+  envoyExtAuthzGrpc: z.object(common).optional(),
+  envoyExtAuthzHttp: z
+    .object({
+      ...common,
+      pathPrefix: z
+        .string()
+        .regex(/^(\/.*)?$/, 'must begin with /')
+        .default(''),
+      includeHeadersInCheck: texts,
+      includeRequestHeadersInCheck: texts,
+      includeAdditionalHeadersInCheck: z.record(z.string(), z.string()).default({}),
+      headersToUpstreamOnAllow: texts,
+      headersToDownstreamOnAllow: texts,
+      headersToDownstreamOnDeny: texts,
+    })
+    .optional(),
+})
+
+/** MeshConfig's extensionProviders by name. Providers of telemetry are not for authorisation and are unusable for it. */
+export function readExtensionProviders(values: readonly unknown[]): Map<string, ExtensionProvider> {
+  const providers = new Map<string, ExtensionProvider>()
+  for (const value of values) {
+    const parsed = providerSchema.safeParse(value)
+    const named = z.looseObject({ name: z.string() }).safeParse(value)
+    const name = named.success ? named.data.name : ''
+    if (providers.has(name)) providers.set(name, { type: 'unusable', reason: 'its name is given twice' })
+    else if (parsed.success) providers.set(name, providerOf(parsed.data))
+    else providers.set(name, { type: 'unusable', reason: z.prettifyError(parsed.error) })
+  }
+  return providers
+}
+
+function providerOf({ envoyExtAuthzGrpc: grpc, envoyExtAuthzHttp: http }: z.infer<typeof providerSchema>): ExtensionProvider {
+  const settings = grpc ?? http
+  if (settings === undefined) return { type: 'unusable', reason: 'it is neither envoyExtAuthzGrpc nor envoyExtAuthzHttp' }
+  const nanos = settings.timeout === undefined ? undefined : parseDuration(settings.timeout)
+  if (settings.timeout !== undefined && (nanos === undefined || nanos <= 0n)) {
+    return { type: 'unusable', reason: `timeout: "${settings.timeout}" is no duration` }
+  }
+  const statusOnError = Object.values(StatusCode).find((code) => code > 0 && String(code) === settings.statusOnError)
+  if (statusOnError === undefined && settings.statusOnError !== '') {
+    return { type: 'unusable', reason: `statusOnError: "${settings.statusOnError}" is no HTTP status` }
+  }
+  const body = settings.includeRequestBodyInCheck
+  const requestHeaders = http?.includeRequestHeadersInCheck ?? []
+  return {
+    type: 'ext-authz',
+    protocol: grpc === undefined ? 'http' : 'grpc',
+    service: settings.service,
+    port: settings.port,
+    timeoutMs: nanos === undefined ? longTimeoutMs : Number(nanos / 1_000n) / 1_000,
+    failOpen: settings.failOpen,
+    statusOnError,
+    clearRouteCache: settings.clearRouteCache,
+    body:
+      body === undefined
+        ? undefined
+        : { maxBytes: body.maxRequestBytes, allowPartial: body.allowPartialMessage, asBytes: body.packAsBytes },
+    http: {
+      pathPrefix: http?.pathPrefix ?? '',
+      // The older name of the same list holds where the newer one says nothing.
+      requestHeaders: requestHeaders.length > 0 ? requestHeaders : (http?.includeHeadersInCheck ?? []),
+      additionalHeaders: http?.includeAdditionalHeadersInCheck ?? {},
+      toUpstreamOnAllow: http?.headersToUpstreamOnAllow ?? [],
+      toDownstreamOnAllow: http?.headersToDownstreamOnAllow ?? [],
+      toDownstreamOnDeny: http?.headersToDownstreamOnDeny ?? [],
+    },
+  }
+}

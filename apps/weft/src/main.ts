@@ -90,7 +90,7 @@ Examples:
 
   pilot(program.command('apply'))
     .summary('create or change configuration')
-    .requiredOption('-f, --file <path>', 'a YAML file, a folder of them, or - for standard input (may be repeated)', collect, [])
+    .requiredOption('-f, --file <path>', 'a YAML file, a folder of them, or - for standard input (may be repeated)', collect)
     .option('--dry-run', 'validate only', false)
     .option('--wait', 'until every proxy has acknowledged', false)
     .option('--timeout <seconds>', 'how long --wait waits', wholeNumber(1, 3600), 30)
@@ -130,7 +130,7 @@ Examples:
     .description(
       'For a mesh in containers or on several machines: a bootstrap with a join token for each WorkloadEntry with the annotation mesh.weft.dev/proxy, and join tokens for Pilot and Mixer.',
     )
-    .requiredOption('--config <dir>', 'folder with WorkloadEntries and Services (may be repeated)', collect, [])
+    .requiredOption('--config <dir>', 'folder with WorkloadEntries and Services (may be repeated)', collect)
     .requiredOption('--out <dir>', 'where the bootstraps are written, readable by their owner alone')
     .requiredOption('--control-out <dir>', "where Pilot's and Mixer's tokens are written, readable by their owner alone")
     .requiredOption('--citadel <host:port>', "Citadel's admin address")
@@ -156,8 +156,8 @@ Examples:
   return program
 }
 
-function collect(value: string, before: string[]): string[] {
-  return [...before, value]
+function collect(value: string, before: string[] | undefined): string[] {
+  return [...(before ?? []), value]
 }
 
 function wholeNumber(least: number, most: number): (text: string) => number {

@@ -54,6 +54,11 @@ export class HeaderTable {
     valueEnd: number,
     whole: boolean,
   ): number {
+    return this.addKnown(slotOf(bytes, nameStart + offset, nameEnd + offset), nameStart, nameEnd, valueStart, valueEnd, whole)
+  }
+
+  /** `add` of a name whose slot is known. */
+  addKnown(slot: number, nameStart: number, nameEnd: number, valueStart: number, valueEnd: number, whole: boolean): number {
     const index = this.entries++
     if (index >= this.slots.length) this.grow()
     const at = index * 4
@@ -62,7 +67,6 @@ export class HeaderTable {
     ranges[at + 1] = nameEnd
     ranges[at + 2] = valueStart
     ranges[at + 3] = valueEnd
-    const slot = slotOf(bytes, nameStart + offset, nameEnd + offset)
     this.slots[index] = slot
     this.whole[index] = whole ? 1 : 0
     if (slot !== 0 && this.first[slot] === 0) this.first[slot] = index + 1

@@ -24,6 +24,8 @@ export interface ClusterPlan {
   panicThreshold: number
   localityWeighted: boolean
   http1: Http1ClientOptions
+  /** The endpoints speak HTTP/2 alone: clients that bring it (gRPC) may use them, HTTP requests not yet. */
+  http2Only: boolean
   /** For endpoints that none of `socketMatches` holds for. */
   tls: UpstreamTls | null
   socketMatches: readonly SocketMatch[]
@@ -62,6 +64,10 @@ export function compileCluster(bytes: Uint8Array, secrets: SecretStore): Cluster
     policy: pickerPolicy(source, at),
     panicThreshold: source.commonLbConfig?.healthyPanicThreshold?.value ?? 50,
     localityWeighted: source.commonLbConfig?.localityConfigSpecifier?.$case === 'localityWeightedLbConfig',
+    http2Only:
+      options?.upstreamProtocolOptions?.$case === 'explicitHttpConfig'
+        ? options.upstreamProtocolOptions.value.protocolConfig?.$case === 'http2ProtocolOptions'
+        : source.http2ProtocolOptions !== undefined,
     http1: {
       ...defaultClientOptions,
       maxHeaders: common?.maxHeadersCount ?? defaultClientOptions.maxHeaders,
@@ -115,5 +121,3 @@ function typedPolicy(source: ClusterProto, at: string): PickerPolicy {
   }
   throw unsupported(`${at}: load_balancing_policy`, policies.map((one) => one.typedExtensionConfig?.name ?? '').join(', '))
 }
-
-export type { Http1ClientOptions }

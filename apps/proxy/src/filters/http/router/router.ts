@@ -141,6 +141,14 @@ export class Router implements PoolWaiter {
       exchange.reply(forward.notFoundStatus, '', { details: 'cluster_not_found', flags: ['NC'] })
       return
     }
+    if (cluster.plan.http2Only) {
+      info.clusterName = cluster.name
+      exchange.reply(503, 'upstream HTTP/2 is not supported by this proxy', {
+        details: 'upstream_http2_not_supported',
+        flags: ['LR'],
+      })
+      return
+    }
     this.cluster = cluster
     this.breaker = cluster.breakers[forward.priority]
     info.clusterName = cluster.name

@@ -1,0 +1,33 @@
+import { describe, expect, it } from 'vitest'
+import { normalizePath } from './path-normalization.ts'
+
+const path = (text: string, rules: Partial<Parameters<typeof normalizePath>[1]> = {}) => {
+  const result = normalizePath(text, { normalize: true, mergeSlashes: false, escapedSlashes: 'keep', ...rules })
+  return result.type === 'path' ? result.path : result.type
+}
+
+describe('path normalisation', () => {
+  it.each([
+    ['/a/../b', '/b'],
+    ['/a/./b', '/a/b'],
+    ['/../a', '/a'],
+    ['/a/..', '/'],
+    ['/a/b/../../c?x=/../y', '/c?x=/../y'],
+    ['/a/%2e%2E/b', '/b'],
+    ['/%61dmin', '/admin'],
+    ['/a\\..\\b', '/b'],
+    ['/a%2fb', '/a%2fb'],
+    ['/a//b', '/a//b'],
+    ['/plain/path.html?q#f', '/plain/path.html?q#f'],
+    ['/a/%00', 'reject'],
+  ])('makes %s into %s', (from, to) => {
+    expect(path(from)).toBe(to)
+  })
+
+  it('merges slashes, and treats escaped ones as told', () => {
+    expect(path('/a///b//', { mergeSlashes: true })).toBe('/a/b/')
+    expect(path('/a%2Fb', { escapedSlashes: 'reject' })).toBe('reject')
+    expect(path('/x%2f..%2fadmin', { escapedSlashes: 'forward' })).toBe('/admin')
+    expect(path('/a%2fb', { escapedSlashes: 'redirect' })).toBe('redirect')
+  })
+})

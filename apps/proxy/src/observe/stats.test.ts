@@ -1,0 +1,39 @@
+import { describe, expect, it } from 'vitest'
+import { bucketOf, bucketRange, quantileOf, Stats, StatsReader } from './stats.ts'
+
+describe('stats', () => {
+  it('are merged over workers by name', () => {
+    const reader = new StatsReader()
+    const workers = [0, 1].map((i) => new Stats((message) => reader.accept(i, message)))
+    workers.forEach((stats, i) => {
+      stats.counter('a.total').add(i + 1)
+      stats.gauge('a.active').set(5)
+      for (let value = 1; value <= 100; value++) stats.histogram('a.time').record(value)
+      stats.flush()
+    })
+    expect(reader.value('a.total')).toBe(3)
+    expect(reader.value('a.active')).toBe(10)
+    const time = [...reader.all()].find(({ name }) => name === 'a.time')
+    expect(time).toMatchObject({ kind: 'histogram', count: 200, sum: 10_100 })
+    if (time?.kind !== 'histogram') throw new Error('not a histogram')
+    expect(quantileOf(time.buckets, 0.5)).toBeCloseTo(51, 0)
+    expect(quantileOf(time.buckets, 0.99)).toBeCloseTo(100, -1)
+  })
+
+  it('are the same object for the same name, also when many chunks are needed', () => {
+    const stats = new Stats(null)
+    const first = stats.counter('n.0')
+    for (let i = 0; i < 5000; i++) stats.counter(`n.${i}`).inc()
+    expect(stats.counter('n.0')).toBe(first)
+    expect(first.value).toBe(1)
+  })
+
+  it('put every value into the bucket whose range holds it', () => {
+    for (const value of [0, 1, 1.05, 9.99, 10, 11, 99, 100, 1234, 99_999, 5e8]) {
+      const { low, width } = bucketRange(bucketOf(value))
+      expect(value).toBeGreaterThanOrEqual(low * 0.999_999)
+      expect(value).toBeLessThan((low + width) * 1.000_001)
+    }
+    expect(bucketOf(1e15)).toBe(bucketOf(9.99e8))
+  })
+})

@@ -1,0 +1,52 @@
+import net from 'node:net'
+import tls from 'node:tls'
+import fc from 'fast-check'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { inspectClientHello } from './client-hello.ts'
+
+let hello: Buffer
+beforeAll(async () => {
+  // A real client's first bytes.
+  hello = await new Promise<Buffer>((resolve, reject) => {
+    const server = net.createServer((socket) => {
+      socket.once('data', (bytes) => {
+        resolve(bytes)
+        socket.destroy()
+        server.close()
+      })
+    })
+    server.listen(0, '127.0.0.1', () => {
+      const at = server.address()
+      if (at === null || typeof at === 'string') return reject(new Error('no port'))
+      tls
+        .connect({ port: at.port, host: '127.0.0.1', servername: 'A.example.test', ALPNProtocols: ['h2', 'http/1.1'] })
+        .on('error', () => {})
+    })
+  })
+})
+
+describe('the inspection of first bytes', () => {
+  it('reads server name and protocols of a ClientHello, once it is whole', () => {
+    for (let i = 0; i < hello.length; i++) expect(inspectClientHello(hello.subarray(0, i)).type).toBe('more')
+    expect(inspectClientHello(hello)).toEqual({ type: 'tls', hello: { serverName: 'a.example.test', alpn: ['h2', 'http/1.1'] } })
+  })
+
+  it('reads one that comes in several records', () => {
+    const body = hello.subarray(5)
+    const record = (part: Buffer) => Buffer.concat([Buffer.of(22, 3, 1, part.length >> 8, part.length & 255), part])
+    const split = Buffer.concat([record(body.subarray(0, 50)), record(body.subarray(50))])
+    expect(inspectClientHello(split)).toEqual(inspectClientHello(hello))
+  })
+
+  it('tells plaintext, and survives any bytes', () => {
+    expect(inspectClientHello(Buffer.from('GET / HTTP/1.1\r\n')).type).toBe('plain')
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 400 }), fc.nat(hello.length), (noise, at) => {
+        inspectClientHello(Buffer.from(noise))
+        const broken = Buffer.from(hello)
+        broken.set(noise.subarray(0, broken.length - at), at)
+        inspectClientHello(broken)
+      }),
+    )
+  })
+})

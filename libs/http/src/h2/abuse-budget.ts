@@ -1,0 +1,88 @@
+import type { AbuseLimits } from './options.ts'
+
+/**
+ * Counts what costs the peer little and us much (CVE-2019-9511 to 9518, CVE-2023-44487, CVE-2024-27316 and their like).
+ * Each method gives what the peer has overdone, or null; who hears of it closes the connection with ENHANCE_YOUR_CALM.
+ */
+export class AbuseBudget {
+  private readonly limits: AbuseLimits
+  private readonly now: () => number
+  private streams = 0
+  private dataFramesSent = 0
+  private outbound = 0
+  private outboundControl = 0
+  private emptyFrames = 0
+  private priorityFrames = 0
+  private windowUpdates = 0
+  private resets = 0
+  private second = 0
+  private controlFrames = 0
+
+  constructor(limits: AbuseLimits, now: () => number) {
+    this.limits = limits
+    this.now = now
+  }
+
+  streamOpened(): void {
+    this.streams++
+  }
+
+  /** The peer reads: what was written before has left. */
+  drained(): void {
+    this.outbound = 0
+    this.outboundControl = 0
+  }
+
+  dataSent(): void {
+    this.dataFramesSent++
+    this.outbound++
+  }
+
+  frameSent(): void {
+    this.outbound++
+  }
+
+  /** A PING, SETTINGS or RST_STREAM frame is about to be written. */
+  controlSent(): string | null {
+    this.outbound++
+    this.outboundControl++
+    if (this.outboundControl > this.limits.maxOutboundControlFrames) return 'outbound_control_flood'
+    return this.outbound > this.limits.maxOutboundFrames ? 'outbound_flood' : null
+  }
+
+  /** HEADERS, CONTINUATION or DATA came. */
+  payloadReceived(empty: boolean): string | null {
+    if (!empty) {
+      this.emptyFrames = 0
+      return null
+    }
+    return ++this.emptyFrames > this.limits.maxConsecutiveEmptyFrames ? 'inbound_empty_frames_flood' : null
+  }
+
+  priorityReceived(): string | null {
+    const allowed = this.limits.maxPriorityFramesPerStream * (1 + this.streams)
+    return ++this.priorityFrames > allowed ? 'inbound_priority_frames_flood' : this.controlReceived()
+  }
+
+  windowUpdateReceived(): string | null {
+    const allowed = 5 + 2 * (this.streams + this.limits.maxWindowUpdatesPerDataFrame * this.dataFramesSent)
+    return ++this.windowUpdates > allowed ? 'inbound_window_update_frames_flood' : null
+  }
+
+  /** PING, SETTINGS, or a frame of a type nobody knows. */
+  controlReceived(): string | null {
+    const second = Math.floor(this.now() / 1000)
+    if (second !== this.second) {
+      this.second = second
+      this.controlFrames = 0
+    }
+    return ++this.controlFrames > this.limits.maxControlFramesPerSecond ? 'inbound_control_frames_flood' : null
+  }
+
+  /** The peer gave a stream up before it was answered, or broke it so that we had to. */
+  prematureReset(): string | null {
+    this.resets++
+    const { maxPrematureResets, prematureResetShare } = this.limits
+    return this.resets > maxPrematureResets && this.resets > this.streams * prematureResetShare ? 'premature_resets' : null
+  }
+}

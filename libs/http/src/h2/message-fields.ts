@@ -1,0 +1,222 @@
+import { authorityByte, listHas, targetByte, tokenLower } from '../h1/bytes.ts'
+import { names } from '../header-name.ts'
+import { HeaderTable } from '../header-table.ts'
+import type { RequestHead, ResponseHead } from '../message.ts'
+import { fieldKind } from './hpack/field-kind.ts'
+import type { FieldReceiver } from './hpack/decoder.ts'
+
+export type MessagePart = 'request' | 'response' | 'trailers'
+
+/** `contentLength` when the message says nothing. */
+export const unknownLength = -1
+
+/**
+ * Takes one header block in and judges it as RFC 9113 section 8 asks: which pseudo-headers there have to be, in what order,
+ * and which fields must not be. Used again for each block of a connection.
+ */
+export class MessageFields implements FieldReceiver {
+  table: HeaderTable = new HeaderTable()
+  private part: MessagePart = 'request'
+  private readonly maxBytes: number
+  private readonly maxHeaders: number
+  /** What makes the message malformed; '' when nothing does. */
+  malformed = ''
+  full = false
+  contentLength = unknownLength
+  method = ''
+  path = ''
+  authority = ''
+  scheme = ''
+  protocol = ''
+  status = 0
+  /** Bits of the pseudo-headers that came. */
+  private pseudos = 0
+  private ordinary = false
+  private cookies = 0
+  private hasHost = false
+  private bytes = 0
+
+  constructor(maxBytes: number, maxHeaders: number) {
+    this.maxBytes = maxBytes
+    this.maxHeaders = maxHeaders
+  }
+
+  /** Before a block. */
+  begin(part: MessagePart, table: HeaderTable): void {
+    this.part = part
+    this.table = table
+    this.malformed = ''
+    this.full = false
+    this.contentLength = unknownLength
+    this.method = ''
+    this.path = ''
+    this.authority = ''
+    this.scheme = ''
+    this.protocol = ''
+    this.status = 0
+    this.pseudos = 0
+    this.ordinary = false
+    this.cookies = 0
+    this.hasHost = false
+    this.bytes = 0
+  }
+
+  onSpecial(kind: number, value: string): void {
+    const bit = 1 << kind
+    switch (kind) {
+      case fieldKind.method:
+        this.method = value
+        break
+      case fieldKind.path:
+        this.path = value
+        break
+      case fieldKind.authority:
+        this.authority = value
+        break
+      case fieldKind.scheme:
+        this.scheme = value
+        break
+      case fieldKind.protocol:
+        this.protocol = value
+        break
+      case fieldKind.status:
+        this.status = statusOf(value)
+        break
+      case fieldKind.unknownPseudo:
+        this.malformed = 'unknown pseudo-header'
+        return
+      case fieldKind.invalidName:
+        this.malformed = 'invalid header name'
+        return
+      case fieldKind.connectionSpecific:
+        this.malformed = 'connection-specific header'
+        return
+      default:
+        this.malformed = 'invalid header value'
+        return
+    }
+    if (this.ordinary) this.malformed = 'pseudo-header behind other headers'
+    else if ((this.pseudos & bit) !== 0) this.malformed = 'pseudo-header twice'
+    else if (this.part === 'trailers') this.malformed = 'pseudo-header in trailers'
+    else if ((kind === fieldKind.status) !== (this.part === 'response')) this.malformed = 'pseudo-header of the other direction'
+    this.pseudos |= bit
+    this.bytes += value.length
+    if (this.bytes > this.maxBytes) this.full = true
+  }
+
+  onField(kind: number, lineLength: number, valueStart: number, valueEnd: number): boolean {
+    this.ordinary = true
+    this.bytes += lineLength
+    if (this.bytes > this.maxBytes || this.table.entries >= this.maxHeaders) {
+      this.full = true
+      return false
+    }
+    if (kind === fieldKind.regular) return true
+    const { buffer } = this.table
+    switch (kind) {
+      case fieldKind.contentLength: {
+        const length = lengthOf(buffer, valueStart, valueEnd)
+        if (length < 0 || (this.contentLength !== unknownLength && this.contentLength !== length)) {
+          this.malformed = 'invalid content-length'
+          return false
+        }
+        const first = this.contentLength === unknownLength
+        this.contentLength = length
+        return first
+      }
+      case fieldKind.te:
+        if (valueEnd - valueStart !== 8 || !listHas(buffer, valueStart, valueEnd, 'trailers')) {
+          this.malformed = 'TE other than trailers'
+          return false
+        }
+        return true
+      case fieldKind.cookie:
+        this.cookies++
+        return true
+      case fieldKind.host:
+        this.hasHost = true
+        return true
+    }
+    return true
+  }
+
+  /** After a request's block: fills the head; '' or what is malformed. `extended`: whether :protocol is allowed. */
+  finishRequest(head: RequestHead, extended: boolean): string {
+    if (this.malformed !== '') return this.malformed
+    const { headers } = head
+    const { method, path, scheme, protocol } = this
+    const connect = method === 'CONNECT'
+    const has = (kind: number): boolean => (this.pseudos & (1 << kind)) !== 0
+    if (!isToken(method)) return 'invalid :method'
+    if (has(fieldKind.protocol)) {
+      if (!extended || !connect || !isToken(protocol)) return ':protocol without extended CONNECT'
+    }
+    if (connect && protocol === '') {
+      if (has(fieldKind.path) || has(fieldKind.scheme) || this.authority === '') return 'CONNECT takes :authority only'
+    } else {
+      if (!isScheme(scheme)) return 'missing or invalid :scheme'
+      if (path === '' || !hasOnly(path, targetByte)) return 'missing or invalid :path'
+    }
+    if (this.hasHost) {
+      // :authority is what counts (section 8.3.1); Host stands in for it only when it is missing.
+      if (!has(fieldKind.authority)) this.authority = headers.get(names.host) ?? ''
+      headers.remove(names.host)
+    }
+    if (!hasOnly(this.authority, authorityByte) || this.authority.includes('@')) return 'invalid :authority'
+    this.joinCookies()
+    head.method = method
+    head.path = path
+    head.authority = this.authority
+    head.scheme = connect && protocol === '' ? 'http' : scheme
+    head.version = 20
+    return ''
+  }
+
+  /** After a response's block. */
+  finishResponse(head: ResponseHead): string {
+    if (this.malformed !== '') return this.malformed
+    // 101 is HTTP/1.1's (section 8.6).
+    if (this.status < 100 || this.status === 101) return 'missing or invalid :status'
+    head.status = this.status
+    head.version = 20
+    return ''
+  }
+
+  /** Crumbs become one Cookie again (section 8.2.3). */
+  private joinCookies(): void {
+    if (this.cookies < 2) return
+    const { table } = this
+    table.set(names.cookie, table.getAll(names.cookie, '; ') ?? '')
+  }
+}
+
+function statusOf(value: string): number {
+  return /^[1-9]\d\d$/.test(value) ? Number(value) : 0
+}
+
+/** A length of at most 15 digits, exact in a double; -1 for anything else. */
+function lengthOf(bytes: Uint8Array, start: number, end: number): number {
+  if (end === start || end - start > 15) return -1
+  let length = 0
+  for (let i = start; i < end; i++) {
+    const digit = bytes[i]! - 48
+    if (digit < 0 || digit > 9) return -1
+    length = length * 10 + digit
+  }
+  return length
+}
+
+function hasOnly(text: string, allowed: Uint8Array): boolean {
+  for (let i = 0; i < text.length; i++) if (allowed[text.charCodeAt(i)] !== 1) return false
+  return true
+}
+
+function isToken(text: string): boolean {
+  if (text === 'GET' || text === 'POST') return true
+  for (let i = 0; i < text.length; i++) if (!tokenLower[text.charCodeAt(i)]) return false
+  return text !== ''
+}
+
+function isScheme(scheme: string): boolean {
+  return scheme === 'http' || scheme === 'https' || /^[a-z][a-z0-9+.-]*$/i.test(scheme)
+}

@@ -1,0 +1,78 @@
+/** What a connection is set up with; the defaults are Envoy's unless said otherwise. */
+export interface Http2Options {
+  /** Bytes of the dynamic HPACK table, each way. */
+  hpackTableSize: number
+  /** Streams the peer may have open at once (servers), or that we open (clients) if the peer allows. */
+  maxConcurrentStreams: number
+  initialStreamWindow: number
+  initialConnectionWindow: number
+  /** Bytes of a message's header lines (`name: value` and line end); more is answered with 431. */
+  maxHeadBytes: number
+  maxHeaders: number
+  /** Extended CONNECT (RFC 8441) is offered to clients; servers' offers are always used. */
+  allowConnect: boolean
+  /** Whether a malformed message ends its stream (RFC 9113 section 8.1.1); false: the whole connection. */
+  streamErrorOnInvalidMessage: boolean
+  /** Huffman-code what is sent literally: fewer bytes, more CPU. */
+  huffman: boolean
+  budget: AbuseLimits
+  /** 0: none. */
+  keepalive: KeepaliveOptions
+  /** Milliseconds for the peer to acknowledge our settings. */
+  settingsTimeoutMs: number
+  /** Milliseconds a stream with bytes to send may go without sending any. */
+  stallTimeoutMs: number
+  /** Milliseconds between the two GOAWAYs of a drain, at most; a round trip is enough. */
+  drainNoticeMs: number
+}
+
+export interface AbuseLimits {
+  /** Frames written while the peer does not read. */
+  maxOutboundFrames: number
+  /** Of those: PING, SETTINGS and RST_STREAM. */
+  maxOutboundControlFrames: number
+  maxConsecutiveEmptyFrames: number
+  maxPriorityFramesPerStream: number
+  maxWindowUpdatesPerDataFrame: number
+  /** PING, SETTINGS, PRIORITY and unknown frames within a second. */
+  maxControlFramesPerSecond: number
+  /** Streams that the peer gave up, or broke, before they count against it … */
+  maxPrematureResets: number
+  /** … when they are more than this share of all its streams. */
+  prematureResetShare: number
+  /** CONTINUATION frames of one header block. */
+  maxContinuations: number
+}
+
+export interface KeepaliveOptions {
+  /** Milliseconds without any byte from the peer until it is pinged; 0: never. */
+  intervalMs: number
+  timeoutMs: number
+}
+
+export const defaultHttp2Options: Http2Options = {
+  hpackTableSize: 4096,
+  maxConcurrentStreams: 0x7fffffff,
+  initialStreamWindow: 268435456,
+  initialConnectionWindow: 268435456,
+  maxHeadBytes: 60 * 1024,
+  maxHeaders: 100,
+  allowConnect: false,
+  streamErrorOnInvalidMessage: true,
+  huffman: true,
+  budget: {
+    maxOutboundFrames: 10000,
+    maxOutboundControlFrames: 1000,
+    maxConsecutiveEmptyFrames: 1,
+    maxPriorityFramesPerStream: 100,
+    maxWindowUpdatesPerDataFrame: 10,
+    maxControlFramesPerSecond: 10000,
+    maxPrematureResets: 500,
+    prematureResetShare: 0.5,
+    maxContinuations: 64,
+  },
+  keepalive: { intervalMs: 0, timeoutMs: 20_000 },
+  settingsTimeoutMs: 30_000,
+  stallTimeoutMs: 300_000,
+  drainNoticeMs: 1000,
+}

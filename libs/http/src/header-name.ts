@@ -97,6 +97,8 @@ const wellKnown = [
   'x-envoy-downstream-service-cluster',
   'x-envoy-downstream-service-node',
   'x-envoy-ip-tags',
+  'x-envoy-original-url',
+  'http2-settings',
 ] as const
 
 /** One more than the highest slot; slot 0 is "no slot". */

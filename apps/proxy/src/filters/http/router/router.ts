@@ -91,7 +91,13 @@ export class Router implements PoolWaiter {
   prepare(route: RoutePlan | null): void {
     this.started = false
     this.forward = route !== null && route.outcome.type === 'forward' ? route.outcome.forward : null
-    this.choice = this.forward === null ? null : selectCluster(this.forward.cluster, this.exchange.request, Math.random())
+    const selector = this.forward?.cluster
+    this.choice =
+      selector === undefined
+        ? null
+        : selector.type === 'one'
+          ? selector.choice
+          : selectCluster(selector, this.exchange.request, Math.random())
     this.cluster = null
     this.endpoint = null
     this.connection = null

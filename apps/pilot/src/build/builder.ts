@@ -18,6 +18,7 @@ import { type Recipe, ResourceCache } from './resource-cache.ts'
 import { gatewayRoutes } from './routes/gateway-routes.ts'
 import { sidecarRoute } from './routes/sidecar-routes.ts'
 import { workloadSecurity } from './security/workload-security.ts'
+import { systemRootsOf } from './tls/contexts.ts'
 import { keyOf } from './wire.ts'
 
 /** What one proxy is to have, and what it was built from. */
@@ -120,7 +121,7 @@ export class Builder {
     }
     local.push(...workloadSecurity(scope).clusters)
     const own = local.map((recipe) => cache.get(recipe))
-    const key = keyOf('clusters', scope.key, isTransparent(scope))
+    const key = keyOf('clusters', scope.key, isTransparent(scope), systemRootsOf(scope.proxy))
     const outbound = this.#sharedSet(key, scope, (last) => {
       const concerned = this.#concerned(scope, last)
       if (last !== undefined && concerned !== undefined) {

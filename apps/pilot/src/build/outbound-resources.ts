@@ -16,6 +16,7 @@ import {
 } from './clusters/outbound-cluster.ts'
 import { loadAssignment, withLabels } from './endpoints/load-assignment.ts'
 import type { Recipe, ResourceCache } from './resource-cache.ts'
+import { systemRootsOf } from './tls/contexts.ts'
 import { keyOf } from './wire.ts'
 
 /** Whether connections reach a proxy with their original destination. */
@@ -29,6 +30,7 @@ function contextOf(service: Service, scope: Scope): OutboundContext {
     mesh: snapshot.mesh,
     endpoints: snapshot.endpoints.get(serviceKey(service.namespace, service.host)),
     transparent: isTransparent(scope),
+    systemRoots: systemRootsOf(scope.proxy),
     takesMeshTls: (endpoint) => takesMeshTls(snapshot, endpoint),
   }
 }

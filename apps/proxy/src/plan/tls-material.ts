@@ -1,4 +1,5 @@
 import { createHash, createPrivateKey, X509Certificate } from 'node:crypto'
+import { getCACertificates, rootCertificates } from 'node:tls'
 import type {
   CertificateValidationContext,
   TlsCertificate,
@@ -56,15 +57,27 @@ export function compileCertificate(source: TlsCertificate, path: string): TlsCer
   return { cert, key, passphrase, uris, dnsNames }
 }
 
+let systemRootCertificates: Buffer | undefined
+
+/** The authorities that the operating system trusts, or where it names none those that come with Node. */
+function systemRoots(): Buffer {
+  if (systemRootCertificates === undefined) {
+    const system = getCACertificates('system')
+    systemRootCertificates = Buffer.from((system.length > 0 ? system : rootCertificates).join('\n'))
+  }
+  return systemRootCertificates
+}
+
 /** Compiles a validation context. */
 export function compileValidation(source: CertificateValidationContext, path: string): ValidationPlan {
   if (source.customValidatorConfig !== undefined) throw unsupported(`${path}.custom_validator_config`, 'a custom validator')
   if (source.caCertificateProviderInstance !== undefined)
     throw unsupported(`${path}.ca_certificate_provider_instance`, 'a certificate provider')
-  const ca = source.trustedCa === undefined ? null : readDataSource(source.trustedCa, `${path}.trusted_ca`)
-  if (ca !== null) {
+  const stated = source.trustedCa === undefined ? null : readDataSource(source.trustedCa, `${path}.trusted_ca`)
+  const ca = stated ?? (source.systemRootCerts === undefined ? null : systemRoots())
+  if (stated !== null) {
     try {
-      new X509Certificate(ca)
+      new X509Certificate(stated)
     } catch {
       throw invalid(`${path}.trusted_ca`, 'not a PEM certificate')
     }

@@ -12,6 +12,7 @@ import type { EndpointSet } from '../../model/workload.ts'
 import { identitiesOf, loadAssignment, type TakesMeshTls, withLabels } from '../endpoints/load-assignment.ts'
 import { outboundClusterName, serverNameOf } from '../names.ts'
 import type { Recipe } from '../resource-cache.ts'
+import type { SystemRoots } from '../tls/contexts.ts'
 import { keyOf, milliseconds } from '../wire.ts'
 import { applyConnectionPool, applyHttpProtocol, applyOutlierDetection, usesHttp2 } from './connection-pool.ts'
 import { applyLoadBalancing } from './load-balancing.ts'
@@ -34,6 +35,7 @@ export interface OutboundContext {
   /** Connections are caught with their original destination, so that a headless service needs no endpoints. */
   readonly transparent: boolean
   readonly takesMeshTls: TakesMeshTls
+  readonly systemRoots: SystemRoots
 }
 
 /** All clusters of a service: one a port, and one more for each subset of its DestinationRule. */
@@ -69,7 +71,8 @@ export function outboundCluster(target: OutboundTarget, context: OutboundContext
     name,
     key: keyOf(
       service.version,
-      rule === undefined ? '' : `${objectKeyOf(rule)}@${rule.version}`,
+      // Only a rule can ask for TLS by the system's authorities.
+      rule === undefined ? '' : `${objectKeyOf(rule)}@${rule.version}@${context.systemRoots}`,
       discovery,
       discovery.endsWith('dns') ? context.endpoints?.version : '',
       identities.join(),
@@ -85,7 +88,7 @@ export function outboundCluster(target: OutboundTarget, context: OutboundContext
 
 function build(
   target: OutboundTarget,
-  { mesh, endpoints, takesMeshTls }: OutboundContext,
+  { mesh, endpoints, takesMeshTls, systemRoots }: OutboundContext,
   name: string,
   discovery: ReturnType<typeof discoveryOf>,
   identities: readonly string[],
@@ -112,6 +115,7 @@ function build(
     host: service.host,
     http,
     http2,
+    systemRoots,
   })
   cluster.metadata = {
     filterMetadata: {

@@ -3,7 +3,7 @@ import {
   ClientTLSSettings_TLSmode as ClientMode,
   type ClientTLSSettings,
 } from '@weft/contracts/istio/networking/v1alpha3/destination_rule'
-import { clientSocket, meshProtocols, meshUpstreamSocket, plaintextSocket } from '../tls/contexts.ts'
+import { clientSocket, meshProtocols, meshUpstreamSocket, plaintextSocket, type SystemRoots } from '../tls/contexts.ts'
 
 export interface UpstreamTls {
   readonly settings: ClientTLSSettings | undefined
@@ -16,6 +16,7 @@ export interface UpstreamTls {
   readonly host: string
   readonly http: boolean
   readonly http2: boolean
+  readonly systemRoots: SystemRoots
 }
 
 /** TLS towards a cluster's endpoints: as a DestinationRule states it, or to those that are known to take the mesh's. */
@@ -43,7 +44,8 @@ export function applyUpstreamTls(cluster: Cluster, tls: UpstreamTls): void {
   }
   // A wildcard host is no server name.
   const serverName = tls.host.includes('*') ? '' : tls.host
-  cluster.transportSocket = clientSocket(tls.settings, serverName, tls.http2 ? ['h2'] : tls.http ? ['http/1.1'] : [])
+  const alpn = tls.http2 ? ['h2'] : tls.http ? ['http/1.1'] : []
+  cluster.transportSocket = clientSocket(tls.settings, serverName, alpn, tls.systemRoots)
 }
 
 function meshAlpn({ http, http2 }: UpstreamTls): readonly string[] {

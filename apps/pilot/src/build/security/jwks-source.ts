@@ -5,7 +5,7 @@ import type { Service } from '../../model/service.ts'
 import { applyConnectionPool } from '../clusters/connection-pool.ts'
 import { outboundClusterName } from '../names.ts'
 import type { Recipe } from '../resource-cache.ts'
-import { publicUpstreamSocket } from '../tls/contexts.ts'
+import { publicUpstreamSocket, type SystemRoots } from '../tls/contexts.ts'
 import { keyOf, milliseconds } from '../wire.ts'
 
 /** Where keys are fetched: the cluster that leads there, and whether some service of the mesh is behind it. */
@@ -35,15 +35,20 @@ export function jwksSource(
   return { uri, cluster: outboundClusterName(port, '', host), host, port, tls, known }
 }
 
+export interface JwksClusterContext {
+  readonly mesh: MeshSettings
+  readonly systemRoots: SystemRoots
+  readonly origins: readonly string[]
+}
+
 /** The cluster for a key server that is no service of the mesh, named as if it were. */
 export function jwksCluster(
   { cluster: name, host, port, tls }: JwksSource,
-  mesh: MeshSettings,
-  origins: readonly string[],
+  { mesh, systemRoots, origins }: JwksClusterContext,
 ): Recipe {
   return {
     name,
-    key: keyOf('jwks', tls, mesh.connectTimeoutMs),
+    key: keyOf('jwks', tls, systemRoots, mesh.connectTimeoutMs),
     origins,
     build: () => {
       const cluster = Cluster.fromPartial({
@@ -77,7 +82,7 @@ export function jwksCluster(
             },
           ],
         },
-        transportSocket: tls ? publicUpstreamSocket(host) : undefined,
+        transportSocket: tls ? publicUpstreamSocket(host, systemRoots) : undefined,
       })
       if (isIP(host) !== 0) {
         cluster.dnsRefreshRate = undefined

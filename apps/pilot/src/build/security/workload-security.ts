@@ -4,6 +4,7 @@ import type { HttpFilter } from '@weft/contracts/envoy/extensions/filters/networ
 import type { Scope } from '../../scope/scope.ts'
 import { type WorkloadPolicies, workloadPolicies } from '../../scope/workload-policies.ts'
 import type { Recipe } from '../resource-cache.ts'
+import { systemRootsOf } from '../tls/contexts.ts'
 import { keyOf } from '../wire.ts'
 import { type AuthorizationContext, httpAuthorization, tcpAuthorization } from './authorization.ts'
 import type { KnownProvider } from './ext-authz.ts'
@@ -71,7 +72,13 @@ function securityOf({ requestAuthentications, authorizationPolicies }: WorkloadP
       return [...(jwt === undefined ? [] : [jwt]), ...httpAuthorization(authorizationPolicies, context)]
     }),
     tcp: once(() => tcpAuthorization(authorizationPolicies, context)),
-    clusters: [...unknown.values()].map((source) => jwksCluster(source, mesh, requestAuthentications.map(objectKeyOf))),
+    clusters: [...unknown.values()].map((source) =>
+      jwksCluster(source, {
+        mesh,
+        systemRoots: systemRootsOf(scope.proxy),
+        origins: requestAuthentications.map(objectKeyOf),
+      }),
+    ),
   }
 }
 

@@ -118,11 +118,28 @@ export function meshDownstreamSocket(alpn: readonly string[]): TransportSocket {
   )
 }
 
+/** How a proxy is told to trust whom its operating system trusts: ours by a word, Envoy, which has none, by a file. */
+export type SystemRoots = 'word' | 'file'
+
+/** Ours or not: see {@link SystemRoots}. */
+export function systemRootsOf({ isWeft }: { isWeft: boolean }): SystemRoots {
+  return isWeft ? 'word' : 'file'
+}
+
+/** Where most systems and Envoy's images have the authorities they trust. */
+const systemRootsFile = '/etc/ssl/certs/ca-certificates.crt'
+
+function systemTrust(roots: SystemRoots) {
+  return roots === 'word'
+    ? { systemRootCerts: {} }
+    : { trustedCa: { specifier: { $case: 'filename' as const, value: systemRootsFile } } }
+}
+
 /** TLS towards a server outside of the mesh, which has to show a certificate for its name of an authority the system trusts. */
-export function publicUpstreamSocket(host: string): TransportSocket {
+export function publicUpstreamSocket(host: string, roots: SystemRoots): TransportSocket {
   const isAddress = isIP(host) !== 0
   const value = CertificateValidationContext.fromPartial({
-    systemRootCerts: {},
+    ...systemTrust(roots),
     matchTypedSubjectAltNames: [
       {
         sanType: isAddress ? SubjectAltNameMatcher_SanType.IP_ADDRESS : SubjectAltNameMatcher_SanType.DNS,
@@ -143,6 +160,7 @@ export function clientSocket(
   settings: ClientTLSSettings,
   serverName: string,
   alpn: readonly string[],
+  systemRoots: SystemRoots,
 ): TransportSocket | undefined {
   if (settings.mode !== ClientMode.SIMPLE && settings.mode !== ClientMode.MUTUAL) return undefined
   const common = CommonTlsContext.fromPartial({ alpnProtocols: [...alpn] })
@@ -162,7 +180,7 @@ export function clientSocket(
         ],
       }).tlsCertificates
     }
-    common.validationContextType = fileTrust(settings)
+    common.validationContextType = fileTrust(settings, systemRoots)
   }
   return upstreamSocket(
     UpstreamTlsContext.fromPartial({ sni: settings.sni === '' ? serverName : settings.sni, commonTlsContext: common }),
@@ -170,11 +188,11 @@ export function clientSocket(
 }
 
 /** Trust in a file of roots, or in the system's where none is named; none at all when the settings say so. */
-function fileTrust(settings: ClientTLSSettings): CommonTlsContext['validationContextType'] {
+function fileTrust(settings: ClientTLSSettings, systemRoots: SystemRoots): CommonTlsContext['validationContextType'] {
   if (settings.insecureSkipVerify === true) return undefined
   const roots =
     settings.caCertificates === '' || settings.caCertificates === 'system'
-      ? { systemRootCerts: {} }
+      ? systemTrust(systemRoots)
       : { trustedCa: { specifier: { $case: 'filename' as const, value: settings.caCertificates } } }
   const value = CertificateValidationContext.fromPartial({ ...roots, ...sanMatchers(settings.subjectAltNames) })
   return { $case: 'validationContext', value }

@@ -26,7 +26,7 @@ export const listenerSupport: SupportTable = {
   'envoy.extensions.transport_sockets.tls.v3.TlsCertificate': 'certificate_chain private_key watched_directory password',
   'envoy.extensions.transport_sockets.tls.v3.CertificateValidationContext':
     'trusted_ca watched_directory verify_certificate_spki verify_certificate_hash match_typed_subject_alt_names ' +
-    'match_subject_alt_names crl allow_expired_certificate trust_chain_verification',
+    'match_subject_alt_names crl allow_expired_certificate trust_chain_verification system_root_certs',
   'envoy.extensions.transport_sockets.tls.v3.Secret': 'name tls_certificate validation_context generic_secret',
 
   'envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector': '~initial_read_buffer_size',

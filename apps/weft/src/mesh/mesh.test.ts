@@ -119,8 +119,9 @@ describe('a local mesh', () => {
   })
 
   it('runs beside another mesh', async () => {
-    const [one, other] = await Promise.all([started(), started({ stateFolder: join(folder, 'state-2'), gatewayPort: 28_180 })])
+    const [one, other] = await Promise.all([started(), started({ stateFolder: join(folder, 'state-2') })])
     expect(one.plan.octet).not.toBe(other.plan.octet)
+    expect(one.gatewayPort).not.toBe(other.gatewayPort)
   })
 
   it('starts a part again that was killed', async () => {

@@ -7,7 +7,7 @@ import { citadelHost, identityOf, mixerHost, pilotHost, ports, systemNamespace }
 import { readMeshFolder } from './folder.ts'
 import { generatedConfig, meshConfig } from './generated.ts'
 import { ManagedProcess, type ProcessEvents, type ProcessSpec } from './managed-process.ts'
-import { claimOctet, freePort, type OctetClaim } from './octet.ts'
+import { claimOctet, claimPort, type PortClaim } from './octet.ts'
 import { type MeshPlan, planMesh } from './plan.ts'
 import {
   applicationProcess,
@@ -56,7 +56,8 @@ export class Mesh {
   /** The one of these that the mesh's URLs have. */
   readonly gatewayPort: number
   readonly #options: MeshOptions
-  readonly #claim: OctetClaim
+  /** Addresses and ports that no other mesh may take. */
+  readonly #claims: readonly Claim[]
   readonly #files: MeshFiles
   readonly #context: ProcessContext
   readonly #watchdog: Watchdog
@@ -70,7 +71,7 @@ export class Mesh {
   private constructor(
     options: MeshOptions,
     phases: Phases,
-    claim: OctetClaim,
+    claims: readonly Claim[],
     plan: MeshPlan,
     paths: readonly string[],
     gateway: GatewayPorts,
@@ -78,7 +79,7 @@ export class Mesh {
   ) {
     this.#options = options
     this.phases = phases
-    this.#claim = claim
+    this.#claims = claims
     this.plan = plan
     this.paths = paths
     this.gatewayPorts = gateway.all
@@ -104,17 +105,18 @@ export class Mesh {
     // It is awaited later: until then its failure must not count as unheard.
     programs.catch(() => {})
     const folder = await readMeshFolder(options.folder)
-    const claim = await claimOctet()
+    const octet = await claimOctet()
+    const claims: Claim[] = [octet]
     try {
-      const plan = planMesh(folder, claim.octet)
-      const gatewayPorts = await chooseGatewayPorts(folder.gatewayPorts, options.gatewayPort, options.exactGatewayPort)
+      const plan = planMesh(folder, octet.octet)
+      const gatewayPorts = await chooseGatewayPorts(folder.gatewayPorts, options.gatewayPort, options.exactGatewayPort, claims)
       phases.end('read the folder, claim addresses')
-      const mesh = new Mesh(options, phases, claim, plan, folder.paths, gatewayPorts, await programs)
+      const mesh = new Mesh(options, phases, claims, plan, folder.paths, gatewayPorts, await programs)
       mesh.#writeConfiguration()
       phases.end('find or make bundles')
       return mesh
     } catch (error) {
-      await claim.release()
+      await releaseAll(claims)
       throw error
     }
   }
@@ -172,7 +174,7 @@ export class Mesh {
       await Promise.all(this.processes.filter(({ spec }) => kinds.includes(spec.kind)).map((process) => process.stop()))
     }
     await this.#watchdog.close()
-    await this.#claim.release()
+    await releaseAll(this.#claims)
     clearTimeout(this.#stateTimer)
     removeMeshState(this.#files.state)
   }
@@ -354,20 +356,32 @@ interface GatewayPorts {
 }
 
 /** The port that each Gateway port gets on 127.0.0.1: the folder's first one the wanted port, the others near their number. */
-async function chooseGatewayPorts(declared: readonly number[], wanted: number, exact: boolean): Promise<GatewayPorts> {
+async function chooseGatewayPorts(
+  declared: readonly number[],
+  wanted: number,
+  exact: boolean,
+  claims: Claim[],
+): Promise<GatewayPorts> {
   const order = [...new Set([...declared, 8080, 80, 443, 8443, 15443, 31400])]
-  const taken = new Set<number>()
   const all: Record<string, number> = {}
   let first = wanted
   for (const [position, port] of order.entries()) {
     const start = position === 0 ? wanted : port < 1024 ? port + 10_000 : port
-    const free = await freePort('127.0.0.1', start, taken)
-    if (position === 0) first = free
-    if (position === 0 && exact && free !== wanted) {
+    const claim: PortClaim = await claimPort('127.0.0.1', start)
+    claims.push(claim)
+    if (position === 0) first = claim.port
+    if (position === 0 && exact && claim.port !== wanted) {
       throw new WeftError('already_exists', `port ${wanted} of 127.0.0.1 is in use`, { hint: 'name another with --gateway-port' })
     }
-    taken.add(free)
-    all[port] = free
+    all[port] = claim.port
   }
   return { first, all }
+}
+
+interface Claim {
+  release(): Promise<void>
+}
+
+async function releaseAll(claims: readonly Claim[]): Promise<void> {
+  await Promise.all(claims.map((claim) => claim.release()))
 }

@@ -2,7 +2,7 @@ import { createServer, type Server } from 'node:net'
 import { WeftError } from '@weft/service/errors'
 
 /** The port of `127.m.0.1` whose listener is the claim on a mesh's addresses. */
-const claimPort = 15999
+const octetClaimPort = 15999
 const firstOctet = 20
 const lastOctet = 250
 
@@ -17,8 +17,8 @@ export async function claimOctet(): Promise<OctetClaim> {
   let cause: unknown
   for (let octet = firstOctet; octet <= lastOctet; octet++) {
     try {
-      const server = await listen(`127.${octet}.0.1`, claimPort)
-      return { octet, release: () => new Promise((resolve) => server.close(() => resolve())) }
+      const server = await listen(`127.${octet}.0.1`, octetClaimPort)
+      return { octet, release: () => close(server) }
     } catch (error) {
       cause = error
       if (codeOf(error) === 'EADDRNOTAVAIL') break
@@ -35,19 +35,37 @@ export async function claimOctet(): Promise<OctetClaim> {
       })
 }
 
-/** The first port from `wanted` upwards that can be listened on at an address; `taken` are not considered. */
-export async function freePort(host: string, wanted: number, taken: ReadonlySet<number> = new Set()): Promise<number> {
+/** Where a port's claim is listened for, at the port's own number: nothing else is likely to be there. */
+const portClaimHost = '127.255.255.254'
+
+/** A port that this mesh's gateway will listen on: held against other meshes until released or the process ends. */
+export interface PortClaim {
+  port: number
+  release(): Promise<void>
+}
+
+/**
+ * Claims the first port from `wanted` upwards that is free at an address. A gateway listens with other threads on the same
+ * port, so that the kernel would not refuse it a port that another mesh has chosen at the same moment: the claim does.
+ */
+export async function claimPort(host: string, wanted: number): Promise<PortClaim> {
   for (let port = wanted; port < Math.min(wanted + 1000, 65_536); port++) {
-    if (taken.has(port)) continue
+    let claim: Server | undefined
     try {
-      const server = await listen(host, port)
-      await new Promise<void>((resolve) => server.close(() => resolve()))
-      return port
+      claim = await listen(portClaimHost, port)
+      await close(await listen(host, port))
+      const held = claim
+      return { port, release: () => close(held) }
     } catch (error) {
+      if (claim !== undefined) await close(claim)
       if (codeOf(error) !== 'EADDRINUSE' && codeOf(error) !== 'EACCES') throw error
     }
   }
   throw new WeftError('resource_exhausted', `no free port on ${host} from ${wanted} on`, { hint: 'name one with --gateway-port' })
+}
+
+function close(server: Server): Promise<void> {
+  return new Promise((resolve) => server.close(() => resolve()))
 }
 
 function listen(host: string, port: number): Promise<Server> {

@@ -33,7 +33,7 @@ export function processTerminal(): Terminal {
     progress: (text) => {
       clear()
       if (!live || text === '') return
-      process.stderr.write(text.slice(0, (process.stderr.columns ?? 80) - 1))
+      process.stderr.write(text.slice(0, (process.stderr.columns || 80) - 1))
       shown = true
     },
     style: (style, text) => styleText(style, text, { stream: process.stdout.isTTY ? process.stdout : process.stderr }),

@@ -6,6 +6,7 @@ type Load = () => Promise<(scenario: Scenario) => Promise<void>>
 const scenarios: Record<string, Load> = {
   local: () => import('./local.ts').then((module) => module.localScenario),
   'bad-input': () => import('./bad-input.ts').then((module) => module.badInputScenario),
+  'end-user': () => import('./end-user.ts').then((module) => module.endUserScenario),
   envoy: () => import('./envoy.ts').then((module) => module.envoyScenario),
 }
 

@@ -56,6 +56,25 @@ export interface ResponseSender {
   resumeRequest(): void
 }
 
+/** A request as the connection's owner makes it: where the codec puts the head, and whom it tells. */
+export interface IncomingRequest extends RequestReceiver {
+  readonly request: RequestHead
+  /** Where trailers are put; a codec makes a table of its own when there is none. */
+  readonly requestTrailers?: HeaderTable
+  /** The bytes are no acceptable request: answer with this status. */
+  onRequestError(status: number, details: string): void
+}
+
+/** What a server's codec gives for each request: the way to answer, and what is the same question for every codec. */
+export interface ServerStream extends ResponseSender {
+  /** 100 Continue, which an Expect header asked for. */
+  sendContinue(): void
+  /** HTTP/1.1: the connection ends with this response. HTTP/2: nothing, the connection is drained by itself. */
+  closeAfterResponse(): void
+  /** The upgrade is not taken: the request is an ordinary one. */
+  declineUpgrade(): void
+}
+
 /** Client side: what the codec tells of one response. */
 export interface ResponseReceiver {
   onInterim(head: ResponseHead): void
@@ -65,6 +84,13 @@ export interface ResponseReceiver {
   onResponseTrailers(trailers: HeaderTable): void
   onResponseReset(reason: ResetReason, detail: string): void
   onRequestWritable(): void
+}
+
+/** A response as the request's owner makes it: where the codec puts the head, and whom it tells. */
+export interface IncomingResponse extends ResponseReceiver {
+  readonly response: ResponseHead
+  /** Where trailers are put; a codec makes a table of its own when there is none. */
+  readonly responseTrailers?: HeaderTable
 }
 
 /** Client side: how a request is sent. */
@@ -77,4 +103,10 @@ export interface RequestSender {
   reset(): void
   pauseResponse(): void
   resumeResponse(): void
+}
+
+/** What a client's codec gives for each request. */
+export interface ClientStream extends RequestSender {
+  /** Nothing of an answer has come: another connection may be tried. */
+  readonly unanswered: boolean
 }

@@ -1,7 +1,7 @@
 import { names } from '../header-name.ts'
 import type { HeaderTable } from '../header-table.ts'
 import type { RequestHead, ResponseHead } from '../message.ts'
-import type { ByteSink, RequestSender, ResponseReceiver } from '../stream.ts'
+import type { ByteSink, ClientStream, IncomingResponse } from '../stream.ts'
 import { ChunkDecoder } from './chunk-decoder.ts'
 import { lines, put, putData, putLastChunk } from './encode.ts'
 import { bodyOf, chunked, connectionHas, framingError } from './framing.ts'
@@ -22,10 +22,8 @@ export const defaultClientOptions: Http1ClientOptions = {
   enableTrailers: false,
 }
 
-/** A response as the request's owner makes it: where the codec puts the head, and whom it tells. */
-export interface Http1Response extends ResponseReceiver {
-  readonly response: ResponseHead
-}
+/** A response as the request's owner makes it. */
+export type Http1Response = IncomingResponse
 
 export interface Http1ClientEvents {
   /** The exchange is over and the connection can take another. */
@@ -47,7 +45,7 @@ const bodilessMethods = new Set(['GET', 'HEAD', 'DELETE', 'CONNECT', 'OPTIONS', 
  * The client side of HTTP/1.1 without a socket. One exchange at a time: `begin`, then the RequestSender methods, then what
  * the peer answers comes to the receiver.
  */
-export class Http1ClientConnection implements RequestSender {
+export class Http1ClientConnection implements ClientStream {
   private readonly sink: ByteSink
   private readonly options: Http1ClientOptions
   private readonly events: Http1ClientEvents

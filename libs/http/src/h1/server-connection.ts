@@ -1,7 +1,7 @@
 import { names } from '../header-name.ts'
 import { copyBytes, type HeaderTable } from '../header-table.ts'
 import type { RequestHead, ResponseHead } from '../message.ts'
-import type { ByteSink, RequestReceiver, ResponseSender } from '../stream.ts'
+import type { ByteSink, IncomingRequest, ServerStream } from '../stream.ts'
 import { authorityByte } from './bytes.ts'
 import { ChunkDecoder } from './chunk-decoder.ts'
 import { removeNominated } from './connection-header.ts'
@@ -34,12 +34,8 @@ export const defaultServerOptions: Http1ServerOptions = {
   enableTrailers: false,
 }
 
-/** A request as the connection's owner makes it: where the codec puts the head, and whom it tells. */
-export interface Http1Request extends RequestReceiver {
-  readonly request: RequestHead
-  /** The bytes are no acceptable request: answer with this status; the connection closes after it. */
-  onRequestError(status: number, details: string): void
-}
+/** A request as the connection's owner makes it; the connection closes after an answer to `onRequestError`. */
+export type Http1Request = IncomingRequest
 
 export interface Http1ServerEvents {
   /** The first byte of a request came. */
@@ -60,7 +56,7 @@ type Reading = 'idle' | 'head' | 'length' | 'chunked' | 'tunnel' | 'complete' | 
  * by the ResponseSender methods, bytes out to the sink. One request at a time; what a client pipelines waits, unparsed
  * and with reading stopped, until the response before it is complete.
  */
-export class Http1ServerConnection implements ResponseSender {
+export class Http1ServerConnection implements ServerStream {
   private readonly sink: ByteSink
   private readonly options: Http1ServerOptions
   private readonly events: Http1ServerEvents

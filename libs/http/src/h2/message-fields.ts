@@ -2,8 +2,8 @@ import { authorityByte, listHas, targetByte, tokenLower } from '../h1/bytes.ts'
 import { names } from '../header-name.ts'
 import { HeaderTable } from '../header-table.ts'
 import type { RequestHead, ResponseHead } from '../message.ts'
-import { fieldKind } from './hpack/field-kind.ts'
 import type { FieldReceiver } from './hpack/decoder.ts'
+import { fieldKind } from './hpack/field-kind.ts'
 
 export type MessagePart = 'request' | 'response' | 'trailers'
 

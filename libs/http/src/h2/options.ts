@@ -1,4 +1,7 @@
-/** What a connection is set up with; the defaults are Envoy's unless said otherwise. */
+/**
+ * What a connection is set up with; the defaults are Envoy's, but for the window of a stream: what a slow reader leaves
+ * unread waits in memory up to that, and 1 MiB is what Envoy buffers for a connection.
+ */
 export interface Http2Options {
   /** Bytes of the dynamic HPACK table, each way. */
   hpackTableSize: number
@@ -52,9 +55,9 @@ export interface KeepaliveOptions {
 
 export const defaultHttp2Options: Http2Options = {
   hpackTableSize: 4096,
-  maxConcurrentStreams: 0x7fffffff,
-  initialStreamWindow: 268435456,
-  initialConnectionWindow: 268435456,
+  maxConcurrentStreams: 1024,
+  initialStreamWindow: 1024 * 1024,
+  initialConnectionWindow: 24 * 1024 * 1024,
   maxHeadBytes: 60 * 1024,
   maxHeaders: 100,
   allowConnect: false,

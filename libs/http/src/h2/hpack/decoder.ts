@@ -19,14 +19,11 @@ export interface FieldReceiver {
 // The static table in the dynamic one's form.
 const statics = new DynamicTable(8192)
 const staticTexts: string[] = ['']
-{
-  for (const [name, value] of staticFields) {
-    const bytes = Buffer.from(name + value, 'latin1')
-    const kind = kindOfName(bytes, 0, name.length)
-    const { slot } = found
-    statics.insert(bytes, 0, name.length, bytes, name.length, bytes.length, kind, slot)
-    staticTexts.push(value)
-  }
+for (const [name, value] of staticFields) {
+  const bytes = Buffer.from(name + value, 'latin1')
+  const kind = kindOfName(bytes, 0, name.length)
+  statics.insert(bytes, 0, name.length, bytes, name.length, bytes.length, kind, found.slot)
+  staticTexts.push(value)
 }
 
 /** Decodes header blocks (RFC 7541 section 3) straight into header tables, and keeps the peer's dynamic table. */

@@ -1,0 +1,692 @@
+import { HeaderTable } from '../header-table.ts'
+import type { ByteSink, ResetReason } from '../stream.ts'
+import { AbuseBudget } from './abuse-budget.ts'
+import { errorCode, errorCodeName } from './error-code.ts'
+import { ReceiveWindow } from './flow-control.ts'
+import { defaultWindow, flag, frameType, maxStreamId, readUint32 } from './frame.ts'
+import { type FrameHandler, FrameReader } from './frame-reader.ts'
+import { HeaderBlock } from './header-block.ts'
+import { HpackDecoder } from './hpack/decoder.ts'
+import { HpackEncoder } from './hpack/encoder.ts'
+import { Liveness } from './liveness.ts'
+import { MessageFields, type MessagePart, unknownLength } from './message-fields.ts'
+import type { Http2Options } from './options.ts'
+import { Outbox } from './outbox.ts'
+import { PeerSettings, settingId } from './settings.ts'
+import { Http2Stream, type StreamUser } from './stream.ts'
+import { afterLocalEnd, afterRemoteEnd, ClosedStreams, isLocalOpen, isRemoteOpen } from './stream-states.ts'
+
+/** What the two roles do differently. */
+export interface ConnectionRole {
+  readonly isServer: boolean
+  /** A header block is whole. `stream`: the open stream it belongs to. It has to be decoded, whatever becomes of it. */
+  onHeaderBlock(block: HeaderBlock, stream: Http2Stream | null, bytes: Buffer, start: number, end: number): void
+  /** Whether DATA may come on the stream: its head has come. */
+  mayHaveData(stream: Http2Stream): boolean
+  /** The peer opens no streams beyond this one, or takes none of ours. */
+  onGoaway(lastStreamId: number, code: number): void
+  /** A stream is closed and its number free again. */
+  onStreamClosed(): void
+  onSettings(): void
+  /** Nothing more comes: close when what is written has left. */
+  closeAfterWrite(): void
+}
+
+/**
+ * What both roles of a connection share (RFC 9113): frames in and out, streams and their states, flow control both ways,
+ * settings, PING, GOAWAY. Without sockets and timers: bytes come by `receive`, time by `tick`.
+ */
+export class Http2Connection implements FrameHandler {
+  readonly options: Http2Options
+  readonly outbox: Outbox
+  readonly streams = new Map<number, Http2Stream>()
+  readonly closed = new ClosedStreams()
+  readonly peer = new PeerSettings()
+  readonly fields: MessageFields
+  readonly budget: AbuseBudget
+  readonly liveness: Liveness
+  /** The highest identifier the peer has opened a stream with. */
+  lastPeerStream = 0
+  /** The next one of ours. */
+  nextStream: number
+  /** 'goaway': we have said which streams we still take. */
+  draining: 'no' | 'notice' | 'goaway' = 'no'
+  private readonly role: ConnectionRole
+  private readonly reader: FrameReader
+  private readonly decoder: HpackDecoder
+  private readonly window: ReceiveWindow
+  private readonly block: HeaderBlock
+  private readonly scratch = new HeaderTable()
+  private receiveWindow: number
+  private sawSettings = false
+  private settingsAcked = false
+  private dead = false
+  /** The stream of the DATA frame under way; null: its bytes are thrown away. */
+  private dataStream: Http2Stream | null = null
+  private dataEnds = false
+  readonly now: () => number
+
+  constructor(sink: ByteSink, options: Http2Options, role: ConnectionRole, now: () => number) {
+    this.options = options
+    this.role = role
+    this.now = now
+    this.nextStream = role.isServer ? 2 : 1
+    this.budget = new AbuseBudget(options.budget, now)
+    this.outbox = new Outbox(
+      sink,
+      new HpackEncoder(Math.min(options.hpackTableSize, 65536), options.huffman),
+      this.budget,
+      { onLocalEnd: (stream) => this.localEnd(stream), onFlood: (what) => this.flood(what) },
+      now,
+    )
+    this.fields = new MessageFields(options.maxHeadBytes, options.maxHeaders)
+    this.decoder = new HpackDecoder(Math.max(4096, options.hpackTableSize))
+    this.block = new HeaderBlock(options.maxHeadBytes, options.budget.maxContinuations)
+    this.window = new ReceiveWindow(Math.max(defaultWindow, options.initialConnectionWindow))
+    this.receiveWindow = Math.max(defaultWindow, options.initialStreamWindow)
+    this.liveness = new Liveness(options, now)
+    this.reader = new FrameReader(this)
+  }
+
+  /** Says our settings. */
+  start(): void {
+    const { options, role } = this
+    const values: [number, number][] = []
+    if (options.hpackTableSize !== 4096) values.push([settingId.headerTableSize, options.hpackTableSize])
+    if (!role.isServer) values.push([settingId.enablePush, 0])
+    else {
+      values.push([settingId.maxConcurrentStreams, options.maxConcurrentStreams])
+      if (options.allowConnect) values.push([settingId.enableConnectProtocol, 1])
+    }
+    if (options.initialStreamWindow !== defaultWindow) values.push([settingId.initialWindowSize, options.initialStreamWindow])
+    values.push([settingId.maxHeaderListSize, options.maxHeadBytes + 32 * options.maxHeaders])
+    this.outbox.settings(values)
+    const wider = options.initialConnectionWindow - defaultWindow
+    if (wider > 0) this.outbox.windowUpdate(0, wider)
+  }
+
+  get isDead(): boolean {
+    return this.dead
+  }
+
+  receive(bytes: Buffer, start: number, end: number): void {
+    if (this.dead) return
+    if (!this.outbox.isCongested) this.budget.drained()
+    this.liveness.heard()
+    this.reader.read(bytes, start, end)
+  }
+
+  /** The sink has room again. */
+  writable(): void {
+    if (this.dead) return
+    this.budget.drained()
+    this.outbox.pump()
+  }
+
+  // Ends
+
+  /** A connection error (section 5.4.1). */
+  fail(code: number, detail: string): void {
+    if (this.dead) return
+    this.outbox.goaway(this.lastPeerStream, code, detail)
+    this.lose(code === errorCode.enhanceYourCalm ? 'overflow' : 'protocol-error', detail)
+    this.role.closeAfterWrite()
+  }
+
+  private flood(what: string): void {
+    this.fail(errorCode.enhanceYourCalm, what)
+  }
+
+  /** The connection is gone: every stream ends. */
+  lose(reason: ResetReason, detail: string): void {
+    if (this.dead) return
+    this.dead = true
+    this.reader.stop()
+    for (const stream of [...this.streams.values()]) {
+      stream.state = 'closed'
+      this.outbox.forget(stream)
+      const { user } = stream
+      stream.user = null
+      user?.onReset(reason, detail)
+    }
+    this.streams.clear()
+  }
+
+  /** A stream error that the peer made (section 5.4.2). */
+  streamError(stream: Http2Stream, code: number, detail: string): void {
+    if (!this.streams.has(stream.id)) return
+    const { user } = stream
+    this.resetStream(stream, code)
+    user?.onReset('protocol-error', detail)
+    this.noteReset()
+  }
+
+  /** The peer made us refuse or end a stream. */
+  noteReset(): void {
+    const flood = this.budget.prematureReset()
+    if (flood !== null) this.flood(flood)
+  }
+
+  /** Ends a stream from our side. */
+  resetStream(stream: Http2Stream, code: number): void {
+    if (this.dead || !this.streams.has(stream.id)) return
+    if (stream.state === 'closed') {
+      // Both sides have ended; only a paused reader had not taken all.
+      this.close(stream, 'end')
+      return
+    }
+    this.outbox.resetStream(stream.id, code)
+    this.close(stream, 'local-reset')
+  }
+
+  /** RST_STREAM for an identifier that has no stream here. */
+  refuse(streamId: number, code: number): void {
+    this.closed.note(streamId, 'local-reset')
+    this.outbox.resetStream(streamId, code)
+  }
+
+  private close(stream: Http2Stream, by: 'end' | 'local-reset' | 'remote-reset'): void {
+    if (!this.streams.delete(stream.id)) return
+    stream.state = 'closed'
+    stream.user = null
+    this.outbox.forget(stream)
+    this.giveBack(stream.dropWaiting())
+    this.closed.note(stream.id, by)
+    if (this.dead) return
+    this.closeIfDrained()
+    this.role.onStreamClosed()
+  }
+
+  // Draining
+
+  /**
+   * Ends the connection without losing a request: says that it is about to end, a round trip later which streams are still
+   * taken, and closes when those are done.
+   */
+  drain(): void {
+    if (this.dead || this.draining !== 'no') return
+    if (!this.role.isServer) {
+      this.lastGoaway()
+      return
+    }
+    this.draining = 'notice'
+    this.outbox.goaway(maxStreamId, errorCode.noError, '')
+    this.liveness.beginDrain()
+    this.outbox.ping(false, drainPing, 0)
+  }
+
+  private lastGoaway(): void {
+    this.draining = 'goaway'
+    this.outbox.goaway(this.lastPeerStream, errorCode.noError, '')
+    this.closeIfDrained()
+  }
+
+  private closeIfDrained(): void {
+    if (this.draining !== 'goaway' || this.streams.size > 0 || this.dead) return
+    this.dead = true
+    this.reader.stop()
+    this.role.closeAfterWrite()
+  }
+
+  /** Looks at what time brings about; call it about every second while the connection lives. */
+  tick(): void {
+    if (this.dead) return
+    const { liveness } = this
+    const stallMs = this.options.stallTimeoutMs
+    if (stallMs > 0) {
+      for (const stream of this.outbox.stalled(this.streams.values(), this.now() - stallMs)) {
+        const { user } = stream
+        this.resetStream(stream, errorCode.cancel)
+        user?.onReset('local-reset', 'flush timeout')
+      }
+    }
+    if (!this.settingsAcked && liveness.settingsOverdue) {
+      this.fail(errorCode.settingsTimeout, 'settings not acknowledged')
+      return
+    }
+    if (this.draining === 'notice' && liveness.drainNoticeOver) this.lastGoaway()
+    switch (liveness.check()) {
+      case 'ping':
+        this.outbox.ping(false, keepalivePing, 0)
+        break
+      case 'lost':
+        this.outbox.goaway(this.lastPeerStream, errorCode.noError, 'keepalive timeout')
+        this.lose('connection-closed', 'keepalive timeout')
+        this.role.closeAfterWrite()
+        break
+    }
+  }
+
+  // Streams
+
+  open(id: number, user: StreamUser | null): Http2Stream {
+    const stream = new Http2Stream(id, user, this.peer.initialWindowSize, this.receiveWindow)
+    this.streams.set(id, stream)
+    this.budget.streamOpened()
+    return stream
+  }
+
+  private localEnd(stream: Http2Stream): void {
+    if (!isLocalOpen(stream.state)) return
+    stream.state = afterLocalEnd(stream.state)
+    if (stream.state === 'closed') this.close(stream, 'end')
+    else if (this.role.isServer && !stream.isTunnel) {
+      // The answer is complete: nobody needs the rest of the request (section 8.1).
+      this.resetStream(stream, errorCode.noError)
+    }
+  }
+
+  /** The peer's END_STREAM is there, or is what is told next. */
+  remoteEnd(stream: Http2Stream): void {
+    stream.state = afterRemoteEnd(stream.state)
+  }
+
+  /** After the user has heard of the end. */
+  settle(stream: Http2Stream): void {
+    if (stream.state === 'closed') {
+      this.close(stream, 'end')
+    } else if (!this.role.isServer && !stream.isTunnel && !isRemoteOpen(stream.state)) {
+      // The answer is complete before the request: the rest of it is not sent.
+      this.resetStream(stream, errorCode.cancel)
+    }
+  }
+
+  pause(stream: Http2Stream): void {
+    stream.isPaused = true
+  }
+
+  resume(stream: Http2Stream): void {
+    if (!stream.isPaused) return
+    stream.isPaused = false
+    while (stream.waiting.length > 0 && !stream.isPaused) {
+      const piece = stream.waiting.shift()!
+      const last = stream.waitingEnd && stream.waiting.length === 0
+      if (last) stream.waitingEnd = false
+      stream.user?.onData(piece, 0, piece.length, last)
+      this.consume(stream, piece.length)
+      if (last) this.settle(stream)
+    }
+    if (stream.isPaused || stream.waiting.length > 0) return
+    if (stream.waitingEnd) {
+      stream.waitingEnd = false
+      stream.user?.onData(empty, 0, 0, true)
+      this.settle(stream)
+    } else if (stream.waitingTrailers !== null) {
+      const trailers = stream.waitingTrailers
+      stream.waitingTrailers = null
+      stream.user?.onTrailers(trailers)
+      this.settle(stream)
+    }
+  }
+
+  // Flow control, inbound
+
+  private consume(stream: Http2Stream, length: number): void {
+    if (length === 0) return
+    this.giveBack(length)
+    if (!isRemoteOpen(stream.state) || this.dead) return
+    const increment = stream.receiveWindow.consume(length)
+    if (increment > 0) this.outbox.windowUpdate(stream.id, increment)
+  }
+
+  private giveBack(length: number): void {
+    if (length === 0 || this.dead) return
+    const increment = this.window.consume(length)
+    if (increment > 0) this.outbox.windowUpdate(0, increment)
+  }
+
+  // FrameHandler
+
+  onFrameSizeError(detail: string): void {
+    this.reader.stop()
+    this.fail(errorCode.frameSizeError, detail)
+  }
+
+  onPaddingError(): void {
+    this.reader.stop()
+    this.fail(errorCode.protocolError, 'padding longer than the frame')
+  }
+
+  onDataFrame(flags: number, streamId: number, length: number, dataLength: number): void {
+    this.dataStream = null
+    if (this.outOfOrder(frameType.data, streamId)) return
+    if (streamId === 0) {
+      this.fail(errorCode.protocolError, 'DATA on stream 0')
+      return
+    }
+    const ends = (flags & flag.endStream) !== 0
+    const flood = this.budget.payloadReceived(dataLength === 0 && !ends)
+    if (flood !== null) {
+      this.flood(flood)
+      return
+    }
+    if (!this.window.take(length)) {
+      this.fail(errorCode.flowControlError, 'more DATA than the connection window allows')
+      return
+    }
+    const stream = this.streams.get(streamId)
+    if (stream === undefined) {
+      if (this.isIdle(streamId)) {
+        this.fail(errorCode.protocolError, 'DATA on an idle stream')
+        return
+      }
+      this.giveBack(length)
+      // What was under way when we gave the stream up is no error.
+      if (this.closed.endOf(streamId) === 'local-reset') return
+      this.refuse(streamId, errorCode.streamClosed)
+      this.noteReset()
+      return
+    }
+    if (!isRemoteOpen(stream.state)) {
+      this.giveBack(length)
+      this.streamError(stream, errorCode.streamClosed, 'DATA after the end')
+      return
+    }
+    if (!stream.receiveWindow.take(length)) {
+      this.giveBack(length)
+      this.streamError(stream, errorCode.flowControlError, 'more DATA than the stream window allows')
+      return
+    }
+    if (!this.role.mayHaveData(stream)) {
+      this.giveBack(length)
+      this.streamError(stream, errorCode.protocolError, 'DATA before the head')
+      return
+    }
+    this.dataStream = stream
+    this.dataEnds = ends
+    this.consume(stream, length - dataLength)
+  }
+
+  onDataPiece(bytes: Buffer, start: number, end: number, last: boolean): void {
+    const stream = this.dataStream
+    if (stream === null || this.dead) return
+    const length = end - start
+    if (stream.state === 'closed') {
+      // It ended in the middle of the frame.
+      this.giveBack(length)
+      return
+    }
+    stream.receivedLength += length
+    const ends = last && this.dataEnds
+    const expected = stream.expectedLength
+    if (expected !== unknownLength && (stream.receivedLength > expected || (ends && stream.receivedLength < expected))) {
+      this.giveBack(length)
+      this.malformed(stream, 'body does not have the announced length')
+      return
+    }
+    if (ends) this.remoteEnd(stream)
+    if (stream.isPaused || stream.hasWaiting) {
+      stream.keep(bytes, start, end)
+      if (ends) stream.waitingEnd = true
+      return
+    }
+    if (length > 0 || ends) stream.user?.onData(bytes, start, end, ends)
+    this.consume(stream, length)
+    if (ends) this.settle(stream)
+  }
+
+  onFrame(type: number, flags: number, streamId: number, bytes: Buffer, start: number, end: number): void {
+    if (this.outOfOrder(type, streamId)) return
+    switch (type) {
+      case frameType.headers:
+        this.onHeaders(flags, streamId, bytes, start, end)
+        break
+      case frameType.continuation:
+        this.onContinuation(flags, bytes, start, end)
+        break
+      case frameType.priority:
+        this.onPriority(streamId, bytes, start, end)
+        break
+      case frameType.rstStream:
+        this.onResetStream(streamId, bytes, start, end)
+        break
+      case frameType.settings:
+        this.onSettings(flags, streamId, bytes, start, end)
+        break
+      case frameType.pushPromise:
+        this.fail(errorCode.protocolError, 'PUSH_PROMISE')
+        break
+      case frameType.ping:
+        this.onPing(flags, streamId, bytes, start, end)
+        break
+      case frameType.goaway:
+        this.onGoaway(streamId, bytes, start, end)
+        break
+      case frameType.windowUpdate:
+        this.onWindowUpdate(streamId, bytes, start, end)
+        break
+      default:
+        this.counted(this.budget.controlReceived())
+    }
+  }
+
+  /** Whether the frame may not come now: not first, or inside a header block. */
+  private outOfOrder(type: number, streamId: number): boolean {
+    if (!this.sawSettings && type !== frameType.settings) {
+      this.fail(errorCode.protocolError, 'the first frame is not SETTINGS')
+      return true
+    }
+    if (this.block.isOpen !== (type === frameType.continuation) || (this.block.isOpen && this.block.streamId !== streamId)) {
+      this.fail(errorCode.protocolError, 'header block interrupted, or continued without one')
+      return true
+    }
+    return false
+  }
+
+  /** True: within the budget. */
+  private counted(flood: string | null): boolean {
+    if (flood === null) return true
+    this.flood(flood)
+    return false
+  }
+
+  private isIdle(streamId: number): boolean {
+    const ours = (streamId & 1) === (this.nextStream & 1)
+    return ours ? streamId >= this.nextStream : streamId > this.lastPeerStream
+  }
+
+  private onHeaders(flags: number, streamId: number, bytes: Buffer, start: number, end: number): void {
+    if (streamId === 0) {
+      this.fail(errorCode.protocolError, 'HEADERS on stream 0')
+      return
+    }
+    const problem = this.block.begin(flags, streamId, bytes, start, end)
+    if (problem !== errorCode.noError) {
+      this.fail(problem, 'HEADERS frame too short for its padding or priority')
+      return
+    }
+    const { block } = this
+    if (!this.counted(this.budget.payloadReceived(block.fragmentEnd === block.fragmentStart && !block.endStream))) return
+    if ((flags & flag.endHeaders) !== 0) {
+      block.isOpen = false
+      this.finishBlock(bytes, block.fragmentStart, block.fragmentEnd)
+    } else this.collect(bytes, block.fragmentStart, block.fragmentEnd)
+  }
+
+  private onContinuation(flags: number, bytes: Buffer, start: number, end: number): void {
+    const { block } = this
+    if (!this.counted(this.budget.payloadReceived(start === end && (flags & flag.endHeaders) === 0))) return
+    if (!block.continued()) {
+      this.flood('too many CONTINUATION frames')
+      return
+    }
+    if (!this.collect(bytes, start, end)) return
+    if ((flags & flag.endHeaders) === 0) return
+    block.isOpen = false
+    this.finishBlock(block.buffer, 0, block.length)
+  }
+
+  private collect(bytes: Buffer, start: number, end: number): boolean {
+    if (this.block.collect(bytes, start, end)) return true
+    this.flood('header block too large')
+    return false
+  }
+
+  private finishBlock(bytes: Buffer, start: number, end: number): void {
+    const { block } = this
+    this.role.onHeaderBlock(block, this.streams.get(block.streamId) ?? null, bytes, start, end)
+  }
+
+  /** Decodes a block into a table; false: the connection has failed. */
+  decode(part: MessagePart, table: HeaderTable, bytes: Buffer, start: number, end: number): boolean {
+    this.fields.begin(part, table)
+    if (this.decoder.decode(bytes, start, end, this.fields)) return true
+    this.fail(errorCode.compressionError, 'header block can not be decoded')
+    return false
+  }
+
+  /** Decodes a block that nobody wants, for what it does to the dynamic table. */
+  dropBlock(bytes: Buffer, start: number, end: number): boolean {
+    this.scratch.clear()
+    return this.decode('trailers', this.scratch, bytes, start, end)
+  }
+
+  /** A malformed message (section 8.1.1). */
+  malformed(stream: Http2Stream, detail: string): void {
+    if (this.options.streamErrorOnInvalidMessage) this.streamError(stream, errorCode.protocolError, detail)
+    else this.fail(errorCode.protocolError, detail)
+  }
+
+  /** Trailers of either direction: they end the stream. */
+  trailers(block: HeaderBlock, stream: Http2Stream, table: HeaderTable, bytes: Buffer, start: number, end: number): void {
+    if (!this.decode('trailers', table, bytes, start, end)) return
+    const { fields } = this
+    if (!block.endStream) this.malformed(stream, 'trailers that do not end the stream')
+    else if (fields.malformed !== '') this.malformed(stream, fields.malformed)
+    else if (fields.full) this.streamError(stream, errorCode.protocolError, 'trailers too large')
+    else if (stream.expectedLength !== unknownLength && stream.receivedLength !== stream.expectedLength) {
+      this.malformed(stream, 'body does not have the announced length')
+    } else {
+      this.remoteEnd(stream)
+      if (stream.isPaused || stream.hasWaiting) {
+        stream.waitingTrailers = table
+        return
+      }
+      stream.user?.onTrailers(table)
+      this.settle(stream)
+    }
+  }
+
+  private onPriority(streamId: number, bytes: Buffer, start: number, end: number): void {
+    if (streamId === 0) this.fail(errorCode.protocolError, 'PRIORITY on stream 0')
+    else if (end - start !== 5) {
+      const stream = this.streams.get(streamId)
+      if (stream !== undefined) this.streamError(stream, errorCode.frameSizeError, 'PRIORITY frame of a wrong size')
+      else if (this.isIdle(streamId)) this.fail(errorCode.frameSizeError, 'PRIORITY frame of a wrong size')
+      else this.outbox.resetStream(streamId, errorCode.frameSizeError)
+    } else if ((readUint32(bytes, start) & 0x7fffffff) === streamId) {
+      this.fail(errorCode.protocolError, 'stream depends on itself')
+    } else this.counted(this.budget.priorityReceived())
+  }
+
+  private onResetStream(streamId: number, bytes: Buffer, start: number, end: number): void {
+    if (streamId === 0 || this.isIdle(streamId)) this.fail(errorCode.protocolError, 'RST_STREAM on an idle stream')
+    else if (end - start !== 4) this.fail(errorCode.frameSizeError, 'RST_STREAM frame of a wrong size')
+    else {
+      const stream = this.streams.get(streamId)
+      if (stream === undefined) {
+        this.counted(this.budget.controlReceived())
+        return
+      }
+      const code = readUint32(bytes, start)
+      const { user } = stream
+      this.close(stream, 'remote-reset')
+      user?.onReset(code === errorCode.refusedStream ? 'refused-stream' : 'remote-reset', errorCodeName(code))
+      if (this.role.isServer) this.noteReset()
+    }
+  }
+
+  private onSettings(flags: number, streamId: number, bytes: Buffer, start: number, end: number): void {
+    const isAck = (flags & flag.ack) !== 0
+    if (streamId !== 0 || (!this.sawSettings && isAck)) {
+      this.fail(errorCode.protocolError, 'SETTINGS not on stream 0, or not at first')
+      return
+    }
+    const length = end - start
+    if (length % 6 !== 0 || (isAck && length > 0)) {
+      this.fail(errorCode.frameSizeError, 'SETTINGS frame of a wrong size')
+      return
+    }
+    this.sawSettings = true
+    if (!this.counted(this.budget.controlReceived())) return
+    if (isAck) {
+      this.onSettingsAck()
+      return
+    }
+    const { peer } = this
+    const windowBefore = peer.initialWindowSize
+    const problem = peer.apply(bytes, start, end, !this.role.isServer)
+    if (problem !== errorCode.noError) {
+      this.fail(problem, 'invalid SETTINGS value')
+      return
+    }
+    this.outbox.hpack.setPeerLimit(peer.headerTableSize)
+    this.outbox.maxFrameSize = Math.min(peer.maxFrameSize, 65536)
+    const delta = peer.initialWindowSize - windowBefore
+    if (delta !== 0) {
+      for (const stream of this.streams.values()) {
+        if (stream.sendWindow.widen(delta)) continue
+        this.fail(errorCode.flowControlError, 'a window beyond 2^31-1')
+        return
+      }
+    }
+    this.outbox.settingsAck()
+    if (this.dead) return
+    if (delta > 0) for (const stream of [...this.streams.values()]) this.outbox.streamWidened(stream)
+    this.role.onSettings()
+  }
+
+  /** What we said counts from now on. */
+  private onSettingsAck(): void {
+    if (this.settingsAcked) return
+    this.settingsAcked = true
+    this.decoder.setLimit(this.options.hpackTableSize)
+    const size = this.options.initialStreamWindow
+    if (size === this.receiveWindow) return
+    this.receiveWindow = size
+    for (const stream of this.streams.values()) stream.receiveWindow.resize(size)
+  }
+
+  private onPing(flags: number, streamId: number, bytes: Buffer, start: number, end: number): void {
+    if (streamId !== 0) this.fail(errorCode.protocolError, 'PING not on stream 0')
+    else if (end - start !== 8) this.fail(errorCode.frameSizeError, 'PING frame of a wrong size')
+    else if (!this.counted(this.budget.controlReceived())) return
+    else if ((flags & flag.ack) === 0) this.outbox.ping(true, bytes, start)
+    else if (this.draining === 'notice' && bytes.compare(drainPing, 0, 8, start, end) === 0) this.lastGoaway()
+  }
+
+  private onGoaway(streamId: number, bytes: Buffer, start: number, end: number): void {
+    if (streamId !== 0) this.fail(errorCode.protocolError, 'GOAWAY not on stream 0')
+    else if (end - start < 8) this.fail(errorCode.frameSizeError, 'GOAWAY frame of a wrong size')
+    else this.role.onGoaway(readUint32(bytes, start) & 0x7fffffff, readUint32(bytes, start + 4))
+  }
+
+  private onWindowUpdate(streamId: number, bytes: Buffer, start: number, end: number): void {
+    if (end - start !== 4) {
+      this.fail(errorCode.frameSizeError, 'WINDOW_UPDATE frame of a wrong size')
+      return
+    }
+    if (!this.counted(this.budget.windowUpdateReceived())) return
+    const increment = readUint32(bytes, start) & 0x7fffffff
+    if (streamId === 0) {
+      if (increment === 0) this.fail(errorCode.protocolError, 'WINDOW_UPDATE of 0')
+      else if (!this.outbox.window.widen(increment)) this.fail(errorCode.flowControlError, 'a window beyond 2^31-1')
+      else this.outbox.pump()
+      return
+    }
+    if (this.isIdle(streamId)) {
+      this.fail(errorCode.protocolError, 'WINDOW_UPDATE on an idle stream')
+      return
+    }
+    const stream = this.streams.get(streamId)
+    if (stream === undefined) return
+    if (increment === 0) this.streamError(stream, errorCode.protocolError, 'WINDOW_UPDATE of 0')
+    else if (!stream.sendWindow.widen(increment)) {
+      this.streamError(stream, errorCode.flowControlError, 'a window beyond 2^31-1')
+    } else this.outbox.streamWidened(stream)
+  }
+}
+
+const drainPing = Buffer.from('weft-end')
+const keepalivePing = Buffer.from('weft-you')
+const empty = Buffer.alloc(0)

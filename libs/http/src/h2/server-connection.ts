@@ -1,0 +1,336 @@
+import { HeaderTable } from '../header-table.ts'
+import type { ResponseHead } from '../message.ts'
+import type { ByteSink, IncomingRequest, ResetReason, ServerStream } from '../stream.ts'
+import { type ConnectionRole, Http2Connection } from './connection.ts'
+import { errorCode } from './error-code.ts'
+import { clientPreface } from './frame.ts'
+import type { HeaderBlock } from './header-block.ts'
+import { HpackEncoder } from './hpack/encoder.ts'
+import type { Http2Options } from './options.ts'
+import type { Http2Stream, StreamUser } from './stream.ts'
+import { isRemoteOpen } from './stream-states.ts'
+import { dropAccept, toUpgrade } from './websocket.ts'
+
+export interface Http2ServerEvents {
+  /** A request begins: gives who takes it. */
+  begin(stream: Http2ServerStream): IncomingRequest
+  /** Close once what was written has left. */
+  closeAfterWrite(): void
+  /** No stream is open any more. */
+  idle(): void
+}
+
+/**
+ * The server side of HTTP/2 without a socket: bytes in by `receive`, requests out to what `begin` gives, answers in by each
+ * stream's ServerStream methods, bytes out to the sink. `start` comes first, then the client's preface.
+ */
+export class Http2ServerConnection implements ConnectionRole {
+  readonly isServer = true
+  private readonly events: Http2ServerEvents
+  private readonly core: Http2Connection
+  private readonly options: Http2Options
+  private prefaceLeft = clientPreface.length
+  private idleTold = true
+
+  constructor(sink: ByteSink, options: Http2Options, events: Http2ServerEvents, now: () => number = () => performance.now()) {
+    this.options = options
+    this.events = events
+    this.core = new Http2Connection(sink, options, this, now)
+  }
+
+  /** Sends our settings. */
+  start(): void {
+    this.core.start()
+  }
+
+  /** Whether no request is under way. */
+  get isIdle(): boolean {
+    return this.core.streams.size === 0
+  }
+
+  get openStreams(): number {
+    return this.core.streams.size
+  }
+
+  get isDraining(): boolean {
+    return this.core.draining !== 'no'
+  }
+
+  /** Bytes from the peer; they are not used after the call. */
+  receive(bytes: Buffer, start: number, end: number): void {
+    let at = start
+    while (this.prefaceLeft > 0 && at < end) {
+      if (bytes[at] !== clientPreface[clientPreface.length - this.prefaceLeft]) {
+        this.prefaceLeft = 0
+        this.core.fail(errorCode.protocolError, 'invalid connection preface')
+        return
+      }
+      at++
+      this.prefaceLeft--
+    }
+    this.core.receive(bytes, at, end)
+  }
+
+  /** The sink has room again. */
+  writable(): void {
+    this.core.writable()
+  }
+
+  /** The peer sends no more. */
+  receiveEnd(): void {
+    this.connectionLost('remote closed')
+  }
+
+  /** The connection is gone. */
+  connectionLost(detail: string): void {
+    this.core.lose('connection-closed', detail)
+  }
+
+  /** No new requests; the connection closes when those under way are done. */
+  drain(): void {
+    this.core.drain()
+  }
+
+  /** Time passes: call about every second. */
+  tick(): void {
+    this.core.tick()
+  }
+
+  // ConnectionRole
+
+  mayHaveData(): boolean {
+    return true
+  }
+
+  onGoaway(): void {}
+
+  onSettings(): void {}
+
+  onStreamClosed(): void {
+    if (this.core.streams.size > 0 || this.idleTold) return
+    this.idleTold = true
+    this.events.idle()
+  }
+
+  closeAfterWrite(): void {
+    this.events.closeAfterWrite()
+  }
+
+  onHeaderBlock(block: HeaderBlock, stream: Http2Stream | null, bytes: Buffer, start: number, end: number): void {
+    const { core } = this
+    if (stream !== null) {
+      if (isRemoteOpen(stream.state)) {
+        const table = stream.user instanceof Http2ServerStream ? stream.user.trailersTable() : new HeaderTable()
+        core.trailers(block, stream, table, bytes, start, end)
+      } else if (core.dropBlock(bytes, start, end)) core.streamError(stream, errorCode.streamClosed, 'HEADERS after the end')
+      return
+    }
+    const id = block.streamId
+    if ((id & 1) === 0) {
+      core.fail(errorCode.protocolError, 'a client opened a stream of even number')
+      return
+    }
+    if (id <= core.lastPeerStream) {
+      this.onLateBlock(id, bytes, start, end)
+      return
+    }
+    if (core.draining === 'goaway') {
+      // The peer has been told that these are not taken.
+      core.dropBlock(bytes, start, end)
+      return
+    }
+    core.lastPeerStream = id
+    if (core.streams.size >= this.options.maxConcurrentStreams) {
+      if (!core.dropBlock(bytes, start, end)) return
+      core.refuse(id, errorCode.refusedStream)
+      core.noteReset()
+      return
+    }
+    this.openStream(block, bytes, start, end)
+  }
+
+  /** A block of a stream that is closed, or was passed over. */
+  private onLateBlock(id: number, bytes: Buffer, start: number, end: number): void {
+    const { core } = this
+    const by = core.closed.endOf(id)
+    if (by === 'local-reset') core.dropBlock(bytes, start, end)
+    else if (by === null) core.fail(errorCode.protocolError, 'stream identifiers go up only')
+    else core.fail(errorCode.streamClosed, 'HEADERS on a closed stream')
+  }
+
+  private openStream(block: HeaderBlock, bytes: Buffer, start: number, end: number): void {
+    const { core } = this
+    const { endStream } = block
+    const answer = new Http2ServerStream(core)
+    const stream = core.open(block.streamId, answer)
+    this.idleTold = false
+    const receiver = answer.begin(stream, this.events)
+    const { request } = receiver
+    if (!core.decode('request', request.headers, bytes, start, end)) return
+    const { fields } = core
+    if (block.dependsOnItself) {
+      core.streamError(stream, errorCode.protocolError, 'stream depends on itself')
+      return
+    }
+    if (fields.full && fields.malformed === '') {
+      request.method = fields.method
+      request.version = 20
+      if (endStream) core.remoteEnd(stream)
+      receiver.onRequestError(431, 'http2.too_many_headers')
+      return
+    }
+    const problem = fields.finishRequest(request, this.options.allowConnect)
+    if (problem !== '') {
+      core.malformed(stream, problem)
+      return
+    }
+    stream.expectedLength = fields.contentLength
+    if (endStream && fields.contentLength > 0) {
+      core.malformed(stream, 'body does not have the announced length')
+      return
+    }
+    if (fields.protocol !== '') {
+      answer.upgrade = fields.protocol
+      toUpgrade(request, fields.protocol)
+    }
+    answer.isConnect = request.method === 'CONNECT' || answer.upgrade !== ''
+    if (endStream) core.remoteEnd(stream)
+    receiver.onRequestHead(endStream)
+  }
+}
+
+/** One request's stream, as who answers it sees it. */
+export class Http2ServerStream implements ServerStream, StreamUser {
+  /** The protocol of an extended CONNECT. */
+  upgrade = ''
+  /** CONNECT, plain or extended: an accepted one is a tunnel. */
+  isConnect = false
+  private readonly core: Http2Connection
+  private stream: Http2Stream | null = null
+  private receiver: IncomingRequest | null = null
+
+  constructor(core: Http2Connection) {
+    this.core = core
+  }
+
+  /** For the connection: takes the stream and asks who takes its request. */
+  begin(stream: Http2Stream, events: Http2ServerEvents): IncomingRequest {
+    this.stream = stream
+    this.receiver = events.begin(this)
+    this.receiver.request.clear()
+    return this.receiver
+  }
+
+  get id(): number {
+    return this.stream?.id ?? 0
+  }
+
+  trailersTable(): HeaderTable {
+    const table = this.receiver?.requestTrailers
+    if (table === undefined) return new HeaderTable()
+    table.clear()
+    return table
+  }
+
+  // StreamUser
+
+  onData(buffer: Buffer, start: number, end: number, endStream: boolean): void {
+    this.receiver?.onRequestData(buffer, start, end, endStream)
+  }
+
+  onTrailers(trailers: HeaderTable): void {
+    this.receiver?.onRequestTrailers(trailers)
+  }
+
+  onReset(reason: ResetReason, detail: string): void {
+    const { receiver } = this
+    this.receiver = null
+    this.stream = null
+    receiver?.onRequestReset(reason, detail)
+  }
+
+  onWritable(): void {
+    this.receiver?.onResponseWritable()
+  }
+
+  // ServerStream
+
+  sendInterim(head: ResponseHead): void {
+    if (head.status !== 101) this.head(head.status, head.headers, false)
+  }
+
+  sendContinue(): void {
+    this.head(100, noHeaders, false)
+  }
+
+  sendHead(head: ResponseHead, endStream: boolean): void {
+    const { stream } = this
+    if (stream === null) return
+    let { status } = head
+    if (this.isConnect && (status === 101 || (this.upgrade === '' && status >= 200 && status < 300))) {
+      stream.isTunnel = true
+      if (this.upgrade !== '') {
+        status = 200
+        dropAccept(head.headers)
+      }
+    }
+    if (endStream) this.finished()
+    this.head(status, head.headers, endStream, stream)
+  }
+
+  private head(status: number, headers: HeaderTable, endStream: boolean, stream = this.stream): void {
+    const { core } = this
+    if (stream === null || core.isDead || stream.state === 'closed') return
+    const { outbox } = core
+    const { hpack } = outbox
+    const out = outbox.beginHeaders(HpackEncoder.bound(headers))
+    let at = hpack.begin(out, outbox.blockStart)
+    at = hpack.status(status, out, at)
+    outbox.endHeaders(stream, out, hpack.fields(headers, out, at), endStream)
+  }
+
+  sendData(buffer: Buffer, start: number, end: number, endStream: boolean): boolean {
+    const { stream, core } = this
+    if (stream === null || core.isDead || stream.state === 'closed') return true
+    if (endStream) this.finished()
+    return core.outbox.data(stream, buffer, start, end, endStream)
+  }
+
+  sendTrailers(trailers: HeaderTable): void {
+    const { stream, core } = this
+    if (stream === null || core.isDead || stream.state === 'closed') return
+    this.finished()
+    core.outbox.trailers(stream, trailers)
+  }
+
+  /** The answer is complete: but for a tunnel, who made it hears no more. */
+  private finished(): void {
+    const { stream } = this
+    if (stream === null || stream.isTunnel) return
+    this.receiver = null
+    this.stream = null
+    // What still comes of the request is thrown away.
+    this.core.resume(stream)
+  }
+
+  reset(): void {
+    const { stream } = this
+    this.receiver = null
+    this.stream = null
+    if (stream !== null) this.core.resetStream(stream, errorCode.internalError)
+  }
+
+  closeAfterResponse(): void {}
+
+  declineUpgrade(): void {}
+
+  pauseRequest(): void {
+    if (this.stream !== null) this.core.pause(this.stream)
+  }
+
+  resumeRequest(): void {
+    if (this.stream !== null) this.core.resume(this.stream)
+  }
+}
+
+const noHeaders = new HeaderTable()

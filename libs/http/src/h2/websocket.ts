@@ -1,0 +1,52 @@
+import { headerName, names } from '../header-name.ts'
+import type { HeaderTable } from '../header-table.ts'
+import type { RequestHead } from '../message.ts'
+
+// Loaded when the first WebSocket comes.
+const crypto = (): typeof import('node:crypto') => process.getBuiltinModule('node:crypto')
+
+const webSocketKey = headerName('sec-websocket-key')
+const webSocketAccept = headerName('sec-websocket-accept')
+/** RFC 6455 section 1.3. */
+const acceptSuffix = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
+
+/**
+ * An extended CONNECT (RFC 8441) becomes the upgrade that it stands for, so that whoever takes requests knows one form: GET
+ * with Upgrade and Connection. WebSocket over HTTP/2 has no key; HTTP/1.1 servers want one.
+ */
+export function toUpgrade(head: RequestHead, protocol: string): void {
+  const { headers } = head
+  head.method = 'GET'
+  headers.append(names.upgrade, protocol)
+  headers.append(names.connection, 'upgrade')
+  if (protocol === 'websocket' && !headers.has(webSocketKey)) {
+    headers.append(webSocketKey, crypto().randomBytes(16).toString('base64'))
+  }
+}
+
+/** What an upgrade to WebSocket carries in HTTP/1.1 only: not to be sent by HTTP/2. Gives the key; '' when there is none. */
+export function takeKey(headers: HeaderTable): string {
+  const key = headers.get(webSocketKey) ?? ''
+  headers.remove(webSocketKey)
+  return key
+}
+
+export function dropAccept(headers: HeaderTable): void {
+  headers.remove(webSocketAccept)
+}
+
+/** A 2xx to an extended CONNECT, as the 101 that the client of the upgrade waits for. */
+export function toSwitching(headers: HeaderTable, protocol: string, key: string): void {
+  headers.set(names.upgrade, protocol)
+  headers.set(names.connection, 'upgrade')
+  headers.remove(names.contentLength)
+  if (key !== '') {
+    headers.set(
+      webSocketAccept,
+      crypto()
+        .createHash('sha1')
+        .update(key + acceptSuffix)
+        .digest('base64'),
+    )
+  }
+}

@@ -43,7 +43,7 @@ const firstPauseMs = 100
 const longestPauseMs = 5_000
 /** A process that ran this long starts again after the first pause. */
 const settledMs = 10_000
-const probeEveryMs = 40
+const probeEveryMs = 80
 
 /**
  * One process of the mesh: started in its own process group, watched until it is ready, started again with growing

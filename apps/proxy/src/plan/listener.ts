@@ -1,8 +1,8 @@
 import { TrafficDirection } from '@weft/contracts/envoy/config/core/v3/base'
 import { type Listener, Listener as ListenerProto } from '@weft/contracts/envoy/config/listener/v3/listener'
 import type { FilterChain } from '@weft/contracts/envoy/config/listener/v3/listener_components'
-import type { CompiledNetworkFilter } from '../filters/network/filter.ts'
-import { networkFilterKind } from '../filters/network/index.ts'
+import { behindGates, type CompiledNetworkFilter } from '../filters/network/filter.ts'
+import { networkFilterKind, networkGateKind } from '../filters/network/index.ts'
 import { compileDownstreamTls, type DownstreamTls } from './downstream-tls.ts'
 import { durationMs } from './duration.ts'
 import { FilterChainMatcher } from './filter-chain-match.ts'
@@ -139,15 +139,13 @@ function listenAddresses(source: Listener, at: string): ListenAddress[] {
 
 function compileChain(source: FilterChain, path: string, context: PlanContext): FilterChainPlan {
   if (source.filters.length === 0) throw invalid(`${path}.filters`, 'a filter chain needs a filter')
-  if (source.filters.length > 1) {
-    const names = source.filters.map((filter) => filter.name)
-    throw unsupported(`${path}.filters`, `a chain of several network filters (${names.join(', ')})`)
-  }
-  const [filter] = source.filters
-  if (filter?.configType?.$case !== 'typedConfig') throw invalid(`${path}.filters[0]`, 'a typed_config is needed')
-  const any = filter.configType.value
-  const at = `${path}.filters[0].typed_config`
-  const compiled = networkFilterKind(any.typeUrl, at).compile(any.value, at, context)
+  const configs = source.filters.map(({ configType }, i) => {
+    if (configType?.$case !== 'typedConfig') throw invalid(`${path}.filters[${i}]`, 'a typed_config is needed')
+    return { any: configType.value, at: `${path}.filters[${i}].typed_config` }
+  })
+  const { any, at } = configs.pop()!
+  const gates = configs.map((gate) => networkGateKind(gate.any.typeUrl, gate.at).compile(gate.any.value, gate.at, context))
+  const compiled = behindGates(gates, networkFilterKind(any.typeUrl, at).compile(any.value, at, context))
   return {
     name: source.name,
     tls:

@@ -25,6 +25,33 @@ export interface CompiledNetworkFilter {
   close?(): void
 }
 
+/** A network filter before the last one, compiled: says of a connection whether it may go on. */
+export interface CompiledNetworkGate {
+  /** Why the connection is refused (Envoy's connection termination details); null when it is not. */
+  refuses(info: AcceptedInfo): string | null
+}
+
+/** How a kind of filter before the last one is found and compiled. */
+export interface NetworkGateKind {
+  readonly types: readonly string[]
+  compile(config: Uint8Array, path: string, context: PlanContext): CompiledNetworkGate
+}
+
+/** The last filter of a chain behind those before it; what one refuses the last one still sees, and logs. */
+export function behindGates(gates: readonly CompiledNetworkGate[], last: CompiledNetworkFilter): CompiledNetworkFilter {
+  if (gates.length === 0) return last
+  return {
+    ...last,
+    accept(connection, info, services, onGone) {
+      for (const gate of gates) {
+        const refusal = gate.refuses(info)
+        if (refusal !== null) return last.accept(connection, { ...info, refusal }, services, onGone)
+      }
+      return last.accept(connection, info, services, onGone)
+    },
+  }
+}
+
 /** How a kind of network filter is found and compiled. */
 export interface NetworkFilterKind {
   readonly types: readonly string[]

@@ -1,15 +1,22 @@
 import type { CidrRange } from '@weft/contracts/envoy/config/core/v3/address'
 import { type Permission, type Principal, type RBAC, RBAC_Action } from '@weft/contracts/envoy/config/rbac/v3/rbac'
+import { UriTemplateMatchConfig } from '@weft/contracts/envoy/extensions/path/match/uri_template/v3/uri_template_match'
 import { invalid, unsupported } from '../../../plan/problems.ts'
 import { compileHeaderMatcher } from '../../../routing/matchers/header-matcher.ts'
 import { compileMetadataMatcher } from '../../../routing/matchers/metadata-matcher.ts'
 import { compileStringMatcher } from '../../../routing/matchers/string-matcher.ts'
+import { compileUriTemplate } from '../../../routing/matchers/uri-template.ts'
 import { pathOnly } from '../../../routing/route-match.ts'
 import { compileRanges } from '../../../transport/address.ts'
 import type { HttpStream } from '../filter.ts'
 
 /** Says whether a rule holds for a request. */
-export type Rule = (stream: HttpStream) => boolean
+export type Rule = (stream: RbacSubject) => boolean
+
+/** What rules ask about: a request, or a connection that has none. */
+export type RbacSubject = Pick<HttpStream, 'request' | 'connection' | 'metadata' | 'metadataOrNull' | 'filterState'> & {
+  readonly info: Pick<HttpStream['info'], 'downstreamRemoteAddress'>
+}
 
 /** What the rules say of a request: whether it may pass, and the policy that decided (null: none matched). */
 export interface Verdict {
@@ -18,10 +25,10 @@ export interface Verdict {
 }
 
 /** Compiles RBAC rules: policies in the order of their names, the first that matches decides. */
-export function compileEngine(rules: RBAC, path: string): (stream: HttpStream) => Verdict {
-  if (rules.action !== RBAC_Action.ALLOW && rules.action !== RBAC_Action.DENY)
-    throw unsupported(`${path}.action`, 'RBAC action LOG')
-  const allow = rules.action === RBAC_Action.ALLOW
+export function compileEngine(rules: RBAC, path: string): (stream: RbacSubject) => Verdict {
+  if (rules.action === RBAC_Action.UNRECOGNIZED) throw invalid(`${path}.action`, 'this RBAC action is not known')
+  const allow = rules.action !== RBAC_Action.DENY
+  const logs = rules.action === RBAC_Action.LOG
   const policies = Object.keys(rules.policies)
     .sort()
     .map((name) => {
@@ -34,13 +41,20 @@ export function compileEngine(rules: RBAC, path: string): (stream: HttpStream) =
       const verdict: Verdict = { allowed: allow, policy: name }
       return { verdict, permitted: anyOf(permissions), identified: anyOf(principals) }
     })
-  const unmatched: Verdict = { allowed: !allow, policy: null }
-  return (stream) => {
+  const unmatched: Verdict = { allowed: !allow || logs, policy: null }
+  const decide = (stream: RbacSubject): Verdict => {
     for (let i = 0; i < policies.length; i++) {
       const { permitted, identified, verdict } = policies[i]!
       if (permitted(stream) && identified(stream)) return verdict
     }
     return unmatched
+  }
+  if (!logs) return decide
+  // LOG refuses nothing: access logs are told whether a policy held (Envoy's `access_log_hint`).
+  return (stream) => {
+    const verdict = decide(stream)
+    stream.metadata('envoy.common')['access_log_hint'] = verdict.policy !== null
+    return verdict
   }
 }
 
@@ -87,6 +101,14 @@ function compilePermission(source: Permission, path: string): Rule {
     case 'requestedServerName': {
       const matches = compileStringMatcher(rule.value, `${path}.requested_server_name`)
       return (stream) => matches(stream.connection.serverName)
+    }
+    case 'uriTemplate': {
+      const { typedConfig } = rule.value
+      if (typedConfig?.typeUrl.endsWith('.uri_template.v3.UriTemplateMatchConfig') !== true)
+        throw unsupported(`${path}.uri_template.typed_config`, 'this path matcher')
+      const at = `${path}.uri_template.typed_config.path_template`
+      const matches = compileUriTemplate(UriTemplateMatchConfig.decode(typedConfig.value).pathTemplate, at)
+      return (stream) => matches(pathOnly(stream.request.path))
     }
     default:
       throw unsupported(path, `RBAC permission '${rule.$case}'`)
@@ -141,7 +163,7 @@ function compilePrincipal(source: Principal, path: string): Rule {
 }
 
 /** URI names, else DNS names, else the subject, as Envoy reads a peer. */
-function principalNames(stream: HttpStream): readonly string[] {
+function principalNames(stream: RbacSubject): readonly string[] {
   const peer = stream.connection.tls?.peer
   if (peer == null) return []
   if (peer.uris.length > 0) return peer.uris
@@ -154,7 +176,7 @@ function urlPath(matcher: Parameters<typeof compileStringMatcher>[0] | undefined
   return (stream) => matches(pathOnly(stream.request.path))
 }
 
-function inRange(range: CidrRange, path: string, read: (stream: HttpStream) => string): Rule {
+function inRange(range: CidrRange, path: string, read: (stream: RbacSubject) => string): Rule {
   const contains = compileRanges([range], path)
   return (stream) => contains(read(stream))
 }

@@ -28,6 +28,8 @@ export interface AcceptedInfo {
   serverName: string
   listenerName: string
   filterChainName: string
+  /** A filter before the last one refused the connection: it is closed at once. */
+  refusal?: string
 }
 
 /** A downstream HTTP/1.1 connection: the codec, and the one exchange at a time on it. */
@@ -85,6 +87,7 @@ export class DownstreamConnection implements ConnectionHandler, Http1ServerEvent
     }
     connection.handler = this
     this.armIdle()
+    if (info.refusal !== undefined) this.destroy()
   }
 
   get timers(): TimerWheel {

@@ -71,6 +71,11 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
     plan.stats.total.inc()
     // Nothing is read before there is somewhere to write it.
     downstream.pause()
+    if (accepted.refusal !== undefined) {
+      info.terminationDetails = accepted.refusal
+      downstream.destroy()
+      return
+    }
     if (plan.idleMs > 0 || plan.maxDurationMs > 0) services.timers.arm(this.idleTimer, this.nextLook())
     this.connect()
   }

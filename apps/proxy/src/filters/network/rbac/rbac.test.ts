@@ -1,0 +1,91 @@
+import net from 'node:net'
+import { RBAC_Action } from '@weft/contracts/envoy/config/rbac/v3/rbac'
+import { RBAC } from '@weft/contracts/envoy/extensions/filters/network/rbac/v3/rbac'
+import { TcpProxy } from '@weft/contracts/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy'
+import { afterEach, expect, test } from 'vitest'
+import { any, cluster, connectionManager, listener, routeTo } from '../../../testing/resources.ts'
+import { WorkerHarness } from '../../../testing/worker-harness.ts'
+
+const closers: (() => void)[] = []
+afterEach(() => {
+  for (const close of closers.splice(0).reverse()) close()
+})
+
+async function greeter(): Promise<number> {
+  const server = net.createServer((socket) => socket.end('hello'))
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  closers.push(() => server.close())
+  const address = server.address()
+  return typeof address === 'object' && address !== null ? address.port : 0
+}
+
+function heard(port: number): Promise<string> {
+  return new Promise((resolve) => {
+    let text = ''
+    const socket = net.connect(port, '127.0.0.1')
+    socket.on('data', (chunk) => {
+      text += chunk.toString()
+    })
+    socket.on('error', () => {})
+    socket.on('close', () => resolve(text))
+  })
+}
+
+const filter = (name: string, type: string, bytes: Uint8Array) => ({
+  name,
+  configType: { $case: 'typedConfig' as const, value: any(type, bytes) },
+})
+
+const rbac = (action: RBAC_Action, addressPrefix: string) =>
+  filter(
+    'rbac',
+    'envoy.extensions.filters.network.rbac.v3.RBAC',
+    RBAC.encode(
+      RBAC.fromPartial({
+        statPrefix: 'tcp.',
+        rules: {
+          action,
+          policies: {
+            'ns[a]-policy[b]-rule[0]': {
+              permissions: [{ rule: { $case: 'any', value: true } }],
+              principals: [{ identifier: { $case: 'directRemoteIp', value: { addressPrefix, prefixLen: 8 } } }],
+            },
+          },
+        },
+      }),
+    ).finish(),
+  )
+
+const toGreeter = filter(
+  'tcp',
+  'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy',
+  TcpProxy.encode(TcpProxy.fromPartial({ statPrefix: 't', clusterSpecifier: { $case: 'cluster', value: 'c' } })).finish(),
+)
+
+test('connections that the rules refuse are closed before anything is said, others go on', async () => {
+  const proxy = new WorkerHarness()
+  closers.push(() => proxy.close())
+  const errors = await proxy.apply(
+    cluster('c', [await greeter()]),
+    listener('open', [{ filters: [rbac(RBAC_Action.ALLOW, '127.0.0.0'), rbac(RBAC_Action.DENY, '10.0.0.0'), toGreeter] }]),
+    listener('shut', [{ filters: [rbac(RBAC_Action.ALLOW, '10.0.0.0'), toGreeter] }]),
+    listener('denied', [{ filters: [rbac(RBAC_Action.DENY, '127.0.0.0'), connectionManager([routeTo('c')])] }]),
+  )
+  expect(errors).toEqual([])
+  expect(await heard(proxy.port('open'))).toBe('hello')
+  expect(await heard(proxy.port('shut'))).toBe('')
+  expect(await heard(proxy.port('denied'))).toBe('')
+  await expect.poll(() => proxy.stats.value('tcp.rbac.denied')).toBe(2)
+  expect(proxy.stats.value('tcp.rbac.allowed')).toBe(2)
+})
+
+test('a filter that ends no chain can not be the last one, and one that does has to be', async () => {
+  const proxy = new WorkerHarness()
+  closers.push(() => proxy.close())
+  const errors = await proxy.apply(
+    cluster('c', [1]),
+    listener('a', [{ filters: [rbac(RBAC_Action.ALLOW, '127.0.0.0')] }]),
+    listener('b', [{ filters: [toGreeter, toGreeter] }]),
+  )
+  expect(errors.map(({ message }) => message).join('\n')).toMatch(/cannot end a chain[\s\S]*has to be the last one/)
+})

@@ -11,6 +11,7 @@ type Bench = (options: BenchOptions) => Promise<void>
 
 const benches: Record<string, () => Promise<{ run: Bench }>> = {
   csr: () => import('./csr.ts').then((module) => ({ run: module.benchCsr })),
+  'h2-codec': () => import('./h2-codec.ts').then((module) => ({ run: module.benchH2Codec })),
   herd: () => import('./herd.ts').then((module) => ({ run: module.benchHerd })),
   http1: () => import('./http1.ts').then((module) => ({ run: module.benchHttp1 })),
   mixer: () => import('./mixer.ts').then((module) => ({ run: module.benchMixer })),

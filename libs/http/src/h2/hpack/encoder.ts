@@ -63,6 +63,8 @@ export class HpackEncoder {
   /** Number + 1 of the entry last inserted with this hash of name and value; of name alone. */
   private readonly byField = new Int32Array(hashPlaces)
   private readonly byName = new Int32Array(hashPlaces)
+  /** Number + 1 of the entry last used for each name that has a key: most headers say what they said before. */
+  private readonly lastOfKey = new Int32Array(256)
   /** Hashes of fields seen lately. */
   private readonly seen = new Int32Array(hashPlaces)
   private sizeChanged = false
@@ -193,7 +195,17 @@ export class HpackEncoder {
     out: Buffer,
     at: number,
   ): number {
-    const { dynamic } = this
+    const { dynamic, lastOfKey } = this
+    if (key !== 0) {
+      const last = lastOfKey[key]! - 1
+      if (
+        last >= 0 &&
+        dynamic.holds(last) &&
+        this.isField(last, key, nameBytes, nameStart, nameEnd, valueBytes, valueStart, valueEnd)
+      ) {
+        return putInteger(out, at, 0x80, 0x7f, staticCount + dynamic.inserted - last)
+      }
+    }
     const nameHash = key !== 0 ? Math.imul(key, 0x9e3779b1) : hashRange(nameBytes, nameStart, nameEnd, 0x811c9dc5)
     const hash = hashRange(valueBytes, valueStart, valueEnd, nameHash)
     const place = (hash >>> 16) & (hashPlaces - 1)
@@ -203,6 +215,7 @@ export class HpackEncoder {
       dynamic.holds(number) &&
       this.isField(number, key, nameBytes, nameStart, nameEnd, valueBytes, valueStart, valueEnd)
     ) {
+      if (key !== 0) lastOfKey[key] = number + 1
       return putInteger(out, at, 0x80, 0x7f, staticCount + dynamic.inserted - number)
     }
     let nameIndex = staticIndex
@@ -222,6 +235,7 @@ export class HpackEncoder {
     if (dynamic.insert(nameBytes, nameStart, nameEnd, valueBytes, valueStart, valueEnd, key, 0)) {
       this.byField[place] = dynamic.inserted
       this.byName[namePlace] = dynamic.inserted
+      if (key !== 0) lastOfKey[key] = dynamic.inserted
     }
     return at
   }

@@ -1,0 +1,569 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { HeaderTable, headerName } from '../header-table.ts'
+import { ResponseHead } from '../message.ts'
+import { clientPreface, flag, frameType } from './frame.ts'
+import { defaultHttp2Options } from './options.ts'
+import { settingId } from './settings.ts'
+import { data, frame, get, headers, literals, post, respond, ServerUnderTest, settings, uint32 } from './testing/raw-peer.ts'
+
+const endHeaders = flag.endHeaders
+const endStream = flag.endStream
+const raw = (type: number, flags: number, id: number, payload: string | Buffer = ''): Buffer =>
+  frame(type, flags, id, Buffer.from(payload))
+
+describe('a request', () => {
+  it('comes with its head, body and trailers, and is answered', () => {
+    const server = new ServerUnderTest().greet()
+    server.send(
+      headers(1, [...post, ['x-a', 'b']], endHeaders),
+      data(1, 'hello '),
+      data(1, 'world'),
+      headers(1, [['x-sum', '1']]),
+    )
+    expect(server.events).toEqual(['1 head POST example.com/ x-a=b', '1 data hello ', '1 data world', '1 trailers x-sum=1'])
+    const stream = server.streams.get(1)!
+    const response = new ResponseHead()
+    response.status = 200
+    response.headers.append(headerName('content-type'), 'text/plain')
+    stream.sendContinue()
+    stream.sendHead(response, false)
+    stream.sendData(Buffer.from('abc'), 0, 3, false)
+    const trailers = new HeaderTable()
+    trailers.append(headerName('grpc-status'), '0')
+    stream.sendTrailers(trailers)
+    expect(server.frames()).toEqual([
+      'HEADERS 1 :status: 100',
+      'HEADERS 1 :status: 200; content-type: text/plain',
+      'DATA 1 abc',
+      'HEADERS 1 grpc-status: 0 end',
+    ])
+    expect(server.connection.isIdle).toBe(true)
+  })
+
+  it('is the same whatever pieces its bytes come in', () => {
+    const padded = Buffer.concat([Buffer.from([3]), Buffer.from('padded'), Buffer.from([0, 0, 0])])
+    const bytes = Buffer.concat([
+      clientPreface,
+      frame(frameType.settings, 0, 0, settings([settingId.initialWindowSize, 100])),
+      headers(1, [...post, ['cookie', 'a=b'], ['cookie', 'c=d']], endHeaders),
+      raw(frameType.data, flag.padded, 1, padded),
+      raw(frameType.ping, 0, 0, '12345678'),
+      frame(frameType.headers, 0, 3, literals(...get).subarray(0, 20)),
+      frame(frameType.continuation, 0, 3, literals(...get).subarray(20, 21)),
+      frame(frameType.continuation, endHeaders, 3, literals(...get).subarray(21)),
+      data(1, ''.padEnd(300, 'x'), endStream),
+      raw(42, 255, 1, 'unknown'),
+      headers(3, [['x-t', '1']]),
+      headers(5, [...get, [':path', '/twice']]),
+      raw(frameType.rstStream, 0, 1, uint32(8)),
+    ])
+    const outcome = (cuts: number[]) => {
+      const server = new ServerUnderTest()
+      let from = 0
+      for (const cut of [...cuts, bytes.length]) {
+        if (cut > from) server.send(Buffer.from(bytes.subarray(from, cut)))
+        from = Math.max(from, cut)
+      }
+      // DATA is passed on in the pieces it comes in: what counts is what they are together.
+      const bodies = new Map<string, string>()
+      const rest = server.events.filter((event) => {
+        const match = /^(\d+) data ([^ ]*)( end)?$/.exec(event)
+        if (match === null) return true
+        bodies.set(match[1]!, (bodies.get(match[1]!) ?? '') + match[2]! + (match[3] ?? ''))
+        return false
+      })
+      return { rest, bodies, frames: server.frames() }
+    }
+    const whole = outcome([])
+    expect(whole.bodies.get('1')).toBe(`padded${''.padEnd(300, 'x')} end`)
+    expect(whole.rest).toContain('1 head POST example.com/ cookie=a=b; c=d')
+    fc.assert(
+      fc.property(fc.array(fc.nat({ max: bytes.length }), { maxLength: 40 }), (cuts) => {
+        expect(outcome([...cuts].sort((a, b) => a - b))).toEqual(whole)
+      }),
+      { numRuns: 300 },
+    )
+    expect(outcome(Array.from({ length: bytes.length }, (_, i) => i))).toEqual(whole)
+  })
+
+  it('with Host instead of :authority has its authority from there, and never both', () => {
+    const server = new ServerUnderTest().greet()
+    server.send(headers(1, [...get.slice(0, 3), ['host', 'a.example']]), headers(3, [...get, ['host', 'evil.example']]))
+    expect(server.events).toEqual(['1 head GET a.example/  end', '3 head GET example.com/  end'])
+  })
+
+  it('that asks for a WebSocket comes as the upgrade it stands for', () => {
+    const server = new ServerUnderTest({ allowConnect: true }).greet()
+    server.send(
+      headers(
+        1,
+        [[':method', 'CONNECT'], [':protocol', 'websocket'], ...get.slice(1), ['sec-websocket-version', '13']],
+        endHeaders,
+      ),
+    )
+    expect(server.events[0]).toMatch(
+      /^1 head GET example\.com\/ sec-websocket-version=13&upgrade=websocket&connection=upgrade&sec-websocket-key=[\w+/]{22}==$/,
+    )
+    const response = new ResponseHead()
+    response.status = 101
+    response.headers.append(headerName('upgrade'), 'websocket')
+    response.headers.append(headerName('sec-websocket-accept'), 'x')
+    response.headers.append(headerName('sec-websocket-protocol'), 'chat')
+    const stream = server.streams.get(1)!
+    stream.sendHead(response, false)
+    stream.sendData(Buffer.from('down'), 0, 4, true)
+    server.send(data(1, 'up'))
+    expect(server.frames()).toEqual(['HEADERS 1 :status: 200; sec-websocket-protocol: chat', 'DATA 1 down end'])
+    expect(server.events.at(-1)).toBe('1 data up')
+  })
+
+  it('whose answer is complete before it is itself is not read to its end', () => {
+    const server = new ServerUnderTest().greet()
+    server.send(headers(1, post, endHeaders))
+    respond(server.streams.get(1)!, 413, 'no')
+    server.send(data(1, 'more'), headers(1, [['x', 'y']]))
+    expect(server.frames()).toEqual(['HEADERS 1 :status: 413', 'DATA 1 no end', 'RST_STREAM 1 NO_ERROR'])
+    expect(server.events).toEqual(['1 head POST example.com/ ', 'idle'])
+  })
+
+  it('with headers beyond the limits is answered with 431, and later ones are understood', () => {
+    const server = new ServerUnderTest({ maxHeadBytes: 1000, maxHeaders: 5 }).greet()
+    server.send(
+      headers(1, [
+        ...get,
+        ...Array.from({ length: 5 }, (): [string, string] => ['x-a', 'x'.repeat(120)]),
+        ['x-b', 'x'.repeat(126)],
+        ['x-c', 'y'.repeat(126)],
+        ['x-d', 'y'.repeat(126)],
+      ]),
+      headers(3, [...get, ...Array.from({ length: 6 }, (): [string, string] => ['x-a', 'y'])]),
+      headers(5, get),
+    )
+    expect(server.events.filter((event) => event !== 'idle')).toEqual([
+      '1 error 431 http2.too_many_headers',
+      '3 error 431 http2.too_many_headers',
+      '5 head GET example.com/  end',
+    ])
+  })
+})
+
+describe('a malformed request ends its stream with PROTOCOL_ERROR', () => {
+  const without = (name: string): [string, string][] => get.filter(([one]) => one !== name)
+  const cases: readonly (readonly [what: string, fields: [string, string][]])[] = [
+    ['no :method', without(':method')],
+    ['no :scheme', without(':scheme')],
+    ['no :path', without(':path')],
+    ['an empty :path', [...without(':path'), [':path', '']]],
+    [':path twice', [...get, [':path', '/b']]],
+    ['a pseudo-header behind another header', [...without(':path'), ['x', 'y'], [':path', '/']]],
+    ['an unknown pseudo-header', [...get, [':color', 'red']]],
+    [':status', [...get, [':status', '200']]],
+    ['an upper-case name', [...get, ['X-A', 'b']]],
+    ['an empty name', [...get, ['', 'b']]],
+    ['a blank in a name', [...get, ['x a', 'b']]],
+    ['a line end in a value', [...get, ['x-a', 'b\r\nx: y']]],
+    ['NUL in a value', [...get, ['x-a', 'b\0']]],
+    ['a blank before a value', [...get, ['x-a', ' b']]],
+    ['a blank in :path', [...without(':path'), [':path', '/a b']]],
+    ['a line end in :authority', [...without(':authority'), [':authority', 'a\r\nb']]],
+    ['user information in :authority', [...without(':authority'), [':authority', 'me@example.com']]],
+    ['a line end in :method', [...without(':method'), [':method', 'GET\r\n']]],
+    ['Connection', [...get, ['connection', 'close']]],
+    ['Transfer-Encoding', [...get, ['transfer-encoding', 'chunked']]],
+    ['Upgrade', [...get, ['upgrade', 'websocket']]],
+    ['TE other than trailers', [...get, ['te', 'gzip']]],
+    ['Content-Length without a body', [...get, ['content-length', '5']]],
+    ['two different Content-Lengths', [...get, ['content-length', '0'], ['content-length', '1']]],
+    ['a Content-Length that is no number', [...get, ['content-length', '+0']]],
+    ['CONNECT with :path', [[':method', 'CONNECT'], ...get.slice(1)]],
+    ['extended CONNECT that was not offered', [[':method', 'CONNECT'], [':protocol', 'websocket'], ...get.slice(1)]],
+  ]
+  for (const [what, fields] of cases) {
+    it(what, () => {
+      const server = new ServerUnderTest().greet()
+      server.send(headers(1, fields), headers(3, get))
+      expect(server.frames()).toEqual(['RST_STREAM 1 PROTOCOL_ERROR'])
+      expect(server.events).toContainEqual(expect.stringMatching(/^1 reset protocol-error/))
+      expect(server.events.at(-1)).toBe('3 head GET example.com/  end')
+    })
+  }
+
+  it('or the connection where that is asked for', () => {
+    const server = new ServerUnderTest({ streamErrorOnInvalidMessage: false }).greet()
+    server.send(headers(1, [...get, ['connection', 'close']]))
+    expect(server.frames()).toEqual(['GOAWAY 1 PROTOCOL_ERROR'])
+  })
+
+  it('a body longer or shorter than announced', () => {
+    const server = new ServerUnderTest().greet()
+    server.send(headers(1, [...post, ['content-length', '3']], endHeaders), data(1, 'abcd', endStream))
+    server.send(headers(3, [...post, ['content-length', '3']], endHeaders), data(3, 'ab', endStream))
+    server.send(headers(5, [...post, ['content-length', '3']], endHeaders), data(5, 'ab'), headers(5, [['x', 'y']]))
+    expect(server.frames()).toEqual([1, 3, 5].map((id) => `RST_STREAM ${id} PROTOCOL_ERROR`))
+  })
+
+  it('trailers with a pseudo-header, or that do not end the stream', () => {
+    const server = new ServerUnderTest().greet()
+    server.send(headers(1, post, endHeaders), headers(1, [[':path', '/']]))
+    server.send(headers(3, post, endHeaders), headers(3, [['x', 'y']], endHeaders))
+    expect(server.frames()).toEqual(['RST_STREAM 1 PROTOCOL_ERROR', 'RST_STREAM 3 PROTOCOL_ERROR'])
+  })
+})
+
+describe('what breaks the connection', () => {
+  const big = Buffer.alloc(16385)
+  const cases: readonly (readonly [what: string, frames: Buffer[], code: string])[] = [
+    ['SETTINGS of a broken length', [raw(frameType.settings, 0, 0, 'abc')], 'FRAME_SIZE_ERROR'],
+    ['SETTINGS on a stream', [raw(frameType.settings, 0, 1)], 'PROTOCOL_ERROR'],
+    ['an acknowledgement with a payload', [frame(frameType.settings, flag.ack, 0, settings([1, 1]))], 'FRAME_SIZE_ERROR'],
+    ['ENABLE_PUSH 2', [frame(frameType.settings, 0, 0, settings([2, 2]))], 'PROTOCOL_ERROR'],
+    ['a window beyond 2^31-1', [frame(frameType.settings, 0, 0, settings([4, 0x80000000]))], 'FLOW_CONTROL_ERROR'],
+    ['MAX_FRAME_SIZE too small', [frame(frameType.settings, 0, 0, settings([5, 100]))], 'PROTOCOL_ERROR'],
+    ['ENABLE_CONNECT_PROTOCOL taken back', [frame(frameType.settings, 0, 0, settings([8, 1], [8, 0]))], 'PROTOCOL_ERROR'],
+    ['PING of a wrong size', [raw(frameType.ping, 0, 0, 'short')], 'FRAME_SIZE_ERROR'],
+    ['PING on a stream', [raw(frameType.ping, 0, 1, '12345678')], 'PROTOCOL_ERROR'],
+    ['GOAWAY of a wrong size', [raw(frameType.goaway, 0, 0, 'abc')], 'FRAME_SIZE_ERROR'],
+    ['GOAWAY on a stream', [raw(frameType.goaway, 0, 1, '12345678')], 'PROTOCOL_ERROR'],
+    ['PUSH_PROMISE', [raw(frameType.pushPromise, 4, 1, '1234')], 'PROTOCOL_ERROR'],
+    ['DATA on stream 0', [data(0, 'x')], 'PROTOCOL_ERROR'],
+    ['DATA on an idle stream', [data(1, 'x')], 'PROTOCOL_ERROR'],
+    ['HEADERS on stream 0', [headers(0, get)], 'PROTOCOL_ERROR'],
+    ['HEADERS on an even stream', [headers(2, get)], 'PROTOCOL_ERROR'],
+    ['a smaller stream number', [headers(5, get), headers(3, get)], 'PROTOCOL_ERROR'],
+    ['RST_STREAM on an idle stream', [raw(frameType.rstStream, 0, 1, uint32(8))], 'PROTOCOL_ERROR'],
+    ['RST_STREAM of a wrong size', [headers(1, get), raw(frameType.rstStream, 0, 1, 'abc')], 'FRAME_SIZE_ERROR'],
+    ['WINDOW_UPDATE on an idle stream', [raw(frameType.windowUpdate, 0, 1, uint32(8))], 'PROTOCOL_ERROR'],
+    ['WINDOW_UPDATE of a wrong size', [raw(frameType.windowUpdate, 0, 0, 'abc')], 'FRAME_SIZE_ERROR'],
+    ['WINDOW_UPDATE of 0 for the connection', [raw(frameType.windowUpdate, 0, 0, uint32(0))], 'PROTOCOL_ERROR'],
+    ['a connection window beyond 2^31-1', [raw(frameType.windowUpdate, 0, 0, uint32(0x7fffffff))], 'FLOW_CONTROL_ERROR'],
+    ['CONTINUATION without HEADERS', [raw(frameType.continuation, 4, 1)], 'PROTOCOL_ERROR'],
+    ['a frame inside a header block', [headers(1, get, 0), raw(frameType.ping, 0, 0, '12345678')], 'PROTOCOL_ERROR'],
+    ['CONTINUATION of another stream', [headers(1, get, 0), raw(frameType.continuation, 4, 3)], 'PROTOCOL_ERROR'],
+    [
+      'padding longer than DATA',
+      [headers(1, post, 4), raw(frameType.data, flag.padded, 1, Buffer.from([5, 1]))],
+      'PROTOCOL_ERROR',
+    ],
+    ['padding longer than HEADERS', [raw(frameType.headers, flag.padded | 4, 1, Buffer.from([5, 1]))], 'PROTOCOL_ERROR'],
+    ['a frame larger than allowed', [headers(1, post, 4), data(1, big)], 'FRAME_SIZE_ERROR'],
+    ['a block that can not be decoded', [raw(frameType.headers, 5, 1, Buffer.from([0x80]))], 'COMPRESSION_ERROR'],
+    [
+      'HEADERS on a stream that has ended',
+      [headers(1, get), headers(3, post, 4), raw(frameType.rstStream, 0, 3, uint32(8)), headers(3, get)],
+      'STREAM_CLOSED',
+    ],
+  ]
+  for (const [what, frames, code] of cases) {
+    it(`${what}: ${code}`, () => {
+      const server = new ServerUnderTest().greet()
+      server.send(...frames)
+      expect(server.frames().at(-1)).toMatch(new RegExp(`^GOAWAY \\d+ ${code}$`))
+      expect(server.closed).toBe(true)
+      // Every request under way has heard of its end, and nothing comes behind.
+      const before = server.events.length
+      server.send(headers(99, get))
+      expect(server.events).toHaveLength(before)
+    })
+  }
+
+  it('another preface, or another first frame than SETTINGS', () => {
+    for (const bytes of [Buffer.from('GET / HTTP/1.1\r\n\r\n'), Buffer.concat([clientPreface, headers(1, get)])]) {
+      const server = new ServerUnderTest()
+      server.send(bytes)
+      expect(server.frames()).toEqual(['SETTINGS', 'WINDOW_UPDATE 0 25100289', 'GOAWAY 0 PROTOCOL_ERROR'])
+    }
+  })
+})
+
+describe('what breaks a stream only', () => {
+  it('DATA after its end: STREAM_CLOSED', () => {
+    const server = new ServerUnderTest().greet()
+    server.send(headers(1, get), data(1, 'x'))
+    expect(server.frames()).toEqual(['RST_STREAM 1 STREAM_CLOSED'])
+  })
+
+  it('a window of a stream beyond 2^31-1, or an increment of 0', () => {
+    const server = new ServerUnderTest().greet()
+    server.send(headers(1, get), raw(frameType.windowUpdate, 0, 1, uint32(0x7fffffff)))
+    server.send(headers(3, get), raw(frameType.windowUpdate, 0, 3, uint32(0)))
+    expect(server.frames()).toEqual(['RST_STREAM 1 FLOW_CONTROL_ERROR', 'RST_STREAM 3 PROTOCOL_ERROR'])
+  })
+
+  it('one stream more than allowed is refused, and its header block still counts', () => {
+    const server = new ServerUnderTest({ maxConcurrentStreams: 1 }).greet()
+    server.send(headers(1, get), headers(3, get))
+    expect(server.frames()).toEqual(['RST_STREAM 3 REFUSED_STREAM'])
+    respond(server.streams.get(1)!, 204, '')
+    server.send(headers(5, get))
+    expect(server.events.at(-1)).toBe('5 head GET example.com/  end')
+  })
+
+  it('a peer that sends more than the stream window', () => {
+    const server = new ServerUnderTest({ initialStreamWindow: 65535 }).greet()
+    server.send(headers(1, post, endHeaders))
+    server.streams.get(1)!.pauseRequest()
+    for (let i = 0; i < 5; i++) server.send(data(1, Buffer.alloc(16000)))
+    expect(server.frames()).toEqual(['RST_STREAM 1 FLOW_CONTROL_ERROR'])
+  })
+})
+
+describe('flow control', () => {
+  it('sends what the windows allow, and goes on when they are wider', () => {
+    const server = new ServerUnderTest().greet([settingId.initialWindowSize, 10])
+    server.send(headers(1, get))
+    const stream = server.streams.get(1)!
+    const response = new ResponseHead()
+    response.status = 200
+    stream.sendHead(response, false)
+    expect(stream.sendData(Buffer.from('0123456789abcdef'), 0, 16, false)).toBe(false)
+    expect(server.frames()).toEqual(['HEADERS 1 :status: 200', 'DATA 1 0123456789'])
+    server.send(raw(frameType.windowUpdate, 0, 1, uint32(4)))
+    expect(server.frames()).toEqual(['DATA 1 abcd'])
+    expect(server.events).not.toContain('1 writable')
+    server.send(frame(frameType.settings, 0, 0, settings([settingId.initialWindowSize, 30])))
+    expect(server.frames()).toEqual(['SETTINGS ack', 'DATA 1 ef'])
+    expect(server.events.at(-1)).toBe('1 writable')
+    stream.sendData(Buffer.from('end'), 0, 3, true)
+    expect(server.frames()).toEqual(['DATA 1 end end'])
+  })
+
+  it('a smaller window may go below zero, and is waited for', () => {
+    const server = new ServerUnderTest().greet([settingId.initialWindowSize, 10])
+    server.send(headers(1, get))
+    const stream = server.streams.get(1)!
+    respond(stream, 200, '0123456789abc')
+    server.frames()
+    server.send(frame(frameType.settings, 0, 0, settings([settingId.initialWindowSize, 5])))
+    server.send(raw(frameType.windowUpdate, 0, 1, uint32(5)))
+    expect(server.frames()).toEqual(['SETTINGS ack'])
+    server.send(raw(frameType.windowUpdate, 0, 1, uint32(3)))
+    expect(server.frames()).toEqual(['DATA 1 abc end'])
+  })
+
+  it('streams that wait for the connection window take turns', () => {
+    const server = new ServerUnderTest().greet([settingId.initialWindowSize, 1 << 20])
+    server.send(headers(1, get), headers(3, get))
+    for (const id of [1, 3]) respond(server.streams.get(id)!, 200, 'x'.repeat(100_000))
+    server.frames()
+    server.send(raw(frameType.windowUpdate, 0, 0, uint32(4 * 16384)))
+    const order = server.frames().map((line) => line.split(' ')[1])
+    expect(order).toContain('1')
+    expect(order.filter((id) => id === '3').length).toBeGreaterThanOrEqual(2)
+  })
+
+  it('gives the peer its window back as bytes are taken, not while the reader pauses', () => {
+    const server = new ServerUnderTest({ initialStreamWindow: 65535, initialConnectionWindow: 65535 }).greet()
+    server.send(headers(1, post, endHeaders))
+    const stream = server.streams.get(1)!
+    stream.pauseRequest()
+    for (let i = 0; i < 4; i++) server.send(data(1, Buffer.alloc(16000)))
+    expect(server.frames()).toEqual([])
+    expect(server.events).toHaveLength(1)
+    stream.resumeRequest()
+    expect(server.events).toHaveLength(5)
+    expect(server.frames()).toEqual(['WINDOW_UPDATE 0 48000', 'WINDOW_UPDATE 1 48000'])
+  })
+
+  it('gives the connection back what a stream that is given up had not taken', () => {
+    const server = new ServerUnderTest({ initialStreamWindow: 65535, initialConnectionWindow: 65535 }).greet()
+    server.send(headers(1, post, endHeaders))
+    server.streams.get(1)!.pauseRequest()
+    for (let i = 0; i < 3; i++) server.send(data(1, Buffer.alloc(16000)))
+    server.streams.get(1)!.reset()
+    server.send(data(1, 'late'))
+    expect(server.frames()).toEqual(['RST_STREAM 1 INTERNAL_ERROR', 'WINDOW_UPDATE 0 48000'])
+  })
+
+  it('nothing but heads goes out while the peer does not read', () => {
+    const server = new ServerUnderTest().greet()
+    server.send(headers(1, get))
+    server.sink.congested = true
+    expect(respond(server.streams.get(1)!, 200, 'body')).toBe(false)
+    expect(server.frames()).toEqual(['HEADERS 1 :status: 200'])
+    server.sink.congested = false
+    server.connection.writable()
+    expect(server.frames()).toEqual(['DATA 1 body end'])
+  })
+
+  it('trailers wait behind the body', () => {
+    const server = new ServerUnderTest().greet([settingId.initialWindowSize, 1])
+    server.send(headers(1, get))
+    const stream = server.streams.get(1)!
+    const response = new ResponseHead()
+    response.status = 200
+    stream.sendHead(response, false)
+    stream.sendData(Buffer.from('ab'), 0, 2, false)
+    const trailers = new HeaderTable()
+    trailers.append(headerName('grpc-status'), '0')
+    stream.sendTrailers(trailers)
+    trailers.clear()
+    expect(server.frames()).toEqual(['HEADERS 1 :status: 200', 'DATA 1 a'])
+    server.send(raw(frameType.windowUpdate, 0, 1, uint32(10)))
+    expect(server.frames()).toEqual(['DATA 1 b', 'HEADERS 1 grpc-status: 0 end'])
+  })
+})
+
+describe('abuse ends the connection with ENHANCE_YOUR_CALM', () => {
+  const calm = (server: ServerUnderTest) => server.frames().at(-1)
+  const { budget } = defaultHttp2Options
+
+  it('rapid reset', () => {
+    const server = new ServerUnderTest().greet()
+    for (let i = 0; i <= budget.maxPrematureResets && !server.closed; i++) {
+      server.send(headers(2 * i + 1, get), raw(frameType.rstStream, 0, 2 * i + 1, uint32(8)))
+    }
+    expect(calm(server)).toMatch(/^GOAWAY \d+ ENHANCE_YOUR_CALM$/)
+  })
+
+  it('but resets among many answered requests are let be', () => {
+    const server = new ServerUnderTest().greet()
+    server.onComplete = (stream) => {
+      if (stream.id % 3 !== 0) respond(stream, 200, 'x')
+    }
+    for (let id = 1; id < 6000 && !server.closed; id += 2) {
+      server.send(headers(id, get))
+      if (id % 3 === 0) server.send(raw(frameType.rstStream, 0, id, uint32(8)))
+      server.send(raw(frameType.windowUpdate, 0, 0, uint32(10)))
+    }
+    expect(server.closed).toBe(false)
+  })
+
+  it('requests that make the server reset them', () => {
+    const server = new ServerUnderTest().greet()
+    for (let i = 0; i <= budget.maxPrematureResets && !server.closed; i++) {
+      server.send(headers(2 * i + 1, post, endHeaders), raw(frameType.windowUpdate, 0, 2 * i + 1, uint32(0)))
+    }
+    expect(calm(server)).toMatch(/^GOAWAY \d+ ENHANCE_YOUR_CALM$/)
+  })
+
+  it('CONTINUATION without end', () => {
+    const server = new ServerUnderTest().greet()
+    server.send(headers(1, get, 0))
+    for (let i = 0; i < 100 && !server.closed; i++) server.send(frame(frameType.continuation, 0, 1, literals(['a', 'b'])))
+    expect(calm(server)).toBe('GOAWAY 0 ENHANCE_YOUR_CALM')
+    const large = new ServerUnderTest().greet()
+    large.send(headers(1, get, 0))
+    for (let i = 0; i < 6 && !large.closed; i++) large.send(frame(frameType.continuation, 0, 1, Buffer.alloc(16000, 0x82)))
+    expect(calm(large)).toBe('GOAWAY 0 ENHANCE_YOUR_CALM')
+  })
+
+  it('empty frames', () => {
+    const server = new ServerUnderTest().greet()
+    server.send(headers(1, post, endHeaders), data(1, ''))
+    expect(server.closed).toBe(false)
+    server.send(data(1, ''))
+    expect(calm(server)).toMatch(/^GOAWAY 1 ENHANCE_YOUR_CALM$/)
+  })
+
+  it('PING and SETTINGS whose answers the peer does not read', () => {
+    for (const one of [raw(frameType.ping, 0, 0, '12345678'), raw(frameType.settings, 0, 0)]) {
+      const server = new ServerUnderTest().greet()
+      server.sink.congested = true
+      for (let i = 0; i <= budget.maxOutboundControlFrames && !server.closed; i++) server.send(one)
+      expect(calm(server)).toMatch(/^GOAWAY 0 ENHANCE_YOUR_CALM$/)
+    }
+  })
+
+  it('PING, PRIORITY, unknown frames and window updates by the thousand', () => {
+    const priority = Buffer.concat([uint32(0), Buffer.from([16])])
+    const floods = [
+      raw(frameType.ping, 0, 0, '12345678'),
+      raw(frameType.priority, 0, 1, priority),
+      raw(99, 0, 0),
+      raw(frameType.windowUpdate, 0, 0, uint32(1)),
+    ]
+    for (const one of floods) {
+      const server = new ServerUnderTest().greet()
+      for (let i = 0; i <= budget.maxControlFramesPerSecond && !server.closed; i++) server.send(one)
+      expect(calm(server)).toMatch(/^GOAWAY 0 ENHANCE_YOUR_CALM$/)
+    }
+  })
+
+  it('a block that unpacks to more than any head costs little and is answered', () => {
+    const server = new ServerUnderTest().greet()
+    const value = 'x'.repeat(3900)
+    const entry = Buffer.concat([Buffer.from([0x40, 1]), Buffer.from('a'), Buffer.from([0x7f, 0xbd, 0x1d]), Buffer.from(value)])
+    const block = Buffer.concat([literals(...get), entry, Buffer.alloc(12000, 0xbe)])
+    const startMs = performance.now()
+    server.send(frame(frameType.headers, 5, 1, block))
+    expect(performance.now() - startMs).toBeLessThan(200)
+    expect(server.events[0]).toBe('1 error 431 http2.too_many_headers')
+  })
+
+  it('a peer that leaves its window at zero loses the stream, not more', () => {
+    const server = new ServerUnderTest({ stallTimeoutMs: 5000 }).greet([settingId.initialWindowSize, 0])
+    server.send(headers(1, get))
+    respond(server.streams.get(1)!, 200, 'body')
+    server.frames()
+    server.nowMs += 4000
+    server.connection.tick()
+    expect(server.frames()).toEqual([])
+    server.nowMs += 2000
+    server.connection.tick()
+    expect(server.frames()).toEqual(['RST_STREAM 1 CANCEL'])
+    expect(server.closed).toBe(false)
+  })
+})
+
+describe('the end of a connection', () => {
+  it('drains in two steps: no request is lost', () => {
+    const server = new ServerUnderTest().greet()
+    server.send(headers(1, get))
+    server.connection.drain()
+    expect(server.frames()).toEqual(['GOAWAY 2147483647 NO_ERROR', 'PING weft-end'])
+    server.send(headers(3, get))
+    server.send(raw(frameType.ping, flag.ack, 0, 'weft-end'))
+    expect(server.frames()).toEqual(['GOAWAY 3 NO_ERROR'])
+    server.send(headers(5, get))
+    expect(server.streams.has(5)).toBe(false)
+    respond(server.streams.get(1)!, 200, '')
+    expect(server.closed).toBe(false)
+    respond(server.streams.get(3)!, 200, '')
+    expect(server.closed).toBe(true)
+  })
+
+  it('drains without the answer to its PING after a time', () => {
+    const server = new ServerUnderTest().greet()
+    server.connection.drain()
+    server.frames()
+    server.nowMs += defaultHttp2Options.drainNoticeMs
+    server.connection.tick()
+    expect(server.frames()).toEqual(['GOAWAY 0 NO_ERROR'])
+    expect(server.closed).toBe(true)
+  })
+
+  it('pings a silent peer, and gives up one that does not answer', () => {
+    const server = new ServerUnderTest({ keepalive: { intervalMs: 10_000, timeoutMs: 3000 }, settingsTimeoutMs: 0 }).greet()
+    server.send(headers(1, get))
+    server.connection.tick()
+    server.nowMs += 10_000
+    server.connection.tick()
+    expect(server.frames()).toEqual(['PING weft-you'])
+    server.send(raw(frameType.ping, flag.ack, 0, 'weft-you'))
+    server.connection.tick()
+    server.nowMs += 10_000
+    server.connection.tick()
+    server.nowMs += 3000
+    server.connection.tick()
+    expect(server.frames()).toEqual(['PING weft-you', 'GOAWAY 1 NO_ERROR'])
+    expect(server.events.at(-1)).toBe('1 reset connection-closed: keepalive timeout')
+  })
+
+  it('does not wait for ever until its settings are acknowledged', () => {
+    const server = new ServerUnderTest({ settingsTimeoutMs: 1000 }).greet()
+    server.nowMs += 1000
+    server.connection.tick()
+    expect(server.frames()).toEqual(['GOAWAY 0 SETTINGS_TIMEOUT'])
+  })
+
+  it('tells every request when the peer is gone', () => {
+    const server = new ServerUnderTest().greet()
+    server.send(headers(1, get), headers(3, get))
+    server.connection.receiveEnd()
+    expect(server.events.slice(2)).toEqual([
+      '1 reset connection-closed: remote closed',
+      '3 reset connection-closed: remote closed',
+    ])
+  })
+})

@@ -7,6 +7,8 @@ import type { FuzzTarget } from './target.ts'
 const TARGETS: Readonly<Record<string, () => Promise<FuzzTarget>>> = {
   attributes: async () => (await import('./targets/attributes.ts')).attributes,
   expressions: async () => (await import('./targets/expressions.ts')).expressions,
+  h2: async () => (await import('./targets/h2.ts')).h2,
+  hpack: async () => (await import('./targets/hpack.ts')).hpack,
   'forwarded-attributes': async () => (await import('./targets/forwarded-attributes.ts')).forwardedAttributes,
 }
 

@@ -243,6 +243,30 @@ describe('a worker', () => {
     expect(proxy.stats.value('http.test.downstream_rq_5xx')).toBe(0)
   })
 
+  it('gives the next request on a connection that is already there the new version of its listener', async () => {
+    const up = await upstream()
+    const proxy = worker()
+    const answering = (status: number) => ({
+      match: { pathSpecifier: { $case: 'prefix' as const, value: '/' } },
+      action: { $case: 'directResponse' as const, value: { status } },
+    })
+    await proxy.apply(cluster('c', [up.port]), listener('in', [{ filters: [connectionManager([routeTo('c')])] }]))
+    const socket = net.connect(proxy.port('in'), '127.0.0.1')
+    let text = ''
+    socket.on('data', (piece) => {
+      text += piece.toString('latin1')
+    })
+    const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()))
+    socket.write('GET / HTTP/1.1\r\nhost: a\r\n\r\n')
+    await expect.poll(() => text).toMatch(/^HTTP\/1.1 200 [\s\S]*hello/)
+    await proxy.apply(listener('in', [{ filters: [connectionManager([answering(500)])] }]))
+    await proxy.apply(listener('in', [{ filters: [connectionManager([answering(418)])] }]))
+    text = ''
+    socket.write('GET / HTTP/1.1\r\nhost: a\r\n\r\n')
+    await closed
+    expect(text).toMatch(/^HTTP\/1.1 418 [\s\S]*connection: close/i)
+  })
+
   it('keeps the last good version of what it refuses, and says why', async () => {
     const up = await upstream()
     const proxy = worker()

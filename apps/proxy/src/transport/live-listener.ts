@@ -25,9 +25,15 @@ interface ListenerStats {
   timeout: Counter
 }
 
+/** The plan that a connection came under, and the chain whose filter it is under now. */
+interface Accepted {
+  readonly plan: ListenerPlan
+  chain: FilterChainPlan
+}
+
 /**
  * A listener that is open in this worker. Its plan can be replaced while it stays open: new connections meet the new plan,
- * those there are keep theirs and are asked to end.
+ * those there are are asked to end, and meet the new version of their chain until then.
  */
 export class LiveListener {
   plan: ListenerPlan
@@ -35,7 +41,7 @@ export class LiveListener {
   private readonly stats: ListenerStats
   private readonly acceptor: TlsAcceptor
   private readonly servers: net.Server[] = []
-  private readonly sessions = new Map<NetworkSession, ListenerPlan>()
+  private readonly sessions = new Map<NetworkSession, Accepted>()
   private readonly undecided = new Set<Socket>()
   private drainTimer: NodeJS.Timeout | null = null
   private closed = false
@@ -274,7 +280,9 @@ export class LiveListener {
       this.gone()
       this.stats.length.record(Math.round(performance.now() - startedMs))
     })
-    this.sessions.set(session, plan)
+    const accepted = { plan, chain }
+    this.sessions.set(session, accepted)
+    if (plan !== this.plan) moveOn(session, accepted, plan, this.plan)
     if (plan !== this.plan || this.closed) session.drain()
   }
 
@@ -282,7 +290,8 @@ export class LiveListener {
   replace(plan: ListenerPlan, drainTimeMs: number): void {
     const before = this.plan
     this.plan = plan
-    const old = [...this.sessions].filter(([, of]) => of === before).map(([session]) => session)
+    for (const [session, accepted] of this.sessions) moveOn(session, accepted, before, plan)
+    const old = [...this.sessions].filter(([, accepted]) => accepted.plan === before).map(([session]) => session)
     for (const session of old) session.drain()
     setTimeout(() => {
       for (const session of old) if (this.sessions.has(session)) session.destroy()
@@ -312,4 +321,16 @@ export class LiveListener {
     for (const session of this.sessions.keys()) session.destroy()
     for (const chain of this.plan.allChains) chain.filter.close?.()
   }
+}
+
+/**
+ * Hands a connection on to the new version of its chain: the one at the same place, of the same name and kind of transport.
+ * A listener with other chains than before has no such.
+ */
+function moveOn(session: NetworkSession, accepted: Accepted, before: ListenerPlan, after: ListenerPlan): void {
+  const next = after.allChains[before.allChains.indexOf(accepted.chain)]
+  if (next === undefined || before.allChains.length !== after.allChains.length) return
+  if (next.name !== accepted.chain.name || (next.tls === null) !== (accepted.chain.tls === null)) return
+  next.filter.adopt?.(session)
+  accepted.chain = next
 }

@@ -21,6 +21,8 @@ export interface CompiledNetworkFilter {
   ): NetworkSession
   /** Names of ALPN protocols that this filter can speak; null: any. */
   readonly alpn: readonly string[] | null
+  /** Takes over a connection of this chain's last version: what comes next on it meets this configuration. Absent: it keeps its own. */
+  adopt?(session: NetworkSession): void
   /** The filter left the configuration. */
   close?(): void
 }

@@ -35,7 +35,7 @@ export interface AcceptedInfo {
 /** A downstream HTTP/1.1 connection: the codec, and the one exchange at a time on it. */
 export class DownstreamConnection implements ConnectionHandler, Http1ServerEvents, ConnectionInfo {
   readonly id = nextConnectionId()
-  readonly plan: HcmPlan
+  plan: HcmPlan
   readonly remoteAddress: string
   readonly remotePort: number
   readonly localAddress: string
@@ -45,6 +45,7 @@ export class DownstreamConnection implements ConnectionHandler, Http1ServerEvent
   readonly listenerName: string
   readonly filterChainName: string
   private readonly services: HcmServices
+  private readonly stats: HcmPlan['stats']
   private readonly connection: Connection
   private readonly codec: Http1ServerConnection
   private exchange: Exchange | null = null
@@ -77,6 +78,7 @@ export class DownstreamConnection implements ConnectionHandler, Http1ServerEvent
     this.filterChainName = info.filterChainName
     this.codec = new Http1ServerConnection(connection, plan.http1, this)
     const { stats } = plan
+    this.stats = stats
     stats.connectionTotal.inc()
     stats.connectionActive.inc()
     stats.connectionHttp1Total.inc()
@@ -125,6 +127,11 @@ export class DownstreamConnection implements ConnectionHandler, Http1ServerEvent
     this.draining = true
   }
 
+  /** Requests to come meet this plan, such as its rules on who may do what; one under way ends by the plan that it began with. */
+  continueUnder(plan: HcmPlan): void {
+    this.plan = plan
+  }
+
   /** Ends the connection now, whatever is on it. */
   destroy(): void {
     this.localClose = true
@@ -170,6 +177,10 @@ export class DownstreamConnection implements ConnectionHandler, Http1ServerEvent
 
   begin(sender: Http1ServerConnection): Http1Request {
     this.requests++
+    if (this.exchange !== null && this.exchange.plan !== this.plan) {
+      this.exchange.dispose()
+      this.exchange = null
+    }
     this.exchange ??= new Exchange(this, sender)
     this.exchange.begin()
     return this.exchange
@@ -209,7 +220,7 @@ export class DownstreamConnection implements ConnectionHandler, Http1ServerEvent
   }
 
   onClose(): void {
-    const { stats } = this.plan
+    const { stats } = this
     const active = !this.codec.isIdle && this.exchange !== null && !this.exchange.done
     stats.connectionActive.dec()
     stats.connectionHttp1Active.dec()

@@ -10,6 +10,9 @@ export const httpConnectionManager: NetworkFilterKind = {
     return {
       alpn: ['http/1.1', 'http/1.0'],
       accept: (connection, info, services, onGone) => new DownstreamConnection(plan, services, connection, info, onGone),
+      adopt(session) {
+        if (session instanceof DownstreamConnection) session.continueUnder(plan)
+      },
       close() {
         for (const { filter } of plan.filters) filter.close?.()
       },

@@ -11,6 +11,7 @@ import { readDataSource } from '../plan/data-source.ts'
 import { invalid, unsupported } from '../plan/problems.ts'
 import type { Runtime } from '../plan/runtime.ts'
 import { compileHeaderEdits, type HeaderEdits } from './header-edits.ts'
+import { compileRateLimits, type RateLimitPolicy, type RouteRateLimits } from './rate-limits.ts'
 import { compileRedirect, type RedirectPlan } from './redirect.ts'
 import { compileRetryPolicy } from './retry-policy.ts'
 import { compileForward, type ForwardPlan, type RouteAction_Configs } from './route-action.ts'
@@ -139,6 +140,7 @@ function compileVirtualHost(
     includeAttemptCountInResponse: source.includeAttemptCountInResponse,
     filterConfigs: compileFilterConfigs(source.typedPerFilterConfig, path),
   }
+  const ofHost = compileRateLimits(source.rateLimits, `${path}.rate_limits`)
   source.routes.forEach((route, i) => {
     const at = `${path}.routes[${i}]`
     if (route.match === undefined) throw invalid(`${at}.match`, 'a match is needed')
@@ -160,11 +162,18 @@ function compileVirtualHost(
       edits: order.filter((one) => one !== null),
       filterConfigs: compileFilterConfigs(route.typedPerFilterConfig, at),
       host,
+      rateLimits: routeRateLimits(route, ofHost, `${at}.route.rate_limits`),
       bufferLimit: route.perRequestBufferLimitBytes ?? source.perRequestBufferLimitBytes ?? null,
       resolved: null,
     })
   })
   return host
+}
+
+function routeRateLimits(route: Route, ofHost: readonly RateLimitPolicy[], at: string): RouteRateLimits | null {
+  if (route.action?.$case !== 'route') return null
+  const own = compileRateLimits(route.action.value.rateLimits, at)
+  return own.length + ofHost.length === 0 ? null : { own, ofHost, includeHost: route.action.value.includeVhRateLimits ?? false }
 }
 
 function routeAction(route: Route, at: string) {

@@ -58,7 +58,8 @@ export class Connection implements ByteSink, OutputOwner {
     socket.on('close', () => this.onSocketClose())
     socket.on('end', () => {
       sharedOutput.beginTurn()
-      if (!this.closed && this.closing === null) this.handler.onEnd()
+      if (this.closing !== null) this.socket.end()
+      else if (!this.closed) this.handler.onEnd()
       sharedOutput.endTurn()
     })
     socket.on('drain', () => {
@@ -160,14 +161,15 @@ export class Connection implements ByteSink, OutputOwner {
 
   /**
    * Closes when what was written has left and the peer has closed too, or after a second (Envoy's delayed close): an
-   * immediate close would let the kernel throw the last bytes away when the peer has sent more than was read.
+   * immediate close would let the kernel throw the last bytes away when the peer has sent more than was read. `linger`: the
+   * peer closes first, or the second passes.
    */
-  closeAfterWrite(): void {
+  closeAfterWrite(linger = false): void {
     if (this.closed || this.closing !== null) return
     if (sharedOutput.owner === this) this.flush()
     this.closing = new Timeout(() => this.destroy())
     this.timers.arm(this.closing, delayedCloseMs)
-    this.socket.end()
+    if (!linger) this.socket.end()
     if (this.paused) this.resume()
   }
 

@@ -39,7 +39,7 @@ export interface Http1ClientEvents {
 type Reading = 'idle' | 'head' | 'length' | 'chunked' | 'close' | 'tunnel' | 'dead'
 
 /** Requests without a body need no Content-Length (RFC 9110 section 8.6). */
-const bodilessMethods = new Set(['GET', 'HEAD', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE'])
+const bodilessMethods = new Set(['GET', 'HEAD', 'DELETE', 'CONNECT', 'TRACE'])
 
 /**
  * The client side of HTTP/1.1 without a socket. One exchange at a time: `begin`, then the RequestSender methods, then what

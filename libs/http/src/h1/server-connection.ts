@@ -40,8 +40,11 @@ export type Http1Request = IncomingRequest
 export interface Http1ServerEvents {
   /** The first byte of a request came. */
   begin(sender: Http1ServerConnection): Http1Request
-  /** Close once what was written has left. */
-  closeAfterWrite(): void
+  /**
+   * Close once what was written has left. `linger`: the peer, which did not ask for the end, is given the time to see it
+   * announced and to close first.
+   */
+  closeAfterWrite(linger: boolean): void
   pause(): void
   resume(): void
   /** Request and response are both complete and the connection waits for the next request. */
@@ -74,6 +77,10 @@ export class Http1ServerConnection implements ServerStream {
   private lastHost: Buffer = Buffer.alloc(0)
   private lastAuthority = ''
   private closing = false
+  /** Whether responses say that the connection will be closed, while it is not yet. */
+  private announced = false
+  /** The peer expects the end: it asked for it, or the response is framed by it. */
+  private endExpected = false
   private responseChunked = false
   private headRequest = false
   private upgradeAsked = false
@@ -92,6 +99,11 @@ export class Http1ServerConnection implements ServerStream {
   /** The response to come, or the current one if it has not begun, is the last: it says `connection: close`. */
   closeAfterResponse(): void {
     this.closing = true
+  }
+
+  /** Responses say `connection: close` from now on, and yet requests are taken until the connection is closed. */
+  announceClose(): void {
+    this.announced = true
   }
 
   get willClose(): boolean {
@@ -262,7 +274,7 @@ export class Http1ServerConnection implements ServerStream {
         return
       }
       if (hostAt < 0) head.authority = options.defaultHost
-      if (!connectionHas(table, 'keep-alive')) this.closing = true
+      if (!connectionHas(table, 'keep-alive')) this.closeAsExpected()
     }
     const target = table.buffer.latin1Slice(line.targetStart, line.targetEnd)
     if (target.charCodeAt(0) === 47 && head.method !== 'CONNECT') head.path = target
@@ -274,7 +286,7 @@ export class Http1ServerConnection implements ServerStream {
       }
     }
     if (table.find(names.connection) >= 0) {
-      if (connectionHas(table, 'close')) this.closing = true
+      if (connectionHas(table, 'close')) this.closeAsExpected()
       if (!removeNominated(head)) {
         this.refuse(400, 'http1.connection_header_rejected', 0)
         return
@@ -416,7 +428,7 @@ export class Http1ServerConnection implements ServerStream {
       if (endStream) {
         if (!bodiless) framing = lines.emptyLength
       } else if (!bodiless) {
-        if (request.version === 10) this.closing = true
+        if (request.version === 10) this.closeAsExpected()
         else {
           this.responseChunked = true
           framing = lines.chunked
@@ -432,7 +444,7 @@ export class Http1ServerConnection implements ServerStream {
     if (request.version === 10) out[lineAt + 7] = 48
     at = headers.write(out, at)
     if (framing !== null) at = copyBytes(framing, 0, framing.length, out, at)
-    if (this.closing) {
+    if (this.closing || this.announced) {
       if (!tunnel) at = put(lines.close, out, at)
     } else if (request.version === 10) at = put(lines.keepAlive, out, at)
     out[at++] = 13
@@ -459,7 +471,12 @@ export class Http1ServerConnection implements ServerStream {
     this.reading = 'dead'
     this.receiver = null
     this.waiting = null
-    this.events.closeAfterWrite()
+    this.events.closeAfterWrite(false)
+  }
+
+  private closeAsExpected(): void {
+    this.closing = true
+    this.endExpected = true
   }
 
   pauseRequest(): void {
@@ -484,7 +501,7 @@ export class Http1ServerConnection implements ServerStream {
     if (this.closing || !complete) {
       this.reading = 'dead'
       this.waiting = null
-      this.events.closeAfterWrite()
+      this.events.closeAfterWrite(complete && !this.endExpected)
       return
     }
     this.reading = 'idle'

@@ -3,6 +3,7 @@ import type { RequestHead, ResponseHead } from '@weft/http/message'
 import type { FormatContext } from '../../observe/format/context.ts'
 import type { Stats } from '../../observe/stats.ts'
 import type { Runtime } from '../../plan/runtime.ts'
+import type { RouteRateLimits } from '../../routing/rate-limits.ts'
 import type { WorkerServices } from '../../worker-services.ts'
 
 /**
@@ -149,6 +150,8 @@ export interface RouteInfo {
   readonly cluster: string
   /** filter_metadata of the route. */
   readonly metadata: Readonly<Record<string, Readonly<Record<string, unknown>>>>
+  /** What rate limit filters count by here; null: nothing. */
+  readonly rateLimits?: RouteRateLimits | null
 }
 
 export interface LocalReply {

@@ -8,6 +8,7 @@ import { headerMutation } from './header-mutation/index.ts'
 import { headerToMetadata } from './header-to-metadata/index.ts'
 import { healthCheck } from './health-check/index.ts'
 import { jwtAuthn } from './jwt-authn/index.ts'
+import { localRatelimit } from './local-ratelimit/index.ts'
 import { mixer } from './mixer/index.ts'
 import { rbac } from './rbac/index.ts'
 import { router } from './router/index.ts'
@@ -26,6 +27,7 @@ const kinds: readonly HttpFilterKind[] = [
   headerToMetadata,
   healthCheck,
   jwtAuthn,
+  localRatelimit,
   mixer,
   rbac,
   router,

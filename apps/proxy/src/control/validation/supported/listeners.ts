@@ -32,8 +32,7 @@ export const listenerSupport: SupportTable = {
   'envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector': '~initial_read_buffer_size',
   'envoy.extensions.filters.listener.http_inspector.v3.HttpInspector': '*',
 
-  'envoy.extensions.filters.network.rbac.v3.RBAC':
-    'rules shadow_rules shadow_rules_stat_prefix stat_prefix ~enforcement_type',
+  'envoy.extensions.filters.network.rbac.v3.RBAC': 'rules shadow_rules shadow_rules_stat_prefix stat_prefix ~enforcement_type',
   'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy':
     'stat_prefix cluster weighted_clusters idle_timeout access_log max_connect_attempts hash_policy ' +
     'max_downstream_connection_duration',

@@ -5,12 +5,12 @@ export const routeSupport: SupportTable = {
   'envoy.config.route.v3.RouteConfiguration':
     '* -vhds -cluster_specifier_plugins -internal_only_headers -ignore_path_parameters_in_path_matching ' + '~validate_clusters',
   'envoy.config.route.v3.VirtualHost':
-    '* -matcher -retry_policy_typed_config -hedge_policy -rate_limits -include_is_timeout_retry_header ~virtual_clusters',
+    '* -matcher -retry_policy_typed_config -hedge_policy -include_is_timeout_retry_header ~virtual_clusters',
   'envoy.config.route.v3.Route': '* -filter_action -non_forwarding_action',
   'envoy.config.route.v3.RouteMatch': '* -path_match_policy -dynamic_metadata -tls_context',
   'envoy.config.route.v3.RouteAction':
     '* -cluster_specifier_plugin -inline_cluster_specifier_plugin -path_rewrite_policy -early_data_policy ' +
-    '-retry_policy_typed_config -hedge_policy -rate_limits -include_vh_rate_limits -metadata_match -grpc_timeout_offset ' +
+    '-retry_policy_typed_config -hedge_policy -metadata_match -grpc_timeout_offset ' +
     '-internal_redirect_action -max_internal_redirects',
   'envoy.config.route.v3.RetryPolicy': '* -retry_priority -retry_options_predicates -rate_limited_retry_back_off',
   'envoy.config.route.v3.InternalRedirectPolicy': '* -predicates',
@@ -20,5 +20,6 @@ export const routeSupport: SupportTable = {
   'envoy.config.route.v3.RouteAction.RequestMirrorPolicy': '* ~trace_sampled',
   'envoy.config.route.v3.RouteAction.UpgradeConfig': '* -connect_config',
   'envoy.config.route.v3.FilterConfig': '*',
+  'envoy.config.route.v3.RateLimit.Action': '* -extension',
   'envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate': '*',
 }

@@ -54,6 +54,9 @@ export class DownstreamConnection implements ConnectionHandler, Http1ServerEvent
   private idleTimer: Timeout | null = null
   private requests = 0
   private draining = false
+  private drainTimer: Timeout | null = null
+  /** The time that clients were given to turn away is over. */
+  private drained = false
   private localClose = false
   private readonly onGone: (connection: DownstreamConnection) => void
 
@@ -105,13 +108,27 @@ export class DownstreamConnection implements ConnectionHandler, Http1ServerEvent
     return this.services.cluster(name)
   }
 
+  /**
+   * Clients should turn away: the response says so, and the connection goes on for a while, so that a request that was sent
+   * before the client knew is served.
+   */
+  wantsEnd(): boolean {
+    if (!this.draining && !this.services.processState.healthCheckFailed) return false
+    if (this.drainTimer === null) {
+      this.plan.stats.drainClose.inc()
+      this.drainTimer = new Timeout(() => {
+        this.drained = true
+        if (this.codec.isIdle) this.closeLocally()
+      })
+      this.services.timers.arm(this.drainTimer, this.plan.drainTimeoutMs)
+    }
+    return true
+  }
+
   /** The response to come is the last on this connection. */
   wantsClose(): boolean {
     const { plan } = this
-    if (this.draining || this.services.processState.healthCheckFailed) {
-      plan.stats.drainClose.inc()
-      return true
-    }
+    if (this.drained) return true
     if (plan.maxRequestsPerConnection > 0 && this.requests >= plan.maxRequestsPerConnection) {
       plan.stats.maxRequests.inc()
       return true
@@ -190,9 +207,9 @@ export class DownstreamConnection implements ConnectionHandler, Http1ServerEvent
     this.idleSinceMs = performance.now()
   }
 
-  closeAfterWrite(): void {
+  closeAfterWrite(linger: boolean): void {
     this.localClose = true
-    this.connection.closeAfterWrite()
+    this.connection.closeAfterWrite(linger)
   }
 
   pause(): void {
@@ -237,6 +254,7 @@ export class DownstreamConnection implements ConnectionHandler, Http1ServerEvent
     this.codec.connectionLost('connection closed')
     this.exchange?.dispose()
     if (this.idleTimer !== null) this.services.timers.cancel(this.idleTimer)
+    if (this.drainTimer !== null) this.services.timers.cancel(this.drainTimer)
     this.onGone(this)
   }
 }

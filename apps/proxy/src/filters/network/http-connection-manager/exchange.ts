@@ -355,6 +355,7 @@ export class Exchange implements Http1Request, HttpStream, FormatContext {
       headers.set(names.via, via === null ? plan.via : `${via}, ${plan.via}`)
     }
     if (downstream.wantsClose()) sender.closeAfterResponse()
+    else if (downstream.wantsEnd()) sender.announceClose()
     const tunnel = this.upgrade !== '' && (response.status === 101 || (this.upgrade === 'connect' && response.status < 300))
     if (!this.requestComplete && !tunnel) {
       // Nobody waits for the rest of the request: the connection can't be used again.

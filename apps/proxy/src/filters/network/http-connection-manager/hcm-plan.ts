@@ -54,6 +54,7 @@ export interface HcmPlan {
   underscores: 'allow' | 'reject' | 'drop'
   /** Milliseconds; 0: none. */
   connectionIdleMs: number
+  drainTimeoutMs: number
   maxConnectionMs: number
   streamIdleMs: number
   requestMs: number
@@ -126,6 +127,7 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
         : common?.headersWithUnderscoresAction === Underscores.DROP_HEADER
           ? 'drop'
           : 'allow',
+    drainTimeoutMs: durationMs(source.drainTimeout, 5_000),
     connectionIdleMs: durationMs(common?.idleTimeout, 3_600_000),
     maxConnectionMs: durationMs(common?.maxConnectionDuration, 0),
     streamIdleMs: durationMs(source.streamIdleTimeout, 300_000),

@@ -1,0 +1,163 @@
+import { LocalRateLimit } from '@weft/contracts/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit'
+import { StatusCode } from '@weft/contracts/envoy/type/v3/http_status'
+import { headerName } from '@weft/http/header-name'
+import type { Counter } from '../../../observe/stats.ts'
+import { compileFraction } from '../../../plan/runtime.ts'
+import { type Descriptor, describeRequest } from '../../../routing/rate-limits.ts'
+import type { TokenBucket } from '../../../shared/token-buckets.ts'
+import type { FilterContext, FilterStatus, HttpFilter, HttpFilterKind, HttpStream } from '../filter.ts'
+import { compileHeaderOptions, editHead, type HeadEdit } from '../head-edit.ts'
+import { compileBuckets, type Limiter, type OpenLimiter } from './limiter.ts'
+
+const limitHeader = headerName('x-ratelimit-limit')
+const remainingHeader = headerName('x-ratelimit-remaining')
+const resetHeader = headerName('x-ratelimit-reset')
+
+/** `envoy.filters.http.local_ratelimit`: token buckets, one for all workers, by descriptors of the request too. */
+export const localRatelimit: HttpFilterKind = {
+  types: ['envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit'],
+  routeTypes: ['envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit'],
+  compile(bytes, context) {
+    const own = compileRules(bytes, context)
+    return {
+      start(_stream, routeConfig) {
+        const rules = routeConfig instanceof Rules ? routeConfig : own
+        return rules.limiterOf === null ? null : new LocalRatelimitFilter(rules, context)
+      },
+      close: () => own.close(),
+    }
+  },
+  compileRouteConfig: (bytes, _type, context) => compileRules(bytes, context),
+}
+
+interface RatelimitStats {
+  readonly enabled: Counter
+  readonly enforced: Counter
+  readonly rateLimited: Counter
+  readonly ok: Counter
+}
+
+/** A configuration, compiled; its buckets begin with the first request. */
+class Rules {
+  readonly status: number
+  readonly grpcStatus: number | undefined
+  readonly stage: number
+  readonly enabled: () => boolean
+  readonly enforced: () => boolean
+  readonly requestEdits: readonly HeadEdit[]
+  readonly responseEdits: readonly HeadEdit[]
+  readonly headers: boolean
+  /** How limits of the virtual host count: OVERRIDE, INCLUDE, IGNORE. */
+  readonly hostLimits: number
+  readonly stats: RatelimitStats
+  readonly limiterOf: OpenLimiter | null
+  private readonly perConnection: boolean
+  private shared: Limiter | null = null
+  /** Limiters of connections, dropped with them. */
+  private readonly ofConnections = new WeakMap<object, Limiter>()
+
+  constructor(source: LocalRateLimit, context: FilterContext, identity: string) {
+    const code = source.status?.code ?? StatusCode.TooManyRequests
+    this.status = code < 400 ? StatusCode.TooManyRequests : code
+    this.grpcStatus = source.rateLimitedAsResourceExhausted ? 8 : undefined
+    this.stage = source.stage
+    this.enabled = source.filterEnabled === undefined ? () => false : compileFraction(context.runtime, source.filterEnabled)
+    this.enforced = source.filterEnforced === undefined ? () => false : compileFraction(context.runtime, source.filterEnforced)
+    this.requestEdits = compileHeaderOptions(
+      source.requestHeadersToAddWhenNotEnforced,
+      `${context.path}.request_headers_to_add_when_not_enforced`,
+    )
+    this.responseEdits = compileHeaderOptions(source.responseHeadersToAdd, `${context.path}.response_headers_to_add`)
+    this.headers = source.enableXRatelimitHeaders === 1
+    this.hostLimits = source.vhRateLimits
+    const stat = (name: string) => context.stats.counter(`${source.statPrefix}.http_local_rate_limit.${name}`)
+    this.stats = { enabled: stat('enabled'), enforced: stat('enforced'), rateLimited: stat('rate_limited'), ok: stat('ok') }
+    this.perConnection = source.localRateLimitPerDownstreamConnection
+    this.limiterOf = compileBuckets(source, identity, context)
+  }
+
+  limiter(stream: HttpStream): Limiter | null {
+    if (this.limiterOf === null) return null
+    if (!this.perConnection) {
+      this.shared ??= this.limiterOf('')
+      return this.shared
+    }
+    let limiter = this.ofConnections.get(stream.connection)
+    if (limiter === undefined) {
+      limiter = this.limiterOf(null)
+      this.ofConnections.set(stream.connection, limiter)
+    }
+    return limiter
+  }
+
+  close(): void {
+    this.shared?.close()
+    this.shared = null
+  }
+}
+
+function compileRules(bytes: Uint8Array, context: FilterContext): Rules {
+  return new Rules(LocalRateLimit.decode(bytes), context, `${context.path}\n${Buffer.from(bytes).toString('latin1')}`)
+}
+
+class LocalRatelimitFilter implements HttpFilter {
+  private readonly rules: Rules
+  private readonly context: FilterContext
+  private bucket: TokenBucket | null = null
+
+  constructor(rules: Rules, context: FilterContext) {
+    this.rules = rules
+    this.context = context
+  }
+
+  onRequestHeaders(stream: HttpStream): FilterStatus {
+    const { rules } = this
+    const { stats } = rules
+    if (!rules.enabled()) return 'continue'
+    stats.enabled.inc()
+    const limiter = rules.limiter(stream)
+    if (limiter === null) return 'continue'
+    const { allowed, bucket } = limiter.take(limiter.countsByDescriptors ? this.descriptors(stream) : [])
+    this.bucket = bucket
+    if (allowed) {
+      stats.ok.inc()
+      return 'continue'
+    }
+    stats.rateLimited.inc()
+    if (!rules.enforced()) {
+      editHead(rules.requestEdits, stream.format, stream.request)
+      return 'continue'
+    }
+    stats.enforced.inc()
+    stream.reply(rules.status, 'local_rate_limited', {
+      details: 'local_rate_limited',
+      flags: ['RL'],
+      ...(rules.grpcStatus === undefined ? {} : { grpcStatus: rules.grpcStatus }),
+      edit: (response) => editHead(rules.responseEdits, stream.format, response),
+    })
+    return 'stop'
+  }
+
+  private descriptors(stream: HttpStream): Descriptor[] {
+    const { rules, context } = this
+    const descriptors: Descriptor[] = []
+    const limits = stream.route?.rateLimits
+    if (limits == null) return descriptors
+    const cluster = context.services?.node.cluster ?? ''
+    const describe = (policies: typeof limits.own) =>
+      describeRequest(policies, rules.stage, stream, cluster, context.runtime, descriptors)
+    describe(limits.own)
+    const included = limits.includeHost || rules.hostLimits === 1 || (rules.hostLimits === 0 && limits.own.length === 0)
+    if (included) describe(limits.ofHost)
+    return descriptors
+  }
+
+  onResponseHeaders({ response: { headers } }: HttpStream): FilterStatus {
+    const { bucket } = this
+    if (bucket === null || !this.rules.headers) return 'continue'
+    headers.set(limitHeader, String(bucket.rate.maxTokens))
+    headers.set(remainingHeader, String(bucket.remaining()))
+    headers.set(resetHeader, String(Math.ceil(bucket.untilNext() / 1e9)))
+    return 'continue'
+  }
+}

@@ -1,0 +1,128 @@
+import type { LocalRateLimit } from '@weft/contracts/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit'
+import type { TokenBucket as TokenBucketProto } from '@weft/contracts/envoy/type/v3/token_bucket'
+import { durationMs } from '../../../plan/duration.ts'
+import type { Descriptor } from '../../../routing/rate-limits.ts'
+import { type BucketRate, type TokenBucket, TokenBuckets } from '../../../shared/token-buckets.ts'
+import type { FilterContext } from '../filter.ts'
+
+/** What a limiter says of a request, and the bucket that decided (null: none did). */
+export interface Taken {
+  allowed: boolean
+  bucket: TokenBucket | null
+}
+
+/** The live buckets of a configuration. */
+export interface Limiter {
+  readonly countsByDescriptors: boolean
+  take(descriptors: readonly Descriptor[]): Taken
+  close(): void
+}
+
+/** Opens the buckets: those that `owner` shares with all workers, or (null) some of its own. */
+export type OpenLimiter = (owner: '' | null) => Limiter
+
+/** Buckets that values make which the configuration leaves open; the one used longest ago goes. */
+const maxDynamic = 20
+
+interface DescriptorRule {
+  readonly key: string
+  readonly rate: BucketRate
+  /** Entries of which the value is open (each value has a bucket of its own); null: all are given. */
+  readonly open: readonly { key: string; value: string }[] | null
+}
+
+/** Compiles the buckets of a configuration; null: it limits nothing. */
+export function compileBuckets(source: LocalRateLimit, identity: string, context: FilterContext): OpenLimiter | null {
+  const byDefault = source.tokenBucket === undefined ? null : rateOf(source.tokenBucket, 'token_bucket', context)
+  const seen = new Set<string>()
+  const rules = source.descriptors.map(({ entries, tokenBucket }, i): DescriptorRule => {
+    const path = `descriptors[${i}]`
+    if (tokenBucket === undefined) return context.fail(`${path}.token_bucket`, 'must be set')
+    const key = keyOf(entries)
+    if (seen.has(key)) return context.fail(path, 'duplicate descriptor in the local rate descriptor')
+    seen.add(key)
+    const rate = rateOf(tokenBucket, `${path}.token_bucket`, context)
+    return { key, rate, open: entries.some(({ value }) => value === '') ? entries : null }
+  })
+  if (byDefault === null && rules.length === 0) return null
+  const consumesDefault = source.alwaysConsumeDefaultTokenBucket ?? true
+  return (owner) => {
+    const shared = owner === null ? null : (context.services?.tokenBuckets ?? null)
+    const own = shared ?? new TokenBuckets(rules.length + 1 + maxDynamic)
+    return openLimiter(own, identity, byDefault, rules, consumesDefault)
+  }
+}
+
+function openLimiter(
+  buckets: TokenBuckets,
+  identity: string,
+  byDefault: BucketRate | null,
+  rules: readonly DescriptorRule[],
+  consumesDefault: boolean,
+): Limiter {
+  const base = byDefault === null ? null : buckets.open(`${identity}\ndefault`, byDefault)
+  const given = new Map(
+    rules.filter(({ open }) => open === null).map(({ key, rate }) => [key, buckets.open(`${identity}\n${key}`, rate)]),
+  )
+  const open = rules.filter((rule) => rule.open !== null)
+  const dynamic = new Map<string, TokenBucket>()
+
+  const dynamicBucket = (descriptor: Descriptor): TokenBucket | undefined => {
+    const rule = open.find((one) => fits(one.open ?? [], descriptor.entries))
+    if (rule === undefined) return undefined
+    const key = keyOf(descriptor.entries)
+    const bucket = dynamic.get(key) ?? buckets.open(`${identity}\n${rule.key}\n${key}`, rule.rate)
+    dynamic.delete(key)
+    dynamic.set(key, bucket)
+    if (dynamic.size > maxDynamic) {
+      const [oldest] = dynamic
+      if (oldest !== undefined) {
+        oldest[1].release()
+        dynamic.delete(oldest[0])
+      }
+    }
+    return bucket
+  }
+
+  return {
+    countsByDescriptors: rules.length > 0,
+    take(descriptors) {
+      const now = process.hrtime.bigint()
+      const matched: TokenBucket[] = []
+      for (const descriptor of descriptors) {
+        const bucket = given.get(keyOf(descriptor.entries)) ?? dynamicBucket(descriptor)
+        if (bucket !== undefined) matched.push(bucket)
+      }
+      // The slowest first: it is the one to tell of.
+      if (matched.length > 1) matched.sort((a, b) => a.rate.perNanosecond - b.rate.perNanosecond)
+      for (const bucket of matched) if (!bucket.consume(now)) return { allowed: false, bucket }
+      const first = matched[0] ?? base
+      if (base === null || (matched.length > 0 && !consumesDefault)) return { allowed: true, bucket: first }
+      return base.consume(now) ? { allowed: true, bucket: first } : { allowed: false, bucket: base }
+    },
+    close() {
+      base?.release()
+      for (const bucket of given.values()) bucket.release()
+      for (const bucket of dynamic.values()) bucket.release()
+    },
+  }
+}
+
+function rateOf(source: TokenBucketProto, path: string, context: FilterContext): BucketRate {
+  const intervalMs = durationMs(source.fillInterval, 0)
+  if (intervalMs < 50) return context.fail(`${path}.fill_interval`, 'local rate limit token bucket fill timer must be >= 50ms')
+  const tokens = source.tokensPerFill ?? 1
+  return { maxTokens: source.maxTokens, perNanosecond: tokens / (intervalMs * 1e6) }
+}
+
+function keyOf(entries: readonly { key: string; value: string }[]): string {
+  return entries.map(({ key, value }) => `${key.length}:${key}${value.length}:${value}`).join()
+}
+
+/** Whether a request's entries are those of a rule, open values standing for any. */
+function fits(rule: readonly { key: string; value: string }[], entries: readonly { key: string; value: string }[]): boolean {
+  return (
+    rule.length === entries.length &&
+    rule.every(({ key, value }, i) => entries[i]?.key === key && (value === '' || entries[i]?.value === value))
+  )
+}

@@ -1,0 +1,216 @@
+import {
+  type RateLimit,
+  type RateLimit_Action,
+  RateLimit_Action_MetaData_Source,
+} from '@weft/contracts/envoy/config/route/v3/route_components'
+import type { MetadataKey } from '@weft/contracts/envoy/type/metadata/v3/metadata'
+import { headerName } from '@weft/http/header-name'
+import type { HttpStream } from '../filters/http/filter.ts'
+import { invalid, unsupported } from '../plan/problems.ts'
+import type { Runtime } from '../plan/runtime.ts'
+import { compileHeaderMatcher } from './matchers/header-matcher.ts'
+import { compileQueryParameterMatcher } from './matchers/query-parameter-matcher.ts'
+
+/** What of a request a rate limit counts by. */
+export interface Descriptor {
+  entries: { key: string; value: string }[]
+  /** The limit that dynamic metadata asks for instead of the configured one. */
+  limit: { requestsPerUnit: number; unit: string } | null
+}
+
+/** One rate limit of a route or virtual host, compiled. */
+export interface RateLimitPolicy {
+  readonly stage: number
+  readonly disableKey: string
+  /** null: the request lacks something that the limit counts by. `localCluster`: --service-cluster. */
+  describe(stream: HttpStream, localCluster: string): Descriptor | null
+}
+
+/** Compiles the rate limits of a route, a virtual host or a filter's override. */
+export function compileRateLimits(limits: readonly RateLimit[], path: string): readonly RateLimitPolicy[] {
+  return limits.map((limit, i) => compileRateLimit(limit, `${path}[${i}]`))
+}
+
+/** Rate limits that hold on a route. */
+export interface RouteRateLimits {
+  readonly own: readonly RateLimitPolicy[]
+  readonly ofHost: readonly RateLimitPolicy[]
+  /** The virtual host's count besides the route's own, whatever the filter says. */
+  readonly includeHost: boolean
+}
+
+/** The descriptors of a request for a stage; a limit whose runtime key is off gives none. */
+export function describeRequest(
+  policies: readonly RateLimitPolicy[],
+  stage: number,
+  stream: HttpStream,
+  localCluster: string,
+  runtime: Runtime,
+  descriptors: Descriptor[],
+): void {
+  for (const policy of policies) {
+    if (policy.stage !== stage) continue
+    if (policy.disableKey !== '' && !drawn(runtime, `ratelimit.${policy.disableKey}.http_filter_enabled`)) continue
+    const descriptor = policy.describe(stream, localCluster)
+    if (descriptor !== null) descriptors.push(descriptor)
+  }
+}
+
+/** On in as many of a hundred cases as the key says; without it, always. */
+export function drawn(runtime: Runtime, key: string): boolean {
+  const percent = runtime.number(key, 100)
+  return percent >= 100 || runtime.random() * 100 < percent
+}
+
+/** Adds an entry; false: the whole descriptor is off. */
+type Action = (stream: HttpStream, entries: Descriptor['entries'], localCluster: string) => boolean
+
+function compileRateLimit(source: RateLimit, path: string): RateLimitPolicy {
+  const actions = source.actions.map((action, i) => compileAction(action, `${path}.actions[${i}]`))
+  const override = source.limit?.overrideSpecifier?.value.metadataKey
+  const limitAt = override === undefined ? null : metadataReader(override)
+  return {
+    stage: source.stage ?? 0,
+    disableKey: source.disableKey,
+    describe(stream, localCluster) {
+      const entries: Descriptor['entries'] = []
+      for (const action of actions) if (!action(stream, entries, localCluster)) return null
+      if (entries.length === 0) return null
+      return { entries, limit: limitAt === null ? null : readLimit(limitAt(stream.metadataOrNull)) }
+    },
+  }
+}
+
+function readLimit(value: unknown): Descriptor['limit'] {
+  if (typeof value !== 'object' || value === null) return null
+  const requestsPerUnit: unknown = Reflect.get(value, 'requests_per_unit')
+  const unit: unknown = Reflect.get(value, 'unit')
+  return typeof requestsPerUnit === 'number' && typeof unit === 'string' ? { requestsPerUnit, unit } : null
+}
+
+function compileAction({ actionSpecifier: action }: RateLimit_Action, path: string): Action {
+  switch (action?.$case) {
+    case undefined:
+      throw invalid(path, 'an action is needed')
+    case 'sourceCluster':
+      return (_stream, entries, value) => add(entries, 'source_cluster', value)
+    case 'destinationCluster':
+      return (stream, entries) => add(entries, 'destination_cluster', stream.clusterName)
+    case 'requestHeaders': {
+      const { descriptorKey, skipIfAbsent } = action.value
+      const read = firstValue(action.value.headerName)
+      return (stream, entries) => {
+        const value = read(stream)
+        return value === null ? skipIfAbsent : add(entries, descriptorKey, value)
+      }
+    }
+    case 'remoteAddress':
+      return (stream, entries) => addPresent(entries, 'remote_address', stream.info.downstreamRemoteAddress)
+    case 'maskedRemoteAddress': {
+      const { v4PrefixMaskLen = 32, v6PrefixMaskLen = 128 } = action.value
+      return ({ info: { downstreamRemoteAddress: address } }, entries) =>
+        addPresent(entries, 'masked_remote_address', masked(address, v4PrefixMaskLen, v6PrefixMaskLen))
+    }
+    case 'genericKey': {
+      const { descriptorKey, descriptorValue } = action.value
+      return (_stream, entries) => add(entries, descriptorKey || 'generic_key', descriptorValue)
+    }
+    case 'headerValueMatch': {
+      const { descriptorKey, descriptorValue, expectMatch = true } = action.value
+      const matchers = action.value.headers.map((one, i) => compileHeaderMatcher(one, `${path}.header_value_match.headers[${i}]`))
+      return ({ request }, entries) =>
+        matchers.every((matches) => matches(request)) === expectMatch &&
+        add(entries, descriptorKey || 'header_match', descriptorValue)
+    }
+    case 'queryParameterValueMatch': {
+      const { descriptorKey, descriptorValue, expectMatch = true } = action.value
+      const matchers = action.value.queryParameters.map((one, i) =>
+        compileQueryParameterMatcher(one, `${path}.query_parameter_value_match.query_parameters[${i}]`),
+      )
+      return ({ request }, entries) =>
+        matchers.every((matches) => matches(request.path)) === expectMatch &&
+        add(entries, descriptorKey || 'query_match', descriptorValue)
+    }
+    case 'dynamicMetadata': {
+      const { descriptorKey, metadataKey, defaultValue } = action.value
+      return fromMetadata(descriptorKey, metadataKey, defaultValue, false, false)
+    }
+    case 'metadata': {
+      const { descriptorKey, metadataKey, defaultValue, skipIfAbsent, source } = action.value
+      const ofRoute = source === RateLimit_Action_MetaData_Source.ROUTE_ENTRY
+      return fromMetadata(descriptorKey, metadataKey, defaultValue, skipIfAbsent, ofRoute)
+    }
+    case 'extension':
+      throw unsupported(`${path}.extension`, `rate limit descriptor extension '${action.value.name}'`)
+  }
+}
+
+function add(entries: Descriptor['entries'], key: string, value: string): boolean {
+  entries.push({ key, value })
+  return true
+}
+
+function addPresent(entries: Descriptor['entries'], key: string, value: string): boolean {
+  return value !== '' && add(entries, key, value)
+}
+
+function firstValue(name: string): (stream: HttpStream) => string | null {
+  const lower = name.toLowerCase()
+  if (lower === ':method') return ({ request }) => request.method
+  if (lower === ':path') return ({ request }) => request.path
+  if (lower === ':scheme') return ({ request }) => request.scheme
+  if (lower === ':authority' || lower === 'host') return ({ request }) => request.authority || null
+  const header = headerName(name)
+  return ({ request }) => request.headers.get(header)
+}
+
+function fromMetadata(
+  key: string,
+  metadataKey: MetadataKey | undefined,
+  defaultValue: string,
+  skipIfAbsent: boolean,
+  ofRoute: boolean,
+): Action {
+  const read = metadataKey === undefined ? () => undefined : metadataReader(metadataKey)
+  return (stream, entries) => {
+    const found = read(ofRoute ? (stream.route?.metadata ?? null) : stream.metadataOrNull)
+    const value = typeof found === 'string' && found !== '' ? found : defaultValue
+    return value === '' ? skipIfAbsent : add(entries, key, value)
+  }
+}
+
+function metadataReader({ key, path }: MetadataKey): (metadata: Readonly<Record<string, unknown>> | null) => unknown {
+  const keys = [key, ...path.map(({ segment }) => segment?.value ?? '')]
+  return (metadata) => {
+    let value: unknown = metadata
+    for (const one of keys) value = typeof value === 'object' && value !== null ? Reflect.get(value, one) : undefined
+    return value
+  }
+}
+
+/** The network of an address, `10.1.0.0/16`; empty for what is no IP address. */
+function masked(address: string, v4Length: number, v6Length: number): string {
+  if (address.includes(':')) return `${formatV6(maskBytes(parseV6(address), v6Length))}/${v6Length}`
+  if (!/^\d+\.\d+\.\d+\.\d+$/.test(address)) return ''
+  const bytes = Uint8Array.from(address.split('.').map(Number))
+  return `${maskBytes(bytes, v4Length).join('.')}/${v4Length}`
+}
+
+function maskBytes(bytes: Uint8Array, length: number): Uint8Array {
+  return bytes.map((byte, i) => byte & (0xff00 >> Math.min(8, Math.max(0, length - i * 8))) & 0xff)
+}
+
+function parseV6(address: string): Uint8Array {
+  const [head = '', tail] = address.split('::')
+  const words = (text: string) => (text === '' ? [] : text.split(':').map((word) => Number.parseInt(word, 16)))
+  const before = words(head)
+  const after = tail === undefined ? [] : words(tail)
+  const all = tail === undefined ? before : [...before, ...Array(Math.max(0, 8 - before.length - after.length)).fill(0), ...after]
+  return Uint8Array.from(all.flatMap((word) => [word >> 8, word & 255]))
+}
+
+/** The shortest form (RFC 5952), which URLs are brought to. */
+function formatV6(bytes: Uint8Array): string {
+  const words = Array.from({ length: 8 }, (_, i) => ((bytes[2 * i]! << 8) | bytes[2 * i + 1]!).toString(16))
+  return new URL(`http://[${words.join(':')}]`).hostname.slice(1, -1)
+}

@@ -202,3 +202,26 @@ test('whatever is written, reading ends with problems or an object, never with a
     { seed: 7, numRuns: 300 },
   )
 })
+
+test.each([
+  ['/a/{*}', undefined],
+  ['/a/{**}', undefined],
+  ['/{*}/b/{**}', undefined],
+  ['/{**}/b', undefined],
+  ['/a/*', undefined],
+  ['*/a', undefined],
+  ['/a/{**}/{*}', 'is not the last operator'],
+  ['/a/{x}', 'neither'],
+  ['/a/{*}b', 'neither'],
+  ['/a*/{*}', 'contains "*"'],
+  ['/a//{*}', "can't stand"],
+  ['a/{*}', 'begins with /'],
+])('the path %s of an AuthorizationPolicy', (path, problem) => {
+  const lines = said(`apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: paths }
+spec: { rules: [{ to: [{ operation: { paths: ["${path}"] } }] }] }
+`)
+  if (problem === undefined) expect(lines).toEqual([])
+  else expect(lines.join()).toContain(problem)
+})

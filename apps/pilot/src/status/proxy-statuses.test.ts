@@ -70,6 +70,18 @@ test('an answer to an unknown push, or from a connection that is gone, is nothin
   expect(statuses.progress(9)).toEqual({ settled: [], refused: [], waiting: [] })
 })
 
+test('a policy that the refusal names is blamed before the service whose listener it is in', () => {
+  const policy = 'apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: { name: p }\nspec: {}\n'
+  const service = 'apiVersion: v1\nkind: Service\nmetadata: { name: a }\nspec: { ports: [{ port: 80 }] }\n'
+  const both = snapshotOf(`${service}---\n${policy}`)
+  const statuses = new ProxyStatuses(() => both)
+  statuses.connected(node, info)
+  statuses.sent(node, 'Listener', 2, 'l')
+  const objects = ['Service/default/a', 'AuthorizationPolicy/default/p']
+  statuses.nacked(node, 'Listener', 'l', 'policies["ns[default]-policy[p]-rule[0]"]: bad', [{ name: 'l', objects }])
+  expect(statuses.nacks()[0]?.objects.map(({ object }) => object)).toEqual([...objects].reverse())
+})
+
 test('convergence time counts changes that came while the proxy was connected', async () => {
   const registry = new Registry()
   const metrics = new PushMetrics(registry)

@@ -114,7 +114,7 @@ export class ProxyStatuses implements PushObserver {
         resourceType: type,
         resource: name,
         message,
-        objects: keys.flatMap((key) => {
+        objects: namedFirst(keys, message).flatMap((key) => {
           const document = objects.get(key)?.document
           return document === undefined ? [] : [{ object: key, file: document.file, line: document.line }]
         }),
@@ -197,6 +197,15 @@ export class ProxyStatuses implements PushObserver {
   #changed(): void {
     for (const listener of this.#listeners) listener()
   }
+}
+
+/** Objects in their order, but for policies that the proxy's words name (`ns[…]-policy[…]`): those are to blame. */
+function namedFirst(keys: readonly string[], message: string): string[] {
+  const isNamed = (key: string): boolean => {
+    const [, namespace, name] = key.split('/')
+    return message.includes(`ns[${namespace}]-policy[${name}]`)
+  }
+  return [...keys.filter(isNamed), ...keys.filter((key) => !isNamed(key))]
 }
 
 function describe({ sent, acked, error }: TypeState): ProxyStatus['types'][string] {

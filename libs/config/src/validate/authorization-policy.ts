@@ -103,11 +103,31 @@ function checkOperation(operation: Operation | undefined, action: string, report
       if (value === '') at.error('a value may not be empty')
       else if (/ports/i.test(list) && (!/^\d{1,5}$/.test(value) || Number(value) < 1 || Number(value) > 65_535))
         at.error(`"${value}" is no port`)
+      else if (/paths/i.test(list)) checkPath(value, at)
     }
   }
   const http = operationLists.filter((list) => !/ports/i.test(list)).some((list) => operation[list].length > 0)
   const ports = operation.ports.length + operation.notPorts.length > 0
   if (action === 'DENY' && http && !ports) warnTcp(report)
+}
+
+/** A path may have a star at one end, or be a template: `{*}` is a whole segment, `{**}` all that follows. */
+function checkPath(path: string, report: Report): void {
+  const isTemplate = path.includes('{*}') || path.includes('{**}')
+  if (!isTemplate && !/[{}]/.test(path)) return
+  const segments = path.replace(/^\/|\/$/g, '').split('/')
+  for (const [index, segment] of segments.entries()) {
+    if (segment === '{*}') continue
+    if (segment === '{**}') {
+      if (index < segments.length - 1 && segments.slice(index + 1).some((later) => /[{}]/.test(later))) {
+        report.error(`invalid path "${path}": {**} is not the last operator`)
+      }
+    } else if (/[{}]/.test(segment)) report.error(`invalid path "${path}": "${segment}" is neither {*}, {**} nor plain text`)
+    else if (segment.includes('*')) report.error(`invalid path "${path}": contains "*" beyond a supported path template`)
+    else if (!/^[\w\-.~%!$&'()+,;:@=]+$/.test(segment))
+      report.error(`invalid path "${path}": "${segment}" can't stand in a path template`)
+  }
+  if (isTemplate && !path.startsWith('/')) report.error(`invalid path "${path}": a path template begins with /`)
 }
 
 function warnTcp(report: Report): void {

@@ -1,4 +1,6 @@
 import { parseArgs } from 'node:util'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { mutate } from './mutate.ts'
 import { seededRandom } from './random.ts'
 import type { FuzzTarget } from './target.ts'
@@ -9,6 +11,7 @@ const TARGETS: Readonly<Record<string, () => Promise<FuzzTarget>>> = {
   expressions: async () => (await import('./targets/expressions.ts')).expressions,
   h2: async () => (await import('./targets/h2.ts')).h2,
   hpack: async () => (await import('./targets/hpack.ts')).hpack,
+  http1: async () => (await import('./targets/http1.ts')).http1,
   'forwarded-attributes': async () => (await import('./targets/forwarded-attributes.ts')).forwardedAttributes,
 }
 
@@ -19,6 +22,8 @@ targets: ${Object.keys(TARGETS).join(', ')}`
 const SLOW_MS = 1000
 /** Inputs kept to mutate further. */
 const POOL = 500
+/** Memory in use may differ by this much between an early and the last moment: the pool's own turnover, and compiled code. */
+const GROWTH_BYTES = 48 * 2 ** 20
 
 interface Finding {
   problem: string
@@ -26,35 +31,58 @@ interface Finding {
 }
 
 /** Feeds a target with mutated inputs for a time. Gives the number of inputs, and what broke. */
-function fuzz(target: FuzzTarget, seconds: number, seed: number): { inputs: number; finding: Finding | undefined } {
+async function fuzz(
+  target: FuzzTarget,
+  seconds: number,
+  seed: number,
+): Promise<{ inputs: number; finding: Finding | undefined }> {
   const random = seededRandom(seed)
   const pool = [...target.seeds]
-  const endMs = performance.now() + seconds * 1000
+  const startMs = performance.now()
+  const endMs = startMs + seconds * 1000
   let inputs = 0
+  let earlyBytes: number | undefined
   for (const input of target.seeds) {
-    const finding = feed(target, input)
+    const finding = await feed(target, input)
     if (finding !== undefined) return { inputs, finding }
   }
   while (performance.now() < endMs) {
     const input = mutate(random, pool[random(pool.length)] ?? new Uint8Array(), pool, target.words)
     inputs++
-    const finding = feed(target, input)
+    const finding = await feed(target, input)
     if (finding !== undefined) return { inputs, finding }
     if (pool.length < POOL) pool.push(input)
     else if (random(10) === 0) pool[target.seeds.length + random(POOL - target.seeds.length)] = input
+    // A fifth of the time in, with the pool full, everything that is made once has been made.
+    if (earlyBytes === undefined && pool.length >= POOL && performance.now() - startMs > seconds * 200) earlyBytes = bytesInUse()
+  }
+  const grown = earlyBytes === undefined ? 0 : bytesInUse() - earlyBytes
+  if (grown > GROWTH_BYTES) {
+    const problem = `memory in use grew by ${Math.round(grown / 2 ** 20)} MiB`
+    return { inputs, finding: { problem, input: new Uint8Array() } }
   }
   return { inputs, finding: undefined }
 }
 
-function feed(target: FuzzTarget, input: Uint8Array): Finding | undefined {
+async function feed(target: FuzzTarget, input: Uint8Array): Promise<Finding | undefined> {
   const startMs = performance.now()
   try {
-    target.run(input)
+    const turn = target.run(input)
+    if (turn !== undefined) await turn
   } catch (thrown) {
     return { problem: thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown), input }
   }
   const tookMs = performance.now() - startMs
   return tookMs > SLOW_MS ? { problem: `took ${Math.round(tookMs)} ms`, input } : undefined
+}
+
+/** What is in use after everything that can be collected has been. */
+function bytesInUse(): number {
+  setFlagsFromString('--expose-gc')
+  const collect: unknown = runInNewContext('gc')
+  if (typeof collect === 'function') collect()
+  const { heapUsed, external } = process.memoryUsage()
+  return heapUsed + external
 }
 
 const { values, positionals } = parseArgs({
@@ -70,7 +98,7 @@ if (unknown.length > 0 || !(seconds > 0) || !Number.isInteger(seed)) {
 } else {
   for (const [name, load] of Object.entries(TARGETS)) {
     if (positionals.length > 0 && !positionals.includes(name)) continue
-    const { inputs, finding } = fuzz(await load(), seconds, seed)
+    const { inputs, finding } = await fuzz(await load(), seconds, seed)
     if (finding === undefined) {
       console.log(`${name}: ${inputs} inputs, nothing found (seed ${seed})`)
       continue

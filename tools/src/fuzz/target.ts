@@ -8,7 +8,7 @@ export interface FuzzTarget {
    * Gives the input to the code under test. A refusal that the code documents is caught here; whatever is thrown out of
    * this function is a finding.
    */
-  run(input: Uint8Array): void
+  run(input: Uint8Array): void | Promise<void>
 }
 
 export function utf8(...texts: string[]): Uint8Array[] {

@@ -20,6 +20,12 @@ for (const char of "-._~%!$&'()*+,;=:@[]0123456789abcdefghijklmnopqrstuvwxyzABCD
   authorityByte[char.charCodeAt(0)] = 1
 }
 
+/** Whether all characters may stand in Host. */
+export function isAuthority(text: string): boolean {
+  for (let i = 0; i < text.length; i++) if (authorityByte[text.charCodeAt(i)] !== 1) return false
+  return true
+}
+
 /** Value of a hexadecimal digit; 255: none. */
 export const hexValue = new Uint8Array(256).fill(255)
 for (let i = 0; i < 10; i++) hexValue[48 + i] = i

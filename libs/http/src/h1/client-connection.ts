@@ -177,9 +177,11 @@ export class Http1ClientConnection implements ClientStream {
     const table = receiver.response.headers
     const max = this.options.maxHeadBytes
     if (table.used === 0) {
-      const stop = this.scanHead(bytes, start, end, receiver.response)
+      // No further than the limit, as when the bytes come in pieces: the verdict must not hang on how they are cut.
+      const limit = Math.min(end, start + max + 1)
+      const stop = this.scanHead(bytes, start, limit, receiver.response)
       if (stop === bad) return this.fail('http1.codec_error', end)
-      const length = stop < 0 ? end - start : stop
+      const length = stop < 0 ? limit - start : stop
       if (length > max) return this.fail('http1.headers_too_large', end)
       table.reserve(length)
       bytes.copy(table.buffer, 0, start, start + length)

@@ -175,6 +175,16 @@ describe('the HTTP/1.1 server side', () => {
       'error 400 http1.connection_header_rejected',
     ],
     ['another scheme', 'GET ftp://a/x HTTP/1.1\r\nhost: a\r\n\r\n', 'error 400 http1.invalid_scheme'],
+    [
+      'an absolute target whose authority could not be a host',
+      'GET http://a|b/x HTTP/1.1\r\nhost: a\r\n\r\n',
+      'error 400 http.invalid_authority',
+    ],
+    [
+      'bad bytes behind more headers than are allowed, as too large',
+      `GET / HTTP/1.1\r\nhost: a\r\nx: ${'y'.repeat(62000)}\r\nx : y\r\n\r\n`,
+      'error 431 http1.headers_too_large',
+    ],
     ['two hosts', 'GET / HTTP/1.1\r\nhost: a\r\nhost: a\r\n\r\n', 'error 400'],
     ['no version', 'GET /\r\nhost: a\r\n\r\n', 'error 400'],
     ['two spaces', 'GET  / HTTP/1.1\r\nhost: a\r\n\r\n', 'error 400'],

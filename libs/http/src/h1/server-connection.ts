@@ -2,7 +2,7 @@ import { names } from '../header-name.ts'
 import { copyBytes, type HeaderTable } from '../header-table.ts'
 import type { RequestHead, ResponseHead } from '../message.ts'
 import type { ByteSink, IncomingRequest, ServerStream } from '../stream.ts'
-import { authorityByte } from './bytes.ts'
+import { authorityByte, isAuthority } from './bytes.ts'
 import { ChunkDecoder } from './chunk-decoder.ts'
 import { removeNominated } from './connection-header.ts'
 import { lines, put, putData, putLastChunk, statusLine } from './encode.ts'
@@ -195,9 +195,11 @@ export class Http1ServerConnection implements ServerStream {
     const max = this.options.maxHeadBytes
     if (table.used === 0) {
       // Nothing kept from before: scan where the bytes stand, and copy the block once.
-      const stop = this.scanHead(bytes, start, end, head)
+      // No further than the limit, as when the bytes come in pieces: the verdict must not hang on how they are cut.
+      const limit = Math.min(end, start + max + 1)
+      const stop = this.scanHead(bytes, start, limit, head)
       if (stop === bad) return end
-      const length = stop < 0 ? end - start : stop
+      const length = stop < 0 ? limit - start : stop
       if (length > max) return this.refuse(431, 'http1.headers_too_large', end)
       table.reserve(length)
       bytes.copy(table.buffer, 0, start, start + length)
@@ -282,6 +284,11 @@ export class Http1ServerConnection implements ServerStream {
       const problem = applyTarget(head, target)
       if (problem !== null) {
         this.refuse(400, problem === 'scheme' ? 'http1.invalid_scheme' : 'http1.invalid_url', 0)
+        return
+      }
+      // What a target names takes Host's place, and goes on as Host.
+      if (!isAuthority(head.authority)) {
+        this.refuse(400, 'http.invalid_authority', 0)
         return
       }
     }

@@ -112,7 +112,7 @@ test('a refused document keeps the last good version of its object alone', async
 test('a file that is empty for a moment, while it is being written, loses nothing', async () => {
   const file = join(folder, 'a.yaml')
   await writeFile(file, virtualService('a'))
-  const config = await watchConfig({ folders: [folder], onChange: () => {}, emptyGraceMs: 3_000 })
+  const config = await watchConfig({ folders: [folder], onChange: () => {}, onError: () => {}, emptyGraceMs: 3_000 })
   watched = config
   await truncate(file)
   await config.refresh()

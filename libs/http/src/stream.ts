@@ -71,6 +71,8 @@ export interface ServerStream extends ResponseSender {
   sendContinue(): void
   /** HTTP/1.1: the connection ends with this response. HTTP/2: nothing, the connection is drained by itself. */
   closeAfterResponse(): void
+  /** HTTP/1.1: responses say that the connection is about to end. HTTP/2: nothing, as before. */
+  announceClose(): void
   /** The upgrade is not taken: the request is an ordinary one. */
   declineUpgrade(): void
 }

@@ -8,7 +8,7 @@ import type { HeaderBlock } from './header-block.ts'
 import { HpackEncoder } from './hpack/encoder.ts'
 import type { Http2Options } from './options.ts'
 import type { Http2Stream, StreamUser } from './stream.ts'
-import { isRemoteOpen } from './stream-states.ts'
+import { isLocalOpen, isRemoteOpen } from './stream-states.ts'
 import { dropAccept, toUpgrade } from './websocket.ts'
 
 export interface Http2ServerEvents {
@@ -317,10 +317,14 @@ export class Http2ServerStream implements ServerStream, StreamUser {
     const { stream } = this
     this.receiver = null
     this.stream = null
-    if (stream !== null) this.core.resetStream(stream, errorCode.internalError)
+    if (stream === null) return
+    // A tunnel whose other direction is complete ends without blame.
+    this.core.resetStream(stream, isLocalOpen(stream.state) ? errorCode.internalError : errorCode.noError)
   }
 
   closeAfterResponse(): void {}
+
+  announceClose(): void {}
 
   declineUpgrade(): void {}
 

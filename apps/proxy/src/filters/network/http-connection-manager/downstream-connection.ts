@@ -1,4 +1,3 @@
-import { type Http1Request, Http1ServerConnection, type Http1ServerEvents } from '@weft/http/h1/server-connection'
 import type { RouteTable } from '../../../routing/route-table.ts'
 import type { ProcessState } from '../../../shared/process-state.ts'
 import type { Connection, ConnectionHandler } from '../../../transport/connection.ts'
@@ -6,8 +5,10 @@ import { nextConnectionId } from '../../../transport/connection-id.ts'
 import { Timeout, type TimerWheel } from '../../../transport/timer-wheel.ts'
 import type { Cluster } from '../../../upstream/cluster.ts'
 import type { ConnectionInfo, TlsInfo } from '../../http/filter.ts'
-import { Exchange } from './exchange.ts'
+import { type DownstreamProtocol, protocolOf } from './downstream-protocol.ts'
 import type { HcmPlan } from './hcm-plan.ts'
+import { Http1Session } from './http1-session.ts'
+import { Http2Session } from './http2-session.ts'
 
 /** What a connection needs of its worker. */
 export interface HcmServices {
@@ -32,8 +33,8 @@ export interface AcceptedInfo {
   refusal?: string
 }
 
-/** A downstream HTTP/1.1 connection: the codec, and the one exchange at a time on it. */
-export class DownstreamConnection implements ConnectionHandler, Http1ServerEvents, ConnectionInfo {
+/** A downstream connection, whose first bytes may have to say which HTTP is spoken on it. */
+export class DownstreamConnection implements ConnectionHandler, ConnectionInfo {
   readonly id = nextConnectionId()
   plan: HcmPlan
   readonly remoteAddress: string
@@ -47,8 +48,9 @@ export class DownstreamConnection implements ConnectionHandler, Http1ServerEvent
   private readonly services: HcmServices
   private readonly stats: HcmPlan['stats']
   private readonly connection: Connection
-  private readonly codec: Http1ServerConnection
-  private exchange: Exchange | null = null
+  /** null: not known yet, `first` keeps the bytes so far. */
+  private protocol: DownstreamProtocol | null = null
+  private first: Buffer = Buffer.alloc(0)
   private readonly startedMs = performance.now()
   private idleSinceMs = this.startedMs
   private idleTimer: Timeout | null = null
@@ -79,20 +81,47 @@ export class DownstreamConnection implements ConnectionHandler, Http1ServerEvent
     this.serverName = info.serverName
     this.listenerName = info.listenerName
     this.filterChainName = info.filterChainName
-    this.codec = new Http1ServerConnection(connection, plan.http1, this)
     const { stats } = plan
     this.stats = stats
     stats.connectionTotal.inc()
     stats.connectionActive.inc()
-    stats.connectionHttp1Total.inc()
-    stats.connectionHttp1Active.inc()
     if (info.tls !== null) {
       stats.connectionSslTotal.inc()
       stats.connectionSslActive.inc()
     }
     connection.handler = this
+    this.decide(this.first, 0, 0)
     this.armIdle()
     if (info.refusal !== undefined) this.destroy()
+  }
+
+  /** Finds the protocol by these bytes, the first there are. */
+  private decide(bytes: Buffer, start: number, end: number): DownstreamProtocol | null {
+    const name = protocolOf(this.plan.codec, this.tls, bytes, start, end)
+    const { stats } = this
+    switch (name) {
+      case 'more':
+        return null
+      case 'http1':
+        stats.connectionHttp1Total.inc()
+        stats.connectionHttp1Active.inc()
+        this.protocol = new Http1Session(this, this.connection)
+        break
+      case 'http2':
+        stats.connectionHttp2Total.inc()
+        stats.connectionHttp2Active.inc()
+        this.protocol = new Http2Session(this, this.connection)
+        break
+    }
+    return this.protocol
+  }
+
+  get isHttp2(): boolean {
+    return this.protocol?.name === 'http2'
+  }
+
+  private get isIdle(): boolean {
+    return this.protocol === null || this.protocol.isIdle
   }
 
   get timers(): TimerWheel {
@@ -118,17 +147,23 @@ export class DownstreamConnection implements ConnectionHandler, Http1ServerEvent
       this.plan.stats.drainClose.inc()
       this.drainTimer = new Timeout(() => {
         this.drained = true
-        if (this.codec.isIdle) this.closeLocally()
+        if (this.isIdle) this.closeLocally()
       })
       this.services.timers.arm(this.drainTimer, this.plan.drainTimeoutMs)
+      this.protocol?.drain()
     }
     return true
   }
 
-  /** The response to come is the last on this connection. */
+  /** The response to come is the last on this connection; on one with streams, those that are open are the last. */
   wantsClose(): boolean {
+    const wants = this.drained || this.isUsedUp()
+    if (wants) this.protocol?.drain()
+    return wants
+  }
+
+  private isUsedUp(): boolean {
     const { plan } = this
-    if (this.drained) return true
     if (plan.maxRequestsPerConnection > 0 && this.requests >= plan.maxRequestsPerConnection) {
       plan.stats.maxRequests.inc()
       return true
@@ -142,6 +177,7 @@ export class DownstreamConnection implements ConnectionHandler, Http1ServerEvent
    */
   drain(): void {
     this.draining = true
+    this.protocol?.drain()
   }
 
   /** Requests to come meet this plan, such as its rules on who may do what; one under way ends by the plan that it began with. */
@@ -172,7 +208,7 @@ export class DownstreamConnection implements ConnectionHandler, Http1ServerEvent
   private onIdleTimer(): void {
     const { plan } = this
     const now = performance.now()
-    const idle = this.codec.isIdle
+    const idle = this.isIdle
     if (plan.maxConnectionMs > 0 && now - this.startedMs >= plan.maxConnectionMs) {
       plan.stats.maxDuration.inc()
       if (idle) this.closeLocally()
@@ -190,57 +226,48 @@ export class DownstreamConnection implements ConnectionHandler, Http1ServerEvent
     this.services.timers.arm(this.idleTimer!, Math.max(1, next - now))
   }
 
-  // Http1ServerEvents
-
-  begin(sender: Http1ServerConnection): Http1Request {
+  /** For the protocol: a request begins. */
+  onExchangeBegin(): void {
     this.requests++
-    if (this.exchange !== null && this.exchange.plan !== this.plan) {
-      this.exchange.dispose()
-      this.exchange = null
-    }
-    this.exchange ??= new Exchange(this, sender)
-    this.exchange.begin()
-    return this.exchange
   }
 
   onExchangeEnd(): void {
     this.idleSinceMs = performance.now()
   }
 
+  /** For the protocol: the connection ends with what is written. */
   closeAfterWrite(linger: boolean): void {
     this.localClose = true
     this.connection.closeAfterWrite(linger)
   }
 
-  pause(): void {
-    this.connection.pause()
-  }
-
-  resume(): void {
-    this.connection.resume()
-  }
-
-  idle(): void {}
-
   // ConnectionHandler
 
   onBytes(bytes: Buffer, start: number, end: number): void {
-    this.codec.receive(bytes, start, end)
+    if (this.protocol !== null) {
+      this.protocol.receive(bytes, start, end)
+      return
+    }
+    this.first = Buffer.concat([this.first, bytes.subarray(start, end)])
+    const { first } = this
+    this.decide(first, 0, first.length)?.receive(first, 0, first.length)
+    if (this.protocol !== null) this.first = Buffer.alloc(0)
   }
 
   onEnd(): void {
-    if (!this.codec.receiveEnd()) this.connection.closeWhenFlushed()
+    if (this.protocol?.receiveEnd() !== true) this.connection.closeWhenFlushed()
   }
 
   onWritable(): void {
-    this.codec.writable()
+    this.protocol?.writable()
   }
 
   onClose(): void {
-    const { stats } = this
-    const active = !this.codec.isIdle && this.exchange !== null && !this.exchange.done
+    const { stats, protocol } = this
+    const active = protocol !== null && protocol.activeExchanges > 0
     stats.connectionActive.dec()
-    stats.connectionHttp1Active.dec()
+    if (protocol?.name === 'http1') stats.connectionHttp1Active.dec()
+    else if (protocol?.name === 'http2') stats.connectionHttp2Active.dec()
     if (this.tls !== null) stats.connectionSslActive.dec()
     stats.connectionDestroy.inc()
     if (this.localClose) stats.destroyLocal.inc()
@@ -251,8 +278,7 @@ export class DownstreamConnection implements ConnectionHandler, Http1ServerEvent
       else stats.destroyRemoteActive.inc()
     }
     stats.connectionLength.record(Math.round(performance.now() - this.startedMs))
-    this.codec.connectionLost('connection closed')
-    this.exchange?.dispose()
+    protocol?.lost()
     if (this.idleTimer !== null) this.services.timers.cancel(this.idleTimer)
     if (this.drainTimer !== null) this.services.timers.cancel(this.drainTimer)
     this.onGone(this)

@@ -1,9 +1,8 @@
 import { connectionHas } from '@weft/http/h1/framing'
-import type { Http1Request, Http1ServerConnection } from '@weft/http/h1/server-connection'
 import { names } from '@weft/http/header-name'
 import type { HeaderTable } from '@weft/http/header-table'
 import { RequestHead, ResponseHead } from '@weft/http/message'
-import type { ResetReason } from '@weft/http/stream'
+import type { IncomingRequest, ResetReason, ServerStream } from '@weft/http/stream'
 import type { FormatContext } from '../../../observe/format/context.ts'
 import { httpDateText } from '../../../observe/format/time.ts'
 import { StreamRecord } from '../../../observe/stream-record.ts'
@@ -21,15 +20,16 @@ import { resolveFilters } from './resolved-filters.ts'
 
 /**
  * One request and its response on a downstream connection: what the codec tells comes in, goes through the filters to the
- * router, and back. HTTP/1.1 reuses one exchange for a connection's requests.
+ * router, and back. A connection uses its exchanges again for later requests.
  */
-export class Exchange implements Http1Request, HttpStream, FormatContext {
+export class Exchange implements IncomingRequest, HttpStream, FormatContext {
   readonly request = new RequestHead()
   readonly response = new ResponseHead()
   readonly info = new StreamRecord()
   readonly downstream: DownstreamConnection
   readonly plan: HcmPlan
-  private readonly sender: Http1ServerConnection
+  private sender: ServerStream = nobody
+  private release: ((exchange: Exchange) => void) | null = null
   private readonly filters: FilterRun
   readonly router: Router
   /** The table and route this request began with: it keeps them whatever is updated meanwhile. */
@@ -54,17 +54,18 @@ export class Exchange implements Http1Request, HttpStream, FormatContext {
   private timerDueMs = Number.POSITIVE_INFINITY
   private readonly timer: Timeout
 
-  constructor(downstream: DownstreamConnection, sender: Http1ServerConnection) {
+  constructor(downstream: DownstreamConnection) {
     this.downstream = downstream
     this.plan = downstream.plan
-    this.sender = sender
     this.router = new Router(this)
     this.filters = new FilterRun(this)
     this.timer = new Timeout(() => this.onTimer())
   }
 
-  /** The first byte of a request is there. */
-  begin(): void {
+  /** The first byte of a request is there. `release`: who wants the exchange back when it is over. */
+  begin(sender: ServerStream, release: ((exchange: Exchange) => void) | null = null): void {
+    this.sender = sender
+    this.release = release
     const now = performance.now()
     const { info, downstream, plan } = this
     info.reset(now)
@@ -90,7 +91,8 @@ export class Exchange implements Http1Request, HttpStream, FormatContext {
     this.requestDeadline = plan.requestMs > 0 ? now + plan.requestMs : Number.POSITIVE_INFINITY
     this.setIdle(plan.streamIdleMs)
     plan.stats.requestTotal.inc()
-    plan.stats.requestHttp1Total.inc()
+    if (downstream.isHttp2) plan.stats.requestHttp2Total.inc()
+    else plan.stats.requestHttp1Total.inc()
     plan.stats.requestActive.inc()
     if (plan.requestHeadersMs > 0) this.watch(now + plan.requestHeadersMs)
   }
@@ -148,12 +150,12 @@ export class Exchange implements Http1Request, HttpStream, FormatContext {
     return one
   }
 
-  // Http1Request
+  // IncomingRequest
 
   onRequestHead(endStream: boolean): void {
     const { request, plan, info } = this
     const { headers } = request
-    info.protocol = request.version === 11 ? 'HTTP/1.1' : 'HTTP/1.0'
+    info.protocol = protocolNames[request.version]
     info.requestHeadBytes = headers.used
     if (endStream) {
       this.requestComplete = true
@@ -270,12 +272,15 @@ export class Exchange implements Http1Request, HttpStream, FormatContext {
     this.requestDeadline = Number.POSITIVE_INFINITY
   }
 
-  onRequestReset(_reason: ResetReason, _detail: string): void {
+  onRequestReset(reason: ResetReason, _detail: string): void {
     if (this.done) return
     const { info, plan } = this
-    plan.stats.rxReset.inc()
-    info.addResponseFlag('DC')
-    info.responseCodeDetails = 'downstream_remote_disconnect'
+    if (reason === 'protocol-error') plan.stats.protocolError.inc()
+    else plan.stats.rxReset.inc()
+    if (info.protocol === '') info.protocol = protocolNames[this.request.version]
+    const [flag, details] = resetMeanings[reason] ?? ['DC', 'downstream_remote_disconnect']
+    info.addResponseFlag(flag)
+    info.responseCodeDetails = details
     this.router.cancel()
     this.finish()
   }
@@ -288,7 +293,7 @@ export class Exchange implements Http1Request, HttpStream, FormatContext {
       this.abort()
       return
     }
-    info.protocol = this.request.version === 10 ? 'HTTP/1.0' : 'HTTP/1.1'
+    info.protocol = protocolNames[this.request.version]
     info.addResponseFlag('DPE')
     this.router.cancel()
     this.filters.skip()
@@ -327,7 +332,7 @@ export class Exchange implements Http1Request, HttpStream, FormatContext {
 
   /** An interim answer (103, or 100 where that is passed on). */
   respondInterim(head: ResponseHead): void {
-    if (this.responseStarted || this.request.version !== 11) return
+    if (this.responseStarted || this.request.version === 10) return
     if (head.status === 100 && !this.plan.proxy100Continue) return
     this.sender.sendInterim(head)
   }
@@ -488,6 +493,13 @@ export class Exchange implements Http1Request, HttpStream, FormatContext {
     info.upstreamEndpoint = null
     info.upstreamConnection = null
     this.downstream.onExchangeEnd()
+    const { release } = this
+    if (release === null) return
+    // What still comes of a tunnel is for nobody.
+    if (!this.requestComplete) this.sender.reset()
+    this.sender = nobody
+    this.release = null
+    release(this)
   }
 
   // Checks
@@ -602,6 +614,30 @@ export class Exchange implements Http1Request, HttpStream, FormatContext {
   get activeFilters(): readonly HttpFilter[] {
     return this.filters.active
   }
+}
+
+const protocolNames = { 10: 'HTTP/1.0', 11: 'HTTP/1.1', 20: 'HTTP/2' } as const
+
+/** Flag and details of how a client ended its request, where it did not just go away. */
+const resetMeanings: Partial<Record<ResetReason, readonly [flag: string, details: string]>> = {
+  'remote-reset': ['DR', 'http2.remote_reset'],
+  'refused-stream': ['DR', 'http2.remote_refuse'],
+  'protocol-error': ['DPE', 'http2.violation.of.messaging.rule'],
+}
+
+/** The sender of an exchange that has no request. */
+const nobody: ServerStream = {
+  sendInterim() {},
+  sendContinue() {},
+  sendHead() {},
+  sendData: () => true,
+  sendTrailers() {},
+  reset() {},
+  pauseRequest() {},
+  resumeRequest() {},
+  closeAfterResponse() {},
+  announceClose() {},
+  declineUpgrade() {},
 }
 
 /** The upgrade that is asked for; empty when h2c is all there is. */

@@ -6,10 +6,12 @@ import {
   HttpConnectionManager_PathWithEscapedSlashesAction as SlashesAction,
 } from '@weft/contracts/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager'
 import { defaultServerOptions, type Http1ServerOptions } from '@weft/http/h1/server-connection'
+import type { Http2Options } from '@weft/http/h2/options'
 import type { AccessLog } from '../../../observe/access-log/access-log.ts'
 import { compileAccessLogs } from '../../../observe/access-log/access-log.ts'
 import { durationMs } from '../../../plan/duration.ts'
 import { compileFilterConfigs } from '../../../plan/filter-configs.ts'
+import { compileHttp2Options } from '../../../plan/http2-options.ts'
 import type { PlanContext } from '../../../plan/plan-context.ts'
 import { invalid, unsupported } from '../../../plan/problems.ts'
 import { compileRouteTable, type RouteTable } from '../../../routing/route-table.ts'
@@ -19,6 +21,9 @@ import { httpFilterKind } from '../../http/index.ts'
 import type { ClientCertRules } from './forwarded-client-cert.ts'
 import { HcmStats } from './hcm-stats.ts'
 import type { PathRules } from './path-normalization.ts'
+
+/** Which HTTP a listener speaks. */
+export type CodecType = 'auto' | 'http1' | 'http2'
 
 /** One filter of the chain, in its place. */
 export interface FilterEntry {
@@ -34,7 +39,9 @@ export interface HcmPlan {
   routes: { type: 'inline'; table: RouteTable } | { type: 'rds'; name: string }
   /** Without the router, which always ends the chain. */
   filters: readonly FilterEntry[]
+  codec: CodecType
   http1: Http1ServerOptions
+  http2: Http2Options
   /** Empty: leave what upstream says, if it says something. */
   serverName: string
   serverHeader: 'overwrite' | 'append-if-absent' | 'pass-through'
@@ -72,7 +79,6 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
   const source = HttpConnectionManager.decode(bytes)
   const statPrefix = `http.${source.statPrefix}.`
   if (source.codecType === Codec.HTTP3) throw unsupported(`${path}.codec_type`, 'HTTP3')
-  if (source.codecType === Codec.HTTP2) throw unsupported(`${path}.codec_type`, 'HTTP2')
   if (source.localReplyConfig !== undefined) throw unsupported(`${path}.local_reply_config`, 'local_reply_config')
   if (source.originalIpDetectionExtensions.length > 0)
     throw unsupported(`${path}.original_ip_detection_extensions`, 'original IP detection')
@@ -88,6 +94,19 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
     stats: new HcmStats(context.stats, statPrefix),
     routes: compileRoutes(source, path, context),
     filters: compileFilters(source, path, statPrefix, context),
+    codec: source.codecType === Codec.HTTP1 ? 'http1' : source.codecType === Codec.HTTP2 ? 'http2' : 'auto',
+    http2: {
+      ...compileHttp2Options(source.http2ProtocolOptions),
+      maxHeadBytes: (source.maxRequestHeadersKb ?? 60) * 1024,
+      maxHeaders: common?.maxHeadersCount ?? 100,
+      stallTimeoutMs: durationMs(source.streamIdleTimeout, 300_000),
+      // A malformed request ends its connection, as with Envoy, unless the configuration would rather lose the stream only.
+      streamErrorOnInvalidMessage:
+        source.http2ProtocolOptions?.overrideStreamErrorOnInvalidHttpMessage ??
+        source.streamErrorOnInvalidHttpMessage ??
+        source.http2ProtocolOptions?.streamErrorOnInvalidHttpMessaging ??
+        false,
+    },
     http1: {
       ...defaultServerOptions,
       maxHeadBytes: (source.maxRequestHeadersKb ?? 60) * 1024,

@@ -6,6 +6,8 @@ export class HcmStats {
   readonly connectionActive: Gauge
   readonly connectionHttp1Total: Counter
   readonly connectionHttp1Active: Gauge
+  readonly connectionHttp2Total: Counter
+  readonly connectionHttp2Active: Gauge
   readonly connectionSslTotal: Counter
   readonly connectionSslActive: Gauge
   readonly connectionDestroy: Counter
@@ -30,6 +32,7 @@ export class HcmStats {
   readonly upgradesActive: Gauge
   readonly requestTotal: Counter
   readonly requestHttp1Total: Counter
+  readonly requestHttp2Total: Counter
   readonly requestActive: Gauge
   readonly requestCompleted: Counter
   readonly requestTime: Histogram
@@ -60,6 +63,8 @@ export class HcmStats {
     this.connectionActive = gauge('downstream_cx_active')
     this.connectionHttp1Total = counter('downstream_cx_http1_total')
     this.connectionHttp1Active = gauge('downstream_cx_http1_active')
+    this.connectionHttp2Total = counter('downstream_cx_http2_total')
+    this.connectionHttp2Active = gauge('downstream_cx_http2_active')
     this.connectionSslTotal = counter('downstream_cx_ssl_total')
     this.connectionSslActive = gauge('downstream_cx_ssl_active')
     this.connectionDestroy = counter('downstream_cx_destroy')
@@ -84,6 +89,7 @@ export class HcmStats {
     this.upgradesActive = gauge('downstream_cx_upgrades_active')
     this.requestTotal = counter('downstream_rq_total')
     this.requestHttp1Total = counter('downstream_rq_http1_total')
+    this.requestHttp2Total = counter('downstream_rq_http2_total')
     this.requestActive = gauge('downstream_rq_active')
     this.requestCompleted = counter('downstream_rq_completed')
     this.requestTime = stats.histogram(`${prefix}downstream_rq_time`)

@@ -1,6 +1,13 @@
 import type { NetworkFilterKind } from '../filter.ts'
 import { DownstreamConnection } from './downstream-connection.ts'
-import { compileHcm } from './hcm-plan.ts'
+import { type CodecType, compileHcm } from './hcm-plan.ts'
+
+/** What ALPN may agree on for each codec_type. */
+const alpnNames: Readonly<Record<CodecType, readonly string[]>> = {
+  auto: ['h2', 'http/1.1', 'http/1.0'],
+  http1: ['http/1.1', 'http/1.0'],
+  http2: ['h2'],
+}
 
 /** `envoy.filters.network.http_connection_manager`. */
 export const httpConnectionManager: NetworkFilterKind = {
@@ -8,7 +15,7 @@ export const httpConnectionManager: NetworkFilterKind = {
   compile(config, path, context) {
     const plan = compileHcm(config, path, context)
     return {
-      alpn: ['http/1.1', 'http/1.0'],
+      alpn: alpnNames[plan.codec],
       accept: (connection, info, services, onGone) => new DownstreamConnection(plan, services, connection, info, onGone),
       adopt(session) {
         if (session instanceof DownstreamConnection) session.continueUnder(plan)

@@ -1,0 +1,91 @@
+import { Http2ServerConnection, type Http2ServerEvents, type Http2ServerStream } from '@weft/http/h2/server-connection'
+import type { IncomingRequest } from '@weft/http/stream'
+import type { Connection } from '../../../transport/connection.ts'
+import { Timeout } from '../../../transport/timer-wheel.ts'
+import type { DownstreamConnection } from './downstream-connection.ts'
+import type { DownstreamProtocol } from './downstream-protocol.ts'
+import { Exchange } from './exchange.ts'
+
+const tickMs = 1000
+/** Exchanges that are kept for later requests. */
+const maxSpare = 64
+
+/** HTTP/2 on a downstream connection: an exchange a stream, used again for later ones. */
+export class Http2Session implements DownstreamProtocol, Http2ServerEvents {
+  readonly name = 'http2'
+  private readonly downstream: DownstreamConnection
+  private readonly codec: Http2ServerConnection
+  private readonly active = new Set<Exchange>()
+  private readonly spare: Exchange[] = []
+  private readonly timer: Timeout
+
+  constructor(downstream: DownstreamConnection, connection: Connection) {
+    this.downstream = downstream
+    this.codec = new Http2ServerConnection(connection, downstream.plan.http2, this)
+    this.timer = new Timeout(() => {
+      this.codec.tick()
+      downstream.timers.arm(this.timer, tickMs)
+    })
+    downstream.timers.arm(this.timer, tickMs)
+    this.codec.start()
+  }
+
+  get isIdle(): boolean {
+    return this.codec.isIdle
+  }
+
+  get activeExchanges(): number {
+    return this.active.size
+  }
+
+  receive(bytes: Buffer, start: number, end: number): void {
+    this.codec.receive(bytes, start, end)
+  }
+
+  receiveEnd(): boolean {
+    return false
+  }
+
+  writable(): void {
+    this.codec.writable()
+  }
+
+  drain(): void {
+    this.codec.drain()
+  }
+
+  lost(): void {
+    this.downstream.timers.cancel(this.timer)
+    this.codec.connectionLost('connection closed')
+    for (const exchange of this.active) exchange.dispose()
+    for (const exchange of this.spare) exchange.dispose()
+  }
+
+  // Http2ServerEvents
+
+  begin(stream: Http2ServerStream): IncomingRequest {
+    const { downstream } = this
+    downstream.onExchangeBegin()
+    let exchange = this.spare.pop()
+    if (exchange === undefined || exchange.plan !== downstream.plan) {
+      exchange?.dispose()
+      exchange = new Exchange(downstream)
+    }
+    this.active.add(exchange)
+    exchange.begin(stream, (ended) => this.release(ended))
+    return exchange
+  }
+
+  /** The exchange is over; another request takes it not before this turn is. */
+  private release(exchange: Exchange): void {
+    this.active.delete(exchange)
+    if (this.spare.length < maxSpare) this.spare.push(exchange)
+    else exchange.dispose()
+  }
+
+  closeAfterWrite(): void {
+    this.downstream.closeAfterWrite(false)
+  }
+
+  idle(): void {}
+}

@@ -1,0 +1,30 @@
+import type { Http2ProtocolOptions } from '@weft/contracts/envoy/config/core/v3/protocol'
+import { defaultHttp2Options, type Http2Options } from '@weft/http/h2/options'
+import { durationMs } from './duration.ts'
+
+/** What `http2_protocol_options` say, with our defaults for what they leave open. */
+export function compileHttp2Options(source: Http2ProtocolOptions | undefined): Http2Options {
+  const defaults = defaultHttp2Options
+  if (source === undefined) return defaults
+  const { budget } = defaults
+  return {
+    ...defaults,
+    hpackTableSize: source.hpackTableSize ?? defaults.hpackTableSize,
+    maxConcurrentStreams: source.maxConcurrentStreams ?? defaults.maxConcurrentStreams,
+    initialStreamWindow: source.initialStreamWindowSize ?? defaults.initialStreamWindow,
+    initialConnectionWindow: source.initialConnectionWindowSize ?? defaults.initialConnectionWindow,
+    allowConnect: source.allowConnect,
+    keepalive: {
+      intervalMs: durationMs(source.connectionKeepalive?.interval, 0),
+      timeoutMs: durationMs(source.connectionKeepalive?.timeout, 0) || defaults.keepalive.timeoutMs,
+    },
+    budget: {
+      ...budget,
+      maxOutboundFrames: source.maxOutboundFrames ?? budget.maxOutboundFrames,
+      maxOutboundControlFrames: source.maxOutboundControlFrames ?? budget.maxOutboundControlFrames,
+      maxConsecutiveEmptyFrames: source.maxConsecutiveInboundFramesWithEmptyPayload ?? budget.maxConsecutiveEmptyFrames,
+      maxPriorityFramesPerStream: source.maxInboundPriorityFramesPerStream ?? budget.maxPriorityFramesPerStream,
+      maxWindowUpdatesPerDataFrame: source.maxInboundWindowUpdateFramesPerDataFrameSent ?? budget.maxWindowUpdatesPerDataFrame,
+    },
+  }
+}

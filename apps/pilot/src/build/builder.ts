@@ -10,7 +10,8 @@ import { builtInClusters, inboundCluster } from './clusters/local-clusters.ts'
 import { mixerOutbound } from './filters/mixer.ts'
 import { gatewayListener } from './listeners/gateway.ts'
 import { gatewayPorts } from './listeners/gateway-ports.ts'
-import { inboundListeners, inboundPorts } from './listeners/inbound.ts'
+import { inboundListeners } from './listeners/inbound.ts'
+import { inboundPorts } from './listeners/inbound-ports.ts'
 import { outboundListeners } from './listeners/outbound.ts'
 import { virtualOutbound } from './listeners/virtual.ts'
 import { isTransparent, serviceClusters, serviceEndpoints } from './outbound-resources.ts'
@@ -114,11 +115,7 @@ export class Builder {
   #clusters(scope: Scope): ResourceSet {
     const cache = this.#caches.cluster
     const local: Recipe[] = builtInClusters(scope.snapshot.mesh, isTransparent(scope))
-    for (const { port, instances } of inboundPorts(scope)) {
-      const loopback = scope.proxy.loopback
-      const address = loopback?.type === 'sidecar' ? loopback.app : '127.0.0.1'
-      local.push(inboundCluster(instances[0], { address, port }, scope.snapshot.mesh))
-    }
+    for (const inbound of inboundPorts(scope)) local.push(inboundCluster(inbound, scope.snapshot.mesh))
     local.push(...workloadSecurity(scope).clusters)
     const own = local.map((recipe) => cache.get(recipe))
     const key = keyOf('clusters', scope.key, isTransparent(scope), systemRootsOf(scope.proxy))

@@ -1,7 +1,8 @@
 import { Cluster, Cluster_DiscoveryType, Cluster_LbPolicy } from '@weft/contracts/envoy/config/cluster/v3/cluster'
+import { Address } from '@weft/contracts/envoy/config/core/v3/address'
 import type { MeshSettings } from '../../model/mesh-settings.ts'
 import { isHttp, isHttp2 } from '../../model/service.ts'
-import type { Instance } from '../../scope/scope.ts'
+import type { Application, InboundPort } from '../listeners/inbound-ports.ts'
 import { clusterNames, inboundClusterName } from '../names.ts'
 import type { Recipe } from '../resource-cache.ts'
 import { keyOf, milliseconds } from '../wire.ts'
@@ -34,52 +35,52 @@ export function builtInClusters(mesh: MeshSettings, transparent: boolean): Recip
   return [blackHole, recipe(clusterNames.passthrough, toOriginal), recipe(clusterNames.inboundPassthrough, toOriginal)]
 }
 
-/** The application beside a sidecar, at one of its ports. */
-export interface ApplicationAddress {
-  readonly address: string
-  readonly port: number
-}
-
 /** The cluster that leads to the application, for one port of the workload. */
-export function inboundCluster(instance: Instance, application: ApplicationAddress, mesh: MeshSettings): Recipe {
-  const name = inboundClusterName(instance.endpoint.port)
-  const { address, port } = application
-  const { protocol } = instance.port
+export function inboundCluster(
+  { port, instances, application, connectionPool, sidecar }: InboundPort,
+  mesh: MeshSettings,
+): Recipe {
+  const name = inboundClusterName(port)
+  const [{ service, port: servicePort }] = instances
+  const { protocol } = servicePort
   return {
     name,
-    key: keyOf(address, port, protocol, mesh.connectTimeoutMs),
-    origins: [instance.service.origin],
+    key: keyOf(JSON.stringify(application), JSON.stringify(connectionPool), protocol, mesh.connectTimeoutMs),
+    origins: sidecar === undefined ? [service.origin] : [sidecar],
     build: () => {
       const cluster = Cluster.fromPartial({
         name,
-        clusterDiscoveryType: { $case: 'type', value: Cluster_DiscoveryType.STATIC },
-        loadAssignment: {
-          clusterName: name,
-          endpoints: [
-            {
-              lbEndpoints: [
-                {
-                  hostIdentifier: {
-                    $case: 'endpoint',
-                    value: {
-                      address: {
-                        address: {
-                          $case: 'socketAddress',
-                          value: { address, portSpecifier: { $case: 'portValue', value: port } },
-                        },
-                      },
-                    },
+        ...(application.type === 'original'
+          ? {
+              clusterDiscoveryType: { $case: 'type', value: Cluster_DiscoveryType.ORIGINAL_DST },
+              lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
+            }
+          : {
+              clusterDiscoveryType: { $case: 'type', value: Cluster_DiscoveryType.STATIC },
+              loadAssignment: {
+                clusterName: name,
+                endpoints: [
+                  {
+                    lbEndpoints: [
+                      { hostIdentifier: { $case: 'endpoint', value: { address: { address: addressOf(application) } } } },
+                    ],
                   },
-                },
-              ],
-            },
-          ],
-        },
+                ],
+              },
+            }),
       })
-      applyConnectionPool(cluster, undefined, mesh.connectTimeoutMs)
-      cluster.connectTimeout = milliseconds(Math.min(mesh.connectTimeoutMs, 10_000))
-      applyHttpProtocol(cluster, isHttp(protocol) && isHttp2(protocol), undefined)
+      applyConnectionPool(cluster, connectionPool, mesh.connectTimeoutMs)
+      cluster.connectTimeout = connectionPool?.tcp?.connectTimeout ?? milliseconds(Math.min(mesh.connectTimeoutMs, 10_000))
+      applyHttpProtocol(cluster, isHttp(protocol) && isHttp2(protocol), connectionPool)
       return Cluster.encode(cluster).finish()
     },
   }
+}
+
+function addressOf(application: Exclude<Application, { type: 'original' }>): NonNullable<Address['address']> {
+  if (application.type === 'pipe') return { $case: 'pipe', value: { path: application.path, mode: 0 } }
+  const { address, port } = application
+  return Address.fromPartial({
+    address: { $case: 'socketAddress', value: { address, portSpecifier: { $case: 'portValue', value: port } } },
+  }).address!
 }

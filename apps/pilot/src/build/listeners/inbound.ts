@@ -6,16 +6,22 @@ import {
   type ListenerFilter,
 } from '@weft/contracts/envoy/config/listener/v3/listener_components'
 import { RouteConfiguration } from '@weft/contracts/envoy/config/route/v3/route'
+import type { Any } from '@weft/contracts/google/protobuf/any'
+import {
+  ServerTLSSettings_TLSmode as ServerMode,
+  type ServerTLSSettings,
+} from '@weft/contracts/istio/networking/v1alpha3/gateway'
 import { isHttp } from '../../model/service.ts'
-import type { Instance, MtlsMode, Scope } from '../../scope/scope.ts'
+import type { MtlsMode, Scope } from '../../scope/scope.ts'
 import { mixerInbound, mixerServiceConfig } from '../filters/mixer.ts'
 import { clusterNames, inboundClusterName } from '../names.ts'
 import type { Recipe } from '../resource-cache.ts'
 import { workloadSecurity } from '../security/workload-security.ts'
-import { meshDownstreamSocket } from '../tls/contexts.ts'
+import { meshDownstreamSocket, serverSocket } from '../tls/contexts.ts'
 import { keyOf, milliseconds } from '../wire.ts'
 import { accessLogKey } from './access-log.ts'
 import { httpConnectionManager } from './http-connection-manager.ts'
+import { type InboundPort, inboundPorts } from './inbound-ports.ts'
 import { httpInspector, listenAddress, originalDestination, plainHttpProtocols, tlsInspector } from './listener.ts'
 import { tcpProxy } from './tcp-proxy.ts'
 import { interceptionPorts } from './virtual.ts'
@@ -25,30 +31,17 @@ const tcpMeshAlpn: readonly string[] = ['istio', 'istio-peer-exchange']
 const httpMeshAlpn: readonly string[] = ['istio-http/1.0', 'istio-http/1.1', 'istio-h2']
 const meshAlpn: readonly string[] = [...tcpMeshAlpn, ...httpMeshAlpn]
 
-/** All services that lead to one port of the workload; the first decides what the port speaks. */
-export interface InboundPort {
-  readonly port: number
-  readonly instances: readonly [Instance, ...Instance[]]
-}
-
-/** The workload's ports, each once. */
-export function inboundPorts(scope: Scope): InboundPort[] {
-  const ports = new Map<number, [Instance, ...Instance[]]>()
-  for (const instance of scope.instances) {
-    const known = ports.get(instance.endpoint.port)
-    if (known === undefined) ports.set(instance.endpoint.port, [instance])
-    else known.push(instance)
-  }
-  return [...ports].map(([port, instances]) => ({ port, instances }))
-}
-
 /** The listeners that take what calls the workload: one for all when connections are caught, else one a port. */
 export function inboundListeners(scope: Scope): Recipe[] {
   const ports = inboundPorts(scope)
   if (scope.proxy.interceptionMode === 'NONE') {
-    return scope.proxy.loopback?.type === 'sidecar' ? ports.map((port) => boundListener(port, scope)) : []
+    // Without addresses for workloads only the ports that are bound on request have a place.
+    const bound = scope.proxy.loopback?.type === 'sidecar' ? ports : ports.filter(({ sidecar }) => sidecar !== undefined)
+    return bound.map((port) => boundListener(port, scope))
   }
-  return [virtualInbound(ports, scope)]
+  const bound = ports.filter(({ bind }) => bind !== '')
+  const caught = ports.filter(({ bind }) => bind === '')
+  return [virtualInbound(caught, scope), ...bound.map((port) => boundListener(port, scope))]
 }
 
 function keyFor(inbound: InboundPort, scope: Scope): string {
@@ -60,12 +53,13 @@ function keyFor(inbound: InboundPort, scope: Scope): string {
     scope.snapshot.mesh.pathNormalization,
     workloadSecurity(scope).key,
     mixerInbound(inbound, scope)?.key,
+    inbound.sidecar === undefined ? undefined : `${inbound.sidecar}@${scope.sidecar?.version}`,
     ...services,
   )
 }
 
 function boundListener(inbound: InboundPort, scope: Scope): Recipe {
-  const address = scope.proxy.ip
+  const address = inbound.bind || scope.proxy.ip
   const name = `${address}_${inbound.port}`
   return {
     name,
@@ -96,6 +90,7 @@ function virtualInbound(ports: readonly InboundPort[], scope: Scope): Recipe {
       rest,
       JSON.stringify(otherPorts),
       accessLogKey(mesh),
+      mesh.pathNormalization,
       workloadSecurity(scope).key,
       scope.proxy.interceptionMode,
       ...ports.map((port) => keyFor(port, scope)),
@@ -103,10 +98,6 @@ function virtualInbound(ports: readonly InboundPort[], scope: Scope): Recipe {
     origins: originsOf(ports, scope),
     build: () => {
       const chains = ports.flatMap((port) => chainsOf(port, scope, port.port))
-      const passthrough = [
-        ...workloadSecurity(scope).tcp(),
-        tcpProxy(clusterNames.inboundPassthrough, [{ cluster: clusterNames.inboundPassthrough, weight: 100 }], mesh),
-      ]
       const all = [
         FilterChain.fromPartial({
           name: 'virtualInbound-blackhole',
@@ -114,8 +105,8 @@ function virtualInbound(ports: readonly InboundPort[], scope: Scope): Recipe {
           filters: [tcpProxy(clusterNames.blackHole, [{ cluster: clusterNames.blackHole, weight: 100 }], mesh)],
         }),
         ...chains,
-        ...otherPorts.flatMap(({ port, mode }) => securityChains('virtualInbound', mode, port, false, () => passthrough)),
-        ...securityChains('virtualInbound', rest, undefined, false, () => passthrough),
+        ...otherPorts.flatMap(({ port, mode }) => passthroughChains(scope, mode, port)),
+        ...passthroughChains(scope, rest, undefined),
       ]
       return Listener.encode(
         Listener.fromPartial({
@@ -131,6 +122,32 @@ function virtualInbound(ports: readonly InboundPort[], scope: Scope): Recipe {
   }
 }
 
+/** What calls a port that no service leads to goes on to where it was going; HTTP is read, so that policies see it. */
+function passthroughChains(scope: Scope, mode: MtlsMode, port: number | undefined): FilterChain[] {
+  const { mesh } = scope.snapshot
+  const cluster = clusterNames.inboundPassthrough
+  const http = (secure: boolean): FilterChain['filters'] => [
+    httpConnectionManager({
+      side: 'inbound',
+      statPrefix: cluster,
+      mesh,
+      security: workloadSecurity(scope).http(),
+      mixer: undefined,
+      cors: false,
+      tellsClientCertificate: secure,
+      routes: { inline: toApplication(cluster, 'inbound|http|0', ':0/*', undefined) },
+    }),
+  ]
+  const tcp = (): FilterChain['filters'] => [
+    ...workloadSecurity(scope).tcp(),
+    tcpProxy(cluster, [{ cluster, weight: 100 }], mesh),
+  ]
+  return [
+    ...securityChains('virtualInbound-catchall-http', mode, port, true, http, 'http'),
+    ...securityChains('virtualInbound', mode, port, false, tcp, 'tcp'),
+  ]
+}
+
 /** Ports that no service leads to, for which a PeerAuthentication states a mode other than that of the rest. */
 function portsWithOwnMode(scope: Scope, rest: MtlsMode, known: ReadonlySet<number>): { port: number; mode: MtlsMode }[] {
   const stated = new Set(scope.snapshot.peerAuthentications.flatMap(({ spec }) => Object.keys(spec.portLevelMtls).map(Number)))
@@ -143,7 +160,8 @@ function portsWithOwnMode(scope: Scope, rest: MtlsMode, known: ReadonlySet<numbe
 
 function originsOf(ports: readonly InboundPort[], scope: Scope): string[] {
   const services = ports.flatMap(({ instances }) => instances.map(({ service }) => service.origin))
-  return [...new Set([...services, ...workloadSecurity(scope).origins])]
+  const sidecars = ports.flatMap(({ sidecar }) => sidecar ?? [])
+  return [...new Set([...services, ...sidecars, ...workloadSecurity(scope).origins])]
 }
 
 /** Only what some chain asks about is inspected. */
@@ -158,7 +176,8 @@ function inspectors(chains: readonly FilterChain[], before: readonly ListenerFil
 function chainsOf(inbound: InboundPort, scope: Scope, destinationPort: number | undefined): FilterChain[] {
   const [{ port }] = inbound.instances
   const mode = scope.inboundMtls(inbound.port)
-  const name = `0.0.0.0_${inbound.port}`
+  const name = `${inbound.sidecar === undefined ? '0.0.0.0' : inbound.bind || scope.proxy.ip}_${inbound.port}`
+  if (inbound.tls !== undefined && mode === 'DISABLE') return [ownTlsChain(inbound, inbound.tls, name, scope, destinationPort)]
   if (port.protocol === 'auto') {
     return [
       ...securityChains(name, mode, destinationPort, true, (secure) => [httpFilter(inbound, scope, secure)], 'http'),
@@ -169,6 +188,25 @@ function chainsOf(inbound: InboundPort, scope: Scope, destinationPort: number | 
   return securityChains(name, mode, destinationPort, http, (secure) =>
     http ? [httpFilter(inbound, scope, secure)] : tcpFilters(inbound, scope),
   )
+}
+
+/** The chain of a port whose TLS the sidecar ends for the application, as its Sidecar states it; plaintext finds none. */
+function ownTlsChain(
+  inbound: InboundPort,
+  tls: ServerTLSSettings,
+  name: string,
+  scope: Scope,
+  destinationPort: number | undefined,
+): FilterChain {
+  const { protocol } = inbound.instances[0].port
+  const http = isHttp(protocol) || protocol === 'https'
+  const mutual = tls.mode === ServerMode.MUTUAL || tls.mode === ServerMode.OPTIONAL_MUTUAL
+  return FilterChain.fromPartial({
+    name,
+    filterChainMatch: { destinationPort, transportProtocol: 'tls' },
+    transportSocket: serverSocket(tls, http ? ['h2', 'http/1.1'] : []),
+    filters: http ? [httpFilter(inbound, scope, mutual)] : tcpFilters(inbound, scope),
+  })
 }
 
 /**
@@ -226,28 +264,33 @@ function httpFilter(inbound: InboundPort, scope: Scope, secure: boolean) {
     cors: false,
     tellsClientCertificate: secure,
     routes: {
-      inline: RouteConfiguration.fromPartial({
-        name: cluster,
-        validateClusters: false,
-        virtualHosts: [
+      inline: toApplication(cluster, `inbound|http|${port.number}`, `${service.host}:${port.number}/*`, perService),
+    },
+  })
+}
+
+/** All requests to one cluster, and what the Mixer filter is told of the service that they are for. */
+function toApplication(cluster: string, virtualHost: string, operation: string, mixer: Any | undefined): RouteConfiguration {
+  return RouteConfiguration.fromPartial({
+    name: cluster,
+    validateClusters: false,
+    virtualHosts: [
+      {
+        name: virtualHost,
+        domains: ['*'],
+        routes: [
           {
-            name: `inbound|http|${port.number}`,
-            domains: ['*'],
-            routes: [
-              {
-                name: 'default',
-                match: { pathSpecifier: { $case: 'prefix', value: '/' } },
-                decorator: { operation: `${service.host}:${port.number}/*` },
-                action: {
-                  $case: 'route',
-                  value: { clusterSpecifier: { $case: 'cluster', value: cluster }, timeout: milliseconds(0) },
-                },
-                typedPerFilterConfig: perService === undefined ? {} : { mixer: perService },
-              },
-            ],
+            name: 'default',
+            match: { pathSpecifier: { $case: 'prefix', value: '/' } },
+            decorator: { operation },
+            action: {
+              $case: 'route',
+              value: { clusterSpecifier: { $case: 'cluster', value: cluster }, timeout: milliseconds(0) },
+            },
+            typedPerFilterConfig: mixer === undefined ? {} : { mixer },
           },
         ],
-      }),
-    },
+      },
+    ],
   })
 }

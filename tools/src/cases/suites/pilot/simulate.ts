@@ -98,7 +98,11 @@ function asksForMutualTls(chain: FilterChain, secret: string): boolean {
   if (config?.$case !== 'typedConfig') return false
   const context = DownstreamTlsContext.decode(config.value.value)
   const common = context.commonTlsContext
-  const named = common?.tlsCertificateSdsSecretConfigs.some(({ name }) => name === secret) ?? false
+  // Istio hands files on as secrets of this name; here they are named as files.
+  const files = common?.tlsCertificates.map(({ certificateChain, privateKey }) => {
+    return `file-cert:${certificateChain?.specifier?.value}~${privateKey?.specifier?.value}`
+  })
+  const named = common?.tlsCertificateSdsSecretConfigs.some(({ name }) => name === secret) || files?.includes(secret) === true
   return named && context.requireClientCertificate === true
 }
 

@@ -1,14 +1,22 @@
+import type { Agent } from 'node:http'
 import { WeftError } from '@weft/service/errors'
 import type { WorkerServices } from '../worker-services.ts'
 
 export interface HttpAnswer {
   status: number
-  headers: Readonly<Record<string, string | string[] | undefined>>
-  body: string
+  /** Names and values in turn, as they came. */
+  rawHeaders: readonly string[]
+  body: Buffer
+  /** From the call to the end of the answer's head. */
+  headMs: number
 }
 
 export interface HttpCallOptions {
   timeoutMs: number
+  /** The `host` header, and the request target, where they are not those of the URI. */
+  host?: string
+  path?: string
+  signal?: AbortSignal
   /** A longer body is an error. */
   maxBytes: number
   method?: string
@@ -34,52 +42,81 @@ export async function httpCall(
   const tls = cluster.tlsOptions(endpoint.key)
   if (tls === 'not-ready') throw new WeftError('unavailable', `the secrets of cluster '${clusterName}' have not come yet`)
   const url = new URL(uri.includes('://') ? uri : `http://${clusterName}${uri}`)
+  const startedMs = performance.now()
   const call = cluster.beginRequest(endpoint.key)
   let outcome: 'success' | 'error' | 'timeout' = 'error'
   try {
-    const answer = await new Promise<HttpAnswer>((resolve, reject) => {
-      const fail = (message: string): void => reject(new WeftError('unavailable', `${clusterName}: ${message}`))
-      const path = url.pathname + url.search
-      const request = (tls === null ? process.getBuiltinModule('node:http') : process.getBuiltinModule('node:https')).request(
-        {
-          ...(tls ?? {}),
-          ...(endpoint.port === 0 ? { socketPath: endpoint.host } : { host: endpoint.host, port: endpoint.port }),
-          path,
-          method: options.method ?? 'GET',
-          agent: false,
-          headers: { host: url.host, ...options.headers },
-        },
-        (response) => {
-          const chunks: Buffer[] = []
-          let size = 0
-          response.on('data', (chunk: Buffer) => {
-            size += chunk.length
-            if (size > options.maxBytes) request.destroy(new Error(`the answer is longer than ${options.maxBytes} bytes`))
-            else chunks.push(chunk)
-          })
-          response.on('end', () =>
-            resolve({
-              status: response.statusCode ?? 0,
-              headers: response.headers,
-              body: Buffer.concat(chunks).toString('utf8'),
-            }),
-          )
-          response.on('error', (error) => fail(error.message))
-        },
-      )
-      const timer = setTimeout(() => {
-        outcome = 'timeout'
-        request.destroy(new Error(`no answer within ${options.timeoutMs} ms`))
-      }, options.timeoutMs)
-      request.on('close', () => clearTimeout(timer))
-      request.on('error', (error) => fail(error.message))
-      request.end(options.body)
-    })
+    const attempt = (mayRepeat: boolean): Promise<HttpAnswer> =>
+      new Promise<HttpAnswer>((resolve, reject) => {
+        const fail = (message: string): void => reject(new WeftError('unavailable', `${clusterName}: ${message}`))
+        const path = options.path ?? url.pathname + url.search
+        let answered = false
+        const request = (tls === null ? process.getBuiltinModule('node:http') : process.getBuiltinModule('node:https')).request(
+          {
+            ...(tls ?? {}),
+            ...(endpoint.port === 0 ? { socketPath: endpoint.host } : { host: endpoint.host, port: endpoint.port }),
+            path,
+            method: options.method ?? 'GET',
+            agent: tls === null ? plainAgent() : false,
+            setDefaultHeaders: false,
+            ...(options.signal === undefined ? {} : { signal: options.signal }),
+            headers: {
+              host: options.host ?? url.host,
+              ...options.headers,
+              ...(options.body === undefined ? {} : { 'content-length': String(options.body.length) }),
+              'x-envoy-internal': 'true',
+              'x-envoy-expected-rq-timeout-ms': String(options.timeoutMs),
+            },
+          },
+          (response) => {
+            const headMs = performance.now() - startedMs
+            answered = true
+            const chunks: Buffer[] = []
+            let size = 0
+            response.on('data', (chunk: Buffer) => {
+              size += chunk.length
+              if (size > options.maxBytes) request.destroy(new Error(`the answer is longer than ${options.maxBytes} bytes`))
+              else chunks.push(chunk)
+            })
+            response.on('end', () =>
+              resolve({
+                status: response.statusCode ?? 0,
+                rawHeaders: response.rawHeaders,
+                body: Buffer.concat(chunks),
+                headMs,
+              }),
+            )
+            response.on('error', (error) => fail(error.message))
+          },
+        )
+        const timer = setTimeout(() => {
+          outcome = 'timeout'
+          request.destroy(new Error(`no answer within ${options.timeoutMs} ms`))
+        }, options.timeoutMs)
+        request.on('close', () => clearTimeout(timer))
+        request.on('error', (error) => {
+          // A kept connection that the peer closed meanwhile: once more, on another.
+          const stale =
+            mayRepeat && request.reusedSocket && !answered && outcome !== 'timeout' && options.signal?.aborted !== true
+          if (stale) attempt(false).then(resolve, reject)
+          else fail(error.message)
+        })
+        request.end(options.body)
+      })
+    const answer = await attempt(true)
     outcome = 'success'
     return answer
   } finally {
     call.end(outcome)
   }
+}
+
+let agent: Agent | undefined
+
+/** Connections without TLS are kept for the next call. */
+function plainAgent(): Agent {
+  agent ??= new (process.getBuiltinModule('node:http').Agent)({ keepAlive: true, maxFreeSockets: 16, timeout: 60_000 })
+  return agent
 }
 
 /** `httpCall` with GET. */

@@ -2,6 +2,7 @@ import { WeftError } from '@weft/service/errors'
 import { buffer } from './buffer/index.ts'
 import { cors } from './cors/index.ts'
 import { csrf } from './csrf/index.ts'
+import { extAuthz } from './ext-authz/index.ts'
 import { fault } from './fault/index.ts'
 import type { HttpFilterKind } from './filter.ts'
 import { headerMutation } from './header-mutation/index.ts'
@@ -10,6 +11,7 @@ import { healthCheck } from './health-check/index.ts'
 import { jwtAuthn } from './jwt-authn/index.ts'
 import { localRatelimit } from './local-ratelimit/index.ts'
 import { mixer } from './mixer/index.ts'
+import { ratelimit } from './ratelimit/index.ts'
 import { rbac } from './rbac/index.ts'
 import { router } from './router/index.ts'
 import { setFilterState } from './set-filter-state/index.ts'
@@ -22,6 +24,7 @@ const kinds: readonly HttpFilterKind[] = [
   buffer,
   cors,
   csrf,
+  extAuthz,
   fault,
   headerMutation,
   headerToMetadata,
@@ -29,6 +32,7 @@ const kinds: readonly HttpFilterKind[] = [
   jwtAuthn,
   localRatelimit,
   mixer,
+  ratelimit,
   rbac,
   router,
   setFilterState,

@@ -85,7 +85,7 @@ function remote(
       counters.failed.inc()
       return jwtStatus.jwksFetchFails
     }
-    const parsed = parseJwks(answer.body)
+    const parsed = parseJwks(answer.body.toString())
     if (typeof parsed === 'string') {
       services.log('warn', `jwt_authn: the key set at ${httpUri.uri} is of no use: ${parsed}`)
       counters.failed.inc()

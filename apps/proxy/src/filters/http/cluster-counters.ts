@@ -1,0 +1,31 @@
+import type { Counter, Stats } from '../../observe/stats.ts'
+
+/** Counters of a filter under the cluster that a request goes to, made with their first use. */
+export class ClusterCounters {
+  private readonly stats: Stats
+  private readonly known = new Map<string, Counter>()
+
+  constructor(stats: Stats) {
+    this.stats = stats
+  }
+
+  /** Adds one to `cluster.<cluster>.<name>`; without a cluster nothing counts. */
+  inc(cluster: string, name: string): void {
+    if (cluster === '') return
+    const key = `cluster.${cluster}.${name}`
+    let counter = this.known.get(key)
+    if (counter === undefined) {
+      counter = this.stats.counter(key)
+      this.known.set(key, counter)
+    }
+    counter.inc()
+  }
+
+  /** Counts an answer that a filter gave as one of the cluster's. */
+  response(cluster: string, status: number): void {
+    for (const name of ['completed', `${Math.floor(status / 100)}xx`, String(status)]) {
+      this.inc(cluster, `upstream_rq_${name}`)
+      this.inc(cluster, `external.upstream_rq_${name}`)
+    }
+  }
+}

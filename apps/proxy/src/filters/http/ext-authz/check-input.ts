@@ -1,0 +1,15 @@
+import type { HttpStream } from '../filter.ts'
+
+/** What a check is made of: the request and what of its body was waited for. */
+export interface CheckInput {
+  readonly stream: HttpStream
+  /** null: the body is not sent. */
+  readonly body: Buffer | null
+  readonly isBodyPartial: boolean
+  readonly contextExtensions: Readonly<Record<string, string>>
+}
+
+/** Asks the authorization service. Rejects when there is no answer to go by. */
+export type Check<Verdict> = (input: CheckInput, signal: AbortSignal) => Promise<Verdict>
+
+export const partialBody = 'x-envoy-auth-partial-body'

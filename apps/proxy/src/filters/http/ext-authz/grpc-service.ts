@@ -1,0 +1,137 @@
+import type { Address } from '@weft/contracts/envoy/config/core/v3/address'
+import type { ExtAuthz } from '@weft/contracts/envoy/extensions/filters/http/ext_authz/v3/ext_authz'
+import type { DeepPartial } from '@weft/contracts/envoy/service/auth/v3/attribute_context'
+import { CheckRequest, CheckResponse } from '@weft/contracts/envoy/service/auth/v3/external_auth'
+import { headerName } from '@weft/http/header-name'
+import type { UnaryMethod } from '../../../upstream/grpc-client.ts'
+import type { ConnectionInfo, FilterContext } from '../filter.ts'
+import { compileGrpcService } from '../grpc-service.ts'
+import { type Check, type CheckInput, partialBody } from './check-input.ts'
+import { compileSelection, type HeaderSelection } from './header-selection.ts'
+import { changeOf, type Verdict } from './verdict.ts'
+
+const checkMethod: UnaryMethod<CheckRequest, CheckResponse> = {
+  path: '/envoy.service.auth.v3.Authorization/Check',
+  encode: (request) => CheckRequest.encode(request).finish(),
+  decode: (bytes) => CheckResponse.decode(bytes),
+}
+
+/** Compiles the check by Envoy's gRPC authorization service; null when only checking. */
+export function compileGrpcCheck(source: ExtAuthz, context: FilterContext): Check<Verdict> | null {
+  if (source.services?.$case !== 'grpcService') return context.fail('grpc_service', 'must be set')
+  const call = compileGrpcService(source.services.value, checkMethod, 'grpc_service', context, { fallbackMs: 200 })
+  const allowed = compileSelection(source.allowedHeaders, `${context.path}.allowed_headers`)
+  const disallowed = compileSelection(source.disallowedHeaders, `${context.path}.disallowed_headers`)
+  const isSent: HeaderSelection = (name) => (allowed === null || allowed(name)) && disallowed?.(name) !== true
+  if (call === null) return null
+  return async (input, signal) => verdictOf(await call(checkRequest(input, source, isSent), signal))
+}
+
+function checkRequest(input: CheckInput, source: ExtAuthz, isSent: HeaderSelection): CheckRequest {
+  const { stream, body, isBodyPartial, contextExtensions } = input
+  const { request, connection, info } = stream
+  const headers: Record<string, string> = {}
+  const note = (name: string, value: string): void => {
+    if (isSent(name)) headers[name] = headers[name] === undefined ? value : `${headers[name]},${value}`
+  }
+  note(':authority', request.authority)
+  note(':path', request.path)
+  note(':method', request.method)
+  note(':scheme', request.scheme)
+  request.headers.forEach(note)
+  if (body !== null) headers[partialBody] = String(isBodyPartial)
+  const packs = source.withRequestBody?.packAsBytes === true
+  const peer = connection.tls?.peer ?? null
+  const attributes: DeepPartial<NonNullable<CheckRequest['attributes']>> = {
+    source: {
+      address: address(info.downstreamRemoteAddress, addressPort(connection, info.downstreamRemoteAddress)),
+      principal: peer === null ? '' : (peer.uris[0] ?? peer.dnsNames[0] ?? peer.subject),
+      certificate: source.includePeerCertificate && peer !== null ? encodeURIComponent(peer.pem) : '',
+    },
+    destination: {
+      address: address(connection.localAddress, connection.localPort),
+      principal: connection.tls?.localUris[0] ?? '',
+    },
+    request: {
+      time: new Date(info.startTimeMs),
+      http: {
+        id: streamId(connection.id, info.startTimeMs),
+        method: request.method,
+        headers: Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, utf8(value)])),
+        path: request.path,
+        host: request.authority,
+        scheme: request.scheme,
+        size: sizeOf(input),
+        protocol: request.version === 20 ? 'HTTP/2' : request.version === 10 ? 'HTTP/1.0' : 'HTTP/1.1',
+        body: body !== null && !packs ? body.toString() : '',
+        ...(body !== null && packs ? { rawBody: body } : {}),
+      },
+    },
+    contextExtensions,
+    metadataContext: { filterMetadata: chosen(stream.metadataOrNull, source.metadataContextNamespaces) },
+    routeMetadataContext: { filterMetadata: chosen(stream.route?.metadata ?? null, source.routeMetadataContextNamespaces) },
+    ...(source.includeTlsSession && connection.tls !== null ? { tlsSession: { sni: connection.serverName } } : {}),
+  }
+  return CheckRequest.fromPartial({ attributes })
+}
+
+const contentLength = headerName('content-length')
+
+function sizeOf({ stream, body }: CheckInput): number {
+  const length = stream.request.headers.get(contentLength)
+  return length === null ? (body?.length ?? -1) : Number(length)
+}
+
+/** Tells requests apart for the service's logs; it means nothing else. */
+function streamId(connection: number, timeMs: number): string {
+  return String(BigInt(connection) * 0x100000000n + BigInt(Math.floor(timeMs) % 0x100000000))
+}
+
+function addressPort({ remoteAddress, remotePort }: ConnectionInfo, shown: string): number {
+  return remoteAddress === shown ? remotePort : 0
+}
+
+function address(host: string, port: number): DeepPartial<Address> {
+  return { address: { $case: 'socketAddress', value: { address: host, portSpecifier: { $case: 'portValue', value: port } } } }
+}
+
+/** Header values are bytes; protobuf's strings are UTF-8. */
+function utf8(latin1: string): string {
+  return Buffer.from(latin1, 'latin1').toString()
+}
+
+function chosen(
+  metadata: Readonly<Record<string, unknown>> | null,
+  namespaces: readonly string[],
+): Record<string, Record<string, unknown>> {
+  const found: Record<string, Record<string, unknown>> = {}
+  for (const namespace of namespaces) {
+    const value = metadata?.[namespace]
+    if (typeof value === 'object' && value !== null) found[namespace] = Object.fromEntries(Object.entries(value))
+  }
+  return found
+}
+
+function verdictOf({ status, httpResponse, dynamicMetadata }: CheckResponse): Verdict {
+  const metadata = dynamicMetadata ?? null
+  if ((status?.code ?? 0) === 0) {
+    const ok = httpResponse?.$case === 'okResponse' ? httpResponse.value : null
+    return {
+      type: 'ok',
+      request: (ok?.headers ?? []).map((option) => changeOf(option, 'append')),
+      remove: ok?.headersToRemove ?? [],
+      response: (ok?.responseHeadersToAdd ?? []).map((option) => changeOf(option, 'add')),
+      setParameters: ok?.queryParametersToSet ?? [],
+      removeParameters: ok?.queryParametersToRemove ?? [],
+      metadata: metadata ?? ok?.dynamicMetadata ?? null,
+    }
+  }
+  const denied = httpResponse?.$case === 'deniedResponse' ? httpResponse.value : null
+  return {
+    type: 'denied',
+    status: denied?.status?.code || 403,
+    headers: (denied?.headers ?? []).map((option) => changeOf(option, 'append')),
+    body: Buffer.from(denied?.body ?? ''),
+    metadata,
+  }
+}

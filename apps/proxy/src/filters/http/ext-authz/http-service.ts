@@ -1,0 +1,114 @@
+import type { ExtAuthz, HttpService } from '@weft/contracts/envoy/extensions/filters/http/ext_authz/v3/ext_authz'
+import { durationMs } from '../../../plan/duration.ts'
+import { type HttpAnswer, httpCall } from '../../../upstream/http-client.ts'
+import type { FilterContext } from '../filter.ts'
+import { type Check, type CheckInput, partialBody } from './check-input.ts'
+import { compileSelection, type HeaderSelection } from './header-selection.ts'
+import type { HeaderChange, Verdict } from './verdict.ts'
+
+/** Headers that a check always carries when the request has them. */
+const always = new Set(['authorization'])
+/** What belongs to a connection or is made anew. */
+const hopByHop = new Set([
+  ...['host', 'content-length', 'connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'te', 'trailer', 'upgrade'],
+])
+/** What a denial tells the client besides what is configured. */
+const alwaysToClient = new Set(['www-authenticate', 'location'])
+const removalList = 'x-envoy-auth-headers-to-remove'
+/** Longest answer taken. */
+const maxAnswerBytes = 1 << 20
+
+/** Compiles the check by a plain HTTP service; null when only checking. */
+export function compileHttpCheck(source: HttpService, filter: ExtAuthz, context: FilterContext): Check<Verdict> | null {
+  const uri = source.serverUri
+  if (uri?.httpUpstreamType === undefined) return context.fail('http_service.server_uri.cluster', 'a cluster is needed')
+  const cluster = uri.httpUpstreamType.value
+  const timeoutMs = durationMs(uri.timeout, 200)
+  const path = `${context.path}.http_service`
+  const { authorizationRequest: ask, authorizationResponse: answers } = source
+  const allowed = [
+    compileSelection(ask?.allowedHeaders, `${path}.authorization_request.allowed_headers`),
+    compileSelection(filter.allowedHeaders, `${context.path}.allowed_headers`),
+  ]
+  const disallowed = compileSelection(filter.disallowedHeaders, `${context.path}.disallowed_headers`)
+  const isSent: HeaderSelection = (name) =>
+    (always.has(name) || allowed.some((selects) => selects?.(name) === true)) && disallowed?.(name) !== true
+  const added = (ask?.headersToAdd ?? []).map(({ key, value }) => [key.toLowerCase(), value] as const)
+  const read = compileReading(answers, path)
+  const { services } = context
+  if (services === null) return null
+  return async (input, signal) => {
+    const { request } = input.stream
+    const answer = await httpCall(services, cluster, uri.uri, {
+      timeoutMs,
+      signal,
+      maxBytes: maxAnswerBytes,
+      method: request.method,
+      host: request.authority,
+      path: source.pathPrefix + request.path,
+      headers: headersOf(input, isSent, added),
+      body: input.body ?? Buffer.alloc(0),
+    })
+    return read(answer)
+  }
+}
+
+function headersOf(
+  { stream, body, isBodyPartial }: CheckInput,
+  isSent: HeaderSelection,
+  added: readonly (readonly [string, string])[],
+): Record<string, string[]> {
+  const headers: Record<string, string[]> = {}
+  stream.request.headers.forEach((name, value) => {
+    if (hopByHop.has(name) || !isSent(name)) return
+    const values = headers[name]
+    if (values === undefined) headers[name] = [value]
+    else values.push(value)
+  })
+  if (body !== null) headers[partialBody] = [String(isBodyPartial)]
+  for (const [name, value] of added) headers[name] = [value]
+  return headers
+}
+
+/** Compiles how an answer is read: 200 lets the request go on, 5xx decides nothing, all else denies. */
+function compileReading(answers: HttpService['authorizationResponse'], path: string): (answer: HttpAnswer) => Verdict {
+  const at = `${path}.authorization_response`
+  const toUpstream = compileSelection(answers?.allowedUpstreamHeaders, `${at}.allowed_upstream_headers`)
+  const appended = compileSelection(answers?.allowedUpstreamHeadersToAppend, `${at}.allowed_upstream_headers_to_append`)
+  const onDenial = compileSelection(answers?.allowedClientHeaders, `${at}.allowed_client_headers`)
+  const onSuccess = compileSelection(answers?.allowedClientHeadersOnSuccess, `${at}.allowed_client_headers_on_success`)
+  const noted = compileSelection(answers?.dynamicMetadataFromHeaders, `${at}.dynamic_metadata_from_headers`)
+  return (answer) => {
+    if (answer.status >= 500) return { type: 'error', reason: `it answered ${answer.status}` }
+    const pairs = pairsOf(answer)
+    const metadata =
+      noted === null ? null : Object.fromEntries(pairs.filter(([name]) => noted(name)).map(([name, value]) => [name, value]))
+    if (answer.status === 200) {
+      const chosen = (selects: HeaderSelection | null, how: HeaderChange['how']): HeaderChange[] =>
+        selects === null ? [] : pairs.filter(([name]) => selects(name)).map(([name, value]) => ({ name, value, how }))
+      return {
+        type: 'ok',
+        request: [...chosen(toUpstream, 'set'), ...chosen(appended, 'append')],
+        remove: pairs.filter(([name]) => name === removalList).flatMap(([, value]) => value.split(',').map((one) => one.trim())),
+        response: chosen(onSuccess, 'add'),
+        setParameters: [],
+        removeParameters: [],
+        metadata,
+      }
+    }
+    const told = pairs.filter(([name]) => onDenial === null || onDenial(name) || alwaysToClient.has(name))
+    const headers = told.map(([name, value]): HeaderChange => ({ name, value, how: 'set' }))
+    if (onDenial === null || onDenial('x-envoy-upstream-service-time'))
+      headers.push({ name: 'x-envoy-upstream-service-time', value: String(Math.round(answer.headMs)), how: 'set' })
+    return { type: 'denied', status: answer.status, headers, body: answer.body, metadata }
+  }
+}
+
+function pairsOf({ rawHeaders }: HttpAnswer): [name: string, value: string][] {
+  const pairs: [string, string][] = []
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]!.toLowerCase()
+    if (!hopByHop.has(name)) pairs.push([name, rawHeaders[i + 1]!])
+  }
+  return pairs
+}

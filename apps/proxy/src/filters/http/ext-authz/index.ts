@@ -1,0 +1,278 @@
+import {
+  type BufferSettings,
+  type CheckSettings,
+  ExtAuthz,
+  ExtAuthzPerRoute,
+} from '@weft/contracts/envoy/extensions/filters/http/ext_authz/v3/ext_authz'
+import { headerName } from '@weft/http/header-name'
+import type { HeaderTable } from '@weft/http/header-table'
+import { WeftError } from '@weft/service/errors'
+import type { Counter } from '../../../observe/stats.ts'
+import { compileFraction } from '../../../plan/runtime.ts'
+import { compileMetadataMatcher } from '../../../routing/matchers/metadata-matcher.ts'
+import { ClusterCounters } from '../cluster-counters.ts'
+import type { FilterContext, FilterStatus, HttpFilter, HttpFilterKind, HttpStream } from '../filter.ts'
+import { isPseudo } from '../head-edit.ts'
+import { mergeMetadata } from '../metadata-merge.ts'
+import type { Check } from './check-input.ts'
+import { compileGrpcCheck } from './grpc-service.ts'
+import { compileHttpCheck } from './http-service.ts'
+import { editQuery } from './query-parameters.ts'
+import { applyChanges, type HeaderChange, type Verdict } from './verdict.ts'
+
+const namespace = 'envoy.filters.http.ext_authz'
+const failureAllowed = headerName('x-envoy-auth-failure-mode-allowed')
+
+/** `envoy.filters.http.ext_authz`: a service of the user's decides whether a request may pass. */
+export const extAuthz: HttpFilterKind = {
+  types: ['envoy.extensions.filters.http.ext_authz.v3.ExtAuthz'],
+  routeTypes: ['envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute'],
+  compile(bytes, context) {
+    const source = ExtAuthz.decode(bytes)
+    const rules = compileRules(source, context)
+    return {
+      start(stream, routeConfig) {
+        if (rules.check === null || stream.route === null) return null
+        return new ExtAuthzFilter(rules, isSettings(routeConfig) ? routeConfig : noSettings)
+      },
+      mergeRouteConfigs(configs) {
+        const levels = configs.filter(isSettings)
+        return { ...levels[0], contextExtensions: Object.assign({}, ...levels.map((one) => one.contextExtensions).reverse()) }
+      },
+    }
+  },
+  compileRouteConfig(bytes, _type, context) {
+    const { override } = ExtAuthzPerRoute.decode(bytes)
+    if (override === undefined) return context.fail('', 'one of disabled and check_settings is needed')
+    return override.$case === 'disabled' ? 'off' : override.value
+  },
+}
+
+const noSettings: CheckSettings = { contextExtensions: {}, disableRequestBodyBuffering: false, withRequestBody: undefined }
+
+function isSettings(config: unknown): config is CheckSettings {
+  return typeof config === 'object' && config !== null && 'contextExtensions' in config
+}
+
+interface Rules {
+  readonly source: ExtAuthz
+  readonly check: Check<Verdict> | null
+  readonly context: FilterContext
+  readonly enabled: (stream: HttpStream) => boolean
+  readonly denyAtDisable: () => boolean
+  readonly errorStatus: number
+  readonly counters: ClusterCounters
+  readonly clusterPrefix: string
+  readonly stats: Readonly<
+    Record<'ok' | 'denied' | 'error' | 'disabled' | 'failureAllowed' | 'invalid' | 'ignoredMetadata', Counter>
+  >
+}
+
+function compileRules(source: ExtAuthz, context: FilterContext): Rules {
+  const { services, filterEnabled, filterEnabledMetadata, denyAtDisable } = source
+  if (services === undefined) return context.fail('', 'one of grpc_service and http_service is needed')
+  const drawn = filterEnabled === undefined ? () => true : compileFraction(context.runtime, filterEnabled)
+  const noted =
+    filterEnabledMetadata === undefined
+      ? () => true
+      : compileMetadataMatcher(filterEnabledMetadata, `${context.path}.filter_enabled_metadata`)
+  const prefix = source.statPrefix === '' ? 'ext_authz.' : `ext_authz.${source.statPrefix}.`
+  const stat = (name: string) => context.stats.counter(context.statPrefix + prefix + name)
+  return {
+    source,
+    check:
+      services.$case === 'httpService' ? compileHttpCheck(services.value, source, context) : compileGrpcCheck(source, context),
+    context,
+    enabled: (stream) => drawn() && noted(stream.metadataOrNull),
+    denyAtDisable: () =>
+      denyAtDisable !== undefined && context.runtime.boolean(denyAtDisable.runtimeKey, denyAtDisable.defaultValue ?? false),
+    errorStatus: source.statusOnError?.code || 403,
+    counters: new ClusterCounters(context.stats),
+    clusterPrefix: prefix,
+    stats: {
+      ok: stat('ok'),
+      denied: stat('denied'),
+      error: stat('error'),
+      disabled: stat('disabled'),
+      failureAllowed: stat('failure_mode_allowed'),
+      invalid: stat('invalid'),
+      ignoredMetadata: stat('ignored_dynamic_metadata'),
+    },
+  }
+}
+
+class ExtAuthzFilter implements HttpFilter {
+  private readonly rules: Rules
+  private readonly settings: CheckSettings
+  private readonly abort = new AbortController()
+  private state: 'before' | 'gathering' | 'asking' | 'done' = 'before'
+  private body: Buffer[] = []
+  private bodyBytes = 0
+  private startedMs = 0
+  private responseChanges: readonly HeaderChange[] = []
+
+  constructor(rules: Rules, settings: CheckSettings) {
+    this.rules = rules
+    this.settings = settings
+  }
+
+  private get buffering(): BufferSettings | undefined {
+    const { settings, rules } = this
+    if (settings.disableRequestBodyBuffering) return undefined
+    return settings.withRequestBody ?? rules.source.withRequestBody
+  }
+
+  onRequestHeaders(stream: HttpStream, endStream: boolean): FilterStatus {
+    const { rules, buffering } = this
+    if (!rules.enabled(stream)) {
+      this.state = 'done'
+      rules.stats.disabled.inc()
+      if (!rules.denyAtDisable()) return 'continue'
+      stream.reply(rules.errorStatus, '', { details: 'ext_authz_error', flags: ['UAEX'] })
+      return 'stop'
+    }
+    if (buffering === undefined || endStream) {
+      this.ask(stream, false)
+      return 'stop'
+    }
+    this.state = 'gathering'
+    if (!buffering.allowPartialMessage) stream.requestBufferLimit = buffering.maxRequestBytes
+    else if (stream.requestBufferLimit < buffering.maxRequestBytes) stream.requestBufferLimit = buffering.maxRequestBytes
+    return 'buffer'
+  }
+
+  onRequestData(stream: HttpStream, data: Buffer, endStream: boolean): FilterStatus {
+    const { buffering } = this
+    if (this.state !== 'gathering' || buffering === undefined) return 'continue'
+    const room = buffering.maxRequestBytes - this.bodyBytes
+    if (room > 0) this.body.push(Buffer.from(data.subarray(0, room)))
+    this.bodyBytes += data.length
+    const full = buffering.allowPartialMessage && this.bodyBytes >= buffering.maxRequestBytes
+    // Without partial bodies what is too long is answered where bytes are kept.
+    if (!full && (!endStream || this.bodyBytes > buffering.maxRequestBytes)) return 'buffer'
+    // A body that goes on is held back from here, and no longer gathered.
+    this.ask(stream, this.bodyBytes > buffering.maxRequestBytes || !endStream)
+    return 'stop'
+  }
+
+  onRequestTrailers(stream: HttpStream, _trailers: HeaderTable): FilterStatus {
+    if (this.state !== 'gathering') return 'continue'
+    this.ask(stream, false)
+    return 'stop'
+  }
+
+  private ask(stream: HttpStream, isBodyPartial: boolean): void {
+    const { rules, settings, buffering } = this
+    this.state = 'asking'
+    this.startedMs = performance.now()
+    const body = buffering === undefined ? null : Buffer.concat(this.body)
+    this.body = []
+    const input = { stream, body, isBodyPartial, contextExtensions: settings.contextExtensions }
+    rules.check?.(input, this.abort.signal).then(
+      (verdict) => this.conclude(stream, verdict),
+      (error: unknown) => this.conclude(stream, { type: 'error', reason: WeftError.from(error).message }),
+    )
+  }
+
+  private conclude(stream: HttpStream, verdict: Verdict): void {
+    if (stream.done || this.state !== 'asking') return
+    this.state = 'done'
+    switch (verdict.type) {
+      case 'ok':
+        this.letPass(stream, verdict)
+        break
+      case 'denied':
+        this.deny(stream, verdict)
+        break
+      case 'error':
+        this.onError(stream, verdict.reason)
+    }
+  }
+
+  private count(stream: HttpStream, name: string): void {
+    this.rules.counters.inc(stream.clusterName, this.rules.clusterPrefix + name)
+  }
+
+  private note(stream: HttpStream, metadata: Readonly<Record<string, unknown>> | null, timed: boolean): void {
+    const { rules } = this
+    if (metadata === null || Object.keys(metadata).length === 0) return
+    if (rules.source.enableDynamicMetadataIngestion === false) {
+      rules.stats.ignoredMetadata.inc()
+      return
+    }
+    const own = stream.metadata(namespace)
+    mergeMetadata(own, metadata)
+    if (timed) own['ext_authz_duration'] = Math.round(performance.now() - this.startedMs)
+  }
+
+  private letPass(stream: HttpStream, verdict: Extract<Verdict, { type: 'ok' }>): void {
+    const { rules } = this
+    const { request } = stream
+    this.note(stream, verdict.metadata, true)
+    applyPseudo(stream, verdict.request)
+    applyChanges(
+      request.headers,
+      verdict.request.filter(({ name }) => !isPseudo(name)),
+    )
+    for (const name of verdict.remove) if (name !== '' && !isPseudo(name)) request.headers.remove(headerName(name))
+    request.path = editQuery(request.path, verdict.setParameters, verdict.removeParameters)
+    this.responseChanges = verdict.response
+    this.count(stream, 'ok')
+    rules.stats.ok.inc()
+    const changed =
+      verdict.request.length + verdict.remove.length + verdict.setParameters.length + verdict.removeParameters.length
+    if (rules.source.clearRouteCache && changed > 0) stream.clearRoute()
+    stream.continueRequest()
+  }
+
+  private deny(stream: HttpStream, verdict: Extract<Verdict, { type: 'denied' }>): void {
+    const { rules } = this
+    this.note(stream, verdict.metadata, false)
+    this.count(stream, 'denied')
+    rules.stats.denied.inc()
+    if (rules.source.chargeClusterResponseStats ?? true) rules.counters.response(stream.clusterName, verdict.status)
+    stream.reply(verdict.status, verdict.body, {
+      details: 'ext_authz_denied',
+      flags: ['UAEX'],
+      edit: ({ headers }) =>
+        applyChanges(
+          headers,
+          verdict.headers.filter(({ name }) => !isPseudo(name) && name !== 'content-length'),
+        ),
+    })
+  }
+
+  private onError(stream: HttpStream, reason: string): void {
+    const { rules } = this
+    rules.context.services?.log('debug', `ext_authz: ${reason}`)
+    this.count(stream, 'error')
+    rules.stats.error.inc()
+    if (rules.source.failureModeAllow) {
+      this.count(stream, 'failure_mode_allowed')
+      rules.stats.failureAllowed.inc()
+      if (rules.source.failureModeAllowHeaderAdd) stream.request.headers.set(failureAllowed, 'true')
+      stream.continueRequest()
+      return
+    }
+    stream.reply(rules.errorStatus, '', { details: 'ext_authz_error', flags: ['UAEX'] })
+  }
+
+  onResponseHeaders({ response }: HttpStream): FilterStatus {
+    if (this.responseChanges.length > 0) applyChanges(response.headers, this.responseChanges)
+    return 'continue'
+  }
+
+  onComplete(): void {
+    if (this.state === 'asking') this.abort.abort()
+    this.state = 'done'
+  }
+}
+
+/** `:path`, `:method` and the like stand beside the headers; a service may set them too. */
+function applyPseudo({ request }: HttpStream, changes: readonly HeaderChange[]): void {
+  for (const { name, value } of changes) {
+    if (name === ':path') request.path = value
+    else if (name === ':method') request.method = value
+    else if (name === ':authority' || name === 'host') request.authority = value
+  }
+}

@@ -144,7 +144,7 @@ export class LivePlan implements HcmServices {
         this.secrets.set(resource.name, compileSecret(bytes).secret)
         return
       case 'cluster': {
-        const plan = compileCluster(bytes, this.secrets)
+        const plan = compileCluster(bytes, this.secrets, options.runtime)
         const cluster = new Cluster(plan, options.services, options.stats, options.slab, resource.slots)
         const known = this.assignments.get(assignmentName(cluster))
         if (known !== undefined) cluster.setEndpoints(known)

@@ -39,6 +39,8 @@ export interface WorkerInit {
   tokenBuckets: SharedArrayBuffer
   drainTimeMs: number
   logLevel: string
+  /** The cluster of this proxy's own kind, for zone-aware routing. */
+  localCluster?: string
 }
 
 export type ToWorker =
@@ -49,6 +51,8 @@ export type ToWorker =
   | { type: 'runtime'; values: Record<string, string | number | boolean> }
   /** Stop accepting and let requests in flight end: all listeners or the named ones. */
   | { type: 'drain'; listeners: string[] | 'all'; inboundOnly: boolean }
+  /** An endpoint failed its health check or was ejected. */
+  | { type: 'health-failure'; cluster: string; endpoint: string }
   | { type: 'log-level'; level: string }
   | { type: 'reopen-logs' }
   | { type: 'stop' }

@@ -2,6 +2,7 @@ import type { ConnectionOptions } from 'node:tls'
 import type { ProcessState } from './shared/process-state.ts'
 import type { TokenBuckets } from './shared/token-buckets.ts'
 import type { WorkerInit } from './threads.ts'
+import type { LocalZones } from './upstream/load-balancers/zone-routing.ts'
 import type { TimerWheel } from './transport/timer-wheel.ts'
 
 /** What lives once in a worker and what plans, filters and pools use. */
@@ -11,6 +12,11 @@ export interface WorkerServices {
   /** What all threads share: flags of the process, and token buckets. */
   readonly processState: ProcessState
   readonly tokenBuckets: TokenBuckets
+  /** Which worker this is: what only one of them has to count, the first does. */
+  readonly workerIndex?: number
+  /** The bootstrap's local cluster, which zone-aware routing measures itself against, and how it spreads over localities. */
+  readonly localCluster?: string
+  readonly localZones?: () => LocalZones | null
   /** The live cluster of this name; undefined when there is none now. Ask for each use: plans change. */
   cluster(name: string): ClusterHandle | undefined
   log(level: 'debug' | 'info' | 'warn' | 'error', message: string, fields?: Record<string, unknown>): void

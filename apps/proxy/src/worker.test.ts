@@ -277,7 +277,7 @@ describe('a worker', () => {
       ]),
     )
     const bad = { match: { pathSpecifier: { $case: 'safeRegex' as const, value: { regex: '(' } } }, action: routeTo('c').action }
-    const errors = await proxy.apply(routeConfiguration('r', [bad]), cluster('d', [up.port], { lbPolicy: 2 }))
+    const errors = await proxy.apply(routeConfiguration('r', [bad]), cluster('d', [up.port], { lbPolicy: 7 }))
     expect(errors.map(({ kind, name }) => `${kind} ${name}`).sort()).toEqual(['cluster d', 'route r'])
     expect(errors.find(({ kind }) => kind === 'route')!.message).toContain('virtual_hosts[0].routes[0].match.safe_regex')
     expect(await ask(proxy.port('in'))).toMatchObject({ status: 200 })

@@ -47,6 +47,9 @@ export class ProxyWorker {
       case 'drain':
         this.plan?.drain(message.listeners, message.inboundOnly)
         return
+      case 'health-failure':
+        this.plan?.cluster(message.cluster)?.onHealthFailure(message.endpoint)
+        return
       case 'log-level':
         this.logLevel = message.level
         return
@@ -60,11 +63,14 @@ export class ProxyWorker {
 
   private init(init: WorkerInit): void {
     this.logLevel = init.logLevel
+    const { localCluster = '' } = init
     const services: WorkerServices = {
       node: init.node,
       timers: this.timers,
       processState: new ProcessState(init.processState),
       tokenBuckets: new TokenBuckets(init.tokenBuckets),
+      workerIndex: init.index,
+      ...(localCluster === '' ? {} : { localCluster, localZones: () => this.plan?.cluster(localCluster)?.zones() ?? null }),
       cluster: (name) => this.plan?.cluster(name),
       log: (level, message, fields = {}) => {
         if (wants(this.logLevel, level)) this.send({ type: 'log', level, message, fields })

@@ -16,6 +16,9 @@ const flags: readonly [bit: number, word: string, field: string][] = [
   [healthFlag.degradedEdsHealth, '/degraded_eds_health', ''],
   [healthFlag.pendingDynamicRemoval, '/pending_dynamic_removal', 'pending_dynamic_removal'],
   [healthFlag.pendingActiveCheck, '/pending_active_hc', 'pending_active_hc'],
+  [healthFlag.excludedByCheck, '/excluded_via_immediate_hc_fail', 'excluded_via_immediate_hc_fail'],
+  [healthFlag.activeCheckTimeout, '/active_hc_timeout', 'active_hc_timeout'],
+  [healthFlag.draining, '/eds_status_draining', ''],
 ]
 
 /** `/clusters`: every endpoint with its numbers. */
@@ -57,6 +60,8 @@ interface Host {
   priority: number
   numbers: Record<string, number>
   health: number
+  /** Percent; -1: not known. */
+  rates: { successRate: number; localSuccessRate: number }
 }
 
 function hostsOf(control: Control, cluster: ClusterState): Host[] {
@@ -76,16 +81,17 @@ function hostsOf(control: Control, cluster: ClusterState): Host[] {
           subZone: locality.locality?.subZone ?? '',
           priority: locality.priority,
           health: get(cell.health),
+          rates: control.outliers.ratesOf(cluster.name, key),
           numbers: {
             cx_active: get(cell.activeConnections),
             cx_connect_fail: get(cell.connectFailures),
             cx_total: get(cell.connectionsTotal),
             rq_active: get(cell.activeRequests),
-            rq_error: get(cell.requestsError),
+            rq_error: get(cell.requestsError) + get(cell.localFailures),
             rq_pending_active: get(cell.pendingRequests),
             rq_success: get(cell.requestsSuccess),
             rq_timeout: 0,
-            rq_total: get(cell.requestsSuccess) + get(cell.requestsError) + get(cell.activeRequests),
+            rq_total: get(cell.requestsSuccess) + get(cell.requestsError) + get(cell.localFailures) + get(cell.activeRequests),
           },
         },
       ]
@@ -119,8 +125,8 @@ function asText(control: Control, cluster: ClusterState): string[] {
       `${at}sub_zone::${host.subZone}`,
       `${at}canary::${isCanary(host.endpoint)}`,
       `${at}priority::${host.priority}`,
-      `${at}success_rate::-1`,
-      `${at}local_origin_success_rate::-1`,
+      `${at}success_rate::${host.rates.successRate}`,
+      `${at}local_origin_success_rate::${host.rates.localSuccessRate}`,
     )
   }
   return lines
@@ -151,6 +157,8 @@ function asJson(control: Control, cluster: ClusterState): unknown {
           ),
           eds_health_status: edsHealth(host.health),
         },
+        ...(host.rates.successRate < 0 ? {} : { success_rate: { value: host.rates.successRate } }),
+        ...(host.rates.localSuccessRate < 0 ? {} : { local_origin_success_rate: { value: host.rates.localSuccessRate } }),
         weight: host.endpoint.loadBalancingWeight ?? 1,
         ...(host.hostname === '' ? {} : { hostname: host.hostname }),
         ...(host.priority === 0 ? {} : { priority: host.priority }),

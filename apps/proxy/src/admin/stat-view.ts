@@ -1,7 +1,7 @@
 import type { Control } from '../control/control.ts'
 import type { MergedStat } from '../observe/stats.ts'
 import { compileRegex } from '../routing/matchers/regex.ts'
-import { cell, degradedMask, unhealthyMask } from '../upstream/endpoint-slab.ts'
+import { clusterGauges } from './cluster-gauges.ts'
 import { statsMatcher } from './stats-matcher.ts'
 
 /** A histogram with what came in the last flush interval. */
@@ -100,19 +100,7 @@ export class StatView {
     for (const stat of control.reader.all())
       if (stat.kind === 'gauge' && /^listener\..*\.downstream_cx_active$/.test(stat.name)) connections += stat.value
     add('gauge', 'server.total_connections', connections)
-    const { slab } = control
-    for (const cluster of control.clusters.active()) {
-      const slots = [...cluster.slots.keys.values()]
-      const flags = slots.map((slot) => slab.get(slot, cell.health))
-      const unhealthy = flags.filter((flag) => (flag & unhealthyMask) !== 0).length
-      const degraded = flags.filter((flag) => (flag & unhealthyMask) === 0 && (flag & degradedMask) !== 0).length
-      const prefix = `cluster.${cluster.message.altStatName || cluster.name}`
-      add('gauge', `${prefix}.membership_total`, slots.length)
-      add('gauge', `${prefix}.membership_healthy`, slots.length - unhealthy - degraded)
-      add('gauge', `${prefix}.membership_degraded`, degraded)
-      add('gauge', `${prefix}.membership_excluded`, 0)
-      add('counter', `${prefix}.membership_change`, cluster.membershipChanges)
-    }
+    for (const cluster of control.clusters.active()) clusterGauges(control, cluster, add)
     return computed
   }
 }

@@ -36,6 +36,8 @@ export interface BootstrapSettings {
   statsFlushMs: number
   secrets: CheckedResource[]
   clusters: CheckedResource[]
+  /** The cluster that this proxy and its like are in; empty: none is named. */
+  localCluster: string
   listeners: CheckedResource[]
   /** For `/config_dump`. */
   bytes: Uint8Array
@@ -66,6 +68,7 @@ export function readSettings(bytes: Uint8Array, flags: ProxyFlags): BootstrapSet
     stats: bootstrap.statsConfig,
     statsFlushMs: flush === undefined ? 5_000 : Number(flush.seconds) * 1000 + flush.nanos / 1e6,
     secrets: statics('secret', staticResources?.secrets ?? [], (secret) => Secret.encode(secret).finish()),
+    localCluster: bootstrap.clusterManager?.localClusterName ?? '',
     clusters: statics('cluster', staticResources?.clusters ?? [], (cluster) => Cluster.encode(cluster).finish()),
     listeners: statics('listener', listeners, (listener) => Listener.encode(listener).finish()),
     bytes,

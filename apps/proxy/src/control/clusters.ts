@@ -277,7 +277,7 @@ export class Clusters {
   #endpointUpdate(entry: Entry): ResourceUpdate[] {
     if (entry.assignment === undefined) return []
     const before = [...entry.slots.keys.keys()].join()
-    const slots = entry.slots.assign(entry.assignment, entry.message.healthChecks.length > 0)
+    const slots = entry.slots.assign(entry.assignment, checkOf(entry.message))
     if (before !== [...entry.slots.keys.keys()].join()) entry.membershipChanges++
     this.#options.endpointsChanged(entry)
     return [{ kind: 'endpoints', name: entry.name, bytes: ClusterLoadAssignment.encode(entry.assignment).finish(), slots }]
@@ -302,6 +302,11 @@ export class Clusters {
     this.#options.stats.gauge('cluster_manager.active_clusters').set(this.#active.size)
     this.#options.stats.gauge('cluster_manager.warming_clusters').set(this.#warming.size)
   }
+}
+
+function checkOf({ healthChecks, commonLbConfig }: Cluster): Parameters<EndpointSlots['assign']>[1] {
+  if (healthChecks.length === 0) return 'unchecked'
+  return commonLbConfig?.ignoreNewHostsUntilFirstHc === true ? 'ignored-until-checked' : 'checked'
 }
 
 function edsTimeoutMs(cluster: Cluster): number {

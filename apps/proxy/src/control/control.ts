@@ -3,6 +3,7 @@ import type { BootstrapSettings } from '../bootstrap/settings.ts'
 import type { ProxyFlags } from '../flags.ts'
 import type { ProxyLog } from '../log.ts'
 import { Stats, StatsReader } from '../observe/stats.ts'
+import { Runtime } from '../plan/runtime.ts'
 import { ProcessState } from '../shared/process-state.ts'
 import { TokenBuckets } from '../shared/token-buckets.ts'
 import { EndpointSlab } from '../upstream/endpoint-slab.ts'
@@ -53,6 +54,8 @@ export class Control {
   readonly slab = new EndpointSlab(slabSlots)
   readonly workers: Workers
   readonly runtime: RuntimeLayers
+  /** The merged runtime, for what the main thread does itself. */
+  readonly runtimeValues = new Runtime()
   readonly sources: ConfigSources
   readonly secrets: Secrets
   readonly clusters: Clusters
@@ -89,6 +92,7 @@ export class Control {
         tokenBuckets: new TokenBuckets(maxTokenBuckets).buffer,
         drainTimeMs: flags.drainTimeMs,
         logLevel: flags.logLevel,
+        localCluster: settings.localCluster,
       },
       log: log.of('worker'),
       onLog: (level, message, fields) => {
@@ -99,8 +103,12 @@ export class Control {
       stats: this.reader,
       factory: options.workerFactory,
     })
-    this.runtime = new RuntimeLayers(settings.runtime, node.cluster, (values) => this.workers.setRuntime(values))
-    this.workers.setRuntime(this.runtime.values())
+    const takeRuntime = (values: Record<string, string | number | boolean>): void => {
+      this.runtimeValues.replace(values)
+      this.workers.setRuntime(values)
+    }
+    this.runtime = new RuntimeLayers(settings.runtime, node.cluster, takeRuntime)
+    takeRuntime(this.runtime.values())
     const connected = this.stats.gauge('control_plane.connected_state')
     this.sources = new ConfigSources({
       ads: settings.dynamic?.adsConfig,
@@ -118,11 +126,25 @@ export class Control {
       },
       log: log.of('secret'),
     })
-    this.outliers = new Outliers({ slab: this.slab, stats: this.stats, log: log.of('upstream') })
+    const healthFailed = (cluster: string, endpoint: string): void => {
+      if (this.clusters.get(cluster)?.message.closeConnectionsOnHostHealthFailure === true)
+        this.workers.healthFailed(cluster, endpoint)
+    }
+    const runtimeNumber = (key: string, fallback: number): number => this.runtimeValues.number(key, fallback)
+    this.outliers = new Outliers({
+      slab: this.slab,
+      stats: this.stats,
+      log: log.of('upstream'),
+      runtime: runtimeNumber,
+      ejected: healthFailed,
+    })
     this.healthChecks = new HealthChecks({
       slab: this.slab,
       stats: this.stats,
       tlsOf: clusterTls(this.secrets.store),
+      failed: healthFailed,
+      passed: (cluster, endpoint) => this.outliers.passedCheck(cluster, endpoint),
+      runtime: runtimeNumber,
       log: log.of('hc'),
     })
     this.clusters = new Clusters({

@@ -36,8 +36,11 @@ export class EndpointSlots {
     return this.#byKey
   }
 
-  /** Gives each endpoint of an assignment its slot, with what the assignment says of its health; others rest, then go. */
-  assign(assignment: ClusterLoadAssignment, pendingCheck: boolean): Record<string, number> {
+  /**
+   * `check`: whether new endpoints count as failed until their first check, and as not there at all.
+   * Gives each endpoint of an assignment its slot, with what the assignment says of its health; others rest, then go.
+   */
+  assign(assignment: ClusterLoadAssignment, check: 'unchecked' | 'checked' | 'ignored-until-checked'): Record<string, number> {
     const slots: Record<string, number> = {}
     for (const locality of assignment.endpoints) {
       for (const endpoint of locality.lbEndpoints) {
@@ -47,7 +50,8 @@ export class EndpointSlots {
         if (slot === undefined) {
           slot = this.#slab.allocate()
           this.#byKey.set(key, slot)
-          if (pendingCheck) this.#slab.setHealth(slot, healthFlag.pendingActiveCheck, true)
+          if (check !== 'unchecked') this.#slab.setHealth(slot, healthFlag.failedActiveCheck, true)
+          if (check === 'ignored-until-checked') this.#slab.setHealth(slot, healthFlag.pendingActiveCheck, true)
         }
         slots[key] = slot
         const health = endpoint.healthStatus

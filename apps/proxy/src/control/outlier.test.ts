@@ -26,7 +26,7 @@ function detect(config: string): {
   )
   const ports = Array.from({ length: 10 }, (_, index) => 8000 + index)
   const slots = new EndpointSlots(slab)
-  slots.assign(ClusterLoadAssignment.decode(resource('endpoints', assignment('a', ...ports)).bytes), false)
+  slots.assign(ClusterLoadAssignment.decode(resource('endpoints', assignment('a', ...ports)).bytes), 'unchecked')
   const outliers = new Outliers({ slab, stats, log: new ProxyLog({ level: 'off' }).of('upstream'), random: () => 0 })
   outliers.follow({
     name: 'a',
@@ -44,7 +44,10 @@ function detect(config: string): {
   const slotOf = (host: number): number => slots.keys.get(`127.0.0.1:${8000 + host}`) ?? 0
   return {
     stats,
-    fail: (host, which, count) => void slab.add(slotOf(host), which, count),
+    fail: (host, which, count) => {
+      slab.add(slotOf(host), which, count)
+      outliers.look()
+    },
     out: () =>
       ports.map((_, host) => host).filter((host) => (slab.get(slotOf(host), cell.health) & healthFlag.failedOutlierCheck) !== 0),
     close: () => outliers.close(),

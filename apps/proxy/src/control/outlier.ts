@@ -5,31 +5,52 @@ import { durationMs } from '../plan/duration.ts'
 import { cell, type EndpointSlab, healthFlag } from '../upstream/endpoint-slab.ts'
 import type { ClusterState } from './clusters.ts'
 
-/** How often the failures in a row are looked at: an endpoint is out this much after its last allowed failure at most. */
-const lookMs = 50
-
 /** What made an endpoint an outlier; the words are those of Envoy's statistics. */
-type Cause =
-  | 'consecutive_5xx'
-  | 'consecutive_gateway_failure'
-  | 'consecutive_local_origin_failure'
-  | 'success_rate'
-  | 'failure_percentage'
+const causes = [
+  'consecutive_5xx',
+  'consecutive_gateway_failure',
+  'consecutive_local_origin_failure',
+  'success_rate',
+  'local_origin_success_rate',
+  'failure_percentage',
+  'local_origin_failure_percentage',
+] as const
+type Cause = (typeof causes)[number]
+
+/** Counters that say the same as newer ones. */
+const olderCounters: Partial<Record<Cause, string>> = {
+  consecutive_5xx: 'ejections_consecutive_5xx',
+  success_rate: 'ejections_success_rate',
+}
+
+/** Outcomes of one kind (answers, or what happened on this side) at the start of this interval. */
+interface Outcomes {
+  successes: number
+  errors: number
+}
 
 interface Watched {
   slot: number
-  ejectedUntil: number
-  /** Ejections in a row: each lasts longer than the one before. */
-  ejections: number
-  /** Successes and errors at the start of this interval. */
-  successes: number
-  errors: number
+  /** When it was ejected; undefined while it is in rotation. */
+  ejectedAtMs: number | undefined
+  jitterMs: number
+  /** Multiplies the ejection time: grows with each ejection, falls with each interval in rotation. */
+  backoff: number
+  external: Outcomes
+  local: Outcomes
+  /** Of the last interval; -1: too few requests. */
+  successRate: number
+  localSuccessRate: number
 }
 
 export interface OutliersOptions {
   slab: EndpointSlab
   stats: Stats
   log: ComponentLog
+  /** The runtime's number of a key, which goes before the configured one. */
+  runtime?: (key: string, fallback: number) => number
+  /** An endpoint was ejected. */
+  ejected?: (cluster: string, key: string) => void
   random?: () => number
   now?: () => number
 }
@@ -38,9 +59,11 @@ export interface OutliersOptions {
 export class Outliers {
   readonly #options: OutliersOptions
   readonly #detectors = new Map<string, ClusterOutliers>()
+  readonly #closing = new AbortController()
 
   constructor(options: OutliersOptions) {
     this.#options = options
+    void options.slab.onAlert(() => this.look(), this.#closing.signal)
   }
 
   /** Follows a cluster's endpoints. */
@@ -54,12 +77,29 @@ export class Outliers {
     detector.follow(cluster.slots.keys)
   }
 
+  /** Looks for failures in a row: workers alert when one has enough of them. */
+  look(): void {
+    for (const detector of this.#detectors.values()) detector.lookAtRows()
+  }
+
+  /** An active health check found the endpoint well: it comes back, unless that is configured otherwise. */
+  passedCheck(cluster: string, key: string): void {
+    this.#detectors.get(cluster)?.passedCheck(key)
+  }
+
+  /** Success rates of an endpoint in the last interval, percent; -1: not known. */
+  ratesOf(cluster: string, key: string): { successRate: number; localSuccessRate: number } {
+    return this.#detectors.get(cluster)?.ratesOf(key) ?? { successRate: -1, localSuccessRate: -1 }
+  }
+
   forget(name: string): void {
     this.#detectors.get(name)?.close()
     this.#detectors.delete(name)
   }
 
   close(): void {
+    this.#closing.abort()
+    this.#options.slab.alert()
     for (const name of [...this.#detectors.keys()]) this.forget(name)
   }
 }
@@ -69,71 +109,92 @@ class ClusterOutliers {
   readonly #name: string
   readonly #prefix: string
   readonly #config: OutlierDetection
+  readonly #options: OutliersOptions
   readonly #slab: EndpointSlab
-  readonly #stats: Stats
-  readonly #log: ComponentLog
   readonly #random: () => number
   readonly #now: () => number
   readonly #hosts = new Map<string, Watched>()
-  readonly #look: NodeJS.Timeout
   readonly #tick: NodeJS.Timeout
 
   constructor(cluster: ClusterState, config: OutlierDetection, options: OutliersOptions) {
     this.bytes = cluster.bytes
     this.#name = cluster.name
-    this.#prefix = `cluster.${cluster.message.altStatName || cluster.name}.outlier_detection`
+    this.#prefix = `cluster.${(cluster.message.altStatName || cluster.name).replaceAll(':', '_')}.outlier_detection`
     this.#config = config
+    this.#options = options
     this.#slab = options.slab
-    this.#stats = options.stats
-    this.#log = options.log
     this.#random = options.random ?? Math.random
     this.#now = options.now ?? (() => performance.now())
-    this.#look = setInterval(() => this.#lookAtRows(), lookMs)
-    this.#tick = setInterval(() => this.#endInterval(), Math.max(1, durationMs(config.interval, 10_000)))
-    this.#look.unref()
+    const intervalMs = this.#number('interval_ms', durationMs(config.interval, 10_000))
+    this.#tick = setInterval(() => this.#endInterval(), Math.max(1, intervalMs))
     this.#tick.unref()
+    for (const cause of causes) {
+      this.#count(`ejections_detected_${cause}`, 0)
+      this.#count(`ejections_enforced_${cause}`, 0)
+    }
+    for (const name of ['ejections_consecutive_5xx', 'ejections_success_rate', 'ejections_detected_degradation'])
+      this.#count(name, 0)
+    for (const name of ['ejections_total', 'ejections_enforced_total', 'ejections_overflow']) this.#count(name, 0)
   }
 
   follow(slots: ReadonlyMap<string, number>): void {
     for (const [key, slot] of slots)
       if (this.#hosts.get(key)?.slot !== slot)
-        this.#hosts.set(key, { slot, ejectedUntil: 0, ejections: 0, ...this.#counted(slot) })
+        this.#hosts.set(key, {
+          slot,
+          ejectedAtMs: undefined,
+          jitterMs: 0,
+          backoff: 0,
+          external: this.#counted(slot, 'external'),
+          local: this.#counted(slot, 'local'),
+          successRate: -1,
+          localSuccessRate: -1,
+        })
     for (const key of this.#hosts.keys()) if (!slots.has(key)) this.#hosts.delete(key)
     this.#countActive()
   }
 
   close(): void {
-    clearInterval(this.#look)
     clearInterval(this.#tick)
     for (const host of this.#hosts.values()) this.#slab.setHealth(host.slot, healthFlag.failedOutlierCheck, false)
     this.#hosts.clear()
     this.#countActive()
   }
 
-  #counted(slot: number): { successes: number; errors: number } {
-    return { successes: this.#slab.get(slot, cell.requestsSuccess), errors: this.#slab.get(slot, cell.requestsError) }
+  ratesOf(key: string): { successRate: number; localSuccessRate: number } | undefined {
+    return this.#hosts.get(key)
   }
 
-  #lookAtRows(): void {
+  passedCheck(key: string): void {
+    const host = this.#hosts.get(key)
+    if (host?.ejectedAtMs !== undefined && this.#config.successfulActiveHealthCheckUnejectHost !== false) {
+      this.#uneject(key, host)
+      this.#countActive()
+    }
+  }
+
+  /** A setting, as the runtime has it. */
+  #number(key: string, configured: number): number {
+    return this.#options.runtime?.(`outlier_detection.${key}`, configured) ?? configured
+  }
+
+  #count(name: string, amount = 1): void {
+    this.#options.stats.counter(`${this.#prefix}.${name}`).add(amount)
+  }
+
+  #counted(slot: number, kind: 'external' | 'local'): Outcomes {
+    const [good, bad] =
+      kind === 'external' ? [cell.requestsSuccess, cell.requestsError] : [cell.localSuccesses, cell.localFailures]
+    return { successes: this.#slab.get(slot, good), errors: this.#slab.get(slot, bad) }
+  }
+
+  /** Ejects those that have failed too often in a row. */
+  lookAtRows(): void {
     const config = this.#config
     for (const [key, host] of this.#hosts) {
-      if (host.ejectedUntil > 0) continue
-      this.#row(
-        key,
-        host,
-        cell.consecutive5xx,
-        config.consecutive5xx ?? 5,
-        'consecutive_5xx',
-        config.enforcingConsecutive5xx ?? 100,
-      )
-      this.#row(
-        key,
-        host,
-        cell.consecutiveGatewayErrors,
-        config.consecutiveGatewayFailure ?? 5,
-        'consecutive_gateway_failure',
-        config.enforcingConsecutiveGatewayFailure ?? 0,
-      )
+      if (host.ejectedAtMs !== undefined) continue
+      this.#row(key, host, cell.consecutive5xx, config.consecutive5xx ?? 5, 'consecutive_5xx')
+      this.#row(key, host, cell.consecutiveGatewayErrors, config.consecutiveGatewayFailure ?? 5, 'consecutive_gateway_failure')
       if (config.splitExternalLocalOriginErrors)
         this.#row(
           key,
@@ -141,84 +202,132 @@ class ClusterOutliers {
           cell.consecutiveLocalFailures,
           config.consecutiveLocalOriginFailure ?? 5,
           'consecutive_local_origin_failure',
-          config.enforcingConsecutiveLocalOriginFailure ?? 100,
         )
     }
   }
 
-  #row(key: string, host: Watched, which: number, threshold: number, cause: Cause, enforcing: number): void {
-    if (threshold <= 0 || host.ejectedUntil > 0 || this.#slab.get(host.slot, which) < threshold) return
+  #row(key: string, host: Watched, which: number, configured: number, cause: Cause): void {
+    const threshold = this.#number(cause, configured)
+    if (threshold <= 0 || host.ejectedAtMs !== undefined || this.#slab.get(host.slot, which) < threshold) return
     this.#slab.set(host.slot, which, 0)
-    this.#eject(key, host, cause, enforcing)
+    this.#eject(key, host, cause)
   }
 
-  #eject(key: string, host: Watched, cause: Cause, enforcing: number): void {
-    const { stats, prefix } = { stats: this.#stats, prefix: this.#prefix }
-    stats.counter(`${prefix}.ejections_detected_${cause}`).inc()
-    const ejected = [...this.#hosts.values()].filter(({ ejectedUntil }) => ejectedUntil > 0).length
+  /** Percent of detections that are acted upon. */
+  #enforcing(cause: Cause): number {
+    const config = this.#config
+    const configured: Record<Cause, number> = {
+      consecutive_5xx: config.enforcingConsecutive5xx ?? 100,
+      consecutive_gateway_failure: config.enforcingConsecutiveGatewayFailure ?? 0,
+      consecutive_local_origin_failure: config.enforcingConsecutiveLocalOriginFailure ?? 100,
+      success_rate: config.enforcingSuccessRate ?? 100,
+      local_origin_success_rate: config.enforcingLocalOriginSuccessRate ?? 100,
+      failure_percentage: config.enforcingFailurePercentage ?? 0,
+      local_origin_failure_percentage: config.enforcingFailurePercentageLocalOrigin ?? 0,
+    }
+    const key = cause === 'local_origin_failure_percentage' ? 'failure_percentage_local_origin' : cause
+    return this.#number(`enforcing_${key}`, configured[cause])
+  }
+
+  #eject(key: string, host: Watched, cause: Cause): void {
+    this.#count(`ejections_detected_${cause}`)
+    const older = olderCounters[cause]
+    if (older !== undefined) this.#count(older)
+    const ejected = this.#ejected()
     const share = ((ejected + 1) / this.#hosts.size) * 100
     const one = this.#config.alwaysEjectOneHost === true && ejected === 0
-    if (share > (this.#config.maxEjectionPercent ?? 10) && !one) {
-      stats.counter(`${prefix}.ejections_overflow`).inc()
+    if (share > Math.min(100, this.#number('max_ejection_percent', this.#config.maxEjectionPercent ?? 10)) && !one) {
+      this.#count('ejections_overflow')
       return
     }
-    if (this.#random() * 100 >= enforcing) return
-    const base = durationMs(this.#config.baseEjectionTime, 30_000)
-    const most = Math.max(durationMs(this.#config.maxEjectionTime, 300_000), base)
-    const jitter = durationMs(this.#config.maxEjectionTimeJitter, 0) * this.#random()
-    host.ejections++
-    host.ejectedUntil = this.#now() + Math.min(base * host.ejections, most) + jitter
+    if (older !== undefined) this.#count('ejections_total')
+    if (this.#random() * 100 >= this.#enforcing(cause)) return
+    this.#count('ejections_enforced_total')
+    this.#count(`ejections_enforced_${cause}`)
+    const { baseMs, mostMs } = this.#ejectionTimes()
+    host.ejectedAtMs = this.#now()
+    host.jitterMs =
+      this.#random() * this.#number('max_ejection_time_jitter_ms', durationMs(this.#config.maxEjectionTimeJitter, 0))
+    if (host.backoff * baseMs < mostMs + baseMs) host.backoff++
     this.#slab.setHealth(host.slot, healthFlag.failedOutlierCheck, true)
-    for (const counter of ['ejections_total', 'ejections_enforced_total', `ejections_enforced_${cause}`])
-      stats.counter(`${prefix}.${counter}`).inc()
     this.#countActive()
-    this.#log.info(`${this.#name}: ${key} is ejected (${cause})`)
+    this.#options.log.info(`${this.#name}: ${key} is ejected (${cause})`)
+    this.#options.ejected?.(this.#name, key)
+  }
+
+  #ejectionTimes(): { baseMs: number; mostMs: number } {
+    const configured = durationMs(this.#config.baseEjectionTime, 30_000)
+    const baseMs = this.#number('base_ejection_time_ms', configured)
+    const most = Math.max(durationMs(this.#config.maxEjectionTime, 300_000), configured)
+    return { baseMs, mostMs: this.#number('max_ejection_time_ms', most) }
+  }
+
+  #uneject(key: string, host: Watched): void {
+    host.ejectedAtMs = undefined
+    for (const which of [cell.consecutive5xx, cell.consecutiveGatewayErrors, cell.consecutiveLocalFailures])
+      this.#slab.set(host.slot, which, 0)
+    this.#slab.setHealth(host.slot, healthFlag.failedOutlierCheck, false)
+    this.#options.log.info(`${this.#name}: ${key} is back in rotation`)
   }
 
   #endInterval(): void {
     const now = this.#now()
+    const { baseMs, mostMs } = this.#ejectionTimes()
     for (const [key, host] of this.#hosts) {
-      if (host.ejectedUntil > 0 && host.ejectedUntil <= now) {
-        host.ejectedUntil = 0
-        for (const which of [cell.consecutive5xx, cell.consecutiveGatewayErrors, cell.consecutiveLocalFailures])
-          this.#slab.set(host.slot, which, 0)
-        this.#slab.setHealth(host.slot, healthFlag.failedOutlierCheck, false)
-        this.#log.info(`${this.#name}: ${key} is back in rotation`)
-      } else if (host.ejectedUntil === 0 && host.ejections > 0) host.ejections--
+      if (host.ejectedAtMs === undefined) host.backoff = Math.max(0, host.backoff - 1)
+      else if (Math.min(baseMs * host.backoff, mostMs) + host.jitterMs <= now - host.ejectedAtMs) this.#uneject(key, host)
     }
-    this.#judgeRates()
-    for (const host of this.#hosts.values()) Object.assign(host, this.#counted(host.slot))
+    this.#judgeRates('external')
+    if (this.#config.splitExternalLocalOriginErrors) this.#judgeRates('local')
+    for (const host of this.#hosts.values()) {
+      host.external = this.#counted(host.slot, 'external')
+      host.local = this.#counted(host.slot, 'local')
+    }
     this.#countActive()
   }
 
   /** Success rate against the mean of the cluster, and failure percentage against a bound, over the interval that ended. */
-  #judgeRates(): void {
+  #judgeRates(kind: 'external' | 'local'): void {
     const config = this.#config
+    const minimumHosts = this.#number('success_rate_minimum_hosts', config.successRateMinimumHosts ?? 5)
+    const volume = this.#number('success_rate_request_volume', config.successRateRequestVolume ?? 100)
+    const failureHosts = this.#number('failure_percentage_minimum_hosts', config.failurePercentageMinimumHosts ?? 5)
+    const failureVolume = this.#number('failure_percentage_request_volume', config.failurePercentageRequestVolume ?? 50)
     const rates = [...this.#hosts].map(([key, host]) => {
-      const now = this.#counted(host.slot)
-      const successes = (now.successes - host.successes) | 0
-      const total = successes + ((now.errors - host.errors) | 0)
-      return { key, host, total, rate: total === 0 ? 100 : (100 * successes) / total }
+      const now = this.#counted(host.slot, kind)
+      const successes = (now.successes - host[kind].successes) | 0
+      const total = successes + ((now.errors - host[kind].errors) | 0)
+      const rate = total === 0 ? 100 : (100 * successes) / total
+      const known = total > 0 && total >= Math.min(volume, failureVolume) ? rate : -1
+      if (kind === 'external') host.successRate = known
+      else host.localSuccessRate = known
+      return { key, host, total, rate }
     })
-    const busy = rates.filter(({ host, total }) => host.ejectedUntil === 0 && total >= (config.successRateRequestVolume ?? 100))
-    if (busy.length >= Math.max(1, config.successRateMinimumHosts ?? 5)) {
+    const inRotation = rates.filter(({ host, total }) => host.ejectedAtMs === undefined && total > 0)
+    const busy = inRotation.filter(({ total }) => total >= volume)
+    if (busy.length >= Math.max(1, minimumHosts)) {
       const mean = busy.reduce((sum, { rate }) => sum + rate, 0) / busy.length
       const deviation = Math.sqrt(busy.reduce((sum, { rate }) => sum + (rate - mean) ** 2, 0) / busy.length)
-      const least = mean - ((config.successRateStdevFactor ?? 1900) / 1000) * deviation
+      const factor = this.#number('success_rate_stdev_factor', config.successRateStdevFactor ?? 1900) / 1000
       for (const { key, host, rate } of busy)
-        if (rate < least) this.#eject(key, host, 'success_rate', config.enforcingSuccessRate ?? 100)
+        if (rate < mean - factor * deviation)
+          this.#eject(key, host, kind === 'external' ? 'success_rate' : 'local_origin_success_rate')
     }
-    const counted = rates.filter(
-      ({ host, total }) => host.ejectedUntil === 0 && total >= (config.failurePercentageRequestVolume ?? 50),
-    )
-    if (counted.length >= Math.max(1, config.failurePercentageMinimumHosts ?? 5))
-      for (const { key, host, rate } of counted)
-        if (100 - rate >= (config.failurePercentageThreshold ?? 85))
-          this.#eject(key, host, 'failure_percentage', config.enforcingFailurePercentage ?? 0)
+    const counted = inRotation.filter(({ host, total }) => host.ejectedAtMs === undefined && total >= failureVolume)
+    const threshold = this.#number('failure_percentage_threshold', config.failurePercentageThreshold ?? 85)
+    if (counted.length < Math.max(1, failureHosts)) return
+    for (const { key, host, rate } of counted)
+      if (100 - rate >= threshold)
+        this.#eject(key, host, kind === 'external' ? 'failure_percentage' : 'local_origin_failure_percentage')
+  }
+
+  #ejected(): number {
+    let ejected = 0
+    for (const { ejectedAtMs } of this.#hosts.values()) if (ejectedAtMs !== undefined) ejected++
+    return ejected
   }
 
   #countActive(): void {
-    const active = [...this.#hosts.values()].filter(({ ejectedUntil }) => ejectedUntil > 0).length
-    this.#stats.gauge(`${this.#prefix}.ejections_active`).set(active)
+    this.#options.stats.gauge(`${this.#prefix}.ejections_active`).set(this.#ejected())
   }
 }

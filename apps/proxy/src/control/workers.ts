@@ -95,6 +95,11 @@ export class Workers {
     this.#broadcast({ type: 'runtime', values })
   }
 
+  /** Tells that an endpoint failed its health check or was ejected. */
+  healthFailed(cluster: string, endpoint: string): void {
+    this.#broadcast({ type: 'health-failure', cluster, endpoint })
+  }
+
   setLogLevel(level: string): void {
     this.#options.init.logLevel = level
     this.#broadcast({ type: 'log-level', level })

@@ -1,10 +1,17 @@
 import { Cluster_DiscoveryType, Cluster_LbPolicy, Cluster as ClusterProto } from '@weft/contracts/envoy/config/cluster/v3/cluster'
+import type { Http1ProtocolOptions, Http2ProtocolOptions } from '@weft/contracts/envoy/config/core/v3/protocol'
+import { ClusterConfig } from '@weft/contracts/envoy/extensions/clusters/aggregate/v3/cluster'
 import { HttpProtocolOptions } from '@weft/contracts/envoy/extensions/upstreams/http/v3/http_protocol_options'
 import { defaultClientOptions, type Http1ClientOptions } from '@weft/http/h1/client-connection'
+import type { Http2Options } from '@weft/http/h2/options'
 import type { UpstreamTls } from '../transport/upstream-tls.ts'
-import type { PickerPolicy } from '../upstream/load-balancers/host-picker.ts'
+import type { OriginalDestinationPolicy } from '../upstream/load-balancers/original-destination.ts'
+import type { BalancerPolicy } from '../upstream/load-balancers/policy.ts'
+import { compileBalancer } from './balancer.ts'
 import { durationMs } from './duration.ts'
+import { compileHttp2Options } from './http2-options.ts'
 import { invalid, unsupported } from './problems.ts'
+import { Runtime } from './runtime.ts'
 import type { SecretStore } from './secret-store.ts'
 import { compileSocketMatches, type SocketMatch } from './socket-matches.ts'
 import { compileUpstreamTls } from './upstream-tls.ts'
@@ -20,12 +27,17 @@ export interface ClusterPlan {
   idleTimeoutMs: number
   /** 0: any number. */
   maxRequestsPerConnection: number
-  policy: PickerPolicy
-  panicThreshold: number
-  localityWeighted: boolean
+  balancer: BalancerPolicy
+  /** Names of the clusters that an aggregate cluster is made of; null: it has endpoints of its own. */
+  aggregate: readonly string[] | null
+  /** For ORIGINAL_DST. */
+  originalDestination: OriginalDestinationPolicy | null
+  /** For limits that runtime keys override. */
+  runtime: Runtime
   http1: Http1ClientOptions
-  /** The endpoints speak HTTP/2 alone: clients that bring it (gRPC) may use them, HTTP requests not yet. */
-  http2Only: boolean
+  http2: Http2Options
+  /** What endpoints are spoken to by; `downstream`: what the client came by. */
+  http: 'http1' | 'http2' | 'downstream'
   /** For endpoints that none of `socketMatches` holds for. */
   tls: UpstreamTls | null
   socketMatches: readonly SocketMatch[]
@@ -34,23 +46,13 @@ export interface ClusterPlan {
 const protocolOptionsKey = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions'
 
 /** Compiles a cluster; throws WeftError at the place of what is invalid or not supported. */
-export function compileCluster(bytes: Uint8Array, secrets: SecretStore): ClusterPlan {
+export function compileCluster(bytes: Uint8Array, secrets: SecretStore, runtime = new Runtime()): ClusterPlan {
   const source = ClusterProto.decode(bytes)
   const at = `Cluster ${source.name}`
   if (source.name === '') throw invalid('Cluster', 'a cluster needs a name')
-  const discovery = source.clusterDiscoveryType
-  if (discovery?.$case === 'clusterType') throw unsupported(`${at}: cluster_type`, `cluster type '${discovery.value.name}'`)
-  if (discovery?.value === Cluster_DiscoveryType.ORIGINAL_DST) throw unsupported(`${at}: type`, 'ORIGINAL_DST')
-  if (source.lbSubsetConfig !== undefined && source.lbSubsetConfig.subsetSelectors.length > 0) {
-    throw unsupported(`${at}: lb_subset_config`, 'subset load balancing')
-  }
   const options = protocolOptions(source, at)
   const common = options?.commonHttpProtocolOptions ?? source.commonHttpProtocolOptions
-  const http1 =
-    options?.upstreamProtocolOptions?.$case === 'explicitHttpConfig' &&
-    options.upstreamProtocolOptions.value.protocolConfig?.$case === 'httpProtocolOptions'
-      ? options.upstreamProtocolOptions.value.protocolConfig.value
-      : source.httpProtocolOptions
+  const { http, http1, http2 } = httpOf(source, options)
   const connectTimeoutMs = durationMs(source.connectTimeout, 5000)
   if (connectTimeoutMs <= 0) throw invalid(`${at}: connect_timeout`, 'must be greater than 0')
   const idleTimeoutMs = durationMs(common?.idleTimeout, 3_600_000)
@@ -61,13 +63,12 @@ export function compileCluster(bytes: Uint8Array, secrets: SecretStore): Cluster
     connectTimeoutMs,
     idleTimeoutMs,
     maxRequestsPerConnection: common?.maxRequestsPerConnection ?? source.maxRequestsPerConnection ?? 0,
-    policy: pickerPolicy(source, at),
-    panicThreshold: source.commonLbConfig?.healthyPanicThreshold?.value ?? 50,
-    localityWeighted: source.commonLbConfig?.localityConfigSpecifier?.$case === 'localityWeightedLbConfig',
-    http2Only:
-      options?.upstreamProtocolOptions?.$case === 'explicitHttpConfig'
-        ? options.upstreamProtocolOptions.value.protocolConfig?.$case === 'http2ProtocolOptions'
-        : source.http2ProtocolOptions !== undefined,
+    balancer: compileBalancer(source, at, runtime),
+    aggregate: aggregateOf(source, at),
+    originalDestination: originalDestinationOf(source, at),
+    runtime,
+    http,
+    http2: { ...compileHttp2Options(http2), maxHeaders: common?.maxHeadersCount ?? defaultClientOptions.maxHeaders },
     http1: {
       ...defaultClientOptions,
       maxHeaders: common?.maxHeadersCount ?? defaultClientOptions.maxHeaders,
@@ -82,6 +83,35 @@ export function compileCluster(bytes: Uint8Array, secrets: SecretStore): Cluster
   }
 }
 
+/** Which HTTP, and the options of each. */
+function httpOf(
+  source: ClusterProto,
+  options: HttpProtocolOptions | undefined,
+): {
+  http: ClusterPlan['http']
+  http1: Http1ProtocolOptions | undefined
+  http2: Http2ProtocolOptions | undefined
+} {
+  const choice = options?.upstreamProtocolOptions
+  switch (choice?.$case) {
+    case 'explicitHttpConfig': {
+      const config = choice.value.protocolConfig
+      if (config?.$case === 'http2ProtocolOptions') return { http: 'http2', http1: undefined, http2: config.value }
+      return { http: 'http1', http1: config?.$case === 'httpProtocolOptions' ? config.value : undefined, http2: undefined }
+    }
+    case 'useDownstreamProtocolConfig':
+      return { http: 'downstream', http1: choice.value.httpProtocolOptions, http2: choice.value.http2ProtocolOptions }
+    case 'autoConfig':
+      return { http: 'http1', http1: choice.value.httpProtocolOptions, http2: choice.value.http2ProtocolOptions }
+    default:
+      return {
+        http: source.http2ProtocolOptions === undefined ? 'http1' : 'http2',
+        http1: source.httpProtocolOptions,
+        http2: source.http2ProtocolOptions,
+      }
+  }
+}
+
 function protocolOptions(source: ClusterProto, at: string): HttpProtocolOptions | undefined {
   for (const [key, any] of Object.entries(source.typedExtensionProtocolOptions)) {
     const path = `${at}: typed_extension_protocol_options['${key}']`
@@ -91,33 +121,61 @@ function protocolOptions(source: ClusterProto, at: string): HttpProtocolOptions 
   return undefined
 }
 
-function pickerPolicy(source: ClusterProto, at: string): PickerPolicy {
-  if (source.loadBalancingPolicy !== undefined) return typedPolicy(source, at)
-  switch (source.lbPolicy) {
-    case Cluster_LbPolicy.ROUND_ROBIN:
-      return { type: 'round-robin' }
-    case Cluster_LbPolicy.LEAST_REQUEST: {
-      const config = source.lbConfig?.$case === 'leastRequestLbConfig' ? source.lbConfig.value : undefined
-      return { type: 'least-request', choices: config?.choiceCount ?? 2, bias: config?.activeRequestBias?.defaultValue ?? 1 }
-    }
-    case Cluster_LbPolicy.RANDOM:
-      return { type: 'random' }
-    case Cluster_LbPolicy.RING_HASH:
-    case Cluster_LbPolicy.MAGLEV:
-      throw unsupported(`${at}: lb_policy`, source.lbPolicy === Cluster_LbPolicy.MAGLEV ? 'MAGLEV' : 'RING_HASH')
-    default:
-      throw unsupported(`${at}: lb_policy`, `lb_policy ${source.lbPolicy}`)
+const aggregateType = 'envoy.extensions.clusters.aggregate.v3.ClusterConfig'
+
+function aggregateOf(source: ClusterProto, at: string): readonly string[] | null {
+  const type = source.clusterDiscoveryType
+  if (type?.$case !== 'clusterType') return null
+  const any = type.value.typedConfig
+  if (any === undefined || !any.typeUrl.endsWith(`/${aggregateType}`))
+    throw unsupported(`${at}: cluster_type`, `cluster type '${type.value.name}'`)
+  if (source.loadBalancingPolicy === undefined && source.lbPolicy !== Cluster_LbPolicy.CLUSTER_PROVIDED)
+    throw invalid(
+      `${at}: lb_policy`,
+      `cluster: LB policy ${nameOf(source.lbPolicy)} is not valid for Cluster type envoy.clusters.aggregate. Only 'CLUSTER_PROVIDED' is allowed with cluster type 'envoy.clusters.aggregate'`,
+    )
+  const { clusters } = ClusterConfig.decode(any.value)
+  if (clusters.length === 0) throw invalid(`${at}: cluster_type.typed_config.clusters`, 'at least one cluster is needed')
+  return clusters
+}
+
+function originalDestinationOf(source: ClusterProto, at: string): OriginalDestinationPolicy | null {
+  const type = source.clusterDiscoveryType
+  const isOriginal = type?.$case === 'type' && type.value === Cluster_DiscoveryType.ORIGINAL_DST
+  if (!isOriginal) {
+    if (
+      source.loadBalancingPolicy === undefined &&
+      source.lbPolicy === Cluster_LbPolicy.CLUSTER_PROVIDED &&
+      type?.$case !== 'clusterType'
+    )
+      throw invalid(
+        `${at}: lb_policy`,
+        'CLUSTER_PROVIDED is for clusters that bring a load balancer of their own (ORIGINAL_DST, aggregate)',
+      )
+    return null
+  }
+  if (source.loadBalancingPolicy === undefined && source.lbPolicy !== Cluster_LbPolicy.CLUSTER_PROVIDED)
+    throw invalid(
+      `${at}: lb_policy`,
+      `cluster: LB policy ${nameOf(source.lbPolicy)} is not valid for Cluster type ORIGINAL_DST. Only 'CLUSTER_PROVIDED' is allowed with cluster type 'ORIGINAL_DST'`,
+    )
+  if (source.lbSubsetConfig !== undefined && source.lbSubsetConfig.subsetSelectors.length > 0)
+    throw invalid(`${at}: lb_subset_config`, 'cluster: LB policy CLUSTER_PROVIDED cannot be combined with lb_subset_config')
+  const config = source.lbConfig?.$case === 'originalDstLbConfig' ? source.lbConfig.value : undefined
+  if (config !== undefined && config.httpHeaderName !== '' && !config.useHttpHeader)
+    throw invalid(
+      `${at}: original_dst_lb_config`,
+      'ORIGINAL_DST cluster: invalid config http_header_name and use_http_header=false',
+    )
+  return {
+    header: config?.useHttpHeader === true ? (config.httpHeaderName || 'x-envoy-original-dst-host').toLowerCase() : null,
+    portOverride: config?.upstreamPortOverride ?? null,
+    cleanupMs: durationMs(source.cleanupInterval, 5_000),
   }
 }
 
-/** load_balancing_policy: the first entry that is known. */
-function typedPolicy(source: ClusterProto, at: string): PickerPolicy {
-  const policies = source.loadBalancingPolicy?.policies ?? []
-  for (const { typedExtensionConfig } of policies) {
-    const url = typedExtensionConfig?.typedConfig?.typeUrl ?? ''
-    if (url.endsWith('.round_robin.v3.RoundRobin')) return { type: 'round-robin' }
-    if (url.endsWith('.least_request.v3.LeastRequest')) return { type: 'least-request', choices: 2, bias: 1 }
-    if (url.endsWith('.random.v3.Random')) return { type: 'random' }
-  }
-  throw unsupported(`${at}: load_balancing_policy`, policies.map((one) => one.typedExtensionConfig?.name ?? '').join(', '))
+function nameOf(policy: number): string {
+  return Object.entries(Cluster_LbPolicy).find(([, value]) => value === policy)?.[0] ?? String(policy)
 }
+
+export type { Http1ClientOptions }

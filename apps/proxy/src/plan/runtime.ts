@@ -7,8 +7,12 @@ export class Runtime {
   /** 0 ≤ x < 1; replaced by tests. */
   random: () => number = Math.random
 
+  /** Grows with each replacement. */
+  generation = 0
+
   replace(values: Readonly<Record<string, string | number | boolean>>): void {
     this.values = values
+    this.generation++
   }
 
   number(key: string, fallback: number): number {

@@ -4,6 +4,7 @@ import type { RequestHead, ResponseHead } from '@weft/http/message'
 import { durationMs } from '../plan/duration.ts'
 import { invalid, unsupported } from '../plan/problems.ts'
 import { compileHeaderMatcher, type HeadMatcher } from './matchers/header-matcher.ts'
+import { compileRetryHosts, type RetryHosts } from './retry-hosts.ts'
 
 /** The words of retry_on and x-envoy-retry-on, and of their gRPC kin. */
 const words = [
@@ -46,24 +47,13 @@ export interface RetryPlan {
   requestHeaders: readonly HeadMatcher[]
   baseMs: number
   maxMs: number
-  /** Do not pick a host that was tried, this many times over. */
-  avoidPrevious: boolean
-  hostAttempts: number
+  /** Which hosts retries go to; null: any. */
+  hosts: RetryHosts | null
 }
 
 /** Compiles a retry policy. */
 export function compileRetryPolicy(source: RetryPolicy, path: string): RetryPlan {
   if (source.retryOptionsPredicates.length > 0) throw unsupported(`${path}.retry_options_predicates`, 'retry option predicates')
-  if (source.retryPriority !== undefined)
-    throw unsupported(`${path}.retry_priority`, `retry priority '${source.retryPriority.name}'`)
-  let avoidPrevious = false
-  source.retryHostPredicate.forEach((predicate, i) => {
-    const url = predicate.configType?.value.typeUrl ?? ''
-    if (!url.endsWith('PreviousHostsPredicate') && predicate.name !== 'envoy.retry_host_predicates.previous_hosts') {
-      throw unsupported(`${path}.retry_host_predicate[${i}]`, `retry host predicate '${predicate.name}'`)
-    }
-    avoidPrevious = true
-  })
   const baseMs = durationMs(source.retryBackOff?.baseInterval, 25)
   const maxMs = durationMs(source.retryBackOff?.maxInterval, baseMs * 10)
   if (maxMs < baseMs) throw invalid(`${path}.retry_back_off`, 'max_interval must not be less than base_interval')
@@ -79,8 +69,7 @@ export function compileRetryPolicy(source: RetryPolicy, path: string): RetryPlan
     ),
     baseMs,
     maxMs,
-    avoidPrevious,
-    hostAttempts: Math.max(1, source.hostSelectionRetryMaxAttempts),
+    hosts: compileRetryHosts(source, path),
   }
 }
 
@@ -130,8 +119,7 @@ const defaults: RetryPlan = {
   requestHeaders: [],
   baseMs: 25,
   maxMs: 250,
-  avoidPrevious: false,
-  hostAttempts: 1,
+  hosts: null,
 }
 
 /** Whether a response asks for another try. */

@@ -4,6 +4,8 @@ import type { RequestHead } from '@weft/http/message'
 import { durationMs } from '../plan/duration.ts'
 import { invalid, unsupported } from '../plan/problems.ts'
 import { compileFraction, type Runtime } from '../plan/runtime.ts'
+import { isRecord, MetadataCriteria } from '../upstream/load-balancers/metadata-criteria.ts'
+import { compileHashPolicies, type HashPolicies } from './hash-policy.ts'
 import { compileHeaderEdits, type HeaderEdits } from './header-edits.ts'
 import { compileRegex, type Regex } from './matchers/regex.ts'
 import { compileRetryPolicy, type RetryPlan } from './retry-policy.ts'
@@ -16,6 +18,17 @@ export interface ClusterChoice {
   edits: HeaderEdits | null
   hostRewrite: string
   filterConfigs: ReadonlyMap<string, unknown> | null
+  /** The route's metadata criteria and those of a weighted cluster's entry; null: the entry has none of its own. */
+  metadataMatch: MetadataCriteria | null
+}
+
+function metadataCriteria(
+  metadata: { filterMetadata: Readonly<Record<string, unknown>> } | undefined,
+  outer: MetadataCriteria | null,
+): MetadataCriteria | null {
+  const own = metadata?.filterMetadata['envoy.lb']
+  if (!isRecord(own)) return null
+  return outer === null ? new MetadataCriteria(own) : outer.merge(own)
 }
 
 /** Where requests of a route go. */
@@ -40,6 +53,10 @@ export interface MirrorPolicy {
 /** How a route sends requests on. */
 export interface ForwardPlan {
   cluster: ClusterSelector
+  /** What makes the hash that consistent hashing goes by; null: nothing. */
+  hashing: HashPolicies | null
+  /** The subset of endpoints that requests go to; null: any. */
+  metadataMatch: MetadataCriteria | null
   notFoundStatus: number
   /** 0: none. */
   timeoutMs: number
@@ -81,14 +98,13 @@ export function compileForward(
   virtualHostRetry: RetryPlan | null,
   filterConfigs: (configs: RouteAction_Configs, path: string) => ReadonlyMap<string, unknown> | null,
 ): ForwardPlan {
-  if (source.hashPolicy.some((policy) => policy.policySpecifier?.$case === 'filterState')) {
-    throw unsupported(`${path}.hash_policy`, 'a hash policy by filter state')
-  }
   if (source.internalRedirectPolicy !== undefined) throw unsupported(`${path}.internal_redirect_policy`, 'internal redirects')
   if (source.pathRewritePolicy !== undefined) throw unsupported(`${path}.path_rewrite_policy`, 'a path rewrite policy')
   const stream = source.maxStreamDuration
   return {
     cluster: compileSelector(source, path, filterConfigs),
+    hashing: compileHashPolicies(source.hashPolicy, `${path}.hash_policy`),
+    metadataMatch: metadataCriteria(source.metadataMatch, null),
     notFoundStatus: notFoundCodes[source.clusterNotFoundResponseCode] ?? 503,
     timeoutMs: durationMs(source.timeout, 15_000),
     idleTimeoutMs: durationMs(source.idleTimeout, -1),
@@ -120,11 +136,15 @@ function compileSelector(
   if (specifier === undefined) throw invalid(path, 'a route needs a cluster')
   switch (specifier.$case) {
     case 'cluster':
-      return { type: 'one', choice: { name: specifier.value, edits: null, hostRewrite: '', filterConfigs: null } }
+      return {
+        type: 'one',
+        choice: { name: specifier.value, edits: null, hostRewrite: '', filterConfigs: null, metadataMatch: null },
+      }
     case 'clusterHeader':
       return { type: 'header', header: headerName(specifier.value) }
     case 'weightedClusters': {
       const at = `${path}.weighted_clusters`
+      const outerMatch = metadataCriteria(source.metadataMatch, null)
       const choices = specifier.value.clusters.map((entry, i) => ({
         weight: entry.weight ?? 0,
         header: entry.clusterHeader === '' ? null : headerName(entry.clusterHeader),
@@ -133,6 +153,7 @@ function compileSelector(
           edits: compileHeaderEdits(entry, `${at}.clusters[${i}]`),
           hostRewrite: entry.hostRewriteSpecifier?.value ?? '',
           filterConfigs: filterConfigs(entry.typedPerFilterConfig, `${at}.clusters[${i}]`),
+          metadataMatch: metadataCriteria(entry.metadataMatch, outerMatch),
         },
       }))
       const total = choices.reduce((sum, { weight }) => sum + weight, 0)
@@ -152,7 +173,9 @@ export function selectCluster(selector: ClusterSelector, request: RequestHead, d
       return selector.choice
     case 'header': {
       const name = request.headers.get(selector.header)
-      return name === null || name === '' ? null : { name, edits: null, hostRewrite: '', filterConfigs: null }
+      return name === null || name === ''
+        ? null
+        : { name, edits: null, hostRewrite: '', filterConfigs: null, metadataMatch: null }
     }
     case 'weighted': {
       let point = draw * selector.total

@@ -1,45 +1,104 @@
 import type { CircuitBreakers } from '@weft/contracts/envoy/config/cluster/v3/circuit_breaker'
+import type { Runtime } from '../plan/runtime.ts'
 import { cell, type EndpointSlab } from './endpoint-slab.ts'
+
+/** The limits of one priority. */
+export interface BreakerLimits {
+  maxConnections: number
+  maxPending: number
+  maxRequests: number
+  maxRetries: number
+  /** null: `maxRetries` counts. */
+  retryBudget: { percent: number; min: number } | null
+}
+
+/** A cluster's limits of a priority, with what runtime keys (`circuit_breakers.<cluster>.<priority>.*`) say instead. */
+export function breakerLimits(
+  cluster: { name: string; circuitBreakers: CircuitBreakers | undefined },
+  priority: 0 | 1,
+  runtime: (key: string, fallback: number) => number,
+): BreakerLimits {
+  const limits = cluster.circuitBreakers?.thresholds.find((one) => one.priority === priority)
+  const at = `circuit_breakers.${cluster.name}.${priority === 1 ? 'high' : 'default'}.`
+  const budget = limits?.retryBudget
+  const least = runtime(`${at}retry_budget.min_retry_concurrency`, budget === undefined ? -1 : (budget.minRetryConcurrency ?? 3))
+  const percent = runtime(`${at}retry_budget.budget_percent`, budget === undefined ? -1 : (budget.budgetPercent?.value ?? 20))
+  return {
+    maxConnections: runtime(`${at}max_connections`, limits?.maxConnections ?? 1024),
+    maxPending: runtime(`${at}max_pending_requests`, limits?.maxPendingRequests ?? 1024),
+    maxRequests: runtime(`${at}max_requests`, limits?.maxRequests ?? 1024),
+    maxRetries: runtime(`${at}max_retries`, limits?.maxRetries ?? 3),
+    retryBudget: least < 0 && percent < 0 ? null : { percent: percent < 0 ? 20 : percent, min: least < 0 ? 3 : least },
+  }
+}
+
+/** How many retries may be under way now. */
+export function retryLimit(limits: BreakerLimits, active: number): number {
+  const { retryBudget } = limits
+  if (retryBudget === null) return limits.maxRetries
+  return Math.max(retryBudget.min, Math.floor((active * retryBudget.percent) / 100))
+}
 
 /** One priority's limits on a cluster, over all workers: counts stand in the shared slab. */
 export class CircuitBreaker {
-  readonly maxConnections: number
-  readonly maxPending: number
-  readonly maxRequests: number
-  private readonly maxRetries: number
-  private readonly budget: { percent: number; min: number } | null
   readonly slot: number
+  /** Connections to one host; Infinity: any number. */
+  readonly maxHostConnections: number
+  private readonly source: { name: string; circuitBreakers: CircuitBreakers | undefined }
+  private readonly priority: 0 | 1
+  private readonly runtime: Runtime
   private readonly slab: EndpointSlab
+  private generation = -1
+  private current: BreakerLimits | null = null
 
-  constructor(source: CircuitBreakers | undefined, priority: 0 | 1, slab: EndpointSlab, slot: number) {
-    const limits = source?.thresholds.find((one) => one.priority === priority)
-    this.maxConnections = limits?.maxConnections ?? 1024
-    this.maxPending = limits?.maxPendingRequests ?? 1024
-    this.maxRequests = limits?.maxRequests ?? 1024
-    this.maxRetries = limits?.maxRetries ?? 3
-    const budget = limits?.retryBudget
-    this.budget =
-      budget === undefined ? null : { percent: budget.budgetPercent?.value ?? 20, min: budget.minRetryConcurrency ?? 3 }
+  constructor(
+    plan: { source: { name: string; circuitBreakers: CircuitBreakers | undefined }; runtime: Runtime },
+    priority: 0 | 1,
+    slab: EndpointSlab,
+    slot: number,
+  ) {
+    this.source = plan.source
+    this.runtime = plan.runtime
+    this.priority = priority
     this.slab = slab
     this.slot = slot
+    const host = plan.source.circuitBreakers?.perHostThresholds.find((one) => one.priority === priority)
+    this.maxHostConnections = host?.maxConnections ?? Number.POSITIVE_INFINITY
+  }
+
+  /** As the runtime has them now. */
+  private get limits(): BreakerLimits {
+    const { runtime } = this
+    if (this.current === null || this.generation !== runtime.generation) {
+      this.generation = runtime.generation
+      this.current = breakerLimits(this.source, this.priority, (key, fallback) => runtime.number(key, fallback))
+    }
+    return this.current
   }
 
   /** Takes one of a kind if the limit allows; give it back by `release`. */
   take(which: 'requests' | 'connections' | 'pending' | 'retries'): boolean {
-    const { slab, slot } = this
+    const { limits, slab, slot } = this
     switch (which) {
       case 'requests':
-        return this.within(cell.activeRequests, this.maxRequests)
+        return this.within(cell.activeRequests, limits.maxRequests)
       case 'connections':
-        return this.within(cell.activeConnections, this.maxConnections)
+        return this.within(cell.activeConnections, limits.maxConnections)
       case 'pending':
-        return this.within(cell.pendingRequests, this.maxPending)
+        return this.within(cell.pendingRequests, limits.maxPending)
       case 'retries': {
-        if (this.budget === null) return this.within(cell.activeRetries, this.maxRetries)
         const active = slab.get(slot, cell.activeRequests) + slab.get(slot, cell.pendingRequests)
-        return this.within(cell.activeRetries, Math.max(this.budget.min, Math.floor((active * this.budget.percent) / 100)))
+        return this.within(cell.activeRetries, retryLimit(limits, active))
       }
     }
+  }
+
+  /** Takes a connection to a host, if the cluster's limit and that of the host allow. */
+  takeConnection(hostSlot: number): boolean {
+    if (this.maxHostConnections !== Number.POSITIVE_INFINITY) {
+      if (this.slab.get(hostSlot, cell.activeConnections) >= this.maxHostConnections) return false
+    }
+    return this.take('connections')
   }
 
   /** Counts one although the limit is reached. */

@@ -24,11 +24,13 @@ export class ClusterStats {
   readonly connectionTotal: Counter
   readonly connectionActive: Gauge
   readonly connectionHttp1: Counter
+  readonly connectionHttp2: Counter
   readonly connectFail: Counter
   readonly connectTimeout: Counter
   readonly connectMs: Histogram
   readonly connectionLength: Histogram
   readonly connectionOverflow: Counter
+  readonly connectionPoolOverflow: Counter
   readonly connectionDestroy: Counter
   readonly destroyLocal: Counter
   readonly destroyRemote: Counter
@@ -43,7 +45,7 @@ export class ClusterStats {
   readonly bytesRead: Counter
   readonly bytesWritten: Counter
   readonly bytesWrittenBuffered: Gauge
-  readonly healthyPanic: Counter
+  readonly originalDestinationInvalid: Counter
   readonly membershipTotal: Gauge
   readonly membershipHealthy: Gauge
   readonly membershipChange: Counter
@@ -51,7 +53,8 @@ export class ClusterStats {
   readonly sslConnectionError: Counter
   readonly sslFailSan: Counter
   private readonly stats: Stats
-  private readonly prefix: string
+  /** `cluster.<name>.` */
+  readonly prefix: string
   private readonly internalCodes: Counter[][] = []
   private readonly externalCodes: Counter[][] = []
 
@@ -83,11 +86,13 @@ export class ClusterStats {
     this.connectionTotal = counter('upstream_cx_total')
     this.connectionActive = gauge('upstream_cx_active')
     this.connectionHttp1 = counter('upstream_cx_http1_total')
+    this.connectionHttp2 = counter('upstream_cx_http2_total')
     this.connectFail = counter('upstream_cx_connect_fail')
     this.connectTimeout = counter('upstream_cx_connect_timeout')
     this.connectMs = stats.histogram(`${prefix}upstream_cx_connect_ms`)
     this.connectionLength = stats.histogram(`${prefix}upstream_cx_length_ms`)
     this.connectionOverflow = counter('upstream_cx_overflow')
+    this.connectionPoolOverflow = counter('upstream_cx_pool_overflow')
     this.connectionDestroy = counter('upstream_cx_destroy')
     this.destroyLocal = counter('upstream_cx_destroy_local')
     this.destroyRemote = counter('upstream_cx_destroy_remote')
@@ -102,7 +107,7 @@ export class ClusterStats {
     this.bytesRead = counter('upstream_cx_rx_bytes_total')
     this.bytesWritten = counter('upstream_cx_tx_bytes_total')
     this.bytesWrittenBuffered = gauge('upstream_cx_tx_bytes_buffered')
-    this.healthyPanic = counter('lb_healthy_panic')
+    this.originalDestinationInvalid = counter('original_dst_host_invalid')
     this.membershipTotal = gauge('membership_total')
     this.membershipHealthy = gauge('membership_healthy')
     this.membershipChange = counter('membership_change')

@@ -6,14 +6,30 @@ import type { Stats } from '../observe/stats.ts'
 import type { ClusterPlan } from '../plan/cluster.ts'
 import { invalid } from '../plan/problems.ts'
 import { matchSocket } from '../plan/socket-matches.ts'
+import { Timeout } from '../transport/timer-wheel.ts'
 import type { UpstreamTls } from '../transport/upstream-tls.ts'
 import type { ClusterHandle, WorkerServices } from '../worker-services.ts'
 import { CircuitBreaker } from './circuit-breaker.ts'
 import { ClusterStats } from './cluster-stats.ts'
-import { applyEndpoint, Endpoint, endpointAddress } from './endpoint.ts'
+import { addressKey, applyEndpoint, Endpoint, endpointAddress, hostState, localityKey, noLocality } from './endpoint.ts'
 import { cell, EndpointSlab } from './endpoint-slab.ts'
 import { Http1Pool } from './http1-pool.ts'
-import { type LocalityHosts, PrioritySet } from './load-balancers/priority-set.ts'
+import { Http2Pool } from './http2-pool.ts'
+import type { UpstreamPool } from './pool.ts'
+import { AggregateBalancer, type AggregateMember } from './load-balancers/aggregate-balancer.ts'
+import { balancerStats } from './load-balancers/balancer-stats.ts'
+import { type OriginalDestinationPolicy, originalDestination } from './load-balancers/original-destination.ts'
+import type { Balancer, PickContext } from './load-balancers/pick-context.ts'
+import { type BalancerSurroundings, type LocalityHosts, PrioritySet } from './load-balancers/priority-set.ts'
+import { SubsetBalancer } from './load-balancers/subset-balancer.ts'
+import type { LocalZones } from './load-balancers/zone-routing.ts'
+import type { OutlierRows } from './outcome.ts'
+
+const defaultOverprovisioning = 140
+/** Aggregate clusters of aggregate clusters: that deep, so that a circle ends. */
+const maxNesting = 4
+/** Most addresses of an ORIGINAL_DST cluster at once: clients choose them. */
+const maxOriginalDestinations = 10_000
 
 /** What one update says about a cluster's endpoints. */
 export interface EndpointsUpdate {
@@ -25,7 +41,7 @@ export interface EndpointsUpdate {
  * A live cluster of one worker: endpoints, balancer, pools, breakers. It lives as long as the cluster's bytes stay the same;
  * endpoints come and go in it, and an endpoint that stays keeps its connections.
  */
-export class Cluster implements ClusterHandle {
+export class Cluster implements ClusterHandle, AggregateMember {
   readonly name: string
   readonly plan: ClusterPlan
   readonly source: ClusterProto
@@ -36,10 +52,17 @@ export class Cluster implements ClusterHandle {
   readonly http1Options: Http1ClientOptions
   readonly breakers: readonly [CircuitBreaker, CircuitBreaker]
   readonly slab: EndpointSlab
+  /** null: nobody looks for outliers. */
+  readonly outlierRows: OutlierRows | null
   private readonly services: WorkerServices
   private readonly localSlots: boolean
   private endpoints = new Map<string, Endpoint>()
-  private balancer: PrioritySet
+  private readonly balancer: PrioritySet | SubsetBalancer
+  /** What picks instead of the balancer of own endpoints: ORIGINAL_DST and aggregate clusters. */
+  private readonly chooser: Balancer | null = null
+  private readonly cleanup: Timeout
+  private readonly usedDestinations = new Set<Endpoint>()
+  private assignments = 0
   /** Whether endpoints have come (EDS, DNS) or are in the cluster itself. */
   warm = false
 
@@ -59,15 +82,21 @@ export class Cluster implements ClusterHandle {
     this.idleTimeoutMs = plan.idleTimeoutMs
     this.maxRequests = plan.maxRequestsPerConnection
     this.http1Options = plan.http1
+    this.outlierRows = outlierRows(plan.source)
     // Without slots from the main thread this worker counts for itself.
     this.localSlots = slots === undefined
     this.slab = slots === undefined ? localSlab : shared
     const slotOf = (priority: 'default' | 'high') => slots?.[priority] ?? (this.localSlots ? localSlab.allocate() : 0)
     this.breakers = [
-      new CircuitBreaker(plan.source.circuitBreakers, 0, this.slab, slotOf('default')),
-      new CircuitBreaker(plan.source.circuitBreakers, 1, this.slab, slotOf('high')),
+      new CircuitBreaker(plan, 0, this.slab, slotOf('default')),
+      new CircuitBreaker(plan, 1, this.slab, slotOf('high')),
     ]
-    this.balancer = this.createBalancer([], undefined)
+    this.balancer = this.createBalancer(stats)
+    const { originalDestination: original, aggregate } = plan
+    this.cleanup = new Timeout(() => original !== null && this.forgetDestinations(original))
+    if (original !== null) this.chooser = { pick: (context) => this.endpointOf(original, context) }
+    else if (aggregate !== null)
+      this.chooser = new AggregateBalancer(() => this.members(), plan.balancer.panicThreshold, Math.random)
     if (plan.source.loadAssignment !== undefined) this.setEndpoints({ assignment: plan.source.loadAssignment, slots: undefined })
   }
 
@@ -92,6 +121,7 @@ export class Cluster implements ClusterHandle {
     const { assignment, slots } = update
     const next = new Map<string, Endpoint>()
     const priorities: LocalityHosts[][] = []
+    const own = localityKey(this.services.node.locality)
     assignment.endpoints.forEach((group, i) => {
       const list = group.lbConfig?.$case === 'loadBalancerEndpoints' ? group.lbConfig.value.lbEndpoints : group.lbEndpoints
       const hosts: Endpoint[] = []
@@ -99,72 +129,157 @@ export class Cluster implements ClusterHandle {
         const path = `ClusterLoadAssignment ${this.name}: endpoints[${i}].lb_endpoints[${k}]`
         if (one.hostIdentifier?.$case !== 'endpoint') throw invalid(path, 'an endpoint is needed')
         const { key, address } = endpointAddress(one.hostIdentifier.value.address, path)
-        let endpoint = next.get(key)
-        if (endpoint !== undefined) return
+        if (next.has(key)) return
         const known = this.endpoints.get(key)
-        endpoint = known ?? new Endpoint(key, address)
+        const endpoint = known ?? new Endpoint(this, key, address)
         applyEndpoint(endpoint, one)
         endpoint.slot = this.slotFor(key, known, slots)
+        endpoint.priority = group.priority
         const { locality } = group
         endpoint.locality = { region: locality?.region ?? '', zone: locality?.zone ?? '', subZone: locality?.subZone ?? '' }
         next.set(key, endpoint)
         hosts.push(endpoint)
       })
+      const locality = localityKey(group.locality)
       priorities[group.priority] ??= []
-      priorities[group.priority]!.push({ hosts, weight: group.loadBalancingWeight ?? 0 })
+      const level = priorities[group.priority]!
+      // Groups of one locality are one.
+      const same = level.find(({ key }) => key === locality)
+      const weight = group.loadBalancingWeight ?? 0
+      if (same !== undefined) level[level.indexOf(same)] = { ...same, hosts: [...same.hosts, ...hosts], weight }
+      else level.push({ hosts, weight, key: locality, local: locality !== noLocality && locality === own })
     })
     for (let i = 0; i < priorities.length; i++) priorities[i] ??= []
     const before = this.endpoints
     this.endpoints = next
-    this.balancer = this.createBalancer(priorities, assignment.policy?.overprovisioningFactor)
+    this.assignments++
+    this.balancer.update(priorities, assignment.policy?.overprovisioningFactor ?? defaultOverprovisioning)
     this.warm = true
-    this.stats.membershipTotal.set(next.size)
-    this.balancer.refresh()
-    this.stats.membershipHealthy.set(this.balancer.healthyCount)
-    if (before.size > 0 || next.size > 0) this.stats.membershipChange.inc()
-    for (const [key, endpoint] of before) {
-      if (next.has(key)) continue
-      endpoint.removed = true
-      endpoint.pool?.drain()
-      if (this.localSlots) localSlab.release(endpoint.slot)
+    for (const [key, endpoint] of before) if (!next.has(key)) this.dismiss(endpoint)
+  }
+
+  private dismiss(endpoint: Endpoint): void {
+    endpoint.removed = true
+    endpoint.drain()
+    if (this.localSlots) localSlab.release(endpoint.slot)
+  }
+
+  private createBalancer(stats: Stats): PrioritySet | SubsetBalancer {
+    const { services, plan } = this
+    const { balancer } = plan
+    const { type } = balancer.endpoint
+    const owner = (services.workerIndex ?? 0) === 0
+    const around: BalancerSurroundings = {
+      slab: this.slab,
+      stats: balancerStats(stats, this.stats.prefix, type === 'ring-hash' || type === 'maglev' ? type : 'other', owner),
+      random: Math.random,
+      now: () => performance.now(),
+      localZones: services.localZones === undefined || services.localCluster === plan.name ? null : services.localZones,
     }
+    return balancer.subset === null
+      ? new PrioritySet([], defaultOverprovisioning, balancer, around)
+      : new SubsetBalancer([], defaultOverprovisioning, balancer, balancer.subset, around)
   }
 
-  private createBalancer(priorities: LocalityHosts[][], overprovisioning: number | undefined): PrioritySet {
-    return new PrioritySet(
-      priorities,
-      {
-        policy: this.plan.policy,
-        panicThreshold: this.plan.panicThreshold,
-        localityWeighted: this.plan.localityWeighted,
-        overprovisioning: overprovisioning ?? 140,
-      },
-      this.slab,
-      Math.random,
-    )
+  /** How this cluster's first priority spreads over localities, when it is the bootstrap's local cluster. */
+  zones(): LocalZones {
+    return { version: this.assignments + this.slab.version, ...this.balancer.zoneCounts() }
   }
 
-  /** An endpoint for the next request; null: none. */
-  pick(): Endpoint | null {
-    const endpoint = this.balancer.pick()
+  /** An endpoint for the next request; null: none. Of an aggregate cluster it is an endpoint of another cluster. */
+  pick(context: PickContext | null = null): Endpoint | null {
+    const endpoint = this.chooser === null ? this.balancer.pick(context) : this.chooser.pick(context)
     if (endpoint === null) this.stats.noneHealthy.inc()
-    else if (this.balancer.panic) this.stats.healthyPanic.inc()
     return endpoint
   }
 
-  /** The endpoint's connections, made on first use. */
-  poolOf(endpoint: Endpoint): Http1Pool {
-    endpoint.pool ??= new Http1Pool(this, endpoint, this.services, this.slab, this.breakers[0])
-    return endpoint.pool
+  // AggregateMember
+
+  refresh(): void {
+    this.balancer.refresh()
+  }
+
+  get counts() {
+    return this.balancer.counts
+  }
+
+  pickAt(priority: number, degraded: boolean, context: PickContext | null): Endpoint | null {
+    return this.chooser === null ? this.balancer.pickAt(priority, degraded, context) : this.chooser.pick(context)
+  }
+
+  /** The clusters an aggregate cluster is made of, as far as they are there: those of aggregates among them in their place. */
+  private members(depth = 0): Cluster[] {
+    const found: Cluster[] = []
+    for (const name of this.plan.aggregate ?? []) {
+      const cluster = this.services.cluster(name)
+      if (!(cluster instanceof Cluster)) continue
+      if (cluster.plan.aggregate === null) found.push(cluster)
+      else if (depth < maxNesting) found.push(...cluster.members(depth + 1))
+    }
+    return found
+  }
+
+  /** ORIGINAL_DST: the endpoint of an address, made when it is first asked for, gone when nobody asked for an interval. */
+  private endpointOf(policy: OriginalDestinationPolicy, context: PickContext | null): Endpoint | null {
+    const wanted = originalDestination(policy, context)
+    if (wanted.type === 'invalid') this.stats.originalDestinationInvalid.inc()
+    if (wanted.type !== 'address') return null
+    const { address } = wanted
+    const key = address.type === 'ip' ? addressKey(address.host, address.port) : address.path
+    let endpoint = this.endpoints.get(key)
+    if (endpoint === undefined) {
+      if (this.endpoints.size >= maxOriginalDestinations) return null
+      endpoint = new Endpoint(this, key, address)
+      this.endpoints.set(key, endpoint)
+      this.stats.membershipTotal.inc()
+      this.stats.membershipHealthy.inc()
+      this.stats.membershipChange.inc()
+    }
+    this.usedDestinations.add(endpoint)
+    if (!this.cleanup.armed) this.services.timers.arm(this.cleanup, policy.cleanupMs)
+    return endpoint
+  }
+
+  private forgetDestinations(policy: OriginalDestinationPolicy): void {
+    for (const [key, endpoint] of this.endpoints) {
+      if (this.usedDestinations.has(endpoint) || endpoint.active > 0) continue
+      this.endpoints.delete(key)
+      this.dismiss(endpoint)
+      this.stats.membershipTotal.dec()
+      this.stats.membershipHealthy.dec()
+      this.stats.membershipChange.inc()
+    }
+    this.usedDestinations.clear()
+    if (this.endpoints.size > 0) this.services.timers.arm(this.cleanup, policy.cleanupMs)
+  }
+
+  /** The endpoint's connections for requests of a priority, made on first use. */
+  poolOf(endpoint: Endpoint, priority: 0 | 1 = 0, http2 = false): UpstreamPool {
+    const place = http2 ? priority + 2 : priority
+    const known = endpoint.pools[place]
+    if (known !== null && known !== undefined) return known
+    const Pool = http2 ? Http2Pool : Http1Pool
+    const pool = new Pool(this, endpoint, this.services, this.slab, this.breakers[priority])
+    endpoint.pools[place] = pool
+    return pool
+  }
+
+  /** Whether a request that came by this version of HTTP goes on by HTTP/2. */
+  speaksHttp2(requestVersion: 10 | 11 | 20): boolean {
+    const { http } = this.plan
+    return http === 'http2' || (http === 'downstream' && requestVersion === 20)
+  }
+
+  /** A host failed its health check or was ejected: with `close_connections_on_host_health_failure` its connections end. */
+  onHealthFailure(key: string): void {
+    if (!this.source.closeConnectionsOnHostHealthFailure) return
+    for (const pool of this.endpoints.get(key)?.pools ?? []) pool?.closeAll()
   }
 
   /** The cluster left the configuration or was replaced. */
   close(): void {
-    for (const endpoint of this.endpoints.values()) {
-      endpoint.removed = true
-      endpoint.pool?.drain()
-      if (this.localSlots) localSlab.release(endpoint.slot)
-    }
+    for (const endpoint of this.endpoints.values()) this.dismiss(endpoint)
+    this.services.timers.cancel(this.cleanup)
     if (this.localSlots) for (const breaker of this.breakers) localSlab.release(breaker.slot)
     this.plan.tls?.close()
     for (const { tls } of this.plan.socketMatches) tls?.close()
@@ -176,8 +291,9 @@ export class Cluster implements ClusterHandle {
     let healthy = 0
     let degraded = 0
     for (const endpoint of this.endpoints.values()) {
-      if (endpoint.isHealthy(this.slab)) healthy++
-      else if (endpoint.isDegraded(this.slab)) degraded++
+      const state = endpoint.state(this.slab, performance.now.bind(performance)) & 3
+      if (state === hostState.healthy) healthy++
+      else if (state === hostState.degraded) degraded++
     }
     return { total: this.endpoints.size, healthy, degraded }
   }
@@ -212,6 +328,16 @@ export class Cluster implements ClusterHandle {
         else stats.response(outcome === 'success' ? 200 : 503, true)
       },
     }
+  }
+}
+
+function outlierRows({ outlierDetection: config }: ClusterProto): OutlierRows | null {
+  if (config === undefined) return null
+  return {
+    split: config.splitExternalLocalOriginErrors,
+    consecutive5xx: config.consecutive5xx ?? 5,
+    consecutiveGateway: config.consecutiveGatewayFailure ?? 5,
+    consecutiveLocal: config.consecutiveLocalOriginFailure ?? 5,
   }
 }
 

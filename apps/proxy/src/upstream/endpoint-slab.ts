@@ -25,8 +25,9 @@ export const cell = {
   connectionsTotal: 12,
   /** Weight changes, slow start: ms since the slab's epoch at which the endpoint came or got healthy. */
   since: 13,
-  spare1: 14,
-  spare2: 15,
+  /** Outcomes on this side, where outlier detection counts them apart. */
+  localSuccesses: 14,
+  localFailures: 15,
 } as const
 
 /** Bits of the health cell; 0 is healthy. As Envoy's host health flags. */
@@ -39,6 +40,10 @@ export const healthFlag = {
   pendingDynamicRemoval: 32,
   pendingActiveCheck: 64,
   draining: 128,
+  /** The endpoint asked by its health check's answer not to be counted at all. */
+  excludedByCheck: 256,
+  /** The last check failed by time. */
+  activeCheckTimeout: 512,
 } as const
 
 /** The bits that take an endpoint out of rotation. */
@@ -48,11 +53,15 @@ export const unhealthyMask =
   healthFlag.failedEdsHealth |
   healthFlag.draining |
   healthFlag.pendingActiveCheck
+/** The bits that take an endpoint out of the number of hosts that health is measured against. */
+export const excludedMask = healthFlag.pendingActiveCheck | healthFlag.draining | healthFlag.excludedByCheck
 export const degradedMask = healthFlag.degradedActiveCheck | healthFlag.degradedEdsHealth
 
 export const slotCells = 16
 /** Slot 0's first cell: a version that grows with every change of health, so that workers see when to sort hosts anew. */
 const versionCell = 0
+/** Its second: grows when an endpoint has failed often enough for the main thread to look. */
+const alertCell = 1
 
 /** A view of the slab; every thread makes its own over the same memory. */
 export class EndpointSlab {
@@ -102,6 +111,24 @@ export class EndpointSlab {
     const changed = ((before & flag) !== 0) !== on
     if (changed) Atomics.add(this.cells, versionCell, 1)
     return changed
+  }
+
+  /** Asks the main thread to look at failures in a row now. */
+  alert(): void {
+    Atomics.add(this.cells, alertCell, 1)
+    Atomics.notify(this.cells, alertCell)
+  }
+
+  /** Main thread: calls when somebody alerts, until the signal aborts. */
+  async onAlert(look: () => void, signal: AbortSignal): Promise<void> {
+    let seen = Atomics.load(this.cells, alertCell)
+    while (!signal.aborted) {
+      const waiting = Atomics.waitAsync(this.cells, alertCell, seen)
+      if (waiting.async) await waiting.value
+      if (signal.aborted) return
+      seen = Atomics.load(this.cells, alertCell)
+      look()
+    }
   }
 
   /** Grows with each change of health. */

@@ -2,53 +2,84 @@ import type { Address } from '@weft/contracts/envoy/config/core/v3/address'
 import { HealthStatus } from '@weft/contracts/envoy/config/core/v3/health_check'
 import type { LbEndpoint } from '@weft/contracts/envoy/config/endpoint/v3/endpoint_components'
 import { invalid, unsupported } from '../plan/problems.ts'
-import { degradedMask, type EndpointSlab, healthFlag, unhealthyMask } from './endpoint-slab.ts'
-import type { Http1Pool } from './http1-pool.ts'
+import type { Cluster } from './cluster.ts'
+import { cell, degradedMask, type EndpointSlab, excludedMask, healthFlag, unhealthyMask } from './endpoint-slab.ts'
+import type { UpstreamPool } from './pool.ts'
 
 /** Where an endpoint listens. */
 export type EndpointAddress = { type: 'ip'; host: string; port: number } | { type: 'pipe'; path: string }
+
+/** Values of an endpoint's state: what its health makes of it, and whether it counts among the cluster's hosts at all. */
+export const hostState = { unhealthy: 0, degraded: 1, healthy: 2, excluded: 4 } as const
 
 /** One endpoint of a cluster. It stays the same object over updates that keep its address, with its connections. */
 export class Endpoint {
   /** `host:port`, `[v6]:port` or the pipe's path: its name in slots, logs and stats. */
   readonly key: string
   readonly address: EndpointAddress
+  /** Whose it is: for an aggregate cluster's pick, another than the route's. */
+  readonly cluster: Cluster
   weight = 1
   hostname = ''
   metadata: Readonly<Record<string, unknown>> = {}
   locality = { region: '', zone: '', subZone: '' }
+  priority = 0
   slot = 0
   /** As EDS said. */
   edsUnhealthy = false
   edsDegraded = false
+  edsDraining = false
+  /** When it came or last passed its health check after failing (monotonic ms): slow start counts from here. */
+  healthySinceMs: number
+  private failedCheck = false
+  /** As `state` last found it. */
+  lastState: number = hostState.unhealthy
   /** Taken out of the cluster: it finishes what it has and takes nothing new. */
   removed = false
   /** Requests of this worker under way; the slab has those of all. */
   active = 0
-  pool: Http1Pool | null = null
+  /** Connections: of HTTP/1.1 by the priority of requests, then the same of HTTP/2. */
+  readonly pools: (UpstreamPool | null)[] = [null, null, null, null]
 
-  constructor(key: string, address: EndpointAddress) {
+  constructor(cluster: Cluster, key: string, address: EndpointAddress) {
+    this.cluster = cluster
     this.key = key
     this.address = address
+    this.healthySinceMs = performance.now()
   }
 
-  isHealthy(slab: EndpointSlab): boolean {
-    if (this.edsUnhealthy) return false
-    const flags = slab.get(this.slot, 0)
-    return (flags & unhealthyMask) === 0 && !this.edsDegraded && (flags & degradedMask) === 0
+  /** Its health now, as `hostState`; notes when it gets healthy. */
+  state(slab: EndpointSlab, now: () => number): number {
+    const flags = slab.get(this.slot, cell.health)
+    const failedCheck = (flags & healthFlag.failedActiveCheck) !== 0
+    if (this.failedCheck && !failedCheck) this.healthySinceMs = now()
+    this.failedCheck = failedCheck
+    let state: number = hostState.healthy
+    if (this.edsUnhealthy || (flags & unhealthyMask) !== 0) state = hostState.unhealthy
+    else if (this.edsDegraded || (flags & degradedMask) !== 0) state = hostState.degraded
+    if (this.edsDraining || (flags & excludedMask) !== 0) state |= hostState.excluded
+    this.lastState = state
+    return state
   }
 
-  isDegraded(slab: EndpointSlab): boolean {
-    if (this.edsUnhealthy) return false
-    const flags = slab.get(this.slot, 0)
-    return (flags & unhealthyMask) === 0 && (this.edsDegraded || (flags & degradedMask) !== 0)
-  }
-
-  /** Whether health checking, not load or outliers, says no: such hosts are not used even in panic when EDS says draining. */
-  isExcluded(slab: EndpointSlab): boolean {
-    return (slab.get(this.slot, 0) & healthFlag.pendingActiveCheck) !== 0
+  /** Lets its connections end as they get free. */
+  drain(): void {
+    for (const pool of this.pools) pool?.drain()
   }
 }
+
+/** The key of an IP address and port. */
+export function addressKey(host: string, port: number): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+}
+
+/** A locality as one text, by which localities sort. */
+export function localityKey(locality: { region: string; zone: string; subZone: string } | undefined): string {
+  return `${locality?.region ?? ''}\0${locality?.zone ?? ''}\0${locality?.subZone ?? ''}`
+}
+
+/** Of an endpoint or a proxy that tells no locality. */
+export const noLocality = localityKey(undefined)
 
 /** Address and key of an endpoint, or an error that names the place. */
 export function endpointAddress(address: Address | undefined, path: string): { key: string; address: EndpointAddress } {
@@ -59,7 +90,7 @@ export function endpointAddress(address: Address | undefined, path: string): { k
       const { address: host, portSpecifier } = one.value
       if (portSpecifier?.$case !== 'portValue') throw invalid(`${path}.socket_address`, 'a port_value is needed')
       const port = portSpecifier.value
-      return { key: host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`, address: { type: 'ip', host, port } }
+      return { key: addressKey(host, port), address: { type: 'ip', host, port } }
     }
     case 'pipe':
       return { key: one.value.path, address: { type: 'pipe', path: one.value.path } }
@@ -76,5 +107,6 @@ export function applyEndpoint(endpoint: Endpoint, source: LbEndpoint): void {
   const status = source.healthStatus
   endpoint.edsUnhealthy = status === HealthStatus.UNHEALTHY || status === HealthStatus.DRAINING || status === HealthStatus.TIMEOUT
   endpoint.edsDegraded = status === HealthStatus.DEGRADED
+  endpoint.edsDraining = status === HealthStatus.DRAINING
   endpoint.removed = false
 }

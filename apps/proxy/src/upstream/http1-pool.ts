@@ -1,21 +1,16 @@
-import type { Http1Response } from '@weft/http/h1/client-connection'
 import type { WorkerServices } from '../worker-services.ts'
 import type { CircuitBreaker } from './circuit-breaker.ts'
 import type { Cluster } from './cluster.ts'
 import type { Endpoint } from './endpoint.ts'
-import type { EndpointSlab } from './endpoint-slab.ts'
+import { cell, type EndpointSlab } from './endpoint-slab.ts'
+import type { PoolWaiter, UpstreamPool } from './pool.ts'
 import { UpstreamConnection } from './upstream-connection.ts'
-
-/** A request that waits for a connection because the cluster has as many as it may. */
-export interface PoolWaiter extends Http1Response {
-  onPoolReady(connection: UpstreamConnection): void
-}
 
 /**
  * The HTTP/1.1 connections of this worker to one endpoint. A request takes the connection that became free last, or a
  * new one (it may write before the handshake ends); at the cluster's connection limit it waits in a bounded queue.
  */
-export class Http1Pool {
+export class Http1Pool implements UpstreamPool {
   readonly cluster: Cluster
   readonly services: WorkerServices
   readonly slab: EndpointSlab
@@ -47,7 +42,7 @@ export class Http1Pool {
       return 'overflow'
     }
     stats.pendingTotal.inc()
-    if (!this.breaker.take('connections')) {
+    if (!this.breaker.takeConnection(this.endpoint.slot)) {
       stats.connectionOverflow.inc()
       // An endpoint without any connection gets one over the limit, or its requests could wait for ever.
       if (this.all.size > 0) {
@@ -61,11 +56,26 @@ export class Http1Pool {
     return this.connect()
   }
 
+  /** Requests still wait: each time one of them got a connection, another new one is asked for. */
+  private growForWaiting(): void {
+    if (this.waiting.length === 0) return
+    if (!this.breaker.takeConnection(this.endpoint.slot)) {
+      this.cluster.stats.connectionOverflow.inc()
+      return
+    }
+    const next = this.waiting.shift()!
+    this.cluster.stats.pendingActive.dec()
+    this.breaker.release('pending')
+    next.onPoolReady(this.connect())
+  }
+
   private connect(): UpstreamConnection {
     const { stats } = this.cluster
     stats.connectionTotal.inc()
     stats.connectionActive.inc()
     stats.connectionHttp1.inc()
+    this.slab.add(this.endpoint.slot, cell.activeConnections, 1)
+    this.slab.add(this.endpoint.slot, cell.connectionsTotal, 1)
     const connection = new UpstreamConnection(this, this.endpoint)
     this.all.add(connection)
     return connection
@@ -86,6 +96,7 @@ export class Http1Pool {
       this.cluster.stats.pendingActive.dec()
       this.breaker.release('pending')
       next.onPoolReady(connection)
+      this.growForWaiting()
       return
     }
     if (this.draining || this.endpoint.removed) connection.closeIfIdle()
@@ -97,6 +108,7 @@ export class Http1Pool {
     const at = this.idle.indexOf(connection)
     if (at >= 0) this.idle.splice(at, 1)
     this.cluster.stats.connectionActive.dec()
+    this.slab.add(this.endpoint.slot, cell.activeConnections, -1)
     this.breaker.release('connections')
     if (this.waiting.length > 0 && this.all.size === 0) {
       // Those that waited for this connection get a new one each, as far as the limit lets.
@@ -112,6 +124,11 @@ export class Http1Pool {
   drain(): void {
     this.draining = true
     for (const connection of this.idle.splice(0)) connection.closeIfIdle()
+  }
+
+  /** Ends every connection now, with what is on it. */
+  closeAll(): void {
+    for (const connection of [...this.all]) connection.close()
   }
 
   get size(): number {

@@ -1,21 +1,24 @@
-import net from 'node:net'
 import tls from 'node:tls'
-import { Http1ClientConnection, type Http1ClientEvents, type Http1Response } from '@weft/http/h1/client-connection'
-import type { ConnectionInfo } from '../filters/http/filter.ts'
-import { Connection, type ConnectionHandler, connectPlain } from '../transport/connection.ts'
+import { Http1ClientConnection, type Http1ClientEvents } from '@weft/http/h1/client-connection'
+import type { ClientStream, IncomingResponse } from '@weft/http/stream'
+import type { Connection, ConnectionHandler } from '../transport/connection.ts'
 import { nextConnectionId } from '../transport/connection-id.ts'
 import { Timeout } from '../transport/timer-wheel.ts'
 import { tlsInfoOf } from '../transport/tls-info.ts'
 import type { Endpoint } from './endpoint.ts'
 import { cell } from './endpoint-slab.ts'
 import type { Http1Pool } from './http1-pool.ts'
+import { describeConnectFailure, openSocket } from './open-socket.ts'
+import { noteConnected } from './outcome.ts'
+import type { PooledConnection } from './pool.ts'
 
 /** One HTTP/1.1 connection to an endpoint, carrying one exchange at a time. */
-export class UpstreamConnection implements ConnectionHandler, Http1ClientEvents, ConnectionInfo {
+export class UpstreamConnection implements PooledConnection, ConnectionHandler, Http1ClientEvents {
   readonly id = nextConnectionId()
+  readonly protocol = 'HTTP/1.1'
   readonly pool: Http1Pool
   readonly endpoint: Endpoint
-  readonly codec: Http1ClientConnection
+  private readonly codec: Http1ClientConnection
   private connection: Connection
   private readonly startedMs = performance.now()
   private readonly connectTimer: Timeout
@@ -47,38 +50,13 @@ export class UpstreamConnection implements ConnectionHandler, Http1ClientEvents,
   }
 
   private open(): Connection {
-    const { cluster, services } = this.pool
-    const { address } = this.endpoint
-    const target: net.NetConnectOpts = address.type === 'ip' ? { host: address.host, port: address.port } : { path: address.path }
-    const { stats } = cluster
-    const security = cluster.tlsOf(this.endpoint)?.connectOptions(this.endpoint.hostname, this.pool.requestServerName) ?? null
-    if (security === null) {
-      return connectPlain(target, (socket) => {
-        socket.once('connect', () => this.onConnected())
-        return new Connection(socket, this, services.timers, stats)
-      })
-    }
-    if (security === 'not-ready') {
-      // No certificate yet: fail as a connect failure would, on the next turn.
-      const socket = new net.Socket()
-      this.failure = 'TLS_error:|secret is not supplied by SDS:TLS_error_end'
-      queueMicrotask(() => socket.destroy())
-      return new Connection(socket, this, services.timers, null)
-    }
-    const socket = tls.connect({ ...security, ...target })
-    socket.setNoDelay(true)
-    socket.once('secureConnect', () => {
-      stats.sslHandshake.inc()
-      this.onConnected()
+    const { cluster, services, requestServerName } = this.pool
+    return openSocket(cluster, this.endpoint, services, this, requestServerName, [], {
+      onConnected: () => this.onConnected(),
+      onFailure: (text) => {
+        this.failure = text
+      },
     })
-    socket.once('error', (error) => {
-      if (this.connected) return
-      stats.sslConnectionError.inc()
-      this.failure = `TLS_error:|${error.message.replaceAll(/\s+/g, '_')}:TLS_error_end`
-    })
-    const connection = new Connection(socket, this, services.timers, stats)
-    connection.readByEvents()
-    return connection
   }
 
   private onConnected(): void {
@@ -86,6 +64,7 @@ export class UpstreamConnection implements ConnectionHandler, Http1ClientEvents,
     this.connected = true
     const { pool } = this
     pool.services.timers.cancel(this.connectTimer)
+    noteConnected(this.endpoint, false)
     pool.cluster.stats.connectMs.record(Math.round(performance.now() - this.startedMs))
     if (this.busy) pool.cluster.stats.requestTotal.inc()
     this.codec.writable()
@@ -93,7 +72,7 @@ export class UpstreamConnection implements ConnectionHandler, Http1ClientEvents,
   }
 
   /** Takes the connection for one exchange. */
-  begin(receiver: Http1Response): void {
+  begin(receiver: IncomingResponse): ClientStream {
     this.busy = true
     this.requests++
     // A request that waits for the handshake counts when it is done.
@@ -104,6 +83,7 @@ export class UpstreamConnection implements ConnectionHandler, Http1ClientEvents,
       this.codec.closeAfterResponse()
     }
     this.codec.begin(receiver)
+    return this.codec
   }
 
   /** Closes when no exchange is on it. */
@@ -193,12 +173,11 @@ export class UpstreamConnection implements ConnectionHandler, Http1ClientEvents,
     if (!this.connected) {
       stats.connectFail.inc()
       pool.slab.add(this.endpoint.slot, cell.connectFailures, 1)
-      pool.slab.add(this.endpoint.slot, cell.consecutiveLocalFailures, 1)
     }
     pool.onClosed(this)
     if (!busy) return
     if (this.connected) this.codec.connectionLost('connection-closed', this.failure)
-    else this.codec.connectionLost('connect-failure', this.connectTimedOut ? 'connection timeout' : describe(error, this.failure))
+    else this.codec.connectionLost('connect-failure', this.connectTimedOut ? 'connection timeout' : describeConnectFailure(error, this.failure))
   }
 
   // ConnectionInfo
@@ -220,27 +199,5 @@ export class UpstreamConnection implements ConnectionHandler, Http1ClientEvents,
   }
   get serverName(): string {
     return ''
-  }
-}
-
-/** A connect error as Envoy words it. */
-function describe(error: Error | null, failure: string): string {
-  if (failure.startsWith('TLS_error')) return failure
-  const code = error !== null && 'code' in error ? error.code : ''
-  switch (code) {
-    case 'ECONNREFUSED':
-      return 'delayed connect error: Connection refused'
-    case 'EHOSTUNREACH':
-      return 'delayed connect error: No route to host'
-    case 'ENETUNREACH':
-      return 'immediate connect error: Network is unreachable'
-    case 'ETIMEDOUT':
-      return 'delayed connect error: Connection timed out'
-    case 'ENOENT':
-      return 'immediate connect error: No such file or directory'
-    case 'ECONNRESET':
-      return 'delayed connect error: Connection reset by peer'
-    default:
-      return error?.message ?? failure
   }
 }

@@ -2,11 +2,8 @@ import type { HealthCheck } from '@weft/contracts/envoy/config/core/v3/health_ch
 import { durationMs } from '../../plan/duration.ts'
 import type { Probe, ProbeResult, ProbeTarget } from './probe.ts'
 
-/** What is known of an endpoint after a check. */
-export interface CheckState {
-  healthy: boolean
-  degraded: boolean
-}
+/** What a result did to an endpoint's health. */
+export type Transition = 'unchanged' | 'pending' | 'changed'
 
 export interface EndpointCheckOptions {
   config: HealthCheck
@@ -15,19 +12,24 @@ export interface EndpointCheckOptions {
   target(): ProbeTarget | null
   /** Whether the cluster has had traffic: without any it is checked less often. */
   hasTraffic(): boolean
-  /** Told after every check. */
-  checked(result: ProbeResult, state: CheckState): void
+  /** Whether the endpoint counts as failed now; others than this check may have said so. */
+  failed(): boolean
+  /** A check begins. */
+  begins(): void
+  /** Told after every check. `failed`: how the endpoint counts from now on. */
+  checked(result: ProbeResult, failed: boolean, transition: Transition, first: boolean): void
   random?: () => number
 }
 
 /**
- * The checks of one endpoint, one after another: the first result counts at once, after that it takes
- * `unhealthy_threshold` failures or `healthy_threshold` successes in a row; an answer that says unhealthy counts at once.
+ * The checks of one endpoint, one after another: the first success counts at once, after that it takes `unhealthy_threshold`
+ * failures or `healthy_threshold` successes in a row; an answer that says unhealthy counts at once.
  */
 export class EndpointCheck {
   readonly #options: EndpointCheckOptions
-  #state: CheckState | undefined
-  #inARow = 0
+  #first = true
+  #healthyRow = 0
+  #unhealthyRow = 0
   #timer: NodeJS.Timeout | undefined
   #closed = false
 
@@ -40,54 +42,56 @@ export class EndpointCheck {
   close(): void {
     this.#closed = true
     clearTimeout(this.#timer)
+    this.#options.probe.close()
   }
 
   async #check(): Promise<void> {
-    const { config, probe, checked } = this.#options
+    const { config, probe, checked, begins } = this.#options
+    begins()
     const target = this.#options.target()
-    const result = target === null ? 'network' : await probe(target, durationMs(config.timeout, 1_000))
+    const result = target === null ? 'network' : await probe.check(target, durationMs(config.timeout, 1_000))
     if (this.#closed) return
-    const edge = this.#judge(result)
-    const state = this.#state
-    if (state !== undefined) checked(result, { ...state })
-    this.#timer = setTimeout(() => void this.#check(), this.#waitMs(edge))
-  }
-
-  /** Takes a result into account; says whether the endpoint's health changed, or is about to. */
-  #judge(result: ProbeResult): boolean {
     const good = result === 'healthy' || result === 'degraded'
-    const before = this.#state
-    if (before === undefined) {
-      this.#state = { healthy: good, degraded: result === 'degraded' }
-      return true
-    }
-    before.degraded = result === 'degraded'
-    if (good === before.healthy) {
-      this.#inARow = 0
-      return false
-    }
-    this.#inARow++
-    const { config } = this.#options
-    const needed = good ? (config.healthyThreshold ?? 1) : (config.unhealthyThreshold ?? 1)
-    if (this.#inARow >= needed || result === 'unhealthy') {
-      before.healthy = good
-      this.#inARow = 0
-    }
-    return true
+    const { failed, transition } = good ? this.#succeeded() : this.#failed(result)
+    const first = this.#first
+    this.#first = false
+    checked(result, failed, transition, first)
+    this.#timer = setTimeout(() => void this.#check(), this.#waitMs(good, transition))
   }
 
-  #waitMs(edge: boolean): number {
+  #succeeded(): { failed: boolean; transition: Transition } {
+    this.#unhealthyRow = 0
+    if (!this.#options.failed()) return { failed: false, transition: this.#first ? 'changed' : 'unchanged' }
+    this.#healthyRow++
+    if (!this.#first && this.#healthyRow < (this.#options.config.healthyThreshold ?? 1))
+      return { failed: true, transition: 'pending' }
+    this.#healthyRow = 0
+    return { failed: false, transition: 'changed' }
+  }
+
+  #failed(result: ProbeResult): { failed: boolean; transition: Transition } {
+    this.#healthyRow = 0
+    if (this.#options.failed()) return { failed: true, transition: 'unchanged' }
+    this.#unhealthyRow++
+    const atOnce = result === 'unhealthy' || result === 'excluded'
+    if (!atOnce && this.#unhealthyRow < (this.#options.config.unhealthyThreshold ?? 1))
+      return { failed: false, transition: 'pending' }
+    this.#unhealthyRow = 0
+    return { failed: true, transition: 'changed' }
+  }
+
+  #waitMs(good: boolean, transition: Transition): number {
     const { config, hasTraffic, random = Math.random } = this.#options
     const interval = durationMs(config.interval, 1_000)
-    const healthy = this.#state?.healthy === true
-    let waitMs = interval
+    let waitMs: number
     if (!hasTraffic()) {
       waitMs = durationMs(config.noTrafficInterval, 60_000)
-      if (healthy) waitMs = durationMs(config.noTrafficHealthyInterval, waitMs)
-    } else if (!healthy) {
+      if (good) waitMs = durationMs(config.noTrafficHealthyInterval, waitMs)
+    } else if (good) waitMs = transition === 'unchanged' ? interval : durationMs(config.healthyEdgeInterval, interval)
+    else {
       waitMs = durationMs(config.unhealthyInterval, interval)
-      if (edge) waitMs = durationMs(config.unhealthyEdgeInterval, waitMs)
-    } else if (edge) waitMs = durationMs(config.healthyEdgeInterval, interval)
+      if (transition !== 'unchanged') waitMs = durationMs(config.unhealthyEdgeInterval, waitMs)
+    }
     const jitter = durationMs(config.intervalJitter, 0) + (waitMs * config.intervalJitterPercent) / 100
     return waitMs + jitter * random()
   }

@@ -35,7 +35,7 @@ function check(check: string, port: number): { health(): number; stats: Stats } 
   )
   const load = ClusterLoadAssignment.decode(resource('endpoints', assignment('a', port)).bytes)
   const slots = new EndpointSlots(slab)
-  slots.assign(load, true)
+  slots.assign(load, 'ignored-until-checked')
   const cluster: ClusterState = {
     name: 'a',
     origin: 'static',

@@ -8,6 +8,7 @@ import { cell, type EndpointSlab, healthFlag } from '../../upstream/endpoint-sla
 import type { ClusterState } from '../clusters.ts'
 import { endpointKey } from '../endpoint-slots.ts'
 import { EndpointCheck } from './endpoint-check.ts'
+import { type HealthCheckEvents, healthCheckEvents } from './events.ts'
 import { httpProbe } from './http-probe.ts'
 import type { Probe, ProbeTarget } from './probe.ts'
 import { tcpProbe } from './tcp-probe.ts'
@@ -17,19 +18,31 @@ export interface HealthChecksOptions {
   stats: Stats
   /** TLS of a cluster's endpoints; null for plaintext. */
   tlsOf(cluster: ClusterState): UpstreamTls | null
+  /** An endpoint that was well is not any more; one passed a check. */
+  failed?: (cluster: string, endpoint: string) => void
+  passed?: (cluster: string, endpoint: string) => void
+  /** The runtime's number of a key, which goes before the configured one. */
+  runtime?: (key: string, fallback: number) => number
   log: ComponentLog
 }
 
 interface Checked {
   cluster: ClusterState
-  /** Checks by endpoint; a cluster may have several kinds, all of which have to pass. */
-  endpoints: Map<string, { checks: EndpointCheck[]; failing: Set<number>; degraded: Set<number>; answered: Set<number> }>
+  endpoints: Map<string, EndpointCheck>
+  events: HealthCheckEvents | null
 }
 
 /** The probe that a check's configuration describes. Throws WeftError for one that is not supported. */
-export function compileProbe(config: HealthCheck, clusterName: string, path: string): Probe {
+export function compileProbe(
+  config: HealthCheck,
+  clusterName: string,
+  path: string,
+  verifiesCluster: () => boolean = () => true,
+): Probe {
   const checker = config.healthChecker
-  if (checker?.$case === 'httpHealthCheck') return httpProbe(checker.value, clusterName, `${path}.http_health_check`)
+  const reuse = config.reuseConnection ?? true
+  if (checker?.$case === 'httpHealthCheck')
+    return httpProbe(checker.value, { clusterName, reuse, verifiesCluster }, `${path}.http_health_check`)
   if (checker?.$case === 'tcpHealthCheck') return tcpProbe(checker.value, `${path}.tcp_health_check`)
   throw invalid(path, 'only http_health_check and tcp_health_check are supported by this proxy')
 }
@@ -54,7 +67,8 @@ export class HealthChecks {
       this.forget(cluster.name)
       checked = undefined
     }
-    checked ??= { cluster, endpoints: new Map() }
+    const config = cluster.message.healthChecks[0]!
+    checked ??= { cluster, endpoints: new Map(), events: healthCheckEvents(config, cluster.name, this.#options.log) }
     checked.cluster = cluster
     this.#clusters.set(cluster.name, checked)
     const endpoints = (cluster.assignment?.endpoints ?? []).flatMap(({ lbEndpoints }) => lbEndpoints)
@@ -63,17 +77,18 @@ export class HealthChecks {
       const key = endpointKey(endpoint)
       if (key === undefined) continue
       keys.add(key)
-      if (!checked.endpoints.has(key)) this.#start(checked, endpoint, key)
+      if (!checked.endpoints.has(key)) this.#start(checked, config, endpoint, key)
     }
-    for (const [key, { checks }] of checked.endpoints) {
+    for (const [key, check] of checked.endpoints) {
       if (keys.has(key)) continue
-      for (const check of checks) check.close()
+      check.close()
       checked.endpoints.delete(key)
     }
   }
 
   forget(name: string): void {
-    for (const { checks } of this.#clusters.get(name)?.endpoints.values() ?? []) for (const check of checks) check.close()
+    for (const check of this.#clusters.get(name)?.endpoints.values() ?? []) check.close()
+    this.#clusters.get(name)?.events?.close()
     this.#clusters.delete(name)
   }
 
@@ -81,66 +96,67 @@ export class HealthChecks {
     for (const name of [...this.#clusters.keys()]) this.forget(name)
   }
 
-  #start(checked: Checked, endpoint: LbEndpoint, key: string): void {
-    const { slab, stats, log } = this.#options
-    const { cluster } = checked
+  #start(checked: Checked, config: HealthCheck, endpoint: LbEndpoint, key: string): void {
+    const { slab, stats, log, runtime } = this.#options
+    const { cluster, events } = checked
+    const { name } = cluster
     const host = endpoint.hostIdentifier?.$case === 'endpoint' ? endpoint.hostIdentifier.value : undefined
     const slot = cluster.slots.keys.get(key) ?? 0
     if (host?.healthCheckConfig?.disableActiveHealthCheck === true) {
       slab.setHealth(slot, healthFlag.pendingActiveCheck, false)
+      slab.setHealth(slot, healthFlag.failedActiveCheck, false)
       return
     }
-    const state = {
-      checks: [] as EndpointCheck[],
-      failing: new Set<number>(),
-      degraded: new Set<number>(),
-      answered: new Set<number>(),
-    }
-    checked.endpoints.set(key, state)
-    const prefix = `cluster.${cluster.message.altStatName || cluster.name}.health_check`
+    const prefix = `cluster.${(cluster.message.altStatName || name).replaceAll(':', '_')}.health_check`
     const counters = {
       attempt: stats.counter(`${prefix}.attempt`),
       success: stats.counter(`${prefix}.success`),
       failure: stats.counter(`${prefix}.failure`),
       network: stats.counter(`${prefix}.network_failure`),
+      passive: stats.counter(`${prefix}.passive_failure`),
+      verify: stats.counter(`${prefix}.verify_cluster`),
     }
-    const altPort = host?.healthCheckConfig?.portValue ?? 0
+    const altPort = host?.healthCheckConfig?.portValue || (config.altPort ?? 0)
     const target = (): ProbeTarget | null => {
       const tls = this.#options.tlsOf(cluster)?.connectOptions(host?.hostname ?? '', '') ?? null
       if (tls === 'not-ready') return null
-      return { address: addressOf(key, altPort), hostname: host?.healthCheckConfig?.hostname || host?.hostname || '', tls }
+      return { address: addressOf(key, altPort), hostname: host?.healthCheckConfig?.hostname ?? '', tls }
     }
-    for (const [index, config] of cluster.message.healthChecks.entries()) {
-      const probe = compileProbe(config, cluster.name, `health_checks[${index}]`)
-      state.checks.push(
-        new EndpointCheck({
-          config,
-          probe,
-          target,
-          hasTraffic: () => [...cluster.slots.keys.values()].some((each) => slab.get(each, cell.connectionsTotal) > 0),
-          checked: (result, found) => {
-            counters.attempt.inc()
-            if (result === 'healthy' || result === 'degraded') counters.success.inc()
-            else counters.failure.inc()
-            if (result === 'network') counters.network.inc()
-            state.answered.add(index)
-            mark(state.failing, index, !found.healthy)
-            mark(state.degraded, index, found.degraded)
-            const changed = slab.setHealth(slot, healthFlag.failedActiveCheck, state.failing.size > 0)
-            slab.setHealth(slot, healthFlag.degradedActiveCheck, state.degraded.size > 0)
-            if (state.answered.size === cluster.message.healthChecks.length)
-              slab.setHealth(slot, healthFlag.pendingActiveCheck, false)
-            if (changed) log.info(`${cluster.name}: ${key} is ${state.failing.size > 0 ? 'unhealthy' : 'healthy'} now`)
-          },
-        }),
-      )
+    const verifies = (): boolean => {
+      if ((runtime?.('health_check.verify_cluster', 100) ?? 100) < 100) return false
+      counters.verify.inc()
+      return true
     }
+    const set = (flag: number, on: boolean): boolean => slab.setHealth(slot, flag, on)
+    const isFailed = (): boolean => (slab.get(slot, cell.health) & healthFlag.failedActiveCheck) !== 0
+    checked.endpoints.set(
+      key,
+      new EndpointCheck({
+        config,
+        probe: compileProbe(config, name, 'health_checks[0]', verifies),
+        target,
+        hasTraffic: () => [...cluster.slots.keys.values()].some((each) => slab.get(each, cell.connectionsTotal) > 0),
+        failed: isFailed,
+        begins: () => counters.attempt.inc(),
+        checked: (result, failed, transition, first) => {
+          const good = result === 'healthy' || result === 'degraded'
+          if (good) counters.success.inc()
+          else counters.failure.inc()
+          if (result === 'network' || result === 'timeout') counters.network.inc()
+          set(healthFlag.activeCheckTimeout, result === 'timeout' && failed)
+          if (result === 'excluded') set(healthFlag.excludedByCheck, true)
+          else if (good && !failed) set(healthFlag.excludedByCheck, false)
+          const changed = set(healthFlag.failedActiveCheck, failed)
+          set(healthFlag.pendingActiveCheck, false)
+          const degradation = good && set(healthFlag.degradedActiveCheck, result === 'degraded')
+          events?.checked({ endpoint, key, result, failed, changed: transition === 'changed' && changed, degradation, first })
+          if (changed) log.info(`${name}: ${key} is ${failed ? 'unhealthy' : 'healthy'} now`)
+          if (changed && failed) this.#options.failed?.(name, key)
+          if (good && !failed) this.#options.passed?.(name, key)
+        },
+      }),
+    )
   }
-}
-
-function mark(set: Set<number>, index: number, on: boolean): void {
-  if (on) set.add(index)
-  else set.delete(index)
 }
 
 function addressOf(key: string, altPort: number): ProbeTarget['address'] {

@@ -1,7 +1,7 @@
 import { connect, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
-import type { HealthCheck_Payload, HealthCheck_TcpHealthCheck } from '@weft/contracts/envoy/config/core/v3/health_check'
-import { invalid } from '../../plan/problems.ts'
+import type { HealthCheck_TcpHealthCheck } from '@weft/contracts/envoy/config/core/v3/health_check'
+import { holdsInOrder, payloadBytes } from './payload.ts'
 import type { Probe, ProbeTarget } from './probe.ts'
 
 /** The most of an answer that is searched for what is expected. */
@@ -11,28 +11,31 @@ const mostBytes = 64 << 10
 export function tcpProbe(config: HealthCheck_TcpHealthCheck, path: string): Probe {
   const send = config.send === undefined ? undefined : payloadBytes(config.send, `${path}.send`)
   const expected = config.receive.map((payload, index) => payloadBytes(payload, `${path}.receive[${index}]`))
-  return (target, timeoutMs) =>
-    new Promise((resolve) => {
-      const socket = openSocket(target)
-      let received = Buffer.alloc(0)
-      const end = (result: 'healthy' | 'network' | 'failure'): void => {
-        clearTimeout(timer)
-        socket.destroy()
-        resolve(result)
-      }
-      const timer = setTimeout(() => end('network'), timeoutMs)
-      socket.on('error', () => end('network'))
-      socket.on('close', () => end('network'))
-      socket.on(target.tls === null ? 'connect' : 'secureConnect', () => {
-        if (send !== undefined) socket.write(send)
-        if (expected.length === 0) end('healthy')
-      })
-      socket.on('data', (chunk) => {
-        received = Buffer.concat([received, chunk])
-        if (holdsInOrder(received, expected)) end('healthy')
-        else if (received.length > mostBytes) end('failure')
-      })
-    })
+  return {
+    check: (target, timeoutMs) =>
+      new Promise((resolve) => {
+        const socket = openSocket(target)
+        let received = Buffer.alloc(0)
+        const end = (result: 'healthy' | 'network' | 'timeout'): void => {
+          clearTimeout(timer)
+          socket.destroy()
+          resolve(result)
+        }
+        const timer = setTimeout(() => end('timeout'), timeoutMs)
+        socket.on('error', () => end('network'))
+        socket.on('close', () => end('network'))
+        socket.on(target.tls === null ? 'connect' : 'secureConnect', () => {
+          if (send !== undefined) socket.write(send)
+          if (expected.length === 0) end('healthy')
+        })
+        socket.on('data', (chunk) => {
+          received = Buffer.concat([received, chunk])
+          if (holdsInOrder(received, expected)) end('healthy')
+          else if (received.length > mostBytes) end('network')
+        })
+      }),
+    close: () => undefined,
+  }
 }
 
 /** A socket to an endpoint, TLS where the cluster has it. */
@@ -40,22 +43,4 @@ export function openSocket(target: ProbeTarget): Socket {
   const { tls, address } = target
   if (tls === null) return connect(address)
   return 'path' in address ? connectTls({ ...tls, path: address.path }) : connectTls({ ...tls, ...address })
-}
-
-function holdsInOrder(received: Buffer, expected: readonly Buffer[]): boolean {
-  let at = 0
-  for (const part of expected) {
-    const found = received.indexOf(part, at)
-    if (found < 0) return false
-    at = found + part.length
-  }
-  return true
-}
-
-/** `text` is hexadecimal. */
-function payloadBytes(payload: HealthCheck_Payload, path: string): Buffer {
-  if (payload.payload?.$case === 'binary') return payload.payload.value
-  const text = payload.payload?.value ?? ''
-  if (text.length % 2 !== 0 || !/^[0-9a-fA-F]+$/.test(text)) throw invalid(`${path}.text`, `'${text}' is not hexadecimal`)
-  return Buffer.from(text, 'hex')
 }

@@ -7,7 +7,7 @@ export const bootstrapSupport: SupportTable = {
     'default_regex_engine ~node_context_params ~stats_flush_on_admin ~watchdog ~watchdogs ~enable_dispatcher_stats ' +
     '~default_socket_interface ~deferred_stat_options ~grpc_async_client_manager_config ~memory_allocator_manager',
   'envoy.config.bootstrap.v3.Bootstrap.DynamicResources': 'lds_config cds_config ads_config',
-  'envoy.config.bootstrap.v3.ClusterManager': '~local_cluster_name ~enable_deferred_cluster_creation',
+  'envoy.config.bootstrap.v3.ClusterManager': 'local_cluster_name ~enable_deferred_cluster_creation',
   'envoy.config.bootstrap.v3.Admin': 'address ~access_log ~access_log_path ~ignore_global_conn_limit',
   'envoy.config.bootstrap.v3.RuntimeLayer': 'name static_layer disk_layer admin_layer',
   'envoy.config.core.v3.ConfigSource': '* -authorities -self',

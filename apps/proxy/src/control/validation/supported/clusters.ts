@@ -6,26 +6,32 @@ export const clusterSupport: SupportTable = {
     'name alt_stat_name type eds_cluster_config connect_timeout lb_policy load_assignment health_checks ' +
     'max_requests_per_connection circuit_breakers common_http_protocol_options http_protocol_options ' +
     'typed_extension_protocol_options dns_refresh_rate dns_failure_refresh_rate respect_dns_ttl dns_lookup_family ' +
-    'outlier_detection least_request_lb_config common_lb_config transport_socket transport_socket_matches metadata ' +
+    'outlier_detection least_request_lb_config round_robin_lb_config ring_hash_lb_config maglev_lb_config ' +
+    'original_dst_lb_config load_balancing_policy cluster_type close_connections_on_host_health_failure cleanup_interval ' +
+    'common_lb_config transport_socket transport_socket_matches metadata ' +
     'lb_subset_config ignore_health_on_host_removal ~per_connection_buffer_limit_bytes ~wait_for_warm_on_init ' +
-    '~cleanup_interval ~upstream_connection_options ~track_timeout_budgets ~track_cluster_stats',
+    '~upstream_connection_options ~track_timeout_budgets ~track_cluster_stats',
+  'envoy.config.cluster.v3.Cluster.CustomClusterType': '*',
   'envoy.config.cluster.v3.Cluster.CommonLbConfig':
-    '* -consistent_hashing_lb_config -override_host_status -close_connections_on_host_set_change ' +
-    '-ignore_new_hosts_until_first_hc ~update_merge_window ~zone_aware_lb_config',
-  'envoy.config.cluster.v3.Cluster.LeastRequestLbConfig': '* -slow_start_config',
-  'envoy.config.cluster.v3.CircuitBreakers': 'thresholds',
-  'envoy.config.cluster.v3.CircuitBreakers.Thresholds': '* ~track_remaining ~max_connection_pools',
-  'envoy.config.core.v3.Http2ProtocolOptions':
-    '~hpack_table_size ~max_concurrent_streams ~initial_stream_window_size ~initial_connection_window_size ~allow_connect ' +
-    '~max_outbound_frames ~max_outbound_control_frames ~max_consecutive_inbound_frames_with_empty_payload ' +
-    '~max_inbound_priority_frames_per_stream ~max_inbound_window_update_frames_per_data_frame_sent ' +
-    '~stream_error_on_invalid_http_messaging ~override_stream_error_on_invalid_http_message ~connection_keepalive ' +
-    '~use_oghttp2_codec',
+    '* -override_host_status -close_connections_on_host_set_change ~update_merge_window',
+  'envoy.config.cluster.v3.Cluster.OriginalDstLbConfig': '* -metadata_key',
+  'envoy.config.cluster.v3.OutlierDetection': '* -monitors',
+  'envoy.config.cluster.v3.CircuitBreakers': '*',
+  'envoy.config.cluster.v3.CircuitBreakers.Thresholds': '* ~max_connection_pools',
+  'envoy.extensions.clusters.aggregate.v3.ClusterConfig': '*',
+  'envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin': '*',
+  'envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest': '*',
+  'envoy.extensions.load_balancing_policies.random.v3.Random': '*',
+  'envoy.extensions.load_balancing_policies.ring_hash.v3.RingHash': '*',
+  'envoy.extensions.load_balancing_policies.maglev.v3.Maglev': '*',
+  'envoy.extensions.load_balancing_policies.subset.v3.Subset': '*',
+  'envoy.extensions.load_balancing_policies.wrr_locality.v3.WrrLocality': '*',
+  'envoy.extensions.load_balancing_policies.cluster_provided.v3.ClusterProvided': '*',
+  'envoy.config.core.v3.Http2ProtocolOptions': '* -allow_metadata -custom_settings_parameters ~use_oghttp2_codec',
+  'envoy.config.core.v3.KeepaliveSettings': '* ~interval_jitter ~connection_idle_interval',
   'envoy.config.core.v3.HealthCheck':
-    '* -grpc_health_check -custom_health_check -event_log_path -event_logger -event_service -tls_options ' +
-    '-transport_socket_match_criteria -alt_port ~reuse_connection ~always_log_health_check_failures ' +
-    '~always_log_health_check_success',
-  'envoy.config.core.v3.HealthCheck.HttpHealthCheck': '* -send -receive -response_buffer_size -service_name_matcher',
+    '* -grpc_health_check -custom_health_check -event_logger -event_service -tls_options -transport_socket_match_criteria',
+  'envoy.config.core.v3.HealthCheck.HttpHealthCheck': '*',
   'envoy.config.core.v3.HealthCheck.TcpHealthCheck': 'send receive',
   'envoy.config.endpoint.v3.Endpoint.HealthCheckConfig': '* -address',
   'envoy.config.endpoint.v3.ClusterLoadAssignment': 'cluster_name endpoints policy',

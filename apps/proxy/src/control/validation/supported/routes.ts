@@ -10,16 +10,19 @@ export const routeSupport: SupportTable = {
   'envoy.config.route.v3.RouteMatch': '* -path_match_policy -dynamic_metadata -tls_context',
   'envoy.config.route.v3.RouteAction':
     '* -cluster_specifier_plugin -inline_cluster_specifier_plugin -path_rewrite_policy -early_data_policy ' +
-    '-retry_policy_typed_config -hedge_policy -metadata_match -grpc_timeout_offset ' +
+    '-retry_policy_typed_config -hedge_policy -grpc_timeout_offset ' +
     '-internal_redirect_action -max_internal_redirects',
-  'envoy.config.route.v3.RetryPolicy': '* -retry_priority -retry_options_predicates -rate_limited_retry_back_off',
+  'envoy.config.route.v3.RetryPolicy': '* -retry_options_predicates -rate_limited_retry_back_off',
   'envoy.config.route.v3.InternalRedirectPolicy': '* -predicates',
   'envoy.config.route.v3.WeightedCluster': '* -runtime_key_prefix ~total_weight',
-  'envoy.config.route.v3.WeightedCluster.ClusterWeight': '* -metadata_match',
+  'envoy.config.route.v3.WeightedCluster.ClusterWeight': '*',
   'envoy.config.route.v3.RouteAction.MaxStreamDuration': '* -grpc_timeout_header_offset',
   'envoy.config.route.v3.RouteAction.RequestMirrorPolicy': '* ~trace_sampled',
   'envoy.config.route.v3.RouteAction.UpgradeConfig': '* -connect_config',
   'envoy.config.route.v3.FilterConfig': '*',
   'envoy.config.route.v3.RateLimit.Action': '* -extension',
   'envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate': '*',
+  'envoy.extensions.retry.host.omit_canary_hosts.v3.OmitCanaryHostsPredicate': '*',
+  'envoy.extensions.retry.host.omit_host_metadata.v3.OmitHostMetadataConfig': '*',
+  'envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig': '*',
 }

@@ -1,7 +1,7 @@
 import { headerName, names } from '@weft/http/header-name'
 import type { HeaderTable } from '@weft/http/header-table'
 import type { ResponseHead } from '@weft/http/message'
-import type { ResetReason } from '@weft/http/stream'
+import type { ClientStream, ResetReason } from '@weft/http/stream'
 import { type RetryPlan, retriableReset, retriableResponse, retryPlanFor } from '../../../routing/retry-policy.ts'
 import { type ClusterChoice, type ForwardPlan, selectCluster } from '../../../routing/route-action.ts'
 import type { FilterConfigs, RoutePlan } from '../../../routing/route-table.ts'
@@ -10,16 +10,20 @@ import type { CircuitBreaker } from '../../../upstream/circuit-breaker.ts'
 import type { Cluster } from '../../../upstream/cluster.ts'
 import type { Endpoint } from '../../../upstream/endpoint.ts'
 import { cell } from '../../../upstream/endpoint-slab.ts'
-import type { PoolWaiter } from '../../../upstream/http1-pool.ts'
-import type { UpstreamConnection } from '../../../upstream/upstream-connection.ts'
+import { httpStatusOf } from '../../../upstream/grpc-status.ts'
+import { noteLocalFailure, noteStatus } from '../../../upstream/outcome.ts'
+import type { PooledConnection, PoolWaiter } from '../../../upstream/pool.ts'
 import type { Exchange } from '../../network/http-connection-manager/exchange.ts'
 import { finishRequestHead, replaceHost } from './request-head.ts'
+import { RequestPick } from './request-pick.ts'
 import { describeReset } from './reset-reasons.ts'
 
 const attemptCount = headerName('x-envoy-attempt-count')
 const serviceTime = headerName('x-envoy-upstream-service-time')
 const overloaded = headerName('x-envoy-overloaded')
 const canary = headerName('x-envoy-upstream-canary')
+const setCookie = headerName('set-cookie')
+const none: readonly string[] = []
 const never = Number.POSITIVE_INFINITY
 
 /** Body bytes kept for another try, unless the route says otherwise. */
@@ -38,14 +42,16 @@ export class Router implements PoolWaiter {
   private cluster: Cluster | null = null
   private breaker: CircuitBreaker | null = null
   private endpoint: Endpoint | null = null
-  private connection: UpstreamConnection | null = null
+  private connection: PooledConnection | null = null
+  /** The request on that connection; set and cleared with it. */
+  private stream: ClientStream | null = null
   private waitingFor: Endpoint | null = null
   private retry: RetryPlan | null = null
   private retriesLeft = 0
   private retryHeld = false
   private retryTimer: Timeout | null = null
   private raceRetried = false
-  private tried: Endpoint[] | null = null
+  private readonly pick: RequestPick
   /** The request so far, for another try or until there is a connection. */
   private kept: Buffer[] = noBuffers
   private keptBytes = 0
@@ -63,6 +69,7 @@ export class Router implements PoolWaiter {
 
   constructor(exchange: Exchange) {
     this.exchange = exchange
+    this.pick = new RequestPick(exchange)
   }
 
   get response(): ResponseHead {
@@ -101,11 +108,12 @@ export class Router implements PoolWaiter {
     this.cluster = null
     this.endpoint = null
     this.connection = null
+    this.stream = null
     this.waitingFor = null
     this.retry = null
     this.retryHeld = false
     this.raceRetried = false
-    this.tried = null
+    this.pick.begin(this.forward, this.choice, null)
     if (this.kept !== noBuffers) this.kept = noBuffers
     this.keptBytes = 0
     this.bodyEnded = false
@@ -147,19 +155,12 @@ export class Router implements PoolWaiter {
       exchange.reply(forward.notFoundStatus, '', { details: 'cluster_not_found', flags: ['NC'] })
       return
     }
-    if (cluster.plan.http2Only) {
-      info.clusterName = cluster.name
-      exchange.reply(503, 'upstream HTTP/2 is not supported by this proxy', {
-        details: 'upstream_http2_not_supported',
-        flags: ['LR'],
-      })
-      return
-    }
     this.cluster = cluster
     this.breaker = cluster.breakers[forward.priority]
     info.clusterName = cluster.name
     const retry = retryPlanFor(forward.retry, exchange.request)
     this.retry = retry
+    this.pick.begin(forward, choice, retry)
     this.retriesLeft = retry === null ? 0 : retry.retries
     this.keepBody = !endStream && retry !== null
     const times = finishRequestHead(exchange, forward, choice, route, retry)
@@ -214,21 +215,21 @@ export class Router implements PoolWaiter {
   private attempt(): void {
     const { exchange } = this
     const cluster = this.cluster!
-    const endpoint = this.pickEndpoint(cluster)
+    const endpoint = cluster.pick(this.pick)
     if (endpoint === null) {
       exchange.info.addResponseFlag('UH')
       exchange.reply(503, 'no healthy upstream', { details: 'no_healthy_upstream' })
       return
     }
     exchange.info.upstreamEndpoint = endpoint
-    if (!this.breaker!.take('requests')) {
-      cluster.stats.pendingOverflow.inc()
+    const owner = endpoint.cluster
+    if (!this.breakerOf(owner).take('requests')) {
       this.overflow()
       return
     }
-    const connection = cluster.poolOf(endpoint).acquire(this)
+    const connection = owner.poolOf(endpoint, this.forward!.priority, owner.speaksHttp2(exchange.request.version)).acquire(this)
     if (connection === 'overflow') {
-      this.breaker!.release('requests')
+      this.breakerOf(owner).release('requests')
       this.overflow()
       return
     }
@@ -236,12 +237,9 @@ export class Router implements PoolWaiter {
     if (connection !== null) this.onPoolReady(connection)
   }
 
-  private pickEndpoint(cluster: Cluster): Endpoint | null {
-    let endpoint = cluster.pick()
-    if (this.retry?.avoidPrevious !== true || this.tried === null) return endpoint
-    for (let i = 1; i < this.retry.hostAttempts && endpoint !== null && this.tried.includes(endpoint); i++)
-      endpoint = cluster.pick()
-    return endpoint
+  /** The limits of the cluster whose endpoint was picked: an aggregate cluster's members have their own. */
+  private breakerOf(cluster: Cluster): CircuitBreaker {
+    return cluster.breakers[this.forward!.priority]
   }
 
   private overflow(): void {
@@ -256,27 +254,26 @@ export class Router implements PoolWaiter {
 
   // PoolWaiter
 
-  onPoolReady(connection: UpstreamConnection): void {
+  onPoolReady(connection: PooledConnection): void {
     const { exchange } = this
-    const cluster = this.cluster!
     const endpoint = this.waitingFor!
     this.waitingFor = null
     this.endpoint = endpoint
     this.connection = connection
     this.reused = connection.requests > 0
-    const { stats, slab } = cluster
+    const { stats, slab } = endpoint.cluster
     stats.requestActive.inc()
     endpoint.active++
     slab.add(endpoint.slot, cell.activeRequests, 1)
     const { info } = exchange
     info.upstreamConnection = connection
-    info.upstreamProtocol = 'HTTP/1.1'
+    info.upstreamProtocol = connection.protocol
     info.upstreamSendStartMs = info.startMs
     this.applyEndpointHost(endpoint)
-    connection.begin(this)
-    const { codec } = connection
+    const stream = connection.begin(this)
+    this.stream = stream
     const wholeHead = this.bodyEnded && this.keptBytes === 0 && this.bodyTrailers === null
-    codec.sendHead(exchange.request, wholeHead)
+    stream.sendHead(exchange.request, wholeHead)
     if (!wholeHead) this.sendKept()
     if (this.bodyEnded) info.upstreamSendEndMs = performance.now()
   }
@@ -288,14 +285,14 @@ export class Router implements PoolWaiter {
   }
 
   private sendKept(): void {
-    const { codec } = this.connection!
+    const stream = this.stream!
     const { kept, bodyTrailers } = this
     for (let i = 0; i < kept.length; i++) {
       const piece = kept[i]!
-      codec.sendData(piece, 0, piece.length, this.bodyEnded && bodyTrailers === null && i === kept.length - 1)
+      stream.sendData(piece, 0, piece.length, this.bodyEnded && bodyTrailers === null && i === kept.length - 1)
     }
-    if (kept.length === 0 && this.bodyEnded && bodyTrailers === null) codec.sendData(empty, 0, 0, true)
-    if (bodyTrailers !== null) codec.sendTrailers(bodyTrailers)
+    if (kept.length === 0 && this.bodyEnded && bodyTrailers === null) stream.sendData(empty, 0, 0, true)
+    if (bodyTrailers !== null) stream.sendTrailers(bodyTrailers)
     if (!this.keepBody) {
       this.kept = noBuffers
       this.keptBytes = 0
@@ -306,16 +303,16 @@ export class Router implements PoolWaiter {
 
   data(buffer: Buffer, start: number, end: number, endStream: boolean): void {
     if (endStream) this.endBody()
-    const { connection } = this
-    if (connection === null || this.keepBody) this.keep(buffer, start, end)
-    if (connection === null) return
-    if (!connection.codec.sendData(buffer, start, end, endStream) && !endStream) this.exchange.pauseRequest()
+    const { stream } = this
+    if (stream === null || this.keepBody) this.keep(buffer, start, end)
+    if (stream === null) return
+    if (!stream.sendData(buffer, start, end, endStream) && !endStream) this.exchange.pauseRequest()
   }
 
   trailers(trailers: HeaderTable): void {
     this.endBody()
     this.bodyTrailers = trailers
-    this.connection?.codec.sendTrailers(trailers)
+    this.stream?.sendTrailers(trailers)
   }
 
   private endBody(): void {
@@ -357,7 +354,7 @@ export class Router implements PoolWaiter {
     const cluster = this.cluster!
     info.upstreamFirstByteMs = performance.now()
     const { status } = response
-    this.noteOutcome(status)
+    this.noteAnswer(status, endStream)
     const { retry } = this
     if (retry !== null && this.retriesLeft > 0 && retriableResponse(retry, response) && this.canRetry()) {
       if (endStream) this.endAttempt()
@@ -385,11 +382,25 @@ export class Router implements PoolWaiter {
       this.choice?.edits?.onResponse(exchange, headers)
       const { edits } = route
       for (let i = 0; i < edits.length; i++) edits[i]!.onResponse(exchange, headers)
+      for (const cookie of this.pick.cookies ?? none) headers.append(setCookie, cookie)
       if (route.host.includeAttemptCountInResponse) headers.set(attemptCount, String(info.attemptCount))
     }
     this.responding = true
     if (endStream) this.finishAttempt()
     exchange.respond(endStream)
+  }
+
+  /** For outlier detection: of gRPC the status in headers without a body, or in the trailers, is what counts. */
+  private noteAnswer(status: number, endStream: boolean): void {
+    const { endpoint, exchange } = this
+    if (endpoint === null) return
+    if (!exchange.isGrpc) {
+      noteStatus(endpoint, status)
+      return
+    }
+    const grpcStatus = exchange.response.headers.get(names.grpcStatus)
+    if (grpcStatus !== null) noteStatus(endpoint, httpStatusOf(Number(grpcStatus)))
+    else if (endStream || status !== 200) noteStatus(endpoint, status)
   }
 
   /** Upstream did not switch protocols: its answer is passed on without the body, as Envoy does. */
@@ -409,6 +420,8 @@ export class Router implements PoolWaiter {
 
   onResponseTrailers(trailers: HeaderTable): void {
     if (!this.responding) return
+    const grpcStatus = this.exchange.isGrpc ? trailers.get(names.grpcStatus) : null
+    if (grpcStatus !== null && this.endpoint !== null) noteStatus(this.endpoint, httpStatusOf(Number(grpcStatus)))
     this.finishAttempt()
     this.exchange.respondTrailers(trailers)
   }
@@ -417,9 +430,9 @@ export class Router implements PoolWaiter {
     const { exchange, connection } = this
     const cluster = this.cluster!
     const { info } = exchange
-    const unanswered = connection?.codec.unanswered ?? true
+    const unanswered = this.stream?.unanswered ?? true
     const connected = connection?.connected ?? false
-    this.noteOutcome(0)
+    if (this.endpoint !== null) noteLocalFailure(this.endpoint, 503)
     if (reason === 'protocol-error') cluster.stats.protocolError.inc()
     else if (reason !== 'connect-failure') cluster.stats.rxReset.inc()
     else cluster.stats.pendingFailureEject.inc()
@@ -463,24 +476,6 @@ export class Router implements PoolWaiter {
     exchange.reply(said.status, said.body, { details: said.details })
   }
 
-  /** Counts for outlier detection. `status` 0: no answer. */
-  private noteOutcome(status: number): void {
-    const { endpoint, cluster } = this
-    if (endpoint === null || cluster === null || endpoint.slot === 0) return
-    const { slab } = cluster
-    const { slot } = endpoint
-    if (status >= 500 || status === 0) {
-      slab.add(slot, cell.consecutive5xx, 1)
-      if (status === 0 || (status >= 502 && status <= 504)) slab.add(slot, cell.consecutiveGatewayErrors, 1)
-      slab.add(slot, cell.requestsError, 1)
-      return
-    }
-    slab.add(slot, cell.requestsSuccess, 1)
-    if (slab.get(slot, cell.consecutive5xx) !== 0) slab.set(slot, cell.consecutive5xx, 0)
-    if (slab.get(slot, cell.consecutiveGatewayErrors) !== 0) slab.set(slot, cell.consecutiveGatewayErrors, 0)
-    if (slab.get(slot, cell.consecutiveLocalFailures) !== 0) slab.set(slot, cell.consecutiveLocalFailures, 0)
-  }
-
   // Retries
 
   private canRetry(): boolean {
@@ -503,10 +498,7 @@ export class Router implements PoolWaiter {
     stats.retry.inc()
     stats.retryBackoffExponential.inc()
     this.retriesLeft--
-    if (retry.avoidPrevious && info.upstreamEndpoint !== null) {
-      this.tried ??= []
-      this.tried.push(info.upstreamEndpoint)
-    }
+    if (info.upstreamEndpoint !== null) this.pick.noteTried(info.upstreamEndpoint)
     exchange.response.clear()
     this.tryDeadline = never
     const ceiling = Math.min(retry.maxMs, retry.baseMs * 2 ** Math.min(20, info.attemptCount - 1))
@@ -551,7 +543,7 @@ export class Router implements PoolWaiter {
     if (cluster === null) return
     if (perTry) cluster.stats.perTryTimeout.inc()
     else cluster.stats.requestTimeout.inc()
-    this.noteOutcome(504)
+    if (this.endpoint !== null && !this.responding) noteLocalFailure(this.endpoint, 504)
     if (this.responding) {
       info.addResponseFlag('UT')
       info.responseCodeDetails = details
@@ -578,13 +570,13 @@ export class Router implements PoolWaiter {
   pauseResponse(): void {
     if (this.connection === null) return
     this.pausedResponse = true
-    this.connection.codec.pauseResponse()
+    this.stream?.pauseResponse()
   }
 
   resumeResponse(): void {
     if (!this.pausedResponse) return
     this.pausedResponse = false
-    this.connection?.codec.resumeResponse()
+    this.stream?.resumeResponse()
   }
 
   /** The response is complete: its time is counted, the connection is the pool's again. */
@@ -599,24 +591,27 @@ export class Router implements PoolWaiter {
     const { endpoint, cluster } = this
     if (this.connection === null || endpoint === null || cluster === null) return
     this.connection = null
+    this.stream = null
     this.endpoint = null
-    cluster.stats.requestActive.dec()
+    const owner = endpoint.cluster
+    owner.stats.requestActive.dec()
     endpoint.active--
-    cluster.slab.add(endpoint.slot, cell.activeRequests, -1)
-    this.breaker!.release('requests')
+    owner.slab.add(endpoint.slot, cell.activeRequests, -1)
+    this.breakerOf(owner).release('requests')
   }
 
   /** Gives the try up. */
   private dropAttempt(): void {
     if (this.waitingFor !== null) {
-      this.cluster!.poolOf(this.waitingFor).forget(this)
-      this.breaker!.release('requests')
+      const owner = this.waitingFor.cluster
+      owner.poolOf(this.waitingFor, this.forward!.priority).forget(this)
+      this.breakerOf(owner).release('requests')
       this.waitingFor = null
     }
-    const { connection } = this
-    if (connection === null) return
+    const { stream } = this
+    if (stream === null) return
     this.endAttempt()
-    connection.codec.reset()
+    stream.reset()
   }
 
   /** The downstream is gone, or was answered otherwise. */

@@ -1,0 +1,126 @@
+import { headerName } from '@weft/http/header-name'
+import type { RequestHead } from '@weft/http/message'
+import type { HashSource } from '../../../routing/hash-policy.ts'
+import type { RetryPlan } from '../../../routing/retry-policy.ts'
+import type { ClusterChoice, ForwardPlan } from '../../../routing/route-action.ts'
+import type { Endpoint } from '../../../upstream/endpoint.ts'
+import type { Hash64 } from '../../../upstream/load-balancers/hash64.ts'
+import { isRecord, MetadataCriteria } from '../../../upstream/load-balancers/metadata-criteria.ts'
+import type { PickContext, PriorityShares } from '../../../upstream/load-balancers/pick-context.ts'
+import type { PriorityLoads } from '../../../upstream/load-balancers/priority-load.ts'
+import type { Exchange } from '../../network/http-connection-manager/exchange.ts'
+
+/** A request as load balancers see it: its hash, the metadata it asks for, and what its tries so far mean for the next. */
+export class RequestPick implements PickContext, HashSource {
+  /** `set-cookie` values for cookies that hash policies made. */
+  cookies: string[] | null = null
+  private readonly exchange: Exchange
+  private forward: ForwardPlan | null = null
+  private choice: ClusterChoice | null = null
+  private retry: RetryPlan | null = null
+  private tried: Endpoint[] | null = null
+  private excluded: boolean[] | null = null
+  private loads: PriorityLoads | null = null
+
+  constructor(exchange: Exchange) {
+    this.exchange = exchange
+  }
+
+  /** Another request, or another route for it. */
+  begin(forward: ForwardPlan | null, choice: ClusterChoice | null, retry: RetryPlan | null): void {
+    this.forward = forward
+    this.choice = choice
+    this.retry = retry
+    this.cookies = null
+    this.tried = null
+    this.excluded = null
+    this.loads = null
+  }
+
+  /** A try is over, another one follows. */
+  noteTried(endpoint: Endpoint): void {
+    if ((this.retry?.hosts ?? null) === null) return
+    this.tried ??= []
+    this.tried.push(endpoint)
+  }
+
+  // PickContext
+
+  hashInto(into: Hash64): boolean {
+    const hashing = this.forward?.hashing ?? null
+    if (hashing === null) return false
+    this.cookies = null
+    return hashing.hash(this, into)
+  }
+
+  get metadataMatch(): MetadataCriteria | null {
+    const own = this.choice?.metadataMatch ?? this.forward?.metadataMatch ?? null
+    const dynamic = this.exchange.metadataOrNull?.['envoy.lb']
+    if (!isRecord(dynamic)) return own
+    return own === null ? new MetadataCriteria(dynamic) : own.merge(dynamic)
+  }
+
+  get hostAttempts(): number {
+    return this.tried === null ? 1 : 1 + (this.retry?.hosts?.attempts ?? 0)
+  }
+
+  accepts(endpoint: Endpoint): boolean {
+    return this.tried === null || this.retry?.hosts?.refuses(endpoint, this.tried) !== true
+  }
+
+  /** Leaves out priorities that were tried, looked at anew after each `update_frequency` tries. */
+  priorityLoads(shares: PriorityShares): PriorityLoads | null {
+    const { tried } = this
+    if (tried === null) return null
+    const frequency = this.retry?.hosts?.priorityFrequency ?? 0
+    if (frequency === 0 || tried.length < frequency) return null
+    if (tried.length % frequency !== 0) return this.loads
+    this.excluded ??= []
+    while (this.excluded.length < shares.priorityCount) this.excluded.push(false)
+    for (const endpoint of tried) if (endpoint.priority < this.excluded.length) this.excluded[endpoint.priority] = true
+    this.loads = shares.loadsWithout(this.excluded)
+    if (this.loads === null) {
+      // All were tried: from the start again.
+      this.excluded.fill(false)
+      tried.length = 0
+      this.loads = shares.loadsWithout(this.excluded)
+    }
+    return this.loads
+  }
+
+  requestHeader(name: string): string | null {
+    return this.exchange.request.headers.get(headerName(name))
+  }
+
+  get originalDestination(): string | null {
+    return null
+  }
+
+  // HashSource
+
+  get request(): RequestHead {
+    return this.exchange.request
+  }
+
+  get clientAddress(): string {
+    return this.exchange.info.downstreamRemoteAddress
+  }
+
+  get connectionName(): string {
+    const { connection } = this.exchange
+    return address(connection.remoteAddress, connection.remotePort) + address(connection.localAddress, connection.localPort)
+  }
+
+  get filterState(): ReadonlyMap<string, unknown> {
+    return this.exchange.filterState
+  }
+
+  setCookie(value: string): void {
+    this.cookies ??= []
+    this.cookies.push(value)
+  }
+}
+
+function address(host: string, port: number): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+}

@@ -1,0 +1,35 @@
+import { isIP } from 'node:net'
+import type { EndpointAddress } from '../endpoint.ts'
+import type { PickContext } from './pick-context.ts'
+
+/** How an ORIGINAL_DST cluster learns where to connect to. */
+export interface OriginalDestinationPolicy {
+  /** Lower case; null: no header is looked at. */
+  header: string | null
+  /** Metadata namespace and path under which an address may stand. */
+  portOverride: number | null
+  cleanupMs: number
+}
+
+/** What the address of a request is: none, one that is no address, or where to connect to. */
+export type OriginalDestination = { type: 'none' } | { type: 'invalid' } | { type: 'address'; address: EndpointAddress }
+
+/** Where a request wanted to go: by the header if the cluster looks at one, else where its connection was caught. */
+export function originalDestination(policy: OriginalDestinationPolicy, context: PickContext | null): OriginalDestination {
+  if (context === null) return { type: 'none' }
+  const header = policy.header === null ? null : context.requestHeader(policy.header)
+  const text = header ?? context.originalDestination
+  if (text === null) return { type: 'none' }
+  const address = parseAddress(text)
+  if (address === null) return { type: 'invalid' }
+  return { type: 'address', address: policy.portOverride === null ? address : { ...address, port: policy.portOverride } }
+}
+
+/** `1.2.3.4:80` or `[::1]:80`; null for everything else. */
+export function parseAddress(text: string): { type: 'ip'; host: string; port: number } | null {
+  const match = /^(?:\[(?<v6>[^\]]+)\]|(?<v4>[^:[\]]+)):(?<port>\d{1,5})$/.exec(text)
+  const host = match?.groups?.['v6'] ?? match?.groups?.['v4'] ?? ''
+  const port = Number(match?.groups?.['port'])
+  if (isIP(host) === 0 || !(port <= 65_535)) return null
+  return { type: 'ip', host, port }
+}

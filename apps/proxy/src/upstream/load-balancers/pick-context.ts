@@ -1,0 +1,34 @@
+import type { Endpoint } from '../endpoint.ts'
+import type { Hash64 } from './hash64.ts'
+import type { MetadataCriteria } from './metadata-criteria.ts'
+import type { PriorityLoads } from './priority-load.ts'
+
+/** What a balancer may ask about the request that an endpoint is picked for. */
+export interface PickContext {
+  /** Writes the hash that the route's policies make of the request; false: they make none. */
+  hashInto(into: Hash64): boolean
+  /** Endpoint metadata the route asks for; null: any. */
+  readonly metadataMatch: MetadataCriteria | null
+  /** How often a host may be picked, at most, until one is accepted; 1 when all are. */
+  readonly hostAttempts: number
+  accepts(endpoint: Endpoint): boolean
+  /** Shares of the priorities other than by health, for a retry; null: by health. */
+  priorityLoads(shares: PriorityShares): PriorityLoads | null
+  /** Value of a request header (lower-case name), for clusters that are told where to connect to; null: absent. */
+  requestHeader(name: string): string | null
+  /** Where the client wanted to connect to, if it was caught on the way: `ip:port`. */
+  readonly originalDestination: string | null
+}
+
+/** Priorities as a retry sees them. */
+export interface PriorityShares {
+  readonly priorityCount: number
+  /** Loads with some priorities left out; null when nothing would be left. */
+  loadsWithout(excluded: readonly boolean[]): PriorityLoads | null
+}
+
+/** Picks endpoints of one cluster. */
+export interface Balancer {
+  /** An endpoint, or null when there is none to use. */
+  pick(context: PickContext | null): Endpoint | null
+}

@@ -15,6 +15,7 @@ const benches: Record<string, () => Promise<{ run: Bench }>> = {
   herd: () => import('./herd.ts').then((module) => ({ run: module.benchHerd })),
   http1: () => import('./http1.ts').then((module) => ({ run: module.benchHttp1 })),
   mixer: () => import('./mixer.ts').then((module) => ({ run: module.benchMixer })),
+  pilot: () => import('./pilot.ts').then((module) => ({ run: module.benchPilot })),
   'mixer-sidecar': () => import('./mixer-sidecar.ts').then((module) => ({ run: module.benchMixerSidecar })),
 }
 

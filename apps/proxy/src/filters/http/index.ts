@@ -1,5 +1,6 @@
 import { WeftError } from '@weft/service/errors'
 import { buffer } from './buffer/index.ts'
+import { compressor } from './compressor/index.ts'
 import { cors } from './cors/index.ts'
 import { csrf } from './csrf/index.ts'
 import { extAuthz } from './ext-authz/index.ts'
@@ -22,6 +23,7 @@ const prefix = 'type.googleapis.com/'
 /** Every HTTP filter there is. A new one is a folder and a line here. */
 const kinds: readonly HttpFilterKind[] = [
   buffer,
+  compressor,
   cors,
   csrf,
   extAuthz,

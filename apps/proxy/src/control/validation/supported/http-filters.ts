@@ -7,6 +7,9 @@ export const httpFilterSupport: SupportTable = {
   'envoy.extensions.filters.http.jwt_authn.v3.PerRouteConfig': '*',
   'envoy.extensions.filters.http.jwt_authn.v3.RemoteJwks': '* -retry_policy',
   'envoy.extensions.path.match.uri_template.v3.UriTemplateMatchConfig': '*',
+  'envoy.extensions.compression.gzip.compressor.v3.Gzip': '*',
+  'envoy.extensions.compression.brotli.compressor.v3.Brotli': '*',
+  'envoy.extensions.compression.zstd.compressor.v3.Zstd': '*',
   'envoy.extensions.filters.http.ext_authz.v3.ExtAuthz':
     '* -validate_mutations -typed_metadata_context_namespaces -route_typed_metadata_context_namespaces ' +
     '-bootstrap_metadata_labels_key -encode_raw_headers -decoder_header_mutation_rules',
@@ -14,5 +17,5 @@ export const httpFilterSupport: SupportTable = {
   'envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit': '* -local_cluster_rate_limit',
   'envoy.extensions.filters.http.set_metadata.v3.Metadata': '* -typed_value',
   'envoy.extensions.filters.common.set_filter_state.v3.FilterStateValue': '* ~read_only ~shared_with_upstream',
-  'envoy.extensions.filters.http.fault.v3.HTTPFault': '* -response_rate_limit_percent_runtime ~disable_downstream_cluster_stats',
+  'envoy.extensions.filters.http.fault.v3.HTTPFault': '* ~disable_downstream_cluster_stats',
 }

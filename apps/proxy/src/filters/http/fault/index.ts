@@ -1,4 +1,4 @@
-import type { FaultDelay } from '@weft/contracts/envoy/extensions/filters/common/fault/v3/fault'
+import type { FaultDelay, FaultRateLimit } from '@weft/contracts/envoy/extensions/filters/common/fault/v3/fault'
 import { type FaultAbort, HTTPFault } from '@weft/contracts/envoy/extensions/filters/http/fault/v3/fault'
 import type { FractionalPercent } from '@weft/contracts/envoy/type/v3/percent'
 import { headerName } from '@weft/http/header-name'
@@ -8,6 +8,7 @@ import { fractionOf, type Runtime } from '../../../plan/runtime.ts'
 import { compileHeaderMatcher, type HeadMatcher } from '../../../routing/matchers/header-matcher.ts'
 import { Timeout } from '../../../transport/timer-wheel.ts'
 import type { CompiledHttpFilter, FilterContext, FilterStatus, HttpFilter, HttpFilterKind, HttpStream } from '../filter.ts'
+import { Throttle } from './throttle.ts'
 
 const delayHeader = headerName('x-envoy-fault-delay-request')
 const delayPercentHeader = headerName('x-envoy-fault-delay-request-percentage')
@@ -15,6 +16,8 @@ const abortHeader = headerName('x-envoy-fault-abort-request')
 const abortGrpcHeader = headerName('x-envoy-fault-abort-grpc-request')
 const abortPercentHeader = headerName('x-envoy-fault-abort-request-percentage')
 const downstreamNode = headerName('x-envoy-downstream-service-node')
+const throughputHeader = headerName('x-envoy-fault-throughput-response')
+const throughputPercentHeader = headerName('x-envoy-fault-throughput-response-percentage')
 const denominators = [100, 10_000, 1_000_000]
 
 /** `envoy.filters.http.fault`: delays and aborts, by share, by header, by runtime. */
@@ -27,7 +30,8 @@ export const fault: HttpFilterKind = {
     return {
       start(_stream, routeConfig) {
         const rules = routeConfig === undefined ? own : (routeConfig as FaultRules)
-        return rules.delay === null && rules.abort === null ? null : new FaultFilter(rules, stats, context)
+        const idle = rules.delay === null && rules.abort === null && rules.rate === null
+        return idle ? null : new FaultFilter(rules, stats, context)
       },
     } satisfies CompiledHttpFilter
   },
@@ -39,12 +43,14 @@ class FaultStats {
   readonly aborts: Counter
   readonly active: Gauge
   readonly overflow: Counter
+  readonly throttled: Counter
   constructor(context: FilterContext) {
     const prefix = `${context.statPrefix}fault.`
     this.delays = context.stats.counter(`${prefix}delays_injected`)
     this.aborts = context.stats.counter(`${prefix}aborts_injected`)
     this.active = context.stats.gauge(`${prefix}active_faults`)
     this.overflow = context.stats.counter(`${prefix}faults_overflow`)
+    this.throttled = context.stats.counter(`${prefix}response_rl_injected`)
   }
 }
 
@@ -54,6 +60,8 @@ type Draw = (asked: number | null) => boolean
 interface FaultRules {
   delay: { fixedMs: number | null; draw: Draw; durationKey: string } | null
   abort: { status: number | null; grpcStatus: number | null; draw: Draw; statusKey: string; grpcKey: string } | null
+  /** Response bytes a second; null bytes: as a header says. */
+  rate: { fixedBytes: number | null; draw: Draw } | null
   headers: readonly HeadMatcher[]
   cluster: string
   nodes: readonly string[]
@@ -63,12 +71,11 @@ interface FaultRules {
 
 function compileRules(bytes: Uint8Array, context: FilterContext): FaultRules {
   const source = HTTPFault.decode(bytes)
-  if (source.responseRateLimit !== undefined)
-    context.fail('response_rate_limit', 'response_rate_limit is not supported by this proxy')
   const { runtime } = context
   return {
     delay: source.delay === undefined ? null : compileDelay(source.delay, source, runtime),
     abort: source.abort === undefined ? null : compileAbort(source.abort, source, runtime, context),
+    rate: source.responseRateLimit === undefined ? null : compileRate(source.responseRateLimit, source, runtime),
     headers: source.headers.map((matcher, i) => compileHeaderMatcher(matcher, `${context.path}.headers[${i}]`)),
     cluster: source.upstreamCluster,
     nodes: source.downstreamNodes,
@@ -96,6 +103,14 @@ function compileDelay(source: FaultDelay, config: HTTPFault, runtime: Runtime): 
   }
 }
 
+function compileRate(source: FaultRateLimit, config: HTTPFault, runtime: Runtime): FaultRules['rate'] {
+  const key = config.responseRateLimitPercentRuntime || 'fault.http.rate_limit.response_percent'
+  return {
+    fixedBytes: source.limitType?.$case === 'fixedLimit' ? source.limitType.value.limitKbps * 1024 : null,
+    draw: compileDraw(source.percentage, key, runtime),
+  }
+}
+
 function compileAbort(source: FaultAbort, config: HTTPFault, runtime: Runtime, context: FilterContext): FaultRules['abort'] {
   const type = source.errorType
   if (type?.$case === 'httpStatus' && (type.value < 200 || type.value > 599))
@@ -116,16 +131,21 @@ class FaultFilter implements HttpFilter {
   private readonly context: FilterContext
   private timer: Timeout | null = null
   private active = false
+  private throttle: Throttle | null = null
+  /** Only where a rate is limited, so that other responses pass by. */
+  readonly onResponseData?: NonNullable<HttpFilter['onResponseData']>
 
   constructor(rules: FaultRules, stats: FaultStats, context: FilterContext) {
     this.rules = rules
     this.stats = stats
     this.context = context
+    if (rules.rate !== null) this.onResponseData = (_stream, data, endStream) => this.throttleData(data, endStream)
   }
 
   onRequestHeaders(stream: HttpStream): FilterStatus {
     const { rules, stats, context } = this
     if (!this.applies(stream)) return 'continue'
+    this.limitRate(stream)
     const delayMs = this.delayOf(stream)
     if (delayMs > 0 && context.services !== null) {
       if (!this.enter()) return 'continue'
@@ -135,7 +155,7 @@ class FaultFilter implements HttpFilter {
         this.timer = null
         if (stream.done) return
         if (rules.abort !== null && this.abort(stream)) return
-        this.leave()
+        if (this.throttle === null) this.leave()
         stream.continueRequest()
       })
       context.services.timers.arm(this.timer, delayMs)
@@ -165,6 +185,40 @@ class FaultFilter implements HttpFilter {
     }
     if (!delay.draw(asked)) return 0
     return delay.fixedMs === null ? ms : this.context.runtime.number(delay.durationKey, ms)
+  }
+
+  private limitRate(stream: HttpStream): void {
+    const { rate } = this.rules
+    const { services } = this.context
+    if (rate === null || services === null) return
+    const { headers } = stream.request
+    let bytes = rate.fixedBytes
+    let asked: number | null = null
+    if (bytes === null) {
+      bytes = (digits(headers.get(throughputHeader)) ?? 0) * 1024
+      asked = digits(headers.get(throughputPercentHeader))
+    }
+    if (bytes === 0 || !rate.draw(asked) || !this.enter()) return
+    this.stats.throttled.inc()
+    this.throttle = new Throttle(
+      bytes,
+      {
+        send: (data, endStream) => stream.injectResponseData(this, data, endStream),
+        pause: () => stream.pauseResponse(),
+        resume: () => stream.resumeResponse(),
+      },
+      services.timers,
+    )
+  }
+
+  private throttleData(data: Buffer, endStream: boolean): FilterStatus {
+    if (this.throttle === null) return 'continue'
+    this.throttle.write(data, endStream)
+    return 'taken'
+  }
+
+  onResponseTrailers(stream: HttpStream): FilterStatus {
+    return this.throttle?.endWith(() => stream.continueResponse()) === true ? 'stop' : 'continue'
   }
 
   private abort(stream: HttpStream): boolean {
@@ -214,6 +268,7 @@ class FaultFilter implements HttpFilter {
   onComplete(): void {
     if (this.timer !== null) this.context.services?.timers.cancel(this.timer)
     this.timer = null
+    this.throttle?.close()
     this.leave()
   }
 }

@@ -1,0 +1,66 @@
+import type { Transform } from 'node:stream'
+import type { Counter } from '../../../observe/stats.ts'
+
+/** Bytes given and not yet compressed, above which the sender has to wait. */
+const maxPendingBytes = 256 * 1024
+
+/** Where the compressed bytes go, and who is told to wait. */
+export interface CompressedOutput {
+  send(data: Buffer, endStream: boolean): void
+  pause(): void
+  resume(): void
+}
+
+/** Compresses one body piece by piece; the work is done off this thread. */
+export class BodyCompressor {
+  private readonly transform: Transform
+  private readonly output: CompressedOutput
+  private readonly bytesIn: Counter
+  private pending = 0
+  private paused = false
+  private onEnd: (() => void) | null = null
+
+  constructor(transform: Transform, output: CompressedOutput, bytesIn: Counter, bytesOut: Counter) {
+    this.transform = transform
+    this.output = output
+    this.bytesIn = bytesIn
+    transform.on('data', (data: Buffer) => {
+      bytesOut.add(data.length)
+      output.send(data, false)
+    })
+    transform.on('end', () => {
+      if (this.onEnd !== null) this.onEnd()
+      else output.send(empty, true)
+    })
+    // Destroyed with its request; there is nobody to tell.
+    transform.on('error', () => {})
+  }
+
+  write(data: Buffer): void {
+    if (data.length === 0) return
+    this.bytesIn.add(data.length)
+    this.pending += data.length
+    const { length } = data
+    this.transform.write(Buffer.from(data), () => {
+      this.pending -= length
+      if (!this.paused || this.pending > maxPendingBytes / 2) return
+      this.paused = false
+      this.output.resume()
+    })
+    if (this.pending <= maxPendingBytes || this.paused) return
+    this.paused = true
+    this.output.pause()
+  }
+
+  /** The body is whole. `then`: what ends the message (trailers); without it the body's last piece does. */
+  end(then: (() => void) | null = null): void {
+    this.onEnd = then
+    this.transform.end()
+  }
+
+  close(): void {
+    this.transform.destroy()
+  }
+}
+
+const empty = Buffer.alloc(0)

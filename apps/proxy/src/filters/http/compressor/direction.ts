@@ -1,0 +1,82 @@
+import type {
+  Compressor_CommonDirectionConfig as CommonConfig,
+  Compressor,
+} from '@weft/contracts/envoy/extensions/filters/http/compressor/v3/compressor'
+import { headerName, names } from '@weft/http/header-name'
+import type { HeaderTable } from '@weft/http/header-table'
+import type { Counter } from '../../../observe/stats.ts'
+import type { FilterContext } from '../filter.ts'
+
+const defaultMinLength = 30
+const defaultTypes = [
+  'application/javascript',
+  'application/json',
+  'application/xhtml+xml',
+  'image/svg+xml',
+  'text/css',
+  'text/html',
+  'text/plain',
+  'text/xml',
+]
+const codings = new Set(['gzip', 'deflate', 'compress', 'br', 'zstd'])
+export const contentEncoding = headerName('content-encoding')
+
+/** Which messages of one direction are worth compressing. */
+export interface DirectionRules {
+  enabled(): boolean
+  isLongEnough(headers: HeaderTable): boolean
+  isOfType(headers: HeaderTable): boolean
+  readonly compressed: Counter
+  readonly notCompressed: Counter
+  readonly bytesIn: Counter
+  readonly bytesOut: Counter
+  readonly tooShort: Counter
+}
+
+/** Compiles one direction; the older fields of the filter itself stand in where the direction has none. */
+export function compileDirection(
+  common: CommonConfig | undefined,
+  older: Pick<Compressor, 'contentLength' | 'contentType' | 'runtimeEnabled'> | null,
+  statPrefix: string,
+  context: FilterContext,
+): DirectionRules {
+  const flag = common?.enabled ?? older?.runtimeEnabled
+  const minLength = common?.minContentLength ?? older?.contentLength ?? defaultMinLength
+  const listed = common !== undefined && common.contentType.length > 0 ? common.contentType : (older?.contentType ?? [])
+  const types = new Set(listed.length > 0 ? listed : defaultTypes)
+  const stat = (name: string) => context.stats.counter(statPrefix + name)
+  const tooShort = stat('content_length_too_small')
+  return {
+    enabled: () =>
+      flag === undefined ||
+      (flag.runtimeKey === ''
+        ? (flag.defaultValue ?? true)
+        : context.runtime.boolean(flag.runtimeKey, flag.defaultValue ?? true)),
+    isLongEnough(headers) {
+      const length = headers.get(names.contentLength)
+      if (length === null) return tokensOf(headers.getAll(names.transferEncoding)).includes('chunked')
+      const enough = Number(length) >= minLength
+      if (!enough) tooShort.inc()
+      return enough
+    },
+    isOfType(headers) {
+      const type = headers.get(names.contentType)
+      return type === null || types.has(type.split(';')[0]!.trim())
+    },
+    compressed: stat('compressed'),
+    notCompressed: stat('not_compressed'),
+    bytesIn: stat('total_uncompressed_bytes'),
+    bytesOut: stat('total_compressed_bytes'),
+    tooShort,
+  }
+}
+
+/** Whether the message is not compressed on its way already. */
+export function isTransferPlain(headers: HeaderTable): boolean {
+  return !tokensOf(headers.getAll(names.transferEncoding)).some((token) => codings.has(token))
+}
+
+/** The elements of a list, in lower case. */
+export function tokensOf(value: string | null): string[] {
+  return value === null ? [] : value.split(',').map((token) => token.trim().toLowerCase())
+}

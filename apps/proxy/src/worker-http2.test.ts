@@ -1,7 +1,9 @@
+import { createHash } from 'node:crypto'
 import http2 from 'node:http2'
 import { HttpConnectionManager_CodecType as Codec } from '@weft/contracts/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager'
+import { HttpProtocolOptions } from '@weft/contracts/envoy/extensions/upstreams/http/v3/http_protocol_options'
 import { afterEach, describe, expect, it } from 'vitest'
-import { cluster, connectionManager, listener, routeTo } from './testing/resources.ts'
+import { any, cluster, connectionManager, listener, routeTo } from './testing/resources.ts'
 import { ask, raw, Upstream, until, WorkerHarness } from './testing/worker-harness.ts'
 
 const open: { close(): unknown }[] = []
@@ -150,5 +152,184 @@ describe('HTTP/2 from clients', () => {
     proxy.drain()
     expect((await under).map(({ body }) => body)).toEqual(Array.from({ length: 10 }, () => 'late'))
     await gone
+  })
+})
+
+/** A real HTTP/2 server; answers with what it was sent, and trailers. */
+async function http2Upstream(
+  answer: (stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders, body: string) => void,
+  settings: http2.Settings = {},
+): Promise<{ port: number; sessions: Set<http2.ServerHttp2Session>; close(): Promise<void> }> {
+  const server = http2.createServer({ settings })
+  const sessions = new Set<http2.ServerHttp2Session>()
+  server.on('session', (session) => {
+    sessions.add(session)
+    session.on('close', () => sessions.delete(session))
+    session.on('error', () => {})
+  })
+  server.on('stream', (stream, headers) => {
+    let body = ''
+    stream.setEncoding('latin1')
+    stream.on('data', (piece: string) => {
+      body += piece
+    })
+    stream.on('error', () => {})
+    stream.on('end', () => answer(stream, headers, body))
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  const one = {
+    port: address !== null && typeof address === 'object' ? address.port : 0,
+    sessions,
+    close: () => {
+      for (const session of sessions) session.destroy()
+      return new Promise<void>((resolve) => server.close(() => resolve()))
+    },
+  }
+  open.push(one)
+  return one
+}
+
+const echo = (stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders, body: string): void => {
+  stream.respond({ ':status': 200, 'x-seen': JSON.stringify(headers) }, { waitForTrailers: true })
+  stream.on('wantTrailers', () => stream.sendTrailers({ 'x-end': 'yes' }))
+  stream.end(`${headers[':method']} ${headers[':path']} ${body}`)
+}
+
+const overHttp2 = { http2ProtocolOptions: {} }
+
+describe('HTTP/2 to endpoints', () => {
+  it('carries many requests of HTTP/1.1 clients over one connection', async () => {
+    const server = await http2Upstream(echo)
+    const proxy = worker()
+    await proxy.apply(cluster('c', [server.port], overHttp2), listener('in', [{ filters: [connectionManager([routeTo('c')])] }]))
+    const answers = await Promise.all(
+      Array.from({ length: 30 }, (_, i) => ask(proxy.port('in'), `/${i}`, { method: 'POST', body: 'body' })),
+    )
+    expect(answers.map(({ body }) => body)).toEqual(Array.from({ length: 30 }, (_, i) => `POST /${i} body`))
+    const seen = JSON.parse(String(answers[0]?.headers['x-seen'])) as Record<string, string>
+    expect(seen).toMatchObject({ ':authority': `127.0.0.1:${proxy.port('in')}`, ':scheme': 'http', 'x-forwarded-proto': 'http' })
+    expect(seen.connection).toBeUndefined()
+    expect(server.sessions.size).toBe(1)
+    await until(() => proxy.stats.value('cluster.c.upstream_cx_http2_total') === 1, 'the connection is counted')
+  })
+
+  it('passes trailers both ways', async () => {
+    const server = await http2Upstream((stream) => {
+      stream.respond({ ':status': 200 }, { waitForTrailers: true })
+      stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }))
+      stream.end('x')
+    })
+    const proxy = worker()
+    await proxy.apply(cluster('c', [server.port], overHttp2), listener('in', [{ filters: [connectionManager([routeTo('c')])] }]))
+    const stream = connect(proxy.port('in')).request({ ':method': 'POST', ':path': '/', te: 'trailers' }, { endStream: false })
+    stream.end('x')
+    stream.resume()
+    const trailers = await new Promise<http2.IncomingHttpHeaders>((resolve) => stream.on('trailers', resolve))
+    expect(trailers['grpc-status']).toBe('0')
+  })
+
+  it('opens another connection where one has as many streams as the peer allows', async () => {
+    const server = await http2Upstream(
+      (stream, headers, body) => {
+        setTimeout(() => echo(stream, headers, body), 30)
+      },
+      { maxConcurrentStreams: 4 },
+    )
+    const proxy = worker()
+    await proxy.apply(cluster('c', [server.port], overHttp2), listener('in', [{ filters: [connectionManager([routeTo('c')])] }]))
+    const session = connect(proxy.port('in'))
+    // The peer's limit is known once its settings are there.
+    await request(session, { ':path': '/' })
+    const answers = await Promise.all(Array.from({ length: 20 }, (_, i) => request(session, { ':path': `/${i}` })))
+    expect(answers.map(({ headers }) => headers[':status'])).toEqual(Array.from({ length: 20 }, () => 200))
+    expect(server.sessions.size).toBeGreaterThanOrEqual(2)
+  })
+
+  it('a connection that goes away is replaced, and no request is lost', async () => {
+    const server = await http2Upstream(echo)
+    const proxy = worker()
+    await proxy.apply(cluster('c', [server.port], overHttp2), listener('in', [{ filters: [connectionManager([routeTo('c')])] }]))
+    for (let i = 0; i < 3; i++) {
+      expect((await ask(proxy.port('in'))).status).toBe(200)
+      const closed = [...server.sessions].map((session) => new Promise<void>((resolve) => session.on('close', () => resolve())))
+      for (const session of server.sessions) session.close()
+      await Promise.all(closed)
+    }
+    await until(() => proxy.stats.value('cluster.c.upstream_cx_close_notify') === 3, 'GOAWAYs are counted')
+  })
+
+  it('says why there is no answer: refused, reset, connection lost', async () => {
+    const server = await http2Upstream((stream, headers) => {
+      if (headers[':path'] === '/reset') stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR)
+      else stream.session?.destroy()
+    })
+    const proxy = worker()
+    await proxy.apply(
+      cluster('c', [server.port], overHttp2),
+      cluster('gone', [1], overHttp2),
+      listener('in', [{ filters: [connectionManager([routeTo('gone', '/gone'), routeTo('c')])] }]),
+    )
+    const said = 'upstream connect error or disconnect/reset before headers. reset reason: '
+    expect((await ask(proxy.port('in'), '/reset')).body).toBe(`${said}remote reset`)
+    expect((await ask(proxy.port('in'), '/lost')).body).toBe(`${said}connection termination`)
+    expect((await ask(proxy.port('in'), '/gone')).body).toContain(`${said}remote connection failure`)
+  })
+
+  it('by what the client came by, where the cluster says so', async () => {
+    const server = await http2Upstream(echo)
+    const proxy = worker()
+    await proxy.apply(
+      cluster('c', [server.port], {
+        typedExtensionProtocolOptions: {
+          'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': any(
+            'envoy.extensions.upstreams.http.v3.HttpProtocolOptions',
+            HttpProtocolOptions.encode(
+              HttpProtocolOptions.fromPartial({
+                upstreamProtocolOptions: { $case: 'useDownstreamProtocolConfig', value: { http2ProtocolOptions: {} } },
+              }),
+            ).finish(),
+          ),
+        },
+      }),
+      listener('in', [{ filters: [connectionManager([routeTo('c')])] }]),
+    )
+    expect((await request(connect(proxy.port('in')), { ':path': '/' })).headers[':status']).toBe(200)
+    // An HTTP/2 server does not understand HTTP/1.1.
+    expect((await ask(proxy.port('in'))).status).toBeGreaterThanOrEqual(502)
+  })
+
+  it('a WebSocket crosses from HTTP/1.1 to HTTP/2 and back', async () => {
+    const far = await upstream()
+    far.server.on('upgrade', (asked, socket, head) => {
+      open.unshift({ close: () => socket.destroy() })
+      const accept = createHash('sha1').update(`${asked.headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`)
+      socket.write(
+        `HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: ${accept.digest('base64')}\r\n\r\n`,
+      )
+      socket.write(head)
+      socket.on('data', (bytes) => socket.write(bytes))
+      socket.on('error', () => {})
+    })
+    const upgradeConfigs = [{ upgradeType: 'websocket' }]
+    const [first, second] = [worker(), worker()]
+    await second.apply(
+      cluster('c', [far.port]),
+      listener('in', [
+        { filters: [connectionManager([routeTo('c')], { upgradeConfigs, http2ProtocolOptions: { allowConnect: true } })] },
+      ]),
+    )
+    await first.apply(
+      cluster('c', [second.port('in')], { http2ProtocolOptions: { allowConnect: true } }),
+      listener('in', [{ filters: [connectionManager([routeTo('c')], { upgradeConfigs })] }]),
+    )
+    const seen = await raw(
+      first.port('in'),
+      'GET /chat HTTP/1.1\r\nhost: a\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\nping',
+      (text) => text.includes('ping'),
+    )
+    expect(seen).toMatch(/^HTTP\/1.1 101 /)
+    expect(seen.toLowerCase()).toContain('sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo=')
+    expect(seen.endsWith('ping')).toBe(true)
   })
 })

@@ -15,7 +15,6 @@ import { addressKey, applyEndpoint, Endpoint, endpointAddress, hostState, locali
 import { cell, EndpointSlab } from './endpoint-slab.ts'
 import { Http1Pool } from './http1-pool.ts'
 import { Http2Pool } from './http2-pool.ts'
-import type { UpstreamPool } from './pool.ts'
 import { AggregateBalancer, type AggregateMember } from './load-balancers/aggregate-balancer.ts'
 import { balancerStats } from './load-balancers/balancer-stats.ts'
 import { type OriginalDestinationPolicy, originalDestination } from './load-balancers/original-destination.ts'
@@ -24,6 +23,7 @@ import { type BalancerSurroundings, type LocalityHosts, PrioritySet } from './lo
 import { SubsetBalancer } from './load-balancers/subset-balancer.ts'
 import type { LocalZones } from './load-balancers/zone-routing.ts'
 import type { OutlierRows } from './outcome.ts'
+import type { UpstreamPool } from './pool.ts'
 
 const defaultOverprovisioning = 140
 /** Aggregate clusters of aggregate clusters: that deep, so that a circle ends. */

@@ -177,7 +177,11 @@ export class UpstreamConnection implements PooledConnection, ConnectionHandler, 
     pool.onClosed(this)
     if (!busy) return
     if (this.connected) this.codec.connectionLost('connection-closed', this.failure)
-    else this.codec.connectionLost('connect-failure', this.connectTimedOut ? 'connection timeout' : describeConnectFailure(error, this.failure))
+    else
+      this.codec.connectionLost(
+        'connect-failure',
+        this.connectTimedOut ? 'connection timeout' : describeConnectFailure(error, this.failure),
+      )
   }
 
   // ConnectionInfo

@@ -32,6 +32,8 @@ export class Http2ClientConnection implements ConnectionRole {
   private readonly core: Http2Connection
   private readonly options: Http2Options
   private goneAway = false
+  /** Streams to open before the peer has said how many it takes (RFC 9113 section 6.5.2: no less than 100 is usual). */
+  presumedStreams = 100
 
   constructor(sink: ByteSink, options: Http2Options, events: Http2ClientEvents, now: () => number = () => performance.now()) {
     this.options = options
@@ -49,9 +51,16 @@ export class Http2ClientConnection implements ConnectionRole {
     return this.core.streams.size
   }
 
-  /** How many streams may be open at once. */
+  /** How many streams may be open at once; before the peer has said, as many as it is thought to take. */
   get maxStreams(): number {
-    return Math.min(this.options.maxConcurrentStreams, this.core.peer.maxConcurrentStreams)
+    const { core, options } = this
+    const peers = core.isGreeted ? core.peer.maxConcurrentStreams : this.presumedStreams
+    return Math.min(options.maxConcurrentStreams, peers)
+  }
+
+  /** What the peer allows; null: it has not said anything yet. */
+  get peerMaxStreams(): number | null {
+    return this.core.isGreeted ? this.core.peer.maxConcurrentStreams : null
   }
 
   /** Whether a request may begin now. */

@@ -105,6 +105,11 @@ export class Http2Connection implements FrameHandler {
     if (wider > 0) this.outbox.windowUpdate(0, wider)
   }
 
+  /** Whether the peer has said its settings. */
+  get isGreeted(): boolean {
+    return this.sawSettings
+  }
+
   get isDead(): boolean {
     return this.dead
   }

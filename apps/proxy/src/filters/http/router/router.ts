@@ -12,7 +12,7 @@ import type { Endpoint } from '../../../upstream/endpoint.ts'
 import { cell } from '../../../upstream/endpoint-slab.ts'
 import { httpStatusOf } from '../../../upstream/grpc-status.ts'
 import { noteLocalFailure, noteStatus } from '../../../upstream/outcome.ts'
-import type { PooledConnection, PoolWaiter } from '../../../upstream/pool.ts'
+import type { PooledConnection, PoolWaiter, UpstreamPool } from '../../../upstream/pool.ts'
 import type { Exchange } from '../../network/http-connection-manager/exchange.ts'
 import { finishRequestHead, replaceHost } from './request-head.ts'
 import { RequestPick } from './request-pick.ts'
@@ -227,7 +227,7 @@ export class Router implements PoolWaiter {
       this.overflow()
       return
     }
-    const connection = owner.poolOf(endpoint, this.forward!.priority, owner.speaksHttp2(exchange.request.version)).acquire(this)
+    const connection = this.poolOf(endpoint).acquire(this)
     if (connection === 'overflow') {
       this.breakerOf(owner).release('requests')
       this.overflow()
@@ -235,6 +235,11 @@ export class Router implements PoolWaiter {
     }
     this.waitingFor = endpoint
     if (connection !== null) this.onPoolReady(connection)
+  }
+
+  private poolOf(endpoint: Endpoint): UpstreamPool {
+    const { cluster } = endpoint
+    return cluster.poolOf(endpoint, this.forward!.priority, cluster.speaksHttp2(this.exchange.request.version))
   }
 
   /** The limits of the cluster whose endpoint was picked: an aggregate cluster's members have their own. */
@@ -451,10 +456,11 @@ export class Router implements PoolWaiter {
       this.scheduleRetry()
       return
     }
+    // GOAWAY says of a request that nobody has looked at it; a connection that is closed as one goes out, does nearly.
+    const unseen = reason === 'refused-stream' && detail.startsWith('goaway')
     if (
-      raced &&
+      (unseen || (raced && idempotent.has(exchange.request.method))) &&
       !this.raceRetried &&
-      idempotent.has(exchange.request.method) &&
       this.bodyEnded &&
       (this.keepBody || this.keptBytes === 0) &&
       info.bytesReceived === this.keptBytes
@@ -604,7 +610,7 @@ export class Router implements PoolWaiter {
   private dropAttempt(): void {
     if (this.waitingFor !== null) {
       const owner = this.waitingFor.cluster
-      owner.poolOf(this.waitingFor, this.forward!.priority).forget(this)
+      this.poolOf(this.waitingFor).forget(this)
       this.breakerOf(owner).release('requests')
       this.waitingFor = null
     }

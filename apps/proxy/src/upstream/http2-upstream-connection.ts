@@ -1,0 +1,219 @@
+import tls from 'node:tls'
+import { Http2ClientConnection, type Http2ClientEvents } from '@weft/http/h2/client-connection'
+import type { ClientStream, IncomingResponse } from '@weft/http/stream'
+import type { Connection, ConnectionHandler } from '../transport/connection.ts'
+import { nextConnectionId } from '../transport/connection-id.ts'
+import { Timeout } from '../transport/timer-wheel.ts'
+import { tlsInfoOf } from '../transport/tls-info.ts'
+import type { Endpoint } from './endpoint.ts'
+import { cell } from './endpoint-slab.ts'
+import type { Http2Pool } from './http2-pool.ts'
+import { describeConnectFailure, openSocket } from './open-socket.ts'
+import { noteConnected } from './outcome.ts'
+import type { PooledConnection } from './pool.ts'
+
+const tickMs = 1000
+
+/** One HTTP/2 connection to an endpoint, carrying many requests at once. */
+export class Http2UpstreamConnection implements PooledConnection, ConnectionHandler, Http2ClientEvents {
+  readonly id = nextConnectionId()
+  readonly protocol = 'HTTP/2'
+  connected = false
+  requests = 0
+  private readonly pool: Http2Pool
+  private readonly endpoint: Endpoint
+  private readonly codec: Http2ClientConnection
+  private readonly connection: Connection
+  private readonly startedMs = performance.now()
+  private readonly connectTimer: Timeout
+  private readonly ticker: Timeout
+  private idleSinceMs = 0
+  private waitingForHandshake = 0
+  private localClose = false
+  private gone = false
+  private failure = 'remote closed'
+  private connectTimedOut = false
+
+  /** `presumedStreams`: how many streams the peer is thought to allow until it has said. */
+  constructor(pool: Http2Pool, endpoint: Endpoint, presumedStreams: number) {
+    this.pool = pool
+    this.endpoint = endpoint
+    const { cluster, services } = pool
+    this.connectTimer = new Timeout(() => {
+      this.connectTimedOut = true
+      cluster.stats.connectTimeout.inc()
+      this.failure = 'connection timeout'
+      this.destroy()
+    })
+    this.connection = openSocket(cluster, endpoint, services, this, pool.requestServerName, ['h2'], {
+      onConnected: () => this.onConnected(),
+      onFailure: (text) => {
+        this.failure = text
+      },
+    })
+    this.codec = new Http2ClientConnection(this.connection, cluster.plan.http2, this)
+    this.codec.presumedStreams = presumedStreams
+    this.codec.start()
+    this.ticker = new Timeout(() => this.tick())
+    services.timers.arm(this.connectTimer, cluster.connectTimeoutMs)
+    services.timers.arm(this.ticker, tickMs)
+  }
+
+  private onConnected(): void {
+    if (this.gone) return
+    this.connected = true
+    const { stats } = this.pool.cluster
+    this.pool.services.timers.cancel(this.connectTimer)
+    noteConnected(this.endpoint, false)
+    stats.connectMs.record(Math.round(performance.now() - this.startedMs))
+    stats.requestTotal.add(this.waitingForHandshake)
+    this.waitingForHandshake = 0
+    this.idleSinceMs = performance.now()
+    this.codec.writable()
+  }
+
+  /** Whether a request may begin on it now. */
+  get hasRoom(): boolean {
+    return !this.gone && !this.isUsedUp && this.codec.canOpen
+  }
+
+  /** Whether it takes requests, now or when others have ended. */
+  get isOpen(): boolean {
+    return !this.gone && !this.isUsedUp && this.codec.isOpen
+  }
+
+  get peerMaxStreams(): number | null {
+    return this.codec.peerMaxStreams
+  }
+
+  get isIdle(): boolean {
+    return this.codec.openStreams === 0
+  }
+
+  private get isUsedUp(): boolean {
+    const { maxRequests } = this.pool.cluster
+    return maxRequests > 0 && this.requests >= maxRequests
+  }
+
+  begin(receiver: IncomingResponse): ClientStream {
+    const { stats } = this.pool.cluster
+    this.requests++
+    // A request that waits for the handshake counts when it is done.
+    if (this.connected) stats.requestTotal.inc()
+    else this.waitingForHandshake++
+    const stream = this.codec.begin(receiver)
+    if (this.isUsedUp) {
+      stats.maxRequests.inc()
+      this.codec.drain()
+    }
+    return stream
+  }
+
+  /** No new requests; closes when those under way are done. */
+  drain(): void {
+    this.codec.drain()
+  }
+
+  /** Ends now, whatever is on it. */
+  destroy(): void {
+    this.localClose = true
+    this.connection.destroy()
+  }
+
+  private tick(): void {
+    if (this.gone) return
+    const { services, cluster } = this.pool
+    this.codec.tick()
+    if (!this.codec.isOpen && this.isIdle) return
+    if (this.connected && this.isIdle && cluster.idleTimeoutMs > 0) {
+      if (performance.now() - this.idleSinceMs >= cluster.idleTimeoutMs) {
+        cluster.stats.idleTimeout.inc()
+        this.drain()
+        return
+      }
+    }
+    services.timers.arm(this.ticker, tickMs)
+  }
+
+  // Http2ClientEvents
+
+  room(): void {
+    if (this.gone) return
+    if (this.isIdle) this.idleSinceMs = performance.now()
+    this.pool.onRoom(this)
+  }
+
+  goaway(): void {
+    this.pool.cluster.stats.closeNotify.inc()
+    this.pool.serveWaiting()
+  }
+
+  closeAfterWrite(): void {
+    this.localClose = true
+    this.connection.closeWhenFlushed()
+  }
+
+  // ConnectionHandler
+
+  onBytes(bytes: Buffer, start: number, end: number): void {
+    this.codec.receive(bytes, start, end)
+  }
+
+  onEnd(): void {
+    this.connection.destroy()
+  }
+
+  onWritable(): void {
+    this.codec.writable()
+  }
+
+  onClose(error: Error | null): void {
+    if (this.gone) return
+    this.gone = true
+    const { pool } = this
+    const { stats } = pool.cluster
+    const active = this.codec.openStreams > 0
+    pool.services.timers.cancel(this.connectTimer)
+    pool.services.timers.cancel(this.ticker)
+    stats.connectionLength.record(Math.round(performance.now() - this.startedMs))
+    stats.connectionDestroy.inc()
+    if (this.localClose) stats.destroyLocal.inc()
+    else stats.destroyRemote.inc()
+    if (active) {
+      stats.destroyWithRequest.inc()
+      if (this.localClose) stats.destroyLocalWithRequest.inc()
+      else stats.destroyRemoteWithRequest.inc()
+    }
+    if (!this.connected) {
+      stats.connectFail.inc()
+      pool.slab.add(this.endpoint.slot, cell.connectFailures, 1)
+    }
+    pool.onClosed(this)
+    if (this.connected) this.codec.connectionLost('connection-closed', this.failure)
+    else {
+      const why = this.connectTimedOut ? 'connection timeout' : describeConnectFailure(error, this.failure)
+      this.codec.connectionLost('connect-failure', why)
+    }
+  }
+
+  // ConnectionInfo
+
+  get remoteAddress(): string {
+    return this.endpoint.address.type === 'ip' ? this.endpoint.address.host : this.endpoint.address.path
+  }
+  get remotePort(): number {
+    return this.endpoint.address.type === 'ip' ? this.endpoint.address.port : 0
+  }
+  get localAddress(): string {
+    return this.connection.socket.localAddress ?? ''
+  }
+  get localPort(): number {
+    return this.connection.socket.localPort ?? 0
+  }
+  get tls() {
+    return this.connection.socket instanceof tls.TLSSocket ? tlsInfoOf(this.connection.socket, '') : null
+  }
+  get serverName(): string {
+    return ''
+  }
+}

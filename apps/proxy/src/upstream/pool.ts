@@ -1,0 +1,31 @@
+import type { ClientStream, IncomingResponse } from '@weft/http/stream'
+import type { ConnectionInfo } from '../filters/http/filter.ts'
+
+/** A request that a pool finds a connection for: at once, or later by `onPoolReady`. */
+export interface PoolWaiter extends IncomingResponse {
+  onPoolReady(connection: PooledConnection): void
+}
+
+/** A connection to an endpoint, of whatever HTTP. */
+export interface PooledConnection extends ConnectionInfo {
+  readonly protocol: 'HTTP/1.1' | 'HTTP/2'
+  /** Whether the handshakes are done. */
+  readonly connected: boolean
+  /** How many requests it has had. */
+  readonly requests: number
+  /** Begins a request, whose answer comes to `receiver`. */
+  begin(receiver: IncomingResponse): ClientStream
+}
+
+/** The connections of this worker to one endpoint, for one kind of HTTP. */
+export interface UpstreamPool {
+  readonly size: number
+  /** A connection for `waiter` now; null: it waits and hears by `onPoolReady`; 'overflow': no room to wait. */
+  acquire(waiter: PoolWaiter): PooledConnection | null | 'overflow'
+  /** The waiter gave up. */
+  forget(waiter: PoolWaiter): void
+  /** Closes what is idle now and the rest as it gets free. */
+  drain(): void
+  /** Ends every connection now, with what is on it. */
+  closeAll(): void
+}

@@ -11,6 +11,7 @@ import type { DeltaDiscoveryRequest, DiscoveryRequest } from '@weft/contracts/en
 import { WeftError } from '@weft/service/errors'
 import { toServiceError } from '@weft/service/grpc'
 import { delta } from './delta.ts'
+import { createRequestReader } from './request-reader.ts'
 import { sotw } from './sotw.ts'
 import { Stream, type StreamEvents } from './stream.ts'
 import type { Variant } from './variant.ts'
@@ -54,7 +55,12 @@ const { streamAggregatedResources, deltaAggregatedResources } = AggregatedDiscov
 const asItIs = (bytes: Buffer): Buffer => bytes
 /** The generated service, except that responses are bytes already. */
 const definition: ServiceDefinition = {
-  streamAggregatedResources: { ...streamAggregatedResources, responseSerialize: asItIs, responseDeserialize: asItIs },
+  streamAggregatedResources: {
+    ...streamAggregatedResources,
+    requestDeserialize: createRequestReader(),
+    responseSerialize: asItIs,
+    responseDeserialize: asItIs,
+  },
   deltaAggregatedResources: { ...deltaAggregatedResources, responseSerialize: asItIs, responseDeserialize: asItIs },
 }
 

@@ -11,7 +11,9 @@ export const subscriptionLimits = { names: 50_000, nameLength: 4_096 } as const
  */
 export class Subscription {
   #wildcard = false
+  /** In the state-of-the-world variant shared with others that ask for the same: replaced, never changed. */
   #named: Set<string> = new Set()
+  #lastList: readonly string[] | undefined
   #everNamed = false
   readonly #wildcardWhenEmpty: boolean
 
@@ -38,11 +40,13 @@ export class Subscription {
    * subscription became a wildcard.
    */
   replace(names: readonly string[]): string[] {
+    // What a client repeats with each acknowledgement is the very list it was (see request-reader.ts).
+    if (names === this.#lastList) return []
+    this.#lastList = names
     check(names.length, names)
     if (names.length > 0) this.#everNamed = true
     const wildcard = names.includes('*') || (names.length === 0 && this.#wildcardWhenEmpty && !this.#everNamed)
-    const named = new Set(names)
-    named.delete('*')
+    const named = setOf(names)
     const added: string[] = []
     for (const name of named) if (!this.#named.has(name)) added.push(name)
     if (wildcard && !this.#wildcard) added.push('*')
@@ -90,6 +94,19 @@ export class Subscription {
     yield* set.names()
     for (const name of this.#named) if (!set.has(name)) yield name
   }
+}
+
+const sets = new WeakMap<readonly string[], Set<string>>()
+
+/** The names of a list but for `*`, made once for all subscriptions that share it. */
+function setOf(names: readonly string[]): Set<string> {
+  let set = sets.get(names)
+  if (set === undefined) {
+    set = new Set(names)
+    set.delete('*')
+    sets.set(names, set)
+  }
+  return set
 }
 
 function check(count: number, names: readonly string[]): void {

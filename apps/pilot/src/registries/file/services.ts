@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { isIP } from 'node:net'
 import { keyOf, type TypedObject } from '@weft/config/objects'
 import type { MeshSettings } from '../../model/mesh-settings.ts'
@@ -69,6 +70,7 @@ export function servicesOfEntry(object: TypedObject<'ServiceEntry'>, mesh: MeshS
   const targetPorts = new Map(
     spec.ports.filter(({ targetPort }) => targetPort > 0).map(({ number, targetPort }) => [number, targetPort]),
   )
+  const version = versionWithoutEndpoints(object)
   return spec.hosts.map((host) => {
     const service: Service = {
       host,
@@ -88,12 +90,19 @@ export function servicesOfEntry(object: TypedObject<'ServiceEntry'>, mesh: MeshS
       labels: metadata.labels,
       createdMs: metadata.createdMs,
       origin,
-      version: `${object.version}:${host}`,
+      version: `${version}:${host}`,
     }
     const selector = Object.keys(spec.workloadSelector?.labels ?? {}).length > 0 ? spec.workloadSelector?.labels : undefined
     const ownName = selector === undefined && workloads.length === 0 && (resolution === 'dns' || resolution === 'dns-round-robin')
     return { service, selector, targetPorts, workloads: ownName ? [nameAsWorkload(host, service)] : workloads }
   })
+}
+
+/** Changes with all of a ServiceEntry but its endpoints: that they move is no change of the service. */
+function versionWithoutEndpoints({ spec, metadata }: TypedObject<'ServiceEntry'>): string {
+  const { endpoints: _, ...rest } = spec
+  const said = JSON.stringify([rest, metadata.labels, metadata.createdMs])
+  return createHash('sha1').update(said).digest('base64url')
 }
 
 /** A DNS name that is its service's only endpoint. */

@@ -1,5 +1,5 @@
 import type { ConfigObject, Kind, RawObject, TypedObject } from '@weft/config/objects'
-import type { RegistryContents } from '../registries/registry.ts'
+import type { RegisteredService, RegistryContents } from '../registries/registry.ts'
 import { mergeDelegates } from './delegates.ts'
 import { joinEndpoints } from './join-endpoints.ts'
 import { mergeDestinationRules } from './merge-destination-rules.ts'
@@ -7,7 +7,8 @@ import type { MeshSettings } from './mesh-settings.ts'
 import { resolveDestinationRule, resolveVirtualService } from './resolve.ts'
 import type { Service } from './service.ts'
 import type { Snapshot } from './snapshot.ts'
-import type { EndpointSet, Workload } from './workload.ts'
+import type { EndpointSet } from './workload.ts'
+import { indexWorkloads } from './workload-index.ts'
 
 export interface SnapshotInputs {
   mesh: MeshSettings
@@ -28,29 +29,12 @@ export function buildSnapshot(inputs: SnapshotInputs, before?: Snapshot): Snapsh
   const version = (before?.version ?? 0) + 1
   const byKind = objectsByKind(objects)
 
-  const servicesByHost = new Map<string, Map<string, Service>>()
-  const registered = registries
-    .flatMap(({ services }) => services)
-    .filter(({ service }) => {
-      const byNamespace = servicesByHost.get(service.host)
-      if (byNamespace?.has(service.namespace)) return false
-      if (byNamespace === undefined) servicesByHost.set(service.host, new Map([[service.namespace, service]]))
-      else byNamespace.set(service.namespace, service)
-      return true
-    })
-  const services = registered.map(({ service }) => service).sort(serviceOrder)
+  const { registered, services, servicesByHost } = indexServices(registries, before)
   const listed = registries.flatMap(({ workloads }) => workloads)
   const endpoints: ReadonlyMap<string, EndpointSet> = joinEndpoints(registered, listed, before?.endpoints ?? new Map(), version)
 
-  const workloads = new Map<string, Workload>()
-  const workloadsByAddress = new Map<string, Workload[]>()
-  for (const workload of [...listed, ...registered.flatMap((one) => one.workloads)]) {
-    if (workloads.has(workload.key)) continue
-    workloads.set(workload.key, workload)
-    const list = workloadsByAddress.get(workload.address)
-    if (list === undefined) workloadsByAddress.set(workload.address, [workload])
-    else list.push(workload)
-  }
+  const groups = new Set([...registries.map(({ workloads }) => workloads), ...registered.map(({ workloads }) => workloads)])
+  const workloads = indexWorkloads(groups, before?.workloads)
 
   const virtualServices = byKind('VirtualService').map((object) =>
     cached(resolvedVirtualServices, object, () => resolveVirtualService(object, mesh.domain)),
@@ -66,7 +50,6 @@ export function buildSnapshot(inputs: SnapshotInputs, before?: Snapshot): Snapsh
     servicesByHost,
     endpoints,
     workloads,
-    workloadsByAddress,
     objects,
     rawObjects: inputs.rawObjects ?? new Map(),
     virtualServices: mergeDelegates(virtualServices),
@@ -78,6 +61,32 @@ export function buildSnapshot(inputs: SnapshotInputs, before?: Snapshot): Snapsh
     requestAuthentications: byKind('RequestAuthentication'),
     authorizationPolicies: byKind('AuthorizationPolicy'),
   }
+}
+
+interface IndexedServices {
+  readonly registered: readonly RegisteredService[]
+  readonly services: readonly Service[]
+  readonly servicesByHost: ReadonlyMap<string, ReadonlyMap<string, Service>>
+}
+
+/** The services that registries know, of each host and namespace the first; shared with `before` when they are the same. */
+function indexServices(registries: readonly RegistryContents[], before: Snapshot | undefined): IndexedServices {
+  const all = registries.flatMap(({ services }) => services)
+  const known = before?.servicesByHost
+  const same = before?.services.length === all.length
+  if (same && known !== undefined && all.every(({ service }) => known.get(service.host)?.get(service.namespace) === service)) {
+    return { registered: all, services: before.services, servicesByHost: known }
+  }
+  const servicesByHost = new Map<string, Map<string, Service>>()
+  const registered = all.filter(({ service }) => {
+    const byNamespace = servicesByHost.get(service.host)
+    if (byNamespace?.has(service.namespace)) return false
+    if (byNamespace === undefined) servicesByHost.set(service.host, new Map([[service.namespace, service]]))
+    else byNamespace.set(service.namespace, service)
+    return true
+  })
+  const services = registered.map(({ service }) => service).sort(serviceOrder)
+  return { registered, services, servicesByHost }
 }
 
 function cached<K extends object, V>(cache: WeakMap<K, V>, key: K, make: () => V): V {
@@ -117,7 +126,8 @@ export function objectOrder(a: Pick<ConfigObject, 'metadata'>, b: Pick<ConfigObj
   )
 }
 
-function serviceOrder(a: Service, b: Service): number {
+/** Oldest first, then by name, namespace and host. */
+export function serviceOrder(a: Service, b: Service): number {
   return a.createdMs - b.createdMs || compare(a.name, b.name) || compare(a.namespace, b.namespace) || compare(a.host, b.host)
 }
 

@@ -2,7 +2,8 @@ import type { ConfigObject, RawObject, TypedObject } from '@weft/config/objects'
 import type { Change } from './change.ts'
 import type { MeshSettings } from './mesh-settings.ts'
 import type { Service } from './service.ts'
-import type { EndpointSet, Workload } from './workload.ts'
+import type { EndpointSet } from './workload.ts'
+import type { WorkloadIndex } from './workload-index.ts'
 
 /**
  * Everything Pilot knows at one moment. Immutable: a change makes a new one, which shares what did not change.
@@ -18,9 +19,8 @@ export interface Snapshot {
   readonly servicesByHost: ReadonlyMap<string, ReadonlyMap<string, Service>>
   /** By serviceKey(namespace, host). Services without endpoints have an empty set or none. */
   readonly endpoints: ReadonlyMap<string, EndpointSet>
-  readonly workloads: ReadonlyMap<string, Workload>
   /** Workloads by address: how a proxy finds what it stands beside. */
-  readonly workloadsByAddress: ReadonlyMap<string, readonly Workload[]>
+  readonly workloads: WorkloadIndex
 
   /** Every object by objectKey(kind, namespace, name), for going back to its file and line. */
   readonly objects: ReadonlyMap<string, ConfigObject>

@@ -115,7 +115,7 @@ function labelsMatter(snapshot: Snapshot): boolean {
 /** The workload at the proxy's address: the one of its name, else the first of its namespace. */
 function workloadOf(snapshot: Snapshot, proxy: ProxyNode): Workload | undefined {
   const own = proxy.ips
-    .flatMap((ip) => snapshot.workloadsByAddress.get(ip) ?? [])
+    .flatMap((ip) => snapshot.workloads.byAddress.get(ip))
     .filter(({ namespace }) => namespace === proxy.namespace)
   return own.find(({ key }) => key === `${proxy.namespace}/${proxy.name.split('.', 1)[0]}`) ?? own[0]
 }

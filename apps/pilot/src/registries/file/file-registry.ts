@@ -36,7 +36,7 @@ export class FileRegistry implements Registry {
     let changed = !this.state.synced
     for (const [key, object] of objects) {
       const before = this.#contributions.get(key)
-      const now = before?.version === object.version ? before : this.#contributionOf(object)
+      const now = before?.version === object.version ? before : withServicesOf(before, this.#contributionOf(object))
       if (now === undefined) continue
       next.set(key, now)
       changed ||= now !== before
@@ -79,4 +79,12 @@ export class FileRegistry implements Registry {
         return undefined
     }
   }
+}
+
+/** Services that are as they were stay the very objects, so that only their endpoints are seen to differ. */
+function withServicesOf(before: Contribution | undefined, now: Contribution | undefined): Contribution | undefined {
+  if (before === undefined || now === undefined) return now
+  const known = new Map(before.services.map(({ service }) => [service.version, service]))
+  const services = now.services.map((one) => ({ ...one, service: known.get(one.service.version) ?? one.service }))
+  return { ...now, services }
 }

@@ -149,4 +149,20 @@ describe('the HTTP/1.1 client side', () => {
       ),
     )
   })
+
+  it.each([
+    ['before a byte', '', 'connection-closed'],
+    ['in the head', 'HTTP/1.1 200 OK\r\nx: ', 'protocol-error'],
+    ['in a body with a length', 'HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nab', 'protocol-error'],
+    ['in a chunk', 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nab', 'protocol-error'],
+    ['after an interim answer', 'HTTP/1.1 100 Continue\r\n\r\n', 'connection-closed'],
+  ])('tells a connection lost %s, by a reset too, as what it is', (_where, text, reason) => {
+    for (const lose of ['end', 'reset']) {
+      const client = new Client().send()
+      if (text !== '') client.connection.receive(Buffer.from(text), 0, text.length)
+      if (lose === 'end') client.connection.receiveEnd()
+      else client.connection.connectionLost('connection-closed', 'reset by peer')
+      expect(client.seen.at(-1)).toContain(`reset ${reason}`)
+    }
+  })
 })

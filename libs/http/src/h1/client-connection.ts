@@ -15,8 +15,9 @@ export interface Http1ClientOptions {
   enableTrailers: boolean
 }
 
+/** Answers may have larger heads than requests, as with Envoy. */
 export const defaultClientOptions: Http1ClientOptions = {
-  maxHeadBytes: 60 * 1024,
+  maxHeadBytes: 80 * 1024,
   maxHeaders: 100,
   allowChunkedLength: false,
   enableTrailers: false,
@@ -153,18 +154,23 @@ export class Http1ClientConnection implements ClientStream {
       this.events.close()
       return
     }
-    // An end in the middle of a body that said how long it is breaks the protocol.
-    const inBody = this.reading === 'length' || this.reading === 'chunked'
-    this.connectionLost(inBody ? 'protocol-error' : 'connection-closed', 'remote closed')
+    this.connectionLost('connection-closed', 'remote closed')
+  }
+
+  /** In the middle of a head, or of a body that said how long it is: an end there breaks the protocol. */
+  private get amid(): boolean {
+    if (this.reading === 'head') return this.receiver !== null && this.receiver.response.headers.used > 0
+    return this.reading === 'length' || this.reading === 'chunked'
   }
 
   /** The connection is gone, or never came to be. */
   connectionLost(reason: 'connection-closed' | 'connect-failure' | 'remote-reset' | 'protocol-error', detail: string): void {
     const { receiver, reading } = this
     if (reading === 'dead') return
+    const why = reason === 'connection-closed' && this.amid ? 'protocol-error' : reason
     this.reading = 'dead'
     this.receiver = null
-    receiver?.onResponseReset(reason, detail)
+    receiver?.onResponseReset(why, detail)
     this.events.close()
   }
 

@@ -1,18 +1,18 @@
 import type { ResetReason } from '@weft/http/stream'
 
-/** What is answered when upstream gave no response, as Envoy words it. */
+/** What is answered when upstream gave no response, as Envoy words it; an interim one counts as a start. */
 export function describeReset(
   reason: ResetReason,
   detail: string,
   retried: boolean,
+  interim: boolean,
 ): { status: number; flag: string; body: string; details: string } {
   const { word, flag, status } = words(reason, detail)
   const failure = reason === 'connect-failure' && detail !== 'connection timeout' ? detail : ''
-  // The reason of the transport is told for a first try only.
-  const told = retried ? '' : failure
+  // The transport's reason stands in the log; clients are not told it.
   const start = 'upstream connect error or disconnect/reset before headers. '
-  const body = `${start}${retried ? 'retried and the latest ' : ''}reset reason: ${word}${told === '' ? '' : `, transport failure reason: ${told}`}`
-  const details = `upstream_reset_before_response_started{${word.replaceAll(' ', '_')}${failure === '' ? '' : `|${failure}`}}`
+  const body = `${start}${retried ? 'retried and the latest ' : ''}reset reason: ${word}`
+  const details = `upstream_reset_${interim ? 'after' : 'before'}_response_started{${word.replaceAll(' ', '_')}${failure === '' ? '' : `|${failure}`}}`
   return { status, flag, body, details }
 }
 

@@ -23,6 +23,7 @@ const serviceTime = headerName('x-envoy-upstream-service-time')
 const overloaded = headerName('x-envoy-overloaded')
 const canary = headerName('x-envoy-upstream-canary')
 const setCookie = headerName('set-cookie')
+const immediateFailure = headerName('x-envoy-immediate-health-check-fail')
 const none: readonly string[] = []
 const never = Number.POSITIVE_INFINITY
 
@@ -63,6 +64,8 @@ export class Router implements PoolWaiter {
   private routeDeadline = never
   private tryDeadline = never
   private responding = false
+  /** Upstream has sent a 1xx answer. */
+  private interim = false
   private reused = false
   private pausedResponse = false
   started = false
@@ -121,6 +124,7 @@ export class Router implements PoolWaiter {
     this.routeDeadline = never
     this.tryDeadline = never
     this.responding = false
+    this.interim = false
     this.pausedResponse = false
   }
 
@@ -350,6 +354,7 @@ export class Router implements PoolWaiter {
   // The response, from the codec
 
   onInterim(head: ResponseHead): void {
+    this.interim = true
     this.exchange.respondInterim(head)
   }
 
@@ -399,6 +404,7 @@ export class Router implements PoolWaiter {
   private noteAnswer(status: number, endStream: boolean): void {
     const { endpoint, exchange } = this
     if (endpoint === null) return
+    if (endpoint.cluster.isChecked && exchange.response.headers.has(immediateFailure)) endpoint.cluster.failCheck(endpoint)
     if (!exchange.isGrpc) {
       noteStatus(endpoint, status)
       return
@@ -475,7 +481,7 @@ export class Router implements PoolWaiter {
       cluster.stats.retryLimitExceeded.inc()
       info.addResponseFlag('URX')
     }
-    const said = describeReset(reason, detail, info.attemptCount > 1)
+    const said = describeReset(reason, detail, info.attemptCount > 1, this.interim)
     info.addResponseFlag(said.flag)
     if (reason === 'connect-failure') info.upstreamFailure = detail
     cluster.stats.response(said.status, exchange.internal)

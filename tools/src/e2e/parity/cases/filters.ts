@@ -1,0 +1,213 @@
+import { http, httpFilter, type Message, typed } from '../bootstrap.ts'
+import { get, group, type ParityCase, request } from '../case.ts'
+
+const policies: { readers: Message; admins: Message } = {
+  readers: {
+    permissions: [
+      {
+        and_rules: {
+          rules: [{ header: { name: ':method', string_match: { exact: 'GET' } } }, { url_path: { path: { prefix: '/pub' } } }],
+        },
+      },
+    ],
+    principals: [{ any: true }],
+  },
+  admins: {
+    permissions: [{ any: true }],
+    principals: [{ header: { name: 'x-role', string_match: { exact: 'admin' } } }],
+  },
+}
+
+/** A key of RFC 7515, appendix A.3; nothing here is signed by it. */
+const publicKeys =
+  '{"keys":[{"kty":"EC","crv":"P-256","kid":"k1","alg":"ES256",' +
+  '"x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}'
+
+const cases: ParityCase[] = [
+  {
+    name: 'fault-abort',
+    bootstrap: (ports) =>
+      http(ports, {
+        filters: [
+          httpFilter('fault', 'HTTPFault', {
+            abort: { http_status: 418, percentage: { numerator: 100 } },
+            headers: [{ name: 'x-break', string_match: { exact: 'yes' } }],
+          }),
+        ],
+      }),
+    turns: [get('/'), get('/', 'x-break: yes')],
+  },
+  {
+    name: 'fault-by-header',
+    bootstrap: (ports) =>
+      http(ports, {
+        filters: [
+          httpFilter('fault', 'HTTPFault', {
+            abort: { header_abort: {}, percentage: { numerator: 100 } },
+            delay: { header_delay: {}, percentage: { numerator: 100 } },
+          }),
+        ],
+      }),
+    turns: [get('/', 'x-envoy-fault-abort-request: 503'), get('/', 'x-envoy-fault-delay-request: 50'), get('/')],
+  },
+  {
+    name: 'fault-by-route',
+    bootstrap: (ports) =>
+      http(ports, {
+        filters: [httpFilter('fault', 'HTTPFault', {})],
+        routes: [
+          {
+            match: { prefix: '/slow' },
+            route: { cluster: 'a' },
+            typed_per_filter_config: {
+              'envoy.filters.http.fault': typed('envoy.extensions.filters.http.fault.v3.HTTPFault', {
+                delay: { fixed_delay: '0.05s', percentage: { numerator: 100 } },
+              }),
+            },
+          },
+          { match: { prefix: '/' }, route: { cluster: 'a' } },
+        ],
+      }),
+    turns: [get('/slow'), get('/fast')],
+  },
+  {
+    name: 'rbac-allow',
+    bootstrap: (ports) => http(ports, { filters: [httpFilter('rbac', 'RBAC', { rules: { action: 'ALLOW', policies } })] }),
+    turns: [get('/pub/x'), get('/private'), request('POST', '/pub', [], 'x'), get('/private', 'x-role: admin')],
+  },
+  {
+    name: 'rbac-deny-with-shadow',
+    bootstrap: (ports) =>
+      http(ports, {
+        filters: [
+          httpFilter('rbac', 'RBAC', {
+            rules: { action: 'DENY', policies: { admins: policies.admins } },
+            shadow_rules: { action: 'ALLOW', policies: { readers: policies.readers } },
+            shadow_rules_stat_prefix: 'trial_',
+          }),
+        ],
+      }),
+    turns: [get('/pub'), get('/other'), get('/', 'x-role: admin')],
+  },
+  {
+    name: 'cors',
+    bootstrap: (ports) =>
+      http(ports, {
+        filters: [httpFilter('cors', 'Cors')],
+        virtualHosts: [
+          {
+            name: 'all',
+            domains: ['*'],
+            typed_per_filter_config: {
+              'envoy.filters.http.cors': typed('envoy.extensions.filters.http.cors.v3.CorsPolicy', {
+                allow_origin_string_match: [{ suffix: '.friend.test' }],
+                allow_methods: 'GET, PUT',
+                allow_headers: 'x-a',
+                expose_headers: 'x-b',
+                max_age: '600',
+                allow_credentials: true,
+              }),
+            },
+            routes: [{ match: { prefix: '/' }, route: { cluster: 'a' } }],
+          },
+        ],
+      }),
+    turns: [
+      request('OPTIONS', '/', ['origin: http://x.friend.test', 'access-control-request-method: PUT']),
+      request('OPTIONS', '/', ['origin: http://foe.test', 'access-control-request-method: PUT']),
+      get('/', 'origin: http://x.friend.test'),
+      get('/', 'origin: http://foe.test'),
+      request('OPTIONS', '/', ['origin: http://x.friend.test']),
+    ],
+  },
+  {
+    name: 'buffer',
+    bootstrap: (ports) => http(ports, { filters: [httpFilter('buffer', 'Buffer', { max_request_bytes: 20 })] }),
+    turns: [
+      request('POST', '/', [], 'short enough'),
+      { send: [request('POST', '/', [], 'much too long for twenty bytes')], patienceMs: 2000 },
+      { send: ['POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n', 30, '0\r\n\r\n'] },
+    ],
+    ignoreStats: /cx_/,
+  },
+  {
+    name: 'local-rate-limit',
+    bootstrap: (ports) =>
+      http(ports, {
+        filters: [
+          httpFilter('local_ratelimit', 'LocalRateLimit', {
+            stat_prefix: 'few',
+            token_bucket: { max_tokens: 2, tokens_per_fill: 2, fill_interval: '60s' },
+            filter_enabled: { default_value: { numerator: 100 } },
+            filter_enforced: { default_value: { numerator: 100 } },
+            response_headers_to_add: [{ header: { key: 'x-limited', value: 'yes' } }],
+          }),
+        ],
+      }),
+    turns: ['/1', '/2', '/3', '/4'].map((path) => get(path)),
+  },
+  {
+    name: 'header-mutation',
+    bootstrap: (ports) =>
+      http(ports, {
+        filters: [
+          httpFilter('header_mutation', 'HeaderMutation', {
+            mutations: {
+              request_mutations: [{ append: { header: { key: 'x-m', value: '%REQ(:path)%' } } }, { remove: 'x-old' }],
+              response_mutations: [{ append: { header: { key: 'x-r', value: 'r' }, append_action: 'ADD_IF_ABSENT' } }],
+            },
+          }),
+        ],
+      }),
+    turns: [get('/p', 'x-old: 1')],
+  },
+  {
+    name: 'health-check',
+    bootstrap: (ports) =>
+      http(ports, {
+        filters: [
+          httpFilter('health_check', 'HealthCheck', {
+            pass_through_mode: false,
+            headers: [{ name: ':path', string_match: { exact: '/healthz' } }],
+          }),
+        ],
+      }),
+    turns: [get('/healthz'), get('/other')],
+  },
+  {
+    name: 'csrf',
+    bootstrap: (ports) =>
+      http(ports, {
+        filters: [
+          httpFilter('csrf', 'CsrfPolicy', {
+            filter_enabled: { default_value: { numerator: 100 } },
+            additional_origins: [{ exact: 'friend.test' }],
+          }),
+        ],
+      }),
+    turns: [
+      request('POST', '/', ['origin: http://a.test'], 'x'),
+      request('POST', '/', ['origin: http://friend.test'], 'x'),
+      request('POST', '/', ['origin: http://foe.test'], 'x'),
+      request('POST', '/', [], 'x'),
+      get('/', 'origin: http://foe.test'),
+    ],
+  },
+  {
+    name: 'jwt-missing',
+    bootstrap: (ports) =>
+      http(ports, {
+        filters: [
+          httpFilter('jwt_authn', 'JwtAuthentication', {
+            providers: { p: { issuer: 'https://issuer.test', local_jwks: { inline_string: publicKeys } } },
+            rules: [{ match: { prefix: '/open' } }, { match: { prefix: '/' }, requires: { provider_name: 'p' } }],
+          }),
+        ],
+        clusters: [],
+        routes: [{ match: { prefix: '/' }, direct_response: { status: 200, body: { inline_string: 'in' } } }],
+      }),
+    turns: [get('/open'), get('/'), get('/', 'authorization: Bearer not.a.token'), get('/', 'authorization: Bearer x')],
+  },
+]
+
+export const filterCases = group('filters', cases)

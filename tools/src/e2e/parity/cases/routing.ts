@@ -1,0 +1,183 @@
+import { cluster, http, type Message } from '../bootstrap.ts'
+import { get, group, type ParityCase, request } from '../case.ts'
+
+const toA: Message = { cluster: 'a' }
+
+function answering(match: Message, body: string): Message {
+  return { match, direct_response: { status: 200, body: { inline_string: body } } }
+}
+
+const cases: ParityCase[] = [
+  {
+    name: 'hosts-from-exact-to-any',
+    bootstrap: (ports) =>
+      http(ports, {
+        virtualHosts: ['shop.test', '*.shop.test', 'shop.*', '*'].map((domain, index) => ({
+          name: `host${index}`,
+          domains: [domain],
+          routes: [answering({ prefix: '/' }, `for ${domain}`)],
+        })),
+      }),
+    turns: ['shop.test', 'SHOP.test', 'eu.shop.test', 'a.eu.shop.test', 'shop.example', 'other.test', 'shop.test:8080'].map(
+      (host) => get('/', `host: ${host}`),
+    ),
+  },
+  {
+    name: 'no-virtual-host',
+    bootstrap: (ports) =>
+      http(ports, { virtualHosts: [{ name: 'one', domains: ['one.test'], routes: [{ match: { prefix: '/' }, route: toA }] }] }),
+    turns: [get('/', 'host: two.test'), get('/', 'host: one.test')],
+  },
+  {
+    name: 'kinds-of-paths',
+    bootstrap: (ports) =>
+      http(ports, {
+        routes: [
+          answering({ path: '/exact' }, 'exact'),
+          answering({ path: '/any-case', case_sensitive: false }, 'any case'),
+          answering({ path_separated_prefix: '/tree' }, 'tree'),
+          answering({ safe_regex: { regex: '/item/[0-9]+' } }, 'regex'),
+          answering({ prefix: '/pre' }, 'prefix'),
+        ],
+      }),
+    turns: [
+      ...['/exact', '/exact?q=1', '/exact/', '/Any-CASE', '/tree', '/tree/leaf', '/trees', '/item/42', '/item/42x', '/prefixed'],
+      ...['/none', '/exact#f', '/item/42?x'],
+    ].map((path) => get(path)),
+  },
+  {
+    name: 'headers-and-query',
+    bootstrap: (ports) =>
+      http(ports, {
+        routes: [
+          answering(
+            { prefix: '/', headers: [{ name: 'x-user', string_match: { exact: 'jo', ignore_case: true } }] },
+            'by header',
+          ),
+          answering({ prefix: '/', headers: [{ name: 'x-n', range_match: { start: 10, end: 20 } }] }, 'by range'),
+          answering({ prefix: '/', headers: [{ name: 'x-gone', present_match: false }, { name: 'x-here' }] }, 'by presence'),
+          answering({ prefix: '/', query_parameters: [{ name: 'v', string_match: { prefix: '2' } }] }, 'by query'),
+          answering({ prefix: '/', headers: [{ name: ':method', string_match: { exact: 'DELETE' } }] }, 'by method'),
+          answering(
+            { prefix: '/', headers: [{ name: 'x-not', string_match: { exact: 'a' }, invert_match: true }] },
+            'by inversion',
+          ),
+          answering(
+            { prefix: '/', headers: [{ name: 'x-none', string_match: { exact: 'z' }, treat_missing_header_as_empty: true }] },
+            'z',
+          ),
+        ],
+      }),
+    turns: [
+      get('/', 'x-user: JO'),
+      get('/', 'x-n: 15'),
+      get('/', 'x-n: 20'),
+      get('/', 'x-here: 1'),
+      get('/', 'x-here: 1', 'x-gone: 1'),
+      get('/?v=21'),
+      get('/?w=1&v=12'),
+      request('DELETE', '/'),
+      get('/', 'x-not: b'),
+      get('/', 'x-not: a'),
+      get('/', 'x-user: a', 'x-user: jo'),
+    ],
+  },
+  {
+    name: 'rewrites',
+    bootstrap: (ports) =>
+      http(ports, {
+        routes: [
+          { match: { prefix: '/old/' }, route: { ...toA, prefix_rewrite: '/new/' } },
+          {
+            match: { prefix: '/user/' },
+            route: { ...toA, regex_rewrite: { pattern: { regex: '^/user/([^/]+)/(.*)$' }, substitution: '/\\2?by=\\1' } },
+          },
+          { match: { prefix: '/host' }, route: { ...toA, host_rewrite_literal: 'inner.test' } },
+          { match: { prefix: '/from-header' }, route: { ...toA, host_rewrite_header: 'x-to' } },
+          { match: { prefix: '/' }, route: { ...toA, prefix_rewrite: '/base' } },
+        ],
+      }),
+    turns: [
+      get('/old/x?q=1'),
+      get('/user/jo/list'),
+      get('/host'),
+      get('/from-header', 'x-to: there.test'),
+      get('/from-header'),
+      get('/plain'),
+    ],
+  },
+  {
+    name: 'redirects',
+    bootstrap: (ports) =>
+      http(ports, {
+        routes: [
+          { match: { prefix: '/https' }, redirect: { https_redirect: true } },
+          { match: { prefix: '/host' }, redirect: { host_redirect: 'new.test', response_code: 'FOUND' } },
+          { match: { prefix: '/path' }, redirect: { path_redirect: '/there', strip_query: true, response_code: 'SEE_OTHER' } },
+          { match: { prefix: '/pre' }, redirect: { prefix_rewrite: '/post', response_code: 'TEMPORARY_REDIRECT' } },
+          {
+            match: { prefix: '/port' },
+            redirect: { port_redirect: 8443, scheme_redirect: 'https', response_code: 'PERMANENT_REDIRECT' },
+          },
+        ],
+      }),
+    turns: ['/https?a=1', '/host/x', '/path?q=1', '/prefix/x?q=2', '/port/a'].map((path) => get(path, 'host: old.test:8080')),
+  },
+  {
+    name: 'weights-by-header',
+    origins: { a: {}, b: {} },
+    bootstrap: (ports) =>
+      http(ports, {
+        clusters: [cluster('a', [ports['a'] ?? 1]), cluster('b', [ports['b'] ?? 1])],
+        routes: [
+          {
+            match: { prefix: '/all-b' },
+            route: {
+              weighted_clusters: {
+                clusters: [
+                  { name: 'a', weight: 0 },
+                  { name: 'b', weight: 7 },
+                ],
+              },
+            },
+          },
+          { match: { prefix: '/' }, route: { cluster_header: 'x-cluster' } },
+        ],
+      }),
+    turns: [get('/all-b'), get('/', 'x-cluster: b'), get('/', 'x-cluster: none'), get('/')],
+  },
+  {
+    name: 'unknown-cluster-code',
+    bootstrap: (ports) =>
+      http(ports, {
+        routes: [
+          { match: { prefix: '/404' }, route: { cluster_header: 'x-c', cluster_not_found_response_code: 'NOT_FOUND' } },
+          { match: { prefix: '/' }, route: { cluster_header: 'x-c' } },
+        ],
+      }),
+    turns: [get('/404', 'x-c: z'), get('/', 'x-c: z')],
+  },
+  {
+    name: 'normal-paths',
+    bootstrap: (ports) =>
+      http(ports, {
+        manager: { normalize_path: true, merge_slashes: true, path_with_escaped_slashes_action: 'UNESCAPE_AND_REDIRECT' },
+      }),
+    turns: ['/a/../b', '/a//b///c', '/a/./b', '/%61/%2e%2e/c', '/a%2Fb', '/a%5cb', '/..', '/a/..%2f..', '/\\x'].map((path) =>
+      get(path),
+    ),
+  },
+  {
+    name: 'mirror',
+    origins: { a: {}, b: {} },
+    bootstrap: (ports) =>
+      http(ports, {
+        clusters: [cluster('a', [ports['a'] ?? 1]), cluster('b', [ports['b'] ?? 1])],
+        routes: [{ match: { prefix: '/' }, route: { ...toA, request_mirror_policies: [{ cluster: 'b' }] } }],
+      }),
+    turns: [{ send: [request('POST', '/m', ['x-a: 1'], 'copied')] }, { send: [get('/done')] }],
+    ignoreStats: /cluster\.b\./,
+  },
+]
+
+export const routingCases = group('routing', cases)

@@ -22,6 +22,9 @@ export class ResourceSet {
   /** The last sets this one was compared with: many streams ask for the same comparison. */
   readonly #differences = new WeakMap<ResourceSet, Difference>()
 
+  #all: readonly Resource[] | undefined
+  #first: WeakMap<ReadonlySet<string>, readonly Resource[]> | undefined
+
   private constructor(resources: ReadonlyMap<string, Resource>, sumA: number, sumB: number) {
     this.#resources = resources
     this.#sumA = sumA
@@ -90,6 +93,23 @@ export class ResourceSet {
 
   [Symbol.iterator](): Iterator<Resource> {
     return this.#resources.values()
+  }
+
+  /** All resources: the same list for all who ask, so that it is put on the wire once. */
+  get all(): readonly Resource[] {
+    this.#all ??= [...this.#resources.values()]
+    return this.#all
+  }
+
+  /** Those of these names that there are, in the names' order: the same list for all who ask by the same names object. */
+  among(names: ReadonlySet<string>): readonly Resource[] {
+    this.#first ??= new WeakMap()
+    let found = this.#first.get(names)
+    if (found === undefined) {
+      found = [...names].flatMap((name) => this.#resources.get(name) ?? [])
+      this.#first.set(names, found)
+    }
+    return found
   }
 
   /** What changed from `older` to this set; compared once for a pair, however many streams ask. */

@@ -125,6 +125,14 @@ export class TypeState {
 
   #firstUpdate(target: ResourceSet): Update | undefined {
     const { subscription } = this
+    if (this.#known.size === 0 && !this.#tellsAbsence && !subscription.wildcard) {
+      // Endpoints and routes by name, of which many clients ask for the same.
+      const resources = target.among(subscription.names)
+      return resources.length === 0 ? undefined : { version: target.version, resources, changed: resources, removed: [] }
+    }
+    if (this.#known.size === 0 && subscription.wildcard && subscription.names.size === 0) {
+      return { version: target.version, resources: target.all, changed: target.all, removed: [] }
+    }
     const resources: Resource[] = []
     const removed: string[] = []
     for (const name of subscription.within(target)) {
@@ -168,11 +176,11 @@ export class TypeState {
     }
     if (this.#wholeSet) {
       if (resources.size === 0 && gone.size === 0) return undefined
-      const whole = [...target].filter((resource) => subscription.includes(resource.name))
+      const whole = subscription.wildcard ? target.all : target.all.filter((resource) => subscription.includes(resource.name))
       const kept = this.#retained.size === 0 ? '' : `+${this.#retained.size}`
       return {
         version: `${target.version}${kept}`,
-        resources: [...whole, ...this.#retained.values()],
+        resources: this.#retained.size === 0 ? whole : [...whole, ...this.#retained.values()],
         changed: [...resources.values()],
         removed: [],
       }

@@ -4,6 +4,8 @@
  * another takes its place.
  */
 
+import { beginTurn, endTurn } from './clock.ts'
+
 /** Who has bytes in the buffer now. */
 export interface OutputOwner {
   flush(): void
@@ -48,11 +50,13 @@ export class SharedOutput {
   /** Between these two, commits wait for `endTurn`. */
   beginTurn(): void {
     this.inTurn = true
+    beginTurn()
   }
 
   endTurn(): void {
     this.inTurn = false
     this.owner?.flush()
+    endTurn()
   }
 
   /** The bytes written so far, as the caller's for one synchronous use; the buffer is free after it or `abandon`. */

@@ -107,7 +107,7 @@ export class CircuitBreaker {
   }
 
   release(which: 'requests' | 'connections' | 'pending' | 'retries'): void {
-    this.slab.add(this.slot, cells[which], -1)
+    this.slab.add(this.slot, cellOf(which), -1)
   }
 
   private within(which: number, limit: number): boolean {
@@ -117,9 +117,15 @@ export class CircuitBreaker {
   }
 }
 
-const cells = {
-  requests: cell.activeRequests,
-  connections: cell.activeConnections,
-  pending: cell.pendingRequests,
-  retries: cell.activeRetries,
-} as const
+function cellOf(which: 'requests' | 'connections' | 'pending' | 'retries'): number {
+  switch (which) {
+    case 'requests':
+      return cell.activeRequests
+    case 'connections':
+      return cell.activeConnections
+    case 'pending':
+      return cell.pendingRequests
+    case 'retries':
+      return cell.activeRetries
+  }
+}

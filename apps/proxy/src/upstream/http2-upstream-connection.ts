@@ -1,6 +1,7 @@
 import tls from 'node:tls'
 import { Http2ClientConnection, type Http2ClientEvents } from '@weft/http/h2/client-connection'
 import type { ClientStream, IncomingResponse } from '@weft/http/stream'
+import { monotonicMs } from '../transport/clock.ts'
 import type { Connection, ConnectionHandler } from '../transport/connection.ts'
 import { nextConnectionId } from '../transport/connection-id.ts'
 import { Timeout } from '../transport/timer-wheel.ts'
@@ -68,7 +69,7 @@ export class Http2UpstreamConnection implements PooledConnection, ConnectionHand
     stats.connectMs.record(Math.round(performance.now() - this.startedMs))
     stats.requestTotal.add(this.waitingForHandshake)
     this.waitingForHandshake = 0
-    this.idleSinceMs = performance.now()
+    this.idleSinceMs = monotonicMs()
     this.codec.writable()
   }
 
@@ -139,7 +140,7 @@ export class Http2UpstreamConnection implements PooledConnection, ConnectionHand
 
   room(): void {
     if (this.gone) return
-    if (this.isIdle) this.idleSinceMs = performance.now()
+    if (this.isIdle) this.idleSinceMs = monotonicMs()
     this.pool.onRoom(this)
   }
 

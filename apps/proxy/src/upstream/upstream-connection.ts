@@ -1,6 +1,7 @@
 import tls from 'node:tls'
 import { Http1ClientConnection, type Http1ClientEvents } from '@weft/http/h1/client-connection'
 import type { ClientStream, IncomingResponse } from '@weft/http/stream'
+import { monotonicMs } from '../transport/clock.ts'
 import type { Connection, ConnectionHandler } from '../transport/connection.ts'
 import { nextConnectionId } from '../transport/connection-id.ts'
 import { Timeout } from '../transport/timer-wheel.ts'
@@ -101,7 +102,7 @@ export class UpstreamConnection implements PooledConnection, ConnectionHandler, 
   reusable(): void {
     this.busy = false
     if (this.gone) return
-    this.idleSinceMs = performance.now()
+    this.idleSinceMs = monotonicMs()
     const { idleTimeoutMs } = this.pool.cluster
     if (idleTimeoutMs > 0 && this.idleTimer === null) {
       this.idleTimer = new Timeout(() => this.onIdleTimer())

@@ -1,5 +1,6 @@
 import { names } from '../header-name.ts'
 import type { HeaderTable } from '../header-table.ts'
+import { putLatin1 } from '../latin1.ts'
 import type { RequestHead, ResponseHead } from '../message.ts'
 import type { ByteSink, ClientStream, IncomingResponse } from '../stream.ts'
 import { ChunkDecoder } from './chunk-decoder.ts'
@@ -333,12 +334,12 @@ export class Http1ClientConnection implements ClientStream {
     this.upgradeAsked = headers.has(names.upgrade)
     const out = sink.reserve(method.length + head.path.length + head.authority.length + headers.writeBound + 96)
     let at = sink.position
-    at += out.latin1Write(method, at)
+    at = putLatin1(method, out, at)
     out[at++] = 32
-    at += out.latin1Write(this.connectRequest ? head.authority : head.path, at)
+    at = putLatin1(this.connectRequest ? head.authority : head.path, out, at)
     at = put(lines.version, out, at)
     at = put(lines.host, out, at)
-    at += out.latin1Write(head.authority, at)
+    at = putLatin1(head.authority, out, at)
     out[at++] = 13
     out[at++] = 10
     at = headers.write(out, at)

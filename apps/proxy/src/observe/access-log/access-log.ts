@@ -59,9 +59,9 @@ export function compileAccessLog(source: AccessLogProto, path: string, context: 
   } catch (error) {
     throw invalid(`${at}.path`, `can't open '${target}': ${error instanceof Error ? error.message : String(error)}`)
   }
-  if (filter === null) return (stream) => file.add(format(stream))
+  if (filter === null) return (stream) => file.log(format, stream)
   return (stream) => {
-    if (filter(stream)) file.add(format(stream))
+    if (filter(stream)) file.log(format, stream)
   }
 }
 

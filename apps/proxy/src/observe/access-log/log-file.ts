@@ -1,4 +1,6 @@
 import { closeSync, openSync, write, writeSync } from 'node:fs'
+import type { FormatContext } from '../format/context.ts'
+import type { TextFormat } from '../format/text-format.ts'
 
 const flushBytes = 64 * 1024
 const flushMs = 1000
@@ -24,6 +26,25 @@ export class LogFile {
     this.fd = openLog(path)
   }
 
+  /** Adds the line that a format makes of a stream: by bytes where it can, without a string. */
+  log(format: TextFormat, stream: FormatContext): void {
+    if (format.write === undefined) {
+      this.add(format(stream))
+      return
+    }
+    let end = format.write(stream, this.buffer, this.used)
+    if (end < 0 && this.used > 0) {
+      this.flush()
+      end = format.write(stream, this.buffer, 0)
+    }
+    if (end < 0) {
+      this.add(format(stream))
+      return
+    }
+    this.used = end
+    this.flushSoon()
+  }
+
   /** Adds a line (with its line end). */
   add(line: string): void {
     const { length } = line
@@ -35,6 +56,10 @@ export class LogFile {
     }
     if (this.used + length > flushBytes) this.flush()
     this.used += this.buffer.latin1Write(line, this.used)
+    this.flushSoon()
+  }
+
+  private flushSoon(): void {
     if (this.timer === null) {
       this.timer = setTimeout(() => {
         this.timer = null

@@ -1,5 +1,6 @@
 import { hostname } from 'node:os'
 import { type HeaderName, headerName } from '@weft/http/header-name'
+import type { HeaderTable } from '@weft/http/header-table'
 import type { RequestHead } from '@weft/http/message'
 import type { ConnectionInfo, PeerCertificate } from '../../filters/http/filter.ts'
 import { invalid } from '../../plan/problems.ts'
@@ -12,7 +13,27 @@ import { compileTimeFormat } from './time.ts'
 export type FormatValue = string | number | boolean | null | Readonly<Record<string, unknown>> | readonly unknown[]
 
 /** Reads one operator's value. */
-export type Operator = (context: FormatContext) => FormatValue
+export interface Operator {
+  (context: FormatContext): FormatValue
+  /** Where the value is a header's as it came: its table and names, for who copies bytes instead of making a string. */
+  readonly header?: HeaderSource
+}
+
+export interface HeaderSource {
+  table(context: FormatContext): HeaderTable | null
+  readonly name: HeaderName
+  /** Taken where the first is absent. */
+  readonly alternative: HeaderName | null
+}
+
+function headerOperator(header: HeaderSource): Operator {
+  const { name, alternative } = header
+  const read = (context: FormatContext): FormatValue => {
+    const table = header.table(context)
+    return table === null ? null : (table.get(name) ?? (alternative === null ? null : table.get(alternative)))
+  }
+  return Object.assign(read, { header })
+}
 
 const local = hostname()
 
@@ -55,14 +76,14 @@ function compileNamed(name: string, argument: string, command: string, path: str
     case 'REQ':
       return requestHeader(argument)
     case 'RESP': {
-      const [main, alternative] = headerNames(argument)
-      return ({ response }) =>
-        response === null || response.status === 0 ? null : (read(response.headers, main) ?? read(response.headers, alternative))
+      const [name, alternative] = headerNames(argument)
+      const table = ({ response }: FormatContext): HeaderTable | null =>
+        response === null || response.status === 0 ? null : response.headers
+      return headerOperator({ table, name, alternative })
     }
     case 'TRAILER': {
-      const [main, alternative] = headerNames(argument)
-      return ({ responseTrailers }) =>
-        responseTrailers === null ? null : (read(responseTrailers, main) ?? read(responseTrailers, alternative))
+      const [name, alternative] = headerNames(argument)
+      return headerOperator({ table: ({ responseTrailers }) => responseTrailers, name, alternative })
     }
     case 'DYNAMIC_METADATA':
       return metadataAt(argument, ({ metadataOrNull }) => metadataOrNull)
@@ -225,11 +246,11 @@ function headerNames(argument: string): [HeaderName, HeaderName | null] {
   return [headerName(main), alternative === undefined ? null : headerName(alternative)]
 }
 
-function read(headers: { get(name: HeaderName): string | null }, name: HeaderName | null): string | null {
-  return name === null ? null : headers.get(name)
-}
-
 function requestHeader(argument: string): Operator {
+  if (argument.split('?').every((name) => !name.startsWith(':') && name.toLowerCase() !== 'host')) {
+    const [name, alternative] = headerNames(argument)
+    return headerOperator({ table: ({ request }) => request?.headers ?? null, name, alternative })
+  }
   const readers = argument.split('?').map((name) => requestReader(name))
   const [main, alternative] = readers
   if (alternative === undefined) return ({ request }) => (request === null ? null : main!(request))

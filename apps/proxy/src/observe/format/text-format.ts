@@ -1,8 +1,14 @@
+import { copyBytes } from '@weft/http/header-table'
+import { putLatin1 } from '@weft/http/latin1'
 import { invalid } from '../../plan/problems.ts'
 import type { FormatContext } from './context.ts'
 import { compileOperator, type FormatValue, type Operator } from './operators.ts'
 
-export type TextFormat = (context: FormatContext) => string
+export interface TextFormat {
+  (context: FormatContext): string
+  /** The same straight into a buffer (a byte a character): gives the position behind, -1 where there is no room. */
+  readonly write?: (context: FormatContext, out: Buffer, at: number) => number
+}
 
 /** A format as its pieces: literals and operators. */
 export function parseFormat(text: string, path: string): (string | Operator)[] {
@@ -55,13 +61,42 @@ export function compileTextFormat(text: string, path: string, absent = '-'): Tex
     const only = pieces[0]!
     return typeof only === 'string' ? () => only : (context) => textOf(only(context), absent)
   }
-  return (context) => {
+  const format = (context: FormatContext): string => {
     let line = ''
     for (let i = 0; i < pieces.length; i++) {
       const piece = pieces[i]!
       line += typeof piece === 'string' ? piece : textOf(piece(context), absent)
     }
     return line
+  }
+  return Object.assign(format, { write: compileWriter(pieces, absent) })
+}
+
+function compileWriter(pieces: readonly (string | Operator)[], absent: string): TextFormat['write'] {
+  return (context, out, start) => {
+    let at = start
+    for (let i = 0; i < pieces.length; i++) {
+      const piece = pieces[i]!
+      if (typeof piece !== 'string' && piece.header !== undefined) {
+        const { header } = piece
+        const table = header.table(context)
+        if (table !== null) {
+          let index = table.find(header.name)
+          if (index < 0 && header.alternative !== null) index = table.find(header.alternative)
+          if (index >= 0) {
+            const from = table.ranges[index * 4 + 2]!
+            const to = table.ranges[index * 4 + 3]!
+            if (at + to - from > out.length) return -1
+            at = copyBytes(table.buffer, from, to, out, at)
+            continue
+          }
+        }
+      }
+      const text = typeof piece === 'string' ? piece : piece.header === undefined ? textOf(piece(context), absent) : absent
+      if (at + text.length > out.length) return -1
+      at = putLatin1(text, out, at)
+    }
+    return at
   }
 }
 

@@ -5,6 +5,7 @@ import type { ClientStream, ResetReason } from '@weft/http/stream'
 import { type RetryPlan, retriableReset, retriableResponse, retryPlanFor } from '../../../routing/retry-policy.ts'
 import { type ClusterChoice, type ForwardPlan, selectCluster } from '../../../routing/route-action.ts'
 import type { FilterConfigs, RoutePlan } from '../../../routing/route-table.ts'
+import { monotonicMs } from '../../../transport/clock.ts'
 import { Timeout } from '../../../transport/timer-wheel.ts'
 import type { CircuitBreaker } from '../../../upstream/circuit-breaker.ts'
 import type { Cluster } from '../../../upstream/cluster.ts'
@@ -201,7 +202,7 @@ export class Router implements PoolWaiter {
   }
 
   private armTimeout(): void {
-    const now = performance.now()
+    const now = monotonicMs()
     if (this.timeoutMs > 0) {
       this.routeDeadline = now + this.timeoutMs
       this.exchange.watch(this.routeDeadline)
@@ -284,7 +285,7 @@ export class Router implements PoolWaiter {
     const wholeHead = this.bodyEnded && this.keptBytes === 0 && this.bodyTrailers === null
     stream.sendHead(exchange.request, wholeHead)
     if (!wholeHead) this.sendKept()
-    if (this.bodyEnded) info.upstreamSendEndMs = performance.now()
+    if (this.bodyEnded) info.upstreamSendEndMs = monotonicMs()
   }
 
   /** auto_host_rewrite: the endpoint's own name. */
@@ -326,7 +327,7 @@ export class Router implements PoolWaiter {
 
   private endBody(): void {
     this.bodyEnded = true
-    this.exchange.info.upstreamSendEndMs = performance.now()
+    this.exchange.info.upstreamSendEndMs = monotonicMs()
     if (this.cluster !== null) this.armTimeout()
   }
 
@@ -362,7 +363,7 @@ export class Router implements PoolWaiter {
     const { exchange } = this
     const { info, response } = exchange
     const cluster = this.cluster!
-    info.upstreamFirstByteMs = performance.now()
+    info.upstreamFirstByteMs = monotonicMs()
     const { status } = response
     this.noteAnswer(status, endStream)
     const { retry } = this
@@ -528,7 +529,7 @@ export class Router implements PoolWaiter {
       this.breaker!.release('retries')
       this.retryHeld = false
     }
-    this.armTry(performance.now())
+    this.armTry(monotonicMs())
     this.attempt()
   }
 
@@ -594,7 +595,7 @@ export class Router implements PoolWaiter {
   /** The response is complete: its time is counted, the connection is the pool's again. */
   private finishAttempt(): void {
     const { info } = this.exchange
-    info.upstreamLastByteMs = performance.now()
+    info.upstreamLastByteMs = monotonicMs()
     this.cluster!.stats.requestTime.record(Math.round(info.upstreamLastByteMs - info.startMs))
     this.endAttempt()
   }

@@ -1,5 +1,6 @@
 import type { RouteTable } from '../../../routing/route-table.ts'
 import type { ProcessState } from '../../../shared/process-state.ts'
+import { monotonicMs } from '../../../transport/clock.ts'
 import type { Connection, ConnectionHandler } from '../../../transport/connection.ts'
 import { nextConnectionId } from '../../../transport/connection-id.ts'
 import { Timeout, type TimerWheel } from '../../../transport/timer-wheel.ts'
@@ -232,7 +233,7 @@ export class DownstreamConnection implements ConnectionHandler, ConnectionInfo {
   }
 
   onExchangeEnd(): void {
-    this.idleSinceMs = performance.now()
+    this.idleSinceMs = monotonicMs()
   }
 
   /** For the protocol: the connection ends with what is written. */

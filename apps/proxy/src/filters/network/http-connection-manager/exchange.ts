@@ -7,6 +7,7 @@ import type { FormatContext } from '../../../observe/format/context.ts'
 import { httpDateText } from '../../../observe/format/time.ts'
 import { StreamRecord } from '../../../observe/stream-record.ts'
 import type { RoutePlan, RouteTable } from '../../../routing/route-table.ts'
+import { monotonicMs } from '../../../transport/clock.ts'
 import { Timeout } from '../../../transport/timer-wheel.ts'
 import type { ConnectionInfo, HttpFilter, HttpStream, LocalReply } from '../../http/filter.ts'
 import { Router } from '../../http/router/router.ts'
@@ -66,7 +67,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
   begin(sender: ServerStream, release: ((exchange: Exchange) => void) | null = null): void {
     this.sender = sender
     this.release = release
-    const now = performance.now()
+    const now = monotonicMs()
     const { info, downstream, plan } = this
     info.reset(now)
     info.filterChain = downstream.filterChainName
@@ -254,7 +255,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
   onRequestData(buffer: Buffer, start: number, end: number, endStream: boolean): void {
     if (this.done) return
     this.info.bytesReceived += end - start
-    this.lastActivityMs = performance.now()
+    this.lastActivityMs = monotonicMs()
     if (endStream) this.endRequest()
     if (this.replying) return
     this.filters.requestData(buffer, start, end, endStream)
@@ -268,7 +269,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
 
   private endRequest(): void {
     this.requestComplete = true
-    this.info.requestEndMs = performance.now()
+    this.info.requestEndMs = monotonicMs()
     this.requestDeadline = Number.POSITIVE_INFINITY
   }
 
@@ -321,7 +322,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
   }
 
   respondData(buffer: Buffer, start: number, end: number, endStream: boolean): void {
-    this.lastActivityMs = performance.now()
+    this.lastActivityMs = monotonicMs()
     this.filters.responseData(buffer, start, end, endStream)
   }
 
@@ -482,7 +483,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     if (this.done) return
     this.done = true
     const { info, plan } = this
-    info.endMs = performance.now()
+    info.endMs = monotonicMs()
     plan.stats.requestActive.dec()
     if (this.upgrade !== '' && this.responseStarted) plan.stats.upgradesActive.dec()
     if (info.responseCode > 0 && !info.isHealthCheck) plan.stats.response(info.responseCode)
@@ -561,13 +562,13 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
   watch(atMs: number): void {
     if (atMs >= this.timerDueMs && this.timer.armed) return
     this.timerDueMs = atMs
-    this.downstream.timers.arm(this.timer, Math.max(0, atMs - performance.now()))
+    this.downstream.timers.arm(this.timer, Math.max(0, atMs - monotonicMs()))
   }
 
   private onTimer(): void {
     this.timerDueMs = Number.POSITIVE_INFINITY
     if (this.done) return
-    const now = performance.now()
+    const now = monotonicMs()
     const { plan, info } = this
     if (this.router.onTimer(now)) return
     if (this.done) return

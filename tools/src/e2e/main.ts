@@ -8,6 +8,7 @@ const scenarios: Record<string, Load> = {
   'bad-input': () => import('./bad-input.ts').then((module) => module.badInputScenario),
   'end-user': () => import('./end-user.ts').then((module) => module.endUserScenario),
   envoy: () => import('./envoy.ts').then((module) => module.envoyScenario),
+  churn: () => import('./churn.ts').then((module) => module.churnScenario),
   faults: () => import('./faults.ts').then((module) => module.faultsScenario),
   parity: () => import('./parity.ts').then((module) => module.parityScenario),
 }

@@ -76,6 +76,8 @@ class Loop {
       closeAfterWrite: () => {
         throw new Error('the client closed the connection')
       },
+      failed: () => {},
+      reset: () => {},
     })
     this.server = new Http2ServerConnection(this.fromServer, options, {
       begin: (stream) => this.take(stream),
@@ -83,9 +85,9 @@ class Loop {
         throw new Error('the server closed the connection')
       },
       idle: () => {},
+      failed: () => {},
     })
     this.client.start()
-    this.server.start()
   }
 
   /** Heads are used again, as the proxy's exchanges are. */

@@ -25,6 +25,7 @@ export class ClusterStats {
   readonly connectionActive: Gauge
   readonly connectionHttp1: Counter
   readonly connectionHttp2: Counter
+  readonly http2RxReset: Counter
   readonly connectFail: Counter
   readonly connectTimeout: Counter
   readonly connectMs: Histogram
@@ -87,6 +88,7 @@ export class ClusterStats {
     this.connectionActive = gauge('upstream_cx_active')
     this.connectionHttp1 = counter('upstream_cx_http1_total')
     this.connectionHttp2 = counter('upstream_cx_http2_total')
+    this.http2RxReset = counter('http2.rx_reset')
     this.connectFail = counter('upstream_cx_connect_fail')
     this.connectTimeout = counter('upstream_cx_connect_timeout')
     this.connectMs = stats.histogram(`${prefix}upstream_cx_connect_ms`)

@@ -149,6 +149,12 @@ export class Http2UpstreamConnection implements PooledConnection, ConnectionHand
     this.pool.serveWaiting()
   }
 
+  failed(): void {}
+
+  reset(): void {
+    this.pool.cluster.stats.http2RxReset.inc()
+  }
+
   closeAfterWrite(): void {
     this.localClose = true
     this.connection.closeWhenFlushed()

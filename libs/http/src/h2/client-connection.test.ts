@@ -33,6 +33,8 @@ class ClientUnderTest {
         closeAfterWrite: () => {
           this.closed = true
         },
+        failed: () => {},
+        reset: () => {},
       },
       () => 0,
     )

@@ -7,7 +7,7 @@ import { errorCode, errorCodeName } from './error-code.ts'
 import { clientPreface, maxStreamId } from './frame.ts'
 import type { HeaderBlock } from './header-block.ts'
 import { HpackEncoder } from './hpack/encoder.ts'
-import { unknownLength } from './message-fields.ts'
+import { unknownLength, violation } from './message-fields.ts'
 import type { Http2Options } from './options.ts'
 import type { Http2Stream, StreamUser } from './stream.ts'
 import { isRemoteOpen } from './stream-states.ts'
@@ -20,6 +20,10 @@ export interface Http2ClientEvents {
   goaway(code: number): void
   /** Close once what was written has left. */
   closeAfterWrite(): void
+  /** The peer broke the protocol, and the connection ends with it. */
+  failed(detail: string): void
+  /** The peer gave a stream up. */
+  reset(): void
 }
 
 /**
@@ -151,6 +155,14 @@ export class Http2ClientConnection implements ConnectionRole {
     this.events.closeAfterWrite()
   }
 
+  onFailure(detail: string): void {
+    this.events.failed(detail)
+  }
+
+  onReset(): void {
+    this.events.reset()
+  }
+
   onHeaderBlock(block: HeaderBlock, stream: Http2Stream | null, bytes: Buffer, start: number, end: number): void {
     const { core } = this
     const { streamId, endStream } = block
@@ -183,14 +195,14 @@ export class Http2ClientConnection implements ConnectionRole {
       return
     }
     if (response.status < 200) {
-      if (endStream) core.malformed(stream, 'an interim response that ends the stream')
+      if (endStream) core.malformed(stream, violation('an interim response that ends the stream'))
       else user.receiver.onInterim(response)
       return
     }
     if (user.isHead || response.status === 204 || response.status === 304) stream.expectedLength = 0
     else stream.expectedLength = fields.contentLength
     if (endStream && stream.expectedLength > 0) {
-      core.malformed(stream, 'body does not have the announced length')
+      core.malformed(stream, violation('body does not have the announced length'))
       return
     }
     user.gotHead(response.status)

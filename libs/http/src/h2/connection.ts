@@ -9,7 +9,7 @@ import { HeaderBlock } from './header-block.ts'
 import { HpackDecoder } from './hpack/decoder.ts'
 import { HpackEncoder } from './hpack/encoder.ts'
 import { Liveness } from './liveness.ts'
-import { MessageFields, type MessagePart, unknownLength } from './message-fields.ts'
+import { MessageFields, type MessagePart, unknownLength, violation } from './message-fields.ts'
 import type { Http2Options } from './options.ts'
 import { Outbox } from './outbox.ts'
 import { PeerSettings, settingId } from './settings.ts'
@@ -28,6 +28,10 @@ export interface ConnectionRole {
   /** A stream is closed and its number free again. */
   onStreamClosed(): void
   onSettings(): void
+  /** A connection error is about to end it. */
+  onFailure(detail: string): void
+  /** RST_STREAM came for an open stream. */
+  onReset(): void
   /** Nothing more comes: close when what is written has left. */
   closeAfterWrite(): void
 }
@@ -91,15 +95,13 @@ export class Http2Connection implements FrameHandler {
   /** Says our settings. */
   start(): void {
     const { options, role } = this
-    const values: [number, number][] = []
-    if (options.hpackTableSize !== 4096) values.push([settingId.headerTableSize, options.hpackTableSize])
+    const values: [number, number][] = [[settingId.headerTableSize, options.hpackTableSize]]
     if (!role.isServer) values.push([settingId.enablePush, 0])
     else {
       values.push([settingId.maxConcurrentStreams, options.maxConcurrentStreams])
-      if (options.allowConnect) values.push([settingId.enableConnectProtocol, 1])
+      values.push([settingId.enableConnectProtocol, options.allowConnect ? 1 : 0])
     }
     if (options.initialStreamWindow !== defaultWindow) values.push([settingId.initialWindowSize, options.initialStreamWindow])
-    values.push([settingId.maxHeaderListSize, options.maxHeadBytes + 32 * options.maxHeaders])
     this.outbox.settings(values)
     const wider = options.initialConnectionWindow - defaultWindow
     if (wider > 0) this.outbox.windowUpdate(0, wider)
@@ -134,7 +136,20 @@ export class Http2Connection implements FrameHandler {
   fail(code: number, detail: string): void {
     if (this.dead) return
     this.outbox.goaway(this.lastPeerStream, code, detail)
+    this.role.onFailure(detail)
     this.lose(code === errorCode.enhanceYourCalm ? 'overflow' : 'protocol-error', detail)
+    this.role.closeAfterWrite()
+  }
+
+  /** The same for what is well formed and yet must not be; where the options say so without a word (Envoy's way). */
+  violate(code: number, detail: string): void {
+    if (this.dead) return
+    if (this.options.announceViolations) {
+      this.fail(code, detail)
+      return
+    }
+    this.role.onFailure(detail)
+    this.lose('protocol-error', detail)
     this.role.closeAfterWrite()
   }
 
@@ -205,8 +220,8 @@ export class Http2Connection implements FrameHandler {
   // Draining
 
   /**
-   * Ends the connection without losing a request: says that it is about to end, a round trip later which streams are still
-   * taken, and closes when those are done.
+   * Ends the connection without losing a request: says that it is about to end, some time later which streams are still
+   * taken, and closes when those are done. (A PING would tell when the client knows; some clients take none after GOAWAY.)
    */
   drain(): void {
     if (this.dead || this.draining !== 'no') return
@@ -217,7 +232,6 @@ export class Http2Connection implements FrameHandler {
     this.draining = 'notice'
     this.outbox.goaway(maxStreamId, errorCode.noError, '')
     this.liveness.beginDrain()
-    this.outbox.ping(false, drainPing, 0)
   }
 
   private lastGoaway(): void {
@@ -416,7 +430,7 @@ export class Http2Connection implements FrameHandler {
     const expected = stream.expectedLength
     if (expected !== unknownLength && (stream.receivedLength > expected || (ends && stream.receivedLength < expected))) {
       this.giveBack(length)
-      this.malformed(stream, 'body does not have the announced length')
+      this.malformed(stream, violation('body does not have the announced length'))
       return
     }
     if (ends) this.remoteEnd(stream)
@@ -449,7 +463,7 @@ export class Http2Connection implements FrameHandler {
         this.onSettings(flags, streamId, bytes, start, end)
         break
       case frameType.pushPromise:
-        this.fail(errorCode.protocolError, 'PUSH_PROMISE')
+        this.violate(errorCode.protocolError, 'PUSH_PROMISE')
         break
       case frameType.ping:
         this.onPing(flags, streamId, bytes, start, end)
@@ -549,18 +563,18 @@ export class Http2Connection implements FrameHandler {
   /** A malformed message (section 8.1.1). */
   malformed(stream: Http2Stream, detail: string): void {
     if (this.options.streamErrorOnInvalidMessage) this.streamError(stream, errorCode.protocolError, detail)
-    else this.fail(errorCode.protocolError, detail)
+    else this.violate(errorCode.protocolError, detail)
   }
 
   /** Trailers of either direction: they end the stream. */
   trailers(block: HeaderBlock, stream: Http2Stream, table: HeaderTable, bytes: Buffer, start: number, end: number): void {
     if (!this.decode('trailers', table, bytes, start, end)) return
     const { fields } = this
-    if (!block.endStream) this.malformed(stream, 'trailers that do not end the stream')
+    if (!block.endStream) this.malformed(stream, violation('trailers that do not end the stream'))
     else if (fields.malformed !== '') this.malformed(stream, fields.malformed)
     else if (fields.full) this.streamError(stream, errorCode.protocolError, 'trailers too large')
     else if (stream.expectedLength !== unknownLength && stream.receivedLength !== stream.expectedLength) {
-      this.malformed(stream, 'body does not have the announced length')
+      this.malformed(stream, violation('body does not have the announced length'))
     } else {
       this.remoteEnd(stream)
       if (stream.isPaused || stream.hasWaiting) {
@@ -585,7 +599,7 @@ export class Http2Connection implements FrameHandler {
   }
 
   private onResetStream(streamId: number, bytes: Buffer, start: number, end: number): void {
-    if (streamId === 0 || this.isIdle(streamId)) this.fail(errorCode.protocolError, 'RST_STREAM on an idle stream')
+    if (streamId === 0 || this.isIdle(streamId)) this.violate(errorCode.protocolError, 'RST_STREAM on an idle stream')
     else if (end - start !== 4) this.fail(errorCode.frameSizeError, 'RST_STREAM frame of a wrong size')
     else {
       const stream = this.streams.get(streamId)
@@ -595,6 +609,7 @@ export class Http2Connection implements FrameHandler {
       }
       const code = readUint32(bytes, start)
       const { user } = stream
+      this.role.onReset()
       this.close(stream, 'remote-reset')
       user?.onReset(code === errorCode.refusedStream ? 'refused-stream' : 'remote-reset', errorCodeName(code))
       if (this.role.isServer) this.noteReset()
@@ -604,7 +619,7 @@ export class Http2Connection implements FrameHandler {
   private onSettings(flags: number, streamId: number, bytes: Buffer, start: number, end: number): void {
     const isAck = (flags & flag.ack) !== 0
     if (streamId !== 0 || (!this.sawSettings && isAck)) {
-      this.fail(errorCode.protocolError, 'SETTINGS not on stream 0, or not at first')
+      this.violate(errorCode.protocolError, 'SETTINGS not on stream 0, or not at first')
       return
     }
     const length = end - start
@@ -622,7 +637,7 @@ export class Http2Connection implements FrameHandler {
     const windowBefore = peer.initialWindowSize
     const problem = peer.apply(bytes, start, end, !this.role.isServer)
     if (problem !== errorCode.noError) {
-      this.fail(problem, 'invalid SETTINGS value')
+      this.violate(problem, 'invalid SETTINGS value')
       return
     }
     this.outbox.hpack.setPeerLimit(peer.headerTableSize)
@@ -653,11 +668,10 @@ export class Http2Connection implements FrameHandler {
   }
 
   private onPing(flags: number, streamId: number, bytes: Buffer, start: number, end: number): void {
-    if (streamId !== 0) this.fail(errorCode.protocolError, 'PING not on stream 0')
+    if (streamId !== 0) this.violate(errorCode.protocolError, 'PING not on stream 0')
     else if (end - start !== 8) this.fail(errorCode.frameSizeError, 'PING frame of a wrong size')
     else if (!this.counted(this.budget.controlReceived())) return
     else if ((flags & flag.ack) === 0) this.outbox.ping(true, bytes, start)
-    else if (this.draining === 'notice' && bytes.compare(drainPing, 0, 8, start, end) === 0) this.lastGoaway()
   }
 
   private onGoaway(streamId: number, bytes: Buffer, start: number, end: number): void {
@@ -674,7 +688,7 @@ export class Http2Connection implements FrameHandler {
     if (!this.counted(this.budget.windowUpdateReceived())) return
     const increment = readUint32(bytes, start) & 0x7fffffff
     if (streamId === 0) {
-      if (increment === 0) this.fail(errorCode.protocolError, 'WINDOW_UPDATE of 0')
+      if (increment === 0) this.violate(errorCode.protocolError, 'WINDOW_UPDATE of 0')
       else if (!this.outbox.window.widen(increment)) this.fail(errorCode.flowControlError, 'a window beyond 2^31-1')
       else this.outbox.pump()
       return
@@ -692,6 +706,5 @@ export class Http2Connection implements FrameHandler {
   }
 }
 
-const drainPing = Buffer.from('weft-end')
 const keepalivePing = Buffer.from('weft-you')
 const empty = Buffer.alloc(0)

@@ -33,14 +33,17 @@ export const maxStreamId = 0x7fffffff
 /** What a client says first (RFC 9113 section 3.4). */
 export const clientPreface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')
 
+/** So much of the preface no request of HTTP/1.1 begins with. */
+const tellingLength = 'PRI * HTTP/2'.length
+
 /**
- * Whether bytes begin with the preface: `no` as soon as one differs, `more` while all agree but some are missing. For
+ * Whether bytes begin as HTTP/2 does: `no` as soon as one differs, `more` while all agree but some are missing. For
  * listeners that take both protocols on one port.
  */
 export function beginsWithPreface(bytes: Uint8Array, start: number, end: number): 'yes' | 'no' | 'more' {
-  const length = Math.min(end - start, clientPreface.length)
+  const length = Math.min(end - start, tellingLength)
   for (let i = 0; i < length; i++) if (bytes[start + i] !== clientPreface[i]) return 'no'
-  return length === clientPreface.length ? 'yes' : 'more'
+  return length === tellingLength ? 'yes' : 'more'
 }
 
 export function readUint32(bytes: Uint8Array, at: number): number {

@@ -7,6 +7,16 @@ import { fieldKind } from './hpack/field-kind.ts'
 
 export type MessagePart = 'request' | 'response' | 'trailers'
 
+/** A message that a field makes malformed, in the words of Envoy's response code details; then what it is. */
+function invalid(what: string): string {
+  return `http2.invalid.header.field: ${what}`
+}
+
+/** The same for one that lacks something, or contradicts itself. */
+export function violation(what: string): string {
+  return `http2.violation.of.messaging.rule: ${what}`
+}
+
 /** `contentLength` when the message says nothing. */
 export const unknownLength = -1
 
@@ -83,22 +93,23 @@ export class MessageFields implements FieldReceiver {
         this.status = statusOf(value)
         break
       case fieldKind.unknownPseudo:
-        this.malformed = 'unknown pseudo-header'
+        this.malformed = invalid('unknown pseudo-header')
         return
       case fieldKind.invalidName:
-        this.malformed = 'invalid header name'
+        this.malformed = invalid('invalid header name')
         return
       case fieldKind.connectionSpecific:
-        this.malformed = 'connection-specific header'
+        this.malformed = invalid('connection-specific header')
         return
       default:
-        this.malformed = 'invalid header value'
+        this.malformed = invalid('invalid header value')
         return
     }
-    if (this.ordinary) this.malformed = 'pseudo-header behind other headers'
-    else if ((this.pseudos & bit) !== 0) this.malformed = 'pseudo-header twice'
-    else if (this.part === 'trailers') this.malformed = 'pseudo-header in trailers'
-    else if ((kind === fieldKind.status) !== (this.part === 'response')) this.malformed = 'pseudo-header of the other direction'
+    if (this.ordinary) this.malformed = invalid('pseudo-header behind other headers')
+    else if ((this.pseudos & bit) !== 0) this.malformed = invalid('pseudo-header twice')
+    else if (this.part === 'trailers') this.malformed = invalid('pseudo-header in trailers')
+    else if ((kind === fieldKind.status) !== (this.part === 'response'))
+      this.malformed = invalid('pseudo-header of the other direction')
     this.pseudos |= bit
     this.bytes += value.length
     if (this.bytes > this.maxBytes) this.full = true
@@ -117,7 +128,7 @@ export class MessageFields implements FieldReceiver {
       case fieldKind.contentLength: {
         const length = lengthOf(buffer, valueStart, valueEnd)
         if (length < 0 || (this.contentLength !== unknownLength && this.contentLength !== length)) {
-          this.malformed = 'invalid content-length'
+          this.malformed = invalid('invalid content-length')
           return false
         }
         const first = this.contentLength === unknownLength
@@ -126,7 +137,7 @@ export class MessageFields implements FieldReceiver {
       }
       case fieldKind.te:
         if (valueEnd - valueStart !== 8 || !listHas(buffer, valueStart, valueEnd, 'trailers')) {
-          this.malformed = 'TE other than trailers'
+          this.malformed = invalid('TE other than trailers')
           return false
         }
         return true
@@ -147,22 +158,28 @@ export class MessageFields implements FieldReceiver {
     const { method, path, scheme, protocol } = this
     const connect = method === 'CONNECT'
     const has = (kind: number): boolean => (this.pseudos & (1 << kind)) !== 0
-    if (!isToken(method)) return 'invalid :method'
+    if (method === '') return violation('no :method')
+    if (!isToken(method)) return invalid('invalid :method')
     if (has(fieldKind.protocol)) {
-      if (!extended || !connect || !isToken(protocol)) return ':protocol without extended CONNECT'
+      if (!extended || !connect || !isToken(protocol)) return invalid(':protocol without extended CONNECT')
     }
     if (connect && protocol === '') {
-      if (has(fieldKind.path) || has(fieldKind.scheme) || this.authority === '') return 'CONNECT takes :authority only'
+      if (has(fieldKind.path) || has(fieldKind.scheme) || this.authority === '') return violation('CONNECT takes :authority only')
     } else {
-      if (!isScheme(scheme)) return 'missing or invalid :scheme'
-      if (path === '' || !hasOnly(path, targetByte)) return 'missing or invalid :path'
+      if (!has(fieldKind.scheme) || !has(fieldKind.path)) return violation('no :scheme or :path')
+      if (!isScheme(scheme)) return invalid('invalid :scheme')
+      if (path === '' || !hasOnly(path, targetByte)) return invalid('invalid :path')
     }
     if (this.hasHost) {
       // :authority is what counts (section 8.3.1); Host stands in for it only when it is missing.
       if (!has(fieldKind.authority)) this.authority = headers.get(names.host) ?? ''
       headers.remove(names.host)
     }
-    if (!hasOnly(this.authority, authorityByte) || this.authority.includes('@')) return 'invalid :authority'
+    if (this.authority === '') {
+      // A request for http or https names its host (section 8.3.1).
+      return has(fieldKind.authority) || this.hasHost ? invalid('empty :authority') : violation('no :authority')
+    }
+    if (!hasOnly(this.authority, authorityByte) || this.authority.includes('@')) return invalid('invalid :authority')
     this.joinCookies()
     head.method = method
     head.path = path
@@ -176,7 +193,7 @@ export class MessageFields implements FieldReceiver {
   finishResponse(head: ResponseHead): string {
     if (this.malformed !== '') return this.malformed
     // 101 is HTTP/1.1's (section 8.6).
-    if (this.status < 100 || this.status === 101) return 'missing or invalid :status'
+    if (this.status < 100 || this.status === 101) return violation('missing or invalid :status')
     head.status = this.status
     head.version = 20
     return ''

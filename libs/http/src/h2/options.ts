@@ -16,6 +16,8 @@ export interface Http2Options {
   allowConnect: boolean
   /** Whether a malformed message ends its stream (RFC 9113 section 8.1.1); false: the whole connection. */
   streamErrorOnInvalidMessage: boolean
+  /** Whether GOAWAY is sent before closing for a well-formed frame that must not be, as the RFC recommends (section 5.4.1). */
+  announceViolations: boolean
   /** Huffman-code what is sent literally: fewer bytes, more CPU. */
   huffman: boolean
   budget: AbuseLimits
@@ -25,7 +27,7 @@ export interface Http2Options {
   settingsTimeoutMs: number
   /** Milliseconds a stream with bytes to send may go without sending any. */
   stallTimeoutMs: number
-  /** Milliseconds between the two GOAWAYs of a drain, at most; a round trip is enough. */
+  /** Milliseconds between the two GOAWAYs of a drain: requests that were sent before the first came are served meanwhile. */
   drainNoticeMs: number
 }
 
@@ -62,6 +64,7 @@ export const defaultHttp2Options: Http2Options = {
   maxHeaders: 100,
   allowConnect: false,
   streamErrorOnInvalidMessage: true,
+  announceViolations: true,
   huffman: true,
   budget: {
     maxOutboundFrames: 10000,

@@ -102,6 +102,8 @@ describe('the client with a real server', () => {
       room: () => {},
       goaway: () => {},
       closeAfterWrite: () => socket.end(),
+      failed: () => {},
+      reset: () => {},
     })
     socket.on('data', (bytes) => connection.receive(bytes, 0, bytes.length))
     socket.on('drain', () => connection.writable())

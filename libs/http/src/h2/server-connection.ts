@@ -6,6 +6,7 @@ import { errorCode } from './error-code.ts'
 import { clientPreface } from './frame.ts'
 import type { HeaderBlock } from './header-block.ts'
 import { HpackEncoder } from './hpack/encoder.ts'
+import { violation } from './message-fields.ts'
 import type { Http2Options } from './options.ts'
 import type { Http2Stream, StreamUser } from './stream.ts'
 import { isLocalOpen, isRemoteOpen } from './stream-states.ts'
@@ -18,11 +19,13 @@ export interface Http2ServerEvents {
   closeAfterWrite(): void
   /** No stream is open any more. */
   idle(): void
+  /** The peer broke the protocol, and the connection ends with it. */
+  failed(detail: string): void
 }
 
 /**
  * The server side of HTTP/2 without a socket: bytes in by `receive`, requests out to what `begin` gives, answers in by each
- * stream's ServerStream methods, bytes out to the sink. `start` comes first, then the client's preface.
+ * stream's ServerStream methods, bytes out to the sink. It speaks when the client's preface is there.
  */
 export class Http2ServerConnection implements ConnectionRole {
   readonly isServer = true
@@ -36,11 +39,6 @@ export class Http2ServerConnection implements ConnectionRole {
     this.options = options
     this.events = events
     this.core = new Http2Connection(sink, options, this, now)
-  }
-
-  /** Sends our settings. */
-  start(): void {
-    this.core.start()
   }
 
   /** Whether no request is under way. */
@@ -61,12 +59,15 @@ export class Http2ServerConnection implements ConnectionRole {
     let at = start
     while (this.prefaceLeft > 0 && at < end) {
       if (bytes[at] !== clientPreface[clientPreface.length - this.prefaceLeft]) {
+        // Whatever it is, it is not HTTP/2: there is nobody to tell (section 3.4).
         this.prefaceLeft = 0
-        this.core.fail(errorCode.protocolError, 'invalid connection preface')
+        this.events.failed('invalid connection preface')
+        this.core.lose('protocol-error', 'invalid connection preface')
+        this.events.closeAfterWrite()
         return
       }
       at++
-      this.prefaceLeft--
+      if (--this.prefaceLeft === 0) this.core.start()
     }
     this.core.receive(bytes, at, end)
   }
@@ -104,6 +105,12 @@ export class Http2ServerConnection implements ConnectionRole {
 
   onGoaway(): void {}
 
+  onFailure(detail: string): void {
+    this.events.failed(detail)
+  }
+
+  onReset(): void {}
+
   onSettings(): void {}
 
   onStreamClosed(): void {
@@ -127,7 +134,7 @@ export class Http2ServerConnection implements ConnectionRole {
     }
     const id = block.streamId
     if ((id & 1) === 0) {
-      core.fail(errorCode.protocolError, 'a client opened a stream of even number')
+      core.violate(errorCode.protocolError, 'a client opened a stream of even number')
       return
     }
     if (id <= core.lastPeerStream) {
@@ -166,6 +173,7 @@ export class Http2ServerConnection implements ConnectionRole {
     this.idleTold = false
     const receiver = answer.begin(stream, this.events)
     const { request } = receiver
+    request.version = 20
     if (!core.decode('request', request.headers, bytes, start, end)) return
     const { fields } = core
     if (block.dependsOnItself) {
@@ -174,7 +182,6 @@ export class Http2ServerConnection implements ConnectionRole {
     }
     if (fields.full && fields.malformed === '') {
       request.method = fields.method
-      request.version = 20
       if (endStream) core.remoteEnd(stream)
       receiver.onRequestError(431, 'http2.too_many_headers')
       return
@@ -186,7 +193,7 @@ export class Http2ServerConnection implements ConnectionRole {
     }
     stream.expectedLength = fields.contentLength
     if (endStream && fields.contentLength > 0) {
-      core.malformed(stream, 'body does not have the announced length')
+      core.malformed(stream, violation('body does not have the announced length'))
       return
     }
     if (fields.protocol !== '') {

@@ -6,6 +6,7 @@ import type { RequestHead } from '../message.ts'
 const crypto = (): typeof import('node:crypto') => process.getBuiltinModule('node:crypto')
 
 const webSocketKey = headerName('sec-websocket-key')
+const webSocketVersion = headerName('sec-websocket-version')
 const webSocketAccept = headerName('sec-websocket-accept')
 /** RFC 6455 section 1.3. */
 const acceptSuffix = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
@@ -19,7 +20,8 @@ export function toUpgrade(head: RequestHead, protocol: string): void {
   head.method = 'GET'
   headers.append(names.upgrade, protocol)
   headers.append(names.connection, 'upgrade')
-  if (protocol === 'websocket' && !headers.has(webSocketKey)) {
+  // Every client that follows the RFC names the version.
+  if (protocol === 'websocket' && headers.has(webSocketVersion) && !headers.has(webSocketKey)) {
     headers.append(webSocketKey, crypto().randomBytes(16).toString('base64'))
   }
 }

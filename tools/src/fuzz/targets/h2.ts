@@ -95,6 +95,7 @@ function runServer(bytes: Buffer): void {
       idle: () => {
         if (!server.isIdle) throw new Error('idle with open streams')
       },
+      failed: () => {},
     },
     () => 0,
   )
@@ -142,7 +143,6 @@ function runServer(bytes: Buffer): void {
       },
     }
   }
-  server.start()
   server.receive(clientPreface, 0, clientPreface.length)
   feed(bytes, (piece) => {
     sink.congested = piece[0] === 3
@@ -162,7 +162,7 @@ function runClient(bytes: Buffer): void {
   const client = new Http2ClientConnection(
     sink,
     options,
-    { room: () => {}, goaway: () => {}, closeAfterWrite: () => {} },
+    { room: () => {}, goaway: () => {}, closeAfterWrite: () => {}, failed: () => {}, reset: () => {} },
     () => 0,
   )
   client.start()

@@ -6,6 +6,7 @@ import type { ConnectionInfo, PeerCertificate } from '../../filters/http/filter.
 import { invalid } from '../../plan/problems.ts'
 import { wallTime } from '../stream-record.ts'
 import type { FormatContext } from './context.ts'
+import { grpcStatusOperator } from './grpc-status.ts'
 import { longFlag } from './response-flags.ts'
 import { compileTimeFormat } from './time.ts'
 
@@ -85,6 +86,10 @@ function compileNamed(name: string, argument: string, command: string, path: str
       const [name, alternative] = headerNames(argument)
       return headerOperator({ table: ({ responseTrailers }) => responseTrailers, name, alternative })
     }
+    case 'GRPC_STATUS':
+      return grpcStatusOperator(argument, path)
+    case 'GRPC_STATUS_NUMBER':
+      return grpcStatusOperator('NUMBER', path)
     case 'DYNAMIC_METADATA':
       return metadataAt(argument, ({ metadataOrNull }) => metadataOrNull)
     case 'CLUSTER_METADATA':

@@ -1,6 +1,6 @@
 import { copyBytes, type HeaderTable } from '../../header-table.ts'
 import { DynamicTable } from './dynamic-table.ts'
-import { fieldKind, firstPseudo, found, isValidValue, kindOfName } from './field-kind.ts'
+import { fieldKind, firstPseudo, found, isBlank, isValidValue, kindOfName } from './field-kind.ts'
 import { decodedBound, decodeHuffman } from './huffman.ts'
 import { staticCount, staticFields } from './static-table.ts'
 
@@ -111,7 +111,7 @@ export class HpackDecoder {
     copyBytes(from.bytes, source, source + lineLength, table.buffer, lineStart)
     if (!fields.onField(kind, lineLength, valueStart, valueEnd)) return
     table.used = lineStart + lineLength
-    table.addKnown(from.slots[place]!, lineStart, lineStart + nameLength, valueStart, valueEnd, true)
+    addTrimmed(table, from.slots[place]!, lineStart, lineStart + nameLength, valueStart, valueEnd)
   }
 
   private literal(bytes: Buffer, mask: number, index: boolean, fields: FieldReceiver): boolean {
@@ -173,7 +173,7 @@ export class HpackDecoder {
     table.buffer[at++] = 13
     table.buffer[at++] = 10
     table.used = at
-    table.addKnown(slot, lineStart, nameEnd, valueStart, valueEnd, true)
+    addTrimmed(table, slot, lineStart, nameEnd, valueStart, valueEnd)
     return true
   }
 
@@ -206,4 +206,21 @@ export class HpackDecoder {
     }
     return -1
   }
+}
+
+/** Blanks around a value must not be there (RFC 9113 section 8.2.1): as with Envoy they go no further, and harm nobody. */
+function addTrimmed(
+  table: HeaderTable,
+  slot: number,
+  start: number,
+  nameEnd: number,
+  valueStart: number,
+  valueEnd: number,
+): void {
+  const { buffer } = table
+  let from = valueStart
+  let to = valueEnd
+  while (from < to && isBlank(buffer[from])) from++
+  while (to > from && isBlank(buffer[to - 1])) to--
+  table.addKnown(slot, start, nameEnd, from, to, from === valueStart && to === valueEnd)
 }

@@ -68,11 +68,12 @@ export function kindOfName(bytes: Buffer, start: number, end: number): number {
   return kindOfSlot[slot]!
 }
 
-/** Whether a value is valid (section 8.2.1): no control bytes, no blanks around it. */
+/** Whether a value has no control bytes (section 8.2.1). */
 export function isValidValue(bytes: Uint8Array, start: number, end: number): boolean {
-  if (start === end) return true
   for (let i = start; i < end; i++) if (valueByte[bytes[i]!] === 0) return false
-  const first = bytes[start]!
-  const last = bytes[end - 1]!
-  return first !== 32 && first !== 9 && last !== 32 && last !== 9
+  return true
+}
+
+export function isBlank(byte: number | undefined): boolean {
+  return byte === 32 || byte === 9
 }

@@ -124,10 +124,10 @@ export class ServerUnderTest {
         idle: () => {
           this.events.push('idle')
         },
+        failed: () => {},
       },
       () => this.nowMs,
     )
-    this.connection.start()
   }
 
   private take(stream: Http2ServerStream): IncomingRequest {

@@ -58,10 +58,10 @@ export class TestServer {
             socket.end()
           },
           idle: () => {},
+          failed: () => {},
         },
       )
       this.connections.add(connection)
-      connection.start()
       socket.on('data', (bytes) => connection.receive(bytes, 0, bytes.length))
       socket.on('drain', () => connection.writable())
       socket.on('end', () => socket.end())

@@ -16,6 +16,12 @@ export function describeReset(
   return { status, flag, body, details }
 }
 
+/** Flag and details of a response that broke off. */
+export function describeBreak(reason: ResetReason, detail: string): { flag: string; details: string } {
+  const { word, flag } = words(reason, detail)
+  return { flag, details: `upstream_reset_after_response_started{${word.replaceAll(' ', '_')}}` }
+}
+
 function words(reason: ResetReason, detail: string): { word: string; flag: string; status: number } {
   switch (reason) {
     case 'connect-failure':
@@ -26,6 +32,8 @@ function words(reason: ResetReason, detail: string): { word: string; flag: strin
       return { word: 'connection termination', flag: 'UC', status: 503 }
     case 'protocol-error':
       return { word: 'protocol error', flag: 'UPE', status: 502 }
+    case 'refused-stream':
+      return { word: 'remote refused stream reset', flag: 'UR', status: 503 }
     case 'overflow':
       return { word: 'overflow', flag: 'UO', status: 503 }
     default:

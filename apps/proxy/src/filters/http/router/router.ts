@@ -17,7 +17,7 @@ import type { PooledConnection, PoolWaiter, UpstreamPool } from '../../../upstre
 import type { Exchange } from '../../network/http-connection-manager/exchange.ts'
 import { finishRequestHead, replaceHost } from './request-head.ts'
 import { RequestPick } from './request-pick.ts'
-import { describeReset } from './reset-reasons.ts'
+import { describeBreak, describeReset } from './reset-reasons.ts'
 
 const attemptCount = headerName('x-envoy-attempt-count')
 const serviceTime = headerName('x-envoy-upstream-service-time')
@@ -444,16 +444,19 @@ export class Router implements PoolWaiter {
     const { info } = exchange
     const unanswered = this.stream?.unanswered ?? true
     const connected = connection?.connected ?? false
+    const overHttp2 = connection?.protocol === 'HTTP/2'
     if (this.endpoint !== null) noteLocalFailure(this.endpoint, 503)
     if (reason === 'protocol-error') cluster.stats.protocolError.inc()
-    else if (reason !== 'connect-failure') cluster.stats.rxReset.inc()
-    else cluster.stats.pendingFailureEject.inc()
-    const raced = connected && this.reused && unanswered && reason === 'connection-closed'
+    else if (reason === 'connect-failure' || (overHttp2 && reason === 'connection-closed'))
+      cluster.stats.pendingFailureEject.inc()
+    else if (!overHttp2 || reason === 'remote-reset') cluster.stats.rxReset.inc()
+    // HTTP/2 says by GOAWAY what it has not looked at.
+    const raced = connected && this.reused && unanswered && reason === 'connection-closed' && !overHttp2
     this.endAttempt()
     if (this.responding) {
-      const broken = reason === 'protocol-error'
-      info.addResponseFlag(broken ? 'UPE' : 'UC')
-      info.responseCodeDetails = `upstream_reset_after_response_started{${broken ? 'protocol_error' : 'connection_termination'}}`
+      const said = describeBreak(reason, detail)
+      info.addResponseFlag(said.flag)
+      info.responseCodeDetails = said.details
       exchange.abort()
       return
     }

@@ -194,6 +194,11 @@ export class DownstreamConnection implements ConnectionHandler, ConnectionInfo {
 
   private closeLocally(): void {
     this.localClose = true
+    if (this.isHttp2) {
+      // It says that it ends, and then does.
+      this.protocol?.drain()
+      return
+    }
     this.connection.closeWhenFlushed()
   }
 

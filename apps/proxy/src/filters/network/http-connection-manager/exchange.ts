@@ -273,15 +273,15 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     this.requestDeadline = Number.POSITIVE_INFINITY
   }
 
-  onRequestReset(reason: ResetReason, _detail: string): void {
+  onRequestReset(reason: ResetReason, detail: string): void {
     if (this.done) return
     const { info, plan } = this
-    if (reason === 'protocol-error') plan.stats.protocolError.inc()
-    else plan.stats.rxReset.inc()
+    if (reason !== 'protocol-error') plan.stats.rxReset.inc()
     if (info.protocol === '') info.protocol = protocolNames[this.request.version]
     const [flag, details] = resetMeanings[reason] ?? ['DC', 'downstream_remote_disconnect']
     info.addResponseFlag(flag)
-    info.responseCodeDetails = details
+    // The codec's details, without what it says besides.
+    info.responseCodeDetails = detail.startsWith('http2.') ? detail.replace(/:.*/, '') : details
     this.router.cancel()
     this.finish()
   }
@@ -512,11 +512,22 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
       if (start < 0 || !headers.nameAt(i).includes('_')) continue
       if (this.plan.underscores === 'drop') headers.removeAt(i)
       else {
-        this.fail(400, '', 'unexpected_underscore')
+        this.refuseUnderscore()
         return false
       }
     }
     return true
+  }
+
+  private refuseUnderscore(): void {
+    if (this.request.version !== 20) {
+      this.fail(400, '', 'unexpected_underscore')
+      return
+    }
+    this.filters.skip()
+    this.info.addResponseFlag('DR')
+    this.info.responseCodeDetails = 'http2.unexpected_underscore'
+    this.abort()
   }
 
   private stripPort(): void {

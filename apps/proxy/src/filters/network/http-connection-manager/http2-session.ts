@@ -27,7 +27,6 @@ export class Http2Session implements DownstreamProtocol, Http2ServerEvents {
       downstream.timers.arm(this.timer, tickMs)
     })
     downstream.timers.arm(this.timer, tickMs)
-    this.codec.start()
   }
 
   get isIdle(): boolean {
@@ -51,7 +50,10 @@ export class Http2Session implements DownstreamProtocol, Http2ServerEvents {
   }
 
   drain(): void {
+    if (this.codec.isDraining) return
     this.codec.drain()
+    // The second GOAWAY is due sooner than the next look at the clock may be.
+    this.downstream.timers.arm(this.timer, this.downstream.plan.http2.drainNoticeMs + 1)
   }
 
   lost(): void {
@@ -88,4 +90,8 @@ export class Http2Session implements DownstreamProtocol, Http2ServerEvents {
   }
 
   idle(): void {}
+
+  failed(): void {
+    this.downstream.plan.stats.protocolError.inc()
+  }
 }

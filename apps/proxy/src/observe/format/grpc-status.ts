@@ -1,0 +1,60 @@
+import { names } from '@weft/http/header-name'
+import { invalid } from '../../plan/problems.ts'
+import type { FormatContext } from './context.ts'
+import type { Operator } from './operators.ts'
+
+/** Names in the form that Envoy writes by default; the number is the place. */
+const camelNames = [
+  'OK',
+  'Canceled',
+  'Unknown',
+  'InvalidArgument',
+  'DeadlineExceeded',
+  'NotFound',
+  'AlreadyExists',
+  'PermissionDenied',
+  'ResourceExhausted',
+  'FailedPrecondition',
+  'Aborted',
+  'OutOfRange',
+  'Unimplemented',
+  'Internal',
+  'Unavailable',
+  'DataLoss',
+  'Unauthenticated',
+]
+
+/** HTTP to gRPC status, where an answer to gRPC has none of its own (gRPC's http-grpc-status-mapping). */
+const byHttpStatus: Readonly<Record<number, number>> = { 400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14 }
+
+/** `%GRPC_STATUS(format)%` and `%GRPC_STATUS_NUMBER%`: of gRPC requests only. */
+export function grpcStatusOperator(format: string, path: string): Operator {
+  switch (format) {
+    case '':
+    case 'CAMEL_STRING':
+      return (context) => named(context, (name) => name)
+    case 'SNAKE_STRING':
+      return (context) => named(context, (name) => name.replaceAll(/(?<=[a-z])[A-Z]/g, '_$&').toUpperCase())
+    case 'NUMBER':
+      return statusOf
+    default:
+      throw invalid(path, `GRPC_STATUS has no format '${format}': CAMEL_STRING, SNAKE_STRING or NUMBER`)
+  }
+}
+
+function named(context: FormatContext, change: (name: string) => string): string | null {
+  const status = statusOf(context)
+  if (status === null) return null
+  const name = camelNames[status]
+  return name === undefined ? String(status) : change(name)
+}
+
+function statusOf({ request, response, responseTrailers }: FormatContext): number | null {
+  const type = request?.headers.get(names.contentType) ?? ''
+  if (!/^application\/grpc(?:$|[+;])/.test(type)) return null
+  const said = responseTrailers?.get(names.grpcStatus) ?? response?.headers.get(names.grpcStatus) ?? null
+  if (said !== null) return /^\d{1,9}$/.test(said) ? Number(said) : null
+  const status = response?.status ?? 0
+  if (status === 0) return null
+  return status === 200 ? null : (byHttpStatus[status] ?? 2)
+}

@@ -133,6 +133,18 @@ export class Connection implements ByteSink, OutputOwner {
     }
   }
 
+  /** Writes a buffer past the shared output. True: it is the caller's again; false: the socket still needs it. */
+  writeNow(bytes: Buffer): boolean {
+    if (this.closed) return true
+    if (sharedOutput.owner === this) this.flush()
+    this.bytesWritten += bytes.length
+    if (this.stats !== null) this.stats.bytesWritten.add(bytes.length)
+    const { socket } = this
+    const waits = socket.connecting || socket.writableLength !== 0
+    socket.write(bytes)
+    return !waits && socket.writableLength === 0
+  }
+
   /** Writes bytes that stay the caller's. */
   write(bytes: Buffer, start: number, end: number): boolean {
     const out = this.reserve(end - start)

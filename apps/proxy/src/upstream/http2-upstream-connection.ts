@@ -2,6 +2,7 @@ import tls from 'node:tls'
 import { Http2ClientConnection, type Http2ClientEvents } from '@weft/http/h2/client-connection'
 import type { ClientStream, IncomingResponse } from '@weft/http/stream'
 import { monotonicMs } from '../transport/clock.ts'
+import { CoalescingOutput } from '../transport/coalescing-output.ts'
 import type { Connection, ConnectionHandler } from '../transport/connection.ts'
 import { nextConnectionId } from '../transport/connection-id.ts'
 import { Timeout } from '../transport/timer-wheel.ts'
@@ -25,6 +26,7 @@ export class Http2UpstreamConnection implements PooledConnection, ConnectionHand
   private readonly endpoint: Endpoint
   private readonly codec: Http2ClientConnection
   private readonly connection: Connection
+  private readonly output: CoalescingOutput
   private readonly startedMs = performance.now()
   private readonly connectTimer: Timeout
   private readonly ticker: Timeout
@@ -52,7 +54,8 @@ export class Http2UpstreamConnection implements PooledConnection, ConnectionHand
         this.failure = text
       },
     })
-    this.codec = new Http2ClientConnection(this.connection, cluster.plan.http2, this)
+    this.output = new CoalescingOutput(this.connection)
+    this.codec = new Http2ClientConnection(this.output, cluster.plan.http2, this)
     this.codec.presumedStreams = presumedStreams
     this.codec.start()
     this.ticker = new Timeout(() => this.tick())
@@ -156,6 +159,7 @@ export class Http2UpstreamConnection implements PooledConnection, ConnectionHand
   }
 
   closeAfterWrite(): void {
+    this.output.flush()
     this.localClose = true
     this.connection.closeWhenFlushed()
   }

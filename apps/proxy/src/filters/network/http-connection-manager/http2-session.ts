@@ -1,5 +1,6 @@
 import { Http2ServerConnection, type Http2ServerEvents, type Http2ServerStream } from '@weft/http/h2/server-connection'
 import type { IncomingRequest } from '@weft/http/stream'
+import { CoalescingOutput } from '../../../transport/coalescing-output.ts'
 import type { Connection } from '../../../transport/connection.ts'
 import { Timeout } from '../../../transport/timer-wheel.ts'
 import type { DownstreamConnection } from './downstream-connection.ts'
@@ -14,6 +15,7 @@ const maxSpare = 64
 export class Http2Session implements DownstreamProtocol, Http2ServerEvents {
   readonly name = 'http2'
   private readonly downstream: DownstreamConnection
+  private readonly output: CoalescingOutput
   private readonly codec: Http2ServerConnection
   private readonly active = new Set<Exchange>()
   private readonly spare: Exchange[] = []
@@ -21,7 +23,8 @@ export class Http2Session implements DownstreamProtocol, Http2ServerEvents {
 
   constructor(downstream: DownstreamConnection, connection: Connection) {
     this.downstream = downstream
-    this.codec = new Http2ServerConnection(connection, downstream.plan.http2, this)
+    this.output = new CoalescingOutput(connection)
+    this.codec = new Http2ServerConnection(this.output, downstream.plan.http2, this)
     this.timer = new Timeout(() => {
       this.codec.tick()
       downstream.timers.arm(this.timer, tickMs)
@@ -86,6 +89,7 @@ export class Http2Session implements DownstreamProtocol, Http2ServerEvents {
   }
 
   closeAfterWrite(): void {
+    this.output.flush()
     this.downstream.closeAfterWrite(false)
   }
 

@@ -3,6 +3,37 @@ import type { Control } from '../control/control.ts'
 import { breakerLimits, retryLimit } from '../upstream/circuit-breaker.ts'
 import { cell, degradedMask, excludedMask, unhealthyMask } from '../upstream/endpoint-slab.ts'
 
+/** Counters of Envoy's that a cluster has although nothing here has counted in them: whoever reads statistics finds them. */
+const alwaysThere = [
+  'lb_local_cluster_not_ok',
+  'lb_recalculate_zone_structures',
+  'lb_subsets_active',
+  'lb_subsets_created',
+  'lb_subsets_fallback',
+  'lb_subsets_fallback_panic',
+  'lb_subsets_removed',
+  'lb_subsets_selected',
+  'lb_zone_cluster_too_small',
+  'lb_zone_no_capacity_left',
+  'lb_zone_routing_all_directly',
+  'lb_zone_routing_cross_zone',
+  'lb_zone_routing_sampled',
+  'original_dst_host_invalid',
+  'upstream_cx_connect_attempts_exceeded',
+  'upstream_cx_connect_with_0_rtt',
+  'upstream_cx_http3_total',
+  'upstream_cx_max_duration_reached',
+  'upstream_cx_preconnect_skipped',
+  'upstream_cx_rx_bytes_buffered',
+  'upstream_rq_0rtt',
+  'upstream_rq_active_overflow',
+  'upstream_rq_max_duration_reached',
+  'upstream_rq_per_try_idle_timeout',
+  'upstream_rq_retry_backoff_ratelimited',
+  'upstream_rq_rx_reset_no_error',
+]
+const amongThemGauges = new Set(['lb_subsets_active', 'upstream_cx_rx_bytes_buffered'])
+
 /** What of a cluster stands in the slab that all threads share: membership, and the state of its circuit breakers. */
 export function clusterGauges(
   control: Control,
@@ -11,6 +42,10 @@ export function clusterGauges(
 ): void {
   const { slab } = control
   const prefix = `cluster.${(cluster.message.altStatName || cluster.name).replaceAll(':', '_')}`
+  for (const name of alwaysThere) {
+    if (control.reader.value(`${prefix}.${name}`) === undefined)
+      add(amongThemGauges.has(name) ? 'gauge' : 'counter', `${prefix}.${name}`, 0)
+  }
   // Endpoints of ORIGINAL_DST come from requests: workers count them.
   if (cluster.assignment !== undefined || cluster.message.clusterDiscoveryType?.$case !== 'type') {
     const flags = [...cluster.slots.keys.values()].map((slot) => slab.get(slot, cell.health))

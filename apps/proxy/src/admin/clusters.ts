@@ -102,6 +102,16 @@ function hostsOf(control: Control, cluster: ClusterState): Host[] {
 function asText(control: Control, cluster: ClusterState): string[] {
   const name = cluster.name
   const lines = [`${name}::observability_name::${cluster.message.altStatName || name}`]
+  const averages = control.outliers.averagesOf(name)
+  if (averages !== undefined) {
+    const { external, local } = averages
+    lines.push(
+      `${name}::outlier::success_rate_average::${sixDigits(external.average)}`,
+      `${name}::outlier::success_rate_ejection_threshold::${sixDigits(external.threshold)}`,
+      `${name}::outlier::local_origin_success_rate_average::${sixDigits(local.average)}`,
+      `${name}::outlier::local_origin_success_rate_ejection_threshold::${sixDigits(local.threshold)}`,
+    )
+  }
   for (const [word, priority] of [
     ['default', 0],
     ['high', 1],
@@ -169,16 +179,32 @@ function asJson(control: Control, cluster: ClusterState): unknown {
         },
       }
     }),
+    ...thresholdsJson(control, name),
     circuit_breakers: { thresholds: [limitsOf(cluster, 0), { priority: 'HIGH', ...limitsOf(cluster, 1) }] },
     observability_name: cluster.message.altStatName || name,
     ...(cluster.message.edsClusterConfig?.serviceName ? { eds_service_name: cluster.message.edsClusterConfig.serviceName } : {}),
   }
 }
 
+/** As `%g` prints. */
+function sixDigits(value: number): string {
+  return String(Number(value.toPrecision(6)))
+}
+
 function edsHealth(health: number): string {
   if ((health & healthFlag.draining) !== 0) return 'DRAINING'
   if ((health & healthFlag.failedEdsHealth) !== 0) return 'UNHEALTHY'
   return (health & healthFlag.degradedEdsHealth) !== 0 ? 'DEGRADED' : 'HEALTHY'
+}
+
+function thresholdsJson(control: Control, name: string): Record<string, unknown> {
+  const averages = control.outliers.averagesOf(name)
+  const given = (field: string, value: number | undefined): Record<string, unknown> =>
+    value === undefined || value < 0 ? {} : { [field]: { value } }
+  return {
+    ...given('success_rate_ejection_threshold', averages?.external.threshold),
+    ...given('local_origin_success_rate_ejection_threshold', averages?.local.threshold),
+  }
 }
 
 function limitsOf(cluster: ClusterState, priority: number): Record<string, number> {

@@ -49,6 +49,8 @@ export interface ClustersOptions {
   /** Endpoints came, changed or went: health checks follow. */
   endpointsChanged(cluster: ClusterState): void
   removed(cluster: ClusterState): void
+  /** Resolves when every endpoint of the cluster has been checked once. */
+  firstChecked(cluster: ClusterState): Promise<void>
   log: ComponentLog
 }
 
@@ -185,6 +187,11 @@ export class Clusters {
     if (!entry.endpointsKnown.done) {
       log.warn(`cluster ${entry.name}: endpoints have not come within the initial fetch timeout`)
       this.#options.stats.counter(`cluster.${entry.name}.init_fetch_timeout`).inc()
+    }
+    if (entry.message.healthChecks.length > 0 && entry.assignment !== undefined) {
+      this.#endpointUpdate(entry)
+      await this.#options.firstChecked(entry)
+      if (entry.closed) return
     }
     const before = this.#active.get(entry.name)
     this.#warming.delete(entry.name)

@@ -157,6 +157,7 @@ export class Control {
         this.healthChecks.follow(cluster)
         this.outliers.follow(cluster)
       },
+      firstChecked: ({ name }) => this.healthChecks.firstChecked(name),
       removed: ({ name }) => {
         this.healthChecks.forget(name)
         this.outliers.forget(name)

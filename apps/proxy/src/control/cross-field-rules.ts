@@ -1,6 +1,7 @@
 import { isIP } from 'node:net'
 import { Cluster } from '@weft/contracts/envoy/config/cluster/v3/cluster'
 import { Listener } from '@weft/contracts/envoy/config/listener/v3/listener'
+import { durationMs } from '../plan/duration.ts'
 import { invalid } from '../plan/problems.ts'
 import type { ResourceKind } from '../threads.ts'
 import { compileProbe } from './health-checks/health-checks.ts'
@@ -29,6 +30,16 @@ function checkCluster(cluster: Cluster): void {
   }
   if (type === discoveryType.originalDst && cluster.loadAssignment !== undefined)
     throw invalid('load_assignment', 'may not be set in an ORIGINAL_DST cluster')
+  if (cluster.healthChecks.length > 1) throw invalid('health_checks', 'Multiple health checks not supported', 'keep one')
+  const outliers = cluster.outlierDetection
+  if (
+    outliers?.maxEjectionTime !== undefined &&
+    durationMs(outliers.maxEjectionTime, 0) < durationMs(outliers.baseEjectionTime, 30_000)
+  )
+    throw invalid(
+      'outlier_detection.max_ejection_time',
+      "outlier detector's max_ejection_time cannot be smaller than base_ejection_time",
+    )
   for (const [index, config] of cluster.healthChecks.entries()) compileProbe(config, cluster.name, `health_checks[${index}]`)
 }
 

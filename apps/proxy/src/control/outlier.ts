@@ -43,6 +43,9 @@ interface Watched {
   localSuccessRate: number
 }
 
+/** Percent, of answers and of what happened on this side. */
+export type SuccessAverages = Record<'external' | 'local', { average: number; threshold: number }>
+
 export interface OutliersOptions {
   slab: EndpointSlab
   stats: Stats
@@ -87,6 +90,11 @@ export class Outliers {
     this.#detectors.get(cluster)?.passedCheck(key)
   }
 
+  /** Mean success rate of a cluster's endpoints in the last interval, and below which one is ejected; -1: not known. */
+  averagesOf(cluster: string): SuccessAverages | undefined {
+    return this.#detectors.get(cluster)?.averages
+  }
+
   /** Success rates of an endpoint in the last interval, percent; -1: not known. */
   ratesOf(cluster: string, key: string): { successRate: number; localSuccessRate: number } {
     return this.#detectors.get(cluster)?.ratesOf(key) ?? { successRate: -1, localSuccessRate: -1 }
@@ -115,6 +123,7 @@ class ClusterOutliers {
   readonly #now: () => number
   readonly #hosts = new Map<string, Watched>()
   readonly #tick: NodeJS.Timeout
+  readonly averages: SuccessAverages = { external: { average: -1, threshold: -1 }, local: { average: -1, threshold: -1 } }
 
   constructor(cluster: ClusterState, config: OutlierDetection, options: OutliersOptions) {
     this.bytes = cluster.bytes
@@ -305,13 +314,15 @@ class ClusterOutliers {
     })
     const inRotation = rates.filter(({ host, total }) => host.ejectedAtMs === undefined && total > 0)
     const busy = inRotation.filter(({ total }) => total >= volume)
+    this.averages[kind] = { average: -1, threshold: -1 }
     if (busy.length >= Math.max(1, minimumHosts)) {
       const mean = busy.reduce((sum, { rate }) => sum + rate, 0) / busy.length
       const deviation = Math.sqrt(busy.reduce((sum, { rate }) => sum + (rate - mean) ** 2, 0) / busy.length)
       const factor = this.#number('success_rate_stdev_factor', config.successRateStdevFactor ?? 1900) / 1000
+      const threshold = mean - factor * deviation
+      this.averages[kind] = { average: mean, threshold }
       for (const { key, host, rate } of busy)
-        if (rate < mean - factor * deviation)
-          this.#eject(key, host, kind === 'external' ? 'success_rate' : 'local_origin_success_rate')
+        if (rate < threshold) this.#eject(key, host, kind === 'external' ? 'success_rate' : 'local_origin_success_rate')
     }
     const counted = inRotation.filter(({ host, total }) => host.ejectedAtMs === undefined && total >= failureVolume)
     const threshold = this.#number('failure_percentage_threshold', config.failurePercentageThreshold ?? 85)

@@ -5,6 +5,7 @@ import type {
   LoadBalancingPolicy,
   LoadBalancingPolicy_Policy,
 } from '@weft/contracts/envoy/config/cluster/v3/cluster'
+import { Cluster_DiscoveryType } from '@weft/contracts/envoy/config/cluster/v3/cluster'
 import type { RuntimeDouble } from '@weft/contracts/envoy/config/core/v3/base'
 import type {
   ConsistentHashingLbConfig,
@@ -44,13 +45,20 @@ export function compileBalancer(source: Cluster, at: string, runtime: Runtime): 
   const panic = common?.healthyPanicThreshold?.value ?? 50
   const shared = {
     panicThreshold: () => Math.min(100, Math.max(0, runtime.number('upstream.healthy_panic_threshold', panic))),
-    weightedPriorityHealth: false,
   }
   if (source.loadBalancingPolicy !== undefined) {
     return { ...shared, ...typedPolicy(source.loadBalancingPolicy, `${at}: load_balancing_policy`, runtime) }
   }
   if (source.lbPolicy === lbPolicy.byPolicy) throw invalid(`${at}: load_balancing_policy`, 'must be set when lb_policy says so')
   const locality = localityOf(common?.localityConfigSpecifier, runtime)
+  const strictDns =
+    source.clusterDiscoveryType?.$case === 'type' && source.clusterDiscoveryType.value === Cluster_DiscoveryType.STRICT_DNS
+  if (common?.consistentHashingLbConfig?.useHostnameForHashing === true && !strictDns)
+    throw invalid(
+      `${at}: common_lb_config.consistent_hashing_lb_config.use_hostname_for_hashing`,
+      'Cannot use hostname for consistent hashing loadbalancing for a cluster of this type',
+      'only STRICT_DNS clusters have hostnames to hash',
+    )
   const endpoint = classicPolicy(source, at, runtime)
   const subset = source.lbSubsetConfig
   const subsets = subset !== undefined && subset.subsetSelectors.length > 0
@@ -147,8 +155,9 @@ function typedEntry(entry: LoadBalancingPolicy_Policy, at: string, runtime: Runt
     }
     case 'envoy.extensions.load_balancing_policies.wrr_locality.v3.WrrLocality': {
       const picking = WrrLocality.decode(value).endpointPickingPolicy
-      if (picking === undefined) throw invalid(`${at}.endpoint_picking_policy`, 'must be set')
-      return { ...typedPolicy(picking, `${at}.endpoint_picking_policy`, runtime), locality: { type: 'weighted' } }
+      // Envoy has it for one policy only, whose load reports this proxy does not read.
+      const names = picking?.policies.map((one) => one.typedExtensionConfig?.name ?? '').join(', ') ?? ''
+      throw unsupported(`${at}.endpoint_picking_policy`, `WrrLocality over '${names}'`)
     }
     case 'envoy.extensions.load_balancing_policies.subset.v3.Subset': {
       const config = Subset.decode(value)
@@ -277,8 +286,6 @@ function subsetPolicy(
       const path = `${at}: subset_selectors[${i}]`
       const keys = [...new Set(selector.keys)].sort()
       const fallback = selectorFallbacks[selector.fallbackPolicy] ?? null
-      if (selector.singleHostPerSubset && keys.length !== 1)
-        throw invalid(path, 'single_host_per_subset goes with one key', 'name exactly one key')
       const fallbackKeys = new Set(selector.fallbackKeysSubset)
       if (fallback === 'keys') {
         if (fallbackKeys.size === 0) throw invalid(path, 'fallback_keys_subset must not be empty')

@@ -2,7 +2,7 @@ import type { ConnectionOptions } from 'node:tls'
 import type { Cluster as ClusterProto } from '@weft/contracts/envoy/config/cluster/v3/cluster'
 import type { ClusterLoadAssignment } from '@weft/contracts/envoy/config/endpoint/v3/endpoint'
 import type { Http1ClientOptions } from '@weft/http/h1/client-connection'
-import type { Stats } from '../observe/stats.ts'
+import type { Counter, Stats } from '../observe/stats.ts'
 import type { ClusterPlan } from '../plan/cluster.ts'
 import { invalid } from '../plan/problems.ts'
 import { matchSocket } from '../plan/socket-matches.ts'
@@ -12,20 +12,20 @@ import type { ClusterHandle, WorkerServices } from '../worker-services.ts'
 import { CircuitBreaker } from './circuit-breaker.ts'
 import { ClusterStats } from './cluster-stats.ts'
 import { addressKey, applyEndpoint, Endpoint, endpointAddress, hostState, localityKey, noLocality } from './endpoint.ts'
-import { cell, EndpointSlab } from './endpoint-slab.ts'
+import { cell, EndpointSlab, healthFlag } from './endpoint-slab.ts'
 import { Http1Pool } from './http1-pool.ts'
 import { Http2Pool } from './http2-pool.ts'
 import { AggregateBalancer, type AggregateMember } from './load-balancers/aggregate-balancer.ts'
 import { balancerStats } from './load-balancers/balancer-stats.ts'
 import { type OriginalDestinationPolicy, originalDestination } from './load-balancers/original-destination.ts'
 import type { Balancer, PickContext } from './load-balancers/pick-context.ts'
+import { defaultJudging } from './load-balancers/priority-load.ts'
 import { type BalancerSurroundings, type LocalityHosts, PrioritySet } from './load-balancers/priority-set.ts'
 import { SubsetBalancer } from './load-balancers/subset-balancer.ts'
 import type { LocalZones } from './load-balancers/zone-routing.ts'
 import type { OutlierRows } from './outcome.ts'
 import type { UpstreamPool } from './pool.ts'
 
-const defaultOverprovisioning = 140
 /** Aggregate clusters of aggregate clusters: that deep, so that a circle ends. */
 const maxNesting = 4
 /** Most addresses of an ORIGINAL_DST cluster at once: clients choose them. */
@@ -63,6 +63,8 @@ export class Cluster implements ClusterHandle, AggregateMember {
   private readonly cleanup: Timeout
   private readonly usedDestinations = new Set<Endpoint>()
   private assignments = 0
+  private readonly counters: Stats
+  private failedPassively: Counter[] | null = null
   /** Whether endpoints have come (EDS, DNS) or are in the cluster itself. */
   warm = false
 
@@ -77,6 +79,7 @@ export class Cluster implements ClusterHandle, AggregateMember {
     this.name = plan.name
     this.source = plan.source
     this.services = services
+    this.counters = stats
     this.stats = new ClusterStats(stats, plan.statName)
     this.connectTimeoutMs = plan.connectTimeoutMs
     this.idleTimeoutMs = plan.idleTimeoutMs
@@ -153,7 +156,10 @@ export class Cluster implements ClusterHandle, AggregateMember {
     const before = this.endpoints
     this.endpoints = next
     this.assignments++
-    this.balancer.update(priorities, assignment.policy?.overprovisioningFactor ?? defaultOverprovisioning)
+    this.balancer.update(priorities, {
+      overprovisioning: assignment.policy?.overprovisioningFactor ?? defaultJudging.overprovisioning,
+      byWeight: assignment.policy?.weightedPriorityHealth ?? false,
+    })
     this.warm = true
     for (const [key, endpoint] of before) if (!next.has(key)) this.dismiss(endpoint)
   }
@@ -169,16 +175,22 @@ export class Cluster implements ClusterHandle, AggregateMember {
     const { balancer } = plan
     const { type } = balancer.endpoint
     const owner = (services.workerIndex ?? 0) === 0
+    const localZones =
+      services.localZones === undefined || services.localCluster === plan.name || balancer.locality.type !== 'zone-aware'
+        ? null
+        : services.localZones
+    const kinds = { subsets: balancer.subset !== null, zones: localZones !== null }
+    const table = type === 'ring-hash' || type === 'maglev' ? type : 'other'
     const around: BalancerSurroundings = {
       slab: this.slab,
-      stats: balancerStats(stats, this.stats.prefix, type === 'ring-hash' || type === 'maglev' ? type : 'other', owner),
+      stats: balancerStats(stats, this.stats.prefix, table, kinds, owner),
       random: Math.random,
       now: () => performance.now(),
-      localZones: services.localZones === undefined || services.localCluster === plan.name ? null : services.localZones,
+      localZones,
     }
     return balancer.subset === null
-      ? new PrioritySet([], defaultOverprovisioning, balancer, around)
-      : new SubsetBalancer([], defaultOverprovisioning, balancer, balancer.subset, around)
+      ? new PrioritySet([], defaultJudging, balancer, around)
+      : new SubsetBalancer([], defaultJudging, balancer, balancer.subset, around)
   }
 
   /** How this cluster's first priority spreads over localities, when it is the bootstrap's local cluster. */
@@ -268,6 +280,22 @@ export class Cluster implements ClusterHandle, AggregateMember {
   speaksHttp2(requestVersion: 10 | 11 | 20): boolean {
     const { http } = this.plan
     return http === 'http2' || (http === 'downstream' && requestVersion === 20)
+  }
+
+  /** Whether its endpoints are checked actively. */
+  get isChecked(): boolean {
+    return this.source.healthChecks.length > 0
+  }
+
+  /** An endpoint asks, by an answer's header, not to be used until it passes a check again. */
+  failCheck(endpoint: Endpoint): void {
+    this.slab.setHealth(endpoint.slot, healthFlag.excludedByCheck, true)
+    if (!this.slab.setHealth(endpoint.slot, healthFlag.failedActiveCheck, true)) return
+    this.failedPassively ??= [
+      this.counters.counter(`${this.stats.prefix}health_check.failure`),
+      this.counters.counter(`${this.stats.prefix}health_check.passive_failure`),
+    ]
+    for (const counter of this.failedPassively) counter.inc()
   }
 
   /** A host failed its health check or was ejected: with `close_connections_on_host_health_failure` its connections end. */

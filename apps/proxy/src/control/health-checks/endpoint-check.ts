@@ -32,9 +32,13 @@ export class EndpointCheck {
   #unhealthyRow = 0
   #timer: NodeJS.Timeout | undefined
   #closed = false
+  #firstDone: () => void = () => undefined
+  /** Resolves after the first check, or when there will be none. */
+  readonly first: Promise<void>
 
   constructor(options: EndpointCheckOptions) {
     this.#options = options
+    this.first = new Promise((resolve) => (this.#firstDone = resolve))
     const jitter = durationMs(options.config.initialJitter, 0) * (options.random ?? Math.random)()
     this.#timer = setTimeout(() => void this.#check(), jitter)
   }
@@ -42,6 +46,7 @@ export class EndpointCheck {
   close(): void {
     this.#closed = true
     clearTimeout(this.#timer)
+    this.#firstDone()
     this.#options.probe.close()
   }
 
@@ -56,6 +61,7 @@ export class EndpointCheck {
     const first = this.#first
     this.#first = false
     checked(result, failed, transition, first)
+    this.#firstDone()
     this.#timer = setTimeout(() => void this.#check(), this.#waitMs(good, transition))
   }
 

@@ -86,6 +86,11 @@ export class HealthChecks {
     }
   }
 
+  /** Resolves when every endpoint of a cluster has been checked once: after `initial_jitter` and `timeout` at most. */
+  async firstChecked(name: string): Promise<void> {
+    await Promise.all([...(this.#clusters.get(name)?.endpoints.values() ?? [])].map((check) => check.first))
+  }
+
   forget(name: string): void {
     for (const check of this.#clusters.get(name)?.endpoints.values() ?? []) check.close()
     this.#clusters.get(name)?.events?.close()
@@ -143,7 +148,7 @@ export class HealthChecks {
           if (good) counters.success.inc()
           else counters.failure.inc()
           if (result === 'network' || result === 'timeout') counters.network.inc()
-          set(healthFlag.activeCheckTimeout, result === 'timeout' && failed)
+          set(healthFlag.activeCheckTimeout, result === 'timeout' && failed && (transition === 'changed' || !first))
           if (result === 'excluded') set(healthFlag.excludedByCheck, true)
           else if (good && !failed) set(healthFlag.excludedByCheck, false)
           const changed = set(healthFlag.failedActiveCheck, failed)

@@ -71,6 +71,7 @@ export function httpProbe(config: HealthCheck_HttpHealthCheck, options: HttpProb
         setHost: false,
         agent,
       })
+      call.removeHeader('connection')
       const timer = setTimeout(() => {
         end('timeout')
         call.destroy()

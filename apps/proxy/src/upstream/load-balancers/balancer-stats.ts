@@ -21,6 +21,8 @@ export interface BalancerStats {
   table: { size: { set(value: number): void }; fewest: { set(value: number): void }; most: { set(value: number): void } } | null
 }
 
+const nothing = { inc: () => undefined, add: () => undefined, set: () => undefined }
+
 /**
  * The stats of a cluster's balancer. What belongs to the configuration and not to traffic (`owner`) is counted by one worker
  * alone, and once more for the balancer that Envoy has in its main thread.
@@ -29,27 +31,32 @@ export function balancerStats(
   stats: Stats,
   prefix: string,
   policy: 'ring-hash' | 'maglev' | 'other',
+  kinds: { subsets: boolean; zones: boolean },
   owner: boolean,
 ): BalancerStats {
-  const counter = (name: string) => stats.counter(prefix + name)
   const gauge = (name: string) => stats.gauge(prefix + name)
+  // Only what this balancer can come to count: a proxy may have ten thousand of them.
+  const forZones = (name: string) => (kinds.zones ? stats.counter(prefix + name) : nothing)
+  const forSubsets = (name: string) => (kinds.subsets ? stats.counter(prefix + name) : nothing)
   const times = owner ? 2 : 1
-  const created = counter('lb_subsets_created')
-  const removed = counter('lb_subsets_removed')
-  const active = gauge('lb_subsets_active')
-  const duplicates = gauge('lb_subsets_single_host_per_subset_duplicate')
+  const tooSmall = forZones('lb_zone_cluster_too_small')
+  const recalculations = forZones('lb_recalculate_zone_structures')
+  const created = forSubsets('lb_subsets_created')
+  const removed = forSubsets('lb_subsets_removed')
+  const active = kinds.subsets ? gauge('lb_subsets_active') : nothing
+  const duplicates = kinds.subsets ? gauge('lb_subsets_single_host_per_subset_duplicate') : nothing
   return {
-    panic: counter('lb_healthy_panic'),
-    zoneTooSmall: counter('lb_zone_cluster_too_small'),
-    zoneAllDirectly: counter('lb_zone_routing_all_directly'),
-    zoneSampled: counter('lb_zone_routing_sampled'),
-    zoneCross: counter('lb_zone_routing_cross_zone'),
-    zoneNoCapacity: counter('lb_zone_no_capacity_left'),
-    localNotOk: counter('lb_local_cluster_not_ok'),
-    recalculateZones: counter('lb_recalculate_zone_structures'),
-    subsetsSelected: counter('lb_subsets_selected'),
-    subsetsFallback: counter('lb_subsets_fallback'),
-    subsetsFallbackPanic: counter('lb_subsets_fallback_panic'),
+    panic: stats.counter(`${prefix}lb_healthy_panic`),
+    zoneTooSmall: { inc: () => tooSmall.add(times) },
+    zoneAllDirectly: forZones('lb_zone_routing_all_directly'),
+    zoneSampled: forZones('lb_zone_routing_sampled'),
+    zoneCross: forZones('lb_zone_routing_cross_zone'),
+    zoneNoCapacity: forZones('lb_zone_no_capacity_left'),
+    localNotOk: forZones('lb_local_cluster_not_ok'),
+    recalculateZones: { inc: () => recalculations.add(times) },
+    subsetsSelected: forSubsets('lb_subsets_selected'),
+    subsetsFallback: forSubsets('lb_subsets_fallback'),
+    subsetsFallbackPanic: forSubsets('lb_subsets_fallback_panic'),
     subsetsCreated: { add: (amount) => created.add(amount * times) },
     subsetsRemoved: { add: (amount) => removed.add(amount * times) },
     subsetsActive: { set: (value) => active.set(value * times) },
@@ -71,8 +78,6 @@ function tableStats(gauge: (name: string) => { set(value: number): void }, polic
         most: gauge('maglev_lb.max_entries_per_host'),
       }
 }
-
-const nothing = { inc: () => undefined, add: () => undefined, set: () => undefined }
 
 /** For balancers nobody watches (tests). */
 export const uncounted: BalancerStats = {

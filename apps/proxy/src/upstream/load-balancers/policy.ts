@@ -66,6 +66,4 @@ export interface BalancerPolicy {
   subset: SubsetPolicy | null
   /** 0…100; where a smaller share of hosts is healthy or degraded, all are used. */
   panicThreshold: () => number
-  /** Percent; what an assignment says goes before it. */
-  weightedPriorityHealth: boolean
 }

@@ -2,7 +2,7 @@ import { type Endpoint, hostState } from '../endpoint.ts'
 import { EdfScheduler } from './edf-scheduler.ts'
 import { createPicker, type HostPicker, type PickerPolicy, type PickerSurroundings } from './host-picker.ts'
 import type { BalancerPolicy } from './policy.ts'
-import type { PriorityCounts } from './priority-load.ts'
+import type { PriorityCounts, PriorityJudging } from './priority-load.ts'
 import type { LocalityHosts } from './priority-set.ts'
 
 /** A set of hosts to pick from, with a picker made when it is first needed. */
@@ -41,13 +41,13 @@ export interface PriorityHosts {
   healthyLocalities: EdfScheduler<HostSource> | null
   degradedLocalities: EdfScheduler<HostSource> | null
   /** A locality's weight as far as `usable` of its hosts carry it. */
-  effectiveWeight(locality: number, usable: number, overprovisioning: number): number
+  effectiveWeight(locality: number, usable: number): number
 }
 
 /** Sorts the hosts of a priority. */
 export function sortPriority(
   source: readonly LocalityHosts[],
-  overprovisioning: number,
+  judging: PriorityJudging,
   policy: BalancerPolicy,
   around: PickerSurroundings,
 ): PriorityHosts {
@@ -64,14 +64,14 @@ export function sortPriority(
     totalWeight: 0,
     healthyWeight: 0,
     degradedWeight: 0,
-    overprovisioning,
+    overprovisioning: judging.overprovisioning,
   }
   const excludedOf: number[] = []
   const byState = (wanted: number) => localities.map(({ hosts }) => hosts.filter((host) => (host.lastState & 3) === wanted))
   for (const { hosts } of localities) {
     let excluded = 0
     for (const host of hosts) {
-      const weight = policy.weightedPriorityHealth ? host.weight : 1
+      const weight = judging.byWeight ? host.weight : 1
       counts.hosts++
       if ((host.lastState & hostState.excluded) !== 0) excluded++
       else counts.totalWeight += weight
@@ -101,20 +101,20 @@ export function sortPriority(
     degradedByLocality: degraded.map(create),
     healthyLocalities: null,
     degradedLocalities: null,
-    effectiveWeight(locality, usable, factor) {
+    effectiveWeight(locality, usable) {
       const { hosts, weight } = localities[locality]!
       const relevant = hosts.length - excludedOf[locality]!
-      return relevant === 0 ? 0 : weight * Math.min(1, ((factor / 100) * usable) / relevant)
+      return relevant === 0 ? 0 : weight * Math.min(1, ((judging.overprovisioning / 100) * usable) / relevant)
     },
   }
 }
 
 /** Lets localities take turns by their weights. */
-export function localitySchedule(priority: PriorityHosts, overprovisioning: number): void {
+export function localitySchedule(priority: PriorityHosts): void {
   const schedule = (sources: readonly HostSource[]): EdfScheduler<HostSource> | null => {
     const weights = new Map<HostSource, number>()
     sources.forEach((source, i) => {
-      const weight = priority.effectiveWeight(i, source.hosts.length, overprovisioning)
+      const weight = priority.effectiveWeight(i, source.hosts.length)
       if (weight > 0) weights.set(source, weight)
     })
     return weights.size === 0 ? null : new EdfScheduler([...weights.keys()], (source) => weights.get(source) ?? 0)

@@ -1,3 +1,13 @@
+/** How the health of a priority is judged, as an assignment's policy says. */
+export interface PriorityJudging {
+  /** Percent: how much more than their share the healthy hosts can carry. */
+  overprovisioning: number
+  /** Weights of hosts count, not their number. */
+  byWeight: boolean
+}
+
+export const defaultJudging: PriorityJudging = { overprovisioning: 140, byWeight: false }
+
 /** How many hosts of a priority are in which state; `total` without those that do not count yet (excluded). */
 export interface PriorityCounts {
   /** All, the excluded too. */

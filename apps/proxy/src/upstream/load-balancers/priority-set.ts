@@ -8,7 +8,7 @@ import { createMaglev } from './maglev.ts'
 import type { Balancer, PickContext, PriorityShares } from './pick-context.ts'
 import type { BalancerPolicy } from './policy.ts'
 import { type HostSource, localitySchedule, type PriorityHosts, sortPriority } from './priority-hosts.ts'
-import { choosePriority, type PriorityCounts, type PriorityLoads, priorityLoads } from './priority-load.ts'
+import { choosePriority, type PriorityCounts, type PriorityJudging, type PriorityLoads, priorityLoads } from './priority-load.ts'
 import { createRing } from './ring-hash.ts'
 import { type LocalZones, ZoneRouting } from './zone-routing.ts'
 
@@ -45,7 +45,7 @@ export class PrioritySet implements Balancer, PriorityShares {
   private readonly around: BalancerSurroundings
   private readonly hash = new Hash64()
   private localities: readonly (readonly LocalityHosts[])[]
-  private overprovisioning: number
+  private judging: PriorityJudging
   private version = -1
   private zonesVersion = -1
   /** One number a host: what it was last time. */
@@ -62,20 +62,20 @@ export class PrioritySet implements Balancer, PriorityShares {
 
   constructor(
     localities: readonly (readonly LocalityHosts[])[],
-    overprovisioning: number,
+    judging: PriorityJudging,
     policy: BalancerPolicy,
     around: BalancerSurroundings,
   ) {
     this.localities = localities
-    this.overprovisioning = overprovisioning
+    this.judging = judging
     this.policy = policy
     this.around = around
   }
 
   /** Takes other hosts. */
-  update(localities: readonly (readonly LocalityHosts[])[], overprovisioning: number): void {
+  update(localities: readonly (readonly LocalityHosts[])[], judging: PriorityJudging): void {
     this.localities = localities
-    this.overprovisioning = overprovisioning
+    this.judging = judging
     this.stale = true
   }
 
@@ -217,9 +217,9 @@ export class PrioritySet implements Balancer, PriorityShares {
   }
 
   private rebuild(): void {
-    const { policy, around, overprovisioning } = this
+    const { policy, around, judging } = this
     const { endpoint, locality } = policy
-    this.priorities = this.localities.map((localities) => sortPriority(localities, overprovisioning, policy, around))
+    this.priorities = this.localities.map((localities) => sortPriority(localities, judging, policy, around))
     this.loads = priorityLoads(this.counts, policy.panicThreshold()) ?? this.loads
     this.settledMs = Number.POSITIVE_INFINITY
     if ((endpoint.type === 'round-robin' || endpoint.type === 'least-request') && endpoint.slowStart !== null) {
@@ -229,7 +229,7 @@ export class PrioritySet implements Balancer, PriorityShares {
         if (ends > now) this.settledMs = Math.min(this.settledMs, ends)
       }
     }
-    if (locality.type === 'weighted') for (const priority of this.priorities) localitySchedule(priority, overprovisioning)
+    if (locality.type === 'weighted') for (const priority of this.priorities) localitySchedule(priority)
     this.tables = this.priorities.map(() => null)
     this.tablesMade = this.priorities.map(() => false)
     if (endpoint.type === 'ring-hash' || endpoint.type === 'maglev') {
@@ -290,7 +290,7 @@ export class PrioritySet implements Balancer, PriorityShares {
     const weights = sources.map((hosts, i) => {
       const locality = priority.localities[i]!
       if (all) return hosts.length === 0 ? 0 : locality.weight
-      return priority.effectiveWeight(i, hosts.length, this.overprovisioning)
+      return priority.effectiveWeight(i, hosts.length)
     })
     const sum = weights.reduce((total, weight) => total + weight, 0)
     if (sum === 0) return []

@@ -2,13 +2,14 @@ import type { Endpoint } from '../endpoint.ts'
 import { canonical, isRecord, keyOf, type MetadataCriteria, type MetadataEntry } from './metadata-criteria.ts'
 import type { Balancer, PickContext } from './pick-context.ts'
 import type { BalancerPolicy, FallbackPolicy, SubsetPolicy, SubsetSelector } from './policy.ts'
+import type { PriorityJudging } from './priority-load.ts'
 import { type BalancerSurroundings, type LocalityHosts, PrioritySet } from './priority-set.ts'
 
 type Priorities = readonly (readonly LocalityHosts[])[]
 
 /** Hosts with the same values of a selector's keys. */
 interface SubsetEntry {
-  balancer: Balancer & { update(priorities: Priorities, overprovisioning: number): void }
+  balancer: Balancer & { update(priorities: Priorities, judging: PriorityJudging): void }
   /** Whether it has hosts at all, healthy or not. */
   active: boolean
 }
@@ -31,7 +32,7 @@ export class SubsetBalancer implements Balancer {
 
   constructor(
     priorities: Priorities,
-    overprovisioning: number,
+    judging: PriorityJudging,
     policy: BalancerPolicy,
     subset: SubsetPolicy,
     around: BalancerSurroundings,
@@ -44,20 +45,20 @@ export class SubsetBalancer implements Balancer {
       // Of selectors with the same keys the first counts.
       if (!this.selectors.has(keys)) this.selectors.set(keys, selector)
     }
-    this.any = new PrioritySet(priorities, overprovisioning, policy, around)
-    this.standard = { balancer: this.createSubset([], overprovisioning), active: false }
-    this.update(priorities, overprovisioning)
+    this.any = new PrioritySet(priorities, judging, policy, around)
+    this.standard = { balancer: this.createSubset([], judging), active: false }
+    this.update(priorities, judging)
   }
 
   /** Takes other hosts: subsets that stay keep their place in turns, those without hosts go. */
-  update(priorities: Priorities, overprovisioning: number): void {
-    this.any.update(priorities, overprovisioning)
+  update(priorities: Priorities, judging: PriorityJudging): void {
+    this.any.update(priorities, judging)
     const { defaultSubset } = this.subset
     const standard = this.select(priorities, (host) =>
       defaultSubset.every((entry) => hasValue(host, entry, this.subset.listAsAny)),
     )
     this.standard.active = hasHosts(standard)
-    this.standard.balancer.update(standard, overprovisioning)
+    this.standard.balancer.update(standard, judging)
     const wanted = new Map<string, { selector: SubsetSelector; members: Set<Endpoint> }>()
     let duplicates = 0
     for (const priority of priorities)
@@ -78,9 +79,9 @@ export class SubsetBalancer implements Balancer {
     for (const [key, { selector, members }] of wanted) {
       const hosts = this.select(priorities, (host) => members.has(host))
       const entry = this.subsets.get(key)
-      if (entry !== undefined) entry.balancer.update(hosts, overprovisioning)
+      if (entry !== undefined) entry.balancer.update(hosts, judging)
       else {
-        const balancer = selector.singleHost ? new SingleHost(hosts) : this.createSubset(hosts, overprovisioning)
+        const balancer = selector.singleHost ? new SingleHost(hosts) : this.createSubset(hosts, judging)
         this.subsets.set(key, { balancer, active: true })
         created++
       }
@@ -181,10 +182,10 @@ export class SubsetBalancer implements Balancer {
     return reduced
   }
 
-  private createSubset(hosts: Priorities, overprovisioning: number): PrioritySet {
+  private createSubset(hosts: Priorities, judging: PriorityJudging): PrioritySet {
     const weightsCount = this.policy.locality.type !== 'weighted' || this.subset.localityWeightAware
     const policy: BalancerPolicy = weightsCount ? this.policy : { ...this.policy, locality: { type: 'none' } }
-    return new PrioritySet(hosts, overprovisioning, policy, this.around)
+    return new PrioritySet(hosts, judging, policy, this.around)
   }
 
   private select(priorities: Priorities, wanted: (host: Endpoint) => boolean): LocalityHosts[][] {

@@ -25,7 +25,6 @@ export const clusterSupport: SupportTable = {
   'envoy.extensions.load_balancing_policies.ring_hash.v3.RingHash': '*',
   'envoy.extensions.load_balancing_policies.maglev.v3.Maglev': '*',
   'envoy.extensions.load_balancing_policies.subset.v3.Subset': '*',
-  'envoy.extensions.load_balancing_policies.wrr_locality.v3.WrrLocality': '*',
   'envoy.extensions.load_balancing_policies.cluster_provided.v3.ClusterProvided': '*',
   'envoy.config.core.v3.Http2ProtocolOptions': '* -allow_metadata -custom_settings_parameters ~use_oghttp2_codec',
   'envoy.config.core.v3.KeepaliveSettings': '* ~interval_jitter ~connection_idle_interval',
@@ -35,7 +34,8 @@ export const clusterSupport: SupportTable = {
   'envoy.config.core.v3.HealthCheck.TcpHealthCheck': 'send receive',
   'envoy.config.endpoint.v3.Endpoint.HealthCheckConfig': '* -address',
   'envoy.config.endpoint.v3.ClusterLoadAssignment': 'cluster_name endpoints policy',
-  'envoy.config.endpoint.v3.ClusterLoadAssignment.Policy': 'overprovisioning_factor ~endpoint_stale_after',
+  'envoy.config.endpoint.v3.ClusterLoadAssignment.Policy':
+    'overprovisioning_factor weighted_priority_health ~endpoint_stale_after',
   'envoy.config.endpoint.v3.LocalityLbEndpoints': '* -load_balancer_endpoints -leds_cluster_locality_config -proximity',
   'envoy.config.endpoint.v3.LbEndpoint': '* -endpoint_name',
   'envoy.config.endpoint.v3.Endpoint': '* -additional_addresses',

@@ -4,7 +4,7 @@ import type { SupportTable } from './table.ts'
 export const clusterSupport: SupportTable = {
   'envoy.config.cluster.v3.Cluster':
     'name alt_stat_name type eds_cluster_config connect_timeout lb_policy load_assignment health_checks ' +
-    'max_requests_per_connection circuit_breakers common_http_protocol_options http_protocol_options ' +
+    'max_requests_per_connection circuit_breakers common_http_protocol_options http_protocol_options http2_protocol_options ' +
     'typed_extension_protocol_options dns_refresh_rate dns_failure_refresh_rate respect_dns_ttl dns_lookup_family ' +
     'outlier_detection least_request_lb_config round_robin_lb_config ring_hash_lb_config maglev_lb_config ' +
     'original_dst_lb_config load_balancing_policy cluster_type close_connections_on_host_health_failure cleanup_interval ' +

@@ -1,3 +1,4 @@
+import type { HeaderCasing } from './header-casing.ts'
 import { type HeaderName, names, sameBytes, slotCount, slotNames, slotOf } from './header-name.ts'
 import { putLatin1 } from './latin1.ts'
 
@@ -22,6 +23,8 @@ export class HeaderTable {
   slots: Uint8Array = new Uint8Array(initialHeaders)
   /** 1: the entry's bytes are `name: value\r\n` in one piece. */
   whole: Uint8Array = new Uint8Array(initialHeaders)
+  /** How HTTP/1.1 writes the names; null: as its codec is told. */
+  casing: HeaderCasing | null = null
   /** Index + 1 of the first entry of each slot; 0: absent. */
   private readonly first = new Uint16Array(slotCount)
 
@@ -30,6 +33,7 @@ export class HeaderTable {
     for (let i = 0; i < this.entries; i++) this.first[this.slots[i]!] = 0
     this.used = 0
     this.entries = 0
+    this.casing = null
     if (this.buffer.length > 65536) this.buffer = Buffer.allocUnsafeSlow(initialBytes)
   }
 
@@ -292,6 +296,21 @@ export class HeaderTable {
     }
     return runEnd > runStart ? copyBytes(buffer, runStart, runEnd, out, at) : at
   }
+}
+
+/** `write` with other than lower-case names. */
+export function writeCased(table: HeaderTable, casing: HeaderCasing, out: Buffer, at: number): number {
+  const { ranges } = table
+  for (let i = 0; i < table.entries; i++) {
+    if (ranges[i * 4]! < 0) continue
+    at += out.latin1Write(casing.nameOf(table.nameAt(i)), at)
+    out[at++] = 58
+    out[at++] = 32
+    at = copyBytes(table.buffer, ranges[i * 4 + 2]!, ranges[i * 4 + 3]!, out, at)
+    out[at++] = 13
+    out[at++] = 10
+  }
+  return at
 }
 
 /** Copies a range; a short one byte by byte, which costs less than the call of a native copy (measured: up to about 24 bytes). */

@@ -7,6 +7,8 @@ export class RequestHead {
   path = ''
   /** Host header or :authority, as sent. */
   authority = ''
+  /** There is a Host, and it is empty. */
+  emptyAuthority = false
   scheme: 'http' | 'https' | string = 'http'
   version: 10 | 11 | 20 = 11
   readonly headers = new HeaderTable()
@@ -15,6 +17,7 @@ export class RequestHead {
     this.method = ''
     this.path = ''
     this.authority = ''
+    this.emptyAuthority = false
     this.scheme = 'http'
     this.version = 11
     this.headers.clear()

@@ -9,6 +9,7 @@ import type { OriginalDestinationPolicy } from '../upstream/load-balancers/origi
 import type { BalancerPolicy } from '../upstream/load-balancers/policy.ts'
 import { compileBalancer } from './balancer.ts'
 import { durationMs } from './duration.ts'
+import { compileHeaderCasing } from './header-casing.ts'
 import { compileHttp2Options } from './http2-options.ts'
 import { invalid, unsupported } from './problems.ts'
 import { Runtime } from './runtime.ts'
@@ -74,6 +75,7 @@ export function compileCluster(bytes: Uint8Array, secrets: SecretStore, runtime 
       maxHeaders: common?.maxHeadersCount ?? defaultClientOptions.maxHeaders,
       allowChunkedLength: http1?.allowChunkedLength ?? false,
       enableTrailers: http1?.enableTrailers ?? false,
+      casing: compileHeaderCasing(http1, `${at}: http_protocol_options`),
     },
     tls:
       source.transportSocket === undefined

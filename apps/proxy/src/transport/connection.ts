@@ -192,6 +192,12 @@ export class Connection implements ByteSink, OutputOwner {
     this.socket.destroySoon()
   }
 
+  /** Closes now; the kernel is given what was written, and no time to send it. */
+  flushAndDestroy(): void {
+    if (sharedOutput.owner === this) this.flush()
+    this.destroy()
+  }
+
   /** Closes now. */
   destroy(): void {
     if (sharedOutput.owner === this) sharedOutput.take()

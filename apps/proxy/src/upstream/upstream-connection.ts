@@ -125,7 +125,8 @@ export class UpstreamConnection implements PooledConnection, ConnectionHandler, 
   }
 
   close(): void {
-    this.closeLocally()
+    this.localClose = true
+    this.connection.flushAndDestroy()
   }
 
   endWriting(): void {

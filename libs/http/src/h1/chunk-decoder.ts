@@ -9,9 +9,8 @@ const firstDigit = 1
 const extension = 2
 const sizeLf = 3
 const data = 4
-const dataCr = 5
-const dataLf = 6
-const trailers = 7
+const dataEnd = 5
+const trailers = 6
 
 /** Bytes of chunk extensions a message may have: they mean nothing here, and are not to be a way to send without end. */
 const maxExtensionBytes = 16384
@@ -19,16 +18,20 @@ const maxExtensionBytes = 16384
 /**
  * Takes the chunked transfer coding off (RFC 9112 section 7.1), a piece at a time: call `next` until it says `more`, `end`
  * or `bad`. After `data` the range is `dataStart`…`dataEnd`; `position` is where to go on, and after `end` the byte behind
- * the message. Trailers are in `trailers`. Line ends are CRLF only.
+ * the message. Trailers are in `trailers`. As with Envoy whatever follows the digits of a size, and a chunk's bytes, is let pass
+ * to the end of its line; the line of a size ends with CRLF only.
  */
 export class ChunkDecoder {
   dataStart = 0
   dataEnd = 0
   position = 0
   trailers: HeaderTable | null = null
+  /** Something was let pass that other readers might cut elsewhere. */
+  loose = false
   private state = firstDigit
   private remaining = 0
   private extensionBytes = 0
+  private afterCr = false
   private readonly scanner = new HeadScanner()
   private readonly maxTrailers: number
   private readonly maxTrailerBytes: number
@@ -43,6 +46,7 @@ export class ChunkDecoder {
     this.remaining = 0
     this.extensionBytes = 0
     this.trailers = null
+    this.loose = false
   }
 
   next(bytes: Buffer, start: number, end: number): ChunkEvent {
@@ -61,17 +65,22 @@ export class ChunkDecoder {
         case size: {
           const digit = hexValue[byte]!
           if (digit !== 255) {
-            if (this.remaining > 0xffffffffff) return 'bad'
+            // Sixty-four bits; digits beyond a double's are never sent.
+            if (this.remaining >= 2 ** 60) return 'bad'
             this.remaining = this.remaining * 16 + digit
           } else if (byte === 13) this.state = sizeLf
           else if (byte === 59) this.state = extension
-          else return 'bad'
+          else if (byte === 32 || byte === 9) {
+            this.loose = true
+            this.state = extension
+          } else return 'bad'
           i++
           break
         }
         case extension:
           if (byte === 13) this.state = sizeLf
-          else if (byte === 10 || byte === 0 || ++this.extensionBytes > maxExtensionBytes) return 'bad'
+          else if (byte === 0) this.loose = true
+          else if (byte === 10 || ++this.extensionBytes > maxExtensionBytes) return 'bad'
           i++
           break
         case sizeLf:
@@ -89,17 +98,19 @@ export class ChunkDecoder {
           this.dataEnd = i + take
           this.position = i + take
           this.remaining -= take
-          if (this.remaining === 0) this.state = dataCr
+          if (this.remaining === 0) {
+            this.state = dataEnd
+            this.afterCr = false
+          }
           return 'data'
         }
-        case dataCr:
-          if (byte !== 13) return 'bad'
-          this.state = dataLf
-          i++
-          break
-        case dataLf:
-          if (byte !== 10) return 'bad'
-          this.state = firstDigit
+        case dataEnd:
+          if (byte === 10) {
+            if (!this.afterCr) this.loose = true
+            this.state = firstDigit
+          } else if (byte !== 13 || this.afterCr) this.loose = true
+          this.afterCr = byte === 13
+          if (byte !== 13 && byte !== 10 && ++this.extensionBytes > maxExtensionBytes) return 'bad'
           i++
           break
         default:
@@ -120,6 +131,7 @@ export class ChunkDecoder {
     table.used += take
     const stop = this.scanner.scan(table.buffer, 0, table.used, table, this.maxTrailers)
     if (stop === bad) return 'bad'
+    if (this.scanner.loose) this.loose = true
     if (stop < 0) {
       if (table.used > this.maxTrailerBytes) return 'bad'
       this.position = end

@@ -109,14 +109,24 @@ describe('the HTTP/1.1 client side', () => {
   })
 
   it.each([
+    ['HTTP/1.1 200 OK\ncontent-length: 0\n\n', 'head 200'],
+    ['HTTP/1.1  200\r\nx: a\r\n b\r\ncontent-length: 0\r\n\r\n', 'head 200'],
+    ['HTTP/2.0 200 OK\r\ncontent-length: 0\r\n\r\n', 'head 200'],
+    ['HTTP/1.1 101 Switching\r\nupgrade: foo\r\nconnection: upgrade\r\n\r\n', 'head 101'],
+  ])('takes %j as Envoy does', (answer, wanted) => {
+    const client = new Client().send().give(answer)
+    expect(client.seen[0]).toBe(wanted)
+  })
+
+  it.each([
     'HTTP/1.1 200 OK\r\nbad header: 1\r\n\r\n',
-    'HTTP/1.1 200 OK\ncontent-length: 0\n\n',
-    'HTTP/1.1 200 OK\r\nx: a\r\n b\r\n\r\n',
+    'HTTP/1.1 200OK\r\ncontent-length: 0\r\n\r\n',
+    'HTTP/1.1 200 a\x01b\r\ncontent-length: 0\r\n\r\n',
     'HTTP/1.1 2000 OK\r\n\r\n',
     'ICY 200 OK\r\n\r\n',
     'HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n',
     'HTTP/1.1 204 No\r\ntransfer-encoding: chunked\r\n\r\n',
-    'HTTP/1.1 101 Switching\r\nupgrade: foo\r\n\r\n',
+    'HTTP/1.1 101 Switching\r\ncontent-length: 3\r\n\r\nabc',
   ])('refuses %j', (answer) => {
     const client = new Client().send().give(answer)
     expect(client.seen[0]).toContain('reset protocol-error')

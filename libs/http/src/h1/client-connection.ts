@@ -1,11 +1,12 @@
+import { type CaseOptions, lowerCase, ReceivedCase } from '../header-casing.ts'
 import { names } from '../header-name.ts'
 import type { HeaderTable } from '../header-table.ts'
 import { putLatin1 } from '../latin1.ts'
 import type { RequestHead, ResponseHead } from '../message.ts'
 import type { ByteSink, ClientStream, IncomingResponse } from '../stream.ts'
 import { ChunkDecoder } from './chunk-decoder.ts'
-import { lines, put, putData, putLastChunk } from './encode.ts'
-import { bodyOf, chunked, connectionHas, framingError } from './framing.ts'
+import { lines, put, putData, putHeaders, putLastChunk, putLine } from './encode.ts'
+import { bodyOf, chunked, connectionHas, framingError, none } from './framing.ts'
 import { bad, HeadScanner, incomplete } from './head-scanner.ts'
 
 export interface Http1ClientOptions {
@@ -14,6 +15,8 @@ export interface Http1ClientOptions {
   /** Accept Content-Length beside chunked, and drop it. */
   allowChunkedLength: boolean
   enableTrailers: boolean
+  /** Of header names. */
+  casing: CaseOptions
 }
 
 /** Answers may have larger heads than requests, as with Envoy. */
@@ -22,6 +25,7 @@ export const defaultClientOptions: Http1ClientOptions = {
   maxHeaders: 100,
   allowChunkedLength: false,
   enableTrailers: false,
+  casing: lowerCase,
 }
 
 /** A response as the request's owner makes it. */
@@ -56,6 +60,7 @@ export class Http1ClientConnection implements ClientStream {
   private reading: Reading = 'idle'
   private receiver: Http1Response | null = null
   private remaining = 0
+  private raw: Buffer = Buffer.alloc(0)
   private lineScanned = false
   private closing = false
   private requestDone = true
@@ -183,6 +188,11 @@ export class Http1ClientConnection implements ClientStream {
     const receiver = this.receiver!
     const table = receiver.response.headers
     const max = this.options.maxHeadBytes
+    if (this.options.casing.kept !== null) {
+      // As it came: scanning makes names lower case in place.
+      const piece = bytes.subarray(start, Math.min(end, start + max))
+      this.raw = table.used === 0 ? Buffer.from(piece) : Buffer.concat([this.raw, piece])
+    }
     if (table.used === 0) {
       // No further than the limit, as when the bytes come in pieces: the verdict must not hang on how they are cut.
       const limit = Math.min(end, start + max + 1)
@@ -221,14 +231,22 @@ export class Http1ClientConnection implements ClientStream {
   private headDone(receiver: Http1Response, at: number, end: number): number {
     const { response } = receiver
     const { headers, status } = response
-    if (status < 200 && !(status === 101 && this.upgradeAsked)) {
-      if (status === 101) return this.fail('http1.codec_error', end)
+    const { kept } = this.options.casing
+    if (kept !== null) headers.casing = new ReceivedCase(headers, this.raw, kept.others)
+    if (status < 200 && status !== 101) {
       receiver.onInterim(response)
       if (this.receiver === receiver) this.beginHead(receiver)
       return at
     }
     const keep = connectionHas(headers, 'keep-alive')
     if (connectionHas(headers, 'close') || (response.version === 10 && !keep)) this.closing = true
+    if (status === 101 && !this.upgradeAsked) {
+      // Nobody asked for it: an answer like others, without a body, and the last of its connection.
+      if (bodyOf(headers, false) !== none) return this.fail('http1.codec_error', end)
+      this.closing = true
+      this.finishHead(receiver, at < end)
+      return at
+    }
     if (status === 101 || (this.connectRequest && status >= 200 && status < 300)) {
       this.reading = 'tunnel'
       this.closing = true
@@ -338,17 +356,18 @@ export class Http1ClientConnection implements ClientStream {
     out[at++] = 32
     at = putLatin1(this.connectRequest ? head.authority : head.path, out, at)
     at = put(lines.version, out, at)
-    at = put(lines.host, out, at)
+    const casing = headers.casing ?? this.options.casing.written
+    at = putLine(lines.host, casing, out, at)
     at = putLatin1(head.authority, out, at)
     out[at++] = 13
     out[at++] = 10
-    at = headers.write(out, at)
+    at = putHeaders(headers, casing, out, at)
     if (!headers.has(names.contentLength)) {
       if (endStream) {
-        if (!bodilessMethods.has(method)) at = put(lines.emptyLength, out, at)
+        if (!bodilessMethods.has(method)) at = putLine(lines.emptyLength, casing, out, at)
       } else if (!this.connectRequest && !this.upgradeAsked) {
         this.requestChunked = true
-        at = put(lines.chunked, out, at)
+        at = putLine(lines.chunked, casing, out, at)
       }
     }
     out[at++] = 13
@@ -395,39 +414,38 @@ export class Http1ClientConnection implements ClientStream {
   }
 }
 
-/** Reads `HTTP/1.x SP status [SP reason] CRLF` (RFC 9112 section 4). */
+/**
+ * Reads `HTTP/1.x SP status [SP reason] CRLF` (RFC 9112 section 4); as with Envoy white space may be more and the line end LF
+ * alone, and another version is taken for an old one.
+ */
 function scanStatusLine(bytes: Buffer, start: number, end: number, head: ResponseHead): number {
-  let i = start
-  for (let k = 0; k < 7; k++, i++) {
-    if (i >= end) return incomplete
-    if (bytes[i] !== httpSlash1Dot[k]) return bad
-  }
-  if (i >= end) return incomplete
-  const minor = bytes[i++]!
-  if (minor !== 48 && minor !== 49) return bad
-  if (i >= end) return incomplete
-  if (bytes[i++] !== 32) return bad
+  for (let k = 0; k < 5 && start + k < end; k++) if (bytes[start + k] !== httpSlash[k]) return bad
+  const length = bytes.subarray(start, Math.min(end, start + maxStatusLine)).indexOf(10)
+  if (length < 0) return end - start < maxStatusLine ? incomplete : bad
+  const stop = start + length
+  let i = start + 5
+  const major = bytes[i]! - 48
+  const minor = bytes[i + 2]! - 48
+  if (major < 0 || major > 9 || bytes[i + 1] !== 46 || minor < 0 || minor > 9 || bytes[i + 3]! > 32) return bad
+  i += 3
+  while (i < stop && bytes[i]! <= 32) i++
   let status = 0
-  for (let k = 0; k < 3; k++, i++) {
-    if (i >= end) return incomplete
+  const digits = i
+  for (; i < stop && bytes[i]! > 32; i++) {
     const digit = bytes[i]! - 48
     if (digit < 0 || digit > 9) return bad
     status = status * 10 + digit
   }
-  if (status < 100) return bad
-  if (i >= end) return incomplete
-  if (bytes[i] !== 32 && bytes[i] !== 13) return bad
-  while (i < end && bytes[i] !== 13) {
-    if (bytes[i] === 10 || bytes[i] === 0) return bad
-    if (i - start > 8192) return bad
-    i++
+  if (i - digits !== 3 || status < 100) return bad
+  for (; i < stop; i++) {
+    const byte = bytes[i]!
+    if ((byte < 32 && byte !== 9 && byte !== 13) || byte > 126) return bad
   }
-  if (i + 1 >= end) return incomplete
-  if (bytes[i + 1] !== 10) return bad
-  head.version = minor === 49 ? 11 : 10
+  head.version = major === 1 && minor === 1 ? 11 : 10
   head.status = status
-  return i + 2
+  return stop + 1
 }
 
-const httpSlash1Dot = Buffer.from('HTTP/1.')
+const maxStatusLine = 8192
+const httpSlash = Buffer.from('HTTP/')
 const empty = Buffer.alloc(0)

@@ -1,4 +1,5 @@
-import { copyBytes, type HeaderTable } from '../header-table.ts'
+import type { HeaderCasing } from '../header-casing.ts'
+import { copyBytes, type HeaderTable, writeCased } from '../header-table.ts'
 import type { ByteSink } from '../stream.ts'
 
 // An `import` of node:http loads undici too, for the names that it lends the module: 25 ms of every start.
@@ -33,6 +34,19 @@ export const lines = {
   version: Buffer.from(' HTTP/1.1\r\n'),
   continue: Buffer.from('HTTP/1.1 100 Continue\r\n\r\n'),
   lastChunk: Buffer.from('0\r\n\r\n'),
+}
+
+/** A line of `lines` with its name in another case. */
+export function putLine(line: Buffer, casing: HeaderCasing | null, out: Buffer, at: number): number {
+  if (casing === null) return put(line, out, at)
+  const colon = line.indexOf(58)
+  const named = at + out.latin1Write(casing.nameOf(line.latin1Slice(0, colon)), at)
+  return copyBytes(line, colon, line.length, out, named)
+}
+
+/** Writes all headers, in this case of names. */
+export function putHeaders(headers: HeaderTable, casing: HeaderCasing | null, out: Buffer, at: number): number {
+  return casing === null ? headers.write(out, at) : writeCased(headers, casing, out, at)
 }
 
 /** Writes all of `bytes`. */

@@ -11,14 +11,18 @@ export type ScanError = 'bad-line' | 'bad-name' | 'bad-value' | 'too-many-header
 const phaseLine = 0
 const phaseName = 1
 const phaseValue = 2
+const phaseFolded = 3
 
 /**
  * Scans the header lines of a message (or of trailers) in one pass over the bytes, noting ranges in a table and lower-casing
  * names in place. It can stop at any byte and go on when more came: no byte is scanned twice but those of a line that
- * `scanLine` has not got whole. Line ends are CRLF only; folded lines, spaces before the colon and control bytes are refused.
+ * `scanLine` has not got whole. As with Envoy a line may end with LF alone, a folded value becomes one line, and a CR inside a
+ * value goes; spaces before the colon and control bytes are refused. What is kept can be read in one way only.
  */
 export class HeadScanner {
   error: ScanError = 'bad-line'
+  /** A line was read that other readers might cut elsewhere. */
+  loose = false
   /** Where scanning goes on, from the start of the block. */
   private at = 0
   private phase = phaseLine
@@ -27,6 +31,7 @@ export class HeadScanner {
 
   /** Before a new message; `trailers`: no first line. */
   reset(trailers = false): void {
+    this.loose = false
     this.at = 0
     this.nameStart = 0
     this.phase = trailers ? phaseName : phaseLine
@@ -52,7 +57,8 @@ export class HeadScanner {
     let i = base + this.at
     let nameStart = base + this.nameStart
     let nameEnd = base + this.nameEnd
-    let inValue = this.phase === phaseValue
+    let inValue = this.phase === phaseValue || this.phase === phaseFolded
+    let folded = this.phase === phaseFolded
     for (;;) {
       if (!inValue) {
         let byte = 0
@@ -70,41 +76,62 @@ export class HeadScanner {
           if (bytes[i + 1] !== 10) return this.fail('bad-line')
           return i + 2 - base
         }
+        if (byte === 10 && i === nameStart) {
+          this.loose = true
+          return i + 1 - base
+        }
         if (byte !== 58 || i === nameStart) return this.fail('bad-name')
         nameEnd = i++
         inValue = true
       }
       while (i < end && valueByte[bytes[i]!] === 1) i++
-      if (i + 1 >= end) {
-        if (i < end && bytes[i] !== 13) return this.failValue(bytes[i]!)
-        break
+      if (i < end && bytes[i] !== 13 && bytes[i] !== 10) return this.failValue(bytes[i]!)
+      // The line is over where the next one does not go on with it: its first byte has to be known.
+      if (i + 2 >= end && !(i + 1 < end && bytes[i] === 10)) break
+      if (bytes[i] !== 13 || bytes[i + 1] !== 10 || bytes[i + 2] === 32 || bytes[i + 2] === 9 || folded) {
+        const lf = bytes[i] === 10
+        this.loose = true
+        if (!lf || bytes[i + 1] === 32 || bytes[i + 1] === 9) {
+          folded = true
+          i++
+          continue
+        }
       }
-      if (bytes[i] !== 13) return this.failValue(bytes[i]!)
-      if (bytes[i + 1] !== 10) return this.fail('bad-value')
       let valueStart = nameEnd + 1
-      let valueEnd = i
+      let valueEnd = folded ? unfold(bytes, valueStart, i) : i
       while (valueStart < valueEnd && (bytes[valueStart] === 32 || bytes[valueStart] === 9)) valueStart++
       while (valueEnd > valueStart && (bytes[valueEnd - 1] === 32 || bytes[valueEnd - 1] === 9)) valueEnd--
       if (table.entries >= maxHeaders) return this.fail('too-many-headers')
-      const whole = valueStart === nameEnd + 2 && valueEnd === i && bytes[nameEnd + 1] === 32
+      const whole = valueStart === nameEnd + 2 && valueEnd === i && bytes[i] === 13 && bytes[nameEnd + 1] === 32
       table.add(bytes, base, nameStart - base, nameEnd - base, valueStart - base, valueEnd - base, whole)
-      i += 2
+      i += bytes[i] === 10 ? 1 : 2
       nameStart = i
       inValue = false
+      folded = false
     }
     this.at = i - base
     this.nameStart = nameStart - base
     this.nameEnd = nameEnd - base
-    this.phase = inValue ? phaseValue : phaseName
+    this.phase = folded ? phaseFolded : inValue ? phaseValue : phaseName
     return incomplete
   }
 
   private failValue(byte: number): number {
-    return this.fail(byte === 10 || byte === 0 ? 'bad-value' : 'bad-character')
+    return this.fail(byte === 0 ? 'bad-value' : 'bad-character')
   }
 
   private fail(error: ScanError): number {
     this.error = error
     return bad
   }
+}
+
+/** Takes CR and LF out of a range, in place: a folded value is one line from then on. Gives the new end. */
+function unfold(bytes: Buffer, start: number, end: number): number {
+  let to = start
+  for (let i = start; i < end; i++) {
+    const byte = bytes[i]!
+    if (byte !== 13 && byte !== 10) bytes[to++] = byte
+  }
+  return to
 }

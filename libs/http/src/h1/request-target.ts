@@ -1,10 +1,15 @@
+import { isIP } from 'node:net'
 import type { RequestHead } from '../message.ts'
 
-export type TargetProblem = 'url' | 'scheme'
+/** `form`: no target has this form; `url`: of an absolute one, the authority is none. */
+export type TargetProblem = 'form' | 'url' | 'scheme'
+
+const absolute = /^([a-z][a-z0-9+.-]*):\/\/([a-z0-9!$%&'()*+,.:;=@[\]_~-]*)([/?].*)?$/i
 
 /**
  * Sets path, scheme and authority from the request target (RFC 9112 section 3.2): origin form, `*` with OPTIONS, absolute
- * form (its authority replaces Host), authority form with CONNECT. Gives what is wrong, or null.
+ * form (its authority replaces Host; who is named before `@` is forgotten), authority form with CONNECT. Gives what is wrong,
+ * or null.
  */
 export function applyTarget(head: RequestHead, target: string): TargetProblem | null {
   if (head.method === 'CONNECT') {
@@ -18,16 +23,24 @@ export function applyTarget(head: RequestHead, target: string): TargetProblem | 
     head.path = target
     return null
   }
-  if (target === '*') {
-    head.path = '*'
-    return head.method === 'OPTIONS' ? null : 'url'
+  if (target.charCodeAt(0) === 42) {
+    head.path = target
+    return target === '*' && head.method === 'OPTIONS' ? null : 'url'
   }
-  const match = /^(https?):\/\/([^/?#]+)([/?].*)?$/i.exec(target)
-  if (match === null || match[2] === undefined || match[2].includes('@')) {
-    return /^(?!https?:)[a-z][a-z0-9+.-]*:\/\//i.test(target) ? 'scheme' : 'url'
-  }
-  head.scheme = match[1]!.toLowerCase()
-  head.authority = match[2]
-  head.path = match[3] ?? '/'
+  const match = absolute.exec(target)
+  const [, scheme = '', rest = '', path = '/'] = match ?? []
+  if (match === null || rest.includes('@@')) return 'form'
+  const authority = rest.slice(rest.lastIndexOf('@') + 1)
+  if (!isHostAndPort(authority)) return 'url'
+  if (!/^https?$/i.test(scheme)) return 'scheme'
+  head.scheme = scheme.toLowerCase()
+  head.authority = authority
+  head.path = path
   return null
+}
+
+function isHostAndPort(authority: string): boolean {
+  const match = /^(?:([a-z0-9.-]+)|\[([0-9a-f:.]+)\])(?::(\d{1,5}))?$/i.exec(authority)
+  if (match === null || (match[2] !== undefined && isIP(match[2]) !== 6)) return false
+  return match[3] === undefined || Number(match[3]) <= 65535
 }

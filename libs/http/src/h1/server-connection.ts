@@ -1,11 +1,12 @@
+import { type CaseOptions, lowerCase, ReceivedCase } from '../header-casing.ts'
 import { names } from '../header-name.ts'
-import { copyBytes, type HeaderTable } from '../header-table.ts'
+import type { HeaderTable } from '../header-table.ts'
 import type { RequestHead, ResponseHead } from '../message.ts'
 import type { ByteSink, IncomingRequest, ServerStream } from '../stream.ts'
 import { authorityByte, isAuthority } from './bytes.ts'
 import { ChunkDecoder } from './chunk-decoder.ts'
 import { removeNominated } from './connection-header.ts'
-import { lines, put, putData, putLastChunk, statusLine } from './encode.ts'
+import { lines, put, putData, putHeaders, putLastChunk, putLine, statusLine } from './encode.ts'
 import { bodyOf, chunked, connectionHas, framingError, framingProblem, none } from './framing.ts'
 import { bad, HeadScanner, incomplete } from './head-scanner.ts'
 import { RequestLine, scanRequestLine } from './request-line.ts'
@@ -20,6 +21,10 @@ export interface Http1ServerOptions {
   /** Accept Content-Length beside chunked, and drop it. */
   allowChunkedLength: boolean
   allowAbsoluteUrl: boolean
+  /** Take methods that are not known. */
+  allowCustomMethods: boolean
+  /** Of header names. */
+  casing: CaseOptions
   /** Pass trailers on; otherwise they are read and dropped. */
   enableTrailers: boolean
 }
@@ -31,6 +36,8 @@ export const defaultServerOptions: Http1ServerOptions = {
   defaultHost: '',
   allowChunkedLength: false,
   allowAbsoluteUrl: true,
+  allowCustomMethods: false,
+  casing: lowerCase,
   enableTrailers: false,
 }
 
@@ -66,6 +73,7 @@ export class Http1ServerConnection implements ServerStream {
   private readonly scanner = new HeadScanner()
   private readonly line = new RequestLine()
   private chunks: ChunkDecoder | null = null
+  private raw: Buffer = Buffer.alloc(0)
   private reading: Reading = 'idle'
   private receiver: Http1Request | null = null
   private remaining = 0
@@ -77,6 +85,11 @@ export class Http1ServerConnection implements ServerStream {
   private lastHost: Buffer = Buffer.alloc(0)
   private lastAuthority = ''
   private closing = false
+  /**
+   * The last request was written in a way that others might cut elsewhere. It was taken as Envoy takes it, but what comes
+   * behind it on this connection is not read: nobody can tell whose request that is.
+   */
+  private loose = false
   /** Whether responses say that the connection will be closed, while it is not yet. */
   private announced = false
   /** The peer expects the end: it asked for it, or the response is framed by it. */
@@ -116,10 +129,10 @@ export class Http1ServerConnection implements ServerStream {
     while (at < end) {
       switch (this.reading) {
         case 'idle':
-          // Blank lines before a request are let pass (RFC 9112 section 2.2).
-          if (bytes[at] === 13 || bytes[at] === 10) {
-            at++
-            break
+          if (this.loose) {
+            this.reading = 'dead'
+            this.events.closeAfterWrite(false)
+            return
           }
           this.begin()
           break
@@ -136,6 +149,10 @@ export class Http1ServerConnection implements ServerStream {
           this.receiver!.onRequestData(bytes, at, end, false)
           return
         case 'complete':
+          if (this.loose) {
+            this.closing = true
+            return
+          }
           this.stash(bytes, at, end)
           return
         case 'dead':
@@ -148,12 +165,9 @@ export class Http1ServerConnection implements ServerStream {
     }
   }
 
-  /** The peer sends no more. True: keep the connection: only a tunnel goes on in one direction; a request ends, as with Envoy. */
+  /** The peer sends no more: whatever is under way ends, as with Envoy. */
   receiveEnd(): boolean {
     switch (this.reading) {
-      case 'tunnel':
-        this.receiver!.onRequestData(empty, 0, 0, true)
-        return true
       case 'idle':
       case 'dead':
         return false
@@ -193,6 +207,7 @@ export class Http1ServerConnection implements ServerStream {
     const head = receiver.request
     const table = head.headers
     const max = this.options.maxHeadBytes
+    if (this.options.casing.kept !== null) this.keepRaw(bytes, start, end, table.used === 0)
     if (table.used === 0) {
       // Nothing kept from before: scan where the bytes stand, and copy the block once.
       // No further than the limit, as when the bytes come in pieces: the verdict must not hang on how they are cut.
@@ -221,10 +236,16 @@ export class Http1ServerConnection implements ServerStream {
     return start + stop - before
   }
 
+  /** Keeps the head's bytes as they came: scanning makes names lower case in place. */
+  private keepRaw(bytes: Buffer, start: number, end: number, first: boolean): void {
+    const piece = bytes.subarray(start, Math.min(end, start + this.options.maxHeadBytes))
+    this.raw = first ? Buffer.from(piece) : Buffer.concat([this.raw, piece])
+  }
+
   /** Scans line and headers; after `bad` the request is refused. */
   private scanHead(bytes: Buffer, base: number, end: number, head: RequestHead): number {
     if (this.scanner.wantsLine) {
-      const behind = scanRequestLine(bytes, base, end, head, this.line)
+      const behind = scanRequestLine(bytes, base, end, head, this.line, this.options.allowCustomMethods)
       if (behind === incomplete) return incomplete
       if (behind === bad) {
         this.refuse(400, this.line.error === 'bad-character' ? 'http1.invalid_characters' : 'http1.codec_error', end)
@@ -247,13 +268,16 @@ export class Http1ServerConnection implements ServerStream {
   private headDone(head: RequestHead): void {
     const table = head.headers
     const { line, options } = this
+    if (line.loose || this.scanner.loose) this.loose = true
     head.scheme = 'http'
     this.headRequest = head.method === 'HEAD'
+    const { kept } = options.casing
+    if (kept !== null) table.casing = new ReceivedCase(table, this.raw, kept.others)
     const hostAt = table.find(names.host)
     if (hostAt >= 0) {
       if (table.find(names.host, hostAt + 1) >= 0) {
-        this.refuse(400, 'http1.codec_error', 0)
-        return
+        this.loose = true
+        joinHosts(table, hostAt)
       }
       const hostStart = table.ranges[hostAt * 4 + 2]!
       const hostEnd = table.ranges[hostAt * 4 + 3]!
@@ -267,23 +291,31 @@ export class Http1ServerConnection implements ServerStream {
         this.lastAuthority = table.buffer.latin1Slice(hostStart, hostEnd)
       }
       head.authority = this.lastAuthority
+      head.emptyAuthority = hostStart === hostEnd
       table.removeAt(hostAt)
     } else head.authority = ''
+    const target = table.buffer.latin1Slice(line.targetStart, line.targetEnd)
+    const ordinary = target.charCodeAt(0) === 47 && head.method !== 'CONNECT'
+    const problem = ordinary ? null : applyTarget(head, target)
+    if (problem === 'form') {
+      head.version = 11
+      this.refuse(400, targetProblems[problem], 0)
+      return
+    }
     if (head.version === 10) {
       if (!options.acceptHttp10) {
         this.closing = true
+        head.version = 11
         this.refuse(426, 'low_version', 0)
         return
       }
-      if (hostAt < 0) head.authority = options.defaultHost
+      if (hostAt < 0 && head.authority === '') head.authority = options.defaultHost
       if (!connectionHas(table, 'keep-alive')) this.closeAsExpected()
     }
-    const target = table.buffer.latin1Slice(line.targetStart, line.targetEnd)
-    if (target.charCodeAt(0) === 47 && head.method !== 'CONNECT') head.path = target
+    if (ordinary) head.path = target
     else {
-      const problem = applyTarget(head, target)
       if (problem !== null) {
-        this.refuse(400, problem === 'scheme' ? 'http1.invalid_scheme' : 'http1.invalid_url', 0)
+        this.refuse(400, targetProblems[problem], 0)
         return
       }
       // What a target names takes Host's place, and goes on as Host.
@@ -315,10 +347,7 @@ export class Http1ServerConnection implements ServerStream {
     }
     this.upgradeAsked = head.method === 'CONNECT' || (table.has(names.upgrade) && connectionHas(table, 'upgrade'))
     if (body === chunked) {
-      if (head.version === 10) {
-        this.refuse(400, 'http1.transfer_encoding_not_allowed', 0)
-        return
-      }
+      if (head.version === 10) this.loose = true
       this.chunks ??= new ChunkDecoder(options.maxHeaders, options.maxHeadBytes)
       this.chunks.reset()
       this.reading = 'chunked'
@@ -363,6 +392,7 @@ export class Http1ServerConnection implements ServerStream {
         case 'more':
           return end
         case 'end': {
+          if (chunks.loose) this.loose = true
           this.reading = 'complete'
           const { trailers } = chunks
           if (trailers !== null && this.options.enableTrailers) this.receiver!.onRequestTrailers(trailers)
@@ -449,11 +479,12 @@ export class Http1ServerConnection implements ServerStream {
     const lineAt = at
     at = put(line, out, at)
     if (request.version === 10) out[lineAt + 7] = 48
-    at = headers.write(out, at)
-    if (framing !== null) at = copyBytes(framing, 0, framing.length, out, at)
+    const casing = headers.casing ?? this.options.casing.written
+    at = putHeaders(headers, casing, out, at)
+    if (framing !== null) at = putLine(framing, casing, out, at)
     if (this.closing || this.announced) {
-      if (!tunnel) at = put(lines.close, out, at)
-    } else if (request.version === 10) at = put(lines.keepAlive, out, at)
+      if (!tunnel) at = putLine(lines.close, casing, out, at)
+    } else if (request.version === 10) at = putLine(lines.keepAlive, casing, out, at)
     out[at++] = 13
     out[at++] = 10
     sink.commit(at)
@@ -522,6 +553,18 @@ export class Http1ServerConnection implements ServerStream {
     if (this.stoppedReading) this.unstash()
     this.events.idle()
   }
+}
+
+const targetProblems = { form: 'http1.codec_error', url: 'http1.invalid_url', scheme: 'http1.invalid_scheme' } as const
+
+/**
+ * Several Host headers become one that no virtual host but the default one has: what comes behind must not choose another of
+ * them than was chosen here. An empty one counts for nothing.
+ */
+function joinHosts(table: HeaderTable, first: number): void {
+  const values: string[] = []
+  for (let i = first; i >= 0; i = table.find(names.host, i + 1)) values.push(table.valueAt(i))
+  table.set(names.host, values.filter((value) => value !== '').join(','))
 }
 
 const empty = Buffer.alloc(0)

@@ -53,6 +53,7 @@ export const listenerSupport: SupportTable = {
   'envoy.extensions.access_loggers.file.v3.FileAccessLog': '*',
   'envoy.extensions.access_loggers.stream.v3.StdoutAccessLog': '*',
   'envoy.extensions.access_loggers.stream.v3.StderrAccessLog': '*',
-  'envoy.config.core.v3.Http1ProtocolOptions': '* -send_fully_qualified_url ~use_balsa_parser ~allow_custom_methods',
+  'envoy.config.core.v3.Http1ProtocolOptions': '* -send_fully_qualified_url ~use_balsa_parser',
+  'envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig': '* -forward_reason_phrase',
   'envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig': '*',
 }

@@ -41,6 +41,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
   private state: Map<string, unknown> | null = null
   internal = false
   upgrade = ''
+  private upgradeCounted = false
   requestComplete = false
   responseStarted = false
   done = true
@@ -81,6 +82,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     this.state = null
     this.internal = false
     this.upgrade = ''
+    this.upgradeCounted = false
     this.requestComplete = false
     this.responseStarted = false
     this.done = false
@@ -162,8 +164,8 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
       this.requestComplete = true
       info.requestEndMs = info.startMs
     }
-    if (request.authority === '') {
-      this.sender.closeAfterResponse()
+    if (request.authority === '' && !request.emptyAuthority) {
+      if (!plan.streamErrorOnInvalidMessage) this.sender.closeAfterResponse()
       this.fail(400, '', 'missing_host_header')
       return
     }
@@ -246,7 +248,12 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     if (this.upgrade === 'connect' && this.route === null) return true
     const forward = this.route?.outcome.type === 'forward' ? this.route.outcome.forward : null
     const allowed = forward?.upgrades.get(this.upgrade) ?? this.plan.upgrades.get(this.upgrade) ?? false
-    if (allowed) return true
+    if (allowed) {
+      this.plan.stats.upgradesTotal.inc()
+      this.plan.stats.upgradesActive.inc()
+      this.upgradeCounted = true
+      return true
+    }
     this.plan.stats.wsOnNonWsRoute.inc()
     this.fail(403, '', 'upgrade_failed')
     return false
@@ -306,7 +313,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
           : status === 426
             ? 'Upgrade Required'
             : 'Bad Request'
-    this.reply(status, details === 'low_version' ? '' : text, { details })
+    this.reply(status, text, { details })
   }
 
   onResponseWritable(): void {
@@ -344,7 +351,10 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
   sendHead(endStream: boolean): void {
     const { response, plan, info, sender, downstream } = this
     const { headers } = response
-    if (headers.find(names.connection) >= 0 && !(response.status === 101)) headers.remove(names.connection)
+    if (response.status !== 101 || this.upgrade === '') {
+      headers.remove(names.connection)
+      headers.remove(names.upgrade)
+    }
     if (headers.find(names.keepAlive) >= 0) headers.remove(names.keepAlive)
     if (headers.find(names.transferEncoding) >= 0) headers.remove(names.transferEncoding)
     if (headers.find(names.proxyConnection) >= 0) headers.remove(names.proxyConnection)
@@ -371,8 +381,6 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     info.responseCode = response.status
     info.responseHeadBytes = headers.used
     if (tunnel) {
-      plan.stats.upgradesTotal.inc()
-      plan.stats.upgradesActive.inc()
       this.idleDeadline = Number.POSITIVE_INFINITY
     } else if (this.upgrade !== '') this.upgrade = ''
     if (endStream) this.beforeEnd()
@@ -485,7 +493,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     const { info, plan } = this
     info.endMs = monotonicMs()
     plan.stats.requestActive.dec()
-    if (this.upgrade !== '' && this.responseStarted) plan.stats.upgradesActive.dec()
+    if (this.upgradeCounted) plan.stats.upgradesActive.dec()
     if (info.responseCode > 0 && !info.isHealthCheck) plan.stats.response(info.responseCode)
     plan.stats.requestTime.record(Math.round(info.endMs - info.startMs))
     this.filters.complete()
@@ -547,6 +555,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
       return true
     }
     if (result.type === 'reject') {
+      request.path = result.path
       this.sender.closeAfterResponse()
       this.fail(400, '', 'path_normalization_failed')
       return false

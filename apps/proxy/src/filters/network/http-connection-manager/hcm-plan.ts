@@ -11,6 +11,7 @@ import type { AccessLog } from '../../../observe/access-log/access-log.ts'
 import { compileAccessLogs } from '../../../observe/access-log/access-log.ts'
 import { durationMs } from '../../../plan/duration.ts'
 import { compileFilterConfigs } from '../../../plan/filter-configs.ts'
+import { compileHeaderCasing } from '../../../plan/header-casing.ts'
 import { compileHttp2Options } from '../../../plan/http2-options.ts'
 import type { PlanContext } from '../../../plan/plan-context.ts'
 import { invalid, unsupported } from '../../../plan/problems.ts'
@@ -84,9 +85,6 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
     throw unsupported(`${path}.original_ip_detection_extensions`, 'original IP detection')
   if (source.earlyHeaderMutationExtensions.length > 0)
     throw unsupported(`${path}.early_header_mutation_extensions`, 'early header mutation')
-  if (source.httpProtocolOptions?.headerKeyFormat !== undefined) {
-    throw unsupported(`${path}.http_protocol_options.header_key_format`, 'a header key format')
-  }
   const common = source.commonHttpProtocolOptions
   const http1 = source.httpProtocolOptions
   return {
@@ -118,6 +116,8 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
       allowChunkedLength: http1?.allowChunkedLength ?? false,
       allowAbsoluteUrl: http1?.allowAbsoluteUrl ?? true,
       enableTrailers: http1?.enableTrailers ?? false,
+      casing: compileHeaderCasing(http1, `${path}.http_protocol_options`),
+      allowCustomMethods: http1?.allowCustomMethods ?? false,
     },
     serverName: source.serverName === '' ? 'envoy' : source.serverName,
     serverHeader:

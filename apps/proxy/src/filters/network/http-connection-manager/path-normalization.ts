@@ -5,7 +5,10 @@ export interface PathRules {
   escapedSlashes: 'keep' | 'reject' | 'redirect' | 'forward'
 }
 
-export type NormalizedPath = { type: 'path'; path: string } | { type: 'reject' } | { type: 'redirect'; path: string }
+export type NormalizedPath =
+  | { type: 'path'; path: string }
+  | { type: 'reject'; path: string }
+  | { type: 'redirect'; path: string }
 
 const plain = /^\/(?:[^%/\\.]|\/(?![/.])|\.(?!\.?(?:\/|$)))*$/
 
@@ -20,13 +23,13 @@ export function normalizePath(full: string, rules: PathRules): NormalizedPath {
   let result = path
   let redirect = false
   if (rules.escapedSlashes !== 'keep' && /%2f|%5c/i.test(result)) {
-    if (rules.escapedSlashes === 'reject') return { type: 'reject' }
     result = result.replaceAll(/%2f/gi, '/').replaceAll(/%5c/gi, '\\')
+    if (rules.escapedSlashes === 'reject') return { type: 'reject', path: result + rest }
     redirect = rules.escapedSlashes === 'redirect'
   }
   if (rules.normalize && !plain.test(result)) {
     const canonical = canonicalPath(result)
-    if (canonical === null) return { type: 'reject' }
+    if (canonical === null) return { type: 'reject', path: result + rest }
     result = canonical
   }
   if (rules.mergeSlashes && result.includes('//')) result = result.replaceAll(/\/{2,}/g, '/')

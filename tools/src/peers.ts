@@ -56,3 +56,23 @@ export function installEnvoy(): string | undefined {
   }
   return envoyInCache()
 }
+
+/** h2spec: `WEFT_H2SPEC`, one on PATH, or built once with Go into the cache; undefined when it can't be. */
+export function installH2spec(): string | undefined {
+  const found = process.env['WEFT_H2SPEC'] ?? findCommand('h2spec')
+  if (found !== undefined) return found
+  const bin = join(peerCache, 'bin')
+  const path = join(bin, 'h2spec')
+  if (existsSync(path)) return path
+  const go = findCommand('go') ?? (existsSync('/usr/local/go/bin/go') ? '/usr/local/go/bin/go' : undefined)
+  if (go === undefined) return undefined
+  try {
+    execFileSync(go, ['install', 'github.com/summerwind/h2spec/cmd/h2spec@latest'], {
+      stdio: 'ignore',
+      env: { ...process.env, GOBIN: bin, GOFLAGS: '-p=1' },
+    })
+  } catch {
+    return undefined
+  }
+  return existsSync(path) ? path : undefined
+}

@@ -10,6 +10,7 @@ const scenarios: Record<string, Load> = {
   envoy: () => import('./envoy.ts').then((module) => module.envoyScenario),
   churn: () => import('./churn.ts').then((module) => module.churnScenario),
   faults: () => import('./faults.ts').then((module) => module.faultsScenario),
+  h2spec: () => import('./h2spec.ts').then((module) => module.h2specScenario),
   parity: () => import('./parity.ts').then((module) => module.parityScenario),
 }
 

@@ -61,6 +61,7 @@ export class Http2Connection implements FrameHandler {
   private readonly window: ReceiveWindow
   private readonly block: HeaderBlock
   private readonly scratch = new HeaderTable()
+  private readonly discarding = new Set<Http2Stream>()
   private receiveWindow: number
   private sawSettings = false
   private settingsAcked = false
@@ -212,6 +213,7 @@ export class Http2Connection implements FrameHandler {
     this.outbox.forget(stream)
     this.giveBack(stream.dropWaiting())
     this.closed.note(stream.id, by)
+    this.discarding.delete(stream)
     if (this.dead) return
     this.closeIfDrained()
     this.role.onStreamClosed()
@@ -259,6 +261,9 @@ export class Http2Connection implements FrameHandler {
         user?.onReset('local-reset', 'flush timeout')
       }
     }
+    for (const stream of [...this.discarding]) {
+      if (this.now() - stream.discardSinceMs >= maxDiscardMs) this.resetStream(stream, errorCode.noError)
+    }
     if (!this.settingsAcked && liveness.settingsOverdue) {
       this.fail(errorCode.settingsTimeout, 'settings not acknowledged')
       return
@@ -290,8 +295,10 @@ export class Http2Connection implements FrameHandler {
     stream.state = afterLocalEnd(stream.state)
     if (stream.state === 'closed') this.close(stream, 'end')
     else if (this.role.isServer && !stream.isTunnel) {
-      // The answer is complete: nobody needs the rest of the request (section 8.1).
-      this.resetStream(stream, errorCode.noError)
+      // The answer is complete: nobody needs the rest of the request (section 8.1). It may be on its way already; if there
+      // is much of it, or it does not end, the client is told.
+      stream.discardSinceMs = this.now()
+      this.discarding.add(stream)
     }
   }
 
@@ -433,6 +440,10 @@ export class Http2Connection implements FrameHandler {
       this.malformed(stream, violation('body does not have the announced length'))
       return
     }
+    if (this.discarding.size > 0 && this.discarding.has(stream)) {
+      this.discard(stream, length, ends)
+      return
+    }
     if (ends) this.remoteEnd(stream)
     if (stream.isPaused || stream.hasWaiting) {
       stream.keep(bytes, start, end)
@@ -442,6 +453,15 @@ export class Http2Connection implements FrameHandler {
     if (length > 0 || ends) stream.user?.onData(bytes, start, end, ends)
     this.consume(stream, length)
     if (ends) this.settle(stream)
+  }
+
+  private discard(stream: Http2Stream, length: number, ends: boolean): void {
+    this.giveBack(length)
+    stream.discarded += length
+    if (ends) {
+      this.remoteEnd(stream)
+      this.settle(stream)
+    } else if (stream.discarded > maxDiscarded) this.resetStream(stream, errorCode.noError)
   }
 
   onFrame(type: number, flags: number, streamId: number, bytes: Buffer, start: number, end: number): void {
@@ -609,10 +629,11 @@ export class Http2Connection implements FrameHandler {
       }
       const code = readUint32(bytes, start)
       const { user } = stream
+      const answered = !isLocalOpen(stream.state)
       this.role.onReset()
       this.close(stream, 'remote-reset')
       user?.onReset(code === errorCode.refusedStream ? 'refused-stream' : 'remote-reset', errorCodeName(code))
-      if (this.role.isServer) this.noteReset()
+      if (this.role.isServer && !answered) this.noteReset()
     }
   }
 
@@ -706,5 +727,8 @@ export class Http2Connection implements FrameHandler {
   }
 }
 
+/** Of a request whose answer is complete: so much, and so long, until the client is told to stop. */
+const maxDiscarded = 65536
+const maxDiscardMs = 1000
 const keepalivePing = Buffer.from('weft-you')
 const empty = Buffer.alloc(0)

@@ -124,13 +124,25 @@ describe('a request', () => {
     expect(server.events.at(-1)).toBe('1 data up')
   })
 
-  it('whose answer is complete before it is itself is not read to its end', () => {
+  it('whose answer is complete before it is itself may end, or is told to', () => {
     const server = new ServerUnderTest().greet()
-    server.send(headers(1, post, endHeaders))
-    respond(server.streams.get(1)!, 413, 'no')
-    server.send(data(1, 'more'), headers(1, [['x', 'y']]))
-    expect(server.frames()).toEqual(['HEADERS 1 :status: 413', 'DATA 1 no end', 'RST_STREAM 1 NO_ERROR'])
-    expect(server.events).toEqual(['1 head POST example.com/ ', 'idle'])
+    for (const id of [1, 3, 5]) {
+      server.send(headers(id, post, endHeaders))
+      respond(server.streams.get(id)!, 413, 'no')
+    }
+    server.frames()
+    const before = server.events.length
+    server.send(data(1, 'the rest', endStream), headers(3, [['x', 'y']]))
+    expect(server.frames()).toEqual([])
+    for (let i = 0; i < 5; i++) server.send(data(5, Buffer.alloc(16000)))
+    expect(server.frames()).toEqual(['RST_STREAM 5 NO_ERROR'])
+    expect(server.events.slice(before)).toEqual(['idle'])
+    server.send(headers(7, post, endHeaders))
+    respond(server.streams.get(7)!, 413, 'no')
+    server.frames()
+    server.nowMs += 1000
+    server.connection.tick()
+    expect(server.frames()).toEqual(['RST_STREAM 7 NO_ERROR'])
   })
 
   it('with headers beyond the limits is answered with 431, and later ones are understood', () => {

@@ -39,6 +39,10 @@ export class Http2Stream {
   /** When bytes of it left last (as the connection's clock says); of interest while some are waiting. */
   progressMs = 0
 
+  /** The answer is complete before the request: since when the rest is thrown away, and how much of it there was. */
+  discardSinceMs = 0
+  discarded = 0
+
   isPaused = false
   waiting: Buffer[] = none
   waitingEnd = false

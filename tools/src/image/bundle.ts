@@ -69,7 +69,7 @@ export async function bundleApp(name: string, folder: string): Promise<string[]>
     banner: {
       js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
     },
-    plugins: [keepPaths(), namedExports(), plainHttp()],
+    plugins: [unusedClients(), keepPaths(), namedExports(), plainHttp()],
   })
   // The sources name each other by .ts: a file of that name hands on to the bundled one.
   for (const entry of app.entries.slice(1)) {
@@ -96,10 +96,37 @@ function keepPaths(): Plugin {
         const place = relative(root, path)
         const url = `new URL(${JSON.stringify(place)}, __bundleRoot)`
         const contents = source
+          // A worker is started from what is bundled: by its .ts it would load Node's type stripper, 0.1 s and 30 MiB.
+          .replaceAll(/(new URL\('[^']+\.)ts(', import\.meta\.url\))/g, '$1js$2')
           .replaceAll('import.meta.url', `${url}.href`)
           .replaceAll('import.meta.dirname', `__pathOf(new URL('.', ${url}))`)
           .replaceAll('import.meta.filename', `__pathOf(${url})`)
         return { contents: `${bundleRoot}${contents}`, loader: 'ts' }
+      })
+    },
+  }
+}
+
+/**
+ * Contracts make a gRPC client's class beside a service's messages. Where nobody uses it, it goes, and the gRPC library with it:
+ * 50 ms of CPU in every thread.
+ */
+function unusedClients(): Plugin {
+  return {
+    name: 'unused-clients',
+    setup(build) {
+      build.onLoad({ filter: /\/contracts\/gen\/.*\.ts$/ }, ({ path }) => {
+        const source = readFileSync(path, 'utf8')
+        if (!source.includes('makeGenericClientConstructor(')) return undefined
+        return {
+          contents: source.replaceAll('makeGenericClientConstructor(', '/* @__PURE__ */ makeGenericClientConstructor('),
+          loader: 'ts',
+        }
+      })
+      build.onResolve({ filter: /^@grpc\/grpc-js$/ }, async ({ kind, path, resolveDir, pluginData }) => {
+        if (kind !== 'import-statement' || pluginData === 'resolved') return undefined
+        const found = await build.resolve(path, { kind, resolveDir, pluginData: 'resolved' })
+        return found.errors.length > 0 ? found : { path: found.path, sideEffects: false }
       })
     },
   }

@@ -49,7 +49,6 @@ export function compileListener(bytes: Uint8Array, context: PlanContext): Listen
       : source.trafficDirection === TrafficDirection.OUTBOUND
         ? 'outbound'
         : 'unspecified'
-  const inside: PlanContext = { ...context, direction }
   if (source.useOriginalDst === true) throw unsupported(`${at}: use_original_dst`, 'use_original_dst')
   if (source.apiListener !== undefined) throw unsupported(`${at}: api_listener`, 'api_listener')
   if (source.filterChainMatcher !== undefined) throw unsupported(`${at}: filter_chain_matcher`, 'a matcher tree')
@@ -57,6 +56,10 @@ export function compileListener(bytes: Uint8Array, context: PlanContext): Listen
     throw invalid(`${at}: filter_chains`, 'no filter chains specified')
   }
   const addresses = listenAddresses(source, at)
+  const [first] = addresses
+  const statName =
+    source.statPrefix !== '' ? source.statPrefix : first === undefined ? source.name : addressText(first).replaceAll(':', '_')
+  const inside: PlanContext = { ...context, direction, listenerStatPrefix: `listener.${statName}.` }
   const allChains: FilterChainPlan[] = []
   const fallback =
     source.defaultFilterChain === undefined
@@ -79,11 +82,9 @@ export function compileListener(bytes: Uint8Array, context: PlanContext): Listen
       inspect = true
     }
   })
-  const [first] = addresses
   return {
     name: source.name,
-    statName:
-      source.statPrefix !== '' ? source.statPrefix : first === undefined ? source.name : addressText(first).replaceAll(':', '_'),
+    statName,
     direction,
     addresses,
     bindToPort: source.bindToPort ?? true,

@@ -12,4 +12,6 @@ export interface PlanContext {
   readonly services: WorkerServices | null
   readonly logFiles: LogFiles | null
   readonly direction: 'unspecified' | 'inbound' | 'outbound'
+  /** `listener.<address>.` of the listener that is being compiled; absent outside of listeners. */
+  readonly listenerStatPrefix?: string
 }

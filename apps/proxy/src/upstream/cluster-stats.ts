@@ -58,6 +58,7 @@ export class ClusterStats {
   readonly prefix: string
   private readonly internalCodes: Counter[][] = []
   private readonly externalCodes: Counter[][] = []
+  private readonly retriedCodes: Counter[][] = []
 
   constructor(stats: Stats, name: string) {
     const prefix = `cluster.${name.replaceAll(':', '_')}.`
@@ -125,6 +126,17 @@ export class ClusterStats {
     if (counters === undefined) {
       counters = this.codeCounters(status, internal ? 'internal.' : 'external.')
       codes[status] = counters
+    }
+    for (let i = 0; i < counters.length; i++) counters[i]!.inc()
+  }
+
+  /** Counts a response that is not passed on but tried again: `retry.upstream_rq_503` and its like. */
+  retriedResponse(status: number): void {
+    let counters = this.retriedCodes[status]
+    if (counters === undefined) {
+      const names = ['completed', `${Math.floor(status / 100)}xx`, String(status)]
+      counters = names.map((name) => this.stats.counter(`${this.prefix}retry.upstream_rq_${name}`))
+      this.retriedCodes[status] = counters
     }
     for (let i = 0; i < counters.length; i++) counters[i]!.inc()
   }

@@ -82,7 +82,7 @@ function routeConfiguration(version: number): Message {
 function edsCluster(name: string, version: number): Message {
   const made = cluster(name, [], {
     type: 'EDS',
-    connect_timeout: `${2 + version * 0.001}s`,
+    connect_timeout: `${(2 + version * 0.001).toFixed(3)}s`,
     eds_cluster_config: { eds_config: ads },
   })
   delete made['load_assignment']

@@ -132,8 +132,26 @@ function compileNamed(name: string, argument: string, command: string, path: str
   }
 }
 
+/** Bytes of names and values, as they are when it is asked: what was added counts, what was removed doesn't. */
+function fieldBytes(headers: HeaderTable): number {
+  return headers.byteSize - 4 * headers.size
+}
+
+/** The same with method, path, authority and scheme, which are fields too. */
+function requestBytes({ method, path, authority, scheme, headers }: RequestHead): number {
+  const named = [
+    [':method', method],
+    [':path', path],
+    [':authority', authority],
+    [':scheme', scheme],
+  ] as const
+  return named.reduce((sum, [name, value]) => (value === '' ? sum : sum + name.length + value.length), fieldBytes(headers))
+}
+
+const statusBytes = ':status'.length + 3
+
 const operators: Record<string, Operator | undefined> = {
-  REQUEST_HEADERS_BYTES: ({ info }) => info.requestHeadBytes,
+  REQUEST_HEADERS_BYTES: ({ request }) => (request === null ? 0 : requestBytes(request)),
   BYTES_RECEIVED: ({ info }) => info.bytesReceived,
   DOWNSTREAM_WIRE_BYTES_RECEIVED: ({ info }) => info.bytesReceived + info.requestHeadBytes,
   DOWNSTREAM_WIRE_BYTES_SENT: ({ info }) => info.bytesSent + info.responseHeadBytes,
@@ -148,7 +166,7 @@ const operators: Record<string, Operator | undefined> = {
   RESPONSE_CODE: ({ info }) => info.responseCode,
   RESPONSE_CODE_DETAILS: ({ info }) => info.responseCodeDetails.replaceAll(' ', '_') || null,
   CONNECTION_TERMINATION_DETAILS: ({ info }) => info.terminationDetails || null,
-  RESPONSE_HEADERS_BYTES: ({ info }) => info.responseHeadBytes,
+  RESPONSE_HEADERS_BYTES: ({ response }) => (response === null ? 0 : statusBytes + fieldBytes(response.headers)),
   RESPONSE_TRAILERS_BYTES: ({ info }) => info.responseTrailerBytes,
   BYTES_SENT: ({ info }) => info.bytesSent,
   DURATION: ({ info }) => Math.floor(info.elapsedMs()),

@@ -40,12 +40,22 @@ export function compileHeaderMatcher(matcher: HeaderMatcher, path: string): Head
     return (head) => (read(head) !== null || treatMissingHeaderAsEmpty) === present
   }
   const matches = compileValue(specifier, path)
+  const header = pseudoHeaders.has(matcher.name.toLowerCase()) ? null : headerName(matcher.name.toLowerCase())
   return (head) => {
-    const value = read(head) ?? (treatMissingHeaderAsEmpty ? '' : null)
+    if (header !== null) {
+      const { headers } = head
+      const first = headers.find(header)
+      // A header that comes several times matches when one of its values does: who adds another can't hide the first.
+      for (let i = first; i >= 0; i = headers.find(header, i + 1)) if (matches(headers.valueAt(i))) return !invertMatch
+      if (first >= 0) return invertMatch
+    }
+    const value = (header === null ? read(head) : null) ?? (treatMissingHeaderAsEmpty ? '' : null)
     // An absent header matches nothing, inverted or not, unless it counts as empty.
     return value !== null && matches(value) !== invertMatch
   }
 }
+
+const pseudoHeaders = new Set([':method', ':path', ':authority', 'host', ':scheme', ':status'])
 
 type Specifier = NonNullable<HeaderMatcher['headerMatchSpecifier']>
 

@@ -95,7 +95,7 @@ const cases: ParityCase[] = [
     name: 'admin-says-the-same',
     bootstrap: (ports) => http(ports),
     turns: [get('/')],
-    admin: ['/ready', '/listeners?format=json', '/runtime?format=json', '/stats?filter=rq_total&format=json'],
+    admin: ['/ready', '/listeners?format=json', '/runtime?format=json', '/stats?filter=ingress.rq_total&format=json'],
   },
 ]
 

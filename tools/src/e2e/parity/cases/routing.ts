@@ -83,6 +83,28 @@ const cases: ParityCase[] = [
     ],
   },
   {
+    name: 'headers-that-come-twice',
+    bootstrap: (ports) =>
+      http(ports, {
+        routes: [
+          answering({ path: '/one', headers: [{ name: 'x', string_match: { exact: 'jo' } }] }, 'one of them'),
+          answering({ path: '/joined', headers: [{ name: 'x', string_match: { exact: 'a,jo' } }] }, 'joined'),
+          answering({ path: '/comma', headers: [{ name: 'x', string_match: { contains: ',' } }] }, 'comma'),
+          answering({ path: '/not', headers: [{ name: 'x', string_match: { exact: 'jo' }, invert_match: true }] }, 'not one'),
+          answering({ path: '/range', headers: [{ name: 'x', range_match: { start: 1, end: 3 } }] }, 'in range'),
+          answering({ path: '/regex', headers: [{ name: 'x', string_match: { safe_regex: { regex: 'j.' } } }] }, 'regex'),
+        ],
+      }),
+    turns: [
+      ...['/one', '/joined', '/comma', '/not', '/regex'].map((path) => get(path, 'x: a', 'x: jo')),
+      get('/not', 'x: a', 'x: b'),
+      get('/not', 'x: jo', 'x: jo'),
+      get('/not', 'x: jo', 'x: a'),
+      get('/range', 'x: 9', 'x: 2'),
+      get('/one', 'x: a,jo'),
+    ],
+  },
+  {
     name: 'rewrites',
     bootstrap: (ports) =>
       http(ports, {

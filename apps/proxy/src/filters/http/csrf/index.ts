@@ -26,9 +26,9 @@ export const csrf: HttpFilterKind = {
       const shadowed = policy.shadowed()
       if ((!enabled && !shadowed) || !modifying.has(stream.request.method)) return 'continue'
       const source = sourceOrigin(stream)
-      if (source === '') stats.missing.inc()
       const fits = source === targetOrigin(stream) || policy.additionalOrigins.some((matches) => matches(source))
-      if (!fits) stats.invalid.inc()
+      if (source === '') stats.missing.inc()
+      else if (!fits) stats.invalid.inc()
       if (fits && source !== '') {
         stats.valid.inc()
         return 'continue'

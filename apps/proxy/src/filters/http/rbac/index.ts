@@ -65,7 +65,7 @@ class RbacStats {
   readonly shadowAllowed: Counter
   readonly shadowDenied: Counter
   constructor(context: FilterContext, source: RBAC) {
-    const counter = (prefix: string, name: string) => context.stats.counter(`${context.statPrefix}rbac.${prefix}${name}`)
+    const counter = (prefix: string, name: string) => context.stats.counter(`${context.statPrefix}rbac.${scope(prefix)}${name}`)
     this.allowed = counter(source.rulesStatPrefix, 'allowed')
     this.denied = counter(source.rulesStatPrefix, 'denied')
     this.shadowAllowed = counter(source.shadowRulesStatPrefix, 'shadow_allowed')
@@ -104,4 +104,9 @@ class RbacFilter implements HttpFilter {
     if (verdict.policy !== null) metadata[`${this.rules.shadowPrefix}shadow_effective_policy_id`] = verdict.policy
     metadata[`${this.rules.shadowPrefix}shadow_engine_result`] = verdict.allowed ? 'allowed' : 'denied'
   }
+}
+
+/** A part of a stat's name: it ends with one dot. */
+function scope(prefix: string): string {
+  return prefix === '' || prefix.endsWith('.') ? prefix : `${prefix}.`
 }

@@ -157,6 +157,7 @@ export class Router implements PoolWaiter {
     const cluster = choice === null ? undefined : exchange.downstream.cluster(choice.name)
     if (choice === null || cluster === undefined) {
       plan.stats.noCluster.inc()
+      info.clusterName = ''
       exchange.reply(forward.notFoundStatus, '', { details: 'cluster_not_found', flags: ['NC'] })
       return
     }
@@ -190,7 +191,7 @@ export class Router implements PoolWaiter {
         exchange.reply(outcome.status, outcome.body, { details: 'direct_response' }, edit)
         break
       case 'redirect': {
-        stats.redirect.inc()
+        stats.directResponse.inc()
         const location = outcome.redirect.location(exchange.request)
         exchange.reply(outcome.redirect.status, '', { details: 'direct_response', headers: [['location', location]] }, edit)
         break
@@ -223,6 +224,7 @@ export class Router implements PoolWaiter {
     const endpoint = cluster.pick(this.pick)
     if (endpoint === null) {
       exchange.info.addResponseFlag('UH')
+      cluster.stats.response(503, exchange.internal)
       exchange.reply(503, 'no healthy upstream', { details: 'no_healthy_upstream' })
       return
     }
@@ -255,6 +257,8 @@ export class Router implements PoolWaiter {
   private overflow(): void {
     const { exchange } = this
     exchange.info.addResponseFlag('UO')
+    exchange.info.upstreamEndpoint = null
+    this.cluster!.stats.response(503, exchange.internal)
     const body = 'upstream connect error or disconnect/reset before headers. reset reason: overflow'
     exchange.reply(503, body, {
       details: 'upstream_reset_before_response_started{overflow}',
@@ -356,6 +360,7 @@ export class Router implements PoolWaiter {
 
   onInterim(head: ResponseHead): void {
     this.interim = true
+    if (head.status === 100) this.cluster!.stats.response(100, this.exchange.internal)
     this.exchange.respondInterim(head)
   }
 
@@ -368,6 +373,7 @@ export class Router implements PoolWaiter {
     this.noteAnswer(status, endStream)
     const { retry } = this
     if (retry !== null && this.retriesLeft > 0 && retriableResponse(retry, response) && this.canRetry()) {
+      cluster.stats.retriedResponse(status)
       if (endStream) this.endAttempt()
       else this.dropAttempt()
       this.scheduleRetry()
@@ -380,6 +386,7 @@ export class Router implements PoolWaiter {
     this.tryDeadline = never
     cluster.stats.response(status, exchange.internal)
     info.responseCodeDetails = 'via_upstream'
+    info.responseCode = status
     const { headers } = response
     if (headers.find(canary) >= 0) headers.remove(canary)
     if (exchange.upgrade !== '' && exchange.upgrade !== 'connect' && status !== 101) {
@@ -449,7 +456,7 @@ export class Router implements PoolWaiter {
     if (reason === 'protocol-error') cluster.stats.protocolError.inc()
     else if (reason === 'connect-failure' || (overHttp2 && reason === 'connection-closed'))
       cluster.stats.pendingFailureEject.inc()
-    else if (!overHttp2 || reason === 'remote-reset') cluster.stats.rxReset.inc()
+    else if (overHttp2 ? reason === 'remote-reset' : reason !== 'connection-closed') cluster.stats.rxReset.inc()
     // HTTP/2 says by GOAWAY what it has not looked at.
     const raced = connected && this.reused && unanswered && reason === 'connection-closed' && !overHttp2
     this.endAttempt()
@@ -632,7 +639,8 @@ export class Router implements PoolWaiter {
 
   /** The downstream is gone, or was answered otherwise. */
   cancel(): void {
-    if (this.connection !== null && !this.responding) this.cluster!.stats.requestCancelled.inc()
+    // Cancelled is what waits for a connection; a request that has one is reset.
+    if (this.waitingFor !== null) this.cluster!.stats.requestCancelled.inc()
     this.dropAttempt()
     this.routeDeadline = never
     this.tryDeadline = never

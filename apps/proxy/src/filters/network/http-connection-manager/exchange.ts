@@ -178,6 +178,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     }
     if (request.path.includes('#')) {
       // A fragment is the client's own (RFC 9110 section 4.2.5): who sends it means to trick somebody.
+      plan.stats.pathNormalizationFailed.inc()
       this.sender.closeAfterResponse()
       this.fail(400, '', 'path_normalization_failed')
       return
@@ -211,7 +212,10 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     }
     this.internal = prepared.internal
     this.chooseRoute()
-    if (this.expectContinue) this.sender.sendContinue()
+    if (this.expectContinue) {
+      this.sender.sendContinue()
+      plan.stats.response(100)
+    }
     if (this.upgrade !== '' && !this.acceptUpgrade()) return
     this.filters.startRequest(
       resolveFilters(plan, this.table, this.route, this.router.choiceConfigs),
@@ -237,6 +241,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
       }
     }
     this.router.prepare(route)
+    info.clusterName = this.router.clusterName
   }
 
   clearRoute(): void {
@@ -296,11 +301,12 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
   onRequestError(status: number, details: string): void {
     const { plan, info } = this
     plan.stats.protocolError.inc()
-    if (status === 431) plan.stats.tooLarge.inc()
     if (this.responseStarted) {
       this.abort()
       return
     }
+    // A head that was never whole is told nothing of, and answered as HTTP/1.1.
+    if (info.protocol === '') this.request.clear()
     info.protocol = protocolNames[this.request.version]
     info.addResponseFlag('DPE')
     this.router.cancel()
@@ -341,7 +347,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
   /** An interim answer (103, or 100 where that is passed on). */
   respondInterim(head: ResponseHead): void {
     if (this.responseStarted || this.request.version === 10) return
-    if (head.status === 100 && !this.plan.proxy100Continue) return
+    if (!this.plan.proxy100Continue) return
     this.sender.sendInterim(head)
   }
 
@@ -376,6 +382,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     if (!this.requestComplete && !tunnel) {
       // Nobody waits for the rest of the request: the connection can't be used again.
       plan.stats.responseBeforeRequest.inc()
+      if (!downstream.isHttp2) plan.stats.rxReset.inc()
       sender.closeAfterResponse()
     }
     info.responseCode = response.status
@@ -473,6 +480,8 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
   abort(): void {
     if (this.done) return
     this.plan.stats.txReset.inc()
+    // HTTP/1.1 has no way to reset a stream but the connection's end, which counts here.
+    if (!this.downstream.isHttp2 && this.requestComplete) this.plan.stats.rxReset.inc()
     this.router.cancel()
     this.sender.reset()
     this.finish()
@@ -529,7 +538,11 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
 
   private refuseUnderscore(): void {
     if (this.request.version !== 20) {
-      this.fail(400, '', 'unexpected_underscore')
+      // The codec's own verdict, as with Envoy: the request is as if it had not been read.
+      this.info.protocol = ''
+      this.requestComplete = false
+      this.sender.closeAfterResponse()
+      this.onRequestError(400, 'http1.unexpected_underscore')
       return
     }
     this.filters.skip()
@@ -556,13 +569,15 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     }
     if (result.type === 'reject') {
       request.path = result.path
+      plan.stats.pathNormalizationFailed.inc()
       this.sender.closeAfterResponse()
       this.fail(400, '', 'path_normalization_failed')
       return false
     }
     plan.stats.normalizedRedirect.inc()
     this.filters.skip()
-    this.reply(307, '', { details: 'path_normalization_redirect', headers: [['location', result.path]] })
+    request.path = result.path
+    this.reply(307, '', { details: 'path_normalization_failed', headers: [['location', result.path]] })
     return false
   }
 
@@ -606,8 +621,10 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
       this.reply(408, 'request timeout', { details: 'request_overall_timeout' })
       return
     }
-    if (plan.requestHeadersMs > 0 && this.request.method === '' && now >= info.startMs + plan.requestHeadersMs) {
+    if (plan.requestHeadersMs > 0 && info.protocol === '' && now >= info.startMs + plan.requestHeadersMs) {
       plan.stats.headerTimeout.inc()
+      this.request.clear()
+      info.protocol = protocolNames[this.request.version]
       this.filters.skip()
       this.sender.closeAfterResponse()
       this.reply(408, 'request header timeout', { details: 'request_header_timeout' })

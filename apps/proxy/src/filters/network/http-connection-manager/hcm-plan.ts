@@ -89,7 +89,7 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
   const http1 = source.httpProtocolOptions
   return {
     statPrefix,
-    stats: new HcmStats(context.stats, statPrefix),
+    stats: new HcmStats(context.stats, statPrefix, context.listenerStatPrefix),
     routes: compileRoutes(source, path, context),
     filters: compileFilters(source, path, statPrefix, context),
     codec: source.codecType === Codec.HTTP1 ? 'http1' : source.codecType === Codec.HTTP2 ? 'http2' : 'auto',

@@ -54,9 +54,13 @@ export class HcmStats {
   readonly redirect: Counter
   readonly total: Counter
   readonly passthroughInternalRedirect: Counter
+  readonly pathNormalizationFailed: Counter
   private readonly classes: (Counter | undefined)[]
+  /** The same by listener; null where no listener is known. */
+  private readonly listenerCompleted: Counter | null
+  private readonly listenerClasses: (Counter | undefined)[]
 
-  constructor(stats: Stats, prefix: string) {
+  constructor(stats: Stats, prefix: string, listenerPrefix?: string) {
     const counter = (name: string) => stats.counter(prefix + name)
     const gauge = (name: string) => stats.gauge(prefix + name)
     this.connectionTotal = counter('downstream_cx_total')
@@ -111,12 +115,21 @@ export class HcmStats {
     this.redirect = counter('rq_redirect')
     this.total = counter('rq_total')
     this.passthroughInternalRedirect = counter('passthrough_internal_redirects')
-    this.classes = [undefined, ...[1, 2, 3, 4, 5].map((group) => counter(`downstream_rq_${group}xx`))]
+    this.pathNormalizationFailed = counter('downstream_rq_failed_path_normalization')
+    const classesOf = (of: string) => [1, 2, 3, 4, 5].map((group) => stats.counter(`${of}downstream_rq_${group}xx`))
+    this.classes = [undefined, ...classesOf(prefix)]
+    this.listenerCompleted =
+      listenerPrefix === undefined ? null : stats.counter(`${listenerPrefix}${prefix}downstream_rq_completed`)
+    this.listenerClasses = listenerPrefix === undefined ? [] : [undefined, ...classesOf(listenerPrefix + prefix)]
   }
 
   /** Counts a response's class: `downstream_rq_2xx`. */
   response(status: number): void {
+    const group = Math.floor(status / 100)
     this.requestCompleted.inc()
-    this.classes[Math.floor(status / 100)]?.inc()
+    this.classes[group]?.inc()
+    if (this.listenerCompleted === null) return
+    this.listenerCompleted.inc()
+    this.listenerClasses[group]?.inc()
   }
 }

@@ -2,8 +2,8 @@ import type { ConnectionOptions } from 'node:tls'
 import type { ProcessState } from './shared/process-state.ts'
 import type { TokenBuckets } from './shared/token-buckets.ts'
 import type { WorkerInit } from './threads.ts'
-import type { LocalZones } from './upstream/load-balancers/zone-routing.ts'
 import type { TimerWheel } from './transport/timer-wheel.ts'
+import type { LocalZones } from './upstream/load-balancers/zone-routing.ts'
 
 /** What lives once in a worker and what plans, filters and pools use. */
 export interface WorkerServices {

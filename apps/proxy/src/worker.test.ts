@@ -132,9 +132,7 @@ describe('a worker', () => {
     const port = proxy.port('in')
     const dead = await ask(port, '/dead')
     expect(dead.status).toBe(503)
-    expect(dead.body).toBe(
-      'upstream connect error or disconnect/reset before headers. reset reason: remote connection failure',
-    )
+    expect(dead.body).toBe('upstream connect error or disconnect/reset before headers. reset reason: remote connection failure')
     expect(await ask(port, '/slow')).toMatchObject({ status: 504, body: 'upstream request timeout' })
     expect(await ask(port, '/empty')).toMatchObject({ status: 503, body: 'no healthy upstream' })
   })

@@ -34,6 +34,8 @@ const DEFAULT_MAX_IN_FLIGHT = 1024
 const DEFAULT_MAX_MESSAGE_BYTES = 4 << 20
 /** A connection on which this many calls in a row got no answer in time is given up: the peer may be gone without a word. */
 const MAX_TIMEOUTS_IN_A_ROW = 3
+/** The least time for a call that has to connect first: a deadline of a few milliseconds is meant for what stands. */
+const CONNECTING_MS = 100
 /** Connections to endpoints that the balancer no longer picks are closed after this. */
 const IDLE_MS = 60_000
 
@@ -94,6 +96,11 @@ export class GrpcClient {
     }
   }
 
+  /** Loads what calls need, so that the first is as fast as the others. */
+  warm(): void {
+    this.#modules ??= import('node:http2')
+  }
+
   /** Ends all connections; calls under way are rejected. */
   close(): void {
     this.#isClosed = true
@@ -124,7 +131,7 @@ export class GrpcClient {
         http2.constants.NGHTTP2_CANCEL,
         method,
         method.encode(request),
-        options,
+        session.http2.connecting ? { ...options, deadlineMs: Math.max(options.deadlineMs, CONNECTING_MS) } : options,
         this.#maxMessageBytes,
         (metadata) => options.onMetadata?.(metadata, endpoint.key),
       )

@@ -46,64 +46,54 @@ export async function httpCall(
   const call = cluster.beginRequest(endpoint.key)
   let outcome: 'success' | 'error' | 'timeout' = 'error'
   try {
-    const attempt = (mayRepeat: boolean): Promise<HttpAnswer> =>
-      new Promise<HttpAnswer>((resolve, reject) => {
-        const fail = (message: string): void => reject(new WeftError('unavailable', `${clusterName}: ${message}`))
-        const path = options.path ?? url.pathname + url.search
-        let answered = false
-        const request = (tls === null ? process.getBuiltinModule('node:http') : process.getBuiltinModule('node:https')).request(
-          {
-            ...(tls ?? {}),
-            ...(endpoint.port === 0 ? { socketPath: endpoint.host } : { host: endpoint.host, port: endpoint.port }),
-            path,
-            method: options.method ?? 'GET',
-            agent: tls === null ? plainAgent() : false,
-            setDefaultHeaders: false,
-            ...(options.signal === undefined ? {} : { signal: options.signal }),
-            headers: {
-              host: options.host ?? url.host,
-              ...options.headers,
-              ...(options.body === undefined ? {} : { 'content-length': String(options.body.length) }),
-              'x-envoy-internal': 'true',
-              'x-envoy-expected-rq-timeout-ms': String(options.timeoutMs),
-            },
+    const answer = await new Promise<HttpAnswer>((resolve, reject) => {
+      const fail = (message: string): void => reject(new WeftError('unavailable', `${clusterName}: ${message}`))
+      const path = options.path ?? url.pathname + url.search
+      const request = (tls === null ? process.getBuiltinModule('node:http') : process.getBuiltinModule('node:https')).request(
+        {
+          ...(tls ?? {}),
+          ...(endpoint.port === 0 ? { socketPath: endpoint.host } : { host: endpoint.host, port: endpoint.port }),
+          path,
+          method: options.method ?? 'GET',
+          agent: tls === null ? plainAgent() : false,
+          setDefaultHeaders: false,
+          ...(options.signal === undefined ? {} : { signal: options.signal }),
+          headers: {
+            host: options.host ?? url.host,
+            ...options.headers,
+            ...(options.body === undefined ? {} : { 'content-length': String(options.body.length) }),
+            'x-envoy-internal': 'true',
+            'x-envoy-expected-rq-timeout-ms': String(options.timeoutMs),
           },
-          (response) => {
-            const headMs = performance.now() - startedMs
-            answered = true
-            const chunks: Buffer[] = []
-            let size = 0
-            response.on('data', (chunk: Buffer) => {
-              size += chunk.length
-              if (size > options.maxBytes) request.destroy(new Error(`the answer is longer than ${options.maxBytes} bytes`))
-              else chunks.push(chunk)
-            })
-            response.on('end', () =>
-              resolve({
-                status: response.statusCode ?? 0,
-                rawHeaders: response.rawHeaders,
-                body: Buffer.concat(chunks),
-                headMs,
-              }),
-            )
-            response.on('error', (error) => fail(error.message))
-          },
-        )
-        const timer = setTimeout(() => {
-          outcome = 'timeout'
-          request.destroy(new Error(`no answer within ${options.timeoutMs} ms`))
-        }, options.timeoutMs)
-        request.on('close', () => clearTimeout(timer))
-        request.on('error', (error) => {
-          // A kept connection that the peer closed meanwhile: once more, on another.
-          const stale =
-            mayRepeat && request.reusedSocket && !answered && outcome !== 'timeout' && options.signal?.aborted !== true
-          if (stale) attempt(false).then(resolve, reject)
-          else fail(error.message)
-        })
-        request.end(options.body)
-      })
-    const answer = await attempt(true)
+        },
+        (response) => {
+          const headMs = performance.now() - startedMs
+          const chunks: Buffer[] = []
+          let size = 0
+          response.on('data', (chunk: Buffer) => {
+            size += chunk.length
+            if (size > options.maxBytes) request.destroy(new Error(`the answer is longer than ${options.maxBytes} bytes`))
+            else chunks.push(chunk)
+          })
+          response.on('end', () =>
+            resolve({
+              status: response.statusCode ?? 0,
+              rawHeaders: response.rawHeaders,
+              body: Buffer.concat(chunks),
+              headMs,
+            }),
+          )
+          response.on('error', (error) => fail(error.message))
+        },
+      )
+      const timer = setTimeout(() => {
+        outcome = 'timeout'
+        request.destroy(new Error(`no answer within ${options.timeoutMs} ms`))
+      }, options.timeoutMs)
+      request.on('close', () => clearTimeout(timer))
+      request.on('error', (error) => fail(error.message))
+      request.end(options.body)
+    })
     outcome = 'success'
     return answer
   } finally {
@@ -124,7 +114,7 @@ export function httpGet(
   services: WorkerServices,
   clusterName: string,
   uri: string,
-  options: Pick<HttpCallOptions, 'timeoutMs' | 'maxBytes'>,
+  options: Pick<HttpCallOptions, 'timeoutMs' | 'maxBytes' | 'headers'>,
 ): Promise<HttpAnswer> {
   return httpCall(services, clusterName, uri, options)
 }

@@ -25,7 +25,7 @@ export class ClusterCounters {
   response(cluster: string, status: number): void {
     for (const name of ['completed', `${Math.floor(status / 100)}xx`, String(status)]) {
       this.inc(cluster, `upstream_rq_${name}`)
-      this.inc(cluster, `external.upstream_rq_${name}`)
+      this.inc(cluster, `internal.upstream_rq_${name}`)
     }
   }
 }

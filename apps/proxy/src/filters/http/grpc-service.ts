@@ -27,5 +27,6 @@ export function compileGrpcService<Request, Response>(
   const deadlineMs = times.timeoutMs ?? durationMs(source.timeout, times.fallbackMs)
   const metadata = Object.fromEntries(source.initialMetadata.map(({ key, value }) => [key.toLowerCase(), value]))
   const client = grpcClient(services, cluster)
+  client.warm()
   return (request, signal) => client.unary(method, request, { deadlineMs, signal, metadata })
 }

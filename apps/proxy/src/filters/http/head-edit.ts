@@ -38,6 +38,7 @@ export function editHead(edits: readonly HeadEdit[], context: FormatContext, hea
 function compileHeaderOption(option: HeaderValueOption, path: string): HeadEdit {
   const { header } = option
   if (header === undefined || header.key === '') throw invalid(`${path}.header.key`, 'a header name is needed')
+  if (isPseudo(header.key)) throw invalid(`${path}.header.key`, `':'-prefixed or host headers may not be modified`)
   const text = header.value !== '' ? header.value : Buffer.from(header.rawValue).toString('latin1')
   const value = compileTextFormat(text, `${path}.header.value`, '')
   const action = appendAction(option)

@@ -113,10 +113,12 @@ function compileNamed(name: string, argument: string, command: string, path: str
       }
     }
     case 'FILTER_STATE': {
-      const key = argument.split(':')[0] ?? ''
+      const [key = '', as = 'TYPED'] = argument.split(':')
       return ({ filterState }) => {
         const value = filterState.get(key)
-        return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' ? value : null
+        // Typed, a string is JSON: quoted in text.
+        if (typeof value === 'string') return as === 'PLAIN' ? value : { toJSON: () => value }
+        return typeof value === 'number' || typeof value === 'boolean' ? value : null
       }
     }
     case 'ENVIRONMENT': {

@@ -51,7 +51,24 @@ function operatorEnd(text: string, from: number): number {
 export function textOf(value: FormatValue, absent: string): string {
   if (value === null) return absent
   if (typeof value === 'string') return value
-  return typeof value === 'object' ? JSON.stringify(value) : String(value)
+  return typeof value === 'object' ? structJson(value) : String(value)
+}
+
+/** An object as protobuf's structs are written: keys sorted, numbers in their shorter form (`4e+09`). */
+function structJson(value: unknown): string {
+  if (typeof value === 'number') return shortNumber(value)
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null'
+  if (Array.isArray(value)) return `[${value.map(structJson).join(',')}]`
+  if ('toJSON' in value) return JSON.stringify(value)
+  const fields = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))
+  return `{${fields.map(([key, field]) => `${JSON.stringify(key)}:${structJson(field)}`).join(',')}}`
+}
+
+function shortNumber(value: number): string {
+  if (!Number.isFinite(value)) return 'null'
+  const fixed = String(value)
+  const scientific = value.toExponential().replace(/e([+-])(\d)$/, 'e$10$2')
+  return scientific.length < fixed.length ? scientific : fixed
 }
 
 /** Compiles a text format; `absent` stands where an operator has no value. */

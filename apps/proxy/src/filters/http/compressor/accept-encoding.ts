@@ -10,52 +10,45 @@ export interface OfferedEncoding {
   readonly first: boolean
 }
 
-/** Chooses among the offered encodings by the qualities of `Accept-Encoding` (RFC 9110 section 12.5.3). */
+interface Accepted {
+  readonly encoding: string
+  readonly quality: number
+}
+
+/**
+ * Chooses among the offered encodings, given in their order of preference, by the qualities of `Accept-Encoding`
+ * (RFC 9110 section 12.5.3), with Envoy's readings: names as they are written, an element whose quality can't be read
+ * passed over, and the first of equals.
+ */
 export function chooseEncoding(header: string | null, offered: readonly OfferedEncoding[]): EncodingChoice {
   if (header === null) return { encoding: 'identity', reason: 'no-header' }
   const accepted = header
     .split(',')
     .map(parseElement)
-    .filter((one) => one.encoding !== '')
-  if (accepted.length === 0) return { encoding: 'identity', reason: 'not-valid' }
-  const named = new Map(accepted.map(({ encoding, quality }) => [encoding, quality]))
-  const wildcard = named.get('*') ?? 0
-  let best: { encoding: string; quality: number; first: boolean; explicit: boolean } | null = null
-  for (const { encoding, first } of offered) {
-    const explicit = named.get(encoding)
-    const quality = explicit ?? wildcard
-    if (quality <= 0) continue
-    const better =
-      best === null ||
-      quality > best.quality ||
-      (quality === best.quality && first && !best.first) ||
-      (quality === best.quality && first === best.first && earlier(accepted, encoding, best.encoding))
-    if (better) best = { encoding, quality, first, explicit: explicit !== undefined }
+    .filter((one) => one !== null)
+  const refused = new Set(accepted.filter(({ quality }) => quality === 0).map(({ encoding }) => encoding))
+  const able = offered.filter(({ encoding }) => !refused.has(encoding))
+  let best: Accepted & { first: boolean } = { encoding: 'identity', quality: 0, first: false }
+  for (const { encoding, quality } of accepted) {
+    const offer = able.find((one) => one.encoding === encoding)
+    const known = offer !== undefined || encoding === 'identity' || encoding === '*'
+    const first = offer?.first ?? false
+    if (known && (quality > best.quality || (quality === best.quality && quality > 0 && first && !best.first)))
+      best = { encoding, quality, first }
   }
-  const identity = named.get('identity') ?? 0
-  if (best === null) return { encoding: 'identity', reason: identity > 0 ? 'identity' : 'not-valid' }
-  if (identity > best.quality) return { encoding: 'identity', reason: 'identity' }
-  if (identity === best.quality && earlier(accepted, 'identity', best.encoding))
-    return { encoding: 'identity', reason: 'identity' }
-  return { encoding: best.encoding, reason: best.explicit ? 'explicit' : 'wildcard' }
+  if (best.quality === 0) return { encoding: 'identity', reason: 'not-valid' }
+  if (best.encoding === 'identity') return { encoding: 'identity', reason: 'identity' }
+  if (best.encoding === '*') return { encoding: able[0]?.encoding ?? 'identity', reason: 'wildcard' }
+  return { encoding: best.encoding, reason: 'explicit' }
 }
 
-interface Accepted {
-  encoding: string
-  quality: number
-}
-
-function earlier(accepted: readonly Accepted[], one: string, other: string): boolean {
-  const at = (name: string) => accepted.findIndex(({ encoding }) => encoding === name)
-  return at(one) >= 0 && (at(other) < 0 || at(one) < at(other))
-}
-
-function parseElement(text: string): Accepted {
-  const [name = '', ...parameters] = text.split(';').map((part) => part.trim())
-  let quality = 1
-  for (const parameter of parameters) {
-    const value = /^q\s*=\s*(.*)$/i.exec(parameter)?.[1]
-    if (value !== undefined) quality = /^(?:0(?:\.\d*)?|1(?:\.0*)?|\.\d+)$/.test(value) ? Number(value) : 0
-  }
-  return { encoding: name.toLowerCase(), quality }
+/** null: its quality can't be read. */
+function parseElement(text: string): Accepted | null {
+  const semicolon = text.indexOf(';')
+  if (semicolon < 0) return { encoding: text.trim(), quality: 1 }
+  const encoding = text.slice(0, semicolon).trim()
+  const [name = '', ...rest] = text.slice(semicolon + 1).split('=')
+  if (rest.length === 0 || name.trim().toLowerCase() !== 'q') return { encoding, quality: 1 }
+  const value = rest.join('=').trim()
+  return /^[+-]?(?:\d+\.?\d*|\.\d+)$/.test(value) ? { encoding, quality: Number(value) } : null
 }

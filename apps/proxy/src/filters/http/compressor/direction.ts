@@ -9,14 +9,9 @@ import type { FilterContext } from '../filter.ts'
 
 const defaultMinLength = 30
 const defaultTypes = [
-  'application/javascript',
-  'application/json',
-  'application/xhtml+xml',
-  'image/svg+xml',
-  'text/css',
-  'text/html',
-  'text/plain',
-  'text/xml',
+  ...['text/html', 'text/plain', 'text/css', 'text/xml', 'image/svg+xml', 'application/xml', 'application/xhtml+xml'],
+  ...['application/javascript', 'application/x-javascript', 'text/javascript', 'text/x-javascript', 'text/ecmascript'],
+  ...['text/js', 'text/jscript', 'text/x-js', 'application/ecmascript', 'application/x-json', 'application/json'],
 ]
 const codings = new Set(['gzip', 'deflate', 'compress', 'br', 'zstd'])
 export const contentEncoding = headerName('content-encoding')
@@ -43,7 +38,7 @@ export function compileDirection(
   const flag = common?.enabled ?? older?.runtimeEnabled
   const minLength = common?.minContentLength ?? older?.contentLength ?? defaultMinLength
   const listed = common !== undefined && common.contentType.length > 0 ? common.contentType : (older?.contentType ?? [])
-  const types = new Set(listed.length > 0 ? listed : defaultTypes)
+  const types = new Set((listed.length > 0 ? listed : defaultTypes).map((type) => type.toLowerCase()))
   const stat = (name: string) => context.stats.counter(statPrefix + name)
   const tooShort = stat('content_length_too_small')
   return {
@@ -54,14 +49,15 @@ export function compileDirection(
         : context.runtime.boolean(flag.runtimeKey, flag.defaultValue ?? true)),
     isLongEnough(headers) {
       const length = headers.get(names.contentLength)
-      if (length === null) return tokensOf(headers.getAll(names.transferEncoding)).includes('chunked')
+      // A body whose length nobody knows may be of any.
+      if (length === null) return true
       const enough = Number(length) >= minLength
       if (!enough) tooShort.inc()
       return enough
     },
     isOfType(headers) {
       const type = headers.get(names.contentType)
-      return type === null || types.has(type.split(';')[0]!.trim())
+      return type === null || types.has(type.split(';')[0]!.trim().toLowerCase())
     },
     compressed: stat('compressed'),
     notCompressed: stat('not_compressed'),

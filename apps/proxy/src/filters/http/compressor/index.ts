@@ -26,7 +26,7 @@ export const compressor: HttpFilterKind = {
     const name = source.compressorLibrary?.name ?? ''
     const statPrefix = `${context.statPrefix}compressor.${name}.${library.statName}.`
     const responsePrefix = response === undefined ? statPrefix : `${statPrefix}response.`
-    const stat = (stats: string) => context.stats.counter(responsePrefix + stats)
+    const stat = (stats: string) => context.stats.counter(statPrefix + stats)
     const rules: Rules = {
       library,
       chooseFirst: source.chooseFirst,
@@ -45,16 +45,29 @@ export const compressor: HttpFilterKind = {
       },
     }
     return {
-      start: (_stream, routeConfig) =>
-        new CompressorFilter(rules, typeof routeConfig === 'boolean' ? routeConfig : rules.removeAcceptEncoding),
+      start: (_stream, routeConfig) => new CompressorFilter(rules, isOverride(routeConfig) ? routeConfig : noOverride),
     }
   },
   compileRouteConfig(bytes, _type, context) {
     const { override } = CompressorPerRoute.decode(bytes)
     if (override === undefined) return context.fail('', 'one of disabled and overrides is needed')
     if (override.$case === 'disabled') return 'off'
-    return override.value.responseDirectionConfig?.removeAcceptEncodingHeader
+    const response = override.value.responseDirectionConfig
+    return { enables: response !== undefined, removesAcceptEncoding: response?.removeAcceptEncodingHeader } satisfies Override
   },
+}
+
+/** What a route wants otherwise. */
+interface Override {
+  /** Responses are compressed even where the filter has that off. */
+  readonly enables: boolean
+  readonly removesAcceptEncoding: boolean | undefined
+}
+
+const noOverride: Override = { enables: false, removesAcceptEncoding: undefined }
+
+function isOverride(config: unknown): config is Override {
+  return typeof config === 'object' && config !== null && 'enables' in config
 }
 
 interface Rules {
@@ -84,23 +97,23 @@ class Agreement {
 
 class CompressorFilter implements HttpFilter {
   private readonly rules: Rules
-  private readonly removesAcceptEncoding: boolean
+  private readonly override: Override
   private accept: string | null = null
   private agreement: Agreement | null = null
   private requestBody: BodyCompressor | null = null
   private responseBody: BodyCompressor | null = null
 
-  constructor(rules: Rules, removesAcceptEncoding: boolean) {
+  constructor(rules: Rules, override: Override) {
     this.rules = rules
-    this.removesAcceptEncoding = removesAcceptEncoding
+    this.override = override
   }
 
   onRequestHeaders(stream: HttpStream, endStream: boolean): FilterStatus {
     const { rules } = this
     const { headers } = stream.request
     this.accept = headers.getAll(acceptEncoding)
-    if (rules.response.enabled()) {
-      if (this.removesAcceptEncoding) headers.remove(acceptEncoding)
+    if (this.override.enables || rules.response.enabled()) {
+      if (this.override.removesAcceptEncoding ?? rules.removeAcceptEncoding) headers.remove(acceptEncoding)
       const known = stream.filterState.get(stateKey)
       this.agreement = known instanceof Agreement ? known : new Agreement()
       if (known === undefined) stream.filterState.set(stateKey, this.agreement)
@@ -164,7 +177,7 @@ class CompressorFilter implements HttpFilter {
       !tokensOf(headers.getAll(cacheControl)).includes('no-transform') &&
       this.isEtagAllowed(headers) &&
       !headers.has(contentEncoding)
-    if (!endStream && compressible && this.isAccepted(this.agreement, headers) && isTransferPlain(headers)) {
+    if (!endStream && this.isAccepted(this.agreement, headers) && compressible && isTransferPlain(headers)) {
       rules.compressed.inc()
       const tag = headers.get(etag)
       if (tag !== null && !/^w\//i.test(tag)) headers.remove(etag)

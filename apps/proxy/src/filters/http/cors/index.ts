@@ -21,6 +21,7 @@ interface Policy {
   privateNetwork: boolean
   forwardUnmatchedPreflights: boolean
   enabled: () => boolean
+  shadowed: () => boolean
 }
 
 /** `envoy.filters.http.cors`: the policy stands in the route's override; without one the filter takes no part. */
@@ -54,6 +55,7 @@ function compilePolicy(source: CorsPolicy, context: FilterContext): Policy {
     privateNetwork: source.allowPrivateNetworkAccess ?? false,
     forwardUnmatchedPreflights: source.forwardNotMatchingPreflights ?? true,
     enabled: source.filterEnabled === undefined ? () => true : compileFraction(context.runtime, source.filterEnabled),
+    shadowed: source.shadowEnabled === undefined ? () => false : compileFraction(context.runtime, source.shadowEnabled),
   }
 }
 
@@ -73,24 +75,25 @@ class CorsFilter implements HttpFilter {
     const { policy } = this
     const { headers, method } = stream.request
     const origin = headers.get(names.origin)
-    if (origin === null || origin === '' || !policy.enabled()) return 'continue'
+    if (origin === null || origin === '') return 'continue'
+    const enabled = policy.enabled()
+    if (!enabled && !policy.shadowed()) return 'continue'
     const matched = policy.matches(origin)
     if (matched) {
       this.valid.inc()
-      this.origin = origin
+      if (enabled) this.origin = origin
     } else this.bad.inc()
-    if (method !== 'OPTIONS' || !headers.has(requestMethod)) return 'continue'
+    if (!enabled || method !== 'OPTIONS' || (headers.get(requestMethod) ?? '') === '') return 'continue'
     if (!matched && policy.forwardUnmatchedPreflights) return 'continue'
     const answer: [string, string][] = []
-    if (matched) {
-      answer.push([allowOrigin.name, origin])
-      if (policy.credentials) answer.push([allowCredentials.name, 'true'])
-      if (policy.allowMethods !== '') answer.push(['access-control-allow-methods', policy.allowMethods])
-      if (policy.allowHeaders !== '') answer.push(['access-control-allow-headers', policy.allowHeaders])
-      if (policy.exposeHeaders !== '') answer.push([exposeHeaders.name, policy.exposeHeaders])
-      if (policy.maxAge !== '') answer.push(['access-control-max-age', policy.maxAge])
-      if (policy.privateNetwork && headers.has(requestPrivate)) answer.push(['access-control-allow-private-network', 'true'])
-    }
+    if (matched) answer.push([allowOrigin.name, origin])
+    if (policy.credentials) answer.push([allowCredentials.name, 'true'])
+    if (policy.allowMethods !== '') answer.push(['access-control-allow-methods', policy.allowMethods])
+    if (policy.allowHeaders !== '') answer.push(['access-control-allow-headers', policy.allowHeaders])
+    if (matched && policy.exposeHeaders !== '') answer.push([exposeHeaders.name, policy.exposeHeaders])
+    if (policy.maxAge !== '') answer.push(['access-control-max-age', policy.maxAge])
+    if (policy.privateNetwork && headers.get(requestPrivate) === 'true')
+      answer.push(['access-control-allow-private-network', 'true'])
     this.origin = null
     stream.reply(200, '', { details: 'cors_response', headers: answer })
     return 'stop'

@@ -26,10 +26,11 @@ export const csrf: HttpFilterKind = {
       const shadowed = policy.shadowed()
       if ((!enabled && !shadowed) || !modifying.has(stream.request.method)) return 'continue'
       const source = sourceOrigin(stream)
-      const fits = source === targetOrigin(stream) || policy.additionalOrigins.some((matches) => matches(source))
+      const fits =
+        source !== '' && (source === targetOrigin(stream) || policy.additionalOrigins.some((matches) => matches(source)))
       if (source === '') stats.missing.inc()
       else if (!fits) stats.invalid.inc()
-      if (fits && source !== '') {
+      if (fits) {
         stats.valid.inc()
         return 'continue'
       }
@@ -59,7 +60,10 @@ function compilePolicy(source: CsrfPolicy, context: FilterContext): Policy {
 
 /** Host and port that the request comes from, by Origin, else Referer; empty when neither says. */
 function sourceOrigin({ request: { headers } }: HttpStream): string {
-  const origin = hostAndPort(headers.get(names.origin) ?? '')
+  const value = headers.get(names.origin) ?? ''
+  // The browser hides where the request comes from (RFC 6454 section 7): Referer doesn't tell instead.
+  if (value === 'null') return ''
+  const origin = hostAndPort(value)
   return origin !== '' ? origin : hostAndPort(headers.get(referer) ?? '')
 }
 

@@ -3,9 +3,8 @@ import type { HttpStream } from '../filter.ts'
 /** What a check is made of: the request and what of its body was waited for. */
 export interface CheckInput {
   readonly stream: HttpStream
-  /** null: the body is not sent. */
-  readonly body: Buffer | null
-  readonly isBodyPartial: boolean
+  /** null: there is none, or it is not sent. */
+  readonly body: { readonly bytes: Buffer; readonly isPartial: boolean } | null
   readonly contextExtensions: Readonly<Record<string, string>>
 }
 

@@ -2,7 +2,6 @@ import type { Address } from '@weft/contracts/envoy/config/core/v3/address'
 import type { ExtAuthz } from '@weft/contracts/envoy/extensions/filters/http/ext_authz/v3/ext_authz'
 import type { DeepPartial } from '@weft/contracts/envoy/service/auth/v3/attribute_context'
 import { CheckRequest, CheckResponse } from '@weft/contracts/envoy/service/auth/v3/external_auth'
-import { headerName } from '@weft/http/header-name'
 import type { UnaryMethod } from '../../../upstream/grpc-client.ts'
 import type { ConnectionInfo, FilterContext } from '../filter.ts'
 import { compileGrpcService } from '../grpc-service.ts'
@@ -28,7 +27,7 @@ export function compileGrpcCheck(source: ExtAuthz, context: FilterContext): Chec
 }
 
 function checkRequest(input: CheckInput, source: ExtAuthz, isSent: HeaderSelection): CheckRequest {
-  const { stream, body, isBodyPartial, contextExtensions } = input
+  const { stream, body, contextExtensions } = input
   const { request, connection, info } = stream
   const headers: Record<string, string> = {}
   const note = (name: string, value: string): void => {
@@ -39,7 +38,7 @@ function checkRequest(input: CheckInput, source: ExtAuthz, isSent: HeaderSelecti
   note(':method', request.method)
   note(':scheme', request.scheme)
   request.headers.forEach(note)
-  if (body !== null) headers[partialBody] = String(isBodyPartial)
+  if (body !== null) headers[partialBody] = String(body.isPartial)
   const packs = source.withRequestBody?.packAsBytes === true
   const peer = connection.tls?.peer ?? null
   const attributes: DeepPartial<NonNullable<CheckRequest['attributes']>> = {
@@ -61,10 +60,10 @@ function checkRequest(input: CheckInput, source: ExtAuthz, isSent: HeaderSelecti
         path: request.path,
         host: request.authority,
         scheme: request.scheme,
-        size: sizeOf(input),
+        size: info.bytesReceived,
         protocol: request.version === 20 ? 'HTTP/2' : request.version === 10 ? 'HTTP/1.0' : 'HTTP/1.1',
-        body: body !== null && !packs ? body.toString() : '',
-        ...(body !== null && packs ? { rawBody: body } : {}),
+        body: body !== null && !packs ? body.bytes.toString() : '',
+        ...(body !== null && packs ? { rawBody: body.bytes } : {}),
       },
     },
     contextExtensions,
@@ -73,13 +72,6 @@ function checkRequest(input: CheckInput, source: ExtAuthz, isSent: HeaderSelecti
     ...(source.includeTlsSession && connection.tls !== null ? { tlsSession: { sni: connection.serverName } } : {}),
   }
   return CheckRequest.fromPartial({ attributes })
-}
-
-const contentLength = headerName('content-length')
-
-function sizeOf({ stream, body }: CheckInput): number {
-  const length = stream.request.headers.get(contentLength)
-  return length === null ? (body?.length ?? -1) : Number(length)
 }
 
 /** Tells requests apart for the service's logs; it means nothing else. */
@@ -118,9 +110,9 @@ function verdictOf({ status, httpResponse, dynamicMetadata }: CheckResponse): Ve
     const ok = httpResponse?.$case === 'okResponse' ? httpResponse.value : null
     return {
       type: 'ok',
-      request: (ok?.headers ?? []).map((option) => changeOf(option, 'append')),
+      request: (ok?.headers ?? []).map(changeOf),
       remove: ok?.headersToRemove ?? [],
-      response: (ok?.responseHeadersToAdd ?? []).map((option) => changeOf(option, 'add')),
+      response: (ok?.responseHeadersToAdd ?? []).map(changeOf),
       setParameters: ok?.queryParametersToSet ?? [],
       removeParameters: ok?.queryParametersToRemove ?? [],
       metadata: metadata ?? ok?.dynamicMetadata ?? null,
@@ -130,7 +122,7 @@ function verdictOf({ status, httpResponse, dynamicMetadata }: CheckResponse): Ve
   return {
     type: 'denied',
     status: denied?.status?.code || 403,
-    headers: (denied?.headers ?? []).map((option) => changeOf(option, 'append')),
+    headers: (denied?.headers ?? []).map(changeOf),
     body: Buffer.from(denied?.body ?? ''),
     metadata,
   }

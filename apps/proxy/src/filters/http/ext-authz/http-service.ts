@@ -47,14 +47,14 @@ export function compileHttpCheck(source: HttpService, filter: ExtAuthz, context:
       host: request.authority,
       path: source.pathPrefix + request.path,
       headers: headersOf(input, isSent, added),
-      body: input.body ?? Buffer.alloc(0),
+      body: input.body?.bytes ?? Buffer.alloc(0),
     })
     return read(answer)
   }
 }
 
 function headersOf(
-  { stream, body, isBodyPartial }: CheckInput,
+  { stream, body }: CheckInput,
   isSent: HeaderSelection,
   added: readonly (readonly [string, string])[],
 ): Record<string, string[]> {
@@ -65,7 +65,7 @@ function headersOf(
     if (values === undefined) headers[name] = [value]
     else values.push(value)
   })
-  if (body !== null) headers[partialBody] = [String(isBodyPartial)]
+  if (body !== null) headers[partialBody] = [String(body.isPartial)]
   for (const [name, value] of added) headers[name] = [value]
   return headers
 }
@@ -88,7 +88,7 @@ function compileReading(answers: HttpService['authorizationResponse'], path: str
         selects === null ? [] : pairs.filter(([name]) => selects(name)).map(([name, value]) => ({ name, value, how }))
       return {
         type: 'ok',
-        request: [...chosen(toUpstream, 'set'), ...chosen(appended, 'append')],
+        request: [...chosen(toUpstream, 'set'), ...chosen(appended, 'add')],
         remove: pairs.filter(([name]) => name === removalList).flatMap(([, value]) => value.split(',').map((one) => one.trim())),
         response: chosen(onSuccess, 'add'),
         setParameters: [],

@@ -14,7 +14,7 @@ import { ClusterCounters } from '../cluster-counters.ts'
 import type { FilterContext, FilterStatus, HttpFilter, HttpFilterKind, HttpStream } from '../filter.ts'
 import { isPseudo } from '../head-edit.ts'
 import { mergeMetadata } from '../metadata-merge.ts'
-import type { Check } from './check-input.ts'
+import type { Check, CheckInput } from './check-input.ts'
 import { compileGrpcCheck } from './grpc-service.ts'
 import { compileHttpCheck } from './http-service.ts'
 import { editQuery } from './query-parameters.ts'
@@ -132,7 +132,7 @@ class ExtAuthzFilter implements HttpFilter {
       return 'stop'
     }
     if (buffering === undefined || endStream) {
-      this.ask(stream, false)
+      this.ask(stream, null)
       return 'stop'
     }
     this.state = 'gathering'
@@ -151,23 +151,22 @@ class ExtAuthzFilter implements HttpFilter {
     // Without partial bodies what is too long is answered where bytes are kept.
     if (!full && (!endStream || this.bodyBytes > buffering.maxRequestBytes)) return 'buffer'
     // A body that goes on is held back from here, and no longer gathered.
-    this.ask(stream, this.bodyBytes > buffering.maxRequestBytes || !endStream)
+    this.ask(stream, { bytes: Buffer.concat(this.body), isPartial: this.bodyBytes > buffering.maxRequestBytes || !endStream })
     return 'stop'
   }
 
   onRequestTrailers(stream: HttpStream, _trailers: HeaderTable): FilterStatus {
     if (this.state !== 'gathering') return 'continue'
-    this.ask(stream, false)
+    this.ask(stream, { bytes: Buffer.concat(this.body), isPartial: false })
     return 'stop'
   }
 
-  private ask(stream: HttpStream, isBodyPartial: boolean): void {
-    const { rules, settings, buffering } = this
+  private ask(stream: HttpStream, body: CheckInput['body']): void {
+    const { rules, settings } = this
     this.state = 'asking'
     this.startedMs = performance.now()
-    const body = buffering === undefined ? null : Buffer.concat(this.body)
     this.body = []
-    const input = { stream, body, isBodyPartial, contextExtensions: settings.contextExtensions }
+    const input = { stream, body, contextExtensions: settings.contextExtensions }
     rules.check?.(input, this.abort.signal).then(
       (verdict) => this.conclude(stream, verdict),
       (error: unknown) => this.conclude(stream, { type: 'error', reason: WeftError.from(error).message }),

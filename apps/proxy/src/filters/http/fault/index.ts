@@ -134,12 +134,15 @@ class FaultFilter implements HttpFilter {
   private throttle: Throttle | null = null
   /** Only where a rate is limited, so that other responses pass by. */
   readonly onResponseData?: NonNullable<HttpFilter['onResponseData']>
+  readonly onResponseTrailers?: NonNullable<HttpFilter['onResponseTrailers']>
 
   constructor(rules: FaultRules, stats: FaultStats, context: FilterContext) {
     this.rules = rules
     this.stats = stats
     this.context = context
-    if (rules.rate !== null) this.onResponseData = (_stream, data, endStream) => this.throttleData(data, endStream)
+    if (rules.rate === null) return
+    this.onResponseData = (_stream, data, endStream) => this.throttleData(data, endStream)
+    this.onResponseTrailers = (stream) => this.throttleTrailers(stream)
   }
 
   onRequestHeaders(stream: HttpStream): FilterStatus {
@@ -217,7 +220,7 @@ class FaultFilter implements HttpFilter {
     return 'taken'
   }
 
-  onResponseTrailers(stream: HttpStream): FilterStatus {
+  private throttleTrailers(stream: HttpStream): FilterStatus {
     return this.throttle?.endWith(() => stream.continueResponse()) === true ? 'stop' : 'continue'
   }
 

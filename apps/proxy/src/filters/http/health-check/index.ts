@@ -67,7 +67,6 @@ class AnswerCache {
 interface Outcome {
   status: number
   details: string
-  failedHere?: boolean
   degraded?: boolean
 }
 
@@ -90,7 +89,7 @@ class HealthCheckFilter implements HttpFilter {
     this.answersHere = !passThrough || this.services.processState.healthCheckFailed || cache?.get() != null
     if (!this.answersHere) return 'continue'
     if (endStream) this.answer(stream)
-    return 'stop'
+    return 'buffer'
   }
 
   onRequestData(stream: HttpStream, _data: Buffer, endStream: boolean): FilterStatus {
@@ -106,22 +105,19 @@ class HealthCheckFilter implements HttpFilter {
   }
 
   private answer(stream: HttpStream): void {
-    const { status, details, failedHere, degraded } = this.outcome()
+    const { status, details, degraded } = this.outcome()
     stream.reply(status, '', {
       details,
-      ...(failedHere === true ? { flags: ['LH'] } : {}),
+      ...(status === 200 ? {} : { flags: ['LH'] }),
       ...(degraded === true ? { headers: [[degradedHeader.name, '']] } : {}),
     })
   }
 
   private outcome(): Outcome {
     const { cache, clusters } = this.rules
-    if (this.services.processState.healthCheckFailed) return { status: 503, details: 'health_check_failed', failedHere: true }
+    if (this.services.processState.healthCheckFailed) return { status: 503, details: 'health_check_failed' }
     const cached = cache?.get()
-    if (cached != null) {
-      const failed = cached.status !== 200
-      return { status: cached.status, degraded: cached.degraded, details: 'health_check_cached', failedHere: failed }
-    }
+    if (cached != null) return { ...cached, details: 'health_check_cached' }
     for (const { name, minHealthy } of clusters) {
       const membership = this.services.cluster(name)?.membership()
       if (membership === undefined) return { status: 503, details: 'health_check_failed_no_cluster_found' }

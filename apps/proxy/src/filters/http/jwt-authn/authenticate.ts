@@ -25,8 +25,11 @@ export function authenticate(stream: HttpStream, demand: Demand): Verdict {
   return allTokens(stream, tokens, (jwt) => (issuerFits(demand.provider, jwt) ? demand : null), 0)
 }
 
-/** Checks every token that any of the providers finds: for `allow_missing` and `allow_missing_or_failed` alone. */
-export function authenticateAny(stream: HttpStream, providers: readonly Provider[]): Verdict {
+/**
+ * Checks every token that any of the providers finds: for `allow_missing` and `allow_missing_or_failed` alone.
+ * `pastFailures`: those behind a bad one too.
+ */
+export function authenticateAny(stream: HttpStream, providers: readonly Provider[], pastFailures: boolean): Verdict {
   const byPlace = new Map<string, { found: FoundToken; providers: Provider[] }>()
   for (const provider of providers) {
     for (const found of findTokens(stream.request, provider.locations)) {
@@ -45,6 +48,7 @@ export function authenticateAny(stream: HttpStream, providers: readonly Provider
       return provider === undefined ? null : { provider, audiences: null }
     },
     0,
+    pastFailures,
   )
 }
 
@@ -62,21 +66,35 @@ function allTokens(
   tokens: readonly FoundToken[],
   demandFor: (jwt: Jwt, index: number) => Demand | null,
   from: number,
+  pastFailures = false,
 ): Verdict {
   if (tokens.length === 0) return jwtStatus.missing
+  let failure: JwtStatus | null = null
   for (let index = from; index < tokens.length; index++) {
     const token = tokens[index]!
-    const jwt = parseJwt(token.text)
-    if (typeof jwt === 'string') return jwt
-    const demand = demandFor(jwt, index)
-    if (demand === null) return jwtStatus.unknownIssuer
-    const verdict = oneToken(stream, token, jwt, demand)
+    const verdict = tokenVerdict(stream, token, index, demandFor)
     if (typeof verdict !== 'string') {
-      return verdict.then((status) => (status === jwtStatus.ok ? allTokens(stream, tokens, demandFor, index + 1) : status))
+      return verdict.then((status) =>
+        status === jwtStatus.ok || pastFailures ? allTokens(stream, tokens, demandFor, index + 1, pastFailures) : status,
+      )
     }
-    if (verdict !== jwtStatus.ok) return verdict
+    if (verdict === jwtStatus.ok) continue
+    if (!pastFailures) return verdict
+    failure ??= verdict
   }
-  return jwtStatus.ok
+  return failure ?? jwtStatus.ok
+}
+
+function tokenVerdict(
+  stream: HttpStream,
+  token: FoundToken,
+  index: number,
+  demandFor: (jwt: Jwt, index: number) => Demand | null,
+): Verdict {
+  const jwt = parseJwt(token.text)
+  if (typeof jwt === 'string') return jwt
+  const demand = demandFor(jwt, index)
+  return demand === null ? jwtStatus.unknownIssuer : oneToken(stream, token, jwt, demand)
 }
 
 function oneToken(stream: HttpStream, token: FoundToken, jwt: Jwt, { provider, audiences }: Demand): Verdict {
@@ -114,7 +132,7 @@ function handOn(stream: HttpStream, token: FoundToken, jwt: Jwt, provider: Provi
   const { headers } = stream.request
   for (const { name, claim } of provider.claimHeaders) {
     const text = claimText(claim.reduce<unknown>((value, key) => member(value, key), jwt.payload))
-    if (text !== null) headers.append(name, Buffer.from(text).latin1Slice())
+    if (text !== null && text !== '') headers.append(name, Buffer.from(text).latin1Slice())
   }
   if (provider.payloadHeader !== null) {
     const { name, pad } = provider.payloadHeader
@@ -136,11 +154,12 @@ function member(value: unknown, key: string): unknown {
     : undefined
 }
 
-/** Scalars as text; lists and objects as base64url JSON. */
+/** Scalars as text (numbers as C++ writes them: whole ones plainly, others with six digits); lists and objects as base64 JSON. */
 function claimText(claim: unknown): string | null {
   if (typeof claim === 'string') return claim
-  if (typeof claim === 'number' || typeof claim === 'boolean') return String(claim)
-  if (typeof claim === 'object' && claim !== null) return Buffer.from(JSON.stringify(claim)).toString('base64url')
+  if (typeof claim === 'boolean') return String(claim)
+  if (typeof claim === 'number') return Number.isInteger(claim) && claim >= 0 ? String(BigInt(claim)) : claim.toFixed(6)
+  if (typeof claim === 'object' && claim !== null) return Buffer.from(JSON.stringify(claim)).toString('base64')
   return null
 }
 

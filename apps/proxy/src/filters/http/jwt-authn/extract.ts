@@ -30,28 +30,38 @@ export function locationsOf(provider: JwtProvider): readonly TokenLocation[] {
   ]
 }
 
-/** Characters of a compact token: base64url and the dots. */
-const tokenCharacters = /[A-Za-z0-9_.-]+/
+/** Where a compact token may begin: base64url and the dots. */
+const tokenCharacter = /[A-Za-z0-9_.-]/
 
 /** The tokens that stand in these locations, in their order. */
 export function findTokens(request: RequestHead, locations: readonly TokenLocation[]): FoundToken[] {
   const found: FoundToken[] = []
   for (const location of locations) {
-    const text = tokenAt(request, location)
-    if (text !== null) found.push({ text, location })
+    for (const text of tokensAt(request, location)) found.push({ text, location })
   }
   return found
 }
 
-function tokenAt(request: RequestHead, location: TokenLocation): string | null {
-  if (location.type === 'parameter') return queryParameter(request.path, location.name)
-  if (location.type === 'cookie') return cookie(request, location.name)
-  const value = request.headers.getAll(location.name)
-  if (value === null) return null
-  if (location.prefix === '') return value
-  const at = value.indexOf(location.prefix)
+function tokensAt(request: RequestHead, location: TokenLocation): string[] {
+  if (location.type !== 'header') {
+    const value = location.type === 'parameter' ? queryParameter(request.path, location.name) : cookie(request, location.name)
+    return value === null ? [] : [value]
+  }
+  const values = request.headers.getAll(location.name)
+  if (values === null) return []
+  // Without a prefix, several values are several tokens.
+  if (location.prefix === '') return values.split(',').map((value) => value.trim())
+  const token = afterPrefix(values, location.prefix)
+  return token === null ? [] : [token]
+}
+
+/** What follows the prefix, from the first character on that a token may have. */
+function afterPrefix(value: string, prefix: string): string | null {
+  const at = value.indexOf(prefix)
   if (at < 0) return null
-  return tokenCharacters.exec(value.slice(at + location.prefix.length))?.[0] ?? ''
+  const rest = value.slice(at + prefix.length)
+  const begin = rest.search(tokenCharacter)
+  return begin < 0 ? rest : rest.slice(begin)
 }
 
 function queryParameter(path: string, name: string): string | null {

@@ -9,11 +9,11 @@ import type { CompiledHttpFilter, FilterContext, HttpFilter, HttpFilterKind, Htt
 import { metadataNamespace } from './authenticate.ts'
 import { compileProvider, type Provider } from './provider.ts'
 import { compileRequirement, type Requirement } from './requirement.ts'
-import { type JwtStatus, jwtStatus } from './status.ts'
+import { type JwtStatus, jwtStatus, jwtStatusCodes } from './status.ts'
 
 const wwwAuthenticate = 'www-authenticate'
 const requestMethod = headerName('access-control-request-method')
-/** Longest URI that the realm of `WWW-Authenticate` quotes. */
+/** Longest path that the realm of `WWW-Authenticate` quotes. */
 const maxRealm = 256
 
 /** `envoy.filters.http.jwt_authn`: end users are who their tokens say (RFC 7519), by route. */
@@ -23,9 +23,12 @@ export const jwtAuthn: HttpFilterKind = {
   compile,
   compileRouteConfig(bytes) {
     const { requirementSpecifier } = PerRouteConfig.decode(bytes)
-    return requirementSpecifier?.$case === 'disabled' ? 'off' : (requirementSpecifier?.value ?? '')
+    return requirementSpecifier?.$case === 'disabled' ? disabled : (requirementSpecifier?.value ?? '')
   },
 }
+
+/** A route's override: nothing is required, which counts as allowed. */
+const disabled = Symbol('disabled')
 
 interface Rule {
   readonly matches: RouteMatcher
@@ -77,6 +80,7 @@ function compile(bytes: Uint8Array, context: FilterContext): CompiledHttpFilter 
   const failedStatusKeys = new Set([...providers.values()].map((provider) => provider.failedStatusInMetadata).filter(Boolean))
 
   const requirementOf = (stream: HttpStream, routeConfig: unknown): Requirement | null | 'unknown' => {
+    if (routeConfig === disabled) return null
     if (typeof routeConfig === 'string' && routeConfig !== '') return named.get(routeConfig) ?? 'unknown'
     const rule = rules.find(({ matches }) => matches(stream.request))
     if (rule !== undefined) return rule.requirement
@@ -86,11 +90,12 @@ function compile(bytes: Uint8Array, context: FilterContext): CompiledHttpFilter 
 
   const deny = (stream: HttpStream, status: JwtStatus): void => {
     counters.denied.inc()
-    for (const key of failedStatusKeys) stream.metadata(metadataNamespace)[key] = { code: 16, message: status }
+    for (const key of failedStatusKeys)
+      stream.metadata(metadataNamespace)[key] = { code: jwtStatusCodes[status] ?? 0, message: status }
     const challenge = `Bearer realm="${realm(stream)}"${status === jwtStatus.missing ? '' : ', error="invalid_token"'}`
     stream.reply(status === jwtStatus.audienceNotAllowed ? 403 : 401, config.stripFailureResponse ? '' : status, {
       details: `jwt_authn_access_denied{${status.replaceAll(' ', '_')}}`,
-      headers: [[wwwAuthenticate, config.stripFailureResponse ? 'Bearer' : challenge]],
+      headers: config.stripFailureResponse ? [] : [[wwwAuthenticate, challenge]],
     })
   }
 
@@ -98,6 +103,7 @@ function compile(bytes: Uint8Array, context: FilterContext): CompiledHttpFilter 
     const { request } = stream
     if (config.bypassCorsPreflight && isPreflight(stream)) {
       counters.bypassed.inc()
+      counters.allowed.inc()
       return 'continue'
     }
     for (const name of forged) request.headers.remove(name)
@@ -108,8 +114,9 @@ function compile(bytes: Uint8Array, context: FilterContext): CompiledHttpFilter 
     }
     if (requirement === 'unknown') {
       counters.denied.inc()
-      stream.reply(403, 'Failed to find requirement', {
-        details: `jwt_authn_access_denied{Wrong_requirement_name:_${routeConfig}}`,
+      const problem = `Wrong requirement_name: ${String(routeConfig)}. It should be one of [${[...named.keys()].join(', ')}]`
+      stream.reply(403, `Failed JWT authentication: ${problem}`, {
+        details: `jwt_authn_access_denied{${problem.replaceAll(' ', '_')}}`,
       })
       return 'stop'
     }
@@ -147,5 +154,5 @@ function isPreflight({ request }: HttpStream): boolean {
 }
 
 function realm({ request }: HttpStream): string {
-  return `${request.scheme}://${request.authority}${request.path}`.slice(0, maxRealm)
+  return `${request.scheme}://${request.authority}${request.path.slice(0, maxRealm)}`
 }

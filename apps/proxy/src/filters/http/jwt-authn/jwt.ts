@@ -21,16 +21,17 @@ export interface Jwt {
   readonly issuer: string
   readonly subject: string
   readonly audiences: readonly string[]
-  /** Seconds since the epoch; null when absent. */
+  /** Seconds since the epoch; null when absent (or 0, which Envoy takes for absent). */
   readonly issuedAt: number | null
   readonly notBefore: number | null
   readonly expires: number | null
 }
 
-const base64url = /^[A-Za-z0-9_-]+$/
+const base64url = /^([A-Za-z0-9_-]+)={0,2}$/
 
 function decode(text: string): Buffer | null {
-  return base64url.test(text) && text.length % 4 !== 1 ? Buffer.from(text, 'base64url') : null
+  const bare = base64url.exec(text)?.[1]
+  return bare !== undefined && bare.length % 4 !== 1 ? Buffer.from(bare, 'base64url') : null
 }
 
 function parseObject(bytes: Buffer): Record<string, unknown> | null {
@@ -46,7 +47,7 @@ function parseObject(bytes: Buffer): Record<string, unknown> | null {
 export function parseJwt(text: string): Jwt | JwtStatus {
   const parts = text.split('.')
   const [headerText, payloadText, signatureText] = parts
-  if (parts.length !== 3 || headerText === undefined || payloadText === undefined || signatureText === undefined) {
+  if (parts.length !== 3 || !headerText || !payloadText || !signatureText) {
     return jwtStatus.badFormat
   }
   const headerBytes = decode(headerText)
@@ -95,5 +96,5 @@ function seconds(value: unknown, notInteger: JwtStatus, outOfRange: JwtStatus): 
   if (value === undefined) return null
   if (typeof value !== 'number') return notInteger
   if (value < 0 || value > 2 ** 63) return outOfRange
-  return Math.trunc(value)
+  return Math.trunc(value) || null
 }

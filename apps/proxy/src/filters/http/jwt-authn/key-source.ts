@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { networkInterfaces } from 'node:os'
 import type { JwtProvider } from '@weft/contracts/envoy/extensions/filters/http/jwt_authn/v3/config'
 import { WeftError } from '@weft/service/errors'
 import type { Counter } from '../../../observe/stats.ts'
@@ -74,7 +75,11 @@ function remote(
     if (services === null) return jwtStatus.jwksFetchFails
     let answer: Awaited<ReturnType<typeof httpGet>>
     try {
-      answer = await httpGet(services, cluster, httpUri.uri, { timeoutMs, maxBytes: maxJwksBytes })
+      answer = await httpGet(services, cluster, httpUri.uri, {
+        timeoutMs,
+        maxBytes: maxJwksBytes,
+        headers: fetchHeaders(),
+      })
     } catch (error) {
       services.log('warn', `jwt_authn: fetching ${httpUri.uri} failed: ${WeftError.from(error).message}`)
       counters.failed.inc()
@@ -89,7 +94,7 @@ function remote(
     if (typeof parsed === 'string') {
       services.log('warn', `jwt_authn: the key set at ${httpUri.uri} is of no use: ${parsed}`)
       counters.failed.inc()
-      return parsed
+      return jwtStatus.jwksFetchFails
     }
     counters.success.inc()
     keys = parsed
@@ -118,6 +123,14 @@ function remote(
       if (timer !== null) clearTimeout(timer)
     },
   }
+}
+
+/** Some key servers refuse clients without a known name; Envoy's is taken. */
+function fetchHeaders(): Record<string, string> {
+  const own = Object.values(networkInterfaces())
+    .flat()
+    .find((one) => one !== undefined && one.family === 'IPv4' && !one.internal)
+  return { 'user-agent': 'Go-browser', ...(own === undefined ? {} : { 'x-forwarded-for': own.address }) }
 }
 
 function milliseconds(duration: { seconds: number; nanos: number } | undefined): number | undefined {

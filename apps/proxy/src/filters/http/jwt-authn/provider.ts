@@ -58,12 +58,12 @@ export function compileProvider(name: string, config: JwtProvider, context: Filt
     spaceDelimitedClaims: config.normalizePayloadInMetadata?.spaceDelimitedClaims ?? [],
     clearRouteCache: config.clearRouteCache,
     checkSubject(jwt, now) {
-      if (subject !== null && !subject(jwt.subject)) return jwtStatus.subjectNotAllowed
-      if (config.requireExpiration && jwt.expires === null) return jwtStatus.noExpiration
-      if (maxLifetime !== null && (jwt.expires === null || jwt.expires - (jwt.issuedAt ?? jwt.notBefore ?? now) > maxLifetime)) {
-        return jwtStatus.lifetimeNotAllowed
-      }
-      return jwtStatus.ok
+      const { subject: who, expires } = jwt
+      const fits =
+        (subject === null || subject(who)) &&
+        (!config.requireExpiration || expires !== null) &&
+        (maxLifetime === null || (expires !== null && expires - now <= maxLifetime))
+      return fits ? jwtStatus.ok : jwtStatus.verificationFails
     },
     checkAudience(jwt, audiences) {
       const allowed = audiences ?? ownAudiences

@@ -50,11 +50,12 @@ export function compileRequirement(
     }
     case 'allowMissing': {
       const all = [...providers.values()]
-      return (stream) => after(authenticateAny(stream, all), (status) => (status === jwtStatus.missing ? jwtStatus.ok : status))
+      return (stream) =>
+        after(authenticateAny(stream, all, false), (status) => (status === jwtStatus.missing ? jwtStatus.ok : status))
     }
     case 'allowMissingOrFailed': {
       const all = [...providers.values()]
-      return (stream) => after(authenticateAny(stream, all), () => jwtStatus.ok)
+      return (stream) => after(authenticateAny(stream, all, true), () => jwtStatus.ok)
     }
   }
 }

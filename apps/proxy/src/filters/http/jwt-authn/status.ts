@@ -26,9 +26,6 @@ export const jwtStatus = {
   verificationFails: 'Jwt verification fails',
   audienceNotAllowed: 'Audiences in Jwt are not allowed',
   unknownIssuer: 'Jwt issuer is not configured',
-  subjectNotAllowed: 'Jwt subject is not allowed',
-  lifetimeNotAllowed: 'Jwt lifetime exceeds the maximum allowed',
-  noExpiration: 'Jwt must have an expiration',
   keyMismatch: "Jwks doesn't have key to match kid or alg from Jwt",
   jwksFetchFails: 'Jwks remote fetch is failed',
   jwksParseError: 'Jwks is an invalid JSON',
@@ -36,5 +33,40 @@ export const jwtStatus = {
   jwksBadKeys: '[keys] in Jwks is not an array',
   jwksNoValidKeys: "Jwks doesn't have any valid public key",
 } as const
+
+/** Envoy's number of each, which `failed_status_in_metadata` tells. */
+export const jwtStatusCodes: Readonly<Record<string, number>> = Object.fromEntries(
+  (
+    [
+      ['missing', 1],
+      ['notYetValid', 2],
+      ['expired', 3],
+      ['badFormat', 4],
+      ['headerBadBase64', 5],
+      ['headerBadJson', 6],
+      ['headerBadAlg', 7],
+      ['headerUnknownAlg', 8],
+      ['headerBadKid', 9],
+      ['payloadBadBase64', 10],
+      ['payloadBadJson', 11],
+      ['issNotString', 12],
+      ['subNotString', 13],
+      ['iatNotInteger', 14],
+      ['iatOutOfRange', 15],
+      ['nbfNotInteger', 16],
+      ['nbfOutOfRange', 17],
+      ['expNotInteger', 18],
+      ['expOutOfRange', 19],
+      ['jtiNotString', 20],
+      ['audNotString', 21],
+      ['signatureBadBase64', 22],
+      ['unknownIssuer', 24],
+      ['audienceNotAllowed', 25],
+      ['verificationFails', 26],
+      ['keyMismatch', 32],
+      ['jwksFetchFails', 40],
+    ] as const
+  ).map(([name, code]) => [jwtStatus[name], code]),
+)
 
 export type JwtStatus = (typeof jwtStatus)[keyof typeof jwtStatus]

@@ -40,11 +40,13 @@ type Engine = (stream: HttpStream) => Verdict
 class RbacRules {
   readonly rules: Engine | null
   readonly shadow: Engine | null
-  readonly shadowPrefix: string
-  constructor(rules: Engine | null, shadow: Engine | null, shadowPrefix: string) {
+  readonly own: NoteKeys
+  readonly shadowed: NoteKeys
+  constructor(rules: Engine | null, shadow: Engine | null, ownPrefix: string, shadowPrefix: string) {
     this.rules = rules
     this.shadow = shadow
-    this.shadowPrefix = shadowPrefix
+    this.own = keysOf(`${ownPrefix}enforced`)
+    this.shadowed = keysOf(`${shadowPrefix}shadow`)
   }
 }
 
@@ -55,22 +57,53 @@ function compileRules(source: RBAC, path: string): RbacRules | null {
   return new RbacRules(
     source.rules === undefined ? null : compileEngine(source.rules, `${path}.rules`),
     source.shadowRules === undefined ? null : compileEngine(source.shadowRules, `${path}.shadow_rules`),
+    source.rulesStatPrefix,
     source.shadowRulesStatPrefix,
   )
 }
 
+function keysOf(prefix: string): NoteKeys {
+  return { policy: `${prefix}_effective_policy_id`, result: `${prefix}_engine_result` }
+}
+
+/** Counts verdicts, of each policy too where that is asked for. */
 class RbacStats {
   readonly allowed: Counter
   readonly denied: Counter
   readonly shadowAllowed: Counter
   readonly shadowDenied: Counter
+  private readonly byPolicy: ((name: string) => Counter) | null
+  private readonly ownPrefix: string
+  private readonly shadowPrefix: string
+
   constructor(context: FilterContext, source: RBAC) {
-    const counter = (prefix: string, name: string) => context.stats.counter(`${context.statPrefix}rbac.${scope(prefix)}${name}`)
-    this.allowed = counter(source.rulesStatPrefix, 'allowed')
-    this.denied = counter(source.rulesStatPrefix, 'denied')
-    this.shadowAllowed = counter(source.shadowRulesStatPrefix, 'shadow_allowed')
-    this.shadowDenied = counter(source.shadowRulesStatPrefix, 'shadow_denied')
+    const counter = (name: string) => context.stats.counter(`${context.statPrefix}rbac.${name}`)
+    this.ownPrefix = dotted(source.rulesStatPrefix)
+    this.shadowPrefix = dotted(source.shadowRulesStatPrefix)
+    this.allowed = counter(`${this.ownPrefix}allowed`)
+    this.denied = counter(`${this.ownPrefix}denied`)
+    this.shadowAllowed = counter(`${this.shadowPrefix}shadow_allowed`)
+    this.shadowDenied = counter(`${this.shadowPrefix}shadow_denied`)
+    this.byPolicy = source.trackPerRuleStats ? counter : null
   }
+
+  enforced({ allowed, policy }: Verdict): void {
+    if (allowed) this.allowed.inc()
+    else this.denied.inc()
+    if (this.byPolicy !== null && policy !== null)
+      this.byPolicy(`${this.ownPrefix}policy.${policy}.${allowed ? 'allowed' : 'denied'}`).inc()
+  }
+
+  shadowed({ allowed, policy }: Verdict): void {
+    if (allowed) this.shadowAllowed.inc()
+    else this.shadowDenied.inc()
+    if (this.byPolicy !== null && policy !== null)
+      this.byPolicy(`${this.shadowPrefix}policy.${policy}.shadow_${allowed ? 'allowed' : 'denied'}`).inc()
+  }
+}
+
+function dotted(prefix: string): string {
+  return prefix === '' || prefix.endsWith('.') ? prefix : `${prefix}.`
 }
 
 /** Holds no state of a request: all share one. */
@@ -84,29 +117,30 @@ class RbacFilter implements HttpFilter {
   }
 
   onRequestHeaders(stream: HttpStream): FilterStatus {
-    const { rules, shadow } = this.rules
-    if (shadow !== null) this.tell(stream, shadow(stream))
+    const { rules, shadow, own, shadowed } = this.rules
+    if (shadow !== null) {
+      const verdict = shadow(stream)
+      this.stats.shadowed(verdict)
+      note(stream, verdict, shadowed)
+    }
     if (rules === null) return 'continue'
     const verdict = rules(stream)
-    if (verdict.allowed) {
-      this.stats.allowed.inc()
-      return 'continue'
-    }
-    this.stats.denied.inc()
+    this.stats.enforced(verdict)
+    note(stream, verdict, own)
+    if (verdict.allowed) return 'continue'
     stream.reply(403, 'RBAC: access denied', { details: `rbac_access_denied_matched_policy[${verdict.policy ?? 'none'}]` })
     return 'stop'
   }
-
-  private tell(stream: HttpStream, verdict: Verdict): void {
-    if (verdict.allowed) this.stats.shadowAllowed.inc()
-    else this.stats.shadowDenied.inc()
-    const metadata = stream.metadata(namespace)
-    if (verdict.policy !== null) metadata[`${this.rules.shadowPrefix}shadow_effective_policy_id`] = verdict.policy
-    metadata[`${this.rules.shadowPrefix}shadow_engine_result`] = verdict.allowed ? 'allowed' : 'denied'
-  }
 }
 
-/** A part of a stat's name: it ends with one dot. */
-function scope(prefix: string): string {
-  return prefix === '' || prefix.endsWith('.') ? prefix : `${prefix}.`
+/** Keys of the metadata that tells a verdict. */
+interface NoteKeys {
+  readonly policy: string
+  readonly result: string
+}
+
+function note(stream: HttpStream, { allowed, policy }: Verdict, keys: NoteKeys): void {
+  const metadata = stream.metadata(namespace)
+  if (policy !== null) metadata[keys.policy] = policy
+  metadata[keys.result] = allowed ? 'allowed' : 'denied'
 }

@@ -86,7 +86,7 @@ export function clusterGauges(
             : name === 'cx_pools'
               ? 'cx_pool_open'
               : `${name}_open`
-      add('gauge', `${prefix}.circuit_breakers.${word}.${open}`, limit > 0 && used >= limit ? 1 : 0)
+      add('gauge', `${prefix}.circuit_breakers.${word}.${open}`, used >= limit && (limit > 0 || used > 0) ? 1 : 0)
       if (threshold?.trackRemaining === true)
         add('gauge', `${prefix}.circuit_breakers.${word}.remaining_${name}`, Math.max(0, limit - used))
     }

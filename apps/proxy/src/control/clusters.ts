@@ -11,6 +11,7 @@ import { Deferred } from './deferred.ts'
 import { DnsEndpoints } from './dns.ts'
 import { EndpointSlots } from './endpoint-slots.ts'
 import { FetchStats } from './fetch-stats.ts'
+import { withKeptEndpoints } from './kept-endpoints.ts'
 import { type CheckedResource, checkedResource, sameBytes } from './resource.ts'
 import type { Secrets } from './secrets.ts'
 import { type ConfigSources, initialFetchTimeoutMs } from './sources.ts'
@@ -33,6 +34,8 @@ export interface ClusterState {
 }
 
 interface Entry extends ClusterState {
+  /** What was last said; `assignment` may keep more. */
+  wanted: ClusterLoadAssignment | undefined
   resource: CheckedResource
   endpointsKnown: Deferred
   live: Deferred
@@ -120,6 +123,7 @@ export class Clusters {
       assignmentUpdatedAt: undefined,
       slots: before?.slots ?? new EndpointSlots(this.#options.slab),
       membershipChanges: before?.membershipChanges ?? 0,
+      wanted: undefined,
       resource,
       endpointsKnown: new Deferred(),
       live: new Deferred(),
@@ -156,6 +160,13 @@ export class Clusters {
   async whenLive(name: string): Promise<ClusterState | undefined> {
     await this.#warming.get(name)?.live.promise
     return this.#active.get(name)
+  }
+
+  /** An endpoint failed its health check: one that was only kept because it passed goes now. */
+  checkFailed(name: string): void {
+    const entry = this.#active.get(name)
+    if (entry?.wanted === undefined || entry.wanted === entry.assignment) return
+    this.#takeEndpoints(entry, entry.wanted, entry.assignmentVersion)
   }
 
   /** Clusters, live or warming, whose configuration refers to a secret. */
@@ -273,7 +284,13 @@ export class Clusters {
 
   #takeEndpoints(entry: Entry, assignment: ClusterLoadAssignment, version: string): void {
     if (entry.closed) return
-    entry.assignment = assignment
+    const { message } = entry
+    entry.wanted = assignment
+    const keeps = message.healthChecks.length > 0 && !message.ignoreHealthOnHostRemoval && this.#active.get(entry.name) === entry
+    entry.assignment =
+      keeps && entry.assignment !== undefined
+        ? withKeptEndpoints(assignment, entry.assignment, entry.slots.keys, this.#options.slab)
+        : assignment
     entry.assignmentVersion = version
     entry.assignmentUpdatedAt = new Date()
     entry.endpointsKnown.resolve()

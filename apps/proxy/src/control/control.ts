@@ -142,7 +142,10 @@ export class Control {
       slab: this.slab,
       stats: this.stats,
       tlsOf: clusterTls(this.secrets.store),
-      failed: healthFailed,
+      failed: (cluster, endpoint) => {
+        healthFailed(cluster, endpoint)
+        this.clusters.checkFailed(cluster)
+      },
       passed: (cluster, endpoint) => this.outliers.passedCheck(cluster, endpoint),
       runtime: runtimeNumber,
       log: log.of('hc'),

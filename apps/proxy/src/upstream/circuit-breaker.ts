@@ -102,8 +102,8 @@ export class CircuitBreaker {
   }
 
   /** Counts one although the limit is reached. */
-  force(which: 'connections'): void {
-    if (which === 'connections') this.slab.add(this.slot, cell.activeConnections, 1)
+  force(which: 'requests' | 'connections'): void {
+    this.slab.add(this.slot, cellOf(which), 1)
   }
 
   release(which: 'requests' | 'connections' | 'pending' | 'retries'): void {

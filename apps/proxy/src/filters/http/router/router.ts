@@ -241,7 +241,9 @@ export class Router implements PoolWaiter {
       return
     }
     this.waitingFor = endpoint
-    if (connection !== null) this.onPoolReady(connection)
+    // Until it has a connection it counts among those that wait, not among those under way.
+    if (connection === null) this.breakerOf(owner).release('requests')
+    else this.useConnection(connection)
   }
 
   private poolOf(endpoint: Endpoint): UpstreamPool {
@@ -269,6 +271,11 @@ export class Router implements PoolWaiter {
   // PoolWaiter
 
   onPoolReady(connection: PooledConnection): void {
+    this.breakerOf(this.waitingFor!.cluster).force('requests')
+    this.useConnection(connection)
+  }
+
+  private useConnection(connection: PooledConnection): void {
     const { exchange } = this
     const endpoint = this.waitingFor!
     this.waitingFor = null
@@ -626,9 +633,7 @@ export class Router implements PoolWaiter {
   /** Gives the try up. */
   private dropAttempt(): void {
     if (this.waitingFor !== null) {
-      const owner = this.waitingFor.cluster
       this.poolOf(this.waitingFor).forget(this)
-      this.breakerOf(owner).release('requests')
       this.waitingFor = null
     }
     const { stream } = this

@@ -110,9 +110,9 @@ function verdictOf({ status, httpResponse, dynamicMetadata }: CheckResponse): Ve
     const ok = httpResponse?.$case === 'okResponse' ? httpResponse.value : null
     return {
       type: 'ok',
-      request: (ok?.headers ?? []).map(changeOf),
+      request: (ok?.headers ?? []).map((option) => changeOf(option, 'append')),
       remove: ok?.headersToRemove ?? [],
-      response: (ok?.responseHeadersToAdd ?? []).map(changeOf),
+      response: (ok?.responseHeadersToAdd ?? []).map((option) => changeOf(option, 'add')),
       setParameters: ok?.queryParametersToSet ?? [],
       removeParameters: ok?.queryParametersToRemove ?? [],
       metadata: metadata ?? ok?.dynamicMetadata ?? null,
@@ -122,7 +122,7 @@ function verdictOf({ status, httpResponse, dynamicMetadata }: CheckResponse): Ve
   return {
     type: 'denied',
     status: denied?.status?.code || 403,
-    headers: (denied?.headers ?? []).map(changeOf),
+    headers: (denied?.headers ?? []).map((option) => changeOf(option, 'append-if-there')),
     body: Buffer.from(denied?.body ?? ''),
     metadata,
   }

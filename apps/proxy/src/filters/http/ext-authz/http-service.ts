@@ -88,7 +88,7 @@ function compileReading(answers: HttpService['authorizationResponse'], path: str
         selects === null ? [] : pairs.filter(([name]) => selects(name)).map(([name, value]) => ({ name, value, how }))
       return {
         type: 'ok',
-        request: [...chosen(toUpstream, 'set'), ...chosen(appended, 'add')],
+        request: [...chosen(toUpstream, 'set'), ...chosen(appended, 'append')],
         remove: pairs.filter(([name]) => name === removalList).flatMap(([, value]) => value.split(',').map((one) => one.trim())),
         response: chosen(onSuccess, 'add'),
         setParameters: [],

@@ -2,11 +2,11 @@ import { HeaderValueOption_HeaderAppendAction as Action, type HeaderValueOption 
 import { type HeaderName, headerName } from '@weft/http/header-name'
 import type { HeaderTable } from '@weft/http/header-table'
 
-/** One header that the authorization service wants changed. */
+/** One header that the authorization service wants changed; `append` lengthens the value that is there, `append-if-there` only that. */
 export interface HeaderChange {
   readonly name: string
   readonly value: string
-  readonly how: 'set' | 'add' | 'add-if-absent' | 'overwrite-if-exists'
+  readonly how: 'set' | 'add' | 'append' | 'append-if-there' | 'add-if-absent' | 'overwrite-if-exists'
 }
 
 /** What the authorization service says of a request. */
@@ -30,7 +30,7 @@ export type Verdict =
   | { type: 'error'; reason: string }
 
 /** A header option of the service's answer; `append` absent replaces. */
-export function changeOf({ header, append, appendAction }: HeaderValueOption): HeaderChange {
+export function changeOf({ header, append, appendAction }: HeaderValueOption, appends: HeaderChange['how']): HeaderChange {
   const name = (header?.key ?? '').toLowerCase()
   const value =
     header === undefined
@@ -38,7 +38,7 @@ export function changeOf({ header, append, appendAction }: HeaderValueOption): H
       : header.value !== ''
         ? Buffer.from(header.value).toString('latin1')
         : Buffer.from(header.rawValue).toString('latin1')
-  if (append !== undefined) return { name, value, how: append ? 'add' : 'set' }
+  if (append !== undefined) return { name, value, how: append ? appends : 'set' }
   if (appendAction === Action.ADD_IF_ABSENT) return { name, value, how: 'add-if-absent' }
   if (appendAction === Action.OVERWRITE_IF_EXISTS) return { name, value, how: 'overwrite-if-exists' }
   return { name, value, how: 'set' }
@@ -60,6 +60,10 @@ export function applyChanges(headers: HeaderTable, changes: readonly HeaderChang
 
 function applyOne(headers: HeaderTable, name: HeaderName, value: string, how: Exclude<HeaderChange['how'], 'set'>): void {
   const there = headers.has(name)
-  if (how === 'add' || (how === 'add-if-absent' && !there)) headers.append(name, value)
+  if (there && (how === 'append' || how === 'append-if-there')) {
+    headers.set(name, `${headers.getAll(name) ?? ''},${value}`)
+    return
+  }
+  if (how === 'add' || how === 'append' || (how === 'add-if-absent' && !there)) headers.append(name, value)
   else if (how === 'overwrite-if-exists' && there) headers.set(name, value)
 }

@@ -1,0 +1,94 @@
+import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from 'node:zlib'
+import { Compressor } from '@weft/contracts/envoy/extensions/filters/http/compressor/v3/compressor'
+import { headerName } from '@weft/http/header-name'
+import { describe, expect, it, vi } from 'vitest'
+import { FakeContext } from '../fake-context.ts'
+import { FakeStream } from '../fake-stream.ts'
+import { chooseEncoding } from './accept-encoding.ts'
+import { compressor } from './index.ts'
+
+const prefix = 'type.googleapis.com/envoy.extensions.compression.'
+
+function compile(context: FakeContext, library: string) {
+  return compressor.compile(
+    Compressor.encode(
+      Compressor.fromPartial({
+        compressorLibrary: { name: 'c', typedConfig: { typeUrl: `${prefix}${library}`, value: Buffer.alloc(0) } },
+      }),
+    ).finish(),
+    context,
+  )
+}
+
+describe('the choice of an encoding', () => {
+  const gzip = [{ encoding: 'gzip', first: false }]
+  const both = [...gzip, { encoding: 'br', first: false }]
+  it.each([
+    [null, gzip, 'identity', 'no-header'],
+    ['gzip', gzip, 'gzip', 'explicit'],
+    ['GZIP', gzip, 'identity', 'not-valid'],
+    ['gzip;q=0, *', gzip, 'identity', 'wildcard'],
+    ['*', both, 'gzip', 'wildcard'],
+    ['identity;q=0.5, gzip', gzip, 'gzip', 'explicit'],
+    ['gzip;q=0.5, identity', gzip, 'identity', 'identity'],
+    ['br, gzip', both, 'br', 'explicit'],
+    ['gzip;q=x', gzip, 'identity', 'not-valid'],
+    ['deflate', both, 'identity', 'not-valid'],
+    [
+      'br, gzip',
+      [
+        { encoding: 'gzip', first: true },
+        { encoding: 'br', first: false },
+      ],
+      'gzip',
+      'explicit',
+    ],
+  ])('%s of %j is %s (%s)', (header, offered, encoding, reason) => {
+    expect(chooseEncoding(header, offered)).toEqual({ encoding, reason })
+  })
+})
+
+describe('compressor', () => {
+  it.each([
+    ['gzip.compressor.v3.Gzip', 'gzip', gunzipSync],
+    ['brotli.compressor.v3.Brotli', 'br', brotliDecompressSync],
+    ['zstd.compressor.v3.Zstd', 'zstd', zstdDecompressSync],
+  ])('%s makes what clients take apart, piece by piece', async (library, encoding, decompress) => {
+    const context = new FakeContext()
+    const stream = new FakeStream({ headers: { 'accept-encoding': encoding } })
+    const filter = compile(context, library).start(stream, undefined)
+    filter?.onRequestHeaders?.(stream, true)
+    stream.response.status = 200
+    stream.response.headers.append(headerName('content-length'), '600')
+    stream.response.headers.append(headerName('etag'), '"strong"')
+    filter?.onResponseHeaders?.(stream, false)
+    expect(stream.response.headers.get(headerName('content-encoding'))).toBe(encoding)
+    expect(stream.response.headers.get(headerName('vary'))).toBe('Accept-Encoding')
+    expect(stream.response.headers.has(headerName('content-length'))).toBe(false)
+    expect(stream.response.headers.has(headerName('etag'))).toBe(false)
+    expect(filter?.onResponseData?.(stream, Buffer.from('a'.repeat(300)), false)).toBe('taken')
+    filter?.onResponseData?.(stream, Buffer.from('b'.repeat(300)), true)
+    await vi.waitFor(() => expect(stream.responseEnded).toBe(true))
+    expect(decompress(stream.responseData).toString()).toBe('a'.repeat(300) + 'b'.repeat(300))
+    filter?.onComplete?.(stream)
+    context.close()
+  })
+
+  it.each([
+    [{ 'content-length': '29' }, false],
+    [{ 'content-length': '600', 'content-type': 'image/png' }, false],
+    [{ 'content-length': '600', 'cache-control': 'public, no-transform' }, false],
+    [{ 'content-length': '600', 'content-encoding': 'br' }, false],
+    [{ 'content-length': '600', 'content-type': 'text/html; charset=utf-8' }, true],
+  ])('leaves alone what is not worth it: %j', (headers, compressed) => {
+    const context = new FakeContext()
+    const stream = new FakeStream({ headers: { 'accept-encoding': 'gzip' } })
+    const filter = compile(context, 'gzip.compressor.v3.Gzip').start(stream, undefined)
+    filter?.onRequestHeaders?.(stream, true)
+    for (const [name, value] of Object.entries(headers)) stream.response.headers.append(headerName(name), value)
+    filter?.onResponseHeaders?.(stream, false)
+    expect(stream.response.headers.get(headerName('content-encoding')) === 'gzip').toBe(compressed)
+    filter?.onComplete?.(stream)
+    context.close()
+  })
+})

@@ -1,0 +1,116 @@
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { ExtAuthz } from '@weft/contracts/envoy/extensions/filters/http/ext_authz/v3/ext_authz'
+import { headerName } from '@weft/http/header-name'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { FakeContext } from '../fake-context.ts'
+import { FakeStream } from '../fake-stream.ts'
+import { extAuthz } from './index.ts'
+import { editQuery } from './query-parameters.ts'
+
+let server: Server
+let context: FakeContext
+let answer: (request: IncomingMessage, response: ServerResponse) => void
+const route = { name: '', virtualHost: '', cluster: 'app', metadata: {} }
+
+beforeEach(async () => {
+  server = createServer((request, response) => answer(request, response))
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('not listening')
+  context = new FakeContext({ authz: address.port })
+})
+
+afterEach(() => {
+  server.closeAllConnections()
+  server.close()
+  context.close()
+})
+
+function compile(more: Parameters<typeof ExtAuthz.fromPartial>[0] = {}, cluster = 'authz') {
+  const config = ExtAuthz.fromPartial({
+    services: {
+      $case: 'httpService',
+      value: {
+        serverUri: { uri: 'http://authz', httpUpstreamType: { $case: 'cluster', value: cluster }, timeout: { seconds: 5 } },
+        authorizationResponse: { allowedUpstreamHeaders: { patterns: [{ matchPattern: { $case: 'exact', value: 'x-user' } }] } },
+      },
+    },
+    ...more,
+  })
+  return extAuthz.compile(ExtAuthz.encode(config).finish(), context)
+}
+
+describe('ext_authz by an HTTP service', () => {
+  it('asks with method, path, host and authorization, and takes over what the service allows', async () => {
+    const asked: unknown[] = []
+    answer = (request, response) => {
+      const { method, url, headers } = request
+      asked.push([method, url, headers.host, headers.authorization, headers['x-other']])
+      response.writeHead(200, { 'x-user': 'bob', 'x-secret': '1' }).end()
+    }
+    const stream = new FakeStream({
+      route,
+      path: '/a?b',
+      headers: { authorization: 'Bearer t', 'x-other': '1', 'x-user': 'forged' },
+    })
+    const filter = compile().start(stream, undefined)
+    expect(filter?.onRequestHeaders?.(stream, true)).toBe('stop')
+    await vi.waitFor(() => expect(stream.requestsContinued).toBe(1))
+    expect(asked).toEqual([['GET', '/a?b', 'test.example', 'Bearer t', undefined]])
+    expect(stream.request.headers.getAll(headerName('x-user'))).toBe('bob')
+    expect(stream.request.headers.has(headerName('x-secret'))).toBe(false)
+    expect(context.counter('cluster.app.ext_authz.ok')).toBe(1)
+  })
+
+  it('hands a denial on with its status, body and headers', async () => {
+    answer = (_request, response) =>
+      response.writeHead(401, { 'www-authenticate': 'Basic', 'set-cookie': ['a=1', 'b=2'] }).end('who?')
+    const stream = new FakeStream({ route })
+    compile().start(stream, undefined)?.onRequestHeaders?.(stream, true)
+    await vi.waitFor(() => expect(stream.replied).not.toBeNull())
+    expect(stream.replied).toMatchObject({ status: 401, body: 'who?', options: { details: 'ext_authz_denied', flags: ['UAEX'] } })
+    stream.replied?.options.edit?.(stream.response)
+    expect(stream.response.headers.getAll(headerName('set-cookie'))).toBe('a=1,b=2')
+  })
+
+  it.each([
+    ['fails closed', {}, { status: 403, options: { details: 'ext_authz_error' } }],
+    ['with a status of its own', { statusOnError: { code: 503 as const } }, { status: 503 }],
+    ['or open where that is allowed', { failureModeAllow: true, failureModeAllowHeaderAdd: true }, null],
+  ])('when the service is not there it %s', async (_name, more, reply) => {
+    const stream = new FakeStream({ route })
+    compile(more, 'nowhere').start(stream, undefined)?.onRequestHeaders?.(stream, true)
+    await vi.waitFor(() => expect(stream.replied !== null || stream.requestsContinued === 1).toBe(true))
+    if (reply === null) expect(stream.request.headers.get(headerName('x-envoy-auth-failure-mode-allowed'))).toBe('true')
+    else expect(stream.replied).toMatchObject(reply)
+    expect(context.counter('http.test.ext_authz.error')).toBe(1)
+  })
+
+  it('sends what was gathered of the body, and says that it is not all', async () => {
+    const asked: string[] = []
+    answer = (request, response) => {
+      request
+        .setEncoding('latin1')
+        .on('data', (text: string) => asked.push(text, String(request.headers['x-envoy-auth-partial-body'])))
+      request.on('end', () => response.end())
+    }
+    const stream = new FakeStream({ route, method: 'POST' })
+    const filter = compile({ withRequestBody: { maxRequestBytes: 4, allowPartialMessage: true } }).start(stream, undefined)
+    expect(filter?.onRequestHeaders?.(stream, false)).toBe('buffer')
+    expect(filter?.onRequestData?.(stream, Buffer.from('ab'), false)).toBe('buffer')
+    expect(filter?.onRequestData?.(stream, Buffer.from('cdef'), false)).toBe('stop')
+    await vi.waitFor(() => expect(stream.requestsContinued).toBe(1))
+    expect(asked).toEqual(['abcd', 'true'])
+    expect(filter?.onRequestData?.(stream, Buffer.from('more'), true)).toBe('continue')
+  })
+})
+
+describe('query parameters', () => {
+  it('are set and removed, and stand in the order of their names', () => {
+    expect(editQuery('/a?x=1&y=2&x=3', [{ key: 'x', value: '9' }], [])).toBe('/a?x=9&y=2')
+    expect(editQuery('/a?x=1', [], ['x'])).toBe('/a')
+    expect(editQuery('/a', [{ key: 'n', value: '' }], [])).toBe('/a?n=')
+  })
+})

@@ -1,0 +1,83 @@
+import { RateLimit, type RateLimit_Action } from '@weft/contracts/envoy/config/route/v3/route_components'
+import { describe, expect, it } from 'vitest'
+import { type FakeRequest, FakeStream } from '../filters/http/fake-stream.ts'
+import { limitHeaders } from '../filters/http/ratelimit/limit-headers.ts'
+import { Runtime } from '../plan/runtime.ts'
+import { compileRateLimits, type Descriptor, describeRequest } from './rate-limits.ts'
+
+function describeBy(actions: NonNullable<RateLimit_Action['actionSpecifier']>[], request: FakeRequest, more = {}): Descriptor[] {
+  const limit = RateLimit.fromPartial({ actions: actions.map((actionSpecifier) => ({ actionSpecifier })), ...more })
+  const descriptors: Descriptor[] = []
+  describeRequest(compileRateLimits([limit], 'test'), 0, new FakeStream(request), 'local', new Runtime(), descriptors)
+  return descriptors
+}
+
+const entry = (key: string, value: string): Descriptor[] => [{ entries: [{ key, value }], limit: null }]
+const route = { name: '', virtualHost: '', cluster: 'c', metadata: { n: { k: 'v' } } }
+
+describe('descriptors of a request', () => {
+  it.each<[string, NonNullable<RateLimit_Action['actionSpecifier']>, FakeRequest, Descriptor[]]>([
+    ['source cluster', { $case: 'sourceCluster', value: {} }, {}, entry('source_cluster', 'local')],
+    ['destination cluster', { $case: 'destinationCluster', value: {} }, { route }, entry('destination_cluster', 'c')],
+    ['address', { $case: 'remoteAddress', value: {} }, {}, entry('remote_address', '127.0.0.1')],
+    [
+      'masked address',
+      { $case: 'maskedRemoteAddress', value: { v4PrefixMaskLen: 12, v6PrefixMaskLen: undefined } },
+      { info: { downstreamRemoteAddress: '10.31.5.6' } },
+      entry('masked_remote_address', '10.16.0.0/12'),
+    ],
+    [
+      'masked IPv6 address',
+      { $case: 'maskedRemoteAddress', value: { v4PrefixMaskLen: undefined, v6PrefixMaskLen: 32 } },
+      { info: { downstreamRemoteAddress: '2001:db8:1::2' } },
+      entry('masked_remote_address', '2001:db8::/32'),
+    ],
+    ['a key', { $case: 'genericKey', value: { descriptorKey: '', descriptorValue: 'g' } }, {}, entry('generic_key', 'g')],
+    [
+      'no header',
+      { $case: 'headerValueMatch', value: { descriptorKey: '', descriptorValue: 'no', expectMatch: false, headers: [] } },
+      {},
+      [],
+    ],
+    [
+      'an absent header',
+      { $case: 'requestHeaders', value: { headerName: 'x', descriptorKey: 'x', skipIfAbsent: false } },
+      {},
+      [],
+    ],
+  ])('%s', (_name, action, request, expected) => {
+    expect(describeBy([action], request)).toEqual(expected)
+  })
+
+  it('leave out other stages and what runtime turns off', () => {
+    const key: NonNullable<RateLimit_Action['actionSpecifier']> = {
+      $case: 'genericKey',
+      value: { descriptorKey: '', descriptorValue: 'g' },
+    }
+    expect(describeBy([key], {}, { stage: 1 })).toEqual([])
+    const limits = compileRateLimits([RateLimit.fromPartial({ disableKey: 'k', actions: [{ actionSpecifier: key }] })], 'test')
+    const runtime = new Runtime()
+    runtime.replace({ 'ratelimit.k.http_filter_enabled': 0 })
+    const descriptors: Descriptor[] = []
+    describeRequest(limits, 0, new FakeStream(), 'local', runtime, descriptors)
+    expect(descriptors).toEqual([])
+  })
+})
+
+describe('x-ratelimit headers', () => {
+  it('tell the limit nearest to its end, and all windows', () => {
+    const status = (name: string, requestsPerUnit: number, unit: 1 | 2, limitRemaining: number, seconds: number) => ({
+      code: 1 as const,
+      currentLimit: { name, requestsPerUnit, unit },
+      limitRemaining,
+      durationUntilReset: { seconds, nanos: 0 },
+      quota: undefined,
+    })
+    expect(limitHeaders([status('n', 10, 2, 3, 5), status('', 4, 1, 0, 1)])).toEqual([
+      ['x-ratelimit-limit', '4, 10;w=60;name="n", 4;w=1'],
+      ['x-ratelimit-remaining', '0'],
+      ['x-ratelimit-reset', '1'],
+    ])
+    expect(limitHeaders([])).toEqual([])
+  })
+})

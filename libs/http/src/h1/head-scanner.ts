@@ -85,7 +85,7 @@ export class HeadScanner {
         inValue = true
       }
       while (i < end && valueByte[bytes[i]!] === 1) i++
-      if (i < end && bytes[i] !== 13 && bytes[i] !== 10) return this.failValue(bytes[i]!)
+      if (i < end && bytes[i] !== 13 && bytes[i] !== 10) return this.fail('bad-character')
       // The line is over where the next one does not go on with it: its first byte has to be known.
       if (i + 2 >= end && !(i + 1 < end && bytes[i] === 10)) break
       if (bytes[i] !== 13 || bytes[i + 1] !== 10 || bytes[i + 2] === 32 || bytes[i + 2] === 9 || folded) {
@@ -114,10 +114,6 @@ export class HeadScanner {
     this.nameEnd = nameEnd - base
     this.phase = folded ? phaseFolded : inValue ? phaseValue : phaseName
     return incomplete
-  }
-
-  private failValue(byte: number): number {
-    return this.fail(byte === 0 ? 'bad-value' : 'bad-character')
   }
 
   private fail(error: ScanError): number {

@@ -18,8 +18,6 @@ export interface Fault {
   client: readonly string[]
   /** For each request, as the access log says it: code, flags, details. Order of the log lines does not count. */
   log: readonly string[]
-  /** Where real Envoy ends otherwise: how, and why ours does not. */
-  envoy?: { client: readonly string[]; log: readonly string[]; why: string }
 }
 
 /** What a client sends for a fault. */

@@ -107,7 +107,7 @@ function folding(ports: Ports): (text: string) => string {
       .replace(anyPort, (port) => `<${byPort.get(port)}>`)
       .replace(/\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b/g, '<uuid>')
       .replace(/[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT/g, '<date>')
-      .replace(/(x-envoy-upstream-service-time: )\d+/g, '$1<ms>')
+      .replace(/(x-envoy-upstream-service-time: )\d+/gi, '$1<ms>')
       // What is left of a time limit at a later try.
       .replace(/(x-envoy-expected-rq-timeout-ms: )(\d{3,})/g, (_, name, ms) => `${name}≤ ${Math.ceil(Number(ms) / 100) * 100}`)
       .replace(/127\.0\.0\.1:\d{5}/g, '127.0.0.1:<client>')

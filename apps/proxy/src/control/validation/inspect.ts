@@ -120,6 +120,8 @@ export function createInspector(registry: FileRegistry): (desc: DescMessage, mes
           return report(path, `${word.name} is deprecated and no longer allowed`)
         return tell(path, rules?.value?.(value as RuleValue))
       }
+      if (value.desc.typeName === 'google.protobuf.Duration' && value.fields.some((part) => Number(value.get(part)) < 0))
+        return report(path, 'a duration must not be negative')
       const wrapped = wrapperField(value.desc)
       if (wrapped !== undefined) return tell(path, rules?.value?.(value.get(wrapped) as RuleValue))
       tell(path, rules?.value?.(value))

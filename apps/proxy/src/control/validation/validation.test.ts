@@ -60,6 +60,11 @@ const table: [name: string, yaml: string, refusal: RegExp | undefined][] = [
   ],
   ['a word for a duration', manager('[{match: {prefix: /}, route: {cluster: a, timeout: soon}}]'), /"soon" is not a duration/],
   ['a duration without its unit', cluster('{name: b, connect_timeout: 5}'), /connect_timeout: 5 is not a duration/],
+  [
+    'a duration below zero',
+    manager('[{match: {prefix: /}, route: {cluster: a, timeout: -1s}}]'),
+    /route\.timeout: a duration must not be negative/,
+  ],
   ['an unknown enum word', cluster('{name: b, connect_timeout: 1s, lb_policy: NONSENSE}'), /"NONSENSE" is not a value of/],
   ['text that YAML takes for a boolean', 'node: {id: n, cluster: c}', /node\.id: must be text, not false \(quote it\)/],
   [

@@ -289,6 +289,8 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     if (this.done) return
     const { info, plan } = this
     if (reason !== 'protocol-error') plan.stats.rxReset.inc()
+    // A tunnel's response has begun, and its request had no end yet.
+    if (this.upgrade !== '' && this.responseStarted) plan.stats.responseBeforeRequest.inc()
     if (info.protocol === '') info.protocol = protocolNames[this.request.version]
     const [flag, details] = resetMeanings[reason] ?? ['DC', 'downstream_remote_disconnect']
     info.addResponseFlag(flag)

@@ -28,6 +28,8 @@ export class StreamRecord implements StreamInfo {
   routeName = ''
   virtualHost = ''
   clusterName = ''
+  /** As its statistics call it. */
+  clusterStatName = ''
   downstreamRemoteAddress = ''
   downstreamRemotePort = 0
   upstreamEndpoint: Endpoint | null = null
@@ -61,6 +63,7 @@ export class StreamRecord implements StreamInfo {
     this.routeName = ''
     this.virtualHost = ''
     this.clusterName = ''
+    this.clusterStatName = ''
     this.upstreamEndpoint = null
     this.upstreamConnection = null
     this.upstreamFailure = ''

@@ -42,17 +42,35 @@ export function compileHeaderEdits(source: EditSource, path: string): HeaderEdit
         const addition = requestAdd[i]!
         if (addition.name.name === 'host' || addition.name.name === ':authority') request.authority = addition.value(context)
         else if (addition.name.name === ':path') request.path = addition.value(context)
-        else apply(headers, addition, context)
+        else apply(headers, addition, context, joinedInRequests)
       }
     },
     onResponse(context, headers) {
       for (let i = 0; i < responseRemove.length; i++) headers.remove(responseRemove[i]!)
-      for (let i = 0; i < responseAdd.length; i++) apply(headers, responseAdd[i]!, context)
+      for (let i = 0; i < responseAdd.length; i++) apply(headers, responseAdd[i]!, context, joinedInResponses)
     },
   }
 }
 
-function apply(headers: HeaderTable, addition: Addition, context: FormatContext): void {
+/** Headers that Envoy keeps one value of: another is added to it behind a comma. */
+const joinedInRequests = new Set(
+  (
+    'accept accept-encoding authorization cache-control content-encoding content-type origin user-agent via te referer pragma ' +
+    'if-match if-none-match if-modified-since if-unmodified-since if-range x-request-id x-client-trace-id x-forwarded-for ' +
+    'x-forwarded-host x-forwarded-proto x-forwarded-port x-forwarded-client-cert grpc-timeout x-envoy-original-path ' +
+    'x-envoy-decorator-operation'
+  ).split(' '),
+)
+const joinedInResponses = new Set(
+  (
+    'content-type etag vary cache-control server date via location content-encoding x-request-id grpc-message grpc-status ' +
+    'last-modified expires age access-control-allow-origin access-control-allow-headers access-control-allow-methods ' +
+    'access-control-allow-credentials access-control-expose-headers access-control-max-age x-envoy-upstream-canary ' +
+    'x-envoy-immediate-health-check-fail'
+  ).split(' '),
+)
+
+function apply(headers: HeaderTable, addition: Addition, context: FormatContext, joined: ReadonlySet<string>): void {
   const value = addition.value(context)
   if (value === '' && !addition.keepEmpty) return
   switch (addition.action) {
@@ -65,8 +83,11 @@ function apply(headers: HeaderTable, addition: Addition, context: FormatContext)
     case HeaderValueOption_HeaderAppendAction.OVERWRITE_IF_EXISTS:
       if (headers.has(addition.name)) headers.set(addition.name, value)
       break
-    default:
-      headers.append(addition.name, value)
+    default: {
+      const before = joined.has(addition.name.name) ? headers.getAll(addition.name) : null
+      if (before !== null && before !== '') headers.set(addition.name, `${before},${value}`)
+      else headers.append(addition.name, value)
+    }
   }
 }
 

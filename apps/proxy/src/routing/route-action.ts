@@ -1,4 +1,6 @@
+import type { TypedExtensionConfig } from '@weft/contracts/envoy/config/core/v3/extension'
 import { type RouteAction, RouteAction_ClusterNotFoundResponseCode } from '@weft/contracts/envoy/config/route/v3/route_components'
+import { UriTemplateRewriteConfig } from '@weft/contracts/envoy/extensions/path/rewrite/uri_template/v3/uri_template_rewrite'
 import { type HeaderName, headerName } from '@weft/http/header-name'
 import type { RequestHead } from '@weft/http/message'
 import { durationMs } from '../plan/duration.ts'
@@ -8,6 +10,7 @@ import { isRecord, MetadataCriteria } from '../upstream/load-balancers/metadata-
 import { compileHashPolicies, type HashPolicies } from './hash-policy.ts'
 import { compileHeaderEdits, type HeaderEdits } from './header-edits.ts'
 import { compileRegex, type Regex } from './matchers/regex.ts'
+import { compileTemplateRewrite } from './matchers/uri-template.ts'
 import { compileRetryPolicy, type RetryPlan } from './retry-policy.ts'
 import { type PathMatch, pathOnly } from './route-match.ts'
 
@@ -65,6 +68,10 @@ export interface ForwardPlan {
   /** -1: not set; 0: any grpc-timeout. */
   maxGrpcTimeoutMs: number
   maxStreamMs: number
+  /** Whether max_stream_duration is there: then the route's timeout and max_grpc_timeout are not. */
+  limitsStream: boolean
+  /** Up to which a grpc-timeout limits the stream; 0: any; -1: it does not. */
+  grpcHeaderMaxMs: number
   retry: RetryPlan | null
   priority: 0 | 1
   rewrite: Rewrite | null
@@ -99,7 +106,6 @@ export function compileForward(
   filterConfigs: (configs: RouteAction_Configs, path: string) => ReadonlyMap<string, unknown> | null,
 ): ForwardPlan {
   if (source.internalRedirectPolicy !== undefined) throw unsupported(`${path}.internal_redirect_policy`, 'internal redirects')
-  if (source.pathRewritePolicy !== undefined) throw unsupported(`${path}.path_rewrite_policy`, 'a path rewrite policy')
   const stream = source.maxStreamDuration
   return {
     cluster: compileSelector(source, path, filterConfigs),
@@ -108,11 +114,16 @@ export function compileForward(
     notFoundStatus: notFoundCodes[source.clusterNotFoundResponseCode] ?? 503,
     timeoutMs: durationMs(source.timeout, 15_000),
     idleTimeoutMs: durationMs(source.idleTimeout, -1),
-    maxGrpcTimeoutMs: durationMs(stream?.grpcTimeoutHeaderMax ?? source.maxGrpcTimeout, -1),
+    maxGrpcTimeoutMs: durationMs(source.maxGrpcTimeout, -1),
     maxStreamMs: durationMs(stream?.maxStreamDuration, 0),
+    limitsStream: stream !== undefined,
+    grpcHeaderMaxMs: durationMs(stream?.grpcTimeoutHeaderMax, -1),
     retry: source.retryPolicy === undefined ? virtualHostRetry : compileRetryPolicy(source.retryPolicy, `${path}.retry_policy`),
     priority: source.priority === 1 ? 1 : 0,
-    rewrite: compileRewrite(source.prefixRewrite, source.regexRewrite, match, path),
+    rewrite:
+      source.pathRewritePolicy === undefined
+        ? compileRewrite(source.prefixRewrite, source.regexRewrite, match, path)
+        : compileRewritePolicy(source.pathRewritePolicy, match, `${path}.path_rewrite_policy`),
     hostRewrite: compileHostRewrite(source, path),
     appendForwardedHost: source.appendXForwardedHost,
     mirrors: source.requestMirrorPolicies.map((mirror) => ({
@@ -166,6 +177,8 @@ function compileSelector(
   }
 }
 
+const maxUint64 = 2n ** 64n - 1n
+
 /** The cluster for a request; null: a header that should name one is absent. `draw`: 0 ≤ x < 1. */
 export function selectCluster(selector: ClusterSelector, request: RequestHead, draw: number): ClusterChoice | null {
   switch (selector.type) {
@@ -180,8 +193,9 @@ export function selectCluster(selector: ClusterSelector, request: RequestHead, d
     case 'weighted': {
       let point = draw * selector.total
       if (selector.hashHeader !== null) {
-        const value = Number(request.headers.get(selector.hashHeader) ?? Number.NaN)
-        if (Number.isSafeInteger(value) && value >= 0) point = value % selector.total
+        const text = request.headers.get(selector.hashHeader) ?? ''
+        const value = /^\d{1,20}$/.test(text) ? BigInt(text) : maxUint64 + 1n
+        if (value <= maxUint64) point = Number(value % BigInt(selector.total))
       }
       for (const { weight, choice, header } of selector.choices) {
         point -= weight
@@ -192,6 +206,20 @@ export function selectCluster(selector: ClusterSelector, request: RequestHead, d
       }
       return selector.choices[selector.choices.length - 1]!.choice
     }
+  }
+}
+
+function compileRewritePolicy(policy: TypedExtensionConfig, match: PathMatch, path: string): Rewrite {
+  const config = policy.typedConfig
+  if (config === undefined || !config.typeUrl.endsWith('.uri_template.v3.UriTemplateRewriteConfig'))
+    throw unsupported(`${path}.typed_config`, `path rewrite policy '${config?.typeUrl ?? policy.name}'`)
+  if (match.type !== 'regex' || match.template === undefined)
+    throw invalid(path, 'unable to use uri_template_rewriter extension without uri_template_matcher extension')
+  const { pathTemplateRewrite } = UriTemplateRewriteConfig.decode(config.value)
+  const rewrite = compileTemplateRewrite(match.template, pathTemplateRewrite, `${path}.typed_config.path_template_rewrite`)
+  return (full) => {
+    const only = pathOnly(full)
+    return rewrite(only) + full.slice(only.length)
   }
 }
 

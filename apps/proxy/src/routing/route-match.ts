@@ -1,4 +1,5 @@
 import type { RouteMatch } from '@weft/contracts/envoy/config/route/v3/route_components'
+import { UriTemplateMatchConfig } from '@weft/contracts/envoy/extensions/path/match/uri_template/v3/uri_template_match'
 import { names } from '@weft/http/header-table'
 import type { RequestHead } from '@weft/http/message'
 import { invalid, unsupported } from '../plan/problems.ts'
@@ -6,14 +7,18 @@ import { compileFraction, type Runtime } from '../plan/runtime.ts'
 import { compileHeaderMatcher } from './matchers/header-matcher.ts'
 import { compileQueryParameterMatcher } from './matchers/query-parameter-matcher.ts'
 import { compileRegex } from './matchers/regex.ts'
+import { compileTemplate } from './matchers/uri-template.ts'
 
 /** Says whether a request matches; `draw` (0 ≤ x < 1) decides runtime fractions, drawn when not given. */
 export type RouteMatcher = (request: RequestHead, draw?: number) => boolean
 
+/** A path template, by whose names a rewrite may go. */
+export type PathTemplate = ReturnType<typeof compileTemplate>
+
 /** The path part of a match, in a form an index can use. `connect`: CONNECT requests only. */
 export type PathMatch =
   | { readonly type: 'prefix' | 'exact' | 'separated-prefix'; readonly value: string; readonly caseSensitive: boolean }
-  | { readonly type: 'regex'; readonly matches: (path: string) => boolean }
+  | { readonly type: 'regex'; readonly matches: (path: string) => boolean; readonly template?: PathTemplate }
   | { readonly type: 'connect' }
 
 /** The path without query and fragment: what path matches look at. */
@@ -44,8 +49,14 @@ export function compilePathMatch(match: RouteMatch, path: string): PathMatch {
     }
     case 'connectMatcher':
       return { type: 'connect' }
-    case 'pathMatchPolicy':
-      throw unsupported(`${path}.path_match_policy`, 'a path match policy')
+    case 'pathMatchPolicy': {
+      const at = `${path}.path_match_policy.typed_config`
+      const config = specifier.value.typedConfig
+      if (config === undefined || !config.typeUrl.endsWith('.uri_template.v3.UriTemplateMatchConfig'))
+        throw unsupported(at, `path match policy '${config?.typeUrl ?? specifier.value.name}'`)
+      const template = compileTemplate(UriTemplateMatchConfig.decode(config.value).pathTemplate, `${at}.path_template`)
+      return { type: 'regex', matches: (text) => template.regex.test(text), template }
+    }
   }
 }
 

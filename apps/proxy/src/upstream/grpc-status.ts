@@ -35,3 +35,10 @@ export function httpStatusOf(status: number): number {
 export function errorCodeOf(status: number): ErrorCode {
   return STATUSES[status]?.[2] ?? 'internal'
 }
+
+const ofHttp: Readonly<Record<number, number>> = { 400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14 }
+
+/** The gRPC status of an answer that names none, by its HTTP status (gRPC's http-grpc-status-mapping); 2, unknown, for others. */
+export function grpcStatusOf(httpStatus: number): number {
+  return ofHttp[httpStatus] ?? 2
+}

@@ -30,7 +30,7 @@ export interface HttpCallOptions {
  * endpoint, on time-out, and when the connection fails.
  */
 export async function httpCall(
-  services: WorkerServices,
+  services: Pick<WorkerServices, 'cluster'>,
   clusterName: string,
   uri: string,
   options: HttpCallOptions,

@@ -7,6 +7,7 @@ import { headerName } from '@weft/http/header-name'
 import { invalid, unsupported } from '../../plan/problems.ts'
 import { compileFraction, type Runtime } from '../../plan/runtime.ts'
 import { compileHeaderMatcher } from '../../routing/matchers/header-matcher.ts'
+import { grpcStatusOf } from '../../upstream/grpc-status.ts'
 import type { FormatContext } from '../format/context.ts'
 
 /** Whether a request is logged. */
@@ -51,9 +52,9 @@ export function compileLogFilter(filter: AccessLogFilter, path: string, runtime:
     }
     case 'grpcStatusFilter': {
       const { statuses, exclude } = specifier.value
-      return ({ response, responseTrailers }) => {
+      return ({ response, responseTrailers, info }) => {
         const text = responseTrailers?.get(grpcStatus) ?? response?.headers.get(grpcStatus) ?? null
-        const status = text === null ? 2 : Number(text)
+        const status = text === null ? grpcStatusOf(info.responseCode) : Number(text)
         return statuses.some((one) => one === status) !== exclude
       }
     }

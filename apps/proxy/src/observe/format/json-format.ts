@@ -37,7 +37,7 @@ function compileObject(
 
 function compileNode(node: unknown, path: string, options: { keepTypes: boolean; omitEmpty: boolean }): Reader {
   if (typeof node === 'string') {
-    const read = compileValueFormat(node, path)
+    const read = compileValueFormat(node, path, options.omitEmpty ? '' : '-')
     if (options.keepTypes) return read
     return (context) => textOf(read(context), options.omitEmpty ? '' : '-')
   }

@@ -122,7 +122,7 @@ function compileNamed(name: string, argument: string, command: string, path: str
       }
     }
     case 'ENVIRONMENT': {
-      const value = process.env[argument] ?? null
+      const value = process.env[argument] ?? '-'
       return () => value
     }
     case 'QUERY_PARAM':
@@ -176,15 +176,16 @@ const operators: Record<string, Operator | undefined> = {
   REQUEST_TX_DURATION: ({ info }) => since(info.startMs, info.upstreamSendEndMs),
   RESPONSE_DURATION: ({ info }) => since(info.startMs, info.upstreamFirstByteMs),
   RESPONSE_TX_DURATION: ({ info }) => since(info.upstreamFirstByteMs, info.endMs),
-  RESPONSE_FLAGS: ({ info }) => (info.flags.length === 0 ? null : info.flags.join(',')),
-  RESPONSE_FLAGS_LONG: ({ info }) => (info.flags.length === 0 ? null : info.flags.map(longFlag).join(',')),
+  // A value also where there is none: formats that leave out what is empty keep it.
+  RESPONSE_FLAGS: ({ info }) => (info.flags.length === 0 ? '-' : info.flags.join(',')),
+  RESPONSE_FLAGS_LONG: ({ info }) => (info.flags.length === 0 ? '-' : info.flags.map(longFlag).join(',')),
   ROUTE_NAME: ({ info }) => info.routeName || null,
   VIRTUAL_CLUSTER_NAME: () => null,
   UPSTREAM_HOST: ({ info }) => info.upstreamEndpoint?.key ?? null,
   UPSTREAM_HOST_NAME: ({ info }) => info.upstreamEndpoint?.hostname || info.upstreamEndpoint?.key || null,
   UPSTREAM_HOST_NAME_WITHOUT_PORT: ({ info }) =>
     info.upstreamEndpoint?.hostname || withoutPort(info.upstreamEndpoint?.key) || null,
-  UPSTREAM_CLUSTER: ({ info }) => info.clusterName || null,
+  UPSTREAM_CLUSTER: ({ info }) => info.clusterStatName || info.clusterName || null,
   UPSTREAM_CLUSTER_RAW: ({ info }) => info.clusterName || null,
   UPSTREAM_LOCAL_ADDRESS: upstream((c) => join(c.localAddress, c.localPort)),
   UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT: upstream((c) => c.localAddress),
@@ -227,6 +228,9 @@ const operators: Record<string, Operator | undefined> = {
   DOWNSTREAM_PEER_CERT: peer((c) => encodeURIComponent(c.pem)),
   DOWNSTREAM_LOCAL_URI_SAN: ({ connection }) => list(connection.tls?.localUris),
   DOWNSTREAM_TRANSPORT_FAILURE_REASON: () => null,
+  // Only fingerprints that a listener filter took; none here does.
+  TLS_JA3_FINGERPRINT: () => null,
+  TLS_JA4_FINGERPRINT: () => null,
   HOSTNAME: () => local,
   LOCAL_REPLY_BODY: ({ info }) => info.localReplyBody || null,
   FILTER_CHAIN_NAME: ({ info }) => info.filterChain || null,

@@ -118,10 +118,9 @@ function compileWriter(pieces: readonly (string | Operator)[], absent: string): 
 }
 
 /** The value that a format made of one operator gives, else the text. */
-export function compileValueFormat(text: string, path: string): (context: FormatContext) => FormatValue {
+export function compileValueFormat(text: string, path: string, absent = '-'): (context: FormatContext) => FormatValue {
   const pieces = parseFormat(text, path)
   const only = pieces[0]
   if (pieces.length === 1 && typeof only === 'function') return only
-  const format = compileTextFormat(text, path)
-  return format
+  return compileTextFormat(text, path, absent)
 }

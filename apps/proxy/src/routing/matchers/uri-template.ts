@@ -9,12 +9,19 @@ const maxVariables = 5
  * all that follows, before an optional end; `{name}` is `*`. The path comes without its query.
  */
 export function compileUriTemplate(template: string, path: string): (path: string) => boolean {
+  const { regex } = compileTemplate(template, path)
+  return (text) => regex.test(text)
+}
+
+/** The same as an expression with a group for each name, for rewrites. */
+export function compileTemplate(template: string, path: string): { regex: RegExp; names: ReadonlySet<string> } {
   if (!template.startsWith('/')) throw invalid(path, `the path template '${template}' does not begin with /`)
   if (template.includes('//')) throw invalid(path, `the path template '${template}' has an empty segment`)
   const names = new Set<string>()
   let pattern = ''
   let rest = false
   for (const [token] of template.matchAll(/\{[^}]*\}|\*\*|\*|[^{}*]+|[{}]/g)) {
+    const before = names.size
     const operator = operatorOf(token, names, template, path)
     if (operator === undefined) {
       if (!new RegExp(`^[/${pchar}]+$`).test(token)) throw invalid(path, `'${token}' can't stand in a path template`)
@@ -23,11 +30,32 @@ export function compileUriTemplate(template: string, path: string): (path: strin
     }
     if (rest) throw invalid(path, `${operator} follows ** in the path template '${template}'`)
     rest = operator === '**'
-    pattern += rest ? `[/${pchar}]*` : `[${pchar}]+`
+    const group = names.size > before ? `?<${[...names].pop()}>` : '?:'
+    pattern += rest ? `(${group}[/${pchar}]*)` : `(${group}[${pchar}]+)`
   }
   if (names.size > maxVariables) throw invalid(path, `the path template '${template}' has more than ${maxVariables} names`)
-  const regex = new RegExp(`^${pattern}$`)
-  return (text) => regex.test(text)
+  return { regex: new RegExp(`^${pattern}$`), names }
+}
+
+/** Compiles a rewrite by the names of the template that matched: `/{rest}/of/{id}`. */
+export function compileTemplateRewrite(
+  matched: { regex: RegExp; names: ReadonlySet<string> },
+  rewrite: string,
+  path: string,
+): (path: string) => string {
+  if (!rewrite.startsWith('/') || rewrite.includes('//')) throw invalid(path, `the path rewrite '${rewrite}' is no path`)
+  const pieces = [...rewrite.matchAll(/\{([^}]*)\}|[^{}]+|[{}]/g)].map(([text, name]) => {
+    if (name === undefined) {
+      if (text === '{' || text === '}') throw invalid(path, `a brace stands alone in the path rewrite '${rewrite}'`)
+      return { text, name: '' }
+    }
+    if (!matched.names.has(name)) throw invalid(path, `the path template has no {${name}}, which its rewrite uses`)
+    return { text: '', name }
+  })
+  return (text) => {
+    const groups = matched.regex.exec(text)?.groups ?? {}
+    return pieces.map((piece) => (piece.name === '' ? piece.text : (groups[piece.name] ?? ''))).join('')
+  }
 }
 
 /** `*` or `**`, plain or by name; undefined for text. */

@@ -7,9 +7,9 @@ export const routeSupport: SupportTable = {
   'envoy.config.route.v3.VirtualHost':
     '* -matcher -retry_policy_typed_config -hedge_policy -include_is_timeout_retry_header ~virtual_clusters',
   'envoy.config.route.v3.Route': '* -filter_action -non_forwarding_action',
-  'envoy.config.route.v3.RouteMatch': '* -path_match_policy -dynamic_metadata -tls_context',
+  'envoy.config.route.v3.RouteMatch': '* -dynamic_metadata -tls_context',
   'envoy.config.route.v3.RouteAction':
-    '* -cluster_specifier_plugin -inline_cluster_specifier_plugin -path_rewrite_policy -early_data_policy ' +
+    '* -cluster_specifier_plugin -inline_cluster_specifier_plugin -early_data_policy ' +
     '-retry_policy_typed_config -hedge_policy -grpc_timeout_offset ' +
     '-internal_redirect_action -max_internal_redirects',
   'envoy.config.route.v3.RetryPolicy': '* -retry_options_predicates -rate_limited_retry_back_off',
@@ -20,6 +20,7 @@ export const routeSupport: SupportTable = {
   'envoy.config.route.v3.RouteAction.RequestMirrorPolicy': '* ~trace_sampled',
   'envoy.config.route.v3.RouteAction.UpgradeConfig': '* -connect_config',
   'envoy.config.route.v3.FilterConfig': '*',
+  'envoy.extensions.path.rewrite.uri_template.v3.UriTemplateRewriteConfig': '*',
   'envoy.config.route.v3.RateLimit.Action': '* -extension',
   'envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate': '*',
   'envoy.extensions.retry.host.omit_canary_hosts.v3.OmitCanaryHostsPredicate': '*',

@@ -5,6 +5,7 @@ import type { ClusterChoice, ForwardPlan } from '../../../routing/route-action.t
 import { pathOnly } from '../../../routing/route-match.ts'
 import type { RoutePlan } from '../../../routing/route-table.ts'
 import type { Exchange } from '../../network/http-connection-manager/exchange.ts'
+import { grpcTimeoutText, parseGrpcTimeout } from './grpc-timeout.ts'
 
 const originalPath = headerName('x-envoy-original-path')
 const originalHost = headerName('x-envoy-original-host')
@@ -55,9 +56,11 @@ function timeouts(
   retry: RetryPlan | null,
 ): { timeoutMs: number; perTryMs: number } {
   const { headers } = request
-  let { timeoutMs } = forward
+  // A route that limits streams has no limit of its own for the response.
+  let timeoutMs = forward.limitsStream ? 0 : forward.timeoutMs
   let perTryMs = retry?.perTryTimeoutMs ?? 0
-  if (grpc && forward.maxGrpcTimeoutMs >= 0) {
+  const grpcLimited = grpc && !forward.limitsStream && forward.maxGrpcTimeoutMs >= 0
+  if (grpcLimited) {
     const asked = parseGrpcTimeout(headers.get(names.grpcTimeout))
     if (asked !== null) timeoutMs = forward.maxGrpcTimeoutMs === 0 ? asked : Math.min(asked, forward.maxGrpcTimeoutMs)
     else timeoutMs = forward.maxGrpcTimeoutMs
@@ -72,19 +75,12 @@ function timeouts(
   }
   // A try can't take longer than the whole.
   if (timeoutMs > 0 && perTryMs >= timeoutMs) perTryMs = 0
+  if (grpcLimited && timeoutMs > 0) headers.set(names.grpcTimeout, grpcTimeoutText(perTryMs > 0 ? perTryMs : timeoutMs))
   return { timeoutMs, perTryMs }
 }
 
 function milliseconds(text: string | null): number | null {
   return text !== null && /^\d{1,9}$/.test(text) ? Number(text) : null
-}
-
-const units: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 }
-
-/** grpc-timeout (gRPC over HTTP/2, Requests): up to eight digits and a unit. */
-function parseGrpcTimeout(text: string | null): number | null {
-  const match = text === null ? null : /^(\d{1,8})([HMSmun])$/.exec(text)
-  return match === null ? null : Math.ceil(Number(match[1]) * units[match[2]!]!)
 }
 
 function rewriteHost(exchange: Exchange, forward: ForwardPlan, choice: ClusterChoice): void {

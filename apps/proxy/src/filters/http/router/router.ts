@@ -15,6 +15,7 @@ import { httpStatusOf } from '../../../upstream/grpc-status.ts'
 import { noteLocalFailure, noteStatus } from '../../../upstream/outcome.ts'
 import type { PooledConnection, PoolWaiter, UpstreamPool } from '../../../upstream/pool.ts'
 import type { Exchange } from '../../network/http-connection-manager/exchange.ts'
+import { Mirrors } from './mirror.ts'
 import { finishRequestHead, replaceHost } from './request-head.ts'
 import { RequestPick } from './request-pick.ts'
 import { describeBreak, describeReset } from './reset-reasons.ts'
@@ -60,6 +61,7 @@ export class Router implements PoolWaiter {
   private keepBody = false
   private bodyEnded = false
   private bodyTrailers: HeaderTable | null = null
+  private mirrors: Mirrors | null = null
   private timeoutMs = 0
   private perTryMs = 0
   private routeDeadline = never
@@ -110,6 +112,12 @@ export class Router implements PoolWaiter {
           ? selector.choice
           : selectCluster(selector, this.exchange.request, Math.random())
     this.cluster = null
+    this.mirrors = null
+    if (this.choice !== null && this.exchange.info.clusterName !== this.choice.name) {
+      const known = this.exchange.downstream.cluster(this.choice.name)
+      this.exchange.info.clusterName = known === undefined ? '' : known.name
+      this.exchange.info.clusterStatName = known === undefined ? '' : known.plan.statName
+    }
     this.endpoint = null
     this.connection = null
     this.stream = null
@@ -163,7 +171,18 @@ export class Router implements PoolWaiter {
     }
     this.cluster = cluster
     this.breaker = cluster.breakers[forward.priority]
-    info.clusterName = cluster.name
+    const { runtime } = cluster.plan
+    const maintenance = runtime.number(`upstream.maintenance_mode.${cluster.name}`, 0)
+    if (maintenance > 0 && runtime.random() * 100 < maintenance) {
+      cluster.stats.maintenance.inc()
+      cluster.stats.response(503, exchange.internal)
+      exchange.reply(503, 'maintenance mode', {
+        details: 'maintenance_mode',
+        flags: ['UO'],
+        headers: [[overloaded.name, 'true']],
+      })
+      return
+    }
     const retry = retryPlanFor(forward.retry, exchange.request)
     this.retry = retry
     this.pick.begin(forward, choice, retry)
@@ -172,6 +191,8 @@ export class Router implements PoolWaiter {
     const times = finishRequestHead(exchange, forward, choice, route, retry)
     this.timeoutMs = times.timeoutMs
     this.perTryMs = times.perTryMs
+    if (forward.mirrors.length > 0) this.mirrors = Mirrors.of(exchange, forward.mirrors, times.timeoutMs)
+    if (endStream) this.mirrors?.send()
     info.attemptCount = 1
     if (endStream) this.armTimeout()
     this.attempt()
@@ -234,9 +255,11 @@ export class Router implements PoolWaiter {
       this.overflow()
       return
     }
+    // What waits for a connection has no host yet.
     const connection = this.poolOf(endpoint).acquire(this)
     if (connection === 'overflow') {
       this.breakerOf(owner).release('requests')
+      exchange.info.upstreamEndpoint = null
       this.overflow()
       return
     }
@@ -259,7 +282,6 @@ export class Router implements PoolWaiter {
   private overflow(): void {
     const { exchange } = this
     exchange.info.addResponseFlag('UO')
-    exchange.info.upstreamEndpoint = null
     this.cluster!.stats.response(503, exchange.internal)
     const body = 'upstream connect error or disconnect/reset before headers. reset reason: overflow'
     exchange.reply(503, body, {
@@ -323,6 +345,7 @@ export class Router implements PoolWaiter {
   // The request's body, from the filters
 
   data(buffer: Buffer, start: number, end: number, endStream: boolean): void {
+    this.mirrors?.add(buffer, start, end)
     if (endStream) this.endBody()
     const { stream } = this
     if (stream === null || this.keepBody) this.keep(buffer, start, end)
@@ -338,6 +361,7 @@ export class Router implements PoolWaiter {
 
   private endBody(): void {
     this.bodyEnded = true
+    this.mirrors?.send()
     this.exchange.info.upstreamSendEndMs = monotonicMs()
     if (this.cluster !== null) this.armTimeout()
   }

@@ -61,6 +61,8 @@ export class DownstreamConnection implements ConnectionHandler, ConnectionInfo {
   /** The time that clients were given to turn away is over. */
   private drained = false
   private localClose = false
+  /** The peer left while a request was under way. */
+  private endedActive = false
   private readonly onGone: (connection: DownstreamConnection) => void
 
   constructor(
@@ -217,19 +219,28 @@ export class DownstreamConnection implements ConnectionHandler, ConnectionInfo {
     const idle = this.isIdle
     if (plan.maxConnectionMs > 0 && now - this.startedMs >= plan.maxConnectionMs) {
       plan.stats.maxDuration.inc()
-      if (idle) this.closeLocally()
-      else this.drain()
+      this.endSoon()
       return
     }
     const idleAt = idle ? this.idleSinceMs + plan.connectionIdleMs : now + plan.connectionIdleMs
     if (idle && plan.connectionIdleMs > 0 && now >= idleAt) {
       plan.stats.idleTimeout.inc()
-      this.closeLocally()
+      this.endSoon()
       return
     }
     const endAt = plan.maxConnectionMs > 0 ? this.startedMs + plan.maxConnectionMs : Number.POSITIVE_INFINITY
     const next = Math.min(plan.connectionIdleMs > 0 ? idleAt : Number.POSITIVE_INFINITY, endAt)
     this.services.timers.arm(this.idleTimer!, Math.max(1, next - now))
+  }
+
+  /** A connection that never spoke is closed; another gets the drain time, in which a request under way to us is still served. */
+  private endSoon(): void {
+    if (this.protocol === null || (this.requests === 0 && this.isIdle)) {
+      this.closeLocally()
+      return
+    }
+    this.drain()
+    this.wantsEnd()
   }
 
   /** For the protocol: a request begins. */
@@ -261,6 +272,7 @@ export class DownstreamConnection implements ConnectionHandler, ConnectionInfo {
   }
 
   onEnd(): void {
+    this.endedActive = this.protocol !== null && this.protocol.activeExchanges > 0
     if (this.protocol?.receiveEnd() !== true) this.connection.closeWhenFlushed()
   }
 
@@ -270,7 +282,7 @@ export class DownstreamConnection implements ConnectionHandler, ConnectionInfo {
 
   onClose(): void {
     const { stats, protocol } = this
-    const active = protocol !== null && protocol.activeExchanges > 0
+    const active = this.endedActive || (protocol !== null && protocol.activeExchanges > 0)
     stats.connectionActive.dec()
     if (protocol?.name === 'http1') stats.connectionHttp1Active.dec()
     else if (protocol?.name === 'http2') stats.connectionHttp2Active.dec()

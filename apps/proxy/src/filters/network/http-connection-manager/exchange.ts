@@ -11,6 +11,7 @@ import { monotonicMs } from '../../../transport/clock.ts'
 import { Timeout } from '../../../transport/timer-wheel.ts'
 import type { ConnectionInfo, HttpFilter, HttpStream, LocalReply } from '../../http/filter.ts'
 import { Router } from '../../http/router/router.ts'
+import { streamLimit } from '../../http/router/stream-limit.ts'
 import type { DownstreamConnection } from './downstream-connection.ts'
 import { FilterRun } from './filter-run.ts'
 import type { HcmPlan } from './hcm-plan.ts'
@@ -44,6 +45,8 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
   private upgradeCounted = false
   requestComplete = false
   responseStarted = false
+  /** Whether the filters have let the head pass. */
+  headSent = false
   done = true
   private replying = false
   private grpc: boolean | null = null
@@ -85,6 +88,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     this.upgradeCounted = false
     this.requestComplete = false
     this.responseStarted = false
+    this.headSent = false
     this.done = false
     this.replying = false
     this.grpc = null
@@ -234,7 +238,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
       const { outcome } = route
       const idleMs = outcome.type === 'forward' ? outcome.forward.idleTimeoutMs : -1
       if (idleMs >= 0) this.setIdle(idleMs)
-      const maxMs = outcome.type === 'forward' ? outcome.forward.maxStreamMs : 0
+      const maxMs = outcome.type === 'forward' ? streamLimit(outcome.forward, this) : 0
       if (maxMs > 0) {
         this.streamDeadline = info.startMs + maxMs
         this.watch(this.streamDeadline)
@@ -333,6 +337,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
   /** The response's head is in `response`. */
   respond(endStream: boolean): void {
     this.responseStarted = true
+    this.info.responseCode = this.response.status
     this.filters.startResponse(endStream)
   }
 
@@ -387,6 +392,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
       if (!downstream.isHttp2) plan.stats.rxReset.inc()
       sender.closeAfterResponse()
     }
+    this.headSent = true
     info.responseCode = response.status
     info.responseHeadBytes = headers.used
     if (tunnel) {
@@ -615,7 +621,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
       if (this.responseStarted) {
         info.responseCodeDetails = 'max_duration_timeout'
         this.abort()
-      } else this.reply(504, 'downstream duration timeout', { details: 'max_duration_timeout' })
+      } else this.reply(504, 'downstream duration timeout', { details: 'max_duration_timeout', grpcStatus: 4 })
       return
     }
     if (now >= this.requestDeadline && !this.requestComplete) {

@@ -353,7 +353,7 @@ export class FilterRun {
     response.heldBytes = 0
     response.heldEnd = false
     response.heldTrailers = null
-    if (exchange.info.responseCode === 0) this.responseHead(at - 1, response.headEndsStream)
+    if (!exchange.headSent) this.responseHead(at - 1, response.headEndsStream)
     const from = status === 'stop' ? at : at - 1
     for (let i = 0; i < held.length; i++) {
       if (exchange.done) return

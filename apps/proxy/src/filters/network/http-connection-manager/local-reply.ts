@@ -1,9 +1,7 @@
 import { headerName, names } from '@weft/http/header-name'
 import type { ResponseHead } from '@weft/http/message'
+import { grpcStatusOf } from '../../../upstream/grpc-status.ts'
 import type { LocalReply } from '../../http/filter.ts'
-
-/** HTTP status to gRPC status, as gRPC's http-grpc-status-mapping has it. */
-const grpcStatuses: Readonly<Record<number, number>> = { 400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14 }
 
 /**
  * Fills the head of an answer the proxy makes itself; gives its body, or null when it has none. A gRPC request gets the
@@ -21,7 +19,7 @@ export function localReplyBody(
   if (grpc) {
     response.status = 200
     headers.append(names.contentType, 'application/grpc')
-    headers.append(names.grpcStatus, String(options.grpcStatus ?? grpcStatuses[status] ?? 2))
+    headers.append(names.grpcStatus, String(options.grpcStatus ?? grpcStatusOf(status)))
     if (body.length > 0) headers.append(names.grpcMessage, encodeMessage(body))
     for (const [name, value] of options.headers ?? []) headers.set(headerName(name), value)
     options.edit?.(response)

@@ -1,0 +1,113 @@
+import { afterEach, describe, expect, it } from 'vitest'
+import { cluster, connectionManager, listener, routeTo } from '../../../testing/resources.ts'
+import { ask, Upstream, until, WorkerHarness } from '../../../testing/worker-harness.ts'
+import { grpcTimeoutText, parseGrpcTimeout } from './grpc-timeout.ts'
+import { shadowHost } from './mirror.ts'
+
+const open: { close(): unknown }[] = []
+afterEach(async () => {
+  for (const one of open.splice(0)) await one.close()
+})
+
+async function upstream(...answer: ConstructorParameters<typeof Upstream>): Promise<Upstream> {
+  const one = new Upstream(...answer)
+  await one.listen()
+  open.push(one)
+  return one
+}
+
+async function proxyWith(routes: Parameters<typeof connectionManager>[0], ...clusters: ReturnType<typeof cluster>[]) {
+  const proxy = new WorkerHarness()
+  open.push(proxy)
+  expect(await proxy.apply(...clusters, listener('in', [{ filters: [connectionManager(routes)] }]))).toEqual([])
+  return proxy
+}
+
+describe('the router', () => {
+  it('sends copies to other clusters, and waits for none of them', async () => {
+    const [main, shadow] = [await upstream(), await upstream()]
+    const proxy = await proxyWith(
+      [routeTo('main', '/', { requestMirrorPolicies: [{ cluster: 'shadow' }, { cluster: 'unknown' }] })],
+      cluster('main', [main.port]),
+      cluster('shadow', [shadow.port]),
+    )
+    expect(
+      await ask(proxy.port('in'), '/m?q', { method: 'POST', body: 'data', headers: { host: 'shop.test:80' } }),
+    ).toMatchObject({
+      status: 200,
+    })
+    await until(() => shadow.requests.length === 1, 'the copy has come')
+    expect(main.requests).toHaveLength(1)
+    expect(shadow.requests[0]).toMatchObject({ method: 'POST', body: 'data', headers: { host: 'shop.test-shadow:80' } })
+    expect(proxy.stats.value('cluster.shadow.upstream_rq_total')).toBe(1)
+  })
+
+  it('names the shadow of a host before its port', () => {
+    expect(shadowHost('a.test')).toBe('a.test-shadow')
+    expect(shadowHost('a.test:81')).toBe('a.test-shadow:81')
+  })
+
+  it('rewrites paths by the names of their template', async () => {
+    const up = await upstream()
+    const any = (type: string, value: Buffer) => ({ name: 't', typedConfig: { typeUrl: `type.googleapis.com/${type}`, value } })
+    const text = (value: string) => Buffer.concat([Buffer.from([10, value.length]), Buffer.from(value)])
+    const proxy = await proxyWith(
+      [
+        {
+          match: {
+            pathSpecifier: {
+              $case: 'pathMatchPolicy',
+              value: any('envoy.extensions.path.match.uri_template.v3.UriTemplateMatchConfig', text('/api/{id}/items/{rest=**}')),
+            },
+          },
+          action: {
+            $case: 'route',
+            value: {
+              clusterSpecifier: { $case: 'cluster', value: 'c' },
+              pathRewritePolicy: any(
+                'envoy.extensions.path.rewrite.uri_template.v3.UriTemplateRewriteConfig',
+                text('/{rest}/of/{id}'),
+              ),
+            },
+          },
+        },
+      ],
+      cluster('c', [up.port]),
+    )
+    const port = proxy.port('in')
+    expect(await ask(port, '/api/7/items/a/b?q=1')).toMatchObject({ status: 200 })
+    expect(up.requests[0]).toMatchObject({ url: '/a/b/of/7?q=1' })
+    expect(await ask(port, '/api/7')).toMatchObject({ status: 404 })
+  })
+
+  it('joins what is added to headers that have one value, and appends to others', async () => {
+    const up = await upstream()
+    const add = (key: string) => ({ header: { key, value: 'new' } })
+    const proxy = await proxyWith(
+      [{ ...routeTo('c'), requestHeadersToAdd: [add('user-agent'), add('accept-language')] }],
+      cluster('c', [up.port]),
+    )
+    await ask(proxy.port('in'), '/', { headers: { 'user-agent': 'me', 'accept-language': 'de' } })
+    expect(up.requests[0]!.headers['user-agent']).toBe('me,new')
+    expect(up.requests[0]!.headers['accept-language']).toBe('de, new')
+  })
+
+  it('limits a gRPC stream as the client asks, up to the limit of the route, and tells upstream', async () => {
+    const up = await upstream(() => {})
+    const maxStreamDuration = { grpcTimeoutHeaderMax: { seconds: 0, nanos: 50e6 } }
+    const proxy = await proxyWith([routeTo('c', '/', { maxStreamDuration })], cluster('c', [up.port]))
+    const headers = { 'content-type': 'application/grpc', 'grpc-timeout': '10S' }
+    const answer = await ask(proxy.port('in'), '/', { method: 'POST', headers })
+    expect(answer).toMatchObject({ status: 200, headers: { 'grpc-status': '4', 'grpc-message': 'downstream duration timeout' } })
+    expect(up.requests[0]?.headers['grpc-timeout']).toBe('50m')
+    expect(up.requests[0]?.headers['x-envoy-expected-rq-timeout-ms']).toBeUndefined()
+  })
+
+  it('reads and writes gRPC time limits', () => {
+    expect(parseGrpcTimeout('2S')).toBe(2000)
+    expect(parseGrpcTimeout('1u')).toBe(1)
+    expect(parseGrpcTimeout('123456789m')).toBeNull()
+    expect(grpcTimeoutText(90_000)).toBe('90000m')
+    expect(grpcTimeoutText(200_000_000)).toBe('200000S')
+  })
+})

@@ -44,7 +44,7 @@ export const listenerSupport: SupportTable = {
     'set_current_client_cert_details proxy_100_continue upgrade_configs normalize_path merge_slashes ' +
     'path_with_escaped_slashes_action local_reply_config strip_matching_host_port strip_any_host_port ' +
     'stream_error_on_invalid_http_message strip_trailing_host_dot append_x_forwarded_port ' +
-    'http2_protocol_options ~drain_timeout ~request_id_extension',
+    'http2_protocol_options drain_timeout ~request_id_extension',
   'envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter': 'name typed_config is_optional disabled',
 
   'envoy.config.accesslog.v3.AccessLog': '*',

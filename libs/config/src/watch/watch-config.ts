@@ -152,7 +152,8 @@ class ConfigFolders implements ConfigWatch {
           files.push(before)
           continue
         }
-        const ageMs = Date.now() - seen.modifiedMs
+        // The file time has fractions of a millisecond, the clock has none: what was written just now is 0 ms old, not less.
+        const ageMs = Math.ceil(Date.now() + 1 - seen.modifiedMs)
         if (
           before !== undefined &&
           seen.sizeBytes === 0 &&

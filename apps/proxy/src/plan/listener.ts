@@ -59,7 +59,9 @@ export function compileListener(bytes: Uint8Array, context: PlanContext): Listen
   const [first] = addresses
   const statName =
     source.statPrefix !== '' ? source.statPrefix : first === undefined ? source.name : addressText(first).replaceAll(':', '_')
-  const inside: PlanContext = { ...context, direction, listenerStatPrefix: `listener.${statName}.` }
+  const { perConnectionBufferLimitBytes } = source
+  const bufferLimit = perConnectionBufferLimitBytes === undefined ? {} : { bufferLimit: perConnectionBufferLimitBytes }
+  const inside: PlanContext = { ...context, direction, listenerStatPrefix: `listener.${statName}.`, ...bufferLimit }
   const allChains: FilterChainPlan[] = []
   const fallback =
     source.defaultFilterChain === undefined

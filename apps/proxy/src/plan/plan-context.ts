@@ -14,4 +14,6 @@ export interface PlanContext {
   readonly direction: 'unspecified' | 'inbound' | 'outbound'
   /** `listener.<address>.` of the listener that is being compiled; absent outside of listeners. */
   readonly listenerStatPrefix?: string
+  /** Bytes of a body that the listener's connections keep; absent: the default. */
+  readonly bufferLimit?: number
 }

@@ -1,5 +1,5 @@
-import type { RetryPolicy } from '@weft/contracts/envoy/config/route/v3/route_components'
-import { headerName, names } from '@weft/http/header-name'
+import { type RetryPolicy, RetryPolicy_ResetHeaderFormat } from '@weft/contracts/envoy/config/route/v3/route_components'
+import { type HeaderName, headerName, names } from '@weft/http/header-name'
 import type { RequestHead, ResponseHead } from '@weft/http/message'
 import { durationMs } from '../plan/duration.ts'
 import { invalid, unsupported } from '../plan/problems.ts'
@@ -47,6 +47,8 @@ export interface RetryPlan {
   requestHeaders: readonly HeadMatcher[]
   baseMs: number
   maxMs: number
+  /** Response headers that say how long to wait, and the longest wait that is taken; null: none. */
+  rateLimited: { headers: readonly { name: HeaderName; at: boolean }[]; maxMs: number } | null
   /** Which hosts retries go to; null: any. */
   hosts: RetryHosts | null
 }
@@ -69,8 +71,36 @@ export function compileRetryPolicy(source: RetryPolicy, path: string): RetryPlan
     ),
     baseMs,
     maxMs,
+    rateLimited: compileRateLimited(source, path),
     hosts: compileRetryHosts(source, path),
   }
+}
+
+function compileRateLimited(source: RetryPolicy, path: string): RetryPlan['rateLimited'] {
+  const backOff = source.rateLimitedRetryBackOff
+  if (backOff === undefined) return null
+  if (backOff.resetHeaders.length === 0)
+    throw invalid(`${path}.rate_limited_retry_back_off.reset_headers`, 'at least one header is needed')
+  return {
+    headers: backOff.resetHeaders.map(({ name, format }) => ({
+      name: headerName(name),
+      at: format === RetryPolicy_ResetHeaderFormat.UNIX_TIMESTAMP,
+    })),
+    maxMs: durationMs(backOff.maxInterval, 300_000),
+  }
+}
+
+/** How long (ms) a response asks to wait before the next try; null: it does not say, or longer than is taken. */
+export function askedWait(plan: RetryPlan, response: ResponseHead, nowMs: number): number | null {
+  if (plan.rateLimited === null) return null
+  const { headers, maxMs } = plan.rateLimited
+  for (const { name, at } of headers) {
+    const text = response.headers.get(name)
+    if (text === null || !/^\d{1,12}$/.test(text)) continue
+    const wait = Number(text) * 1000 - (at ? nowMs : 0)
+    if (wait > 0 && wait <= maxMs) return wait
+  }
+  return null
 }
 
 /** The known words of a retry_on list; unknown ones are ignored, as Envoy does. */
@@ -119,6 +149,7 @@ const defaults: RetryPlan = {
   requestHeaders: [],
   baseMs: 25,
   maxMs: 250,
+  rateLimited: null,
   hosts: null,
 }
 

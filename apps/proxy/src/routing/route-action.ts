@@ -9,6 +9,7 @@ import { compileFraction, type Runtime } from '../plan/runtime.ts'
 import { isRecord, MetadataCriteria } from '../upstream/load-balancers/metadata-criteria.ts'
 import { compileHashPolicies, type HashPolicies } from './hash-policy.ts'
 import { compileHeaderEdits, type HeaderEdits } from './header-edits.ts'
+import { compileInternalRedirect, type InternalRedirectPlan } from './internal-redirect.ts'
 import { compileRegex, type Regex } from './matchers/regex.ts'
 import { compileTemplateRewrite } from './matchers/uri-template.ts'
 import { compileRetryPolicy, type RetryPlan } from './retry-policy.ts'
@@ -78,6 +79,8 @@ export interface ForwardPlan {
   hostRewrite: HostRewrite | null
   appendForwardedHost: boolean
   mirrors: readonly MirrorPolicy[]
+  /** Redirects that are followed here; null: none. */
+  internalRedirect: InternalRedirectPlan | null
   upgrades: ReadonlyMap<string, boolean>
 }
 
@@ -105,7 +108,6 @@ export function compileForward(
   virtualHostRetry: RetryPlan | null,
   filterConfigs: (configs: RouteAction_Configs, path: string) => ReadonlyMap<string, unknown> | null,
 ): ForwardPlan {
-  if (source.internalRedirectPolicy !== undefined) throw unsupported(`${path}.internal_redirect_policy`, 'internal redirects')
   const stream = source.maxStreamDuration
   return {
     cluster: compileSelector(source, path, filterConfigs),
@@ -132,6 +134,10 @@ export function compileForward(
       sample: mirror.runtimeFraction === undefined ? () => true : compileFraction(runtime, mirror.runtimeFraction),
       suffix: !mirror.disableShadowHostSuffixAppend,
     })),
+    internalRedirect:
+      source.internalRedirectPolicy === undefined
+        ? null
+        : compileInternalRedirect(source.internalRedirectPolicy, `${path}.internal_redirect_policy`),
     upgrades: new Map(source.upgradeConfigs.map((upgrade) => [upgrade.upgradeType.toLowerCase(), upgrade.enabled ?? true])),
   }
 }

@@ -17,6 +17,9 @@ export class ClusterStats {
   readonly retryOverflow: Counter
   readonly retryLimitExceeded: Counter
   readonly retryBackoffExponential: Counter
+  readonly retryBackoffRatelimited: Counter
+  readonly internalRedirectSucceeded: Counter
+  readonly internalRedirectFailed: Counter
   readonly pendingTotal: Counter
   readonly pendingActive: Gauge
   readonly pendingOverflow: Counter
@@ -81,6 +84,9 @@ export class ClusterStats {
     this.retryOverflow = counter('upstream_rq_retry_overflow')
     this.retryLimitExceeded = counter('upstream_rq_retry_limit_exceeded')
     this.retryBackoffExponential = counter('upstream_rq_retry_backoff_exponential')
+    this.retryBackoffRatelimited = counter('upstream_rq_retry_backoff_ratelimited')
+    this.internalRedirectSucceeded = counter('upstream_internal_redirect_succeeded_total')
+    this.internalRedirectFailed = counter('upstream_internal_redirect_failed_total')
     this.pendingTotal = counter('upstream_rq_pending_total')
     this.pendingActive = gauge('upstream_rq_pending_active')
     this.pendingOverflow = counter('upstream_rq_pending_overflow')

@@ -12,7 +12,7 @@ export const routeSupport: SupportTable = {
     '* -cluster_specifier_plugin -inline_cluster_specifier_plugin -early_data_policy ' +
     '-retry_policy_typed_config -hedge_policy -grpc_timeout_offset ' +
     '-internal_redirect_action -max_internal_redirects',
-  'envoy.config.route.v3.RetryPolicy': '* -retry_options_predicates -rate_limited_retry_back_off',
+  'envoy.config.route.v3.RetryPolicy': '* -retry_options_predicates',
   'envoy.config.route.v3.InternalRedirectPolicy': '* -predicates',
   'envoy.config.route.v3.WeightedCluster': '* -runtime_key_prefix ~total_weight',
   'envoy.config.route.v3.WeightedCluster.ClusterWeight': '*',

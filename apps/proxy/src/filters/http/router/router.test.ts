@@ -103,6 +103,57 @@ describe('the router', () => {
     expect(up.requests[0]?.headers['x-envoy-expected-rq-timeout-ms']).toBeUndefined()
   })
 
+  it('follows redirects that a route follows, with the body, so often as it says', async () => {
+    const b = await upstream()
+    const a = await upstream((request, response) => {
+      const to = (request.url ?? '').replace(/^.*?to=|^.*$/, '')
+      response.writeHead(to.startsWith('303') ? 303 : 302, { location: to.replace('303', ''), 'x-copied': 'c' })
+      response.end('moved')
+    })
+    const internalRedirectPolicy = { redirectResponseCodes: [302, 303], responseHeadersToCopy: ['x-copied'] }
+    const proxy = await proxyWith(
+      [routeTo('b', '/b'), routeTo('a', '/', { internalRedirectPolicy })],
+      cluster('a', [a.port]),
+      cluster('b', [b.port]),
+    )
+    const port = proxy.port('in')
+    const post = { method: 'POST', body: 'data', headers: { host: 'first.test' } }
+    expect(await ask(port, '/x?to=http://second.test/b?q', post)).toMatchObject({ status: 200, body: 'hello' })
+    expect(b.requests[0]).toMatchObject({
+      method: 'POST',
+      url: '/b?q',
+      body: 'data',
+      headers: {
+        host: 'second.test',
+        'x-copied': 'c',
+        'x-envoy-original-url': 'http://first.test/x?to=http://second.test/b?q',
+      },
+    })
+    expect(await ask(port, '/x?to=303http://second.test/b', post)).toMatchObject({ status: 200 })
+    expect(b.requests[1]).toMatchObject({ method: 'GET', body: '' })
+    for (const to of ['/b', 'https://second.test/b', 'http://second.test/again?to=http://second.test/b2']) {
+      const answer = await ask(port, `/x?to=${to}`)
+      expect(answer).toMatchObject({ status: 302, body: 'moved' })
+    }
+    expect(proxy.stats.value('cluster.a.upstream_internal_redirect_succeeded_total')).toBe(3)
+    expect(proxy.stats.value('cluster.a.upstream_internal_redirect_failed_total')).toBe(3)
+    expect(proxy.stats.value('http.test.passthrough_internal_redirect_too_many_redirects')).toBe(1)
+  })
+
+  it('waits before another try as long as the answer asks', async () => {
+    let left = 1
+    const up = await upstream((_request, response) => {
+      response.statusCode = left-- > 0 ? 503 : 200
+      response.setHeader('x-reset', String(Math.floor(Date.now() / 1000) + 1))
+      response.end()
+    })
+    const rateLimitedRetryBackOff = { resetHeaders: [{ name: 'x-reset', format: 1 as const }] }
+    const retryPolicy = { retryOn: '5xx', numRetries: 1, rateLimitedRetryBackOff }
+    const proxy = await proxyWith([routeTo('c', '/', { retryPolicy })], cluster('c', [up.port]))
+    expect(await ask(proxy.port('in'), '/')).toMatchObject({ status: 200 })
+    expect(proxy.stats.value('cluster.c.upstream_rq_retry_backoff_ratelimited')).toBe(1)
+  })
+
   it('reads and writes gRPC time limits', () => {
     expect(parseGrpcTimeout('2S')).toBe(2000)
     expect(parseGrpcTimeout('1u')).toBe(1)

@@ -2,7 +2,7 @@ import { headerName, names } from '@weft/http/header-name'
 import type { HeaderTable } from '@weft/http/header-table'
 import type { ResponseHead } from '@weft/http/message'
 import type { ClientStream, ResetReason } from '@weft/http/stream'
-import { type RetryPlan, retriableReset, retriableResponse, retryPlanFor } from '../../../routing/retry-policy.ts'
+import { askedWait, type RetryPlan, retriableReset, retriableResponse, retryPlanFor } from '../../../routing/retry-policy.ts'
 import { type ClusterChoice, type ForwardPlan, selectCluster } from '../../../routing/route-action.ts'
 import type { FilterConfigs, RoutePlan } from '../../../routing/route-table.ts'
 import { monotonicMs } from '../../../transport/clock.ts'
@@ -15,6 +15,7 @@ import { httpStatusOf } from '../../../upstream/grpc-status.ts'
 import { noteLocalFailure, noteStatus } from '../../../upstream/outcome.ts'
 import type { PooledConnection, PoolWaiter, UpstreamPool } from '../../../upstream/pool.ts'
 import type { Exchange } from '../../network/http-connection-manager/exchange.ts'
+import { turnRequest } from './internal-redirect.ts'
 import { Mirrors } from './mirror.ts'
 import { finishRequestHead, replaceHost } from './request-head.ts'
 import { RequestPick } from './request-pick.ts'
@@ -29,8 +30,6 @@ const immediateFailure = headerName('x-envoy-immediate-health-check-fail')
 const none: readonly string[] = []
 const never = Number.POSITIVE_INFINITY
 
-/** Body bytes kept for another try, unless the route says otherwise. */
-const defaultBufferLimit = 1024 * 1024
 /** Methods that may be sent twice (RFC 9110 section 9.2.2). */
 const idempotent = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
 
@@ -187,7 +186,7 @@ export class Router implements PoolWaiter {
     this.retry = retry
     this.pick.begin(forward, choice, retry)
     this.retriesLeft = retry === null ? 0 : retry.retries
-    this.keepBody = !endStream && retry !== null
+    this.keepBody = !endStream && (retry !== null || forward.internalRedirect !== null)
     const times = finishRequestHead(exchange, forward, choice, route, retry)
     this.timeoutMs = times.timeoutMs
     this.perTryMs = times.perTryMs
@@ -368,7 +367,7 @@ export class Router implements PoolWaiter {
 
   private keep(buffer: Buffer, start: number, end: number): void {
     if (end === start) return
-    const limit = this.exchange.route?.bufferLimit ?? defaultBufferLimit
+    const limit = this.exchange.route?.bufferLimit ?? this.exchange.plan.bufferLimit
     if (this.keptBytes + end - start > limit && this.connection !== null) {
       // Too much to send twice.
       this.keepBody = false
@@ -405,9 +404,10 @@ export class Router implements PoolWaiter {
     const { retry } = this
     if (retry !== null && this.retriesLeft > 0 && retriableResponse(retry, response) && this.canRetry()) {
       cluster.stats.retriedResponse(status)
+      const wait = askedWait(retry, response, Date.now())
       if (endStream) this.endAttempt()
       else this.dropAttempt()
-      this.scheduleRetry()
+      this.scheduleRetry(wait)
       return
     }
     if (retry !== null && this.retriesLeft === 0 && info.attemptCount > retry.retries && retriableResponse(retry, response)) {
@@ -415,6 +415,7 @@ export class Router implements PoolWaiter {
       info.addResponseFlag('URX')
     } else if (info.attemptCount > 1) cluster.stats.retrySuccess.inc()
     this.tryDeadline = never
+    if (this.forward?.internalRedirect?.codes.has(status) === true && this.followRedirect(endStream)) return
     cluster.stats.response(status, exchange.internal)
     info.responseCodeDetails = 'via_upstream'
     info.responseCode = status
@@ -437,6 +438,35 @@ export class Router implements PoolWaiter {
     this.responding = true
     if (endStream) this.finishAttempt()
     exchange.respond(endStream)
+  }
+
+  /** A redirect that the route has followed here; false: the client gets it. */
+  private followRedirect(endStream: boolean): boolean {
+    const { exchange } = this
+    const cluster = this.cluster!
+    const whole = this.bodyEnded && (this.keepBody || exchange.info.bytesReceived === 0)
+    if (!turnRequest(exchange, this.forward!.internalRedirect!, whole)) {
+      cluster.stats.internalRedirectFailed.inc()
+      return false
+    }
+    cluster.stats.internalRedirectSucceeded.inc()
+    // A request that became GET has no body.
+    const dropped = exchange.response.status === 303
+    const body = dropped ? noBuffers : this.kept
+    const trailers = dropped ? null : this.bodyTrailers
+    if (endStream) this.endAttempt()
+    else this.dropAttempt()
+    this.end()
+    exchange.beginAgain(body, trailers)
+    return true
+  }
+
+  /** For the log: the cluster that a route names. */
+  nameCluster(route: RoutePlan | null): void {
+    const { info, downstream } = this.exchange
+    const cluster = route === null || route.cluster === '' ? undefined : downstream.cluster(route.cluster)
+    info.clusterName = cluster?.name ?? ''
+    info.clusterStatName = cluster?.plan.statName ?? ''
   }
 
   /** For outlier detection: of gRPC the status in headers without a body, or in the trailers, is what counts. */
@@ -544,20 +574,22 @@ export class Router implements PoolWaiter {
     return true
   }
 
-  private scheduleRetry(): void {
+  /** `waitMs`: what the answer asked for; null: the next step of the back-off. */
+  private scheduleRetry(waitMs: number | null = null): void {
     const { exchange } = this
     const retry = this.retry!
     const { stats } = this.cluster!
     const { info } = exchange
     stats.retry.inc()
-    stats.retryBackoffExponential.inc()
+    if (waitMs === null) stats.retryBackoffExponential.inc()
+    else stats.retryBackoffRatelimited.inc()
     this.retriesLeft--
     if (info.upstreamEndpoint !== null) this.pick.noteTried(info.upstreamEndpoint)
     exchange.response.clear()
     this.tryDeadline = never
     const ceiling = Math.min(retry.maxMs, retry.baseMs * 2 ** Math.min(20, info.attemptCount - 1))
     this.retryTimer ??= new Timeout(() => this.onRetryTimer())
-    exchange.downstream.timers.arm(this.retryTimer, Math.random() * ceiling)
+    exchange.downstream.timers.arm(this.retryTimer, waitMs === null ? Math.random() * ceiling : waitMs * (1 + Math.random() / 2))
   }
 
   private onRetryTimer(): void {

@@ -41,6 +41,8 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
   metadataOrNull: Record<string, Record<string, unknown>> | null = null
   private state: Map<string, unknown> | null = null
   internal = false
+  /** How often the request was turned to another place here. */
+  internalRedirects = 0
   upgrade = ''
   private upgradeCounted = false
   requestComplete = false
@@ -84,6 +86,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     this.metadataOrNull = null
     this.state = null
     this.internal = false
+    this.internalRedirects = 0
     this.upgrade = ''
     this.upgradeCounted = false
     this.requestComplete = false
@@ -360,6 +363,40 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
 
   // Response, from the filters' end to the codec
 
+  /** The request goes another way from here, as one of its own: its first part is over and logged. */
+  beginAgain(body: readonly Buffer[], trailers: HeaderTable | null): void {
+    const { info, plan, downstream } = this
+    info.responseCode = this.response.status
+    info.responseCodeDetails = 'internal_redirect'
+    info.endMs = monotonicMs()
+    this.table = downstream.routeTable()
+    this.route = this.table === null ? null : this.table.match(this.request)
+    this.router.nameCluster(this.route)
+    this.filters.complete()
+    if (plan.accessLog !== null) plan.accessLog(this)
+    const { downstreamRemoteAddress, downstreamRemotePort } = info
+    this.internalRedirects++
+    info.reset(monotonicMs())
+    info.requestEndMs = info.startMs
+    info.downstreamRemoteAddress = downstreamRemoteAddress
+    info.downstreamRemotePort = downstreamRemotePort
+    this.response.clear()
+    this.responseTrailers = null
+    this.metadataOrNull = null
+    this.grpc = null
+    plan.stats.requestTotal.inc()
+    if (downstream.isHttp2) plan.stats.requestHttp2Total.inc()
+    else plan.stats.requestHttp1Total.inc()
+    this.chooseRoute()
+    const filters = resolveFilters(plan, this.table, this.route, this.router.choiceConfigs)
+    this.filters.startRequest(filters, body.length === 0 && trailers === null)
+    body.forEach((piece, i) => {
+      if (!this.done && !this.replying)
+        this.filters.requestData(piece, 0, piece.length, trailers === null && i === body.length - 1)
+    })
+    if (trailers !== null && !this.done && !this.replying) this.filters.requestTrailers(trailers)
+  }
+
   /** All filters have passed the head. */
   sendHead(endStream: boolean): void {
     const { response, plan, info, sender, downstream } = this
@@ -472,8 +509,18 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     info.localReplyBody = typeof body === 'string' ? body : body.toString()
     for (const flag of options.flags ?? []) info.addResponseFlag(flag)
     response.clear()
-    const text = localReplyBody(response, status, body, options, this.isGrpc, this.request.method)
-    edit?.()
+    const { localReply } = this.plan
+    let text: Buffer | null
+    if (localReply === null) {
+      text = localReplyBody(response, status, body, options, this.isGrpc, this.request.method)
+      edit?.()
+    } else {
+      info.responseCode = status
+      const own: LocalReply = edit === undefined ? options : { ...options, edit }
+      text = localReplyBody(response, status, body, own, this.isGrpc, this.request.method, (answer) => localReply(this, answer))
+    }
+    // For formats of the body only; a log has nothing of it.
+    info.localReplyBody = ''
     this.respond(text === null)
     if (text !== null && !this.done) this.respondData(text, 0, text.length, true)
   }

@@ -3,9 +3,6 @@ import type { FilterStatus, HttpFilter } from '../../http/filter.ts'
 import type { Exchange } from './exchange.ts'
 import type { ResolvedFilter } from './resolved-filters.ts'
 
-/** Body bytes kept for filters that hold a message, each way, unless a filter sets another limit for the request. */
-const bufferLimit = 1024 * 1024
-
 /** One direction's progress through the filters. */
 interface Direction {
   /** Index of the filter that stopped it; -1: none. */
@@ -45,10 +42,12 @@ export class FilterRun {
   private responseDataFilters = false
   private responseHeadFilters = false
   private answered = false
-  requestLimit = bufferLimit
+  /** Body bytes kept for filters that hold the request; a filter may set another limit. */
+  requestLimit: number
 
   constructor(exchange: Exchange) {
     this.exchange = exchange
+    this.requestLimit = exchange.plan.bufferLimit
   }
 
   /** The request passes no filter: neither does its response. */
@@ -78,7 +77,7 @@ export class FilterRun {
     this.responseDataFilters = false
     this.responseHeadFilters = false
     this.answered = false
-    this.requestLimit = bufferLimit
+    this.requestLimit = this.exchange.plan.bufferLimit
   }
 
   startRequest(filters: readonly ResolvedFilter[], endStream: boolean): void {
@@ -194,7 +193,7 @@ export class FilterRun {
       direction.heldBytes += end - start
     }
     direction.heldEnd ||= endStream
-    if (direction.heldBytes <= (direction === this.request ? this.requestLimit : bufferLimit)) return
+    if (direction.heldBytes <= (direction === this.request ? this.requestLimit : this.exchange.plan.bufferLimit)) return
     if (direction === this.response) {
       if (direction.status === 'buffer') this.exchange.abort()
       else if (!direction.paused) {

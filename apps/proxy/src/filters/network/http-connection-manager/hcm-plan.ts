@@ -21,6 +21,7 @@ import type { CompiledHttpFilter } from '../../http/filter.ts'
 import { httpFilterKind } from '../../http/index.ts'
 import type { ClientCertRules } from './forwarded-client-cert.ts'
 import { HcmStats } from './hcm-stats.ts'
+import { compileLocalReply, type LocalReplyRules } from './local-reply-config.ts'
 import type { PathRules } from './path-normalization.ts'
 
 /** Which HTTP a listener speaks. */
@@ -70,6 +71,10 @@ export interface HcmPlan {
   maxStreamMs: number
   maxRequestsPerConnection: number
   upgrades: ReadonlyMap<string, boolean>
+  /** Changes answers of the proxy's own; null: none. */
+  localReply: LocalReplyRules | null
+  /** Body bytes that are kept for filters and for retries. */
+  bufferLimit: number
   proxy100Continue: boolean
   streamErrorOnInvalidMessage: boolean
   accessLog: AccessLog | null
@@ -80,7 +85,6 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
   const source = HttpConnectionManager.decode(bytes)
   const statPrefix = `http.${source.statPrefix}.`
   if (source.codecType === Codec.HTTP3) throw unsupported(`${path}.codec_type`, 'HTTP3')
-  if (source.localReplyConfig !== undefined) throw unsupported(`${path}.local_reply_config`, 'local_reply_config')
   if (source.originalIpDetectionExtensions.length > 0)
     throw unsupported(`${path}.original_ip_detection_extensions`, 'original IP detection')
   if (source.earlyHeaderMutationExtensions.length > 0)
@@ -162,6 +166,11 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
         return [upgrade.upgradeType.toLowerCase(), upgrade.enabled ?? true]
       }),
     ),
+    localReply:
+      source.localReplyConfig === undefined
+        ? null
+        : compileLocalReply(source.localReplyConfig, `${path}.local_reply_config`, context.runtime),
+    bufferLimit: context.bufferLimit ?? 1024 * 1024,
     proxy100Continue: source.proxy100Continue,
     streamErrorOnInvalidMessage:
       http1?.overrideStreamErrorOnInvalidHttpMessage ?? source.streamErrorOnInvalidHttpMessage ?? false,

@@ -53,7 +53,10 @@ export class HcmStats {
   readonly directResponse: Counter
   readonly redirect: Counter
   readonly total: Counter
-  readonly passthroughInternalRedirect: Counter
+  readonly redirectBadLocation: Counter
+  readonly redirectUnsafeScheme: Counter
+  readonly redirectTooMany: Counter
+  readonly redirectNoRoute: Counter
   readonly pathNormalizationFailed: Counter
   private readonly classes: (Counter | undefined)[]
   /** The same by listener; null where no listener is known. */
@@ -114,7 +117,10 @@ export class HcmStats {
     this.directResponse = counter('rq_direct_response')
     this.redirect = counter('rq_redirect')
     this.total = counter('rq_total')
-    this.passthroughInternalRedirect = counter('passthrough_internal_redirects')
+    this.redirectBadLocation = counter('passthrough_internal_redirect_bad_location')
+    this.redirectUnsafeScheme = counter('passthrough_internal_redirect_unsafe_scheme')
+    this.redirectTooMany = counter('passthrough_internal_redirect_too_many_redirects')
+    this.redirectNoRoute = counter('passthrough_internal_redirect_no_route')
     this.pathNormalizationFailed = counter('downstream_rq_failed_path_normalization')
     const classesOf = (of: string) => [1, 2, 3, 4, 5].map((group) => stats.counter(`${of}downstream_rq_${group}xx`))
     this.classes = [undefined, ...classesOf(prefix)]

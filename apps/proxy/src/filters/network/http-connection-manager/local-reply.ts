@@ -2,6 +2,7 @@ import { headerName, names } from '@weft/http/header-name'
 import type { ResponseHead } from '@weft/http/message'
 import { grpcStatusOf } from '../../../upstream/grpc-status.ts'
 import type { LocalReply } from '../../http/filter.ts'
+import type { Answer } from './local-reply-config.ts'
 
 /**
  * Fills the head of an answer the proxy makes itself; gives its body, or null when it has none. A gRPC request gets the
@@ -14,7 +15,9 @@ export function localReplyBody(
   options: LocalReply,
   grpc: boolean,
   method: string,
+  rewrite: ((answer: Answer) => void) | null = null,
 ): Buffer | null {
+  if (rewrite !== null) return rewrittenBody(response, status, body, options, grpc, method, rewrite)
   const { headers } = response
   if (grpc) {
     response.status = 200
@@ -34,6 +37,45 @@ export function localReplyBody(
   for (const [name, value] of options.headers ?? []) headers.set(headerName(name), value)
   options.edit?.(response)
   return bytes.length === 0 || method === 'HEAD' ? null : bytes
+}
+
+/** The same where a configuration changes answers: it sees the headers that the answer has by itself. */
+function rewrittenBody(
+  response: ResponseHead,
+  status: number,
+  body: string | Buffer,
+  options: LocalReply,
+  grpc: boolean,
+  method: string,
+  rewrite: (answer: Answer) => void,
+): Buffer | null {
+  const { headers } = response
+  response.status = status
+  for (const [name, value] of options.headers ?? []) headers.set(headerName(name), value)
+  options.edit?.(response)
+  const before = headers.get(names.contentType)
+  const answer: Answer = { status, body, contentType: options.contentType ?? 'text/plain' }
+  rewrite(answer)
+  const bytes = typeof answer.body === 'string' ? Buffer.from(answer.body) : answer.body
+  headers.remove(names.contentLength)
+  if (grpc) {
+    response.status = 200
+    headers.set(names.contentType, 'application/grpc')
+    if (!headers.has(names.grpcStatus))
+      headers.append(names.grpcStatus, String(options.grpcStatus ?? grpcStatusOf(answer.status)))
+    // A JSON format ends its line, which is no part of a message.
+    const message = bytes.toString('latin1').trimEnd()
+    if (message !== '') headers.set(names.grpcMessage, encodeMessage(Buffer.from(message, 'latin1')))
+    return null
+  }
+  if (bytes.length === 0) {
+    headers.remove(names.contentType)
+    return null
+  }
+  headers.set(names.contentLength, String(bytes.length))
+  const now = headers.get(names.contentType)
+  if (now === null || (answer.body !== body && now === before)) headers.set(names.contentType, answer.contentType)
+  return method === 'HEAD' ? null : bytes
 }
 
 /** grpc-message: percent-encoded where it is not printable ASCII. */

@@ -1,0 +1,51 @@
+import { headerName, names } from '@weft/http/header-name'
+import { type InternalRedirectPlan, redirectTarget } from '../../../routing/internal-redirect.ts'
+import type { Exchange } from '../../network/http-connection-manager/exchange.ts'
+
+const originalUrl = headerName('x-envoy-original-url')
+
+/**
+ * Turns the request to where its response's Location leads, if the policy lets that be; true: it is to begin again there.
+ * What speaks against it is counted, and the request stays as it was.
+ */
+export function turnRequest(exchange: Exchange, policy: InternalRedirectPlan, complete: boolean): boolean {
+  const { request, response, plan, downstream } = exchange
+  const { stats } = plan
+  if (!complete) return false
+  const location = response.headers.get(names.location)
+  if (location === null || location === '') return false
+  const target = redirectTarget(location)
+  if (target === null) {
+    stats.redirectBadLocation.inc()
+    return false
+  }
+  if (!policy.crossScheme && target.scheme !== request.scheme) {
+    stats.redirectUnsafeScheme.inc()
+    return false
+  }
+  if (exchange.internalRedirects >= policy.most) {
+    stats.redirectTooMany.inc()
+    return false
+  }
+  const before = { scheme: request.scheme, authority: request.authority, path: request.path }
+  Object.assign(request, target)
+  for (const name of policy.copied) {
+    const value = response.headers.get(name)
+    if (value === null) request.headers.remove(name)
+    else request.headers.set(name, value)
+  }
+  if ((downstream.routeTable()?.match(request) ?? null) === null) {
+    Object.assign(request, before)
+    // As Envoy's log has it: no route, no cluster.
+    exchange.router.nameCluster(null)
+    stats.redirectNoRoute.inc()
+    return false
+  }
+  if (response.status === 303 && request.method !== 'GET' && request.method !== 'HEAD') {
+    request.method = 'GET'
+    request.headers.remove(names.contentLength)
+    request.headers.remove(names.transferEncoding)
+  }
+  request.headers.set(originalUrl, `${before.scheme}://${before.authority}${before.path}`)
+  return true
+}

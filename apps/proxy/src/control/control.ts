@@ -107,7 +107,7 @@ export class Control {
       this.runtimeValues.replace(values)
       this.workers.setRuntime(values)
     }
-    this.runtime = new RuntimeLayers(settings.runtime, node.cluster, takeRuntime)
+    this.runtime = new RuntimeLayers(settings.runtime, node.cluster, takeRuntime, this.stats)
     takeRuntime(this.runtime.values())
     const connected = this.stats.gauge('control_plane.connected_state')
     this.sources = new ConfigSources({

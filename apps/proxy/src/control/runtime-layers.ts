@@ -2,6 +2,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { LayeredRuntime, RuntimeLayer } from '@weft/contracts/envoy/config/bootstrap/v3/bootstrap'
 import { WeftError } from '@weft/service/errors'
+import type { Stats } from '../observe/stats.ts'
 
 export type RuntimeValue = string | number | boolean
 export type RuntimeValues = Record<string, RuntimeValue>
@@ -20,9 +21,16 @@ const mostAdminKeys = 10_000
 export class RuntimeLayers {
   readonly layers: Layer[]
   readonly #changed: (values: RuntimeValues) => void
+  readonly #stats: Stats | undefined
+  readonly #configured: number
 
   /** Without `layered_runtime` there is one layer, for the admin. Throws WeftError for what cannot be read. */
-  constructor(config: LayeredRuntime | undefined, serviceCluster: string, changed: (values: RuntimeValues) => void) {
+  constructor(
+    config: LayeredRuntime | undefined,
+    serviceCluster: string,
+    changed: (values: RuntimeValues) => void,
+    stats?: Stats,
+  ) {
     checkLayers(config)
     const configured = config?.layers ?? []
     this.layers =
@@ -30,11 +38,26 @@ export class RuntimeLayers {
         ? [{ name: 'admin', values: {}, admin: true }]
         : configured.map((layer) => readLayer(layer, serviceCluster))
     this.#changed = changed
+    this.#stats = stats
+    this.#configured = configured.length
+    // As Envoy's: once to begin with, and once when all of the process stands.
+    this.#count()
+    this.#count()
   }
 
   /** The merged values. */
   values(): RuntimeValues {
     return Object.assign({}, ...this.layers.map((layer) => layer.values))
+  }
+
+  #count(): void {
+    const stats = this.#stats
+    if (stats === undefined) return
+    stats.counter('runtime.load_success').inc()
+    stats.gauge('runtime.num_keys').set(Object.keys(this.values()).length)
+    stats.gauge('runtime.num_layers').set(this.#configured)
+    const admin = this.layers.find((layer) => layer.admin)
+    stats.gauge('runtime.admin_overrides_active').set(admin !== undefined && Object.keys(admin.values).length > 0 ? 1 : 0)
   }
 
   /** Sets (or with '' removes) values of the admin layer; throws WeftError when there is none. */
@@ -49,6 +72,7 @@ export class RuntimeLayers {
     if (Object.keys(next).length > mostAdminKeys)
       throw new WeftError('resource_exhausted', `the admin layer holds at most ${mostAdminKeys} keys`)
     layer.values = next
+    this.#count()
     this.#changed(this.values())
   }
 
@@ -57,6 +81,7 @@ export class RuntimeLayers {
     const layer = this.layers.find((each) => each.name === name)
     if (layer === undefined) return
     layer.values = values
+    this.#count()
     this.#changed(this.values())
   }
 }

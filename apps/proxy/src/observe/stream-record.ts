@@ -27,6 +27,7 @@ export class StreamRecord implements StreamInfo {
   requestId = ''
   routeName = ''
   virtualHost = ''
+  virtualCluster = ''
   clusterName = ''
   /** As its statistics call it. */
   clusterStatName = ''
@@ -62,6 +63,7 @@ export class StreamRecord implements StreamInfo {
     this.requestId = ''
     this.routeName = ''
     this.virtualHost = ''
+    this.virtualCluster = ''
     this.clusterName = ''
     this.clusterStatName = ''
     this.upstreamEndpoint = null

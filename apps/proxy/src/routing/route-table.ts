@@ -16,6 +16,7 @@ import { compileRedirect, type RedirectPlan } from './redirect.ts'
 import { compileRetryPolicy } from './retry-policy.ts'
 import { compileForward, type ForwardPlan, type RouteAction_Configs } from './route-action.ts'
 import { compileConditions, compilePathMatch, type PathMatch, pathMatches, pathOnly, type RouteMatcher } from './route-match.ts'
+import { compileVirtualClusters, type VirtualCluster } from './virtual-clusters.ts'
 import { VirtualHostIndex } from './virtual-hosts.ts'
 
 /** What a route does with a request. */
@@ -50,6 +51,8 @@ export interface VirtualHostPlan {
   readonly includeAttemptCount: boolean
   readonly includeAttemptCountInResponse: boolean
   readonly filterConfigs: FilterConfigs | null
+  /** null: none. */
+  readonly virtualClusters: readonly VirtualCluster[] | null
 }
 
 /** Compiles typed_per_filter_config; given by the plan compiler, which knows the filters. */
@@ -139,6 +142,7 @@ function compileVirtualHost(
     includeAttemptCount: source.includeRequestAttemptCount,
     includeAttemptCountInResponse: source.includeAttemptCountInResponse,
     filterConfigs: compileFilterConfigs(source.typedPerFilterConfig, path),
+    virtualClusters: compileVirtualClusters(source, path),
   }
   const ofHost = compileRateLimits(source.rateLimits, `${path}.rate_limits`)
   source.routes.forEach((route, i) => {

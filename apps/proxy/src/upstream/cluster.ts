@@ -5,6 +5,7 @@ import type { Http1ClientOptions } from '@weft/http/h1/client-connection'
 import type { Counter, Stats } from '../observe/stats.ts'
 import type { ClusterPlan } from '../plan/cluster.ts'
 import { invalid } from '../plan/problems.ts'
+import { fractionOf } from '../plan/runtime.ts'
 import { matchSocket } from '../plan/socket-matches.ts'
 import { Timeout } from '../transport/timer-wheel.ts'
 import type { UpstreamTls } from '../transport/upstream-tls.ts'
@@ -62,6 +63,8 @@ export class Cluster implements ClusterHandle, AggregateMember {
   private readonly chooser: Balancer | null = null
   private readonly cleanup: Timeout
   private readonly usedDestinations = new Set<Endpoint>()
+  /** The share (0…1) of requests that the control plane has dropped while the cluster has too many. */
+  dropShare = 0
   private assignments = 0
   private readonly counters: Stats
   private failedPassively: Counter[] | null = null
@@ -156,6 +159,7 @@ export class Cluster implements ClusterHandle, AggregateMember {
     const before = this.endpoints
     this.endpoints = next
     this.assignments++
+    this.dropShare = fractionOf(assignment.policy?.dropOverloads[0]?.dropPercentage)
     this.balancer.update(priorities, {
       overprovisioning: assignment.policy?.overprovisioningFactor ?? defaultJudging.overprovisioning,
       byWeight: assignment.policy?.weightedPriorityHealth ?? false,

@@ -180,7 +180,7 @@ const operators: Record<string, Operator | undefined> = {
   RESPONSE_FLAGS: ({ info }) => (info.flags.length === 0 ? '-' : info.flags.join(',')),
   RESPONSE_FLAGS_LONG: ({ info }) => (info.flags.length === 0 ? '-' : info.flags.map(longFlag).join(',')),
   ROUTE_NAME: ({ info }) => info.routeName || null,
-  VIRTUAL_CLUSTER_NAME: () => null,
+  VIRTUAL_CLUSTER_NAME: ({ info }) => info.virtualCluster || null,
   UPSTREAM_HOST: ({ info }) => info.upstreamEndpoint?.key ?? null,
   UPSTREAM_HOST_NAME: ({ info }) => info.upstreamEndpoint?.hostname || info.upstreamEndpoint?.key || null,
   UPSTREAM_HOST_NAME_WITHOUT_PORT: ({ info }) =>

@@ -28,6 +28,7 @@ const longNames: Readonly<Record<string, string>> = {
   OM: 'OverloadManagerTerminated',
   DF: 'DnsResolutionFailed',
   DO: 'DropOverload',
+  UDO: 'UnconditionalDropOverload',
   DR: 'DownstreamRemoteReset',
 }
 

@@ -35,7 +35,7 @@ export const clusterSupport: SupportTable = {
   'envoy.config.endpoint.v3.Endpoint.HealthCheckConfig': '* -address',
   'envoy.config.endpoint.v3.ClusterLoadAssignment': 'cluster_name endpoints policy',
   'envoy.config.endpoint.v3.ClusterLoadAssignment.Policy':
-    'overprovisioning_factor weighted_priority_health ~endpoint_stale_after',
+    'overprovisioning_factor drop_overloads weighted_priority_health ~endpoint_stale_after',
   'envoy.config.endpoint.v3.LocalityLbEndpoints': '* -load_balancer_endpoints -leds_cluster_locality_config -proximity',
   'envoy.config.endpoint.v3.LbEndpoint': '* -endpoint_name',
   'envoy.config.endpoint.v3.Endpoint': '* -additional_addresses',

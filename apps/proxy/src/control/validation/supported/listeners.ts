@@ -37,7 +37,7 @@ export const listenerSupport: SupportTable = {
     'stat_prefix cluster weighted_clusters idle_timeout access_log max_connect_attempts hash_policy ' +
     'max_downstream_connection_duration',
   'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager':
-    'codec_type stat_prefix rds route_config http_filters common_http_protocol_options http_protocol_options server_name ' +
+    'codec_type stat_prefix rds route_config scoped_routes http_filters common_http_protocol_options http_protocol_options server_name ' +
     'server_header_transformation max_request_headers_kb stream_idle_timeout request_timeout request_headers_timeout ' +
     'delayed_close_timeout access_log use_remote_address xff_num_trusted_hops internal_address_config skip_xff_append via ' +
     'generate_request_id preserve_external_request_id always_set_request_id_in_response forward_client_cert_details ' +

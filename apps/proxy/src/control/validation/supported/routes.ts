@@ -4,8 +4,7 @@ import type { SupportTable } from './table.ts'
 export const routeSupport: SupportTable = {
   'envoy.config.route.v3.RouteConfiguration':
     '* -vhds -cluster_specifier_plugins -internal_only_headers -ignore_path_parameters_in_path_matching ' + '~validate_clusters',
-  'envoy.config.route.v3.VirtualHost':
-    '* -matcher -retry_policy_typed_config -hedge_policy -include_is_timeout_retry_header ~virtual_clusters',
+  'envoy.config.route.v3.VirtualHost': '* -matcher -retry_policy_typed_config -hedge_policy -include_is_timeout_retry_header',
   'envoy.config.route.v3.Route': '* -filter_action -non_forwarding_action',
   'envoy.config.route.v3.RouteMatch': '* -dynamic_metadata -tls_context',
   'envoy.config.route.v3.RouteAction':

@@ -1,3 +1,4 @@
+import { Cluster } from '@weft/contracts/envoy/config/cluster/v3/cluster'
 import { afterEach, describe, expect, it } from 'vitest'
 import { cluster, connectionManager, listener, routeTo } from '../../../testing/resources.ts'
 import { ask, Upstream, until, WorkerHarness } from '../../../testing/worker-harness.ts'
@@ -152,6 +153,75 @@ describe('the router', () => {
     const proxy = await proxyWith([routeTo('c', '/', { retryPolicy })], cluster('c', [up.port]))
     expect(await ask(proxy.port('in'), '/')).toMatchObject({ status: 200 })
     expect(proxy.stats.value('cluster.c.upstream_rq_retry_backoff_ratelimited')).toBe(1)
+  })
+
+  it('drops what the control plane has dropped', async () => {
+    const up = await upstream()
+    const { loadAssignment } = Cluster.decode(cluster('c', [up.port]).bytes ?? Buffer.alloc(0))
+    const policy = { dropOverloads: [{ category: 'all', dropPercentage: { numerator: 100 } }] }
+    const proxy = await proxyWith([routeTo('c')], cluster('c', [], { loadAssignment: { ...loadAssignment, policy } }))
+    expect(await ask(proxy.port('in'), '/')).toMatchObject({
+      status: 503,
+      body: 'unconditional drop overload',
+      headers: { 'x-envoy-unconditional-drop-overload': 'true' },
+    })
+    expect(up.requests).toHaveLength(0)
+    expect(proxy.stats.value('cluster.c.upstream_rq_503')).toBe(1)
+  })
+
+  it('counts by virtual cluster, and what belongs to none apart', async () => {
+    const up = await upstream()
+    const proxy = new WorkerHarness()
+    open.push(proxy)
+    const header = { name: ':path', headerMatchSpecifier: { $case: 'prefixMatch' as const, value: '/v' } }
+    const virtualHosts = [
+      { name: 'host', domains: ['*'], routes: [routeTo('c')], virtualClusters: [{ name: 'v', headers: [header] }] },
+    ]
+    const routeSpecifier = { $case: 'routeConfig' as const, value: { name: 'r', virtualHosts } }
+    await proxy.apply(cluster('c', [up.port]), listener('in', [{ filters: [connectionManager([], { routeSpecifier })] }]))
+    for (const path of ['/v1', '/v2', '/w']) await ask(proxy.port('in'), path)
+    expect(proxy.stats.value('vhost.host.vcluster.v.upstream_rq_200')).toBe(2)
+    expect(proxy.stats.value('vhost.host.vcluster.v.upstream_rq_total')).toBe(2)
+    expect(proxy.stats.value('vhost.host.vcluster.other.upstream_rq_2xx')).toBe(1)
+  })
+
+  it('chooses the route table by a scope that headers name', async () => {
+    const [a, b] = [await upstream(), await upstream()]
+    const proxy = new WorkerHarness()
+    open.push(proxy)
+    const scope = (name: string) => ({
+      name,
+      key: { fragments: [{ type: { $case: 'stringKey' as const, value: name } }] },
+      routeConfiguration: { name, virtualHosts: [{ name, domains: ['*'], routes: [routeTo(name)] }] },
+    })
+    const extractor = {
+      name: 'x-scope',
+      elementSeparator: ';',
+      extractType: { $case: 'element' as const, value: { separator: '=', key: 'k' } },
+    }
+    const routeSpecifier = {
+      $case: 'scopedRoutes' as const,
+      value: {
+        name: 's',
+        scopeKeyBuilder: { fragments: [{ type: { $case: 'headerValueExtractor' as const, value: extractor } }] },
+        configSpecifier: {
+          $case: 'scopedRouteConfigurationsList' as const,
+          value: { scopedRouteConfigurations: [scope('a'), scope('b')] },
+        },
+      },
+    }
+    expect(
+      await proxy.apply(
+        cluster('a', [a.port]),
+        cluster('b', [b.port]),
+        listener('in', [{ filters: [connectionManager([], { routeSpecifier })] }]),
+      ),
+    ).toEqual([])
+    const port = proxy.port('in')
+    expect(await ask(port, '/', { headers: { 'x-scope': 'j=a;k=b' } })).toMatchObject({ status: 200 })
+    expect([a.requests.length, b.requests.length]).toEqual([0, 1])
+    expect(await ask(port, '/', { headers: { 'x-scope': 'k=c' } })).toMatchObject({ status: 404 })
+    expect(await ask(port, '/')).toMatchObject({ status: 404 })
   })
 
   it('reads and writes gRPC time limits', () => {

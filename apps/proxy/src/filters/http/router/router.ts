@@ -5,6 +5,7 @@ import type { ClientStream, ResetReason } from '@weft/http/stream'
 import { askedWait, type RetryPlan, retriableReset, retriableResponse, retryPlanFor } from '../../../routing/retry-policy.ts'
 import { type ClusterChoice, type ForwardPlan, selectCluster } from '../../../routing/route-action.ts'
 import type { FilterConfigs, RoutePlan } from '../../../routing/route-table.ts'
+import type { VirtualCluster } from '../../../routing/virtual-clusters.ts'
 import { monotonicMs } from '../../../transport/clock.ts'
 import { Timeout } from '../../../transport/timer-wheel.ts'
 import type { CircuitBreaker } from '../../../upstream/circuit-breaker.ts'
@@ -61,6 +62,7 @@ export class Router implements PoolWaiter {
   private bodyEnded = false
   private bodyTrailers: HeaderTable | null = null
   private mirrors: Mirrors | null = null
+  private virtualCluster: VirtualCluster | null = null
   private timeoutMs = 0
   private perTryMs = 0
   private routeDeadline = never
@@ -112,6 +114,7 @@ export class Router implements PoolWaiter {
           : selectCluster(selector, this.exchange.request, Math.random())
     this.cluster = null
     this.mirrors = null
+    this.virtualCluster = null
     if (this.choice !== null && this.exchange.info.clusterName !== this.choice.name) {
       const known = this.exchange.downstream.cluster(this.choice.name)
       this.exchange.info.clusterName = known === undefined ? '' : known.name
@@ -170,11 +173,12 @@ export class Router implements PoolWaiter {
     }
     this.cluster = cluster
     this.breaker = cluster.breakers[forward.priority]
+    this.countApart(route)
     const { runtime } = cluster.plan
     const maintenance = runtime.number(`upstream.maintenance_mode.${cluster.name}`, 0)
     if (maintenance > 0 && runtime.random() * 100 < maintenance) {
       cluster.stats.maintenance.inc()
-      cluster.stats.response(503, exchange.internal)
+      this.charge(503)
       exchange.reply(503, 'maintenance mode', {
         details: 'maintenance_mode',
         flags: ['UO'],
@@ -182,6 +186,7 @@ export class Router implements PoolWaiter {
       })
       return
     }
+    if (cluster.dropShare > 0 && this.dropped(cluster)) return
     const retry = retryPlanFor(forward.retry, exchange.request)
     this.retry = retry
     this.pick.begin(forward, choice, retry)
@@ -195,6 +200,35 @@ export class Router implements PoolWaiter {
     info.attemptCount = 1
     if (endStream) this.armTimeout()
     this.attempt()
+  }
+
+  /** Finds what the request's virtual host counts it as. */
+  private countApart(route: RoutePlan): void {
+    const { exchange } = this
+    const found = route.host.virtualClusters?.find((one) => one.matches(exchange.request))
+    if (found === undefined) return
+    found.use(exchange.plan.stats.store)
+    this.virtualCluster = found
+    exchange.info.virtualCluster = found.name
+  }
+
+  /** Counts an answer for the cluster. */
+  private charge(status: number): void {
+    this.cluster?.stats.response(status, this.exchange.internal)
+    this.virtualCluster?.response(status)
+  }
+
+  /** Whether the request is one of those that the cluster's control plane has dropped; then it is answered. */
+  private dropped(cluster: Cluster): boolean {
+    const all = cluster.dropShare >= 1
+    if (!all && cluster.plan.runtime.random() >= cluster.dropShare) return false
+    this.charge(503)
+    this.exchange.reply(503, all ? 'unconditional drop overload' : 'drop overload', {
+      details: all ? 'unconditional_drop_overload' : 'drop_overload',
+      flags: [all ? 'UDO' : 'DO'],
+      headers: [[all ? 'x-envoy-unconditional-drop-overload' : 'x-envoy-drop-overload', 'true']],
+    })
+    return true
   }
 
   private answer(route: RoutePlan): void {
@@ -244,7 +278,7 @@ export class Router implements PoolWaiter {
     const endpoint = cluster.pick(this.pick)
     if (endpoint === null) {
       exchange.info.addResponseFlag('UH')
-      cluster.stats.response(503, exchange.internal)
+      this.charge(503)
       exchange.reply(503, 'no healthy upstream', { details: 'no_healthy_upstream' })
       return
     }
@@ -281,7 +315,7 @@ export class Router implements PoolWaiter {
   private overflow(): void {
     const { exchange } = this
     exchange.info.addResponseFlag('UO')
-    this.cluster!.stats.response(503, exchange.internal)
+    this.charge(503)
     const body = 'upstream connect error or disconnect/reset before headers. reset reason: overflow'
     exchange.reply(503, body, {
       details: 'upstream_reset_before_response_started{overflow}',
@@ -305,6 +339,7 @@ export class Router implements PoolWaiter {
     this.reused = connection.requests > 0
     const { stats, slab } = endpoint.cluster
     stats.requestActive.inc()
+    this.virtualCluster?.inc('total')
     endpoint.active++
     slab.add(endpoint.slot, cell.activeRequests, 1)
     const { info } = exchange
@@ -390,7 +425,7 @@ export class Router implements PoolWaiter {
 
   onInterim(head: ResponseHead): void {
     this.interim = true
-    if (head.status === 100) this.cluster!.stats.response(100, this.exchange.internal)
+    if (head.status === 100) this.charge(100)
     this.exchange.respondInterim(head)
   }
 
@@ -412,11 +447,15 @@ export class Router implements PoolWaiter {
     }
     if (retry !== null && this.retriesLeft === 0 && info.attemptCount > retry.retries && retriableResponse(retry, response)) {
       cluster.stats.retryLimitExceeded.inc()
+      this.virtualCluster?.inc('retry_limit_exceeded')
       info.addResponseFlag('URX')
-    } else if (info.attemptCount > 1) cluster.stats.retrySuccess.inc()
+    } else if (info.attemptCount > 1) {
+      cluster.stats.retrySuccess.inc()
+      this.virtualCluster?.inc('retry_success')
+    }
     this.tryDeadline = never
     if (this.forward?.internalRedirect?.codes.has(status) === true && this.followRedirect(endStream)) return
-    cluster.stats.response(status, exchange.internal)
+    this.charge(status)
     info.responseCodeDetails = 'via_upstream'
     info.responseCode = status
     const { headers } = response
@@ -551,12 +590,13 @@ export class Router implements PoolWaiter {
     }
     if (retry !== null && info.attemptCount > 1 && this.retriesLeft === 0 && retriableReset(retry, kind, unanswered)) {
       cluster.stats.retryLimitExceeded.inc()
+      this.virtualCluster?.inc('retry_limit_exceeded')
       info.addResponseFlag('URX')
     }
     const said = describeReset(reason, detail, info.attemptCount > 1, this.interim)
     info.addResponseFlag(said.flag)
     if (reason === 'connect-failure') info.upstreamFailure = detail
-    cluster.stats.response(said.status, exchange.internal)
+    this.charge(said.status)
     exchange.reply(said.status, said.body, { details: said.details })
   }
 
@@ -567,6 +607,7 @@ export class Router implements PoolWaiter {
     if (exchange.responseStarted || (!this.bodyEnded && !this.keepBody)) return false
     if (!this.retryHeld && !this.breaker!.take('retries')) {
       cluster!.stats.retryOverflow.inc()
+      this.virtualCluster?.inc('retry_overflow')
       exchange.info.addResponseFlag('UO')
       return false
     }
@@ -581,6 +622,7 @@ export class Router implements PoolWaiter {
     const { stats } = this.cluster!
     const { info } = exchange
     stats.retry.inc()
+    this.virtualCluster?.inc('retry')
     if (waitMs === null) stats.retryBackoffExponential.inc()
     else stats.retryBackoffRatelimited.inc()
     this.retriesLeft--
@@ -628,7 +670,10 @@ export class Router implements PoolWaiter {
     const { info } = exchange
     if (cluster === null) return
     if (perTry) cluster.stats.perTryTimeout.inc()
-    else cluster.stats.requestTimeout.inc()
+    else {
+      cluster.stats.requestTimeout.inc()
+      this.virtualCluster?.inc('timeout')
+    }
     if (this.endpoint !== null && !this.responding) noteLocalFailure(this.endpoint, 504)
     if (this.responding) {
       info.addResponseFlag('UT')
@@ -644,10 +689,11 @@ export class Router implements PoolWaiter {
     }
     if (perTry && retry !== null && this.retriesLeft === 0 && info.attemptCount > 1) {
       cluster.stats.retryLimitExceeded.inc()
+      this.virtualCluster?.inc('retry_limit_exceeded')
       info.addResponseFlag('URX')
     }
     info.addResponseFlag('UT')
-    cluster.stats.response(504, exchange.internal)
+    this.charge(504)
     exchange.reply(504, 'upstream request timeout', { details })
   }
 

@@ -1,3 +1,4 @@
+import type { RequestHead } from '@weft/http/message'
 import type { RouteTable } from '../../../routing/route-table.ts'
 import type { ProcessState } from '../../../shared/process-state.ts'
 import { monotonicMs } from '../../../transport/clock.ts'
@@ -131,9 +132,10 @@ export class DownstreamConnection implements ConnectionHandler, ConnectionInfo {
     return this.services.timers
   }
 
-  routeTable(): RouteTable | null {
+  routeTable(request: RequestHead): RouteTable | null {
     const { routes } = this.plan
-    return routes.type === 'inline' ? routes.table : this.services.routeTable(routes.name)
+    if (routes.type === 'inline') return routes.table
+    return routes.type === 'rds' ? this.services.routeTable(routes.name) : routes.tables.tableOf(request)
   }
 
   cluster(name: string): Cluster | undefined {

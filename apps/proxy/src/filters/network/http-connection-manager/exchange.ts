@@ -232,7 +232,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
 
   /** Matches a route and, for weighted clusters, chooses one. */
   private chooseRoute(): void {
-    this.table = this.downstream.routeTable()
+    this.table = this.downstream.routeTable(this.request)
     this.route = this.table === null ? null : this.table.match(this.request)
     const { route, info } = this
     if (route !== null) {
@@ -369,7 +369,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     info.responseCode = this.response.status
     info.responseCodeDetails = 'internal_redirect'
     info.endMs = monotonicMs()
-    this.table = downstream.routeTable()
+    this.table = downstream.routeTable(this.request)
     this.route = this.table === null ? null : this.table.match(this.request)
     this.router.nameCluster(this.route)
     this.filters.complete()

@@ -16,6 +16,7 @@ import { compileHttp2Options } from '../../../plan/http2-options.ts'
 import type { PlanContext } from '../../../plan/plan-context.ts'
 import { invalid, unsupported } from '../../../plan/problems.ts'
 import { compileRouteTable, type RouteTable } from '../../../routing/route-table.ts'
+import { compileScopedRoutes, type ScopedRouteTables } from '../../../routing/scoped-routes.ts'
 import { type AddressSet, compileRanges } from '../../../transport/address.ts'
 import type { CompiledHttpFilter } from '../../http/filter.ts'
 import { httpFilterKind } from '../../http/index.ts'
@@ -38,7 +39,7 @@ export interface FilterEntry {
 export interface HcmPlan {
   statPrefix: string
   stats: HcmStats
-  routes: { type: 'inline'; table: RouteTable } | { type: 'rds'; name: string }
+  routes: { type: 'inline'; table: RouteTable } | { type: 'rds'; name: string } | { type: 'scoped'; tables: ScopedRouteTables }
   /** Without the router, which always ends the chain. */
   filters: readonly FilterEntry[]
   codec: CodecType
@@ -209,7 +210,12 @@ function compileRoutes(source: HttpConnectionManager, path: string, context: Pla
       }
     }
     case 'scopedRoutes':
-      throw unsupported(`${path}.scoped_routes`, 'scoped_routes')
+      return {
+        type: 'scoped',
+        tables: compileScopedRoutes(source.routeSpecifier.value, `${path}.scoped_routes`, (configuration, at) =>
+          compileRouteTable(configuration, at, context.runtime, compileFilterConfigs(context)),
+        ),
+      }
   }
 }
 

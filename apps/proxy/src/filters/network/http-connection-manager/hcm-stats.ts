@@ -63,7 +63,11 @@ export class HcmStats {
   private readonly listenerCompleted: Counter | null
   private readonly listenerClasses: (Counter | undefined)[]
 
+  /** Where they are kept. */
+  readonly store: Stats
+
   constructor(stats: Stats, prefix: string, listenerPrefix?: string) {
+    this.store = stats
     const counter = (name: string) => stats.counter(prefix + name)
     const gauge = (name: string) => stats.gauge(prefix + name)
     this.connectionTotal = counter('downstream_cx_total')

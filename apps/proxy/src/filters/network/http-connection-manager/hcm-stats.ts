@@ -126,6 +126,16 @@ export class HcmStats {
     this.redirectTooMany = counter('passthrough_internal_redirect_too_many_redirects')
     this.redirectNoRoute = counter('passthrough_internal_redirect_no_route')
     this.pathNormalizationFailed = counter('downstream_rq_failed_path_normalization')
+    // What never happens here, and yet is looked for.
+    for (const name of [
+      'cx_http3_total',
+      'rq_http3_total',
+      'flow_control_paused_reading_total',
+      'flow_control_resumed_reading_total',
+    ]) {
+      counter(`downstream_${name}`)
+    }
+    gauge('downstream_cx_http3_active')
     const classesOf = (of: string) => [1, 2, 3, 4, 5].map((group) => stats.counter(`${of}downstream_rq_${group}xx`))
     this.classes = [undefined, ...classesOf(prefix)]
     this.listenerCompleted =

@@ -150,14 +150,19 @@ export class DownstreamConnection implements ConnectionHandler, ConnectionInfo {
     if (!this.draining && !this.services.processState.healthCheckFailed) return false
     if (this.drainTimer === null) {
       this.plan.stats.drainClose.inc()
-      this.drainTimer = new Timeout(() => {
-        this.drained = true
-        if (this.isIdle) this.closeLocally()
-      })
-      this.services.timers.arm(this.drainTimer, this.plan.drainTimeoutMs)
-      this.protocol?.drain()
+      this.startDrain()
     }
     return true
+  }
+
+  private startDrain(): void {
+    if (this.drainTimer !== null) return
+    this.drainTimer = new Timeout(() => {
+      this.drained = true
+      if (this.isIdle) this.closeLocally()
+    })
+    this.services.timers.arm(this.drainTimer, this.plan.drainTimeoutMs)
+    this.protocol?.drain()
   }
 
   /** The response to come is the last on this connection; on one with streams, those that are open are the last. */
@@ -241,8 +246,8 @@ export class DownstreamConnection implements ConnectionHandler, ConnectionInfo {
       this.closeLocally()
       return
     }
-    this.drain()
-    this.wantsEnd()
+    this.draining = true
+    this.startDrain()
   }
 
   /** For the protocol: a request begins. */

@@ -7,5 +7,7 @@ export default defineConfig({
     maxWorkers: 2,
     testTimeout: 20_000,
     hookTimeout: 20_000,
+    // Many tests run real processes against real clocks on a shared machine: a second try, and the run says which needed it.
+    retry: 1,
   },
 })

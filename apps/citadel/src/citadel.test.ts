@@ -3,13 +3,14 @@ import { X509Certificate } from 'node:crypto'
 import { readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { credentials, Metadata, Server, type ServerCredentials } from '@grpc/grpc-js'
+import { credentials, Metadata, Server } from '@grpc/grpc-js'
 import {
   IstioCAServiceClient,
   IstioCertificateServiceClient,
   IstioCertificateServiceService,
 } from '@weft/contracts/istio/v1/auth/ca'
 import { createCertificateRequest } from '@weft/identity/certificate-request'
+import type { Identity } from '@weft/identity/client'
 import { createKeyPair } from '@weft/identity/keys'
 import { peerIdentity } from '@weft/identity/peer-identity'
 import { parseCertificates, spiffeIdOf } from '@weft/identity/verify'
@@ -145,7 +146,7 @@ describe('rotation', () => {
       citadel.mint(alice).then((token) => joined(folder, citadel, token)),
       citadel.mint(bob).then((token) => joined(folder, citadel, token)),
     ])
-    const address = await startEcho(server.identity.serverCredentials('required'))
+    const address = await startEcho(server.identity, 'required')
     const established = echoClient(address, client.identity.channelCredentials(alice))
     let changes = 0
     const count = (): void => {
@@ -178,13 +179,13 @@ describe('rotation', () => {
       citadel.mint(alice).then((token) => joined(folder, citadel, token)),
       citadel.mint(bob).then((token) => joined(folder, citadel, token)),
     ])
-    const address = await startEcho(server.identity.serverCredentials('required'))
+    const address = await startEcho(server.identity, 'required')
     // grpc-js tells the refusal itself, or that the connection it refused never stood.
     await expect(echoClient(address, client.identity.channelCredentials(bob)).call()).rejects.toThrow(
       /which is not expected there|No connection established/,
     )
     await expect(echoClient(address, credentials.createSsl(await readFile(citadel.rootCertFile))).call()).rejects.toThrow()
-    const optional = await startEcho(server.identity.serverCredentials('optional'))
+    const optional = await startEcho(server.identity, 'optional')
     const plain = credentials.createSsl(await readFile(citadel.rootCertFile), null, null, {
       checkServerIdentity: () => undefined,
     })
@@ -203,7 +204,7 @@ describe('rotation', () => {
     const server = await joined(folder, citadel, await citadel.mint(alice))
     const stranger = await joined(otherFolder, other, await other.mint(bob))
     const foreign = await stranger.identity.ready()
-    const address = await startEcho(server.identity.serverCredentials('optional'))
+    const address = await startEcho(server.identity, 'optional')
     const shown = credentials.createSsl(
       await readFile(citadel.rootCertFile),
       Buffer.from(foreign.privateKeyPem),
@@ -384,8 +385,9 @@ function claimsOf(token: string): Record<string, unknown> {
   return JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString())
 }
 
-/** A server that answers with the identity of its caller. */
-async function startEcho(serverCredentials: ServerCredentials): Promise<string> {
+/** A server that answers with the identity of its caller. It starts with a certificate: without one it closes connections. */
+async function startEcho(identity: Identity, clientCertificate: 'required' | 'optional'): Promise<string> {
+  await identity.ready()
   const server = new Server()
   server.addService(IstioCertificateServiceService, {
     createCertificate: (
@@ -394,7 +396,7 @@ async function startEcho(serverCredentials: ServerCredentials): Promise<string> 
     ) => callback(null, { certChain: [peerIdentity(call) ?? 'nobody'] }),
   })
   const port = await new Promise<number>((resolve, reject) =>
-    server.bindAsync('127.0.0.1:0', serverCredentials, (error, bound) => (error === null ? resolve(bound) : reject(error))),
+    server.bindAsync('127.0.0.1:0', identity.serverCredentials(clientCertificate), (error, bound) => (error === null ? resolve(bound) : reject(error))),
   )
   cleanups.push(() => server.forceShutdown())
   return `127.0.0.1:${port}`

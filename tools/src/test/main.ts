@@ -53,7 +53,8 @@ async function tests(env: NodeJS.ProcessEnv): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'weft-test-'))
   const report = join(folder, 'vitest.json')
   try {
-    await run([join(bin, 'vitest'), 'run', '--reporter=dot', '--reporter=json', `--outputFile.json=${report}`], env)
+    const reporters = ['dot', 'json', './tools/src/test/flaky-reporter.ts'].map((name) => `--reporter=${name}`)
+    await run([join(bin, 'vitest'), 'run', ...reporters, `--outputFile.json=${report}`], env)
     const result = JSON.parse(await readFile(report, 'utf8')) as {
       numPassedTests: number
       numFailedTests: number

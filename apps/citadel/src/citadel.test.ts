@@ -396,7 +396,9 @@ async function startEcho(identity: Identity, clientCertificate: 'required' | 'op
     ) => callback(null, { certChain: [peerIdentity(call) ?? 'nobody'] }),
   })
   const port = await new Promise<number>((resolve, reject) =>
-    server.bindAsync('127.0.0.1:0', identity.serverCredentials(clientCertificate), (error, bound) => (error === null ? resolve(bound) : reject(error))),
+    server.bindAsync('127.0.0.1:0', identity.serverCredentials(clientCertificate), (error, bound) =>
+      error === null ? resolve(bound) : reject(error),
+    ),
   )
   cleanups.push(() => server.forceShutdown())
   return `127.0.0.1:${port}`

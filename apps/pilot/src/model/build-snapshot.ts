@@ -15,7 +15,7 @@ export interface SnapshotInputs {
   /** Objects in force, by key. */
   objects: ReadonlyMap<string, ConfigObject>
   rawObjects?: ReadonlyMap<string, RawObject>
-  /** In order of precedence: of one service known to two registries the first one's holds. */
+  /** In order of precedence: of one service known to two registries the first one's holds, with the endpoints of both. */
   registries: readonly RegistryContents[]
 }
 
@@ -29,7 +29,8 @@ export function buildSnapshot(inputs: SnapshotInputs, before?: Snapshot): Snapsh
   const version = (before?.version ?? 0) + 1
   const byKind = objectsByKind(objects)
 
-  const { registered, services, servicesByHost } = indexServices(registries, before)
+  const registered = registries.flatMap(({ services }) => services)
+  const { services, servicesByHost } = indexServices(registered, before)
   const listed = registries.flatMap(({ workloads }) => workloads)
   const endpoints: ReadonlyMap<string, EndpointSet> = joinEndpoints(registered, listed, before?.endpoints ?? new Map(), version)
 
@@ -64,29 +65,26 @@ export function buildSnapshot(inputs: SnapshotInputs, before?: Snapshot): Snapsh
 }
 
 interface IndexedServices {
-  readonly registered: readonly RegisteredService[]
   readonly services: readonly Service[]
   readonly servicesByHost: ReadonlyMap<string, ReadonlyMap<string, Service>>
 }
 
 /** The services that registries know, of each host and namespace the first; shared with `before` when they are the same. */
-function indexServices(registries: readonly RegistryContents[], before: Snapshot | undefined): IndexedServices {
-  const all = registries.flatMap(({ services }) => services)
-  const known = before?.servicesByHost
-  const same = before?.services.length === all.length
-  if (same && known !== undefined && all.every(({ service }) => known.get(service.host)?.get(service.namespace) === service)) {
-    return { registered: all, services: before.services, servicesByHost: known }
-  }
+function indexServices(registered: readonly RegisteredService[], before: Snapshot | undefined): IndexedServices {
   const servicesByHost = new Map<string, Map<string, Service>>()
-  const registered = all.filter(({ service }) => {
+  const services: Service[] = []
+  for (const { service } of registered) {
     const byNamespace = servicesByHost.get(service.host)
-    if (byNamespace?.has(service.namespace)) return false
+    if (byNamespace?.has(service.namespace)) continue
+    services.push(service)
     if (byNamespace === undefined) servicesByHost.set(service.host, new Map([[service.namespace, service]]))
     else byNamespace.set(service.namespace, service)
-    return true
-  })
-  const services = registered.map(({ service }) => service).sort(serviceOrder)
-  return { registered, services, servicesByHost }
+  }
+  const known = before?.servicesByHost
+  const same =
+    before?.services.length === services.length &&
+    services.every((service) => known?.get(service.host)?.get(service.namespace) === service)
+  return same ? before : { services: services.sort(serviceOrder), servicesByHost }
 }
 
 function cached<K extends object, V>(cache: WeakMap<K, V>, key: K, make: () => V): V {

@@ -5,7 +5,8 @@ import type { Endpoint, EndpointSet, Workload } from './workload.ts'
 
 /**
  * Finds each service's endpoints: those its registry knows, and the workloads of its namespace that its selector asks
- * for. A set that is as it was in `before` is that very object.
+ * for. What several registries know of one service (same host and namespace) is put together, each place once. A set
+ * that is as it was in `before` is that very object.
  */
 export function joinEndpoints(
   services: readonly RegisteredService[],
@@ -15,44 +16,64 @@ export function joinEndpoints(
 ): Map<string, EndpointSet> {
   const byLabel = indexByLabel(workloads)
   const sets = new Map<string, EndpointSet>()
-  for (const registered of services) {
-    const { service, selector } = registered
-    const key = serviceKey(service.namespace, service.host)
-    const found =
-      selector === undefined ? registered.workloads : [...registered.workloads, ...select(service.namespace, selector, byLabel)]
+  for (const [key, parts] of byService(services)) {
+    const found = parts.map(({ service, selector, workloads: own }) =>
+      selector === undefined ? own : [...own, ...select(service.namespace, selector, byLabel)],
+    )
     const last = before.get(key)
     const kept = last === undefined ? undefined : joined.get(last)
-    if (last !== undefined && kept?.registered === registered && sameList(kept.workloads, found)) {
+    if (
+      last !== undefined &&
+      kept !== undefined &&
+      sameList(kept.parts, parts) &&
+      kept.found.every((list, i) => sameList(list, found[i]!))
+    ) {
       sets.set(key, last)
       continue
     }
-    const byPort = portsOf(registered, found)
+    const byPort = portsOf(parts, found)
     const set = last !== undefined && sameEndpoints(last.byPort, byPort) ? last : { version: `${version}`, byPort }
-    joined.set(set, { registered, workloads: found })
+    joined.set(set, { parts, found })
     sets.set(key, set)
   }
   return sets
 }
 
 /** What a set was made of: when that is the same again, so is the set, and nothing has to be made to see it. */
-const joined = new WeakMap<EndpointSet, { registered: RegisteredService; workloads: readonly Workload[] }>()
+const joined = new WeakMap<EndpointSet, { parts: readonly RegisteredService[]; found: readonly (readonly Workload[])[] }>()
 
-function sameList(a: readonly Workload[], b: readonly Workload[]): boolean {
-  return a.length === b.length && a.every((workload, index) => workload === b[index])
+/** What registries know of each service, in their order of precedence. */
+function byService(services: readonly RegisteredService[]): Map<string, RegisteredService[]> {
+  const parts = new Map<string, RegisteredService[]>()
+  for (const registered of services) {
+    const key = serviceKey(registered.service.namespace, registered.service.host)
+    const list = parts.get(key)
+    if (list === undefined) parts.set(key, [registered])
+    else list.push(registered)
+  }
+  return parts
 }
 
-function portsOf({ service, targetPorts }: RegisteredService, workloads: readonly Workload[]): Map<number, readonly Endpoint[]> {
+function sameList<T>(a: readonly T[], b: readonly T[]): boolean {
+  return a.length === b.length && a.every((item, index) => item === b[index])
+}
+
+/** The first registry says which ports a service has; at another's workloads a port has the name that this one gives it. */
+function portsOf(parts: readonly RegisteredService[], found: readonly (readonly Workload[])[]): Map<number, readonly Endpoint[]> {
   const byPort = new Map<number, readonly Endpoint[]>()
-  for (const port of service.ports) {
-    byPort.set(
-      port.number,
-      workloads.map((workload) => ({
-        address: workload.address,
-        port: portAt(workload, port, targetPorts.get(port.number)),
-        servicePort: port.number,
-        workload,
-      })),
-    )
+  for (const port of parts[0]?.service.ports ?? []) {
+    const endpoints = new Map<string, Endpoint>()
+    for (const [index, { service, targetPorts }] of parts.entries()) {
+      const named = index === 0 ? port : (service.ports.find(({ number }) => number === port.number) ?? port)
+      for (const workload of found[index] ?? []) {
+        const at = portAt(workload, named, targetPorts.get(port.number))
+        const place = `${workload.address} ${at}`
+        if (!endpoints.has(place)) {
+          endpoints.set(place, { address: workload.address, port: at, servicePort: port.number, workload })
+        }
+      }
+    }
+    byPort.set(port.number, [...endpoints.values()])
   }
   return byPort
 }

@@ -1,3 +1,5 @@
+import type { Logger } from '@weft/service/logger'
+import type { MeshSettings } from '../model/mesh-settings.ts'
 import type { Service } from '../model/service.ts'
 import type { Workload } from '../model/workload.ts'
 
@@ -8,7 +10,7 @@ export interface RegisteredService {
   readonly selector: Readonly<Record<string, string>> | undefined
   /** Where a service port leads at a workload that does not say so itself: a number, or the name of one of its ports. */
   readonly targetPorts: ReadonlyMap<number, number | string>
-  /** Endpoints that the registry knows itself. */
+  /** Endpoints that the registry knows itself. The same array as before while none of them changed. */
   readonly workloads: readonly Workload[]
 }
 
@@ -27,7 +29,7 @@ export interface RegistryState {
 
 /**
  * Where services and workloads come from. A registry that loses its platform keeps its last answer, says so in
- * `state`, and reconciles on return. Each passes registries/conformance.ts.
+ * `state`, and reconciles on return. Each passes the suite in registries/conformance.
  */
 export interface Registry {
   /** `file`, `kubernetes`, `consul`, `nomad`. */
@@ -37,4 +39,10 @@ export interface Registry {
   /** Calls `listener` after each change of the contents, until the returned function is called. */
   subscribe(listener: () => void): () => void
   close(): Promise<void>
+}
+
+/** What a registry is opened with, besides where its platform is. */
+export interface RegistryContext {
+  mesh: MeshSettings
+  logger: Logger
 }

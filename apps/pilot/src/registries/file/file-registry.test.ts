@@ -1,38 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import { defaultMeshSettings } from '../../model/mesh-settings.ts'
 import { objectsOf } from '../../testing/snapshot-of.ts'
-import { type Platform, type PlatformService, registryConformance } from '../conformance.ts'
+import { registryConformance } from '../conformance/in-vitest.ts'
 import { FileRegistry } from './file-registry.ts'
-
-function yamlOf({ name, port, instances }: PlatformService): string {
-  const service = {
-    apiVersion: 'v1',
-    kind: 'Service',
-    metadata: { name },
-    spec: { selector: { app: name }, ports: [{ name: port.name, port: port.number }] },
-  }
-  const entries = instances.map((instance) => ({
-    apiVersion: 'networking.istio.io/v1',
-    kind: 'WorkloadEntry',
-    metadata: { name: instance.name },
-    spec: { address: instance.address, ports: { [port.name]: instance.port }, labels: instance.labels },
-  }))
-  return [service, ...entries].map((object) => JSON.stringify(object)).join('\n---\n')
-}
-
-/** Files as a platform: the registry is given the objects in force. */
-async function files(): Promise<Platform> {
-  const registry = new FileRegistry(defaultMeshSettings)
-  return {
-    set: async (services) => registry.update(objectsOf(services.map(yamlOf).join('\n---\n'))),
-    open: async () => registry,
-    outage: undefined,
-    close: async () => undefined,
-  }
-}
+import { filePlatform } from './platform.ts'
 
 describe('the file registry', () => {
-  registryConformance(files)
+  registryConformance(filePlatform)
 
   test('takes a Workload that has an address of its own, and none that is still to be started', () => {
     const registry = new FileRegistry(defaultMeshSettings)

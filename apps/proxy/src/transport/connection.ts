@@ -1,6 +1,7 @@
 import net from 'node:net'
 import type { ByteSink } from '@weft/http/stream'
 import type { Counter, Gauge } from '../observe/stats.ts'
+import { beginTurn, endTurn } from './clock.ts'
 import { type OutputOwner, sharedOutput } from './shared-output.ts'
 import { Timeout, type TimerWheel } from './timer-wheel.ts'
 
@@ -57,15 +58,15 @@ export class Connection implements ByteSink, OutputOwner {
     })
     socket.on('close', () => this.onSocketClose())
     socket.on('end', () => {
-      sharedOutput.beginTurn()
+      beginTurn()
       if (this.closing !== null) this.socket.end()
       else if (!this.closed) this.handler.onEnd()
-      sharedOutput.endTurn()
+      endTurn()
     })
     socket.on('drain', () => {
-      sharedOutput.beginTurn()
+      beginTurn()
       if (!this.closed) this.handler.onWritable()
-      sharedOutput.endTurn()
+      endTurn()
     })
   }
 
@@ -76,9 +77,9 @@ export class Connection implements ByteSink, OutputOwner {
     if (this.stats !== null) this.stats.bytesRead.add(length)
     // After closeAfterWrite what comes is thrown away: it only keeps the peer's answer from being reset.
     if (this.closing !== null) return true
-    sharedOutput.beginTurn()
+    beginTurn()
     this.handler.onBytes(bytes, start, end)
-    sharedOutput.endTurn()
+    endTurn()
     return !this.paused
   }
 
@@ -117,26 +118,31 @@ export class Connection implements ByteSink, OutputOwner {
     return this.socket.writableLength
   }
 
-  flush(): void {
-    const bytes = sharedOutput.take()
-    if (bytes.length === 0 || this.closed) return
+  /** Gives what was written to the kernel now, and does not wait for the round's end. */
+  private flush(): void {
+    if (sharedOutput.holds(this)) sharedOutput.flush()
+  }
+
+  // OutputOwner
+
+  writeOut(bytes: Buffer): boolean {
+    if (this.closed) return true
     this.bytesWritten += bytes.length
     if (this.stats !== null) this.stats.bytesWritten.add(bytes.length)
     const { socket } = this
+    // Behind bytes that wait, these would wait too: a copy of them, so that the shared buffer is free.
     if (socket.connecting || socket.writableLength !== 0) {
       socket.write(Buffer.from(bytes))
-      return
+      return true
     }
     socket.write(bytes)
-    if (socket.writableLength !== 0) {
-      sharedOutput.abandon()
-    }
+    return socket.writableLength === 0
   }
 
   /** Writes a buffer past the shared output. True: it is the caller's again; false: the socket still needs it. */
   writeNow(bytes: Buffer): boolean {
+    this.flush()
     if (this.closed) return true
-    if (sharedOutput.owner === this) this.flush()
     this.bytesWritten += bytes.length
     if (this.stats !== null) this.stats.bytesWritten.add(bytes.length)
     const { socket } = this
@@ -167,7 +173,7 @@ export class Connection implements ByteSink, OutputOwner {
 
   /** Sends the end after what was written; goes on reading. */
   endWriting(): void {
-    if (sharedOutput.owner === this) this.flush()
+    this.flush()
     if (!this.closed) this.socket.end()
   }
 
@@ -178,7 +184,7 @@ export class Connection implements ByteSink, OutputOwner {
    */
   closeAfterWrite(linger = false): void {
     if (this.closed || this.closing !== null) return
-    if (sharedOutput.owner === this) this.flush()
+    this.flush()
     this.closing = new Timeout(() => this.destroy())
     this.timers.arm(this.closing, delayedCloseMs)
     if (!linger) this.socket.end()
@@ -188,25 +194,25 @@ export class Connection implements ByteSink, OutputOwner {
   /** Closes when what was written has left, without waiting for the peer. */
   closeWhenFlushed(): void {
     if (this.closed) return
-    if (sharedOutput.owner === this) this.flush()
+    this.flush()
     this.socket.destroySoon()
   }
 
   /** Closes now; the kernel is given what was written, and no time to send it. */
   flushAndDestroy(): void {
-    if (sharedOutput.owner === this) this.flush()
+    this.flush()
     this.destroy()
   }
 
   /** Closes now. */
   destroy(): void {
-    if (sharedOutput.owner === this) sharedOutput.take()
+    sharedOutput.drop(this)
     if (!this.socket.destroyed) this.socket.destroy()
   }
 
   /** Closes now with a TCP reset, as after an error. */
   resetNow(): void {
-    if (sharedOutput.owner === this) sharedOutput.take()
+    sharedOutput.drop(this)
     if (!this.socket.destroyed) this.socket.resetAndDestroy()
   }
 
@@ -217,11 +223,11 @@ export class Connection implements ByteSink, OutputOwner {
   private onSocketClose(): void {
     if (this.closed) return
     this.closed = true
-    if (sharedOutput.owner === this) sharedOutput.take()
+    sharedOutput.drop(this)
     if (this.closing !== null) this.timers.cancel(this.closing)
-    sharedOutput.beginTurn()
+    beginTurn()
     this.handler.onClose(this.failure)
-    sharedOutput.endTurn()
+    endTurn()
   }
 }
 

@@ -1,18 +1,22 @@
 import net, { type Socket } from 'node:net'
 import { WeftError } from '@weft/service/errors'
 import type { TlsInfo } from '../filters/http/filter.ts'
+import type { ConnectionFacts } from '../filters/listener/filter.ts'
 import type { NetworkSession } from '../filters/network/filter.ts'
-import type { HcmServices } from '../filters/network/http-connection-manager/downstream-connection.ts'
+import type { AcceptedInfo, HcmServices } from '../filters/network/http-connection-manager/downstream-connection.ts'
 import type { Counter, Gauge, Histogram, Stats } from '../observe/stats.ts'
 import { addressText, type FilterChainPlan, type ListenAddress, type ListenerPlan } from '../plan/listener.ts'
+import type { SharedCount } from '../shared/token-buckets.ts'
 import { plainAddress } from './address.ts'
 import { type ClientHello, inspectClientHello } from './client-hello.ts'
 import { Connection, type ConnectionHandler, rewrapAccepted } from './connection.ts'
+import { type Destination, socketCalls } from './socket-calls.ts'
 import { TlsAcceptor, TlsStats } from './tls-acceptor.ts'
 
-/** First bytes of a connection that are kept while its chain is not chosen. */
-const maxInspectBytes = 16 * 1024
+/** First bytes of a connection that are kept for a TLS handshake. */
+const maxHelloBytes = 16 * 1024
 
+const noBytes = Buffer.alloc(0)
 const noHello: ClientHello = { serverName: '', alpn: [] }
 const ignore: ConnectionHandler = { onBytes() {}, onEnd() {}, onWritable() {}, onClose() {} }
 
@@ -23,6 +27,8 @@ interface ListenerStats {
   length: Histogram
   noChain: Counter
   timeout: Counter
+  preActive: Gauge
+  overflow: Counter
 }
 
 /** The plan that a connection came under, and the chain whose filter it is under now. */
@@ -41,14 +47,23 @@ export class LiveListener {
   private readonly stats: ListenerStats
   private readonly acceptor: TlsAcceptor
   private readonly servers: net.Server[] = []
+  private readonly count: SharedCount
   private readonly sessions = new Map<NetworkSession, Accepted>()
   private readonly undecided = new Set<Socket>()
   private drainTimer: NodeJS.Timeout | null = null
   private closed = false
+  /** The listener that has an address. */
+  private readonly listenerAt: (destination: Destination) => LiveListener | null
 
-  constructor(plan: ListenerPlan, services: HcmServices, stats: Stats) {
+  constructor(
+    plan: ListenerPlan,
+    services: HcmServices,
+    stats: Stats,
+    listenerAt: (destination: Destination) => LiveListener | null = () => null,
+  ) {
     this.plan = plan
     this.services = services
+    this.listenerAt = listenerAt
     const prefix = `listener.${plan.statName}.`
     this.stats = {
       total: stats.counter(`${prefix}downstream_cx_total`),
@@ -57,7 +72,10 @@ export class LiveListener {
       length: stats.histogram(`${prefix}downstream_cx_length_ms`),
       noChain: stats.counter(`${prefix}no_filter_chain_match`),
       timeout: stats.counter(`${prefix}downstream_pre_cx_timeout`),
+      preActive: stats.gauge(`${prefix}downstream_pre_cx_active`),
+      overflow: stats.counter(`${prefix}downstream_cx_overflow`),
     }
+    this.count = plan.openCount()
     this.acceptor = new TlsAcceptor(new TlsStats(stats, prefix))
   }
 
@@ -70,6 +88,7 @@ export class LiveListener {
 
   /** Opens the listener's addresses; gives those that are bound. Throws when one can't be, and leaves none open. */
   async open(ownsPipes: boolean): Promise<string[]> {
+    requireSocketCalls(this.plan)
     if (!this.plan.bindToPort) return []
     const bound = this.bound
     for (const address of this.plan.addresses) {
@@ -89,18 +108,26 @@ export class LiveListener {
   }
 
   private listen(address: ListenAddress): Promise<string> {
-    const server = net.createServer({ pauseOnConnect: true, noDelay: true, allowHalfOpen: true }, (socket) => this.accept(socket))
+    const server = net.createServer({ pauseOnConnect: true, noDelay: true, allowHalfOpen: true }, (socket) =>
+      this.onConnection(socket),
+    )
     return new Promise((resolve, reject) => {
       server.once('error', reject)
       const { backlog } = this.plan
       const target =
         address.type === 'ip'
-          ? { host: address.host, port: address.port, backlog, reusePort: true }
+          ? { host: address.host, port: address.port, backlog, reusePort: true, ipv6Only: address.host.includes(':') }
           : { path: address.path, backlog }
       server.listen(target, () => {
         server.removeListener('error', reject)
         server.on('error', () => {})
         this.servers.push(server)
+        try {
+          if (this.plan.transparent) socketCalls().setTransparent(server)
+        } catch (error) {
+          reject(error)
+          return
+        }
         const at = server.address()
         if (at === null || typeof at === 'string') resolve(at ?? '')
         else resolve(addressText({ type: 'ip', host: at.address, port: at.port }))
@@ -108,85 +135,123 @@ export class LiveListener {
     })
   }
 
-  private accept(socket: Socket): void {
+  /** Where a connection was going decides whose it is. */
+  private onConnection(socket: Socket): void {
+    const caught = this.plan.readsOriginalDestination ? this.originalDestination(socket) : null
+    const other = caught !== null && this.plan.handsOff ? this.listenerAt(caught) : null
+    ;(other ?? this).accept(socket, caught)
+  }
+
+  private originalDestination(socket: Socket): Destination | null {
+    const asked = socketCalls().originalDestination(socket)
+    if (asked !== null || !this.plan.transparent) return asked
+    return { address: plainAddress(socket.localAddress ?? ''), port: socket.localPort ?? 0 }
+  }
+
+  private accept(socket: Socket, caught: Destination | null): void {
     if (this.closed) {
+      socket.destroy()
+      return
+    }
+    if (!this.count.enter(this.plan.connectionLimit())) {
+      this.stats.overflow.inc()
       socket.destroy()
       return
     }
     this.stats.total.inc()
     this.stats.active.inc()
-    if (!this.plan.inspect) {
-      this.choose(socket, noHello, false, null)
-      return
-    }
-    this.inspect(socket)
+    const facts = factsOf(socket, caught)
+    if (this.plan.filters.length === 0) this.choose(socket, facts, noBytes)
+    else this.inspect(socket, facts)
   }
 
-  /** Reads until TLS or plaintext is known, then gives the bytes to who comes next. */
-  private inspect(socket: Socket): void {
-    const { plan } = this
-    let seen: Buffer = Buffer.alloc(0)
-    this.undecided.add(socket)
+  /** Takes a connection through the listener's filters, reading what they need, and gives what they left to who comes next. */
+  private inspect(socket: Socket, facts: ConnectionFacts): void {
+    const { filters, continueOnTimeout, inspectTimeoutMs } = this.plan
+    let seen: Buffer = noBytes
+    let at = 0
+    let timer: NodeJS.Timeout | null = null
     const stop = () => {
+      if (timer === null) return
       clearTimeout(timer)
+      this.stats.preActive.dec()
       this.undecided.delete(socket)
       socket.removeListener('data', onData)
       socket.removeListener('end', onGone)
       socket.removeListener('close', onGone)
-      socket.removeListener('error', onError)
-    }
-    const decide = (hello: ClientHello, tls: boolean) => {
-      stop()
+      socket.removeListener('error', ignoreError)
       socket.pause()
-      this.choose(socket, hello, tls, seen)
+    }
+    /** Whether bytes are missing. */
+    const goOn = (): boolean => {
+      for (; at < filters.length; at++) {
+        const filter = filters[at]!
+        const verdict = filter.inspect(seen, facts)
+        if (verdict === 'refuse' || (verdict === 'more' && seen.length > filter.maxBytes)) {
+          stop()
+          this.gone()
+          socket.destroy()
+          return false
+        }
+        if (verdict === 'more') return true
+        seen = seen.subarray(verdict)
+      }
+      stop()
+      this.choose(socket, facts, seen)
+      return false
     }
     const onData = (chunk: Buffer) => {
       seen = seen.length === 0 ? chunk : Buffer.concat([seen, chunk])
-      const inspection = inspectClientHello(seen)
-      if (inspection.type === 'tls') decide(inspection.hello, true)
-      else if (inspection.type === 'plain') decide(noHello, false)
-      else if (seen.length > maxInspectBytes) onGone()
+      goOn()
     }
     const onGone = () => {
+      filters[at]?.onClientGone?.()
       stop()
       this.gone()
       socket.destroy()
     }
-    const onError = () => {}
-    const timer = setTimeout(() => {
-      if (plan.continueOnTimeout) {
-        decide(noHello, false)
+    const onTimeout = () => {
+      stop()
+      this.stats.timeout.inc()
+      if (continueOnTimeout) {
+        this.choose(socket, facts, seen)
         return
       }
-      this.stats.timeout.inc()
-      onGone()
-    }, plan.inspectTimeoutMs)
+      this.gone()
+      socket.destroy()
+    }
+    if (!goOn()) return
+    this.undecided.add(socket)
+    this.stats.preActive.inc()
+    // Node takes a timer of 2^31 ms for one of none.
+    timer = setTimeout(onTimeout, inspectTimeoutMs > 0 ? inspectTimeoutMs : 2 ** 31 - 1)
     socket.on('data', onData)
     socket.on('end', onGone)
     socket.on('close', onGone)
-    socket.on('error', onError)
+    socket.on('error', ignoreError)
     socket.resume()
   }
 
   private gone(): void {
+    this.count.leave()
     this.stats.active.dec()
     this.stats.destroy.inc()
   }
 
-  private choose(socket: Socket, hello: ClientHello, isTls: boolean, seen: Buffer | null): void {
+  /** Finds the connection's chain. `seen`: bytes that were read and belong to whom comes next. */
+  private choose(socket: Socket, facts: ConnectionFacts, seen: Buffer): void {
     const { plan } = this
-    const remoteAddress = plainAddress(socket.remoteAddress ?? '')
-    const remotePort = socket.remotePort ?? 0
-    const localAddress = plainAddress(socket.localAddress ?? '')
-    const localPort = socket.localPort ?? 0
+    const { address: remoteAddress, port: remotePort } = facts.remote
+    const { address: localAddress, port: localPort } = facts.local
     const chain = plan.chains.find({
       localAddress,
       localPort,
       remoteAddress,
       remotePort,
-      serverName: hello.serverName,
-      transportProtocol: isTls ? 'tls' : 'raw_buffer',
-      applicationProtocols: hello.alpn,
+      directRemoteAddress: facts.directRemote?.address ?? remoteAddress,
+      serverName: facts.serverName,
+      transportProtocol: facts.transportProtocol,
+      applicationProtocols: facts.applicationProtocols,
     })
     if (chain === null) {
       this.stats.noChain.inc()
@@ -199,50 +264,65 @@ export class LiveListener {
       remotePort,
       localAddress,
       localPort,
-      serverName: hello.serverName,
+      directLocal: facts.directLocal,
+      directRemote: facts.directRemote,
+      metadata: facts.metadata,
+      tlvs: facts.tlvs,
+      serverName: facts.serverName,
       listenerName: plan.name,
       filterChainName: chain.name,
     }
     if (chain.tls !== null) {
-      if (seen === null) {
-        // Nothing was looked at: the handshake needs the hello's ALPN all the same.
-        this.inspectFor(socket, chain, info)
-        return
-      }
-      this.handshake(socket, seen, chain, hello, info)
+      this.awaitHello(socket, seen, chain, info)
       return
     }
     let connection: Connection | null = null
     connection = rewrapAccepted(socket, (one) => new Connection(one, ignore, this.services.timers, null))
     this.start(connection, chain, { ...info, tls: null }, plan)
-    if (seen !== null && seen.length > 0) connection.deliver(seen, 0, seen.length)
+    if (seen.length > 0) connection.deliver(seen, 0, seen.length)
     connection.startReading()
   }
 
-  private inspectFor(
-    socket: Socket,
-    chain: FilterChainPlan,
-    info: Omit<Parameters<FilterChainPlan['filter']['accept']>[1], 'tls'>,
-  ): void {
-    let seen: Buffer = Buffer.alloc(0)
-    const onData = (chunk: Buffer) => {
-      seen = Buffer.concat([seen, chunk])
+  /** Reads until the ClientHello is there: the handshake needs to know of its ALPN. */
+  private awaitHello(socket: Socket, first: Buffer, chain: FilterChainPlan, info: Omit<AcceptedInfo, 'tls'>): void {
+    let seen = first
+    /** Whether bytes are missing. */
+    const look = (): boolean => {
       const inspection = inspectClientHello(seen)
-      if (inspection.type === 'more' && seen.length <= maxInspectBytes) return
-      socket.removeListener('data', onData)
-      socket.pause()
-      socket.removeListener('close', onGone)
+      if (inspection.type === 'more' && seen.length <= maxHelloBytes) return true
       const hello = inspection.type === 'tls' ? inspection.hello : noHello
-      this.handshake(socket, seen, chain, hello, { ...info, serverName: hello.serverName })
+      this.handshake(socket, seen, chain, hello, { ...info, serverName: info.serverName || hello.serverName })
+      return false
     }
-    const onGone = () => this.gone()
-    const timer = setTimeout(() => socket.destroy(), chain.transportTimeoutMs)
-    socket.once('close', () => clearTimeout(timer))
-    socket.once('data', () => clearTimeout(timer))
-    socket.on('error', () => {})
-    socket.on('end', () => socket.destroy())
-    socket.on('close', onGone)
+    if (!look()) return
+    const onData = (chunk: Buffer) => {
+      seen = seen.length === 0 ? chunk : Buffer.concat([seen, chunk])
+      socket.pause()
+      if (look()) socket.resume()
+      else stop()
+    }
+    const stop = () => {
+      clearTimeout(timer)
+      this.undecided.delete(socket)
+      socket.removeListener('data', onData)
+      socket.removeListener('end', onEnd)
+      socket.removeListener('close', onGone)
+      socket.removeListener('error', ignoreError)
+    }
+    const onEnd = () => socket.destroy()
+    const onGone = () => {
+      stop()
+      this.gone()
+    }
+    const timer = setTimeout(() => {
+      chain.timedOut.inc()
+      socket.destroy()
+    }, chain.transportTimeoutMs)
+    this.undecided.add(socket)
     socket.on('data', onData)
+    socket.on('end', onEnd)
+    socket.on('close', onGone)
+    socket.on('error', ignoreError)
     socket.resume()
   }
 
@@ -251,10 +331,10 @@ export class LiveListener {
     seen: Buffer,
     chain: FilterChainPlan,
     hello: ClientHello,
-    info: Omit<Parameters<FilterChainPlan['filter']['accept']>[1], 'tls'>,
+    info: Omit<AcceptedInfo, 'tls'>,
   ): void {
     const { plan } = this
-    socket.on('error', () => {})
+    socket.on('error', ignoreError)
     socket.unshift(seen)
     let taken = false
     socket.once('close', () => {
@@ -271,7 +351,7 @@ export class LiveListener {
   private start(
     connection: Connection,
     chain: FilterChainPlan,
-    info: Parameters<FilterChainPlan['filter']['accept']>[1],
+    info: AcceptedInfo,
     plan: ListenerPlan,
   ): void {
     const startedMs = performance.now()
@@ -286,8 +366,13 @@ export class LiveListener {
     if (plan !== this.plan || this.closed) session.drain()
   }
 
-  /** New connections meet `plan`; the others are asked to end, and ended after `drainTimeMs`. */
+  /**
+   * New connections meet `plan`; the others are asked to end, and ended after `drainTimeMs`. Throws, and changes nothing,
+   * where the new plan asks for what can't be had here.
+   */
   replace(plan: ListenerPlan, drainTimeMs: number): void {
+    requireSocketCalls(plan)
+    if (plan.transparent) for (const server of this.servers) socketCalls().setTransparent(server)
     const before = this.plan
     this.plan = plan
     for (const [session, accepted] of this.sessions) moveOn(session, accepted, before, plan)
@@ -295,7 +380,7 @@ export class LiveListener {
     for (const session of old) session.drain()
     setTimeout(() => {
       for (const session of old) if (this.sessions.has(session)) session.destroy()
-      for (const chain of before.allChains) chain.filter.close?.()
+      closePlan(before)
     }, drainTimeMs).unref()
   }
 
@@ -319,7 +404,42 @@ export class LiveListener {
     if (this.drainTimer !== null) clearTimeout(this.drainTimer)
     for (const socket of this.undecided) socket.destroy()
     for (const session of this.sessions.keys()) session.destroy()
-    for (const chain of this.plan.allChains) chain.filter.close?.()
+    closePlan(this.plan)
+    this.count.release()
+  }
+}
+
+function closePlan({ allChains, filters }: ListenerPlan): void {
+  for (const chain of allChains) chain.filter.close?.()
+  for (const filter of filters) filter.close?.()
+}
+
+/** What a socket says, before the listener's filters. */
+function factsOf(socket: Socket, caught: Destination | null): ConnectionFacts {
+  const local = { address: plainAddress(socket.localAddress ?? ''), port: socket.localPort ?? 0 }
+  return {
+    remote: { address: plainAddress(socket.remoteAddress ?? ''), port: socket.remotePort ?? 0 },
+    local: caught ?? local,
+    directRemote: undefined,
+    directLocal: caught === null ? undefined : local,
+    transportProtocol: 'raw_buffer',
+    serverName: '',
+    applicationProtocols: [],
+    metadata: undefined,
+    tlvs: undefined,
+  }
+}
+
+function ignoreError(): void {}
+
+/** Throws where a listener asks the kernel what can't be asked here. */
+function requireSocketCalls({ name, readsOriginalDestination, transparent }: ListenerPlan): void {
+  if (!readsOriginalDestination && !transparent) return
+  try {
+    socketCalls()
+  } catch (error) {
+    const { code, message, hint } = WeftError.from(error)
+    throw new WeftError(code, message, { cause: error, hint, where: { path: `Listener ${name}` } })
   }
 }
 

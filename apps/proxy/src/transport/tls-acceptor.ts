@@ -72,6 +72,7 @@ export class TlsAcceptor {
     const key = keyOf(raw)
     const timer = setTimeout(() => {
       this.waiting.delete(key)
+      chain.timedOut.inc()
       raw.destroy()
     }, chain.transportTimeoutMs)
     this.waiting.set(key, { raw, chain, hello, material: now.material, timer, done })

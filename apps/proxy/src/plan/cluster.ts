@@ -4,6 +4,7 @@ import { ClusterConfig } from '@weft/contracts/envoy/extensions/clusters/aggrega
 import { HttpProtocolOptions } from '@weft/contracts/envoy/extensions/upstreams/http/v3/http_protocol_options'
 import { defaultClientOptions, type Http1ClientOptions } from '@weft/http/h1/client-connection'
 import type { Http2Options } from '@weft/http/h2/options'
+import { meshAlpn } from '../transport/mesh-alpn.ts'
 import type { UpstreamTls } from '../transport/upstream-tls.ts'
 import type { OriginalDestinationPolicy } from '../upstream/load-balancers/original-destination.ts'
 import type { BalancerPolicy } from '../upstream/load-balancers/policy.ts'
@@ -16,6 +17,14 @@ import { Runtime } from './runtime.ts'
 import type { SecretStore } from './secret-store.ts'
 import { compileSocketMatches, type SocketMatch } from './socket-matches.ts'
 import { compileUpstreamTls } from './upstream-tls.ts'
+
+/** Which HTTP a cluster's endpoints are spoken to by. */
+export type UpstreamHttp = 'http1' | 'http2' | 'downstream' | 'auto'
+
+/** Whether the handshake by these TLS settings is asked which HTTP to speak. */
+export function negotiatesBy(http: UpstreamHttp, tls: UpstreamTls | null): boolean {
+  return tls !== null && (http === 'auto' || (http === 'http1' && tls.alpn.includes(meshAlpn)))
+}
 
 /** A cluster's settings, compiled. */
 export interface ClusterPlan {
@@ -37,8 +46,10 @@ export interface ClusterPlan {
   runtime: Runtime
   http1: Http1ClientOptions
   http2: Http2Options
-  /** What endpoints are spoken to by; `downstream`: what the client came by. */
-  http: 'http1' | 'http2' | 'downstream'
+  /** What endpoints are spoken to by; `downstream`: what the client came by; `auto`: what the TLS handshake says. */
+  http: UpstreamHttp
+  /** Whether the handshake with some endpoint is asked which HTTP to speak. */
+  negotiates: boolean
   /** For endpoints that none of `socketMatches` holds for. */
   tls: UpstreamTls | null
   socketMatches: readonly SocketMatch[]
@@ -56,6 +67,15 @@ export function compileCluster(bytes: Uint8Array, secrets: SecretStore, runtime 
   const { http, http1, http2 } = httpOf(source, options)
   const connectTimeoutMs = durationMs(source.connectTimeout, 5000)
   if (connectTimeoutMs <= 0) throw invalid(`${at}: connect_timeout`, 'must be greater than 0')
+  const tls =
+    source.transportSocket === undefined ? null : compileUpstreamTls(source.transportSocket, `${at}: transport_socket`, secrets)
+  const socketMatches = compileSocketMatches(source, at, secrets)
+  const sockets = [tls, ...socketMatches.map((match) => match.tls)]
+  if (http === 'auto' && sockets.includes(null))
+    throw invalid(
+      `${at}: auto_config`,
+      `ALPN configured for cluster ${source.name} which has a non-ALPN transport socket; every one has to be an UpstreamTlsContext`,
+    )
   const idleTimeoutMs = durationMs(common?.idleTimeout, 3_600_000)
   return {
     name: source.name,
@@ -77,11 +97,9 @@ export function compileCluster(bytes: Uint8Array, secrets: SecretStore, runtime 
       enableTrailers: http1?.enableTrailers ?? false,
       casing: compileHeaderCasing(http1, `${at}: http_protocol_options`),
     },
-    tls:
-      source.transportSocket === undefined
-        ? null
-        : compileUpstreamTls(source.transportSocket, `${at}: transport_socket`, secrets),
-    socketMatches: compileSocketMatches(source, at, secrets),
+    tls,
+    socketMatches,
+    negotiates: sockets.some((one) => negotiatesBy(http, one)),
   }
 }
 
@@ -104,7 +122,7 @@ function httpOf(
     case 'useDownstreamProtocolConfig':
       return { http: 'downstream', http1: choice.value.httpProtocolOptions, http2: choice.value.http2ProtocolOptions }
     case 'autoConfig':
-      return { http: 'http1', http1: choice.value.httpProtocolOptions, http2: choice.value.http2ProtocolOptions }
+      return { http: 'auto', http1: choice.value.httpProtocolOptions, http2: choice.value.http2ProtocolOptions }
     default:
       return {
         http: source.http2ProtocolOptions === undefined ? 'http1' : 'http2',

@@ -28,3 +28,20 @@ export function compileHttp2Options(source: Http2ProtocolOptions | undefined): H
     },
   }
 }
+
+/**
+ * The same for a connection that carries the requests of many clients between sidecars: what one of them does wrong, or
+ * slowly, is not the others' matter.
+ */
+export function meshHttp2Options(options: Http2Options): Http2Options {
+  return {
+    ...options,
+    streamErrorOnInvalidMessage: true,
+    // A reader that stands still holds no more than its stream's window, and many of those don't fill the connection's.
+    initialStreamWindow: Math.min(options.initialStreamWindow, 256 * 1024),
+    initialConnectionWindow: Math.max(options.initialConnectionWindow, 128 * 1024 * 1024),
+    // Clients that go away are no sign of a sidecar's malice.
+    budget: { ...options.budget, prematureResetShare: 1 },
+    huffman: false,
+  }
+}

@@ -20,6 +20,7 @@ export function compileUpstreamTls(socket: TransportSocket, path: string, secret
   const source = UpstreamTlsContext.decode(any.value)
   const context = compileTlsContext(source.commonTlsContext, `${path}.typed_config`, secrets, true)
   return {
+    alpn: context.alpn,
     connectOptions() {
       const material = context.current()
       if (material === null) return 'not-ready'
@@ -29,7 +30,6 @@ export function compileUpstreamTls(socket: TransportSocket, path: string, secret
       return {
         secureContext: material.context,
         ...(servername === '' ? {} : { servername }),
-        ...(context.alpn.length === 0 ? {} : { ALPNProtocols: [...context.alpn] }),
         rejectUnauthorized: verify,
         // Names are matched as configured, not by the host that was asked for.
         checkServerIdentity: (_host, peer) => {

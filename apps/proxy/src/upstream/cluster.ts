@@ -3,7 +3,7 @@ import type { Cluster as ClusterProto } from '@weft/contracts/envoy/config/clust
 import type { ClusterLoadAssignment } from '@weft/contracts/envoy/config/endpoint/v3/endpoint'
 import type { Http1ClientOptions } from '@weft/http/h1/client-connection'
 import type { Counter, Stats } from '../observe/stats.ts'
-import type { ClusterPlan } from '../plan/cluster.ts'
+import { type ClusterPlan, negotiatesBy } from '../plan/cluster.ts'
 import { invalid } from '../plan/problems.ts'
 import { fractionOf } from '../plan/runtime.ts'
 import { matchSocket } from '../plan/socket-matches.ts'
@@ -24,11 +24,14 @@ import { defaultJudging } from './load-balancers/priority-load.ts'
 import { type BalancerSurroundings, type LocalityHosts, PrioritySet } from './load-balancers/priority-set.ts'
 import { SubsetBalancer } from './load-balancers/subset-balancer.ts'
 import type { LocalZones } from './load-balancers/zone-routing.ts'
+import { NegotiatedPool } from './negotiated-pool.ts'
 import type { OutlierRows } from './outcome.ts'
 import type { UpstreamPool } from './pool.ts'
 
 /** Aggregate clusters of aggregate clusters: that deep, so that a circle ends. */
 const maxNesting = 4
+/** Places in an endpoint's pools, each for two priorities. */
+const poolKind = { http1: 0, http2: 2, negotiated: 4 } as const
 /** Most addresses of an ORIGINAL_DST cluster at once: clients choose them. */
 const maxOriginalDestinations = 10_000
 
@@ -269,21 +272,29 @@ export class Cluster implements ClusterHandle, AggregateMember {
     if (this.endpoints.size > 0) this.services.timers.arm(this.cleanup, policy.cleanupMs)
   }
 
-  /** The endpoint's connections for requests of a priority, made on first use. */
-  poolOf(endpoint: Endpoint, priority: 0 | 1 = 0, http2 = false): UpstreamPool {
-    const place = http2 ? priority + 2 : priority
+  /**
+   * The endpoint's connections for requests of a priority that came by this version of HTTP, made on first use. `tunnel`: for
+   * an upgrade, which keeps the connection.
+   */
+  poolOf(endpoint: Endpoint, priority: 0 | 1, requestVersion: 10 | 11 | 20, tunnel: boolean): UpstreamPool {
+    const kind = this.kindOf(endpoint, requestVersion, tunnel)
+    const place = kind + priority
     const known = endpoint.pools[place]
     if (known !== null && known !== undefined) return known
-    const Pool = http2 ? Http2Pool : Http1Pool
+    const Pool = kind === poolKind.http1 ? Http1Pool : kind === poolKind.http2 ? Http2Pool : NegotiatedPool
     const pool = new Pool(this, endpoint, this.services, this.slab, this.breakers[priority])
     endpoint.pools[place] = pool
     return pool
   }
 
-  /** Whether a request that came by this version of HTTP goes on by HTTP/2. */
-  speaksHttp2(requestVersion: 10 | 11 | 20): boolean {
-    const { http } = this.plan
-    return http === 'http2' || (http === 'downstream' && requestVersion === 20)
+  private kindOf(endpoint: Endpoint, requestVersion: 10 | 11 | 20, tunnel: boolean): number {
+    const { http, negotiates } = this.plan
+    if (http === 'http2' || (http === 'downstream' && requestVersion === 20)) return poolKind.http2
+    if (!negotiates || http === 'downstream') return poolKind.http1
+    // Between sidecars a tunnel has a connection of its own, as long as it may last.
+    if (tunnel && http !== 'auto') return poolKind.http1
+    endpoint.negotiates ??= negotiatesBy(http, this.tlsOf(endpoint))
+    return endpoint.negotiates ? poolKind.negotiated : poolKind.http1
   }
 
   /** Whether its endpoints are checked actively. */

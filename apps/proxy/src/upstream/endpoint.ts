@@ -38,8 +38,10 @@ export class Endpoint {
   removed = false
   /** Requests of this worker under way; the slab has those of all. */
   active = 0
-  /** Connections: of HTTP/1.1 by the priority of requests, then the same of HTTP/2. */
-  readonly pools: (UpstreamPool | null)[] = [null, null, null, null]
+  /** Connections: of HTTP/1.1 by the priority of requests, then the same of HTTP/2, and of what the handshake tells. */
+  readonly pools: (UpstreamPool | null)[] = [null, null, null, null, null, null]
+  /** Whether the handshake is asked which HTTP to speak; null: to be found out, by the metadata as they are now. */
+  negotiates: boolean | null = null
 
   constructor(cluster: Cluster, key: string, address: EndpointAddress) {
     this.cluster = cluster
@@ -103,6 +105,7 @@ export function endpointAddress(address: Address | undefined, path: string): { k
 export function applyEndpoint(endpoint: Endpoint, source: LbEndpoint): void {
   endpoint.weight = source.loadBalancingWeight ?? 1
   endpoint.metadata = source.metadata?.filterMetadata ?? {}
+  endpoint.negotiates = null
   endpoint.hostname = source.hostIdentifier?.$case === 'endpoint' ? source.hostIdentifier.value.hostname : ''
   const status = source.healthStatus
   endpoint.edsUnhealthy = status === HealthStatus.UNHEALTHY || status === HealthStatus.DRAINING || status === HealthStatus.TIMEOUT

@@ -3,7 +3,9 @@ import type { CircuitBreaker } from './circuit-breaker.ts'
 import type { Cluster } from './cluster.ts'
 import type { Endpoint } from './endpoint.ts'
 import { cell, type EndpointSlab } from './endpoint-slab.ts'
-import type { PoolWaiter, UpstreamPool } from './pool.ts'
+import type { Opened } from './open-socket.ts'
+import { PendingRequests } from './pending-requests.ts'
+import type { PoolOwner, PoolWaiter, UpstreamPool } from './pool.ts'
 import { UpstreamConnection } from './upstream-connection.ts'
 
 /**
@@ -18,11 +20,22 @@ export class Http1Pool implements UpstreamPool {
   private readonly breaker: CircuitBreaker
   private readonly idle: UpstreamConnection[] = []
   private readonly all = new Set<UpstreamConnection>()
-  private readonly waiting: PoolWaiter[] = []
+  private readonly waiting: PendingRequests
+  private readonly owner: PoolOwner | null
   requestServerName = ''
   private draining = false
 
-  constructor(cluster: Cluster, endpoint: Endpoint, services: WorkerServices, slab: EndpointSlab, breaker: CircuitBreaker) {
+  /** `owner`: opens the connections, which this pool then adopts. */
+  constructor(
+    cluster: Cluster,
+    endpoint: Endpoint,
+    services: WorkerServices,
+    slab: EndpointSlab,
+    breaker: CircuitBreaker,
+    owner: PoolOwner | null = null,
+  ) {
+    this.owner = owner
+    this.waiting = owner?.waiting ?? new PendingRequests(cluster.stats, breaker)
     this.cluster = cluster
     this.endpoint = endpoint
     this.services = services
@@ -31,42 +44,41 @@ export class Http1Pool implements UpstreamPool {
   }
 
   /** A connection for `waiter` now; null: it waits and hears by `onPoolReady`; 'overflow': no room to wait. */
-  acquire(waiter: PoolWaiter, fresh = false): UpstreamConnection | null | 'overflow' {
-    if (!fresh) {
-      const idle = this.idle.pop()
-      if (idle !== undefined) return idle
-    }
-    const { stats } = this.cluster
-    if (!this.breaker.take('pending')) {
-      stats.pendingOverflow.inc()
-      return 'overflow'
-    }
-    stats.pendingTotal.inc()
+  acquire(waiter: PoolWaiter): UpstreamConnection | null | 'overflow' {
+    const idle = this.free()
+    if (idle !== null) return idle
+    const { waiting } = this
+    if (!waiting.enter()) return 'overflow'
     if (!this.breaker.takeConnection(this.endpoint.slot)) {
-      stats.connectionOverflow.inc()
+      this.cluster.stats.connectionOverflow.inc()
       // An endpoint without any connection gets one over the limit, or its requests could wait for ever.
       if (this.all.size > 0) {
-        this.waiting.push(waiter)
-        stats.pendingActive.inc()
+        waiting.wait(waiter)
         return null
       }
       this.breaker.force('connections')
     }
-    this.breaker.release('pending')
+    waiting.pass()
     return this.connect()
+  }
+
+  /** A connection that nothing is on. */
+  free(): UpstreamConnection | null {
+    return this.idle.pop() ?? null
   }
 
   /** Requests still wait: each time one of them got a connection, another new one is asked for. */
   private growForWaiting(): void {
     if (this.waiting.length === 0) return
+    if (this.owner !== null) {
+      this.owner.grow()
+      return
+    }
     if (!this.breaker.takeConnection(this.endpoint.slot)) {
       this.cluster.stats.connectionOverflow.inc()
       return
     }
-    const next = this.waiting.shift()!
-    this.cluster.stats.pendingActive.dec()
-    this.breaker.release('pending')
-    next.onPoolReady(this.connect())
+    this.waiting.shift()?.onPoolReady(this.connect())
   }
 
   private connect(): UpstreamConnection {
@@ -81,20 +93,22 @@ export class Http1Pool implements UpstreamPool {
     return connection
   }
 
+  /** Takes over a connection whose handshakes are done; a request that waits gets it. */
+  adopt(opened: Opened): void {
+    this.cluster.stats.connectionHttp1.inc()
+    const connection = new UpstreamConnection(this, this.endpoint, opened)
+    this.all.add(connection)
+    this.onReusable(connection)
+  }
+
   /** The waiter gave up. */
   forget(waiter: PoolWaiter): void {
-    const at = this.waiting.indexOf(waiter)
-    if (at < 0) return
-    this.waiting.splice(at, 1)
-    this.cluster.stats.pendingActive.dec()
-    this.breaker.release('pending')
+    this.waiting.remove(waiter)
   }
 
   onReusable(connection: UpstreamConnection): void {
     const next = this.waiting.shift()
     if (next !== undefined) {
-      this.cluster.stats.pendingActive.dec()
-      this.breaker.release('pending')
       next.onPoolReady(connection)
       this.growForWaiting()
       return
@@ -110,13 +124,11 @@ export class Http1Pool implements UpstreamPool {
     this.cluster.stats.connectionActive.dec()
     this.slab.add(this.endpoint.slot, cell.activeConnections, -1)
     this.breaker.release('connections')
-    if (this.waiting.length > 0 && this.all.size === 0) {
+    if (this.owner !== null) this.owner.grow()
+    else if (this.waiting.length > 0 && this.all.size === 0) {
       // Those that waited for this connection get a new one each, as far as the limit lets.
-      const next = this.waiting.shift()!
-      this.cluster.stats.pendingActive.dec()
-      this.breaker.release('pending')
       if (!this.breaker.take('connections')) this.breaker.force('connections')
-      next.onPoolReady(this.connect())
+      this.waiting.shift()?.onPoolReady(this.connect())
     }
   }
 

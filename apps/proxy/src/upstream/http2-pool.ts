@@ -4,7 +4,9 @@ import type { Cluster } from './cluster.ts'
 import type { Endpoint } from './endpoint.ts'
 import { cell, type EndpointSlab } from './endpoint-slab.ts'
 import { Http2UpstreamConnection } from './http2-upstream-connection.ts'
-import type { PooledConnection, PoolWaiter, UpstreamPool } from './pool.ts'
+import type { Opened } from './open-socket.ts'
+import { PendingRequests } from './pending-requests.ts'
+import type { PooledConnection, PoolOwner, PoolWaiter, UpstreamPool } from './pool.ts'
 
 /**
  * The HTTP/2 connections of this worker to one endpoint: one as long as it has room for another stream, more when it has
@@ -18,12 +20,23 @@ export class Http2Pool implements UpstreamPool {
   private readonly endpoint: Endpoint
   private readonly breaker: CircuitBreaker
   private readonly all = new Set<Http2UpstreamConnection>()
-  private readonly waiting: PoolWaiter[] = []
+  private readonly waiting: PendingRequests
+  private readonly owner: PoolOwner | null
   private draining = false
   /** What the endpoint's last connection allowed: a new one is thought to allow as many until it has said. */
   private presumedStreams = 100
 
-  constructor(cluster: Cluster, endpoint: Endpoint, services: WorkerServices, slab: EndpointSlab, breaker: CircuitBreaker) {
+  /** `owner`: opens the connections, which this pool then adopts. */
+  constructor(
+    cluster: Cluster,
+    endpoint: Endpoint,
+    services: WorkerServices,
+    slab: EndpointSlab,
+    breaker: CircuitBreaker,
+    owner: PoolOwner | null = null,
+  ) {
+    this.owner = owner
+    this.waiting = owner?.waiting ?? new PendingRequests(cluster.stats, breaker)
     this.cluster = cluster
     this.endpoint = endpoint
     this.services = services
@@ -36,33 +49,33 @@ export class Http2Pool implements UpstreamPool {
   }
 
   acquire(waiter: PoolWaiter): PooledConnection | null | 'overflow' {
+    return this.free() ?? this.acquireNew(waiter)
+  }
+
+  /** A connection with room for another stream. */
+  free(): Http2UpstreamConnection | null {
     for (const connection of this.all) if (connection.hasRoom) return connection
-    return this.acquireNew(waiter)
+    return null
   }
 
   private acquireNew(waiter: PoolWaiter): PooledConnection | null | 'overflow' {
-    const { stats } = this.cluster
-    if (!this.breaker.take('pending')) {
-      stats.pendingOverflow.inc()
-      return 'overflow'
-    }
-    stats.pendingTotal.inc()
+    const { waiting } = this
+    if (!waiting.enter()) return 'overflow'
     if (!this.breaker.takeConnection(this.endpoint.slot)) {
-      stats.connectionOverflow.inc()
+      this.cluster.stats.connectionOverflow.inc()
       // An endpoint without any connection gets one over the limit, or its requests could wait for ever.
       if (this.hasOpen()) {
-        this.waiting.push(waiter)
-        stats.pendingActive.inc()
+        waiting.wait(waiter)
         return null
       }
       this.breaker.force('connections')
     }
-    this.breaker.release('pending')
+    waiting.pass()
     return this.connect()
   }
 
   /** Whether some connection will have room sooner or later. */
-  private hasOpen(): boolean {
+  hasOpen(): boolean {
     for (const connection of this.all) if (connection.isOpen) return true
     return false
   }
@@ -79,23 +92,22 @@ export class Http2Pool implements UpstreamPool {
     return connection
   }
 
-  forget(waiter: PoolWaiter): void {
-    const at = this.waiting.indexOf(waiter)
-    if (at >= 0) this.removeWaiting(at)
+  /** Takes over a connection whose handshakes are done; requests that wait get it. */
+  adopt(opened: Opened): void {
+    this.cluster.stats.connectionHttp2.inc()
+    const connection = new Http2UpstreamConnection(this, this.endpoint, this.presumedStreams, opened)
+    this.all.add(connection)
+    this.onRoom(connection)
   }
 
-  private removeWaiting(at: number): PoolWaiter | undefined {
-    const [waiter] = this.waiting.splice(at, 1)
-    if (waiter === undefined) return undefined
-    this.cluster.stats.pendingActive.dec()
-    this.breaker.release('pending')
-    return waiter
+  forget(waiter: PoolWaiter): void {
+    this.waiting.remove(waiter)
   }
 
   /** A connection has room for a stream: those that wait take it, in order. */
   onRoom(connection: Http2UpstreamConnection): void {
     this.presumedStreams = Math.max(1, connection.peerMaxStreams ?? this.presumedStreams)
-    while (this.waiting.length > 0 && connection.hasRoom) this.removeWaiting(0)?.onPoolReady(connection)
+    while (this.waiting.length > 0 && connection.hasRoom) this.waiting.shift()?.onPoolReady(connection)
     if (connection.isIdle && (this.draining || this.endpoint.removed)) connection.drain()
   }
 
@@ -110,6 +122,10 @@ export class Http2Pool implements UpstreamPool {
   /** A connection takes no more: those that waited for it get another. */
   serveWaiting(): void {
     if (this.waiting.length === 0 || this.hasOpen()) return
+    if (this.owner !== null) {
+      this.owner.grow()
+      return
+    }
     if (!this.breaker.take('connections')) this.breaker.force('connections')
     this.onRoom(this.connect())
   }

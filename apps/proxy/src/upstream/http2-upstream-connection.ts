@@ -1,16 +1,18 @@
 import tls from 'node:tls'
 import { Http2ClientConnection, type Http2ClientEvents } from '@weft/http/h2/client-connection'
 import type { ClientStream, IncomingResponse } from '@weft/http/stream'
+import { meshHttp2Options } from '../plan/http2-options.ts'
 import { monotonicMs } from '../transport/clock.ts'
 import { CoalescingOutput } from '../transport/coalescing-output.ts'
 import type { Connection, ConnectionHandler } from '../transport/connection.ts'
 import { nextConnectionId } from '../transport/connection-id.ts'
+import { meshAlpn } from '../transport/mesh-alpn.ts'
 import { Timeout } from '../transport/timer-wheel.ts'
 import { tlsInfoOf } from '../transport/tls-info.ts'
 import type { Endpoint } from './endpoint.ts'
 import { cell } from './endpoint-slab.ts'
 import type { Http2Pool } from './http2-pool.ts'
-import { describeConnectFailure, openSocket } from './open-socket.ts'
+import { describeConnectFailure, type Opened, openSocket } from './open-socket.ts'
 import { noteConnected } from './outcome.ts'
 import type { PooledConnection } from './pool.ts'
 
@@ -27,7 +29,7 @@ export class Http2UpstreamConnection implements PooledConnection, ConnectionHand
   private readonly codec: Http2ClientConnection
   private readonly connection: Connection
   private readonly output: CoalescingOutput
-  private readonly startedMs = performance.now()
+  private readonly startedMs: number
   private readonly connectTimer: Timeout
   private readonly ticker: Timeout
   private idleSinceMs = 0
@@ -37,10 +39,14 @@ export class Http2UpstreamConnection implements PooledConnection, ConnectionHand
   private failure = 'remote closed'
   private connectTimedOut = false
 
-  /** `presumedStreams`: how many streams the peer is thought to allow until it has said. */
-  constructor(pool: Http2Pool, endpoint: Endpoint, presumedStreams: number) {
+  /**
+   * `presumedStreams`: how many streams the peer is thought to allow until it has said. `opened`: the handshakes are done;
+   * else it begins them.
+   */
+  constructor(pool: Http2Pool, endpoint: Endpoint, presumedStreams: number, opened: Opened | null = null) {
     this.pool = pool
     this.endpoint = endpoint
+    this.startedMs = opened?.startedMs ?? performance.now()
     const { cluster, services } = pool
     this.connectTimer = new Timeout(() => {
       this.connectTimedOut = true
@@ -48,19 +54,31 @@ export class Http2UpstreamConnection implements PooledConnection, ConnectionHand
       this.failure = 'connection timeout'
       this.destroy()
     })
-    this.connection = openSocket(cluster, endpoint, services, this, pool.requestServerName, ['h2'], {
+    this.connection = opened?.connection ?? this.open()
+    this.output = new CoalescingOutput(this.connection)
+    const { http2 } = cluster.plan
+    const toSidecar = cluster.tlsOf(endpoint)?.alpn.includes(meshAlpn) === true
+    this.codec = new Http2ClientConnection(this.output, toSidecar ? meshHttp2Options(http2) : http2, this)
+    this.codec.presumedStreams = presumedStreams
+    this.codec.start()
+    this.ticker = new Timeout(() => this.tick())
+    services.timers.arm(this.ticker, tickMs)
+    if (opened === null) services.timers.arm(this.connectTimer, cluster.connectTimeoutMs)
+    else {
+      this.connection.handler = this
+      this.onConnected()
+    }
+  }
+
+  private open(): Connection {
+    const { cluster, services, requestServerName } = this.pool
+    const offer = (configured: readonly string[]): readonly string[] => (configured.length > 0 ? configured : ['h2'])
+    return openSocket(cluster, this.endpoint, services, this, requestServerName, offer, {
       onConnected: () => this.onConnected(),
       onFailure: (text) => {
         this.failure = text
       },
     })
-    this.output = new CoalescingOutput(this.connection)
-    this.codec = new Http2ClientConnection(this.output, cluster.plan.http2, this)
-    this.codec.presumedStreams = presumedStreams
-    this.codec.start()
-    this.ticker = new Timeout(() => this.tick())
-    services.timers.arm(this.connectTimer, cluster.connectTimeoutMs)
-    services.timers.arm(this.ticker, tickMs)
   }
 
   private onConnected(): void {

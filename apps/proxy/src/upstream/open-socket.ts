@@ -13,9 +13,15 @@ export interface SocketOpening {
   onFailure(text: string): void
 }
 
+/** A connection whose handshakes are done, and when they began. */
+export interface Opened {
+  readonly connection: Connection
+  readonly startedMs: number
+}
+
 /**
- * Connects to an endpoint, by TLS where the cluster says so. `alpn`: offered where the cluster's own TLS settings offer
- * nothing.
+ * Connects to an endpoint, by TLS where the cluster says so. `offer`: the application protocols to offer, given those that the
+ * cluster's TLS settings name.
  */
 export function openSocket(
   cluster: Cluster,
@@ -23,13 +29,14 @@ export function openSocket(
   services: WorkerServices,
   handler: ConnectionHandler,
   serverName: string,
-  alpn: readonly string[],
+  offer: (configured: readonly string[]) => readonly string[],
   opening: SocketOpening,
 ): Connection {
   const { address } = endpoint
   const { stats } = cluster
   const target: net.NetConnectOpts = address.type === 'ip' ? { host: address.host, port: address.port } : { path: address.path }
-  const security = cluster.tlsOf(endpoint)?.connectOptions(endpoint.hostname, serverName) ?? null
+  const settings = cluster.tlsOf(endpoint)
+  const security = settings?.connectOptions(endpoint.hostname, serverName) ?? null
   if (security === null) {
     return connectPlain(target, (socket) => {
       socket.once('connect', () => opening.onConnected())
@@ -44,7 +51,8 @@ export function openSocket(
     return new Connection(socket, handler, services.timers, null)
   }
   let connected = false
-  const socket = tls.connect({ ...(alpn.length > 0 ? { ALPNProtocols: [...alpn] } : {}), ...security, ...target })
+  const alpn = offer(settings?.alpn ?? [])
+  const socket = tls.connect({ ...security, ...(alpn.length > 0 ? { ALPNProtocols: [...alpn] } : {}), ...target })
   socket.setNoDelay(true)
   socket.once('secureConnect', () => {
     connected = true

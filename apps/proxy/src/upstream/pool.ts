@@ -1,5 +1,6 @@
 import type { ClientStream, IncomingResponse } from '@weft/http/stream'
 import type { ConnectionInfo } from '../filters/http/filter.ts'
+import type { PendingRequests } from './pending-requests.ts'
 
 /** A request that a pool finds a connection for: at once, or later by `onPoolReady`. */
 export interface PoolWaiter extends IncomingResponse {
@@ -28,4 +29,11 @@ export interface UpstreamPool {
   drain(): void
   /** Ends every connection now, with what is on it. */
   closeAll(): void
+}
+
+/** Who opens connections for pools of one kind of HTTP, where the handshake has to tell which kind it is. */
+export interface PoolOwner {
+  readonly waiting: PendingRequests
+  /** Opens what those that wait need and may have. */
+  grow(): void
 }

@@ -4,12 +4,13 @@ import type { ClientStream, IncomingResponse } from '@weft/http/stream'
 import { monotonicMs } from '../transport/clock.ts'
 import type { Connection, ConnectionHandler } from '../transport/connection.ts'
 import { nextConnectionId } from '../transport/connection-id.ts'
+import { meshAlpn } from '../transport/mesh-alpn.ts'
 import { Timeout } from '../transport/timer-wheel.ts'
 import { tlsInfoOf } from '../transport/tls-info.ts'
 import type { Endpoint } from './endpoint.ts'
 import { cell } from './endpoint-slab.ts'
 import type { Http1Pool } from './http1-pool.ts'
-import { describeConnectFailure, openSocket } from './open-socket.ts'
+import { describeConnectFailure, type Opened, openSocket } from './open-socket.ts'
 import { noteConnected } from './outcome.ts'
 import type { PooledConnection } from './pool.ts'
 
@@ -21,7 +22,7 @@ export class UpstreamConnection implements PooledConnection, ConnectionHandler, 
   readonly endpoint: Endpoint
   private readonly codec: Http1ClientConnection
   private connection: Connection
-  private readonly startedMs = performance.now()
+  private readonly startedMs: number
   private readonly connectTimer: Timeout
   private idleTimer: Timeout | null = null
   private idleSinceMs = 0
@@ -34,9 +35,11 @@ export class UpstreamConnection implements PooledConnection, ConnectionHandler, 
   private failure = 'remote closed'
   private connectTimedOut = false
 
-  constructor(pool: Http1Pool, endpoint: Endpoint) {
+  /** `opened`: its handshakes are done; else it begins them. */
+  constructor(pool: Http1Pool, endpoint: Endpoint, opened: Opened | null = null) {
     this.pool = pool
     this.endpoint = endpoint
+    this.startedMs = opened?.startedMs ?? performance.now()
     const { cluster } = pool
     this.connectTimer = new Timeout(() => {
       this.connectTimedOut = true
@@ -45,14 +48,19 @@ export class UpstreamConnection implements PooledConnection, ConnectionHandler, 
       this.localClose = true
       this.connection.destroy()
     })
-    this.connection = this.open()
+    this.connection = opened?.connection ?? this.open()
     this.codec = new Http1ClientConnection(this.connection, cluster.http1Options, this)
-    pool.services.timers.arm(this.connectTimer, cluster.connectTimeoutMs)
+    if (opened === null) pool.services.timers.arm(this.connectTimer, cluster.connectTimeoutMs)
+    else {
+      this.connection.handler = this
+      this.noteConnected()
+    }
   }
 
   private open(): Connection {
     const { cluster, services, requestServerName } = this.pool
-    return openSocket(cluster, this.endpoint, services, this, requestServerName, [], {
+    const offer = (configured: readonly string[]) => configured.filter((name) => name !== meshAlpn)
+    return openSocket(cluster, this.endpoint, services, this, requestServerName, offer, {
       onConnected: () => this.onConnected(),
       onFailure: (text) => {
         this.failure = text
@@ -62,14 +70,18 @@ export class UpstreamConnection implements PooledConnection, ConnectionHandler, 
 
   private onConnected(): void {
     if (this.gone) return
-    this.connected = true
     const { pool } = this
     pool.services.timers.cancel(this.connectTimer)
-    noteConnected(this.endpoint, false)
-    pool.cluster.stats.connectMs.record(Math.round(performance.now() - this.startedMs))
+    this.noteConnected()
     if (this.busy) pool.cluster.stats.requestTotal.inc()
     this.codec.writable()
     if (!this.busy) pool.onReusable(this)
+  }
+
+  private noteConnected(): void {
+    this.connected = true
+    noteConnected(this.endpoint, false)
+    this.pool.cluster.stats.connectMs.record(Math.round(performance.now() - this.startedMs))
   }
 
   /** Takes the connection for one exchange. */

@@ -49,6 +49,7 @@ export class Router implements PoolWaiter {
   /** The request on that connection; set and cleared with it. */
   private stream: ClientStream | null = null
   private waitingFor: Endpoint | null = null
+  private waitingIn: UpstreamPool | null = null
   private retry: RetryPlan | null = null
   private retriesLeft = 0
   private retryHeld = false
@@ -289,7 +290,8 @@ export class Router implements PoolWaiter {
       return
     }
     // What waits for a connection has no host yet.
-    const connection = this.poolOf(endpoint).acquire(this)
+    const pool = this.poolOf(endpoint)
+    const connection = pool.acquire(this)
     if (connection === 'overflow') {
       this.breakerOf(owner).release('requests')
       exchange.info.upstreamEndpoint = null
@@ -298,13 +300,16 @@ export class Router implements PoolWaiter {
     }
     this.waitingFor = endpoint
     // Until it has a connection it counts among those that wait, not among those under way.
-    if (connection === null) this.breakerOf(owner).release('requests')
-    else this.useConnection(connection)
+    if (connection === null) {
+      this.waitingIn = pool
+      this.breakerOf(owner).release('requests')
+    } else this.useConnection(connection)
   }
 
   private poolOf(endpoint: Endpoint): UpstreamPool {
     const { cluster } = endpoint
-    return cluster.poolOf(endpoint, this.forward!.priority, cluster.speaksHttp2(this.exchange.request.version))
+    const { request, upgrade } = this.exchange
+    return cluster.poolOf(endpoint, this.forward!.priority, request.version, upgrade !== '')
   }
 
   /** The limits of the cluster whose endpoint was picked: an aggregate cluster's members have their own. */
@@ -364,12 +369,15 @@ export class Router implements PoolWaiter {
   private sendKept(): void {
     const stream = this.stream!
     const { kept, bodyTrailers } = this
+    let more = true
     for (let i = 0; i < kept.length; i++) {
       const piece = kept[i]!
-      stream.sendData(piece, 0, piece.length, this.bodyEnded && bodyTrailers === null && i === kept.length - 1)
+      more = stream.sendData(piece, 0, piece.length, this.bodyEnded && bodyTrailers === null && i === kept.length - 1)
     }
     if (kept.length === 0 && this.bodyEnded && bodyTrailers === null) stream.sendData(empty, 0, 0, true)
     if (bodyTrailers !== null) stream.sendTrailers(bodyTrailers)
+    // It may have been stopped while there was no connection.
+    if (more && !this.bodyEnded) this.exchange.resumeRequest()
     if (!this.keepBody) {
       this.kept = noBuffers
       this.keptBytes = 0
@@ -552,7 +560,9 @@ export class Router implements PoolWaiter {
     const unanswered = this.stream?.unanswered ?? true
     const connected = connection?.connected ?? false
     const overHttp2 = connection?.protocol === 'HTTP/2'
-    if (this.endpoint !== null) noteLocalFailure(this.endpoint, 503)
+    const endpoint = this.endpoint ?? this.waitingFor
+    this.waitingFor = null
+    if (endpoint !== null) noteLocalFailure(endpoint, 503)
     if (reason === 'protocol-error') cluster.stats.protocolError.inc()
     else if (reason === 'connect-failure' || (overHttp2 && reason === 'connection-closed'))
       cluster.stats.pendingFailureEject.inc()
@@ -735,7 +745,7 @@ export class Router implements PoolWaiter {
   /** Gives the try up. */
   private dropAttempt(): void {
     if (this.waitingFor !== null) {
-      this.poolOf(this.waitingFor).forget(this)
+      this.waitingIn?.forget(this)
       this.waitingFor = null
     }
     const { stream } = this

@@ -1,4 +1,5 @@
 import { beginsWithPreface } from '@weft/http/h2/frame'
+import { isHttp2Alpn } from '../../../transport/mesh-alpn.ts'
 import type { TlsInfo } from '../../http/filter.ts'
 import type { CodecType } from './hcm-plan.ts'
 
@@ -31,7 +32,7 @@ export function protocolOf(
   end: number,
 ): 'http1' | 'http2' | 'more' {
   if (codec !== 'auto') return codec
-  if (tls?.alpn === 'h2') return 'http2'
+  if (isHttp2Alpn(tls?.alpn ?? null)) return 'http2'
   if (tls?.alpn.startsWith('http/1') === true) return 'http1'
   switch (beginsWithPreface(bytes, start, end)) {
     case 'yes':

@@ -1,7 +1,9 @@
 import { Http2ServerConnection, type Http2ServerEvents, type Http2ServerStream } from '@weft/http/h2/server-connection'
 import type { IncomingRequest } from '@weft/http/stream'
+import { meshHttp2Options } from '../../../plan/http2-options.ts'
 import { CoalescingOutput } from '../../../transport/coalescing-output.ts'
 import type { Connection } from '../../../transport/connection.ts'
+import { meshAlpn } from '../../../transport/mesh-alpn.ts'
 import { Timeout } from '../../../transport/timer-wheel.ts'
 import type { DownstreamConnection } from './downstream-connection.ts'
 import type { DownstreamProtocol } from './downstream-protocol.ts'
@@ -24,7 +26,9 @@ export class Http2Session implements DownstreamProtocol, Http2ServerEvents {
   constructor(downstream: DownstreamConnection, connection: Connection) {
     this.downstream = downstream
     this.output = new CoalescingOutput(connection)
-    this.codec = new Http2ServerConnection(this.output, downstream.plan.http2, this)
+    const { http2 } = downstream.plan
+    const options = downstream.tls?.alpn === meshAlpn ? meshHttp2Options(http2) : http2
+    this.codec = new Http2ServerConnection(this.output, options, this)
     this.timer = new Timeout(() => {
       this.codec.tick()
       downstream.timers.arm(this.timer, tickMs)

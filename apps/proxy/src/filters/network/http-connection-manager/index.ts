@@ -1,12 +1,13 @@
+import { meshAlpn } from '../../../transport/mesh-alpn.ts'
 import type { NetworkFilterKind } from '../filter.ts'
 import { DownstreamConnection } from './downstream-connection.ts'
 import { type CodecType, compileHcm } from './hcm-plan.ts'
 
 /** What ALPN may agree on for each codec_type. */
 const alpnNames: Readonly<Record<CodecType, readonly string[]>> = {
-  auto: ['h2', 'http/1.1', 'http/1.0'],
+  auto: [meshAlpn, 'h2', 'http/1.1', 'http/1.0'],
   http1: ['http/1.1', 'http/1.0'],
-  http2: ['h2'],
+  http2: [meshAlpn, 'h2'],
 }
 
 /** `envoy.filters.network.http_connection_manager`. */

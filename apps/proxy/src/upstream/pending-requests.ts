@@ -1,0 +1,59 @@
+import type { CircuitBreaker } from './circuit-breaker.ts'
+import type { ClusterStats } from './cluster-stats.ts'
+import type { PoolWaiter } from './pool.ts'
+
+/** Requests that wait for a connection of a pool, in order; the cluster's limit on pending requests bounds them. */
+export class PendingRequests {
+  private readonly stats: ClusterStats
+  private readonly breaker: CircuitBreaker
+  private readonly waiting: PoolWaiter[] = []
+
+  constructor(stats: ClusterStats, breaker: CircuitBreaker) {
+    this.stats = stats
+    this.breaker = breaker
+  }
+
+  get length(): number {
+    return this.waiting.length
+  }
+
+  /** A request has no connection yet; false: there are too many of those. `pass` or `wait` follows. */
+  enter(): boolean {
+    if (!this.breaker.take('pending')) {
+      this.stats.pendingOverflow.inc()
+      return false
+    }
+    this.stats.pendingTotal.inc()
+    return true
+  }
+
+  /** The request that entered gets a connection at once. */
+  pass(): void {
+    this.breaker.release('pending')
+  }
+
+  /** The request that entered waits. */
+  wait(waiter: PoolWaiter): void {
+    this.waiting.push(waiter)
+    this.stats.pendingActive.inc()
+  }
+
+  /** The one that waits longest leaves. */
+  shift(): PoolWaiter | undefined {
+    return this.take(0)
+  }
+
+  /** The waiter gave up. */
+  remove(waiter: PoolWaiter): void {
+    const at = this.waiting.indexOf(waiter)
+    if (at >= 0) this.take(at)
+  }
+
+  private take(at: number): PoolWaiter | undefined {
+    const [waiter] = this.waiting.splice(at, 1)
+    if (waiter === undefined) return undefined
+    this.stats.pendingActive.dec()
+    this.breaker.release('pending')
+    return waiter
+  }
+}

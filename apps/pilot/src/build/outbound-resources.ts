@@ -31,6 +31,7 @@ function contextOf(service: Service, scope: Scope): OutboundContext {
     endpoints: snapshot.endpoints.get(serviceKey(service.namespace, service.host)),
     transparent: isTransparent(scope),
     systemRoots: systemRootsOf(scope.proxy),
+    isWeft: scope.proxy.isWeft,
     takesMeshTls: (endpoint) => takesMeshTls(snapshot, endpoint),
   }
 }

@@ -1,4 +1,4 @@
-import type { MeshConfig } from '@weft/contracts/istio/mesh/v1alpha1/config'
+import { MeshConfig_H2UpgradePolicy as H2UpgradePolicy, type MeshConfig } from '@weft/contracts/istio/mesh/v1alpha1/config'
 import { type ExtensionProvider, readExtensionProviders } from './extension-providers.ts'
 
 export type PathNormalization = 'NONE' | 'BASE' | 'MERGE_SLASHES' | 'DECODE_AND_MERGE_SLASHES'
@@ -23,6 +23,8 @@ export interface MeshSettings {
   readonly outboundTrafficPolicy: 'ALLOW_ANY' | 'REGISTRY_ONLY'
   /** Sidecars use mutual TLS towards endpoints that take it, without a DestinationRule that says so. */
   readonly enableAutoMtls: boolean
+  /** HTTP ports are spoken to by HTTP/2 where no DestinationRule says otherwise. */
+  readonly upgradesToHttp2: boolean
   /** Empty: no access log. */
   readonly accessLogFile: string
   readonly accessLogFormat: string
@@ -49,6 +51,7 @@ export const defaultMeshSettings: MeshSettings = {
   connectTimeoutMs: 10_000,
   outboundTrafficPolicy: 'ALLOW_ANY',
   enableAutoMtls: true,
+  upgradesToHttp2: false,
   accessLogFile: '',
   accessLogFormat: '',
   accessLogEncoding: 'TEXT',
@@ -82,6 +85,7 @@ export function meshSettings(config: MeshConfig, base: MeshSettings): MeshSettin
           ? 'ALLOW_ANY'
           : 'REGISTRY_ONLY',
     enableAutoMtls: config.enableAutoMtls ?? base.enableAutoMtls,
+    upgradesToHttp2: config.h2UpgradePolicy === H2UpgradePolicy.UPGRADE,
     accessLogFile: config.accessLogFile,
     accessLogFormat: config.accessLogFormat,
     accessLogEncoding: config.accessLogEncoding === 1 ? 'JSON' : 'TEXT',

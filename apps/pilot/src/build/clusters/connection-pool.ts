@@ -49,8 +49,24 @@ export function applyConnectionPool(
 }
 
 /** Whether requests travel as HTTP/2 to this cluster: the port asks for it, or a policy upgrades it. */
-export function usesHttp2(portIsHttp2: boolean, portIsHttp: boolean, pool: ConnectionPoolSettings | undefined): boolean {
-  return portIsHttp2 || (portIsHttp && pool?.http?.h2UpgradePolicy === UpgradePolicy.UPGRADE)
+export function usesHttp2(
+  portIsHttp2: boolean,
+  portIsHttp: boolean,
+  pool: ConnectionPoolSettings | undefined,
+  meshUpgrades: boolean,
+): boolean {
+  const policy = pool?.http?.h2UpgradePolicy ?? UpgradePolicy.DEFAULT
+  const upgrades =
+    policy === UpgradePolicy.DEFAULT ? meshUpgrades && pool?.http?.useClientProtocol !== true : policy === UpgradePolicy.UPGRADE
+  return portIsHttp2 || (portIsHttp && upgrades)
+}
+
+/**
+ * Whether requests of many connections may share one connection between our sidecars: not where a DestinationRule wants
+ * HTTP/1.1 left as it is, or the client's protocol kept.
+ */
+export function sharesConnections(pool: ConnectionPoolSettings | undefined): boolean {
+  return pool?.http?.h2UpgradePolicy !== UpgradePolicy.DO_NOT_UPGRADE && pool?.http?.useClientProtocol !== true
 }
 
 /** The HTTP protocol towards a cluster, and the limits of its connections; undefined when Envoy's defaults hold. */

@@ -14,7 +14,7 @@ import { outboundClusterName, serverNameOf } from '../names.ts'
 import type { Recipe } from '../resource-cache.ts'
 import type { SystemRoots } from '../tls/contexts.ts'
 import { keyOf, milliseconds } from '../wire.ts'
-import { applyConnectionPool, applyHttpProtocol, applyOutlierDetection, usesHttp2 } from './connection-pool.ts'
+import { applyConnectionPool, applyHttpProtocol, applyOutlierDetection, sharesConnections, usesHttp2 } from './connection-pool.ts'
 import { applyLoadBalancing } from './load-balancing.ts'
 import { effectivePolicy } from './traffic-policy.ts'
 import { applyUpstreamTls } from './upstream-tls.ts'
@@ -36,6 +36,8 @@ export interface OutboundContext {
   readonly transparent: boolean
   readonly takesMeshTls: TakesMeshTls
   readonly systemRoots: SystemRoots
+  /** The proxy is ours, not Envoy. */
+  readonly isWeft: boolean
 }
 
 /** All clusters of a service: one a port, and one more for each subset of its DestinationRule. */
@@ -78,6 +80,8 @@ export function outboundCluster(target: OutboundTarget, context: OutboundContext
       identities.join(),
       mesh.connectTimeoutMs,
       mesh.enableAutoMtls,
+      mesh.upgradesToHttp2,
+      context.isWeft,
       port.number,
     ),
     origins: rule === undefined ? [service.origin] : [service.origin, objectKeyOf(rule)],
@@ -88,7 +92,7 @@ export function outboundCluster(target: OutboundTarget, context: OutboundContext
 
 function build(
   target: OutboundTarget,
-  { mesh, endpoints, takesMeshTls, systemRoots }: OutboundContext,
+  { mesh, endpoints, takesMeshTls, systemRoots, isWeft }: OutboundContext,
   name: string,
   discovery: ReturnType<typeof discoveryOf>,
   identities: readonly string[],
@@ -103,7 +107,7 @@ function build(
     cluster.loadAssignment = loadAssignment(name, own, takesMeshTls)
   }
   const http = isHttp(port.protocol)
-  const http2 = usesHttp2(isHttp2(port.protocol), http, policy.connectionPool)
+  const http2 = usesHttp2(isHttp2(port.protocol), http, policy.connectionPool, mesh.upgradesToHttp2)
   applyConnectionPool(cluster, policy.connectionPool, mesh.connectTimeoutMs)
   applyHttpProtocol(cluster, http2, policy.connectionPool)
   applyOutlierDetection(cluster, policy.outlierDetection)
@@ -115,6 +119,7 @@ function build(
     host: service.host,
     http,
     http2,
+    shares: isWeft && sharesConnections(policy.connectionPool),
     systemRoots,
   })
   cluster.metadata = {

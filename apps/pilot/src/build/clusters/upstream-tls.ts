@@ -3,7 +3,14 @@ import {
   ClientTLSSettings_TLSmode as ClientMode,
   type ClientTLSSettings,
 } from '@weft/contracts/istio/networking/v1alpha3/destination_rule'
-import { clientSocket, meshProtocols, meshUpstreamSocket, plaintextSocket, type SystemRoots } from '../tls/contexts.ts'
+import {
+  clientSocket,
+  meshProtocols,
+  meshUpstreamSocket,
+  plaintextSocket,
+  type SystemRoots,
+  sharedHttp,
+} from '../tls/contexts.ts'
 
 export interface UpstreamTls {
   readonly settings: ClientTLSSettings | undefined
@@ -16,6 +23,8 @@ export interface UpstreamTls {
   readonly host: string
   readonly http: boolean
   readonly http2: boolean
+  /** Requests may share connections with a sidecar that is ours too. */
+  readonly shares: boolean
   readonly systemRoots: SystemRoots
 }
 
@@ -48,7 +57,8 @@ export function applyUpstreamTls(cluster: Cluster, tls: UpstreamTls): void {
   cluster.transportSocket = clientSocket(tls.settings, serverName, alpn, tls.systemRoots)
 }
 
-function meshAlpn({ http, http2 }: UpstreamTls): readonly string[] {
-  if (http2) return ['istio', 'h2']
-  return http ? ['istio', 'http/1.1'] : meshProtocols
+function meshAlpn({ http, http2, shares }: UpstreamTls): readonly string[] {
+  const shared = shares ? [sharedHttp] : []
+  if (http2) return [...shared, 'istio', 'h2']
+  return http ? [...shared, 'istio', 'http/1.1'] : meshProtocols
 }

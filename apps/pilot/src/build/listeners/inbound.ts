@@ -13,11 +13,12 @@ import {
 } from '@weft/contracts/istio/networking/v1alpha3/gateway'
 import { isHttp } from '../../model/service.ts'
 import type { MtlsMode, Scope } from '../../scope/scope.ts'
+import { sharesConnections } from '../clusters/connection-pool.ts'
 import { mixerInbound, mixerServiceConfig } from '../filters/mixer.ts'
 import { clusterNames, inboundClusterName } from '../names.ts'
 import type { Recipe } from '../resource-cache.ts'
 import { workloadSecurity } from '../security/workload-security.ts'
-import { meshDownstreamSocket, serverSocket } from '../tls/contexts.ts'
+import { meshDownstreamSocket, serverSocket, sharedHttp } from '../tls/contexts.ts'
 import { keyOf, milliseconds } from '../wire.ts'
 import { accessLogKey } from './access-log.ts'
 import { httpConnectionManager } from './http-connection-manager.ts'
@@ -51,6 +52,7 @@ function keyFor(inbound: InboundPort, scope: Scope): string {
     scope.inboundMtls(inbound.port),
     accessLogKey(scope.snapshot.mesh),
     scope.snapshot.mesh.pathNormalization,
+    shares(inbound, scope),
     workloadSecurity(scope).key,
     mixerInbound(inbound, scope)?.key,
     inbound.sidecar === undefined ? undefined : `${inbound.sidecar}@${scope.sidecar?.version}`,
@@ -185,9 +187,13 @@ function chainsOf(inbound: InboundPort, scope: Scope, destinationPort: number | 
     ]
   }
   const http = isHttp(port.protocol)
-  return securityChains(name, mode, destinationPort, http, (secure) =>
-    http ? [httpFilter(inbound, scope, secure)] : tcpFilters(inbound, scope),
-  )
+  const filters = (secure: boolean) => (http ? [httpFilter(inbound, scope, secure)] : tcpFilters(inbound, scope))
+  return securityChains(name, mode, destinationPort, http, filters, undefined, http && shares(inbound, scope))
+}
+
+/** Whether clients' sidecars that are ours too may have requests share connections to this port. */
+function shares({ connectionPool }: InboundPort, { proxy }: Scope): boolean {
+  return proxy.isWeft && sharesConnections(connectionPool)
 }
 
 /** The chain of a port whose TLS the sidecar ends for the application, as its Sidecar states it; plaintext finds none. */
@@ -220,14 +226,14 @@ function securityChains(
   http: boolean,
   filters: (secure: boolean) => FilterChain['filters'],
   sniffed?: 'http' | 'tcp',
+  shared = false,
 ): FilterChain[] {
+  const alpn = http ? ['h2', 'http/1.1'] : ['istio-peer-exchange', 'h2', 'http/1.1']
   const chain = (match: Partial<FilterChainMatch>, secure: boolean): FilterChain =>
     FilterChain.fromPartial({
       name,
       filterChainMatch: { destinationPort, ...match },
-      transportSocket: secure
-        ? meshDownstreamSocket(http ? ['h2', 'http/1.1'] : ['istio-peer-exchange', 'h2', 'http/1.1'])
-        : undefined,
+      transportSocket: secure ? meshDownstreamSocket(shared ? [sharedHttp, ...alpn] : alpn) : undefined,
       filters: filters(secure),
     })
   const chains: FilterChain[] = []

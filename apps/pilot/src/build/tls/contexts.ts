@@ -33,6 +33,12 @@ const trustSecret = 'ROOTCA'
 /** Application protocols by which a sidecar knows another one. */
 export const meshProtocols: readonly string[] = ['istio-peer-exchange', 'istio']
 
+/**
+ * The one by which two proxies of ours agree on an HTTP/2 connection for the requests of many, whatever HTTP those are. Envoy
+ * and what other control planes configure never name it.
+ */
+export const sharedHttp = 'weft-h2'
+
 const secretSource = ConfigSource.fromPartial({
   resourceApiVersion: ApiVersion.V3,
   initialFetchTimeout: milliseconds(0),

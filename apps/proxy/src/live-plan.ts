@@ -13,6 +13,7 @@ import { compileSecret, SecretStore } from './plan/secret-store.ts'
 import { decodeRouteTable, type RouteTable } from './routing/route-table.ts'
 import type { ResourceError, ResourceKind, ResourceUpdate } from './threads.ts'
 import { LiveListener } from './transport/live-listener.ts'
+import type { Destination } from './transport/socket-calls.ts'
 import { Cluster, type EndpointsUpdate } from './upstream/cluster.ts'
 import type { EndpointSlab } from './upstream/endpoint-slab.ts'
 import type { WorkerServices } from './worker-services.ts'
@@ -44,6 +45,8 @@ export class LivePlan implements HcmServices {
   private readonly secrets = new SecretStore()
   private readonly assignments = new Map<string, EndpointsUpdate>()
   private readonly listeners = new Map<string, LiveListener>()
+  /** Made anew when it is first asked after listeners changed. */
+  private listenersByAddress: Map<string, LiveListener> | null = null
   /** Bytes of what is live, to leave alone what did not change. */
   private readonly bytes = new Map<string, Buffer>()
   private readonly context: PlanContext
@@ -206,11 +209,22 @@ export class LivePlan implements HcmServices {
       before.replace(plan, options.drainTimeMs)
       return before.bound
     }
-    const listener = new LiveListener(plan, this, options.stats)
+    const listener = new LiveListener(plan, this, options.stats, (destination) => this.listenerAt(destination))
     const bound = await listener.open(options.ownsPipes)
     this.listeners.set(resource.name, listener)
+    this.listenersByAddress = null
     before?.drain(options.drainTimeMs)
     return bound
+  }
+
+  /** The listener of an address: at just this one, else at all of its family. */
+  private listenerAt({ address, port }: Destination): LiveListener | null {
+    this.listenersByAddress ??= new Map(
+      [...this.listeners.values()].flatMap((one) => one.plan.addresses.map((at) => [addressText(at), one] as const)),
+    )
+    const any = address.includes(':') ? '::' : '0.0.0.0'
+    const at = (host: string): LiveListener | undefined => this.listenersByAddress?.get(addressText({ type: 'ip', host, port }))
+    return at(address) ?? at(any) ?? null
   }
 
   private removeListener(name: string): void {
@@ -218,6 +232,7 @@ export class LivePlan implements HcmServices {
     const listener = this.listeners.get(name)
     if (listener === undefined) return
     this.listeners.delete(name)
+    this.listenersByAddress = null
     listener.drain(this.options.drainTimeMs)
   }
 

@@ -5,6 +5,7 @@ import { HttpProtocolOptions } from '@weft/contracts/envoy/extensions/upstreams/
 import { defaultClientOptions, type Http1ClientOptions } from '@weft/http/h1/client-connection'
 import type { Http2Options } from '@weft/http/h2/options'
 import { meshAlpn } from '../transport/mesh-alpn.ts'
+import type { Destination } from '../transport/socket-calls.ts'
 import type { UpstreamTls } from '../transport/upstream-tls.ts'
 import type { OriginalDestinationPolicy } from '../upstream/load-balancers/original-destination.ts'
 import type { BalancerPolicy } from '../upstream/load-balancers/policy.ts'
@@ -16,6 +17,7 @@ import { invalid, unsupported } from './problems.ts'
 import { Runtime } from './runtime.ts'
 import type { SecretStore } from './secret-store.ts'
 import { compileSocketMatches, type SocketMatch } from './socket-matches.ts'
+import { compileSourceAddresses } from './source-address.ts'
 import { compileUpstreamTls } from './upstream-tls.ts'
 
 /** Which HTTP a cluster's endpoints are spoken to by. */
@@ -42,6 +44,8 @@ export interface ClusterPlan {
   aggregate: readonly string[] | null
   /** For ORIGINAL_DST. */
   originalDestination: OriginalDestinationPolicy | null
+  /** Where connections are made from; empty: what the system chooses. */
+  sourceAddresses: readonly Destination[]
   /** For limits that runtime keys override. */
   runtime: Runtime
   http1: Http1ClientOptions
@@ -87,6 +91,7 @@ export function compileCluster(bytes: Uint8Array, secrets: SecretStore, runtime 
     balancer: compileBalancer(source, at, runtime),
     aggregate: aggregateOf(source, at),
     originalDestination: originalDestinationOf(source, at),
+    sourceAddresses: compileSourceAddresses(source.upstreamBindConfig, `${at}: upstream_bind_config`),
     runtime,
     http,
     http2: { ...compileHttp2Options(http2), maxHeaders: common?.maxHeadersCount ?? defaultClientOptions.maxHeaders },

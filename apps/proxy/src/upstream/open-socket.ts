@@ -1,12 +1,27 @@
 import net from 'node:net'
-import tls from 'node:tls'
+import tls, { type ConnectionOptions } from 'node:tls'
 import { Connection, type ConnectionHandler, connectPlain } from '../transport/connection.ts'
+import { type Tlv, writeProxyHeader } from '../transport/proxy-protocol.ts'
+import type { ProxyPrelude } from '../transport/upstream-tls.ts'
 import type { WorkerServices } from '../worker-services.ts'
 import type { Cluster } from './cluster.ts'
+import type { ClusterStats } from './cluster-stats.ts'
+import { connectTarget } from './connect-target.ts'
 import type { Endpoint } from './endpoint.ts'
+
+/** Whom a connection is for, as a PROXY header tells it. */
+export interface ProxiedClient {
+  readonly remoteAddress: string
+  readonly remotePort: number
+  readonly localAddress: string
+  readonly localPort: number
+  readonly tlvs?: readonly Tlv[] | undefined
+}
 
 /** What the opening of a socket comes to. */
 export interface SocketOpening {
+  /** The one client of the connection; absent: it is for many. */
+  readonly client?: ProxiedClient
   /** TCP and TLS handshakes are done. */
   onConnected(): void
   /** Why it failed, as Envoy words it; the close follows. */
@@ -26,21 +41,23 @@ export interface Opened {
 export function openSocket(
   cluster: Cluster,
   endpoint: Endpoint,
-  services: WorkerServices,
+  services: Pick<WorkerServices, 'timers'>,
   handler: ConnectionHandler,
   serverName: string,
   offer: (configured: readonly string[]) => readonly string[],
   opening: SocketOpening,
 ): Connection {
-  const { address } = endpoint
   const { stats } = cluster
-  const target: net.NetConnectOpts = address.type === 'ip' ? { host: address.host, port: address.port } : { path: address.path }
+  const { timers } = services
+  const target = connectTarget(endpoint.address, cluster.plan.sourceAddresses)
   const settings = cluster.tlsOf(endpoint)
   const security = settings?.connectOptions(endpoint.hostname, serverName) ?? null
+  const prelude = settings?.prelude
   if (security === null) {
     return connectPlain(target, (socket) => {
+      if (prelude !== undefined) introduce(socket, prelude, opening.client)
       socket.once('connect', () => opening.onConnected())
-      return new Connection(socket, handler, services.timers, stats)
+      return new Connection(socket, handler, timers, stats)
     })
   }
   if (security === 'not-ready') {
@@ -48,25 +65,77 @@ export function openSocket(
     const socket = new net.Socket()
     opening.onFailure('TLS_error:|secret is not supplied by SDS:TLS_error_end')
     queueMicrotask(() => socket.destroy())
-    return new Connection(socket, handler, services.timers, null)
+    return new Connection(socket, handler, timers, null)
   }
-  let connected = false
   const alpn = offer(settings?.alpn ?? [])
-  const socket = tls.connect({ ...security, ...(alpn.length > 0 ? { ALPNProtocols: [...alpn] } : {}), ...target })
+  const options: ConnectionOptions = { ...security, ...(alpn.length > 0 ? { ALPNProtocols: [...alpn] } : {}) }
+  const connection = new Connection(secureSocket(target, options, prelude, opening, stats), handler, timers, stats)
+  connection.readByEvents()
+  return connection
+}
+
+/** Says first whom the connection is for. */
+function introduce(socket: net.Socket, { version, passes }: ProxyPrelude, client: ProxiedClient | undefined): void {
+  const write = (addresses: Parameters<typeof writeProxyHeader>[0]['addresses'], tlvs: readonly Tlv[]) =>
+    socket.write(writeProxyHeader({ version, addresses, tlvs }))
+  if (client !== undefined) {
+    const source = { address: client.remoteAddress, port: client.remotePort }
+    const destination = { address: client.localAddress, port: client.localPort }
+    write({ source, destination }, (client.tlvs ?? []).filter(passes))
+    return
+  }
+  // A connection for many is the proxy's own: version 2 can say so, version 1 tells its addresses, as with Envoy.
+  if (version === 2) write(null, [])
+  else
+    socket.once('connect', () => {
+      const { localAddress = '', localPort = 0, remoteAddress = '', remotePort = 0 } = socket
+      write({ source: { address: localAddress, port: localPort }, destination: { address: remoteAddress, port: remotePort } }, [])
+    })
+}
+
+function secureSocket(
+  target: net.NetConnectOpts,
+  options: ConnectionOptions,
+  prelude: ProxyPrelude | undefined,
+  opening: SocketOpening,
+  stats: ClusterStats,
+): tls.TLSSocket {
+  let socket: tls.TLSSocket
+  if (prelude === undefined) socket = tls.connect({ ...options, ...target })
+  else {
+    // The header is written by the plain socket before the handshake takes it over.
+    const plain = net.connect({ ...target, noDelay: true })
+    introduce(plain, prelude, opening.client)
+    socket = tls.connect({ ...options, socket: plain })
+    plain.once('error', (error) => socket.destroy(error))
+  }
   socket.setNoDelay(true)
+  let connected = false
+  const fail = (error: Error) => {
+    stats.sslConnectionError.inc()
+    opening.onFailure(`TLS_error:|${error.message.replaceAll(/\s+/g, '_')}:TLS_error_end`)
+  }
   socket.once('secureConnect', () => {
+    // Where the chain is not verified Node asks nothing of the names either.
+    const problem =
+      options.rejectUnauthorized === false ? options.checkServerIdentity?.('', socket.getPeerCertificate()) : undefined
+    if (problem !== undefined) {
+      stats.sslFailSan.inc()
+      fail(problem)
+      socket.destroy()
+      return
+    }
     connected = true
     stats.sslHandshake.inc()
     opening.onConnected()
   })
   socket.once('error', (error) => {
     if (connected) return
-    stats.sslConnectionError.inc()
-    opening.onFailure(`TLS_error:|${error.message.replaceAll(/\s+/g, '_')}:TLS_error_end`)
+    if (error.message.startsWith('CERTIFICATE_VERIFY_FAILED')) stats.sslFailSan.inc()
+    else if ('code' in error && socket.authorizationError === error.code) stats.sslFailVerify.inc()
+    fail(error)
   })
-  const connection = new Connection(socket, handler, services.timers, stats)
-  connection.readByEvents()
-  return connection
+  return socket
 }
 
 /** A connect error as Envoy words it. */

@@ -7,7 +7,7 @@ export const clusterSupport: SupportTable = {
     'max_requests_per_connection circuit_breakers common_http_protocol_options http_protocol_options http2_protocol_options ' +
     'typed_extension_protocol_options dns_refresh_rate dns_failure_refresh_rate respect_dns_ttl dns_lookup_family ' +
     'outlier_detection least_request_lb_config round_robin_lb_config ring_hash_lb_config maglev_lb_config ' +
-    'original_dst_lb_config load_balancing_policy cluster_type close_connections_on_host_health_failure cleanup_interval ' +
+    'original_dst_lb_config upstream_bind_config load_balancing_policy cluster_type close_connections_on_host_health_failure cleanup_interval ' +
     'common_lb_config transport_socket transport_socket_matches metadata ' +
     'lb_subset_config ignore_health_on_host_removal ~per_connection_buffer_limit_bytes ~wait_for_warm_on_init ' +
     '~upstream_connection_options ~track_timeout_budgets ~track_cluster_stats',
@@ -15,6 +15,8 @@ export const clusterSupport: SupportTable = {
   'envoy.config.cluster.v3.Cluster.CommonLbConfig':
     '* -override_host_status -close_connections_on_host_set_change ~update_merge_window',
   'envoy.config.cluster.v3.Cluster.OriginalDstLbConfig': '* -metadata_key',
+  'envoy.config.core.v3.BindConfig': 'source_address extra_source_addresses',
+  'envoy.config.core.v3.ExtraSourceAddress': 'address',
   'envoy.config.cluster.v3.OutlierDetection': '* -monitors',
   'envoy.config.cluster.v3.CircuitBreakers': '*',
   'envoy.config.cluster.v3.CircuitBreakers.Thresholds': '* ~max_connection_pools',
@@ -40,6 +42,7 @@ export const clusterSupport: SupportTable = {
   'envoy.config.endpoint.v3.LbEndpoint': '* -endpoint_name',
   'envoy.config.endpoint.v3.Endpoint': '* -additional_addresses',
 
+  'envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport': '*',
   'envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext':
     'common_tls_context sni ~max_session_keys ~enforce_rsa_key_usage',
   'envoy.extensions.upstreams.http.v3.HttpProtocolOptions':

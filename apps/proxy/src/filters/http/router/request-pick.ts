@@ -93,7 +93,8 @@ export class RequestPick implements PickContext, HashSource {
   }
 
   get originalDestination(): string | null {
-    return null
+    const { connection } = this.exchange
+    return connection.directLocal === undefined ? null : address(connection.localAddress, connection.localPort)
   }
 
   // HashSource

@@ -1,7 +1,10 @@
 import net from 'node:net'
+import tls from 'node:tls'
+import { getSystemErrorName } from 'node:util'
 import type { ByteSink } from '@weft/http/stream'
 import type { Counter, Gauge } from '../observe/stats.ts'
 import { beginTurn, endTurn } from './clock.ts'
+import { notDirect, waiting, writeDirect, written } from './direct-write.ts'
 import { type OutputOwner, sharedOutput } from './shared-output.ts'
 import { Timeout, type TimerWheel } from './timer-wheel.ts'
 
@@ -37,11 +40,15 @@ export class Connection implements ByteSink, OutputOwner {
   handler: ConnectionHandler
   readonly socket: net.Socket
   private readonly timers: TimerWheel
-  private readonly stats: ConnectionStats | null
+  private stats: ConnectionStats | null
   private paused = false
   private closed = false
   private closing: Timeout | null = null
   private failure: Error | null = null
+  /** Whether writes may go straight to the handle: not through TLS. */
+  private readonly direct: boolean
+  /** A write on the handle waits for the kernel. */
+  private directPending = false
   bytesRead = 0
   bytesWritten = 0
 
@@ -53,6 +60,7 @@ export class Connection implements ByteSink, OutputOwner {
     this.handler = handler
     this.timers = timers
     this.stats = stats
+    this.direct = !(socket instanceof tls.TLSSocket)
     socket.on('error', (error) => {
       this.failure = error
     })
@@ -64,10 +72,13 @@ export class Connection implements ByteSink, OutputOwner {
       endTurn()
     })
     socket.on('drain', () => {
-      beginTurn()
-      if (!this.closed) this.handler.onWritable()
-      endTurn()
+      if (!this.directPending) this.onDrain()
     })
+  }
+
+  /** Bytes count in `stats` from now on. */
+  countIn(stats: ConnectionStats): void {
+    this.stats = stats
   }
 
   /** A read happened: `onread`'s callback, or a data event. Gives whether to go on reading. */
@@ -110,7 +121,7 @@ export class Connection implements ByteSink, OutputOwner {
   }
 
   get congested(): boolean {
-    return this.socket.writableNeedDrain
+    return this.directPending || this.socket.writableNeedDrain
   }
 
   /** Bytes handed to the socket that the kernel has not taken. */
@@ -131,12 +142,37 @@ export class Connection implements ByteSink, OutputOwner {
     if (this.stats !== null) this.stats.bytesWritten.add(bytes.length)
     const { socket } = this
     // Behind bytes that wait, these would wait too: a copy of them, so that the shared buffer is free.
-    if (socket.connecting || socket.writableLength !== 0) {
+    if (this.directPending || socket.connecting || socket.writableLength !== 0) {
       socket.write(Buffer.from(bytes))
       return true
     }
+    if (this.direct && !socket.destroyed) {
+      const result = writeDirect(socket, bytes, this.onDirectComplete)
+      if (result === written) return true
+      if (result === waiting) {
+        this.directPending = true
+        return false
+      }
+      if (result !== notDirect) {
+        socket.destroy(writeError(result))
+        return true
+      }
+    }
     socket.write(bytes)
     return socket.writableLength === 0
+  }
+
+  private readonly onDirectComplete = (status: number): void => {
+    this.directPending = false
+    if (this.closed) return
+    if (status < 0) this.socket.destroy(writeError(status))
+    else if (this.socket.writableLength === 0) this.onDrain()
+  }
+
+  private onDrain(): void {
+    beginTurn()
+    if (!this.closed) this.handler.onWritable()
+    endTurn()
   }
 
   /** Writes a buffer past the shared output. True: it is the caller's again; false: the socket still needs it. */
@@ -146,7 +182,7 @@ export class Connection implements ByteSink, OutputOwner {
     this.bytesWritten += bytes.length
     if (this.stats !== null) this.stats.bytesWritten.add(bytes.length)
     const { socket } = this
-    const waits = socket.connecting || socket.writableLength !== 0
+    const waits = this.directPending || socket.connecting || socket.writableLength !== 0
     socket.write(bytes)
     return !waits && socket.writableLength === 0
   }
@@ -229,6 +265,11 @@ export class Connection implements ByteSink, OutputOwner {
     this.handler.onClose(this.failure)
     endTurn()
   }
+}
+
+function writeError(status: number): Error {
+  const code = getSystemErrorName(status)
+  return Object.assign(new Error(`write ${code}`), { code, syscall: 'write', errno: status })
 }
 
 /** What of a socket's handle is used here; Node's own field, with no public way to it. */

@@ -1,0 +1,66 @@
+import type net from 'node:net'
+
+/**
+ * Writes past the stream machinery of a plain socket, straight on its handle: for a write that the kernel takes whole, which
+ * is nearly every one, a stream's queue, callbacks and ticks are half of its cost. Node has no public way to it; without
+ * `process.binding` (it is deprecated), sockets write as ever.
+ */
+
+interface WriteRequest {
+  oncomplete: ((status: number) => void) | null
+  buffer: Buffer | null
+}
+
+interface StreamWrap {
+  WriteWrap: new () => WriteRequest
+  streamBaseState: Int32Array
+  kLastWriteWasAsync: number
+}
+
+interface StreamHandle {
+  writeBuffer(request: WriteRequest, bytes: Buffer): number
+}
+
+interface WithHandle {
+  readonly _handle: Partial<StreamHandle> | null
+}
+
+function streamWrap(): StreamWrap | null {
+  const { binding } = process as unknown as { binding?: (name: string) => Partial<StreamWrap> }
+  try {
+    const { WriteWrap, streamBaseState, kLastWriteWasAsync } = binding?.call(process, 'stream_wrap') ?? {}
+    return WriteWrap !== undefined && streamBaseState !== undefined && kLastWriteWasAsync !== undefined
+      ? { WriteWrap, streamBaseState, kLastWriteWasAsync }
+      : null
+  } catch {
+    return null
+  }
+}
+
+const wrap = streamWrap()
+/** Used again until a write keeps it. */
+let spare: WriteRequest | null = wrap === null ? null : new wrap.WriteWrap()
+
+/** All is with the kernel. */
+export const written = 0
+/** The rest waits, with its bytes; `onComplete` will be called. */
+export const waiting = 1
+/** Not written: write by the socket. */
+export const notDirect = 2
+
+/**
+ * Writes bytes of a connected plain socket that has none waiting. `onComplete` hears of the end of a write that waits, with
+ * a negative error number where it failed; another negative result is the error of this write.
+ */
+export function writeDirect(socket: net.Socket, bytes: Buffer, onComplete: (status: number) => void): number {
+  if (wrap === null || spare === null) return notDirect
+  const handle = (socket as unknown as WithHandle)._handle
+  if (handle === null || handle.writeBuffer === undefined) return notDirect
+  const error = handle.writeBuffer(spare, bytes)
+  if (error !== 0) return error
+  if (wrap.streamBaseState[wrap.kLastWriteWasAsync] === 0) return written
+  spare.oncomplete = onComplete
+  spare.buffer = bytes
+  spare = new wrap.WriteWrap()
+  return waiting
+}

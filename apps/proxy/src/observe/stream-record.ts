@@ -1,5 +1,6 @@
 import type { ConnectionInfo, StreamInfo } from '../filters/http/filter.ts'
 import type { Endpoint } from '../upstream/endpoint.ts'
+import type { WireBytes } from './wire-bytes.ts'
 
 /** What is noted of one request (or TCP session) as it goes; access log, filters and tracing read it. */
 export class StreamRecord implements StreamInfo {
@@ -21,9 +22,6 @@ export class StreamRecord implements StreamInfo {
   upstreamProtocol = ''
   bytesReceived = 0
   bytesSent = 0
-  requestHeadBytes = 0
-  responseHeadBytes = 0
-  responseTrailerBytes = 0
   requestId = ''
   routeName = ''
   virtualHost = ''
@@ -37,6 +35,13 @@ export class StreamRecord implements StreamInfo {
   upstreamConnection: ConnectionInfo | null = null
   upstreamFailure = ''
   attemptCount = 0
+  /** When the latest try began; -1: none has. */
+  attemptStartMs = -1
+  /** The tries before the latest; null: none. */
+  earlierAttempts: { endpoint: Endpoint; connectionId: number }[] | null = null
+  private ownId = ''
+  /** Counted where a log asks for it. */
+  wire: WireBytes | null = null
   localReplyBody = ''
   filterChain = ''
   isHealthCheck = false
@@ -57,9 +62,6 @@ export class StreamRecord implements StreamInfo {
     this.upstreamProtocol = ''
     this.bytesReceived = 0
     this.bytesSent = 0
-    this.requestHeadBytes = 0
-    this.responseHeadBytes = 0
-    this.responseTrailerBytes = 0
     this.requestId = ''
     this.routeName = ''
     this.virtualHost = ''
@@ -70,8 +72,18 @@ export class StreamRecord implements StreamInfo {
     this.upstreamConnection = null
     this.upstreamFailure = ''
     this.attemptCount = 0
+    this.attemptStartMs = -1
+    this.earlierAttempts = null
+    this.ownId = ''
+    this.wire = null
     this.localReplyBody = ''
     this.isHealthCheck = false
+  }
+
+  /** Of what has no request id; made when something asks for it. */
+  get streamId(): string {
+    if (this.ownId === '') this.ownId = crypto.randomUUID()
+    return this.ownId
   }
 
   get startTimeMs(): number {

@@ -49,6 +49,8 @@ export interface VirtualHostPlan {
   readonly routes: readonly RoutePlan[]
   readonly requireTls: 'none' | 'external' | 'all'
   readonly includeAttemptCount: boolean
+  /** Its filter_metadata. */
+  readonly metadata: Readonly<Record<string, unknown>> | null
   readonly includeAttemptCountInResponse: boolean
   readonly filterConfigs: FilterConfigs | null
   /** null: none. */
@@ -139,6 +141,7 @@ function compileVirtualHost(
         : source.requireTls === VirtualHost_TlsRequirementType.EXTERNAL_ONLY
           ? 'external'
           : 'none',
+    metadata: source.metadata?.filterMetadata ?? null,
     includeAttemptCount: source.includeRequestAttemptCount,
     includeAttemptCountInResponse: source.includeAttemptCountInResponse,
     filterConfigs: compileFilterConfigs(source.typedPerFilterConfig, path),

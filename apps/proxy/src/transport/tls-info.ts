@@ -24,8 +24,10 @@ export function tlsInfoOf(
       verified,
       validFrom: new Date(certificate.validFrom),
       validTo: new Date(certificate.validTo),
+      x509: certificate,
     }
   }
+  const local = socket.getX509Certificate()
   return {
     version: socket.getProtocol() ?? '',
     cipher: socket.getCipher()?.standardName ?? '',
@@ -33,7 +35,16 @@ export function tlsInfoOf(
     serverName,
     peer,
     localUris,
+    local,
+    localSubject: rfc2253(local?.subject ?? ''),
+    group: groupOf(socket),
   }
+}
+
+/** Only clients are told by Node. */
+function groupOf(socket: TLSSocket): string {
+  const key = socket.getEphemeralKeyInfo()
+  return key !== null && 'name' in key && typeof key.name === 'string' ? key.name : ''
 }
 
 /** Node's one-attribute-a-line name as RFC 2253 has it: last first, by commas, with what is special escaped. */

@@ -22,7 +22,8 @@ export class UpstreamConnection implements PooledConnection, ConnectionHandler, 
   readonly endpoint: Endpoint
   private readonly codec: Http1ClientConnection
   private connection: Connection
-  private readonly startedMs: number
+  readonly connectStartMs: number
+  connectEndMs = -1
   private readonly connectTimer: Timeout
   private idleTimer: Timeout | null = null
   private idleSinceMs = 0
@@ -39,7 +40,7 @@ export class UpstreamConnection implements PooledConnection, ConnectionHandler, 
   constructor(pool: Http1Pool, endpoint: Endpoint, opened: Opened | null = null) {
     this.pool = pool
     this.endpoint = endpoint
-    this.startedMs = opened?.startedMs ?? performance.now()
+    this.connectStartMs = opened?.startedMs ?? performance.now()
     const { cluster } = pool
     this.connectTimer = new Timeout(() => {
       this.connectTimedOut = true
@@ -80,8 +81,9 @@ export class UpstreamConnection implements PooledConnection, ConnectionHandler, 
 
   private noteConnected(): void {
     this.connected = true
+    this.connectEndMs = performance.now()
     noteConnected(this.endpoint, false)
-    this.pool.cluster.stats.connectMs.record(Math.round(performance.now() - this.startedMs))
+    this.pool.cluster.stats.connectMs.record(Math.round(this.connectEndMs - this.connectStartMs))
   }
 
   /** Takes the connection for one exchange. */
@@ -175,7 +177,7 @@ export class UpstreamConnection implements PooledConnection, ConnectionHandler, 
     const { stats } = pool.cluster
     pool.services.timers.cancel(this.connectTimer)
     if (this.idleTimer !== null) pool.services.timers.cancel(this.idleTimer)
-    stats.connectionLength.record(Math.round(performance.now() - this.startedMs))
+    stats.connectionLength.record(Math.round(performance.now() - this.connectStartMs))
     stats.connectionDestroy.inc()
     if (this.localClose) stats.destroyLocal.inc()
     else stats.destroyRemote.inc()

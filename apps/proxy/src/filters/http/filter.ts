@@ -1,3 +1,4 @@
+import type { X509Certificate } from 'node:crypto'
 import type { HeaderTable } from '@weft/http/header-table'
 import type { RequestHead, ResponseHead } from '@weft/http/message'
 import type { FormatContext } from '../../observe/format/context.ts'
@@ -86,6 +87,14 @@ export interface ConnectionInfo {
   readonly tls: TlsInfo | null
   /** SNI as the client sent it. */
   readonly serverName: string
+  /** Of an upstream connection: when it was begun, and when its handshakes were done (monotonic ms; -1: not yet). */
+  readonly connectStartMs?: number
+  readonly connectEndMs?: number
+  /** Of a downstream connection. */
+  readonly listenerName?: string
+  /** filter_metadata of the listener and of the filter chain that took it. */
+  readonly listenerMetadata?: Readonly<Record<string, unknown>> | undefined
+  readonly filterChainMetadata?: Readonly<Record<string, unknown>> | undefined
 }
 
 /** What TLS says about a connection. */
@@ -98,6 +107,11 @@ export interface TlsInfo {
   readonly peer: PeerCertificate | null
   /** URI names of our own certificate. */
   readonly localUris: readonly string[]
+  /** Our own certificate, where we showed one, and its subject as RFC 2253 writes it. */
+  readonly local?: X509Certificate | undefined
+  readonly localSubject?: string
+  /** How the keys were agreed on, where that is known: `X25519`. */
+  readonly group?: string
 }
 
 export interface PeerCertificate {
@@ -113,6 +127,7 @@ export interface PeerCertificate {
   readonly verified: boolean
   readonly validFrom: Date
   readonly validTo: Date
+  readonly x509?: X509Certificate
 }
 
 /** What is known of a request as it goes; read by filters, access log and tracing. */

@@ -109,6 +109,14 @@ export function compileLogFormat(source: SubstitutionFormatString | undefined, p
   }
 }
 
+/** Whether one of these logs has to do with bytes on the wire, which are counted for that only. */
+export function asksForWireBytes(sources: readonly AccessLogProto[]): boolean {
+  return sources.some(({ configType }) => {
+    const bytes = configType === undefined ? null : Buffer.from(configType.value.value)
+    return bytes !== null && (bytes.includes('_WIRE_BYTES_') || bytes.includes('_HEADER_BYTES_'))
+  })
+}
+
 /** All of a list, as one. */
 export function compileAccessLogs(sources: readonly AccessLogProto[], path: string, context: AccessLogContext): AccessLog | null {
   const logs = sources.map((source, i) => compileAccessLog(source, `${path}[${i}]`, context))

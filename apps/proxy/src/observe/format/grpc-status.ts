@@ -1,7 +1,7 @@
 import { names } from '@weft/http/header-name'
 import { invalid } from '../../plan/problems.ts'
 import type { FormatContext } from './context.ts'
-import type { Operator } from './operators.ts'
+import type { Operator } from './operator.ts'
 
 /** Names in the form that Envoy writes by default; the number is the place. */
 const camelNames = [

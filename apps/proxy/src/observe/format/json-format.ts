@@ -1,6 +1,12 @@
 import type { FormatContext } from './context.ts'
 import { compileValueFormat, textOf } from './text-format.ts'
 
+/** Keys of structs come sorted too. */
+function sortedKeys(_key: string, value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
+  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
+}
+
 type Reader = (context: FormatContext) => unknown
 
 /**
@@ -13,7 +19,7 @@ export function compileJsonFormat(
   options: { keepTypes: boolean; omitEmpty: boolean },
 ): (context: FormatContext) => string {
   const read = compileObject(source, path, options)
-  return (context) => `${JSON.stringify(read(context))}\n`
+  return (context) => `${JSON.stringify(read(context), sortedKeys)}\n`
 }
 
 function compileObject(

@@ -2,7 +2,8 @@ import { copyBytes } from '@weft/http/header-table'
 import { putLatin1 } from '@weft/http/latin1'
 import { invalid } from '../../plan/problems.ts'
 import type { FormatContext } from './context.ts'
-import { compileOperator, type FormatValue, type Operator } from './operators.ts'
+import type { FormatValue, Operator } from './operator.ts'
+import { compileOperator } from './operators.ts'
 
 export interface TextFormat {
   (context: FormatContext): string
@@ -54,6 +55,11 @@ export function textOf(value: FormatValue, absent: string): string {
   return typeof value === 'object' ? structJson(value) : String(value)
 }
 
+function textBy(operator: Operator, context: FormatContext, absent: string): string {
+  const text = textOf(operator(context), absent)
+  return operator.textLimit === undefined ? text : text.slice(0, operator.textLimit)
+}
+
 /** An object as protobuf's structs are written: keys sorted, numbers in their shorter form (`4e+09`). */
 function structJson(value: unknown): string {
   if (typeof value === 'number') return shortNumber(value)
@@ -76,13 +82,13 @@ export function compileTextFormat(text: string, path: string, absent = '-'): Tex
   const pieces = parseFormat(text, path)
   if (pieces.length === 1) {
     const only = pieces[0]!
-    return typeof only === 'string' ? () => only : (context) => textOf(only(context), absent)
+    return typeof only === 'string' ? () => only : (context) => textBy(only, context, absent)
   }
   const format = (context: FormatContext): string => {
     let line = ''
     for (let i = 0; i < pieces.length; i++) {
       const piece = pieces[i]!
-      line += typeof piece === 'string' ? piece : textOf(piece(context), absent)
+      line += typeof piece === 'string' ? piece : textBy(piece, context, absent)
     }
     return line
   }
@@ -109,7 +115,7 @@ function compileWriter(pieces: readonly (string | Operator)[], absent: string): 
           }
         }
       }
-      const text = typeof piece === 'string' ? piece : piece.header === undefined ? textOf(piece(context), absent) : absent
+      const text = typeof piece === 'string' ? piece : piece.header === undefined ? textBy(piece, context, absent) : absent
       if (at + text.length > out.length) return -1
       at = putLatin1(text, out, at)
     }

@@ -23,13 +23,20 @@ function pad(value: number, width: number, fill = '0'): string {
   return String(value).padStart(width, fill)
 }
 
-/** Compiles a strftime format with Envoy's additions: `%f`, `%1f` … `%9f` parts of a second, `%s` seconds. UTC. */
-export function compileTimeFormat(format: string): TimeFormat {
+/** Compiles a strftime format with Envoy's additions: `%f`, `%1f` … `%9f` parts of a second, `%s` seconds. */
+export function compileTimeFormat(format: string, zone: 'utc' | 'local' = 'utc'): TimeFormat {
+  if (zone === 'local') return compileLocalFormat(format)
   if (format === '') return isoTime
   const parts: TimeFormat[] = []
-  for (const match of format.matchAll(/%(\d?)f|%([a-zA-Z%])|([^%]+|%)/g)) {
-    const [whole, digits, code, literal] = match
-    if (digits !== undefined) {
+  for (const match of format.matchAll(/%(\d?)f|%E(\d)S|%([a-zA-Z%])|([^%]+|%)/g)) {
+    const [whole, digits, places, code, literal] = match
+    if (places !== undefined) {
+      const count = Number(places)
+      parts.push((ms) => {
+        const fraction = pad(Math.floor((ms % 1000) * 1e6), 9).slice(0, count)
+        return pad(new Date(ms).getUTCSeconds(), 2) + (count === 0 ? '' : `.${fraction}`)
+      })
+    } else if (digits !== undefined) {
       const count = digits === '' ? 9 : Number(digits)
       parts.push((ms) => pad(Math.floor((ms % 1000) * 1e6), 9).slice(0, count))
     } else if (code !== undefined) parts.push(strftime(code, whole))
@@ -40,6 +47,31 @@ export function compileTimeFormat(format: string): TimeFormat {
     for (const part of parts) text += part(ms)
     return text
   }
+}
+
+/** As in UTC, of a time that is moved by the zone's distance; what names the zone or counts seconds is not. */
+function compileLocalFormat(format: string): TimeFormat {
+  const shifted = (ms: number) => ms - new Date(ms).getTimezoneOffset() * 60_000
+  if (format === '') return (ms) => new Date(shifted(ms)).toISOString().replace('Z', offsetText(ms))
+  const parts = [...format.matchAll(/%[sZz]|(?:%%|%(?![sZz])|[^%])+/g)].map(([part]): TimeFormat => {
+    if (part === '%z') return offsetText
+    if (part === '%Z') return zoneName
+    const inner = compileTimeFormat(part)
+    return part === '%s' ? inner : (ms) => inner(shifted(ms))
+  })
+  return (ms) => parts.map((part) => part(ms)).join('')
+}
+
+/** `+0530`. */
+function offsetText(ms: number): string {
+  const minutes = -new Date(ms).getTimezoneOffset()
+  const size = Math.abs(minutes)
+  return `${minutes < 0 ? '-' : '+'}${pad(Math.floor(size / 60), 2)}${pad(size % 60, 2)}`
+}
+
+function zoneName(ms: number): string {
+  const parts = new Intl.DateTimeFormat('en-US', { timeZoneName: 'short' }).formatToParts(ms)
+  return parts.find(({ type }) => type === 'timeZoneName')?.value ?? 'UTC'
 }
 
 function strftime(code: string, whole: string): TimeFormat {
@@ -70,6 +102,16 @@ function strftime(code: string, whole: string): TimeFormat {
       return with_((d) => (d.getUTCHours() < 12 ? 'AM' : 'PM'))
     case 'a':
       return with_((d) => days[d.getUTCDay()]!)
+    case 'A':
+      return with_((d) => d.toLocaleDateString('en-US', { weekday: 'long', timeZone: 'UTC' }))
+    case 'B':
+      return with_((d) => d.toLocaleDateString('en-US', { month: 'long', timeZone: 'UTC' }))
+    case 'u':
+      return with_((d) => String(d.getUTCDay() || 7))
+    case 'w':
+      return with_((d) => String(d.getUTCDay()))
+    case 'C':
+      return with_((d) => pad(Math.floor(d.getUTCFullYear() / 100), 2))
     case 'b':
     case 'h':
       return with_((d) => months[d.getUTCMonth()]!)
@@ -78,8 +120,10 @@ function strftime(code: string, whole: string): TimeFormat {
     case 'F':
       return with_((d) => d.toISOString().slice(0, 10))
     case 'T':
+    case 'X':
       return with_((d) => d.toISOString().slice(11, 19))
     case 'D':
+    case 'x':
       return with_((d) => `${pad(d.getUTCMonth() + 1, 2)}/${pad(d.getUTCDate(), 2)}/${pad(d.getUTCFullYear() % 100, 2)}`)
     case 'R':
       return with_((d) => d.toISOString().slice(11, 16))

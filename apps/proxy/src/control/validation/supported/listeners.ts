@@ -49,7 +49,8 @@ export const listenerSupport: SupportTable = {
 
   'envoy.config.accesslog.v3.AccessLog': '*',
   'envoy.config.accesslog.v3.AccessLogFilter': '* -extension_filter -metadata_filter -log_type_filter',
-  'envoy.config.core.v3.SubstitutionFormatString': '* -formatters',
+  'envoy.extensions.formatter.metadata.v3.Metadata': '*',
+  'envoy.extensions.formatter.req_without_query.v3.ReqWithoutQuery': '*',
   'envoy.extensions.access_loggers.file.v3.FileAccessLog': '*',
   'envoy.extensions.access_loggers.stream.v3.StdoutAccessLog': '*',
   'envoy.extensions.access_loggers.stream.v3.StderrAccessLog': '*',

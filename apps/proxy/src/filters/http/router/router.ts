@@ -275,6 +275,7 @@ export class Router implements PoolWaiter {
   /** One try: an endpoint, a connection to it, the request on it. */
   private attempt(): void {
     const { exchange } = this
+    exchange.info.attemptStartMs = monotonicMs()
     const cluster = this.cluster!
     const endpoint = cluster.pick(this.pick)
     if (endpoint === null) {
@@ -354,6 +355,7 @@ export class Router implements PoolWaiter {
     this.applyEndpointHost(endpoint)
     const stream = connection.begin(this)
     this.stream = stream
+    info.wire?.requestWritten(exchange.request)
     const wholeHead = this.bodyEnded && this.keptBytes === 0 && this.bodyTrailers === null
     stream.sendHead(exchange.request, wholeHead)
     if (!wholeHead) this.sendKept()
@@ -369,9 +371,12 @@ export class Router implements PoolWaiter {
   private sendKept(): void {
     const stream = this.stream!
     const { kept, bodyTrailers } = this
+    const { wire } = this.exchange.info
+    if (this.bodyEnded) wire?.requestEnd(true)
     let more = true
     for (let i = 0; i < kept.length; i++) {
       const piece = kept[i]!
+      wire?.requestBody(piece.length, true)
       more = stream.sendData(piece, 0, piece.length, this.bodyEnded && bodyTrailers === null && i === kept.length - 1)
     }
     if (kept.length === 0 && this.bodyEnded && bodyTrailers === null) stream.sendData(empty, 0, 0, true)
@@ -392,6 +397,9 @@ export class Router implements PoolWaiter {
     const { stream } = this
     if (stream === null || this.keepBody) this.keep(buffer, start, end)
     if (stream === null) return
+    const { wire } = this.exchange.info
+    wire?.requestBody(end - start, true)
+    if (endStream) wire?.requestEnd(true)
     if (!stream.sendData(buffer, start, end, endStream) && !endStream) this.exchange.pauseRequest()
   }
 
@@ -443,6 +451,7 @@ export class Router implements PoolWaiter {
     const cluster = this.cluster!
     info.upstreamFirstByteMs = monotonicMs()
     const { status } = response
+    info.wire?.responseRead(response)
     this.noteAnswer(status, endStream)
     const { retry } = this
     if (retry !== null && this.retriesLeft > 0 && retriableResponse(retry, response) && this.canRetry()) {
@@ -541,7 +550,12 @@ export class Router implements PoolWaiter {
 
   onResponseData(buffer: Buffer, start: number, end: number, endStream: boolean): void {
     if (!this.responding) return
-    if (endStream) this.finishAttempt()
+    const { wire } = this.exchange.info
+    wire?.responseBody(end - start, false)
+    if (endStream) {
+      wire?.responseEnd(false)
+      this.finishAttempt()
+    }
     this.exchange.respondData(buffer, start, end, endStream)
   }
 
@@ -636,7 +650,11 @@ export class Router implements PoolWaiter {
     if (waitMs === null) stats.retryBackoffExponential.inc()
     else stats.retryBackoffRatelimited.inc()
     this.retriesLeft--
-    if (info.upstreamEndpoint !== null) this.pick.noteTried(info.upstreamEndpoint)
+    if (info.upstreamEndpoint !== null) {
+      this.pick.noteTried(info.upstreamEndpoint)
+      info.earlierAttempts ??= []
+      info.earlierAttempts.push({ endpoint: info.upstreamEndpoint, connectionId: info.upstreamConnection?.id ?? 0 })
+    }
     exchange.response.clear()
     this.tryDeadline = never
     const ceiling = Math.min(retry.maxMs, retry.baseMs * 2 ** Math.min(20, info.attemptCount - 1))

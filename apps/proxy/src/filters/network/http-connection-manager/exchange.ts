@@ -6,6 +6,7 @@ import type { IncomingRequest, ResetReason, ServerStream } from '@weft/http/stre
 import type { FormatContext } from '../../../observe/format/context.ts'
 import { httpDateText } from '../../../observe/format/time.ts'
 import { StreamRecord } from '../../../observe/stream-record.ts'
+import { WireBytes } from '../../../observe/wire-bytes.ts'
 import type { RoutePlan, RouteTable } from '../../../routing/route-table.ts'
 import { monotonicMs } from '../../../transport/clock.ts'
 import { Timeout } from '../../../transport/timer-wheel.ts'
@@ -77,6 +78,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     const { info, downstream, plan } = this
     info.reset(now)
     info.filterChain = downstream.filterChainName
+    if (plan.countsWireBytes) info.wire = new WireBytes()
     info.downstreamRemoteAddress = downstream.remoteAddress
     info.downstreamRemotePort = downstream.remotePort
     this.response.clear()
@@ -124,6 +126,10 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     return this.route?.metadata ?? null
   }
 
+  get virtualHostMetadata(): Readonly<Record<string, unknown>> | null {
+    return this.route?.host.metadata ?? null
+  }
+
   get clusterMetadata(): Readonly<Record<string, unknown>> | null {
     return this.router.clusterMetadata
   }
@@ -166,7 +172,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     const { request, plan, info } = this
     const { headers } = request
     info.protocol = protocolNames[request.version]
-    info.requestHeadBytes = headers.used
+    info.wire?.requestRead(request)
     if (endStream) {
       this.requestComplete = true
       info.requestEndMs = info.startMs
@@ -274,6 +280,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
   onRequestData(buffer: Buffer, start: number, end: number, endStream: boolean): void {
     if (this.done) return
     this.info.bytesReceived += end - start
+    this.info.wire?.requestBody(end - start, false)
     this.lastActivityMs = monotonicMs()
     if (endStream) this.endRequest()
     if (this.replying) return
@@ -289,6 +296,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
   private endRequest(): void {
     this.requestComplete = true
     this.info.requestEndMs = monotonicMs()
+    this.info.wire?.requestEnd(false)
     this.requestDeadline = Number.POSITIVE_INFINITY
   }
 
@@ -430,8 +438,9 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
       sender.closeAfterResponse()
     }
     this.headSent = true
+    info.downstreamFirstByteMs = monotonicMs()
     info.responseCode = response.status
-    info.responseHeadBytes = headers.used
+    info.wire?.responseWritten(response, this.framing(endStream))
     if (tunnel) {
       this.idleDeadline = Number.POSITIVE_INFINITY
     } else if (this.upgrade !== '') this.upgrade = ''
@@ -440,15 +449,29 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     if (endStream) this.finish()
   }
 
+  /** What HTTP/1.1 writes besides where no length is stated. */
+  private framing(endStream: boolean): '' | 'transfer-encoding: chunked' | 'content-length: 0' {
+    const { request, response } = this
+    const { status, headers } = response
+    if (request.version !== 11 || status < 200 || status === 204 || headers.find(names.contentLength) >= 0) return ''
+    if (!endStream) return 'transfer-encoding: chunked'
+    return status === 304 || request.method === 'HEAD' ? '' : 'content-length: 0'
+  }
+
   sendData(buffer: Buffer, start: number, end: number, endStream: boolean): void {
     this.info.bytesSent += end - start
-    if (endStream) this.beforeEnd()
+    this.info.wire?.responseBody(end - start, true)
+    if (endStream) {
+      this.info.wire?.responseEnd(true)
+      this.beforeEnd()
+    }
     const more = this.sender.sendData(buffer, start, end, endStream)
     if (endStream) this.finish()
     else if (!more) this.router.pauseResponse()
   }
 
   sendTrailers(trailers: HeaderTable): void {
+    this.info.wire?.responseEnd(true)
     this.beforeEnd()
     this.sender.sendTrailers(trailers)
     this.finish()

@@ -8,7 +8,7 @@ import {
 import { defaultServerOptions, type Http1ServerOptions } from '@weft/http/h1/server-connection'
 import type { Http2Options } from '@weft/http/h2/options'
 import type { AccessLog } from '../../../observe/access-log/access-log.ts'
-import { compileAccessLogs } from '../../../observe/access-log/access-log.ts'
+import { asksForWireBytes, compileAccessLogs } from '../../../observe/access-log/access-log.ts'
 import { durationMs } from '../../../plan/duration.ts'
 import { compileFilterConfigs } from '../../../plan/filter-configs.ts'
 import { compileHeaderCasing } from '../../../plan/header-casing.ts'
@@ -79,6 +79,8 @@ export interface HcmPlan {
   proxy100Continue: boolean
   streamErrorOnInvalidMessage: boolean
   accessLog: AccessLog | null
+  /** A log asks how much was on the wire. */
+  countsWireBytes: boolean
 }
 
 /** Compiles an http_connection_manager; throws WeftError at the place of what is invalid or not supported. */
@@ -175,6 +177,7 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
     proxy100Continue: source.proxy100Continue,
     streamErrorOnInvalidMessage:
       http1?.overrideStreamErrorOnInvalidHttpMessage ?? source.streamErrorOnInvalidHttpMessage ?? false,
+    countsWireBytes: asksForWireBytes(source.accessLog),
     accessLog: compileAccessLogs(source.accessLog, `${path}.access_log`, { runtime: context.runtime, files: context.logFiles }),
   }
 }

@@ -78,6 +78,17 @@ test("clusters carry Istio's names: one a port, one more a subset, and the built
   ])
 })
 
+test('where connections are caught, the application is called at the address that was called, from one that rules let through', () => {
+  const { clusters } = builtFor(services, nodeOf('sidecar', { LABELS: { app: 'reviews' } }, '127.1.2.1'))
+  for (const name of ['InboundPassthroughCluster', 'inbound|9080||']) {
+    const cluster = clusters.get(name)
+    expect(cluster?.clusterDiscoveryType?.value, name).toBe(4)
+    expect(cluster?.upstreamBindConfig?.sourceAddress?.address, name).toBe('127.0.0.6')
+    expect(cluster?.upstreamBindConfig?.extraSourceAddresses[0]?.address?.address, name).toBe('::6')
+  }
+  expect(clusters.get('PassthroughCluster')?.upstreamBindConfig).toBeUndefined()
+})
+
 test("a subset's policy replaces the host's field by field", () => {
   const { clusters } = builtFor(services, intercepted)
   const whole = clusters.get(`outbound|9080||${host}`)

@@ -1,5 +1,5 @@
 import { Cluster, Cluster_DiscoveryType, Cluster_LbPolicy } from '@weft/contracts/envoy/config/cluster/v3/cluster'
-import { Address } from '@weft/contracts/envoy/config/core/v3/address'
+import { Address, BindConfig, SocketAddress } from '@weft/contracts/envoy/config/core/v3/address'
 import type { MeshSettings } from '../../model/mesh-settings.ts'
 import { isHttp, isHttp2 } from '../../model/service.ts'
 import type { Application, InboundPort } from '../listeners/inbound-ports.ts'
@@ -28,11 +28,15 @@ export function builtInClusters(mesh: MeshSettings, transparent: boolean): Recip
     cluster.clusterDiscoveryType = { $case: 'type', value: Cluster_DiscoveryType.ORIGINAL_DST }
     cluster.lbPolicy = Cluster_LbPolicy.CLUSTER_PROVIDED
   }
+  const toApplication = (cluster: Cluster): void => {
+    toOriginal(cluster)
+    cluster.upstreamBindConfig = applicationCaller()
+  }
   const blackHole = recipe(clusterNames.blackHole, (cluster) => {
     cluster.clusterDiscoveryType = { $case: 'type', value: Cluster_DiscoveryType.STATIC }
   })
   if (!transparent) return [blackHole]
-  return [blackHole, recipe(clusterNames.passthrough, toOriginal), recipe(clusterNames.inboundPassthrough, toOriginal)]
+  return [blackHole, recipe(clusterNames.passthrough, toOriginal), recipe(clusterNames.inboundPassthrough, toApplication)]
 }
 
 /** The cluster that leads to the application, for one port of the workload. */
@@ -54,6 +58,7 @@ export function inboundCluster(
           ? {
               clusterDiscoveryType: { $case: 'type', value: Cluster_DiscoveryType.ORIGINAL_DST },
               lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
+              upstreamBindConfig: applicationCaller(),
             }
           : {
               clusterDiscoveryType: { $case: 'type', value: Cluster_DiscoveryType.STATIC },
@@ -75,6 +80,16 @@ export function inboundCluster(
       return Cluster.encode(cluster).finish()
     },
   }
+}
+
+/**
+ * Calls to the application's own address come from these (Istio's): by them the rules that redirect connections know that one
+ * has been through the sidecar already.
+ */
+function applicationCaller(): BindConfig {
+  const from = (address: string): SocketAddress =>
+    SocketAddress.fromPartial({ address, portSpecifier: { $case: 'portValue', value: 0 } })
+  return BindConfig.fromPartial({ sourceAddress: from('127.0.0.6'), extraSourceAddresses: [{ address: from('::6') }] })
 }
 
 function addressOf(application: Exclude<Application, { type: 'original' }>): NonNullable<Address['address']> {

@@ -53,7 +53,7 @@ function servicePorts(scope: Scope): InboundPort[] {
   return [...ports].map(([port, instances]) => ({
     port,
     instances,
-    application: { type: 'address', address, port },
+    application: scope.proxy.interceptionMode === 'NONE' ? { type: 'address', address, port } : { type: 'original' },
     tls: undefined,
     connectionPool: scope.sidecar?.spec.inboundConnectionPool,
     bind: '',

@@ -12,6 +12,8 @@ export interface ConnectionTraits {
   localPort: number
   remoteAddress: string
   remotePort: number
+  /** The peer by its socket, where a PROXY header says that another connected. */
+  directRemoteAddress: string
   serverName: string
   transportProtocol: 'tls' | 'raw_buffer'
   applicationProtocols: readonly string[]
@@ -79,7 +81,7 @@ function compileCriteria(match: FilterChainMatch, path: string): Criterion[] {
     match.applicationProtocols.length === 0
       ? any
       : (traits) => (traits.applicationProtocols.some((one) => match.applicationProtocols.includes(one)) ? 1 : -1),
-    ranges(match.directSourcePrefixRanges, `${path}.direct_source_prefix_ranges`, (traits) => traits.remoteAddress),
+    ranges(match.directSourcePrefixRanges, `${path}.direct_source_prefix_ranges`, (traits) => traits.directRemoteAddress),
     sourceType(match.sourceType),
     ranges(match.sourcePrefixRanges, `${path}.source_prefix_ranges`, (traits) => traits.remoteAddress),
     match.sourcePorts.length === 0 ? any : (traits) => (match.sourcePorts.includes(traits.remotePort) ? 1 : -1),

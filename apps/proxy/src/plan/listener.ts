@@ -1,8 +1,14 @@
 import { TrafficDirection } from '@weft/contracts/envoy/config/core/v3/base'
 import { type Listener, Listener as ListenerProto } from '@weft/contracts/envoy/config/listener/v3/listener'
-import type { FilterChain } from '@weft/contracts/envoy/config/listener/v3/listener_components'
-import { behindGates, type CompiledNetworkFilter } from '../filters/network/filter.ts'
+import type { FilterChain, ListenerFilter } from '@weft/contracts/envoy/config/listener/v3/listener_components'
+import type { CompiledListenerFilter } from '../filters/listener/filter.ts'
+import { listenerFilterKind } from '../filters/listener/index.ts'
+import { tlsInspector } from '../filters/listener/tls-inspector/index.ts'
+import type { CompiledNetworkFilter } from '../filters/network/filter.ts'
+import { behindGates } from '../filters/network/gated-connection.ts'
 import { networkFilterKind, networkGateKind } from '../filters/network/index.ts'
+import type { Counter } from '../observe/stats.ts'
+import { type SharedCount, TokenBuckets } from '../shared/token-buckets.ts'
 import { compileDownstreamTls, type DownstreamTls } from './downstream-tls.ts'
 import { durationMs } from './duration.ts'
 import { FilterChainMatcher } from './filter-chain-match.ts'
@@ -18,6 +24,8 @@ export interface FilterChainPlan {
   tls: DownstreamTls | null
   filter: CompiledNetworkFilter
   transportTimeoutMs: number
+  /** Counts handshakes that took longer than that. */
+  timedOut: Counter
 }
 
 /** A listener, compiled. */
@@ -28,16 +36,28 @@ export interface ListenerPlan {
   direction: 'unspecified' | 'inbound' | 'outbound'
   addresses: readonly ListenAddress[]
   bindToPort: boolean
+  /** Whether a connection is asked where it was going before it was redirected here. */
+  readsOriginalDestination: boolean
+  /** Whether such a connection goes to the listener that has this address, where there is one (`use_original_dst`). */
+  handsOff: boolean
+  /** Takes connections to any address, as TPROXY leads them here: their own address is where they were going. */
+  transparent: boolean
   backlog: number
   chains: FilterChainMatcher<FilterChainPlan>
   allChains: readonly FilterChainPlan[]
-  /** Whether the first bytes have to be looked at before a chain is chosen. */
-  inspect: boolean
+  /** What looks at a connection before a chain is chosen, in order. */
+  filters: readonly CompiledListenerFilter[]
+  /** How long all of `filters` may take. 0: as long as they like. */
   inspectTimeoutMs: number
   continueOnTimeout: boolean
+  /** The most connections at once, over all workers, as the runtime says. */
+  connectionLimit: () => number
+  /** Opens their count. */
+  openCount: () => SharedCount
 }
 
-const inspectors = ['envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector']
+const originalDestinationType = 'envoy.extensions.filters.listener.original_dst.v3.OriginalDst'
+const noLimit = 2 ** 32
 
 /** Compiles a listener; throws WeftError at the place of what is invalid or not supported. */
 export function compileListener(bytes: Uint8Array, context: PlanContext): ListenerPlan {
@@ -49,7 +69,6 @@ export function compileListener(bytes: Uint8Array, context: PlanContext): Listen
       : source.trafficDirection === TrafficDirection.OUTBOUND
         ? 'outbound'
         : 'unspecified'
-  if (source.useOriginalDst === true) throw unsupported(`${at}: use_original_dst`, 'use_original_dst')
   if (source.apiListener !== undefined) throw unsupported(`${at}: api_listener`, 'api_listener')
   if (source.filterChainMatcher !== undefined) throw unsupported(`${at}: filter_chain_matcher`, 'a matcher tree')
   if (source.filterChains.length === 0 && source.defaultFilterChain === undefined) {
@@ -60,6 +79,7 @@ export function compileListener(bytes: Uint8Array, context: PlanContext): Listen
   const statName =
     source.statPrefix !== '' ? source.statPrefix : first === undefined ? source.name : addressText(first).replaceAll(':', '_')
   const { perConnectionBufferLimitBytes } = source
+  const handsOff = source.useOriginalDst === true
   const bufferLimit = perConnectionBufferLimitBytes === undefined ? {} : { bufferLimit: perConnectionBufferLimitBytes }
   const inside: PlanContext = { ...context, direction, listenerStatPrefix: `listener.${statName}.`, ...bufferLimit }
   const allChains: FilterChainPlan[] = []
@@ -69,20 +89,11 @@ export function compileListener(bytes: Uint8Array, context: PlanContext): Listen
       : compileChain(source.defaultFilterChain, `${at}: default_filter_chain`, inside)
   if (fallback !== null) allChains.push(fallback)
   const chains = new FilterChainMatcher<FilterChainPlan>(fallback)
-  let inspect = inspects(source, at)
   source.filterChains.forEach((chain, i) => {
     const path = `${at}: filter_chains[${i}]`
     const plan = compileChain(chain, path, inside)
     allChains.push(plan)
     chains.add(chain.filterChainMatch, plan, path)
-    const match = chain.filterChainMatch
-    if (
-      match !== undefined &&
-      (match.serverNames.length > 0 || match.transportProtocol !== '' || match.applicationProtocols.length > 0)
-    ) {
-      // Envoy puts the inspector in by itself where a chain's match needs it.
-      inspect = true
-    }
   })
   return {
     name: source.name,
@@ -90,12 +101,17 @@ export function compileListener(bytes: Uint8Array, context: PlanContext): Listen
     direction,
     addresses,
     bindToPort: source.bindToPort ?? true,
+    readsOriginalDestination: handsOff || source.listenerFilters.some((filter) => typeOf(filter) === originalDestinationType),
+    handsOff,
+    transparent: source.transparent === true,
     backlog: source.tcpBacklogSize ?? 1024,
     chains,
     allChains,
-    inspect,
+    filters: compileFilters(source, at, inside),
     inspectTimeoutMs: durationMs(source.listenerFiltersTimeout, 15_000),
     continueOnTimeout: source.continueOnListenerFiltersTimeout,
+    connectionLimit: () => context.runtime.number(`envoy.resource_limits.listener.${source.name}.connection_limit`, noLimit),
+    openCount: () => (context.services?.tokenBuckets ?? new TokenBuckets(1)).openCount(at),
   }
 }
 
@@ -105,17 +121,29 @@ export function addressText(address: ListenAddress): string {
   return address.host.includes(':') ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`
 }
 
-function inspects(source: Listener, at: string): boolean {
-  let inspect = false
-  source.listenerFilters.forEach((filter, i) => {
-    const type = filter.configType?.$case === 'typedConfig' ? (filter.configType.value.typeUrl.split('/').pop() ?? '') : ''
-    if (inspectors.includes(type)) inspect = true
-    // HTTP/1.1 is all there is: what the inspector would tell apart is known.
-    else if (type !== 'envoy.extensions.filters.listener.http_inspector.v3.HttpInspector') {
-      throw unsupported(`${at}: listener_filters[${i}]`, `listener filter '${type === '' ? filter.name : type}'`)
-    }
+function compileFilters(source: Listener, at: string, context: PlanContext): CompiledListenerFilter[] {
+  const filters = source.listenerFilters.flatMap((filter, i) => {
+    const type = typeOf(filter)
+    if (type === originalDestinationType) return []
+    const path = `${at}: listener_filters[${i}]`
+    const any = filter.configType?.$case === 'typedConfig' ? filter.configType.value : undefined
+    if (any === undefined) throw unsupported(path, `listener filter '${filter.name}'`)
+    return [listenerFilterKind(any.typeUrl, path).compile(any.value, `${path}.typed_config`, context)]
   })
-  return inspect
+  const inspects = source.listenerFilters.some((filter) => tlsInspector.types.includes(typeOf(filter)))
+  // Envoy puts the inspector in by itself where a chain's match needs it.
+  if (!inspects && source.filterChains.some(needsInspector)) filters.push(tlsInspector.compile(new Uint8Array(), at, context))
+  return filters
+}
+
+function needsInspector({ filterChainMatch: match }: FilterChain): boolean {
+  if (match === undefined) return false
+  const { transportProtocol, serverNames, applicationProtocols } = match
+  return transportProtocol === 'tls' || (transportProtocol === '' && (serverNames.length > 0 || applicationProtocols.length > 0))
+}
+
+function typeOf(filter: ListenerFilter): string {
+  return filter.configType?.$case === 'typedConfig' ? (filter.configType.value.typeUrl.split('/').pop() ?? '') : ''
 }
 
 function listenAddresses(source: Listener, at: string): ListenAddress[] {
@@ -156,6 +184,7 @@ function compileChain(source: FilterChain, path: string, context: PlanContext): 
         ? null
         : compileDownstreamTls(source.transportSocket, `${path}.transport_socket`, context.secrets, compiled.alpn),
     filter: compiled,
-    transportTimeoutMs: durationMs(source.transportSocketConnectTimeout, 15_000),
+    transportTimeoutMs: durationMs(source.transportSocketConnectTimeout, 0) || 15_000,
+    timedOut: context.stats.counter(`${context.listenerStatPrefix ?? ''}downstream_cx_transport_socket_connect_timeout`),
   }
 }

@@ -1,8 +1,14 @@
 import { X509Certificate } from 'node:crypto'
 import type { TransportSocket } from '@weft/contracts/envoy/config/core/v3/base'
+import {
+  ProxyProtocolPassThroughTLVs_PassTLVsMatchType as PassTlvs,
+  ProxyProtocolConfig_Version as Version,
+} from '@weft/contracts/envoy/config/core/v3/proxy_protocol'
+import { ProxyProtocolUpstreamTransport } from '@weft/contracts/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol'
 import { UpstreamTlsContext } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/tls'
+import type { Tlv } from '../transport/proxy-protocol.ts'
 import type { UpstreamTls } from '../transport/upstream-tls.ts'
-import { unsupported } from './problems.ts'
+import { invalid, unsupported } from './problems.ts'
 import type { SecretStore } from './secret-store.ts'
 import { compileTlsContext } from './tls-context.ts'
 
@@ -14,6 +20,8 @@ export function compileUpstreamTls(socket: TransportSocket, path: string, secret
     (any === undefined && socket.name === 'envoy.transport_sockets.raw_buffer')
   )
     return null
+  if (any?.typeUrl.endsWith('.proxy_protocol.v3.ProxyProtocolUpstreamTransport'))
+    return behindPrelude(ProxyProtocolUpstreamTransport.decode(any.value), `${path}.typed_config`, secrets)
   if (any === undefined || !any.typeUrl.endsWith('.tls.v3.UpstreamTlsContext')) {
     throw unsupported(`${path}.typed_config`, `transport socket '${any?.typeUrl ?? socket.name}'`)
   }
@@ -40,5 +48,21 @@ export function compileUpstreamTls(socket: TransportSocket, path: string, secret
       }
     },
     close() {},
+  }
+}
+
+/** A transport socket behind a PROXY header. */
+function behindPrelude(source: ProxyProtocolUpstreamTransport, path: string, secrets: SecretStore): UpstreamTls {
+  if (source.transportSocket === undefined) throw invalid(`${path}.transport_socket`, 'must be set')
+  const inner = compileUpstreamTls(source.transportSocket, `${path}.transport_socket`, secrets)
+  const pass = source.config?.passThroughTlvs
+  return {
+    alpn: inner?.alpn ?? [],
+    prelude: {
+      version: source.config?.version === Version.V2 ? 2 : 1,
+      passes: ({ type }: Tlv) => pass !== undefined && (pass.matchType === PassTlvs.INCLUDE_ALL || pass.tlvType.includes(type)),
+    },
+    connectOptions: (hostname, requestName) => inner?.connectOptions(hostname, requestName) ?? null,
+    close: () => inner?.close(),
   }
 }

@@ -20,6 +20,16 @@ export interface TokenBucket {
   release(): void
 }
 
+/** A number that all threads count together. */
+export interface SharedCount {
+  /** Adds one when there are less than `limit`; false: there are not. */
+  enter(limit: number): boolean
+  /** One of those that entered here left. */
+  leave(): void
+  /** The owner is gone; those that entered may still leave. */
+  release(): void
+}
+
 /** Cells of a slot: key, owners, and the time from which tokens count (0: not begun). */
 const slotCells = 3
 const maxProbes = 64
@@ -50,13 +60,47 @@ export class TokenBuckets {
     const key = createHash('sha256').update(identity).digest().readBigInt64LE() | 1n
     const at = this.locked(() => this.find(key))
     if (at < 0) return new SharedTokenBucket(new BigInt64Array(1), 0, rate, () => {})
-    return new SharedTokenBucket(this.cells, at + 2, rate, () =>
-      this.locked(() => {
-        if (Atomics.sub(this.cells, at + 1, 1n) > 1n) return
-        this.cells[at + 2] = 0n
-        this.cells[at] = 0n
-      }),
-    )
+    return new SharedTokenBucket(this.cells, at + 2, rate, () => this.locked(() => this.drop(at)))
+  }
+
+  /** The count that `identity` names, shared by all who ask for it; it begins at 0. Without room left: of this thread's own. */
+  openCount(identity: string): SharedCount {
+    const key = createHash('sha256').update(identity).digest().readBigInt64LE() | 1n
+    const at = this.locked(() => this.find(key))
+    const cells = at < 0 ? new BigInt64Array(1) : this.cells
+    const cell = at < 0 ? 0 : at + 2
+    let inside = 0
+    let released = false
+    const settle = () => {
+      if (released && inside === 0 && at >= 0) this.locked(() => this.drop(at))
+    }
+    return {
+      enter(limit) {
+        if (Atomics.add(cells, cell, 1n) < BigInt(limit)) {
+          inside++
+          return true
+        }
+        Atomics.sub(cells, cell, 1n)
+        return false
+      },
+      leave() {
+        Atomics.sub(cells, cell, 1n)
+        inside--
+        settle()
+      },
+      release() {
+        if (released) return
+        released = true
+        settle()
+      },
+    }
+  }
+
+  /** One owner less; the last one frees the slot. */
+  private drop(at: number): void {
+    if (Atomics.sub(this.cells, at + 1, 1n) > 1n) return
+    this.cells[at + 2] = 0n
+    this.cells[at] = 0n
   }
 
   private find(key: bigint): number {

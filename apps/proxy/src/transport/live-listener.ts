@@ -348,12 +348,7 @@ export class LiveListener {
     })
   }
 
-  private start(
-    connection: Connection,
-    chain: FilterChainPlan,
-    info: AcceptedInfo,
-    plan: ListenerPlan,
-  ): void {
+  private start(connection: Connection, chain: FilterChainPlan, info: AcceptedInfo, plan: ListenerPlan): void {
     const startedMs = performance.now()
     const session = chain.filter.accept(connection, info, this.services, (ended) => {
       this.sessions.delete(ended)

@@ -1,10 +1,20 @@
 import type { ConnectionOptions } from 'node:tls'
+import type { Tlv } from './proxy-protocol.ts'
 
-/** TLS towards a cluster's endpoints, from files or SDS. */
+/** The PROXY header that endpoints are told first who the client is by. */
+export interface ProxyPrelude {
+  readonly version: 1 | 2
+  /** Whether a TLV of the client's own header goes on. */
+  passes(tlv: Tlv): boolean
+}
+
+/** Security towards a cluster's endpoints, from files or SDS. */
 export interface UpstreamTls {
   /** The application protocols it names. */
   readonly alpn: readonly string[]
-  /** Options for `tls.connect`; 'not-ready' until the secrets have come. `hostname`: the endpoint's; `requestName`: the request's host. */
-  connectOptions(hostname: string, requestName: string): ConnectionOptions | 'not-ready'
+  /** What comes before all else on a connection; absent: nothing does. */
+  readonly prelude?: ProxyPrelude
+  /** Options for `tls.connect`; null: plaintext; 'not-ready' until the secrets have come. `hostname`: the endpoint's; `requestName`: the request's host. */
+  connectOptions(hostname: string, requestName: string): ConnectionOptions | null | 'not-ready'
   close(): void
 }

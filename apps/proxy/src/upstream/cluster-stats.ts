@@ -31,6 +31,7 @@ export class ClusterStats {
   readonly http2RxReset: Counter
   readonly connectFail: Counter
   readonly connectTimeout: Counter
+  readonly connectAttemptsExceeded: Counter
   readonly connectMs: Histogram
   readonly connectionLength: Histogram
   readonly connectionOverflow: Counter
@@ -56,6 +57,7 @@ export class ClusterStats {
   readonly sslHandshake: Counter
   readonly sslConnectionError: Counter
   readonly sslFailSan: Counter
+  readonly sslFailVerify: Counter
   private readonly stats: Stats
   /** `cluster.<name>.` */
   readonly prefix: string
@@ -98,6 +100,7 @@ export class ClusterStats {
     this.http2RxReset = counter('http2.rx_reset')
     this.connectFail = counter('upstream_cx_connect_fail')
     this.connectTimeout = counter('upstream_cx_connect_timeout')
+    this.connectAttemptsExceeded = counter('upstream_cx_connect_attempts_exceeded')
     this.connectMs = stats.histogram(`${prefix}upstream_cx_connect_ms`)
     this.connectionLength = stats.histogram(`${prefix}upstream_cx_length_ms`)
     this.connectionOverflow = counter('upstream_cx_overflow')
@@ -123,6 +126,7 @@ export class ClusterStats {
     this.sslHandshake = counter('ssl.handshake')
     this.sslConnectionError = counter('ssl.connection_error')
     this.sslFailSan = counter('ssl.fail_verify_san')
+    this.sslFailVerify = counter('ssl.fail_verify_error')
   }
 
   /** Counts a response's status: `upstream_rq_2xx`, `upstream_rq_200`, and the same under `internal.` or `external.`. */

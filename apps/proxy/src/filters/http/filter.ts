@@ -5,6 +5,7 @@ import type { FormatContext } from '../../observe/format/context.ts'
 import type { Stats } from '../../observe/stats.ts'
 import type { Runtime } from '../../plan/runtime.ts'
 import type { RouteRateLimits } from '../../routing/rate-limits.ts'
+import type { Destination } from '../../transport/socket-calls.ts'
 import type { WorkerServices } from '../../worker-services.ts'
 
 /**
@@ -79,11 +80,15 @@ export interface FilterContext {
 /** The connection a request came on. */
 export interface ConnectionInfo {
   readonly id: number
-  /** The peer as the socket says. */
+  /** The peer, before headers of a request say otherwise. */
   readonly remoteAddress: string
   readonly remotePort: number
   readonly localAddress: string
   readonly localPort: number
+  /** Of a connection whose local address is where it was going before it was redirected: where it came to. */
+  readonly directLocal?: Destination | undefined
+  /** The peer by its socket, where a PROXY header says that another connected. */
+  readonly directRemote?: Destination | undefined
   readonly tls: TlsInfo | null
   /** SNI as the client sent it. */
   readonly serverName: string

@@ -8,6 +8,8 @@ export interface NetworkSession {
   drain(): void
   /** End now. */
   destroy(): void
+  /** End now because a filter before this one refuses the connection; logs are told why. Absent: as `destroy`. */
+  refuse?(refusal: Refusal): void
 }
 
 /** A terminal network filter, compiled: takes over connections of its filter chain. */
@@ -27,31 +29,55 @@ export interface CompiledNetworkFilter {
   close?(): void
 }
 
-/** A network filter before the last one, compiled: says of a connection whether it may go on. */
+/** Why a connection is closed, as logs tell it. */
+export interface Refusal {
+  /** Envoy's connection termination details; empty: none. */
+  readonly details: string
+  /** A response flag: `UAEX`. */
+  readonly flag?: string
+  /** How long the client waits before it is turned away; absent: not at all. */
+  readonly afterMs?: number
+}
+
+/** `stop`: the gate calls `proceed` or `refuse` later; what follows waits until then. */
+export type GateVerdict = 'continue' | 'stop' | Refusal
+
+/** A connection as the filters before the last one see it. */
+export interface GateConnection {
+  readonly info: AcceptedInfo
+  readonly services: HcmServices
+  /** The underlying connection, for what it has counted. */
+  readonly connection: Connection
+  /** Goes on after `stop`. */
+  proceed(): void
+  /** Ends it after `stop`, or at any time. */
+  refuse(refusal: Refusal): void
+}
+
+/** A filter before the last one on one connection. */
+export interface NetworkGate {
+  /** A new connection, before anything is read; absent: it may go on. */
+  onConnect?(): GateVerdict
+  /** The client's first bytes are there; absent: they may go on. Asked until it says `continue`, or each time if `asksAlways`. */
+  onData?(): GateVerdict
+  /** The first bytes for the client are there (a protocol in which the server speaks first); absent: they may go on. */
+  onFirstWrite?(): 'continue' | Refusal
+  readonly asksAlways?: boolean
+  onClose?(): void
+}
+
+/** A network filter before the last one, compiled. */
 export interface CompiledNetworkGate {
-  /** Why the connection is refused (Envoy's connection termination details); null when it is not. */
-  refuses(info: AcceptedInfo): string | null
+  /** The gate of one connection; null: this one may pass. */
+  start(connection: GateConnection): NetworkGate | null
+  /** The filter left the configuration. */
+  close?(): void
 }
 
 /** How a kind of filter before the last one is found and compiled. */
 export interface NetworkGateKind {
   readonly types: readonly string[]
   compile(config: Uint8Array, path: string, context: PlanContext): CompiledNetworkGate
-}
-
-/** The last filter of a chain behind those before it; what one refuses the last one still sees, and logs. */
-export function behindGates(gates: readonly CompiledNetworkGate[], last: CompiledNetworkFilter): CompiledNetworkFilter {
-  if (gates.length === 0) return last
-  return {
-    ...last,
-    accept(connection, info, services, onGone) {
-      for (const gate of gates) {
-        const refusal = gate.refuses(info)
-        if (refusal !== null) return last.accept(connection, { ...info, refusal }, services, onGone)
-      }
-      return last.accept(connection, info, services, onGone)
-    },
-  }
 }
 
 /** How a kind of network filter is found and compiled. */

@@ -1,13 +1,19 @@
 import { WeftError } from '@weft/service/errors'
+import { connectionLimit } from './connection-limit/index.ts'
+import { networkDirectResponse } from './direct-response/index.ts'
+import { echo } from './echo/index.ts'
+import { networkExtAuthz } from './ext-authz/index.ts'
 import type { NetworkFilterKind, NetworkGateKind } from './filter.ts'
 import { httpConnectionManager } from './http-connection-manager/index.ts'
+import { networkLocalRatelimit } from './local-ratelimit/index.ts'
 import { networkRbac } from './rbac/index.ts'
+import { sniCluster } from './sni-cluster/index.ts'
 import { tcpProxy } from './tcp-proxy/index.ts'
 
 /** Every network filter there is. */
-const kinds: readonly NetworkFilterKind[] = [httpConnectionManager, tcpProxy]
+const kinds: readonly NetworkFilterKind[] = [httpConnectionManager, tcpProxy, networkDirectResponse, echo]
 /** Every filter that may stand before the last one. */
-const gateKinds: readonly NetworkGateKind[] = [networkRbac]
+const gateKinds: readonly NetworkGateKind[] = [networkRbac, networkExtAuthz, networkLocalRatelimit, connectionLimit, sniCluster]
 const gatesByType = new Map(gateKinds.flatMap((kind) => kind.types.map((type) => [type, kind] as const)))
 const byType = new Map(kinds.flatMap((kind) => kind.types.map((type) => [type, kind] as const)))
 

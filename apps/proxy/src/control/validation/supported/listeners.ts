@@ -5,7 +5,7 @@ export const listenerSupport: SupportTable = {
   'envoy.config.listener.v3.Listener':
     'name address additional_addresses stat_prefix filter_chains default_filter_chain metadata listener_filters ' +
     'listener_filters_timeout continue_on_listener_filters_timeout traffic_direction reuse_port access_log tcp_backlog_size ' +
-    'bind_to_port use_original_dst per_connection_buffer_limit_bytes ~drain_type ~enable_reuse_port ' +
+    'bind_to_port use_original_dst transparent per_connection_buffer_limit_bytes ~drain_type ~enable_reuse_port ' +
     '~ignore_global_conn_limit ~bypass_overload_manager ~max_connections_to_accept_per_socket_event ' +
     '~connection_balance_config ~socket_options',
   'envoy.config.listener.v3.FilterChain':
@@ -29,13 +29,22 @@ export const listenerSupport: SupportTable = {
     'match_subject_alt_names crl allow_expired_certificate trust_chain_verification system_root_certs',
   'envoy.extensions.transport_sockets.tls.v3.Secret': 'name tls_certificate validation_context generic_secret',
 
+  'envoy.extensions.filters.listener.original_dst.v3.OriginalDst': '*',
   'envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector': '~initial_read_buffer_size',
   'envoy.extensions.filters.listener.http_inspector.v3.HttpInspector': '*',
+  'envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol': '*',
+  'envoy.extensions.filters.listener.local_ratelimit.v3.LocalRateLimit': '*',
 
-  'envoy.extensions.filters.network.rbac.v3.RBAC': 'rules shadow_rules shadow_rules_stat_prefix stat_prefix ~enforcement_type',
+  'envoy.extensions.filters.network.rbac.v3.RBAC': 'rules shadow_rules shadow_rules_stat_prefix stat_prefix enforcement_type',
   'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy':
-    'stat_prefix cluster weighted_clusters idle_timeout access_log max_connect_attempts hash_policy ' +
-    'max_downstream_connection_duration',
+    'stat_prefix cluster weighted_clusters idle_timeout access_log max_connect_attempts hash_policy metadata_match ' +
+    'max_downstream_connection_duration access_log_flush_interval flush_access_log_on_connected access_log_options',
+  'envoy.extensions.filters.network.ext_authz.v3.ExtAuthz': '* -bootstrap_metadata_labels_key ~transport_api_version',
+  'envoy.extensions.filters.network.local_ratelimit.v3.LocalRateLimit': '*',
+  'envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit': '*',
+  'envoy.extensions.filters.network.direct_response.v3.Config': '*',
+  'envoy.extensions.filters.network.sni_cluster.v3.SniCluster': '*',
+  'envoy.extensions.filters.network.echo.v3.Echo': '*',
   'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager':
     'codec_type stat_prefix rds route_config scoped_routes http_filters common_http_protocol_options http_protocol_options server_name ' +
     'server_header_transformation max_request_headers_kb stream_idle_timeout request_timeout request_headers_timeout ' +

@@ -1,8 +1,11 @@
 import type { CidrRange } from '@weft/contracts/envoy/config/core/v3/address'
-import { type Permission, type Principal, type RBAC, RBAC_Action } from '@weft/contracts/envoy/config/rbac/v3/rbac'
+import { Action, type Permission, type Principal, type RBAC, RBAC_Action } from '@weft/contracts/envoy/config/rbac/v3/rbac'
+import type { Matcher } from '@weft/contracts/xds/type/matcher/v3/matcher'
 import { UriTemplateMatchConfig } from '@weft/contracts/envoy/extensions/path/match/uri_template/v3/uri_template_match'
 import { invalid, unsupported } from '../../../plan/problems.ts'
+import { compileFilterStateMatcher } from '../../../routing/matchers/filter-state-matcher.ts'
 import { compileHeaderMatcher } from '../../../routing/matchers/header-matcher.ts'
+import { compileMatchTree } from '../../../routing/matchers/matcher-tree.ts'
 import { compileMetadataMatcher } from '../../../routing/matchers/metadata-matcher.ts'
 import { compileStringMatcher } from '../../../routing/matchers/string-matcher.ts'
 import { compileUriTemplate } from '../../../routing/matchers/uri-template.ts'
@@ -23,6 +26,28 @@ export interface Verdict {
   allowed: boolean
   policy: string | null
 }
+
+/** What an RBAC filter is given, for requests and for connections. */
+interface EngineSource {
+  rules?: RBAC | undefined
+  matcher?: Matcher | undefined
+  shadowRules?: RBAC | undefined
+  shadowMatcher?: Matcher | undefined
+}
+
+/** Compiles the rules, or the tree of matchers that stands before them, and the same that only tell. */
+export function compileEngines(source: EngineSource, path: string): { rules: Engine | null; shadow: Engine | null } {
+  const one = (rules: RBAC | undefined, tree: Matcher | undefined, names: [rules: string, tree: string]): Engine | null => {
+    if (tree !== undefined) return compileTreeEngine(tree, `${path}.${names[1]}`)
+    return rules === undefined ? null : compileEngine(rules, `${path}.${names[0]}`)
+  }
+  return {
+    rules: one(source.rules, source.matcher, ['rules', 'matcher']),
+    shadow: one(source.shadowRules, source.shadowMatcher, ['shadow_rules', 'shadow_matcher']),
+  }
+}
+
+type Engine = (stream: RbacSubject) => Verdict
 
 /** Compiles RBAC rules: policies in the order of their names, the first that matches decides. */
 export function compileEngine(rules: RBAC, path: string): (stream: RbacSubject) => Verdict {
@@ -50,11 +75,31 @@ export function compileEngine(rules: RBAC, path: string): (stream: RbacSubject) 
     return unmatched
   }
   if (!logs) return decide
-  // LOG refuses nothing: access logs are told whether a policy held (Envoy's `access_log_hint`).
   return (stream) => {
     const verdict = decide(stream)
-    stream.metadata('envoy.common')['access_log_hint'] = verdict.policy !== null
+    hintLogs(stream, verdict.policy !== null)
     return verdict
+  }
+}
+
+/** LOG refuses nothing: access logs are told whether a policy held (Envoy's `access_log_hint`). */
+function hintLogs(stream: RbacSubject, held: boolean): void {
+  stream.metadata('envoy.common')['access_log_hint'] = held
+}
+
+/** Compiles a tree of matchers that ends in RBAC actions; what matches none is refused. */
+function compileTreeEngine(tree: Matcher, path: string): (stream: RbacSubject) => Verdict {
+  const decide = compileMatchTree(tree, path, (config, at) => {
+    if (!config.typeUrl.endsWith('/envoy.config.rbac.v3.Action')) throw unsupported(at, `the action '${config.typeUrl}'`)
+    const { name, action } = Action.decode(config.value)
+    return { action, verdict: { allowed: action !== RBAC_Action.DENY, policy: name } }
+  })
+  const unmatched: Verdict = { allowed: false, policy: null }
+  return (stream) => {
+    const found = decide(stream)
+    if (found === null) return unmatched
+    if (found.action === RBAC_Action.LOG) hintLogs(stream, true)
+    return found.verdict
   }
 }
 
@@ -136,8 +181,13 @@ function compilePrincipal(source: Principal, path: string): Rule {
       return (stream) => principalNames(stream).some(matches)
     }
     case 'sourceIp':
+      return inRange(identifier.value, `${path}.source_ip`, (stream) => stream.connection.remoteAddress)
     case 'directRemoteIp':
-      return inRange(identifier.value, `${path}.direct_remote_ip`, (stream) => stream.connection.remoteAddress)
+      return inRange(
+        identifier.value,
+        `${path}.direct_remote_ip`,
+        ({ connection }) => connection.directRemote?.address ?? connection.remoteAddress,
+      )
     case 'remoteIp':
       return inRange(identifier.value, `${path}.remote_ip`, (stream) => stream.info.downstreamRemoteAddress)
     case 'header': {
@@ -152,12 +202,9 @@ function compilePrincipal(source: Principal, path: string): Rule {
     }
     case 'filterState': {
       const { key, matcher } = identifier.value
-      if (matcher?.$case !== 'stringMatch') throw unsupported(`${path}.filter_state`, 'this filter state matcher')
-      const matches = compileStringMatcher(matcher.value, `${path}.filter_state.string_match`)
-      return (stream) => {
-        const value = stream.filterState.get(key)
-        return typeof value === 'string' && matches(value)
-      }
+      if (matcher === undefined) throw invalid(`${path}.filter_state`, 'a matcher is needed')
+      const matches = compileFilterStateMatcher(matcher, `${path}.filter_state`)
+      return (stream) => matches(stream.filterState.get(key))
     }
   }
 }

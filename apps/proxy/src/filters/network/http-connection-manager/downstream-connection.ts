@@ -4,6 +4,8 @@ import type { ProcessState } from '../../../shared/process-state.ts'
 import { monotonicMs } from '../../../transport/clock.ts'
 import type { Connection, ConnectionHandler } from '../../../transport/connection.ts'
 import { nextConnectionId } from '../../../transport/connection-id.ts'
+import type { Tlv } from '../../../transport/proxy-protocol.ts'
+import type { Destination } from '../../../transport/socket-calls.ts'
 import { Timeout, type TimerWheel } from '../../../transport/timer-wheel.ts'
 import type { Cluster } from '../../../upstream/cluster.ts'
 import type { ConnectionInfo, TlsInfo } from '../../http/filter.ts'
@@ -27,12 +29,25 @@ export interface AcceptedInfo {
   remotePort: number
   localAddress: string
   localPort: number
+  /** Of a connection whose local address is where it was going before it was redirected: where it came to. */
+  directLocal?: Destination | undefined
+  /** The peer by its socket, where a PROXY header says that another connected. */
+  directRemote?: Destination | undefined
   tls: TlsInfo | null
   serverName: string
   listenerName: string
   filterChainName: string
   /** A filter before the last one refused the connection: it is closed at once. */
   refusal?: string
+  /** The response flag of that; empty: none. */
+  refusalFlag?: string
+  /** Dynamic metadata of the connection, by namespace, and what its filters share. */
+  metadata?: Record<string, Record<string, unknown>> | undefined
+  filterState?: Map<string, unknown>
+  /** What a PROXY header brought along for one that is written upstream. */
+  tlvs?: readonly Tlv[] | undefined
+  /** Asked before the first bytes are written to the client where nothing came of it yet; absent: they may be. */
+  mayWrite?: () => boolean
 }
 
 /** A downstream connection, whose first bytes may have to say which HTTP is spoken on it. */
@@ -43,6 +58,8 @@ export class DownstreamConnection implements ConnectionHandler, ConnectionInfo {
   readonly remotePort: number
   readonly localAddress: string
   readonly localPort: number
+  readonly directLocal: Destination | undefined
+  readonly directRemote: Destination | undefined
   readonly tls: TlsInfo | null
   readonly serverName: string
   readonly listenerName: string
@@ -81,6 +98,8 @@ export class DownstreamConnection implements ConnectionHandler, ConnectionInfo {
     this.remotePort = info.remotePort
     this.localAddress = info.localAddress
     this.localPort = info.localPort
+    this.directLocal = info.directLocal
+    this.directRemote = info.directRemote
     this.tls = info.tls
     this.serverName = info.serverName
     this.listenerName = info.listenerName

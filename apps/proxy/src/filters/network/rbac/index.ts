@@ -1,39 +1,64 @@
-import { RBAC } from '@weft/contracts/envoy/extensions/filters/network/rbac/v3/rbac'
+import { RBAC_EnforcementType as EnforcementType, RBAC } from '@weft/contracts/envoy/extensions/filters/network/rbac/v3/rbac'
 import { RequestHead } from '@weft/http/message'
-import { unsupported } from '../../../plan/problems.ts'
-import { compileEngine, type RbacSubject } from '../../http/rbac/engine.ts'
-import type { NetworkGateKind } from '../filter.ts'
+import { compileEngines, type RbacSubject } from '../../http/rbac/engine.ts'
+import type { NetworkGateKind, Refusal } from '../filter.ts'
 import type { AcceptedInfo } from '../http-connection-manager/downstream-connection.ts'
 
-/** `envoy.filters.network.rbac`: who may connect. It decides as a connection is accepted, when all that it may ask is known. */
+const namespace = 'envoy.filters.network.rbac'
+
+/**
+ * `envoy.filters.network.rbac`: who may connect. It decides with the first byte, as Envoy does, also where that is the
+ * server's (which Envoy lets through).
+ */
 export const networkRbac: NetworkGateKind = {
   types: ['envoy.extensions.filters.network.rbac.v3.RBAC'],
   compile(config, path, { stats }) {
     const source = RBAC.decode(config)
-    if (source.matcher !== undefined) throw unsupported(`${path}.matcher`, 'an RBAC matcher tree')
-    if (source.shadowMatcher !== undefined) throw unsupported(`${path}.shadow_matcher`, 'an RBAC matcher tree')
-    const rules = source.rules === undefined ? null : compileEngine(source.rules, `${path}.rules`)
-    const shadow = source.shadowRules === undefined ? null : compileEngine(source.shadowRules, `${path}.shadow_rules`)
-    const counter = (name: string) => stats.counter(`${source.statPrefix}rbac.${name}`)
+    const { rules, shadow } = compileEngines(source, path)
+    const { statPrefix, shadowRulesStatPrefix } = source
+    const dotted = (prefix: string) => (prefix === '' || prefix.endsWith('.') ? prefix : `${prefix}.`)
+    const counter = (name: string) => stats.counter(`${dotted(statPrefix)}rbac.${name}`)
     const allowed = counter('allowed')
     const denied = counter('denied')
-    const shadowAllowed = counter(`${source.shadowRulesStatPrefix}shadow_allowed`)
-    const shadowDenied = counter(`${source.shadowRulesStatPrefix}shadow_denied`)
+    const shadowAllowed = counter(`${dotted(shadowRulesStatPrefix)}shadow_allowed`)
+    const shadowDenied = counter(`${dotted(shadowRulesStatPrefix)}shadow_denied`)
+    const asksAlways = source.enforcementType === EnforcementType.CONTINUOUS
+    const judge = (info: AcceptedInfo): 'continue' | Refusal => {
+      const subject = subjectOf(info)
+      if (shadow !== null) {
+        const { allowed: passes, policy } = shadow(subject)
+        const noted = info.metadata ?? {}
+        noted[namespace] = {
+          ...noted[namespace],
+          [`${shadowRulesStatPrefix}shadow_effective_policy_id`]: policy ?? '',
+          [`${shadowRulesStatPrefix}shadow_engine_result`]: passes ? 'allowed' : 'denied',
+        }
+        if (passes) shadowAllowed.inc()
+        else shadowDenied.inc()
+      }
+      if (rules === null) return 'continue'
+      const verdict = rules(subject)
+      if (verdict.allowed) {
+        allowed.inc()
+        return 'continue'
+      }
+      denied.inc()
+      return { details: `rbac_access_denied_matched_policy[${verdict.policy ?? 'none'}]` }
+    }
     return {
-      refuses(info) {
-        const subject = subjectOf(info)
-        if (shadow !== null) {
-          if (shadow(subject).allowed) shadowAllowed.inc()
-          else shadowDenied.inc()
+      start({ info }) {
+        let last: 'continue' | Refusal | null = null
+        return {
+          asksAlways,
+          onData: () => {
+            if (last === null || asksAlways) last = judge(info)
+            return last
+          },
+          onFirstWrite() {
+            last ??= judge(info)
+            return last
+          },
         }
-        if (rules === null) return null
-        const verdict = rules(subject)
-        if (verdict.allowed) {
-          allowed.inc()
-          return null
-        }
-        denied.inc()
-        return `rbac_access_denied_matched_policy[${verdict.policy ?? 'none'}]`
       },
     }
   },
@@ -43,13 +68,13 @@ const noRequest = new RequestHead()
 
 /** A connection as rules see it: there is no request, so that what they ask of one is absent. */
 function subjectOf(info: AcceptedInfo): RbacSubject {
-  const metadata: Record<string, Record<string, unknown>> = {}
+  const metadata = info.metadata ?? {}
   return {
     request: noRequest,
     connection: { id: 0, ...info },
     info: { downstreamRemoteAddress: info.remoteAddress },
-    filterState: new Map(),
+    filterState: info.filterState ?? new Map(),
     metadataOrNull: metadata,
-    metadata: (namespace) => (metadata[namespace] ??= {}),
+    metadata: (name) => (metadata[name] ??= {}),
   }
 }

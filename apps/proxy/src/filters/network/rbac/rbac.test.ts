@@ -19,10 +19,12 @@ async function greeter(): Promise<number> {
   return typeof address === 'object' && address !== null ? address.port : 0
 }
 
-function heard(port: number): Promise<string> {
+/** What is heard of a server that speaks first, or answers `say`. */
+function heard(port: number, say = ''): Promise<string> {
   return new Promise((resolve) => {
     let text = ''
     const socket = net.connect(port, '127.0.0.1')
+    if (say !== '') socket.write(say)
     socket.on('data', (chunk) => {
       text += chunk.toString()
     })
@@ -74,7 +76,7 @@ test('connections that the rules refuse are closed before anything is said, othe
   expect(errors).toEqual([])
   expect(await heard(proxy.port('open'))).toBe('hello')
   expect(await heard(proxy.port('shut'))).toBe('')
-  expect(await heard(proxy.port('denied'))).toBe('')
+  expect(await heard(proxy.port('denied'), 'GET / HTTP/1.1\r\nhost: a\r\n\r\n')).toBe('')
   await expect.poll(() => proxy.stats.value('tcp.rbac.denied')).toBe(2)
   expect(proxy.stats.value('tcp.rbac.allowed')).toBe(2)
 })

@@ -2,8 +2,10 @@ import { TcpProxy } from '@weft/contracts/envoy/extensions/filters/network/tcp_p
 import { compileAccessLogs } from '../../../observe/access-log/access-log.ts'
 import { durationMs } from '../../../plan/duration.ts'
 import { invalid, unsupported } from '../../../plan/problems.ts'
+import { isRecord, MetadataCriteria } from '../../../upstream/load-balancers/metadata-criteria.ts'
 import type { NetworkFilterKind } from '../filter.ts'
-import { type TcpProxyPlan, TcpSession } from './tcp-session.ts'
+import { compileConnectionHash } from './connection-pick.ts'
+import { type ClusterShare, type TcpProxyPlan, TcpSession } from './tcp-session.ts'
 
 /** `envoy.filters.network.tcp_proxy`. */
 export const tcpProxy: NetworkFilterKind = {
@@ -13,36 +15,64 @@ export const tcpProxy: NetworkFilterKind = {
     if (source.tunnelingConfig !== undefined) throw unsupported(`${path}.tunneling_config`, 'tunneling_config')
     if (source.onDemand !== undefined) throw unsupported(`${path}.on_demand`, 'on_demand')
     const prefix = `tcp.${source.statPrefix}.`
+    const counter = (name: string) => context.stats.counter(prefix + name)
+    const metadataMatch = criteriaOf(source.metadataMatch?.filterMetadata, null)
+    const clusters = compileClusters(source, metadataMatch, path)
+    const logs = source.accessLogOptions
     const plan: TcpProxyPlan = {
-      clusters: compileClusters(source, path),
+      clusters,
+      totalWeight: clusters.reduce((sum, { weight }) => sum + weight, 0),
+      hash: compileConnectionHash(source.hashPolicy, `${path}.hash_policy`),
+      metadataMatch,
       idleMs: durationMs(source.idleTimeout, 3_600_000),
       maxDurationMs: durationMs(source.maxDownstreamConnectionDuration, 0),
       maxConnectAttempts: source.maxConnectAttempts ?? 1,
       accessLog: compileAccessLogs(source.accessLog, `${path}.access_log`, { runtime: context.runtime, files: context.logFiles }),
+      logIntervalMs: durationMs(logs?.accessLogFlushInterval ?? source.accessLogFlushInterval, 0),
+      logOnConnected: logs?.flushAccessLogOnConnected ?? source.flushAccessLogOnConnected,
       stats: {
-        total: context.stats.counter(`${prefix}downstream_cx_total`),
-        noRoute: context.stats.counter(`${prefix}downstream_cx_no_route`),
-        bytesRead: context.stats.counter(`${prefix}downstream_cx_rx_bytes_total`),
-        bytesWritten: context.stats.counter(`${prefix}downstream_cx_tx_bytes_total`),
+        total: counter('downstream_cx_total'),
+        noRoute: counter('downstream_cx_no_route'),
+        bytesRead: counter('downstream_cx_rx_bytes_total'),
+        bytesWritten: counter('downstream_cx_tx_bytes_total'),
         bytesWrittenBuffered: context.stats.gauge(`${prefix}downstream_cx_tx_bytes_buffered`),
-        idleTimeout: context.stats.counter(`${prefix}idle_timeout`),
-        maxDuration: context.stats.counter(`${prefix}max_downstream_connection_duration`),
+        idleTimeout: counter('idle_timeout'),
+        maxDuration: counter('max_downstream_connection_duration'),
+        flushTotal: counter('upstream_flush_total'),
+        flushActive: context.stats.gauge(`${prefix}upstream_flush_active`),
       },
     }
     return {
       alpn: null,
-      accept: (connection, info, services, onGone) => new TcpSession(plan, connection, info, services, onGone),
+      accept(connection, info, services, onGone) {
+        connection.countIn(plan.stats)
+        return new TcpSession(plan, connection, info, services, onGone)
+      },
     }
   },
 }
 
-function compileClusters(source: TcpProxy, path: string): TcpProxyPlan['clusters'] {
+function compileClusters(source: TcpProxy, metadataMatch: MetadataCriteria | null, path: string): ClusterShare[] {
   switch (source.clusterSpecifier?.$case) {
     case undefined:
       throw invalid(path, 'one of cluster and weighted_clusters is needed')
     case 'cluster':
-      return [{ name: source.clusterSpecifier.value, weight: 1 }]
+      return [{ name: source.clusterSpecifier.value, weight: 1, metadataMatch }]
     case 'weightedClusters':
-      return source.clusterSpecifier.value.clusters.map(({ name, weight }) => ({ name, weight }))
+      return source.clusterSpecifier.value.clusters.map((one) => ({
+        name: one.name,
+        weight: one.weight,
+        metadataMatch: criteriaOf(one.metadataMatch?.filterMetadata, metadataMatch),
+      }))
   }
+}
+
+/** Endpoint metadata that is asked for, added to what an outer level asks; null: any. */
+function criteriaOf(
+  metadata: Readonly<Record<string, unknown>> | undefined,
+  outer: MetadataCriteria | null,
+): MetadataCriteria | null {
+  const wanted = metadata?.['envoy.lb']
+  if (!isRecord(wanted)) return outer
+  return outer === null ? new MetadataCriteria(wanted) : outer.merge(wanted)
 }

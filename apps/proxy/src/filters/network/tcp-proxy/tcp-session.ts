@@ -1,27 +1,56 @@
-import net from 'node:net'
 import tls from 'node:tls'
 import type { AccessLog } from '../../../observe/access-log/access-log.ts'
 import type { FormatContext } from '../../../observe/format/context.ts'
-import type { Counter } from '../../../observe/stats.ts'
+import type { Counter, Gauge } from '../../../observe/stats.ts'
 import { StreamRecord } from '../../../observe/stream-record.ts'
-import { Connection, type ConnectionHandler, type ConnectionStats, connectPlain } from '../../../transport/connection.ts'
+import type { Connection, ConnectionHandler, ConnectionStats } from '../../../transport/connection.ts'
 import { nextConnectionId } from '../../../transport/connection-id.ts'
+import { meshAlpn } from '../../../transport/mesh-alpn.ts'
 import { Timeout } from '../../../transport/timer-wheel.ts'
+import { tlsInfoOf } from '../../../transport/tls-info.ts'
 import type { Cluster } from '../../../upstream/cluster.ts'
 import type { Endpoint } from '../../../upstream/endpoint.ts'
 import { cell } from '../../../upstream/endpoint-slab.ts'
+import type { MetadataCriteria } from '../../../upstream/load-balancers/metadata-criteria.ts'
+import { describeConnectFailure, openSocket } from '../../../upstream/open-socket.ts'
+import { noteConnected, noteLocalFailure } from '../../../upstream/outcome.ts'
 import type { ConnectionInfo } from '../../http/filter.ts'
-import type { NetworkSession } from '../filter.ts'
+import type { NetworkSession, Refusal } from '../filter.ts'
 import type { AcceptedInfo, HcmServices } from '../http-connection-manager/downstream-connection.ts'
+import { clusterOverride } from './cluster-override.ts'
+import { type ConnectionHash, connectionPick } from './connection-pick.ts'
+
+/** One of a tcp_proxy's clusters. */
+export interface ClusterShare {
+  name: string
+  weight: number
+  metadataMatch: MetadataCriteria | null
+}
 
 /** A tcp_proxy, compiled. */
 export interface TcpProxyPlan {
-  clusters: readonly { name: string; weight: number }[]
+  clusters: readonly ClusterShare[]
+  totalWeight: number
+  hash: ConnectionHash | null
+  /** For a cluster that a filter before this one named. */
+  metadataMatch: MetadataCriteria | null
+  /** 0: never. */
   idleMs: number
+  /** 0: any. */
   maxDurationMs: number
   maxConnectAttempts: number
   accessLog: AccessLog | null
-  stats: ConnectionStats & { total: Counter; noRoute: Counter; idleTimeout: Counter; maxDuration: Counter }
+  /** Logs are also written as a session goes on, at this interval; 0: not. */
+  logIntervalMs: number
+  logOnConnected: boolean
+  stats: ConnectionStats & {
+    total: Counter
+    noRoute: Counter
+    idleTimeout: Counter
+    maxDuration: Counter
+    flushTotal: Counter
+    flushActive: Gauge
+  }
 }
 
 /** One TCP session: bytes from the client to an endpoint and back, with back-pressure both ways. */
@@ -29,25 +58,32 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
   readonly request = null
   readonly response = null
   readonly responseTrailers = null
-  readonly metadataOrNull = null
   readonly routeMetadata = null
-  readonly filterState: ReadonlyMap<string, unknown> = new Map()
   readonly info = new StreamRecord()
   readonly connection: ConnectionInfo
   private readonly plan: TcpProxyPlan
   private readonly downstream: Connection
+  private readonly accepted: AcceptedInfo
   private readonly services: HcmServices
   private readonly onGone: (session: NetworkSession) => void
   private upstream: Connection | null = null
   private connected = false
+  /** Whether the client may be written to, which the first bytes from upstream ask. */
+  private mayWrite: boolean
   private cluster: Cluster | null = null
+  private share: ClusterShare | null = null
   private endpoint: Endpoint | null = null
   private attempts = 0
+  private connectStartMs = 0
+  private connectTimedOut = false
+  private openingFailure = ''
   private ended = false
   private downstreamEnded = false
+  private upstreamEnded = false
   private lastActivityMs = performance.now()
   private connectTimer: Timeout | null = null
   private readonly idleTimer: Timeout
+  private logTimer: Timeout | null = null
 
   constructor(
     plan: TcpProxyPlan,
@@ -58,8 +94,10 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
   ) {
     this.plan = plan
     this.downstream = downstream
+    this.accepted = accepted
     this.services = services
     this.onGone = onGone
+    this.mayWrite = accepted.mayWrite === undefined
     this.connection = { id: nextConnectionId(), ...accepted }
     this.idleTimer = new Timeout(() => this.onIdle())
     const { info } = this
@@ -72,58 +110,89 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
     // Nothing is read before there is somewhere to write it.
     downstream.pause()
     if (accepted.refusal !== undefined) {
-      info.terminationDetails = accepted.refusal
-      downstream.destroy()
+      this.refuse({ details: accepted.refusal, flag: accepted.refusalFlag ?? '' })
       return
     }
     if (plan.idleMs > 0 || plan.maxDurationMs > 0) services.timers.arm(this.idleTimer, this.nextLook())
+    if (plan.logIntervalMs > 0 && plan.accessLog !== null) this.logAtIntervals(plan.accessLog, plan.logIntervalMs)
     this.connect()
+  }
+
+  // FormatContext
+
+  get metadataOrNull(): Readonly<Record<string, Record<string, unknown>>> | null {
+    return this.accepted.metadata ?? null
+  }
+
+  get filterState(): ReadonlyMap<string, unknown> {
+    return this.accepted.filterState ?? noFilterState
   }
 
   get clusterMetadata(): Readonly<Record<string, unknown>> | null {
     return this.cluster?.source.metadata?.filterMetadata ?? null
   }
 
-  private chooseCluster(): string {
-    const { clusters } = this.plan
-    if (clusters.length === 1) return clusters[0]!.name
-    let point = Math.random() * clusters.reduce((sum, { weight }) => sum + weight, 0)
-    for (const { name, weight } of clusters) {
-      point -= weight
-      if (point < 0) return name
+  private logAtIntervals(log: AccessLog, intervalMs: number): void {
+    const timer = new Timeout(() => {
+      log(this)
+      this.services.timers.arm(timer, intervalMs)
+    })
+    this.logTimer = timer
+    this.services.timers.arm(timer, intervalMs)
+  }
+
+  private chooseCluster(): ClusterShare {
+    const { clusters, totalWeight, metadataMatch } = this.plan
+    const named = this.accepted.filterState?.get(clusterOverride)
+    if (typeof named === 'string') return { name: named, weight: 1, metadataMatch }
+    if (clusters.length === 1) return clusters[0]!
+    let point = Math.random() * totalWeight
+    for (const share of clusters) {
+      point -= share.weight
+      if (point < 0) return share
     }
-    return clusters[clusters.length - 1]!.name
+    return clusters[clusters.length - 1]!
   }
 
   private connect(): void {
-    const { info, services } = this
+    const { info, services, plan } = this
     this.attempts++
     info.attemptCount = this.attempts
-    const cluster = this.cluster ?? services.cluster(this.chooseCluster())
+    this.share ??= this.chooseCluster()
+    const cluster = this.cluster ?? services.cluster(this.share.name)
     if (cluster === undefined) {
-      this.plan.stats.noRoute.inc()
+      plan.stats.noRoute.inc()
       this.fail('NC')
       return
     }
     this.cluster = cluster
     info.clusterName = cluster.name
-    const endpoint = cluster.pick()
-    if (endpoint === null) {
-      this.fail('UH')
+    info.clusterStatName = cluster.plan.statName
+    const { stats } = cluster
+    if (!cluster.breakers[0].take('connections')) {
+      stats.connectionOverflow.inc()
+      this.fail('UO')
       return
     }
-    if (!cluster.breakers[0].take('connections')) {
-      cluster.stats.connectionOverflow.inc()
-      this.fail('UO')
+    const endpoint = cluster.pick(connectionPick(this.accepted, plan.hash, this.share.metadataMatch))
+    if (endpoint === null) {
+      cluster.breakers[0].release('connections')
+      this.fail('UH')
       return
     }
     this.endpoint = endpoint
     info.upstreamEndpoint = endpoint
-    cluster.stats.connectionTotal.inc()
-    cluster.stats.connectionActive.inc()
+    stats.connectionTotal.inc()
+    stats.connectionActive.inc()
+    stats.requestTotal.inc()
     cluster.slab.add(endpoint.slot, cell.activeConnections, 1)
+    cluster.slab.add(endpoint.slot, cell.connectionsTotal, 1)
+    this.connectTimedOut = false
+    this.openingFailure = ''
+    this.connectStartMs = performance.now()
     this.connectTimer = new Timeout(() => {
-      cluster.stats.connectTimeout.inc()
+      stats.connectTimeout.inc()
+      this.connectTimedOut = true
       this.upstream?.destroy()
     })
     services.timers.arm(this.connectTimer, cluster.connectTimeoutMs)
@@ -131,70 +200,96 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
   }
 
   private open(cluster: Cluster, endpoint: Endpoint): Connection {
-    const { timers } = this.services
-    const { address } = endpoint
-    const target: net.NetConnectOpts = address.type === 'ip' ? { host: address.host, port: address.port } : { path: address.path }
     const handler: ConnectionHandler = {
       onBytes: (bytes, start, end) => this.fromUpstream(bytes, start, end),
-      onEnd: () => this.downstream.endWriting(),
+      onEnd: () => this.onUpstreamEnd(),
       onWritable: () => this.downstream.resume(),
-      onClose: () => this.upstreamClosed(),
+      onClose: (error) => this.upstreamClosed(error),
     }
-    const security = cluster.tlsOf(endpoint)?.connectOptions(endpoint.hostname, '') ?? null
-    if (security === null) {
-      return connectPlain(target, (socket) => {
-        socket.once('connect', () => this.onConnected())
-        return new Connection(socket, handler, timers, cluster.stats)
-      })
-    }
-    if (security === 'not-ready') {
-      const socket = new net.Socket()
-      queueMicrotask(() => socket.destroy())
-      return new Connection(socket, handler, timers, null)
-    }
-    const socket = tls.connect({ ...security, ...target })
-    socket.setNoDelay(true)
-    socket.once('secureConnect', () => this.onConnected())
-    const connection = new Connection(socket, handler, timers, cluster.stats)
-    connection.readByEvents()
-    return connection
+    const offer = (configured: readonly string[]) => configured.filter((name) => name !== meshAlpn)
+    return openSocket(cluster, endpoint, this.services, handler, this.accepted.serverName, offer, {
+      onConnected: () => this.onConnected(),
+      onFailure: (text) => {
+        this.openingFailure = text
+      },
+      client: this.accepted,
+    })
   }
 
   private onConnected(): void {
-    if (this.ended) return
+    const { upstream, cluster, endpoint, info, plan } = this
+    if (this.ended || upstream === null || cluster === null || endpoint === null) return
     this.connected = true
     if (this.connectTimer !== null) this.services.timers.cancel(this.connectTimer)
-    if (this.downstreamEnded) this.upstream?.endWriting()
+    cluster.stats.connectMs.record(Math.round(performance.now() - this.connectStartMs))
+    noteConnected(endpoint, true)
+    const { socket } = upstream
+    info.upstreamConnection = {
+      id: nextConnectionId(),
+      remoteAddress: endpoint.address.type === 'ip' ? endpoint.address.host : endpoint.address.path,
+      remotePort: endpoint.address.type === 'ip' ? endpoint.address.port : 0,
+      localAddress: socket.localAddress ?? '',
+      localPort: socket.localPort ?? 0,
+      tls: socket instanceof tls.TLSSocket ? tlsInfoOf(socket, '') : null,
+      serverName: '',
+    }
+    if (plan.logOnConnected) plan.accessLog?.(this)
+    if (this.downstreamEnded) upstream.endWriting()
     this.downstream.resume()
   }
 
   private fromUpstream(bytes: Buffer, start: number, end: number): void {
     this.lastActivityMs = performance.now()
+    if (!this.mayWrite) {
+      if (this.accepted.mayWrite?.() === false) return
+      this.mayWrite = true
+    }
     this.info.bytesSent += end - start
     if (!this.downstream.write(bytes, start, end)) this.upstream?.pause()
   }
 
-  private upstreamClosed(): void {
+  private onUpstreamEnd(): void {
+    this.upstreamEnded = true
+    if (this.downstreamEnded) this.downstream.closeAfterWrite()
+    else this.downstream.endWriting()
+  }
+
+  private upstreamClosed(error: Error | null): void {
     const { cluster, endpoint } = this
     this.upstream = null
     if (cluster !== null && endpoint !== null) {
-      cluster.stats.connectionActive.dec()
+      const { stats } = cluster
+      stats.connectionActive.dec()
+      stats.connectionDestroy.inc()
+      if (this.ended) stats.destroyLocal.inc()
+      else stats.destroyRemote.inc()
+      stats.connectionLength.record(Math.round(performance.now() - this.connectStartMs))
       cluster.slab.add(endpoint.slot, cell.activeConnections, -1)
       cluster.breakers[0].release('connections')
     }
-    this.endpoint = null
     if (this.connectTimer !== null) this.services.timers.cancel(this.connectTimer)
     if (this.ended) return
-    if (!this.connected) {
-      cluster?.stats.connectFail.inc()
-      if (this.attempts < this.plan.maxConnectAttempts) {
-        this.connect()
-        return
-      }
-      this.fail('UF')
+    if (this.connected) this.downstream.closeAfterWrite()
+    else this.connectFailed(error)
+  }
+
+  private connectFailed(error: Error | null): void {
+    const { cluster, endpoint, info, plan } = this
+    if (cluster !== null && endpoint !== null) {
+      cluster.stats.connectFail.inc()
+      cluster.slab.add(endpoint.slot, cell.connectFailures, 1)
+      noteLocalFailure(endpoint, this.connectTimedOut ? 504 : 503)
+    }
+    info.upstreamFailure = this.connectTimedOut
+      ? 'connection timeout'
+      : describeConnectFailure(error, this.openingFailure || 'remote closed')
+    if (this.attempts < plan.maxConnectAttempts) {
+      this.connect()
       return
     }
-    this.downstream.closeAfterWrite()
+    cluster?.stats.connectAttemptsExceeded.inc()
+    info.addResponseFlag('UF')
+    this.fail('URX')
   }
 
   private fail(flag: string): void {
@@ -232,6 +327,12 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
     this.downstream.destroy()
   }
 
+  refuse({ details, flag = '' }: Refusal): void {
+    this.info.terminationDetails = details
+    if (flag !== '') this.info.addResponseFlag(flag)
+    this.downstream.destroy()
+  }
+
   // ConnectionHandler, downstream
 
   onBytes(bytes: Buffer, start: number, end: number): void {
@@ -242,7 +343,9 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
 
   onEnd(): void {
     this.downstreamEnded = true
-    if (this.connected) this.upstream?.endWriting()
+    if (!this.connected) return
+    this.upstream?.endWriting()
+    if (this.upstreamEnded) this.downstream.closeAfterWrite()
   }
 
   onWritable(): void {
@@ -252,10 +355,28 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
   onClose(): void {
     if (this.ended) return
     this.ended = true
-    this.services.timers.cancel(this.idleTimer)
+    const { timers } = this.services
+    timers.cancel(this.idleTimer)
+    if (this.logTimer !== null) timers.cancel(this.logTimer)
     this.info.endMs = performance.now()
-    this.upstream?.closeWhenFlushed()
+    this.flushUpstream()
     this.plan.accessLog?.(this)
     this.onGone(this)
   }
+
+  /** What the client sent before it left still goes to the endpoint. */
+  private flushUpstream(): void {
+    const { upstream, plan } = this
+    if (upstream === null) return
+    if (!this.connected || upstream.buffered === 0) {
+      upstream.closeWhenFlushed()
+      return
+    }
+    plan.stats.flushTotal.inc()
+    plan.stats.flushActive.inc()
+    upstream.socket.once('close', () => plan.stats.flushActive.dec())
+    upstream.closeWhenFlushed()
+  }
 }
+
+const noFilterState: ReadonlyMap<string, unknown> = new Map()

@@ -1,0 +1,82 @@
+import {
+  ProxyProtocolPassThroughTLVs_PassTLVsMatchType as PassTlvs,
+  ProxyProtocolConfig_Version as Version,
+} from '@weft/contracts/envoy/config/core/v3/proxy_protocol'
+import { ProxyProtocol } from '@weft/contracts/envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol'
+import { maxProxyHeaderBytes, readProxyHeader, type Tlv } from '../../../transport/proxy-protocol.ts'
+import type { ConnectionFacts, ListenerFilterKind } from '../filter.ts'
+
+const namespace = 'envoy.filters.listener.proxy_protocol'
+
+/** `envoy.filters.listener.proxy_protocol`: a PROXY header says who connected to whom. */
+export const proxyProtocol: ListenerFilterKind = {
+  types: ['envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol'],
+  compile(config, _path, { stats }) {
+    const source = ProxyProtocol.decode(config)
+    const prefix = source.statPrefix === '' ? 'proxy_proto.' : `proxy_proto.${source.statPrefix}.`
+    const counter = (name: string) => stats.counter(prefix + name)
+    const ofVersion = (version: 1 | 2) => ({
+      found: counter(`versions.v${version}.found`),
+      disallowed: counter(`versions.v${version}.disallowed`),
+      error: counter(`versions.v${version}.error`),
+    })
+    const versions = { 1: ofVersion(1), 2: ofVersion(2) }
+    const notFoundAllowed = counter('not_found_allowed')
+    const notFoundDisallowed = counter('not_found_disallowed')
+    const disallowed = new Set(source.disallowedVersions.map((version) => (version === Version.V1 ? 1 : 2)))
+    const { passThroughTlvs, allowRequestsWithoutProxyProtocol: optional } = source
+    const passes = ({ type }: Tlv): boolean =>
+      passThroughTlvs !== undefined &&
+      (passThroughTlvs.matchType === PassTlvs.INCLUDE_ALL || passThroughTlvs.tlvType.includes(type))
+
+    const note = (facts: ConnectionFacts, tlvs: readonly Tlv[]): void => {
+      for (const { tlvType, onTlvPresent } of source.rules) {
+        const tlv = tlvs.find(({ type }) => type === tlvType)
+        if (tlv === undefined || onTlvPresent === undefined) continue
+        const name = onTlvPresent.metadataNamespace || namespace
+        facts.metadata ??= {}
+        facts.metadata[name] = { ...facts.metadata[name], [onTlvPresent.key]: tlv.value.toString('utf8') }
+      }
+      facts.tlvs = tlvs.filter(passes)
+    }
+
+    return {
+      maxBytes: maxProxyHeaderBytes,
+      inspect(bytes, facts) {
+        const reading = readProxyHeader(bytes)
+        switch (reading.type) {
+          case 'more':
+            return 'more'
+          case 'none':
+            if (optional) {
+              notFoundAllowed.inc()
+              return 0
+            }
+            notFoundDisallowed.inc()
+            return 'refuse'
+          case 'invalid':
+            versions[reading.version].error.inc()
+            return 'refuse'
+          case 'header': {
+            const { header, length } = reading
+            const { version, addresses, tlvs } = header
+            if (disallowed.has(version)) {
+              versions[version].disallowed.inc()
+              // As if the version were not known.
+              return optional ? 0 : 'refuse'
+            }
+            versions[version].found.inc()
+            if (addresses !== null) {
+              facts.directRemote ??= facts.remote
+              facts.directLocal ??= facts.local
+              facts.remote = addresses.source
+              facts.local = addresses.destination
+            }
+            note(facts, tlvs)
+            return length
+          }
+        }
+      },
+    }
+  },
+}

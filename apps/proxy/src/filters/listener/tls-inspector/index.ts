@@ -1,0 +1,51 @@
+import { inspectClientHello } from '../../../transport/client-hello.ts'
+import type { ListenerFilterKind } from '../filter.ts'
+
+/** More than any real client's hello has. */
+const maxBytes = 16 * 1024
+
+/** `envoy.filters.listener.tls_inspector`: whether a client speaks TLS, and the server name and protocols it asks for. */
+export const tlsInspector: ListenerFilterKind = {
+  types: ['envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector'],
+  compile(_config, _path, { stats }) {
+    const counter = (name: string) => stats.counter(`tls_inspector.${name}`)
+    const connectionClosed = counter('connection_closed')
+    const tooLarge = counter('client_hello_too_large')
+    const found = counter('tls_found')
+    const notFound = counter('tls_not_found')
+    const alpnFound = counter('alpn_found')
+    const alpnNotFound = counter('alpn_not_found')
+    const sniFound = counter('sni_found')
+    const sniNotFound = counter('sni_not_found')
+    const processed = stats.histogram('tls_inspector.bytes_processed')
+    return {
+      maxBytes,
+      inspect(bytes, facts) {
+        const inspection = inspectClientHello(bytes)
+        switch (inspection.type) {
+          case 'more':
+            if (bytes.length < maxBytes) return 'more'
+            tooLarge.inc()
+            return 'refuse'
+          case 'plain':
+            notFound.inc()
+            break
+          case 'tls': {
+            const { serverName, alpn } = inspection.hello
+            found.inc()
+            if (alpn.length > 0) alpnFound.inc()
+            else alpnNotFound.inc()
+            if (serverName !== '') sniFound.inc()
+            else sniNotFound.inc()
+            facts.transportProtocol = 'tls'
+            facts.serverName = serverName
+            facts.applicationProtocols = alpn
+          }
+        }
+        processed.record(bytes.length)
+        return 0
+      },
+      onClientGone: () => connectionClosed.inc(),
+    }
+  },
+}

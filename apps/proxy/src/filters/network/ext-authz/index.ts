@@ -1,0 +1,122 @@
+import type { Address } from '@weft/contracts/envoy/config/core/v3/address'
+import { ExtAuthz } from '@weft/contracts/envoy/extensions/filters/network/ext_authz/v3/ext_authz'
+import type { DeepPartial } from '@weft/contracts/envoy/service/auth/v3/attribute_context'
+import { CheckRequest, CheckResponse } from '@weft/contracts/envoy/service/auth/v3/external_auth'
+import { durationMs } from '../../../plan/duration.ts'
+import { invalid } from '../../../plan/problems.ts'
+import { compileMetadataMatcher } from '../../../routing/matchers/metadata-matcher.ts'
+import { grpcClient, type UnaryMethod } from '../../../upstream/grpc-client.ts'
+import { mergeMetadata } from '../../http/metadata-merge.ts'
+import type { NetworkGateKind, Refusal } from '../filter.ts'
+import type { AcceptedInfo } from '../http-connection-manager/downstream-connection.ts'
+
+const namespace = 'envoy.filters.network.ext_authz'
+const method: UnaryMethod<CheckRequest, CheckResponse> = {
+  path: '/envoy.service.auth.v3.Authorization/Check',
+  encode: (request) => CheckRequest.encode(request).finish(),
+  decode: (bytes) => CheckResponse.decode(bytes),
+}
+const denial: Refusal = { details: 'ext_authz_close', flag: 'UAEX' }
+
+/** `envoy.filters.network.ext_authz`: a service of the user's is asked with a connection's first bytes, which wait for its answer. */
+export const networkExtAuthz: NetworkGateKind = {
+  types: ['envoy.extensions.filters.network.ext_authz.v3.ExtAuthz'],
+  compile(config, path, { stats, services }) {
+    const source = ExtAuthz.decode(config)
+    const target = source.grpcService?.targetSpecifier
+    if (target?.$case !== 'envoyGrpc' || target.value.clusterName === '')
+      throw invalid(`${path}.grpc_service`, 'needs envoy_grpc', 'name the cluster of the service')
+    const stat = (name: string) => stats.counter(`ext_authz.${source.statPrefix}.${name}`)
+    const total = stat('total')
+    const ok = stat('ok')
+    const denied = stat('denied')
+    const errors = stat('error')
+    const failureAllowed = stat('failure_mode_allowed')
+    const closed = stat('cx_closed')
+    const disabled = stat('disabled')
+    const active = stats.gauge(`ext_authz.${source.statPrefix}.active`)
+    const { filterEnabledMetadata } = source
+    const isEnabled =
+      filterEnabledMetadata === undefined
+        ? () => true
+        : compileMetadataMatcher(filterEnabledMetadata, `${path}.filter_enabled_metadata`)
+    const client = services === null ? null : grpcClient(services, target.value.clusterName)
+    client?.warm()
+    const deadlineMs = durationMs(source.grpcService?.timeout, 200)
+    const metadata = Object.fromEntries(
+      (source.grpcService?.initialMetadata ?? []).map(({ key, value }) => [key.toLowerCase(), value]),
+    )
+    return {
+      start(connection) {
+        const { info } = connection
+        const abort = new AbortController()
+        let state: 'before' | 'asking' | 'passed' = 'before'
+        const ask = async () => {
+          total.inc()
+          active.inc()
+          const answer = await client
+            ?.unary(method, requestOf(info, source), { deadlineMs, signal: abort.signal, metadata })
+            .catch(() => null)
+          active.dec()
+          if (abort.signal.aborted) return
+          if (answer == null) {
+            errors.inc()
+            if (!source.failureModeAllow) {
+              closed.inc()
+              connection.refuse({ details: 'ext_authz_error', flag: 'UAEX' })
+              return
+            }
+            failureAllowed.inc()
+          } else {
+            if (answer.dynamicMetadata !== undefined && info.metadata !== undefined) {
+              info.metadata[namespace] ??= {}
+              mergeMetadata(info.metadata[namespace], answer.dynamicMetadata)
+            }
+            if ((answer.status?.code ?? 0) !== 0) {
+              denied.inc()
+              closed.inc()
+              connection.refuse(denial)
+              return
+            }
+            ok.inc()
+          }
+          state = 'passed'
+          connection.proceed()
+        }
+        return {
+          onData() {
+            if (state === 'before' && !isEnabled(info.metadata ?? null)) {
+              disabled.inc()
+              state = 'passed'
+            }
+            if (state === 'before') {
+              state = 'asking'
+              void ask()
+            }
+            return state === 'passed' ? 'continue' : 'stop'
+          },
+          onClose: () => abort.abort(),
+        }
+      },
+    }
+  },
+}
+
+function requestOf(info: AcceptedInfo, source: ExtAuthz): CheckRequest {
+  const peer = info.tls?.peer ?? null
+  return CheckRequest.fromPartial({
+    attributes: {
+      source: {
+        address: address(info.remoteAddress, info.remotePort),
+        principal: peer === null ? '' : (peer.uris[0] ?? peer.dnsNames[0] ?? peer.subject),
+        certificate: source.includePeerCertificate && peer !== null ? encodeURIComponent(peer.pem) : '',
+      },
+      destination: { address: address(info.localAddress, info.localPort), principal: info.tls?.localUris[0] ?? '' },
+      ...(source.includeTlsSession && info.tls !== null ? { tlsSession: { sni: info.serverName } } : {}),
+    },
+  })
+}
+
+function address(host: string, port: number): DeepPartial<Address> {
+  return { address: { $case: 'socketAddress', value: { address: host, portSpecifier: { $case: 'portValue', value: port } } } }
+}

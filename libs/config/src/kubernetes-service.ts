@@ -6,6 +6,7 @@ export const kubernetesServiceSchema = z.looseObject({
   selector: z.record(z.string(), z.string()).nullish(),
   clusterIP: z.string().nullish(),
   clusterIPs: z.array(z.string()).nullish(),
+  ipFamilies: z.array(z.string()).nullish(),
   externalName: z.string().nullish(),
   type: z.enum(['ClusterIP', 'NodePort', 'LoadBalancer', 'ExternalName']).nullish(),
   ports: z

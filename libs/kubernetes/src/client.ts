@@ -101,6 +101,7 @@ export class KubernetesClient {
         rest = rest.slice(end + 1)
         yield lines.filter((line) => line.trim() !== '').map((line): unknown => JSON.parse(line))
       }
+      if (rest.trim() !== '') throw new Error('it ended in the middle of an event')
     } catch (cause) {
       throw this.#lost(call, cause)
     } finally {
@@ -140,10 +141,15 @@ export class KubernetesClient {
           }
         : {}),
     }
+    const isIdempotent = call.method !== 'POST'
     return await new Promise<IncomingMessage>((resolve, reject) => {
-      const fail = (cause: unknown): void => reject(this.#lost(call, cause))
       const request = (isHttps ? httpsRequest : httpRequest)(options, resolve)
-      request.on('error', fail)
+      request.on('error', (cause) => {
+        // A kept connection that the server was just ending: the next one is another.
+        const wasEnded = request.reusedSocket && 'code' in cause && cause.code === 'ECONNRESET'
+        if (wasEnded && isIdempotent && !signal.aborted) resolve(this.#open(call, signal, idleMs))
+        else reject(this.#lost(call, cause))
+      })
       // A connection that is there and silent.
       if (idleMs !== undefined) request.setTimeout(idleMs, () => request.destroy(new Error(`nothing came for ${idleMs} ms`)))
       request.end(body)

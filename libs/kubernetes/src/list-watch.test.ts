@@ -171,11 +171,11 @@ test('one namespace is listed alone, with selectors', async () => {
 })
 
 test('a right that is missing is told with what to do, and taken up when it is given', async () => {
-  server.refusal = 403
+  server.refuse = () => 403
   const { watch } = follow()
   await vi.waitFor(() => expect(watch.problem).toContain('by RBAC'), patience)
   expect(watch.synced).toBe(false)
-  server.refusal = undefined
+  server.refuse = undefined
   await vi.waitFor(() => expect(watch.synced).toBe(true), patience)
   expect(watch.problem).toBeUndefined()
 })

@@ -33,7 +33,7 @@ export interface Timing {
   pageSize: number
 }
 
-const defaultTiming: Timing = { leastRetryMs: 100, mostRetryMs: 5_000, watchSeconds: 300, pageSize: 500 }
+const defaultTiming: Timing = { leastRetryMs: 250, mostRetryMs: 5_000, watchSeconds: 300, pageSize: 500 }
 
 const eventSchema = z.object({ type: z.enum(['ADDED', 'MODIFIED', 'DELETED', 'BOOKMARK', 'ERROR']), object: z.unknown() })
 const listSchema = z.looseObject({

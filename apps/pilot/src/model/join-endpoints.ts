@@ -17,8 +17,8 @@ export function joinEndpoints(
   const byLabel = indexByLabel(workloads)
   const sets = new Map<string, EndpointSet>()
   for (const [key, parts] of byService(services)) {
-    const found = parts.map(({ service, selector, workloads: own }) =>
-      selector === undefined ? own : [...own, ...select(service.namespace, selector, byLabel)],
+    const found = parts.map(({ service, selector, selects = all, workloads: own }) =>
+      selector === undefined ? own : [...own, ...select(service.namespace, selector, byLabel).filter(selects)],
     )
     const last = before.get(key)
     const kept = last === undefined ? undefined : joined.get(last)
@@ -38,6 +38,8 @@ export function joinEndpoints(
   }
   return sets
 }
+
+const all = (): boolean => true
 
 /** What a set was made of: when that is the same again, so is the set, and nothing has to be made to see it. */
 const joined = new WeakMap<EndpointSet, { parts: readonly RegisteredService[]; found: readonly (readonly Workload[])[] }>()
@@ -63,9 +65,10 @@ function portsOf(parts: readonly RegisteredService[], found: readonly (readonly 
   const byPort = new Map<number, readonly Endpoint[]>()
   for (const port of parts[0]?.service.ports ?? []) {
     const endpoints = new Map<string, Endpoint>()
-    for (const [index, { service, targetPorts }] of parts.entries()) {
+    for (const [index, { service, targetPorts, exact, workloads: own }] of parts.entries()) {
       const named = index === 0 ? port : (service.ports.find(({ number }) => number === port.number) ?? port)
-      for (const workload of found[index] ?? []) {
+      for (const [position, workload] of (found[index] ?? []).entries()) {
+        if (exact === true && position < own.length && workload.ports[named.name] === undefined) continue
         const at = portAt(workload, named, targetPorts.get(port.number))
         const place = `${workload.address} ${at}`
         if (!endpoints.has(place)) {

@@ -8,10 +8,14 @@ export interface RegisteredService {
   readonly service: Service
   /** Workloads of the service's namespace with these labels are its endpoints, whichever registry knows them. */
   readonly selector: Readonly<Record<string, string>> | undefined
+  /** Which of the workloads that the selector finds count; all where undefined. */
+  readonly selects?: ((workload: Workload) => boolean) | undefined
   /** Where a service port leads at a workload that does not say so itself: a number, or the name of one of its ports. */
   readonly targetPorts: ReadonlyMap<number, number | string>
   /** Endpoints that the registry knows itself. The same array as before while none of them changed. */
   readonly workloads: readonly Workload[]
+  /** Those endpoints have just the ports that they name: a port that one does not name does not lead there. */
+  readonly exact?: boolean
 }
 
 /** What a registry knows at one moment. Immutable; what did not change is the same object as before. */

@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 
 interface Stored {
@@ -26,8 +26,8 @@ interface Watch {
 export class StubApiServer {
   /** Whether it knows lists that are streamed. */
   streams = true
-  /** Answers each request with this status instead, while it is set. */
-  refusal: number | undefined
+  /** Says which requests are answered with a status instead. */
+  refuse: ((headers: IncomingHttpHeaders) => number | undefined) | undefined
   /** `GET /api/v1/services?…` of each request that came. */
   readonly requests: string[] = []
   /** The Authorization header of the last request. */
@@ -139,7 +139,8 @@ export class StubApiServer {
     this.requests.push(`${request.method} ${request.url}`)
     this.authorization = request.headers.authorization
     const url = new URL(request.url ?? '/', this.url)
-    if (this.refusal !== undefined) return answer(response, this.refusal, status(this.refusal, 'refused by the test'))
+    const refusal = this.refuse?.(request.headers)
+    if (refusal !== undefined) return answer(response, refusal, status(refusal, 'refused by the test'))
     const place = placeOf(url.pathname)
     if (place === undefined) return answer(response, 404, status(404, 'the server could not find the requested resource'))
     if (request.method === 'GET' && place.name === undefined) {
@@ -163,8 +164,12 @@ export class StubApiServer {
     if (current === undefined) return answer(response, 404, status(404, `"${name}" not found`))
     const given = body.metadata?.resourceVersion
     if (given !== undefined && given !== current.metadata.resourceVersion) return answer(response, 409, status(409, 'conflict'))
-    const next = request.method === 'PATCH' || place.below === 'status' ? { ...current, ...body } : body
-    answer(response, 200, this.put(collection, { ...next, metadata: current.metadata }))
+    const next = request.method === 'PATCH' ? merged(current, body) : place.below === 'status' ? { ...current, ...body } : body
+    answer(
+      response,
+      200,
+      this.put(collection, { ...next, metadata: { ...next.metadata, name, ...(namespace && { namespace }) } }),
+    )
   }
 
   #list(query: URLSearchParams, { collection, namespace }: Place, response: ServerResponse): void {
@@ -248,6 +253,26 @@ function send({ collection, namespace, response }: Watch, change: Change): void 
   if (change.collection !== collection) return
   if (namespace !== undefined && change.object.metadata.namespace !== namespace) return
   write(response, { type: change.type, object: change.object })
+}
+
+/** JSON Merge Patch (RFC 7396): null takes a field away. */
+function merged(target: Stored, patch: Stored): Stored {
+  return mergedValue({ ...target }, { ...patch }) as Stored
+}
+
+function mergedValue(target: Record<string, unknown>, patch: Record<string, unknown>): Record<string, unknown> {
+  const result = { ...target }
+  for (const [key, value] of Object.entries(patch)) {
+    const before = result[key]
+    if (value === null) delete result[key]
+    else if (!isRecord(value)) result[key] = value
+    else result[key] = mergedValue(isRecord(before) ? before : {}, value)
+  }
+  return result
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 async function readObject(request: IncomingMessage): Promise<Stored> {

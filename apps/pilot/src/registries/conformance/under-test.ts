@@ -46,6 +46,8 @@ export class UnderTest {
     const registry = await platform.open(relay)
     const it = new UnderTest(platform, relay, registry, latencies)
     if (before === undefined) await it.until(() => registry.state.synced, 'the registry to have its first answer')
+    // What it told of is gathered for some ms before it is in the model.
+    it.snapshots.rebuild()
     return it
   }
 

@@ -11,7 +11,10 @@ import { workloadOfEntry } from './workloads.ts'
 const exportToAnnotation = 'networking.istio.io/exportTo'
 
 /** A Kubernetes `v1 Service` as the mesh's service. */
-export function serviceOfKubernetes(object: TypedObject<'Service'>, mesh: MeshSettings): RegisteredService {
+export function serviceOfKubernetes(
+  object: Pick<TypedObject<'Service'>, 'kind' | 'metadata' | 'spec' | 'version'>,
+  mesh: MeshSettings,
+): RegisteredService {
   const { spec, metadata } = object
   const ports: ServicePort[] = []
   const targetPorts = new Map<number, number | string>()

@@ -1,6 +1,7 @@
 import { enableCompileCache } from 'node:module'
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { exitCodes } from './exit-codes.ts'
+import { addIptables } from './interception/command.ts'
 import { compileCacheFolder } from './mesh/programs.ts'
 import { processTerminal, type Terminal } from './terminal.ts'
 
@@ -140,6 +141,8 @@ Examples:
     .requiredOption('--root-cert-file <file>', "Citadel's root certificate, as proxies see it")
     .option('--ttl <seconds>', 'how long the join tokens are good', wholeNumber(1, 30 * 24 * 3600), 24 * 3600)
     .action(async (options) => done(await (await import('./commands/enroll.ts')).enroll(options, terminal)))
+
+  addIptables(program, terminal, done)
 
   const ca = program.command('ca').summary('certificates')
   ca.command('token')

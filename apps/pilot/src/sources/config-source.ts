@@ -6,11 +6,14 @@ import { type Reading, readObject } from '@weft/config/read-object'
 import type { Loaded, LoadedConfig } from '@weft/config/watch/loaded'
 import { type ConfigWatch, watchConfig } from '@weft/config/watch/watch-config'
 import { WeftError } from '@weft/service/errors'
+import { type ConfigProvider, mergeConfigs } from './config-provider.ts'
 import { type Edit, editObjects, isBelow } from './object-files.ts'
 
 export interface ConfigSourceOptions {
   /** Watched folders; what is applied is written into the first. */
   folders: readonly string[]
+  /** Further sources; what the folders say goes first, then the first of these. */
+  providers?: readonly ConfigProvider[]
   onChange: (config: LoadedConfig) => void
   onError: (error: unknown) => void
 }
@@ -28,26 +31,39 @@ export interface Plan {
 export class ConfigSource {
   readonly #folders: readonly string[]
   readonly #watch: ConfigWatch
+  readonly #providers: readonly ConfigProvider[]
+  readonly #stops: (() => void)[]
+  #merged: { parts: readonly LoadedConfig[]; config: LoadedConfig } | undefined
   /** Writes go one after the other. */
   #writing: Promise<unknown> = Promise.resolve()
 
   private constructor(options: ConfigSourceOptions, watch: ConfigWatch) {
     this.#folders = options.folders
     this.#watch = watch
+    this.#providers = options.providers ?? []
+    this.#stops = this.#providers.map((provider) => provider.subscribe(() => options.onChange(this.current)))
   }
 
   /** Reads the folders and begins to watch them; `onChange` has the first state when this resolves. */
   static async open(options: ConfigSourceOptions): Promise<ConfigSource> {
-    const watch = await watchConfig(options)
-    options.onChange(watch.current)
-    return new ConfigSource(options, watch)
+    let source: ConfigSource | undefined
+    const watch = await watchConfig({ ...options, onChange: () => source && options.onChange(source.current) })
+    source = new ConfigSource(options, watch)
+    options.onChange(source.current)
+    return source
   }
 
+  /** What is in force, of all sources together. */
   get current(): LoadedConfig {
-    return this.#watch.current
+    const parts = [this.#watch.current, ...this.#providers.map(({ current }) => current)]
+    if (this.#merged === undefined || this.#merged.parts.some((part, index) => part !== parts[index])) {
+      this.#merged = { parts, config: mergeConfigs(parts) }
+    }
+    return this.#merged.config
   }
 
   close(): Promise<void> {
+    for (const stop of this.#stops) stop()
     return this.#watch.close()
   }
 

@@ -9,6 +9,7 @@ import { cp, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/pro
 import { createRequire } from 'node:module'
 import { delimiter, dirname, join, relative } from 'node:path'
 import { promisify } from 'node:util'
+import { additions, withAdditions } from './additions.ts'
 
 const root = join(import.meta.dirname, '../../..')
 const contracts = join(root, 'libs/contracts')
@@ -54,7 +55,9 @@ async function protoFiles(folder: string): Promise<string[]> {
 
 /** Every input of the generation, hashed: our protos, the versions of the tools and this file. */
 async function fingerprint(): Promise<string> {
-  const hash = createHash('sha256').update(await readFile(import.meta.filename))
+  const hash = createHash('sha256')
+    .update(await readFile(import.meta.filename))
+    .update(JSON.stringify(additions))
   for (const file of await protoFiles(join(root, 'proto'))) hash.update(file).update(await readFile(join(root, 'proto', file)))
   const require = createRequire(join(root, 'package.json'))
   const fromContracts = createRequire(join(contracts, 'package.json'))
@@ -77,6 +80,10 @@ async function assemble(workspace: string): Promise<void> {
       await cp(join(deps, folder, path), join(workspace, path))
   }
   for (const path of leftOut) await rm(join(workspace, path), { recursive: true, force: true })
+  for (const file of new Set(additions.map((addition) => addition.file))) {
+    const path = join(workspace, file)
+    await writeFile(path, withAdditions(file, await readFile(path, 'utf8')))
+  }
   await cp(join(root, 'proto'), workspace, { recursive: true })
   await writeFile(join(workspace, 'buf.yaml'), 'version: v2\nmodules:\n  - path: .\n')
 }

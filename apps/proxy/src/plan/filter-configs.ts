@@ -1,5 +1,5 @@
 import { FilterConfig } from '@weft/contracts/envoy/config/route/v3/route_components'
-import { httpFilterKindOfRoute } from '../filters/http/index.ts'
+import { httpFilterKindOfRoute, httpFilterTypes } from '../filters/http/index.ts'
 import type { CompileFilterConfigs } from '../routing/route-table.ts'
 import type { PlanContext } from './plan-context.ts'
 import { invalid } from './problems.ts'
@@ -9,6 +9,9 @@ const wrapper = 'envoy.config.route.v3.FilterConfig'
 /** An override that turns a filter on that is off by default. */
 export const enabledOverride = Symbol('enabled')
 
+/** An override for a filter that may be missing, and is. */
+const spare = Symbol('spare')
+
 /** Compiles typed_per_filter_config: what each filter makes of its override, by the filter's name; `off` disables it. */
 export function compileFilterConfigs(context: PlanContext): CompileFilterConfigs {
   return (configs, path) => {
@@ -17,7 +20,8 @@ export function compileFilterConfigs(context: PlanContext): CompileFilterConfigs
     const compiled = new Map<string, unknown>()
     for (const [name, any] of entries) {
       const at = `${path}.typed_per_filter_config['${name}']`
-      compiled.set(name, compileOne(name, any, at, context))
+      const one = compileOne(name, any, at, context)
+      if (one !== spare) compiled.set(name, one)
     }
     return compiled
   }
@@ -29,6 +33,8 @@ function compileOne(name: string, any: { typeUrl: string; value: Uint8Array }, a
     const config = FilterConfig.decode(any.value)
     if (config.disabled) return 'off'
     if (config.config === undefined || config.config.typeUrl === '') return enabledOverride
+    const inner = config.config.typeUrl.split('/').pop() ?? ''
+    if (config.isOptional && inner !== wrapper && !httpFilterTypes.has(inner)) return spare
     return compileOne(name, config.config, `${at}.config`, context)
   }
   const kind = httpFilterKindOfRoute(any.typeUrl, at)

@@ -1,6 +1,6 @@
 import type { InternalRedirectPolicy } from '@weft/contracts/envoy/config/route/v3/route_components'
 import { type HeaderName, headerName } from '@weft/http/header-name'
-import { unsupported } from '../plan/problems.ts'
+import { invalid, unsupported } from '../plan/problems.ts'
 
 /** Redirects that the proxy follows itself. */
 export interface InternalRedirectPlan {
@@ -16,6 +16,10 @@ const redirects = new Set([301, 302, 303, 307, 308])
 /** Compiles internal_redirect_policy. */
 export function compileInternalRedirect(source: InternalRedirectPolicy, path: string): InternalRedirectPlan {
   if (source.predicates.length > 0) throw unsupported(`${path}.predicates`, 'predicates of internal redirects')
+  source.responseHeadersToCopy.forEach((name, i) => {
+    if (name.startsWith(':') || name.toLowerCase() === 'host')
+      throw invalid(`${path}.response_headers_to_copy[${i}]`, `:-prefixed headers or Host may not be specified here: '${name}'`)
+  })
   const codes = source.redirectResponseCodes.filter((code) => redirects.has(code))
   return {
     codes: new Set(source.redirectResponseCodes.length === 0 ? [302] : codes),

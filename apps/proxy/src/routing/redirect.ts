@@ -1,12 +1,15 @@
 import { type RedirectAction, RedirectAction_RedirectResponseCode } from '@weft/contracts/envoy/config/route/v3/route_components'
 import type { RequestHead } from '@weft/http/message'
+import type { FormatContext } from '../observe/format/context.ts'
+import { compileTextFormat } from '../observe/format/text-format.ts'
 import { compileRewrite } from './route-action.ts'
 import { type PathMatch, pathOnly } from './route-match.ts'
+import type { VirtualHostPlan } from './route-table.ts'
 
 /** A redirect: its status, and the Location for a request. */
 export interface RedirectPlan {
   status: number
-  location(request: RequestHead): string
+  location(request: RequestHead, context: FormatContext): string
 }
 
 const codes: Record<number, number> = {
@@ -27,10 +30,11 @@ export function compileRedirect(source: RedirectAction, path: string, match: Pat
     match,
     path,
   )
+  const format = rewriting?.$case === 'pathRewrite' ? compileTextFormat(rewriting.value, `${path}.path_rewrite`, '') : null
   const pathRedirect = rewriting?.$case === 'pathRedirect' ? rewriting.value : ''
   return {
     status: codes[source.responseCode] ?? 301,
-    location(request) {
+    location(request, context) {
       const from = request.scheme
       const to =
         scheme?.$case === 'httpsRedirect' && scheme.value
@@ -48,13 +52,19 @@ export function compileRedirect(source: RedirectAction, path: string, match: Pat
       const full = request.path
       const only = pathOnly(full)
       let target: string
-      if (pathRedirect !== '')
-        target = source.stripQuery || pathRedirect.includes('?') ? pathRedirect : pathRedirect + full.slice(only.length)
-      else if (rewrite !== null) target = source.stripQuery ? rewrite(only) : rewrite(full)
+      const literal = format === null ? pathRedirect : format(context)
+      if (literal !== '') target = source.stripQuery || literal.includes('?') ? literal : literal + full.slice(only.length)
+      else if (rewrite !== null) target = rewrite(source.stripQuery ? only : full, context)
       else target = source.stripQuery ? only : full
       return `${to}://${host}${target}`
     },
   }
+}
+
+/** Where a request that came in the clear has to go instead; null: it may stay. */
+export function tlsRedirect({ requireTls }: VirtualHostPlan, request: RequestHead, internal: boolean): string | null {
+  if (requireTls === 'none' || request.scheme === 'https' || (requireTls === 'external' && internal)) return null
+  return `https://${request.authority}${request.path}`
 }
 
 function withoutPort(host: string): string {

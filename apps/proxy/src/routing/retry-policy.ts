@@ -49,6 +49,8 @@ export interface RetryPlan {
   maxMs: number
   /** Response headers that say how long to wait, and the longest wait that is taken; null: none. */
   rateLimited: { headers: readonly { name: HeaderName; at: boolean }[]; maxMs: number } | null
+  /** A retry of a weighted route may go to another cluster. */
+  refreshCluster: boolean
   /** Which hosts retries go to; null: any. */
   hosts: RetryHosts | null
 }
@@ -72,6 +74,7 @@ export function compileRetryPolicy(source: RetryPolicy, path: string): RetryPlan
     baseMs,
     maxMs,
     rateLimited: compileRateLimited(source, path),
+    refreshCluster: source.refreshClusterOnRetry,
     hosts: compileRetryHosts(source, path),
   }
 }
@@ -150,6 +153,7 @@ const defaults: RetryPlan = {
   baseMs: 25,
   maxMs: 250,
   rateLimited: null,
+  refreshCluster: false,
   hosts: null,
 }
 

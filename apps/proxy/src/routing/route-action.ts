@@ -3,6 +3,8 @@ import { type RouteAction, RouteAction_ClusterNotFoundResponseCode } from '@weft
 import { UriTemplateRewriteConfig } from '@weft/contracts/envoy/extensions/path/rewrite/uri_template/v3/uri_template_rewrite'
 import { type HeaderName, headerName } from '@weft/http/header-name'
 import type { RequestHead } from '@weft/http/message'
+import type { FormatContext } from '../observe/format/context.ts'
+import { compileTextFormat, type TextFormat } from '../observe/format/text-format.ts'
 import { durationMs } from '../plan/duration.ts'
 import { invalid, unsupported } from '../plan/problems.ts'
 import { compileFraction, type Runtime } from '../plan/runtime.ts'
@@ -10,6 +12,7 @@ import { isRecord, MetadataCriteria } from '../upstream/load-balancers/metadata-
 import { compileHashPolicies, type HashPolicies } from './hash-policy.ts'
 import { compileHeaderEdits, type HeaderEdits } from './header-edits.ts'
 import { compileInternalRedirect, type InternalRedirectPlan } from './internal-redirect.ts'
+import { type HeadReader, headerReader } from './matchers/header-matcher.ts'
 import { compileRegex, type Regex } from './matchers/regex.ts'
 import { compileTemplateRewrite } from './matchers/uri-template.ts'
 import { compileRetryPolicy, type RetryPlan } from './retry-policy.ts'
@@ -38,11 +41,13 @@ function metadataCriteria(
 /** Where requests of a route go. */
 export type ClusterSelector =
   | { type: 'one'; choice: ClusterChoice }
-  | { type: 'header'; header: HeaderName }
+  | { type: 'header'; read: HeadReader }
   | {
       type: 'weighted'
-      choices: readonly { weight: number; choice: ClusterChoice; header: HeaderName | null }[]
+      choices: readonly { weight: number; choice: ClusterChoice; read: HeadReader | null }[]
       total: number
+      /** Weights that runtime may change; null: they stand. */
+      weights: (() => readonly number[]) | null
       hashHeader: HeaderName | null
     }
 
@@ -52,6 +57,8 @@ export interface MirrorPolicy {
   header: HeaderName | null
   sample: () => boolean
   suffix: boolean
+  /** Empty: that of the request. */
+  host: string
 }
 
 /** How a route sends requests on. */
@@ -85,12 +92,13 @@ export interface ForwardPlan {
 }
 
 /** Gives the new path. */
-export type Rewrite = (path: string) => string
+export type Rewrite = (path: string, context: FormatContext) => string
 
 export type HostRewrite =
   | { type: 'literal'; value: string }
   | { type: 'auto' }
   | { type: 'header'; header: HeaderName }
+  | { type: 'format'; format: TextFormat }
   | { type: 'path-regex'; regex: Regex; substitution: string }
 
 const notFoundCodes: Record<number, number> = {
@@ -110,7 +118,7 @@ export function compileForward(
 ): ForwardPlan {
   const stream = source.maxStreamDuration
   return {
-    cluster: compileSelector(source, path, filterConfigs),
+    cluster: compileSelector(source, path, runtime, filterConfigs),
     hashing: compileHashPolicies(source.hashPolicy, `${path}.hash_policy`),
     metadataMatch: metadataCriteria(source.metadataMatch, null),
     notFoundStatus: notFoundCodes[source.clusterNotFoundResponseCode] ?? 503,
@@ -122,18 +130,20 @@ export function compileForward(
     grpcHeaderMaxMs: durationMs(stream?.grpcTimeoutHeaderMax, -1),
     retry: source.retryPolicy === undefined ? virtualHostRetry : compileRetryPolicy(source.retryPolicy, `${path}.retry_policy`),
     priority: source.priority === 1 ? 1 : 0,
-    rewrite:
-      source.pathRewritePolicy === undefined
-        ? compileRewrite(source.prefixRewrite, source.regexRewrite, match, path)
-        : compileRewritePolicy(source.pathRewritePolicy, match, `${path}.path_rewrite_policy`),
+    rewrite: compilePathRewrite(source, match, path),
     hostRewrite: compileHostRewrite(source, path),
     appendForwardedHost: source.appendXForwardedHost,
-    mirrors: source.requestMirrorPolicies.map((mirror) => ({
-      cluster: mirror.cluster,
-      header: mirror.clusterHeader === '' ? null : headerName(mirror.clusterHeader),
-      sample: mirror.runtimeFraction === undefined ? () => true : compileFraction(runtime, mirror.runtimeFraction),
-      suffix: !mirror.disableShadowHostSuffixAppend,
-    })),
+    mirrors: source.requestMirrorPolicies.map((mirror, i) => {
+      if ((mirror.cluster === '') === (mirror.clusterHeader === ''))
+        throw invalid(`${path}.request_mirror_policies[${i}]`, 'exactly one of cluster and cluster_header must be given')
+      return {
+        cluster: mirror.cluster,
+        header: mirror.clusterHeader === '' ? null : headerName(mirror.clusterHeader),
+        sample: mirror.runtimeFraction === undefined ? () => true : compileFraction(runtime, mirror.runtimeFraction),
+        suffix: !mirror.disableShadowHostSuffixAppend,
+        host: mirror.hostRewriteLiteral,
+      }
+    }),
     internalRedirect:
       source.internalRedirectPolicy === undefined
         ? null
@@ -147,6 +157,7 @@ export type RouteAction_Configs = Readonly<Record<string, { typeUrl: string; val
 function compileSelector(
   source: RouteAction,
   path: string,
+  runtime: Runtime,
   filterConfigs: (configs: RouteAction_Configs, path: string) => ReadonlyMap<string, unknown> | null,
 ): ClusterSelector {
   const specifier = source.clusterSpecifier
@@ -158,13 +169,13 @@ function compileSelector(
         choice: { name: specifier.value, edits: null, hostRewrite: '', filterConfigs: null, metadataMatch: null },
       }
     case 'clusterHeader':
-      return { type: 'header', header: headerName(specifier.value) }
+      return { type: 'header', read: headerReader(specifier.value) }
     case 'weightedClusters': {
       const at = `${path}.weighted_clusters`
       const outerMatch = metadataCriteria(source.metadataMatch, null)
       const choices = specifier.value.clusters.map((entry, i) => ({
         weight: entry.weight ?? 0,
-        header: entry.clusterHeader === '' ? null : headerName(entry.clusterHeader),
+        read: entry.clusterHeader === '' ? null : headerReader(entry.clusterHeader),
         choice: {
           name: entry.name,
           edits: compileHeaderEdits(entry, `${at}.clusters[${i}]`),
@@ -175,14 +186,27 @@ function compileSelector(
       }))
       const total = choices.reduce((sum, { weight }) => sum + weight, 0)
       if (total === 0) throw invalid(at, 'the sum of weights must be greater than 0')
-      const random = specifier.value.randomValueSpecifier
-      return { type: 'weighted', choices, total, hashHeader: random?.$case === 'headerName' ? headerName(random.value) : null }
+      if (total > maxUint32) throw invalid(at, `the sum of weights must not be greater than ${maxUint32}`)
+      choices.forEach(({ read, choice }, i) => {
+        if ((choice.name === '') === (read === null))
+          throw invalid(`${at}.clusters[${i}]`, 'exactly one of name and cluster_header must be given')
+      })
+      const { runtimeKeyPrefix: prefix, randomValueSpecifier: random } = specifier.value
+      return {
+        type: 'weighted',
+        choices,
+        total,
+        weights:
+          prefix === '' ? null : () => choices.map(({ weight, choice }) => runtime.number(`${prefix}.${choice.name}`, weight)),
+        hashHeader: random?.$case === 'headerName' ? headerName(random.value) : null,
+      }
     }
     default:
       throw unsupported(path, `cluster specifier '${specifier.$case}'`)
   }
 }
 
+const maxUint32 = 2 ** 32 - 1
 const maxUint64 = 2n ** 64n - 1n
 
 /** The cluster for a request; null: a header that should name one is absent. `draw`: 0 ≤ x < 1. */
@@ -191,27 +215,52 @@ export function selectCluster(selector: ClusterSelector, request: RequestHead, d
     case 'one':
       return selector.choice
     case 'header': {
-      const name = request.headers.get(selector.header)
+      const name = selector.read(request)
       return name === null || name === ''
         ? null
         : { name, edits: null, hostRewrite: '', filterConfigs: null, metadataMatch: null }
     }
     case 'weighted': {
-      let point = draw * selector.total
+      const weights = selector.weights?.() ?? null
+      const total =
+        weights === null
+          ? selector.total
+          : Math.max(
+              1,
+              weights.reduce((sum, weight) => sum + weight, 0),
+            )
+      let point = draw * total
       if (selector.hashHeader !== null) {
         const text = request.headers.get(selector.hashHeader) ?? ''
         const value = /^\d{1,20}$/.test(text) ? BigInt(text) : maxUint64 + 1n
-        if (value <= maxUint64) point = Number(value % BigInt(selector.total))
+        if (value <= maxUint64) point = Number(value % BigInt(total))
       }
-      for (const { weight, choice, header } of selector.choices) {
-        point -= weight
+      for (let i = 0; i < selector.choices.length; i++) {
+        const { weight, choice, read } = selector.choices[i]!
+        point -= weights === null ? weight : weights[i]!
         if (point >= 0) continue
-        if (header === null || choice.name !== '') return choice
-        const name = request.headers.get(header)
+        if (read === null) return choice
+        const name = read(request)
         return name === null ? null : { ...choice, name }
       }
       return selector.choices[selector.choices.length - 1]!.choice
     }
+  }
+}
+
+function compilePathRewrite(source: RouteAction, match: PathMatch, path: string): Rewrite | null {
+  const { prefixRewrite, regexRewrite, pathRewritePolicy, pathRewrite } = source
+  if (match.type === 'regex' && match.template !== undefined && prefixRewrite !== '')
+    throw invalid(`${path}.prefix_rewrite`, 'cannot be used with path_match_policy', 'use path_rewrite_policy')
+  const given = [prefixRewrite !== '', regexRewrite !== undefined, pathRewritePolicy !== undefined, pathRewrite !== '']
+  if (given.filter(Boolean).length > 1)
+    throw invalid(path, 'only one of prefix_rewrite, regex_rewrite, path_rewrite_policy and path_rewrite may be given')
+  if (pathRewritePolicy !== undefined) return compileRewritePolicy(pathRewritePolicy, match, `${path}.path_rewrite_policy`)
+  if (pathRewrite === '') return compileRewrite(prefixRewrite, regexRewrite, match, path)
+  const format = compileTextFormat(pathRewrite, `${path}.path_rewrite`, '')
+  return (full, context) => {
+    const made = format(context)
+    return made === '' ? full : made + full.slice(pathOnly(full).length)
   }
 }
 
@@ -260,6 +309,9 @@ function compileHostRewrite(source: RouteAction, path: string): HostRewrite | nu
       return null
     case 'hostRewriteLiteral':
       return specifier.value === '' ? null : { type: 'literal', value: specifier.value }
+    case 'hostRewrite':
+      if (specifier.value === '') return null
+      return { type: 'format', format: compileTextFormat(specifier.value, `${path}.host_rewrite`, '-') }
     case 'autoHostRewrite':
       return specifier.value === true ? { type: 'auto' } : null
     case 'hostRewriteHeader':

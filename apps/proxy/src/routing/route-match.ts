@@ -1,16 +1,26 @@
-import type { RouteMatch } from '@weft/contracts/envoy/config/route/v3/route_components'
+import type { RouteMatch, RouteMatch_TlsContextMatchOptions } from '@weft/contracts/envoy/config/route/v3/route_components'
 import { UriTemplateMatchConfig } from '@weft/contracts/envoy/extensions/path/match/uri_template/v3/uri_template_match'
 import { names } from '@weft/http/header-table'
 import type { RequestHead } from '@weft/http/message'
 import { invalid, unsupported } from '../plan/problems.ts'
 import { compileFraction, type Runtime } from '../plan/runtime.ts'
+import { compileCookieMatcher } from './matchers/cookie-matcher.ts'
+import { compileFilterStateMatcher } from './matchers/filter-state-matcher.ts'
 import { compileHeaderMatcher } from './matchers/header-matcher.ts'
+import type { MatchSubject } from './matchers/match-input.ts'
+import { compileMetadataMatcher } from './matchers/metadata-matcher.ts'
 import { compileQueryParameterMatcher } from './matchers/query-parameter-matcher.ts'
 import { compileRegex } from './matchers/regex.ts'
 import { compileTemplate } from './matchers/uri-template.ts'
 
+/** What route matches look at besides the request's head. */
+export interface RouteFacts extends MatchSubject {
+  /** Dynamic metadata by filter; null: none. */
+  readonly metadataOrNull: Readonly<Record<string, Record<string, unknown>>> | null
+}
+
 /** Says whether a request matches; `draw` (0 ≤ x < 1) decides runtime fractions, drawn when not given. */
-export type RouteMatcher = (request: RequestHead, draw?: number) => boolean
+export type RouteMatcher = (request: RequestHead, facts: RouteFacts, draw?: number) => boolean
 
 /** A path template, by whose names a rewrite may go. */
 export type PathTemplate = ReturnType<typeof compileTemplate>
@@ -89,15 +99,37 @@ export function compileConditions(match: RouteMatch, path: string, runtime: Runt
   if (match.grpc !== undefined) conditions.push(isGrpc)
   if (match.runtimeFraction !== undefined) {
     const drawn = compileFraction(runtime, match.runtimeFraction)
-    conditions.push((_request, draw) => drawn(draw))
+    conditions.push((_request, _facts, draw) => drawn(draw))
   }
-  if (match.tlsContext !== undefined) throw unsupported(`${path}.tls_context`, 'a match on the TLS context')
-  if (match.dynamicMetadata.length > 0) throw unsupported(`${path}.dynamic_metadata`, 'a match on dynamic metadata')
+  match.cookies.forEach((matcher, i) => {
+    conditions.push(compileCookieMatcher(matcher, `${path}.cookies[${i}]`))
+  })
+  match.filterState.forEach(({ key, matcher }, i) => {
+    const at = `${path}.filter_state[${i}]`
+    if (matcher === undefined) throw invalid(at, 'a matcher is needed')
+    const matches = compileFilterStateMatcher(matcher, at)
+    conditions.push((_request, { filterState }) => matches(filterState.get(key)))
+  })
+  if (match.tlsContext !== undefined) conditions.push(...compileTlsContext(match.tlsContext))
+  match.dynamicMetadata.forEach((matcher, i) => {
+    const matches = compileMetadataMatcher(matcher, `${path}.dynamic_metadata[${i}]`)
+    conditions.push((_request, { metadataOrNull }) => matches(metadataOrNull))
+  })
 
   const [first, second] = conditions
   if (first === undefined) return null
   if (second === undefined) return first
-  return (request, draw) => conditions.every((condition) => condition(request, draw))
+  return (request, facts, draw) => conditions.every((condition) => condition(request, facts, draw))
+}
+
+/** Whether the client gave a certificate, and whether it was found good. */
+function compileTlsContext({ presented, validated }: RouteMatch_TlsContextMatchOptions): RouteMatcher[] {
+  const conditions: RouteMatcher[] = []
+  if (presented !== undefined)
+    conditions.push((_request, { connection }) => ((connection.tls?.peer ?? null) !== null) === presented)
+  if (validated !== undefined)
+    conditions.push((_request, { connection }) => (connection.tls?.peer?.verified ?? false) === validated)
+  return conditions
 }
 
 function isGrpc(request: RequestHead): boolean {
@@ -109,6 +141,6 @@ function isGrpc(request: RequestHead): boolean {
 export function compileRouteMatch(match: RouteMatch, path: string, runtime: Runtime): RouteMatcher {
   const byPath = compilePathMatch(match, path)
   const conditions = compileConditions(match, path, runtime)
-  return (request, draw) =>
-    pathMatches(byPath, pathOnly(request.path), request.method) && (conditions === null || conditions(request, draw))
+  return (request, facts, draw) =>
+    pathMatches(byPath, pathOnly(request.path), request.method) && (conditions === null || conditions(request, facts, draw))
 }

@@ -1,21 +1,34 @@
 import { RouteConfiguration } from '@weft/contracts/envoy/config/route/v3/route'
 import {
-  type Route,
+  Route,
+  RouteList,
   type VirtualHost,
   VirtualHost_TlsRequirementType,
 } from '@weft/contracts/envoy/config/route/v3/route_components'
+import type { Any } from '@weft/contracts/google/protobuf/any'
+import { type HeaderName, headerName } from '@weft/http/header-name'
 import type { RequestHead } from '@weft/http/message'
 import type { RouteInfo } from '../filters/http/filter.ts'
 import type { ResolvedFilter } from '../filters/network/http-connection-manager/resolved-filters.ts'
+import { type BodyFormat, compileBodyFormat } from '../plan/body-format.ts'
 import { readDataSource } from '../plan/data-source.ts'
 import { invalid, unsupported } from '../plan/problems.ts'
 import type { Runtime } from '../plan/runtime.ts'
 import { compileHeaderEdits, type HeaderEdits } from './header-edits.ts'
+import { compileMatchTree, type MatchTree } from './matchers/matcher-tree.ts'
 import { compileRateLimits, type RateLimitPolicy, type RouteRateLimits } from './rate-limits.ts'
 import { compileRedirect, type RedirectPlan } from './redirect.ts'
 import { compileRetryPolicy } from './retry-policy.ts'
 import { compileForward, type ForwardPlan, type RouteAction_Configs } from './route-action.ts'
-import { compileConditions, compilePathMatch, type PathMatch, pathMatches, pathOnly, type RouteMatcher } from './route-match.ts'
+import {
+  compileConditions,
+  compilePathMatch,
+  type PathMatch,
+  pathMatches,
+  pathOnly,
+  type RouteFacts,
+  type RouteMatcher,
+} from './route-match.ts'
 import { compileVirtualClusters, type VirtualCluster } from './virtual-clusters.ts'
 import { VirtualHostIndex } from './virtual-hosts.ts'
 
@@ -23,7 +36,7 @@ import { VirtualHostIndex } from './virtual-hosts.ts'
 export type RouteOutcome =
   | { type: 'forward'; forward: ForwardPlan }
   | { type: 'redirect'; redirect: RedirectPlan }
-  | { type: 'direct'; status: number; body: string }
+  | { type: 'direct'; status: number; body: string; format: BodyFormat | null }
   | { type: 'nothing' }
 
 /** Filter overrides of a level, by filter name; `off` disables. */
@@ -46,12 +59,16 @@ export interface RoutePlan extends RouteInfo {
 
 export interface VirtualHostPlan {
   readonly name: string
+  /** Which routes a request may take, where a tree of matchers says so; null: `routes`. */
+  readonly tree: MatchTree<readonly RoutePlan[]> | null
   readonly routes: readonly RoutePlan[]
   readonly requireTls: 'none' | 'external' | 'all'
   readonly includeAttemptCount: boolean
   /** Its filter_metadata. */
   readonly metadata: Readonly<Record<string, unknown>> | null
   readonly includeAttemptCountInResponse: boolean
+  /** Retries after a try's time was up say so. */
+  readonly tellsTimeoutRetry: boolean
   readonly filterConfigs: FilterConfigs | null
   /** null: none. */
   readonly virtualClusters: readonly VirtualCluster[] | null
@@ -65,27 +82,40 @@ export class RouteTable {
   readonly name: string
   private readonly hosts: VirtualHostIndex<VirtualHostPlan>
   readonly filterConfigs: FilterConfigs | null
+  /** Headers that only the mesh's own requests may have; null: none. */
+  readonly internalOnlyHeaders: readonly HeaderName[] | null
+  private readonly ignorePathParameters: boolean
+  /** Says the virtual host instead of the authority; null: none does. */
+  private readonly hostHeader: HeaderName | null
 
-  constructor(name: string, hosts: VirtualHostIndex<VirtualHostPlan>, filterConfigs: FilterConfigs | null) {
-    this.name = name
+  constructor(source: RouteConfiguration, hosts: VirtualHostIndex<VirtualHostPlan>, filterConfigs: FilterConfigs | null) {
+    this.name = source.name
     this.hosts = hosts
     this.filterConfigs = filterConfigs
+    this.internalOnlyHeaders = source.internalOnlyHeaders.length === 0 ? null : source.internalOnlyHeaders.map(headerName)
+    this.hostHeader = source.vhostHeader === '' ? null : headerName(source.vhostHeader)
+    this.ignorePathParameters = source.ignorePathParametersInPathMatching
   }
 
   virtualHost(authority: string): VirtualHostPlan | null {
     return this.hosts.find(authority)
   }
 
-  /** The first route of the virtual host that matches; null: none. */
-  match(request: RequestHead): RoutePlan | null {
-    const host = this.hosts.find(request.authority)
+  /** The first route of the virtual host that matches; null: none. `draw`: see RouteMatcher. */
+  match(request: RequestHead, facts: RouteFacts, draw?: number): RoutePlan | null {
+    const { hostHeader } = this
+    const host = this.hosts.find(hostHeader === null ? request.authority : (request.headers.get(hostHeader) ?? ''))
     if (host === null) return null
-    const { routes } = host
-    const path = pathOnly(request.path)
+    const routes = host.tree === null ? host.routes : (host.tree(facts) ?? noRoutes)
+    let path = pathOnly(request.path)
+    if (this.ignorePathParameters) {
+      const at = path.indexOf(';')
+      if (at >= 0) path = path.slice(0, at)
+    }
     for (let i = 0; i < routes.length; i++) {
       const route = routes[i]!
       if (!pathMatches(route.path, path, request.method)) continue
-      if (route.conditions === null || route.conditions(request)) return route
+      if (route.conditions === null || route.conditions(request, facts, draw)) return route
     }
     return null
   }
@@ -110,7 +140,7 @@ export function compileRouteTable(
     const plan = compileVirtualHost(host, path, source, tableEdits, runtime, compileFilterConfigs)
     for (const [k, domain] of host.domains.entries()) hosts.add(domain, plan, `${path}.domains[${k}]`)
   })
-  return new RouteTable(source.name, hosts, compileFilterConfigs(source.typedPerFilterConfig, at.replace(/\.$/, '')))
+  return new RouteTable(source, hosts, compileFilterConfigs(source.typedPerFilterConfig, at.replace(/\.$/, '')))
 }
 
 /** The same from bytes, as RDS brings them. */
@@ -127,13 +157,21 @@ function compileVirtualHost(
   runtime: Runtime,
   compileFilterConfigs: CompileFilterConfigs,
 ): VirtualHostPlan {
-  if (source.matcher !== undefined) throw unsupported(`${path}.matcher`, 'a matcher tree')
+  if (source.matcher !== undefined && source.routes.length > 0)
+    throw invalid(path, 'cannot set both routes and matcher on virtual host')
   if (source.domains.length === 0) throw invalid(`${path}.domains`, 'a virtual host needs a domain')
   const edits = compileHeaderEdits(source, path)
   const retry = source.retryPolicy === undefined ? null : compileRetryPolicy(source.retryPolicy, `${path}.retry_policy`)
   const routes: RoutePlan[] = []
-  const host: VirtualHostPlan = {
+  const ofTree = (config: Any, at: string): readonly RoutePlan[] => {
+    const type = config.typeUrl.slice(config.typeUrl.lastIndexOf('/') + 1)
+    if (type === 'envoy.config.route.v3.Route') return [compileRoute(Route.decode(config.value), at)]
+    if (type !== 'envoy.config.route.v3.RouteList') throw unsupported(at, `the action '${config.typeUrl}'`)
+    return RouteList.decode(config.value).routes.map((route, i) => compileRoute(route, `${at}.routes[${i}]`))
+  }
+  const host: Mutable<VirtualHostPlan> = {
     name: source.name,
+    tree: null,
     routes,
     requireTls:
       source.requireTls === VirtualHost_TlsRequirementType.ALL
@@ -144,12 +182,12 @@ function compileVirtualHost(
     metadata: source.metadata?.filterMetadata ?? null,
     includeAttemptCount: source.includeRequestAttemptCount,
     includeAttemptCountInResponse: source.includeAttemptCountInResponse,
+    tellsTimeoutRetry: source.includeIsTimeoutRetryHeader,
     filterConfigs: compileFilterConfigs(source.typedPerFilterConfig, path),
     virtualClusters: compileVirtualClusters(source, path),
   }
   const ofHost = compileRateLimits(source.rateLimits, `${path}.rate_limits`)
-  source.routes.forEach((route, i) => {
-    const at = `${path}.routes[${i}]`
+  const compileRoute = (route: Route, at: string): RoutePlan => {
     if (route.match === undefined) throw invalid(`${at}.match`, 'a match is needed')
     const match = compilePathMatch(route.match, `${at}.match`)
     const routeEdits = compileHeaderEdits(route, at)
@@ -158,7 +196,7 @@ function compileVirtualHost(
     const outcome = compileOutcome(route, at, match, table, () =>
       compileForward(routeAction(route, at), `${at}.route`, match, runtime, retry, compileFilterConfigs),
     )
-    routes.push({
+    return {
       name: route.name,
       virtualHost: source.name,
       cluster: outcome.type === 'forward' && outcome.forward.cluster.type === 'one' ? outcome.forward.cluster.choice.name : '',
@@ -170,12 +208,23 @@ function compileVirtualHost(
       filterConfigs: compileFilterConfigs(route.typedPerFilterConfig, at),
       host,
       rateLimits: routeRateLimits(route, ofHost, `${at}.route.rate_limits`),
-      bufferLimit: route.perRequestBufferLimitBytes ?? source.perRequestBufferLimitBytes ?? null,
+      bufferLimit:
+        route.requestBodyBufferLimit ??
+        source.requestBodyBufferLimit ??
+        route.perRequestBufferLimitBytes ??
+        source.perRequestBufferLimitBytes ??
+        null,
       resolved: null,
-    })
-  })
+    }
+  }
+  routes.push(...source.routes.map((route, i) => compileRoute(route, `${path}.routes[${i}]`)))
+  if (source.matcher !== undefined) host.tree = compileMatchTree(source.matcher, `${path}.matcher`, ofTree)
   return host
 }
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] }
+
+const noRoutes: readonly RoutePlan[] = []
 
 function routeRateLimits(route: Route, ofHost: readonly RateLimitPolicy[], at: string): RouteRateLimits | null {
   if (route.action?.$case !== 'route') return null
@@ -203,12 +252,12 @@ function compileOutcome(
     case 'redirect':
       return { type: 'redirect', redirect: compileRedirect(route.action.value, `${at}.redirect`, match) }
     case 'directResponse': {
-      const { status, body } = route.action.value
+      const { status, body, bodyFormat } = route.action.value
       const text = body === undefined ? '' : readDataSource(body, `${at}.direct_response.body`).toString('latin1')
       const limit = table.maxDirectResponseBodySizeBytes ?? 4096
       if (text.length > limit)
         throw invalid(`${at}.direct_response.body`, `response body size is ${text.length} bytes; maximum is ${limit}`)
-      return { type: 'direct', status, body: text }
+      return { type: 'direct', status, body: text, format: compileBodyFormat(bodyFormat, `${at}.direct_response.body_format`) }
     }
     case 'nonForwardingAction':
       return { type: 'nothing' }

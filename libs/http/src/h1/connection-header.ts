@@ -6,20 +6,28 @@ const protectedNames = new Set(['x-forwarded-for', 'x-forwarded-host', 'x-forwar
 /** Tokens that are options, not names of headers. */
 const options = new Set(['close', 'keep-alive', 'upgrade', 'http2-settings'])
 
+/** As many names make sense to nobody but who wants headers gone (Envoy's limits). */
+const mostTokens = 9
+const longestTe = 255
+
 /**
  * Removes the headers that Connection names (RFC 9110 section 7.6.1); `te` keeps `trailers`. False: it names one that it must
- * not. A nominated Host leaves the request without authority.
+ * not, or too many. A nominated Host leaves the request without authority.
  */
 export function removeNominated(head: RequestHead): boolean {
   const { headers } = head
   const value = headers.getAll(names.connection) ?? ''
+  let tokens = 0
   for (const part of value.split(',')) {
     const token = part.trim().toLowerCase()
-    if (token === '' || options.has(token)) continue
+    if (token === '') continue
+    if (++tokens > mostTokens) return false
+    if (options.has(token)) continue
     if (protectedNames.has(token) || token.includes(':')) return false
     if (token === 'host') head.authority = ''
     else if (token === 'te') {
       const te = headers.getAll(names.te)
+      if (te !== null && te.length > longestTe) return false
       if (te?.toLowerCase().includes('trailers') === true) headers.set(names.te, 'trailers')
       else headers.remove(names.te)
     } else headers.remove(headerName(token))

@@ -11,6 +11,10 @@ import { mixerSidecarAttributes } from './mixer-sidecar/index.ts'
 import { istioAuthz } from './pilot/authorization.ts'
 import { pilotSidecarRoutes } from './pilot/sidecar-routes.ts'
 import { pilotSimulation } from './pilot/simulation.ts'
+import { envoyHttp1Codec } from './proxy/http1-codec.ts'
+import { envoyPath, istioPathNormalization } from './proxy/paths.ts'
+import { envoyRouteConfigurations } from './proxy/route-configurations.ts'
+import { envoyRouterCheck } from './proxy/router-check.ts'
 
 /** All suites by name, in the order in which they run. */
 export const SUITES: Readonly<Record<string, Suite>> = {
@@ -26,4 +30,9 @@ export const SUITES: Readonly<Record<string, Suite>> = {
   'istio-authz': istioAuthz,
   'pilot-simulation': pilotSimulation,
   'pilot-sidecar-routes': pilotSidecarRoutes,
+  'envoy-router-check': envoyRouterCheck,
+  'envoy-config_impl_routes': envoyRouteConfigurations,
+  'envoy-http1_codec': envoyHttp1Codec,
+  'envoy-path': envoyPath,
+  'envoy-istio-path-normalization': istioPathNormalization,
 }

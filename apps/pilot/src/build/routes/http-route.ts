@@ -95,6 +95,7 @@ function buildRoute(http: HTTPRoute, match: HTTPMatchRequest | undefined, contex
       $case: 'directResponse',
       value: {
         status,
+        bodyFormat: undefined,
         body:
           specifier === undefined
             ? undefined

@@ -2,6 +2,7 @@ import { type DescMessage, fromBinary, fromJson, type Message, mergeFromBinary, 
 import { descriptors } from '@weft/contracts/descriptors'
 import { WeftError } from '@weft/service/errors'
 import type { ConfigDocument } from '../../bootstrap/document.ts'
+import { canonicalJson } from './canonical-json.ts'
 import { createInspector, type Findings } from './inspect.ts'
 import { checkJsonShape } from './json-shape.ts'
 import { describeProblems, formatPath, type Problem } from './problem.ts'
@@ -38,13 +39,14 @@ export function decodeDocuments(typeName: string, documents: readonly ConfigDocu
   let merged: Message | undefined
   for (const document of documents) {
     const place = (problem: Problem): string => placeIn(document, problem)
-    const shape = checkJsonShape(descriptors(), type, document.json)
+    const json = canonicalJson(descriptors(), type, document.json)
+    const shape = checkJsonShape(descriptors(), type, json)
     const problems = allowUnknownFields ? shape.filter((problem) => problem.unknownField !== true) : shape
     for (const problem of shape) if (!problems.includes(problem)) warn(`${place(problem)}: ${problem.message}`)
     if (problems.length > 0) throw new WeftError('invalid_argument', describeProblems(problems, place))
     let message: Message
     try {
-      message = fromJson(type, document.json, { registry: descriptors(), ignoreUnknownFields: allowUnknownFields })
+      message = fromJson(type, json, { registry: descriptors(), ignoreUnknownFields: allowUnknownFields })
     } catch (error) {
       throw new WeftError('invalid_argument', error instanceof Error ? error.message : String(error), {
         where: document.file === undefined ? undefined : { file: document.file },

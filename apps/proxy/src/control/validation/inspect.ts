@@ -77,6 +77,7 @@ export function createInspector(registry: FileRegistry): (desc: DescMessage, mes
       if (set) {
         const support = fieldSupport(parent.desc.typeName, field.name)
         if (support === 'no') return report(path, `not supported by this proxy (${parent.desc.typeName}.${field.name})`)
+        if (isSpareExtension(parent, field)) return
         if (support === 'no-effect')
           findings.warnings.push({ path, message: `has no effect in this proxy (${parent.desc.typeName}.${field.name})` })
         if (disallowed !== undefined && hasOption(field, disallowed) && getOption(field, disallowed) === true)
@@ -156,6 +157,18 @@ export function createInspector(registry: FileRegistry): (desc: DescMessage, mes
     inspectMessage(reflect(desc, message), [])
     return findings
   }
+}
+
+/** The configuration of a filter that may be missing, and is: whoever wrote `is_optional` takes that for granted. */
+function isSpareExtension(parent: ReflectMessage, field: DescField): boolean {
+  const optional = parent.desc.field['isOptional']
+  if (optional?.name !== 'is_optional' || field.message?.typeName !== 'google.protobuf.Any') return false
+  if (parent.get(optional) !== true) return false
+  const any = parent.get(field)
+  const [urlField] = field.message.fields
+  if (!isReflectMessage(any) || urlField === undefined) return false
+  const url = String(any.get(urlField))
+  return !supportsExtension(url.slice(url.lastIndexOf('/') + 1))
 }
 
 /** Metadata may hold any typed value: it is data for others, not something asked of the proxy. */

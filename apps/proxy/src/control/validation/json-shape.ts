@@ -167,7 +167,8 @@ const wellKnownTypes: Record<string, WellKnown> = {
 
 const namesOf = new WeakMap<DescMessage, Map<string, DescField>>()
 
-function fieldNamed(desc: DescMessage, key: string): DescField | undefined {
+/** The field that a JSON key names: by its own name or in camel case. */
+export function fieldNamed(desc: DescMessage, key: string): DescField | undefined {
   let names = namesOf.get(desc)
   if (names === undefined) {
     names = new Map(desc.fields.flatMap((field) => [[field.name, field] as const, [field.jsonName, field] as const]))

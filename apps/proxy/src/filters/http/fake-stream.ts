@@ -92,12 +92,14 @@ export class FakeStream implements HttpStream {
   }
 
   get format(): FormatContext {
+    const info = new StreamRecord()
+    info.downstreamRemoteAddress = this.info.downstreamRemoteAddress
     return {
       request: this.request,
       response: this.response,
       responseTrailers: null,
       connection: this.connection,
-      info: new StreamRecord(),
+      info,
       metadataOrNull: this.metadataOrNull,
       filterState: this.filterState,
       routeMetadata: null,

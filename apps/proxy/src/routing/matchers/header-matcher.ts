@@ -8,8 +8,11 @@ import { compileStringMatcher } from './string-matcher.ts'
 /** Says whether a message's headers match. */
 export type HeadMatcher = (head: RequestHead | ResponseHead) => boolean
 
+/** Reads a header of a message; null: absent. */
+export type HeadReader = (head: RequestHead | ResponseHead) => string | null
+
 /** Reads a header by name, pseudo headers of HTTP/2 included; several values come joined by a comma; null: absent. */
-export function headerReader(name: string): (head: RequestHead | ResponseHead) => string | null {
+export function headerReader(name: string): HeadReader {
   const lower = name.toLowerCase()
   switch (lower) {
     case ':method':

@@ -1,6 +1,15 @@
-import type { StringMatcher } from '@weft/contracts/envoy/type/matcher/v3/string'
 import { invalid, unsupported } from '../../plan/problems.ts'
 import { compileRegex } from './regex.ts'
+
+/** A `StringMatcher` of Envoy's or of xDS's own types. */
+interface StringMatcher {
+  ignoreCase: boolean
+  matchPattern:
+    | { $case: 'exact' | 'prefix' | 'suffix' | 'contains'; value: string }
+    | { $case: 'safeRegex'; value: { regex: string } }
+    | { $case: 'custom'; value: { name: string } }
+    | undefined
+}
 
 export type TextMatcher = (text: string) => boolean
 

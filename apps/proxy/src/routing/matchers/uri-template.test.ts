@@ -23,6 +23,9 @@ test.each([
   ['/i/*/**', '/i/x/', true],
   ['/j/*-*', '/j/a-b', true],
   ['/k.x/*', '/kyx/a', false],
+  ['/l/{middle=*/videos/*}/end', '/l/a/videos/b/end', true],
+  ['/l/{middle=*/videos/*}/end', '/l/a/films/b/end', false],
+  ['/m/{code===na/*}', '/m/==na/x', true],
 ])('the template %s and the path %s, as Envoy has it: %s', (template, path, matches) => {
   expect(compileUriTemplate(template, 'test')(path)).toBe(matches)
 })

@@ -1,4 +1,4 @@
-import { invalid, unsupported } from '../../plan/problems.ts'
+import { invalid } from '../../plan/problems.ts'
 
 /** What a segment may have (RFC 3986, pchar), as Envoy takes it. */
 const pchar = "a-zA-Z0-9\\-._~%!$&'()*+,;:@="
@@ -6,7 +6,7 @@ const maxVariables = 5
 
 /**
  * Compiles a path template (Envoy's `uri_template`): `*` is within one segment, of one character at least; `**` is
- * all that follows, before an optional end; `{name}` is `*`. The path comes without its query.
+ * all that follows, before an optional end; `{name}` is `*`, `{name=pattern}` what the pattern says. The path comes without its query.
  */
 export function compileUriTemplate(template: string, path: string): (path: string) => boolean {
   const { regex } = compileTemplate(template, path)
@@ -18,21 +18,26 @@ export function compileTemplate(template: string, path: string): { regex: RegExp
   if (!template.startsWith('/')) throw invalid(path, `the path template '${template}' does not begin with /`)
   if (template.includes('//')) throw invalid(path, `the path template '${template}' has an empty segment`)
   const names = new Set<string>()
-  let pattern = ''
   let rest = false
-  for (const [token] of template.matchAll(/\{[^}]*\}|\*\*|\*|[^{}*]+|[{}]/g)) {
-    const before = names.size
-    const operator = operatorOf(token, names, template, path)
-    if (operator === undefined) {
-      if (!new RegExp(`^[/${pchar}]+$`).test(token)) throw invalid(path, `'${token}' can't stand in a path template`)
-      pattern += token.replaceAll(/[.+?()[\]{}^$|\\]/g, '\\$&')
-      continue
+  /** The pattern of text and operators, those of a name's own pattern too. */
+  const compile = (text: string, inName: boolean): string => {
+    let pattern = ''
+    for (const [token] of text.matchAll(inName ? /\*\*|\*|[^*]+/g : /\{[^}]*\}|\*\*|\*|[^{}*]+|[{}]/g)) {
+      if (!inName && (token.startsWith('{') || token === '}')) {
+        const { name, own } = nameOf(token, names, template, path)
+        pattern += `(?<${name}>${compile(own, true)})`
+      } else if (token === '*' || token === '**') {
+        if (rest) throw invalid(path, `${token} follows ** in the path template '${template}'`)
+        rest = token === '**'
+        pattern += rest ? `[/${pchar}]*` : `[${pchar}]+`
+      } else {
+        if (!new RegExp(`^[/${pchar}]+$`).test(token)) throw invalid(path, `'${token}' can't stand in a path template`)
+        pattern += token.replaceAll(/[.+?()[\]{}^$|\\]/g, '\\$&')
+      }
     }
-    if (rest) throw invalid(path, `${operator} follows ** in the path template '${template}'`)
-    rest = operator === '**'
-    const group = names.size > before ? `?<${[...names].pop()}>` : '?:'
-    pattern += rest ? `(${group}[/${pchar}]*)` : `(${group}[${pchar}]+)`
+    return pattern
   }
+  const pattern = compile(template, false)
   if (names.size > maxVariables) throw invalid(path, `the path template '${template}' has more than ${maxVariables} names`)
   return { regex: new RegExp(`^${pattern}$`), names }
 }
@@ -58,14 +63,11 @@ export function compileTemplateRewrite(
   }
 }
 
-/** `*` or `**`, plain or by name; undefined for text. */
-function operatorOf(token: string, names: Set<string>, template: string, path: string): '*' | '**' | undefined {
-  if (token === '*' || token === '**') return token
-  if (token !== '{' && token !== '}' && !token.startsWith('{')) return undefined
-  const [, name, , pattern = '*'] = /^\{([a-zA-Z]\w{0,15})(=([^}]+))?\}$/.exec(token) ?? []
+/** A name and its pattern, `*` unless it says another. */
+function nameOf(token: string, names: Set<string>, template: string, path: string): { name: string; own: string } {
+  const [, name, , own = '*'] = /^\{([a-zA-Z]\w{0,15})(=([^}]+))?\}$/.exec(token) ?? []
   if (name === undefined) throw invalid(path, `'${token}' names nothing in the path template '${template}'`)
   if (names.has(name)) throw invalid(path, `the path template '${template}' has {${name}} twice`)
   names.add(name)
-  if (pattern !== '*' && pattern !== '**') throw unsupported(path, `a pattern for {${name}} other than * and **`)
-  return pattern
+  return { name, own }
 }

@@ -1,4 +1,5 @@
 import { httpFilterTypes } from '../../../filters/http/index.ts'
+import { matchInputTypes } from '../../../routing/matchers/match-input.ts'
 import { bootstrapSupport } from './bootstrap.ts'
 import { clusterSupport } from './clusters.ts'
 import { httpFilterSupport } from './http-filters.ts'
@@ -36,5 +37,5 @@ export function fieldSupport(messageType: string, field: string): FieldSupport {
 
 /** Whether the proxy has the extension (an HTTP filter by its registry, another by a table: network filter, transport socket …) whose configuration is a message of this type. */
 export function supportsExtension(messageType: string): boolean {
-  return supported.has(messageType) || httpFilterTypes.has(messageType)
+  return supported.has(messageType) || httpFilterTypes.has(messageType) || matchInputTypes.includes(messageType)
 }

@@ -2,23 +2,23 @@ import type { SupportTable } from './table.ts'
 
 /** Route configurations. */
 export const routeSupport: SupportTable = {
-  'envoy.config.route.v3.RouteConfiguration':
-    '* -vhds -cluster_specifier_plugins -internal_only_headers -ignore_path_parameters_in_path_matching ' + '~validate_clusters',
-  'envoy.config.route.v3.VirtualHost': '* -matcher -retry_policy_typed_config -hedge_policy -include_is_timeout_retry_header',
+  'envoy.config.route.v3.RouteConfiguration': '* -vhds -cluster_specifier_plugins ~validate_clusters',
+  'envoy.config.route.v3.VirtualHost': '* -retry_policy_typed_config -hedge_policy',
   'envoy.config.route.v3.Route': '* -filter_action -non_forwarding_action',
-  'envoy.config.route.v3.RouteMatch': '* -dynamic_metadata -tls_context',
   'envoy.config.route.v3.RouteAction':
-    '* -cluster_specifier_plugin -inline_cluster_specifier_plugin -early_data_policy ' +
+    '* -cluster_specifier_plugin -inline_cluster_specifier_plugin ~early_data_policy ' +
     '-retry_policy_typed_config -hedge_policy -grpc_timeout_offset ' +
     '-internal_redirect_action -max_internal_redirects',
   'envoy.config.route.v3.RetryPolicy': '* -retry_options_predicates',
   'envoy.config.route.v3.InternalRedirectPolicy': '* -predicates',
-  'envoy.config.route.v3.WeightedCluster': '* -runtime_key_prefix ~total_weight',
+  'envoy.config.route.v3.WeightedCluster': '* -use_hash_policy ~total_weight',
   'envoy.config.route.v3.WeightedCluster.ClusterWeight': '*',
   'envoy.config.route.v3.RouteAction.MaxStreamDuration': '* -grpc_timeout_header_offset',
   'envoy.config.route.v3.RouteAction.RequestMirrorPolicy': '* ~trace_sampled',
   'envoy.config.route.v3.RouteAction.UpgradeConfig': '* -connect_config',
   'envoy.config.route.v3.FilterConfig': '*',
+  'envoy.config.route.v3.RouteList': '*',
+  'envoy.extensions.early_data.v3.DefaultEarlyDataPolicy': '*',
   'envoy.extensions.path.rewrite.uri_template.v3.UriTemplateRewriteConfig': '*',
   'envoy.config.route.v3.RateLimit.Action': '* -extension',
   'envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate': '*',

@@ -82,7 +82,7 @@ function compile(bytes: Uint8Array, context: FilterContext): CompiledHttpFilter 
   const requirementOf = (stream: HttpStream, routeConfig: unknown): Requirement | null | 'unknown' => {
     if (routeConfig === disabled) return null
     if (typeof routeConfig === 'string' && routeConfig !== '') return named.get(routeConfig) ?? 'unknown'
-    const rule = rules.find(({ matches }) => matches(stream.request))
+    const rule = rules.find(({ matches }) => matches(stream.request, stream))
     if (rule !== undefined) return rule.requirement
     const value = state === undefined ? undefined : stream.filterState.get(state.name)
     return typeof value === 'string' ? (stateRules.get(value) ?? null) : null

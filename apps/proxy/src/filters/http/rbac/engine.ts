@@ -1,7 +1,7 @@
 import type { CidrRange } from '@weft/contracts/envoy/config/core/v3/address'
 import { Action, type Permission, type Principal, type RBAC, RBAC_Action } from '@weft/contracts/envoy/config/rbac/v3/rbac'
-import type { Matcher } from '@weft/contracts/xds/type/matcher/v3/matcher'
 import { UriTemplateMatchConfig } from '@weft/contracts/envoy/extensions/path/match/uri_template/v3/uri_template_match'
+import type { Matcher } from '@weft/contracts/xds/type/matcher/v3/matcher'
 import { invalid, unsupported } from '../../../plan/problems.ts'
 import { compileFilterStateMatcher } from '../../../routing/matchers/filter-state-matcher.ts'
 import { compileHeaderMatcher } from '../../../routing/matchers/header-matcher.ts'

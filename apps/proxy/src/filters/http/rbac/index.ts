@@ -1,8 +1,7 @@
 import { RBAC, RBACPerRoute } from '@weft/contracts/envoy/extensions/filters/http/rbac/v3/rbac'
 import type { Counter } from '../../../observe/stats.ts'
-import { unsupported } from '../../../plan/problems.ts'
 import type { FilterContext, FilterStatus, HttpFilter, HttpFilterKind, HttpStream } from '../filter.ts'
-import { compileEngine, type Verdict } from './engine.ts'
+import { compileEngines, type Verdict } from './engine.ts'
 
 const namespace = 'envoy.filters.http.rbac'
 
@@ -51,15 +50,9 @@ class RbacRules {
 }
 
 function compileRules(source: RBAC, path: string): RbacRules | null {
-  if (source.matcher !== undefined) throw unsupported(`${path}.matcher`, 'an RBAC matcher tree')
-  if (source.shadowMatcher !== undefined) throw unsupported(`${path}.shadow_matcher`, 'an RBAC matcher tree')
-  if (source.rules === undefined && source.shadowRules === undefined) return null
-  return new RbacRules(
-    source.rules === undefined ? null : compileEngine(source.rules, `${path}.rules`),
-    source.shadowRules === undefined ? null : compileEngine(source.shadowRules, `${path}.shadow_rules`),
-    source.rulesStatPrefix,
-    source.shadowRulesStatPrefix,
-  )
+  const { rules, shadow } = compileEngines(source, path)
+  if (rules === null && shadow === null) return null
+  return new RbacRules(rules, shadow, source.rulesStatPrefix, source.shadowRulesStatPrefix)
 }
 
 function keysOf(prefix: string): NoteKeys {

@@ -34,7 +34,7 @@ export function turnRequest(exchange: Exchange, policy: InternalRedirectPlan, co
     if (value === null) request.headers.remove(name)
     else request.headers.set(name, value)
   }
-  if ((downstream.routeTable(request)?.match(request) ?? null) === null) {
+  if ((downstream.routeTable(request)?.match(request, exchange) ?? null) === null) {
     Object.assign(request, before)
     // As Envoy's log has it: no route, no cluster.
     exchange.router.nameCluster(null)

@@ -26,10 +26,10 @@ export class Mirrors {
   /** The copies that this request is chosen for, made of its head as upstream gets it; null: none. */
   static of(exchange: Exchange, policies: readonly MirrorPolicy[], timeoutMs: number): Mirrors | null {
     const targets: { cluster: string; head: Copy }[] = []
-    for (const { cluster, header, sample, suffix } of policies) {
+    for (const { cluster, header, sample, suffix, host } of policies) {
       const name = header === null ? cluster : (exchange.request.headers.get(header) ?? '')
       if (name === '' || exchange.downstream.cluster(name) === undefined || !sample()) continue
-      targets.push({ cluster: name, head: copyOf(exchange.request, suffix) })
+      targets.push({ cluster: name, head: copyOf(exchange.request, suffix, host) })
     }
     return targets.length === 0 ? null : new Mirrors(exchange, targets, timeoutMs)
   }
@@ -65,7 +65,7 @@ interface Copy {
   headers: Record<string, string[]>
 }
 
-function copyOf(request: RequestHead, suffix: boolean): Copy {
+function copyOf(request: RequestHead, suffix: boolean, literal: string): Copy {
   const headers: Record<string, string[]> = {}
   request.headers.forEach((name, value) => {
     if (name === names.contentLength.name || name === names.transferEncoding.name) return
@@ -73,7 +73,13 @@ function copyOf(request: RequestHead, suffix: boolean): Copy {
   })
   const forwarded = headers[names.forwardedFor.name]
   headers[names.forwardedFor.name] = [forwarded === undefined ? localAddress : `${forwarded.join(',')},${localAddress}`]
-  return { method: request.method, path: request.path, host: suffix ? shadowHost(request.authority) : request.authority, headers }
+  const authority = literal === '' ? request.authority : literal
+  return {
+    method: request.method,
+    path: request.path,
+    host: suffix && literal === '' ? shadowHost(authority) : authority,
+    headers,
+  }
 }
 
 /** `shop.test:80` as `shop.test-shadow:80`. */

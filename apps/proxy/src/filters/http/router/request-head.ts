@@ -1,5 +1,6 @@
 import { headerName, names } from '@weft/http/header-name'
 import type { RequestHead } from '@weft/http/message'
+import type { FormatContext } from '../../../observe/format/context.ts'
 import type { RetryPlan } from '../../../routing/retry-policy.ts'
 import type { ClusterChoice, ForwardPlan } from '../../../routing/route-action.ts'
 import { pathOnly } from '../../../routing/route-match.ts'
@@ -22,9 +23,12 @@ const consumed = [
   'x-envoy-retriable-header-names',
 ].map(headerName)
 
+/** What of an exchange a request's head depends on. */
+export type HeadedRequest = FormatContext & Pick<Exchange, 'request' | 'isGrpcTimed'>
+
 /** Makes the head what upstream is to see: rewrites, header edits, time limits. Gives the limits that hold. */
 export function finishRequestHead(
-  exchange: Exchange,
+  exchange: HeadedRequest,
   forward: ForwardPlan,
   choice: ClusterChoice,
   route: RoutePlan,
@@ -41,7 +45,7 @@ export function finishRequestHead(
   rewriteHost(exchange, forward, choice)
   if (forward.rewrite !== null && request.path !== '') {
     const before = request.path
-    request.path = forward.rewrite(before)
+    request.path = forward.rewrite(before, exchange)
     headers.set(originalPath, before)
   }
   if (times.timeoutMs > 0) headers.set(expectedTimeout, String(Math.round(times.perTryMs > 0 ? times.perTryMs : times.timeoutMs)))
@@ -83,7 +87,7 @@ function milliseconds(text: string | null): number | null {
   return text !== null && /^\d{1,9}$/.test(text) ? Number(text) : null
 }
 
-function rewriteHost(exchange: Exchange, forward: ForwardPlan, choice: ClusterChoice): void {
+function rewriteHost(exchange: HeadedRequest, forward: ForwardPlan, choice: ClusterChoice): void {
   const { request } = exchange
   const before = request.authority
   const rewrite = forward.hostRewrite
@@ -93,6 +97,7 @@ function rewriteHost(exchange: Exchange, forward: ForwardPlan, choice: ClusterCh
   }
   if (rewrite === null) return
   if (rewrite.type === 'literal') replaceHost(request, rewrite.value, forward.appendForwardedHost)
+  else if (rewrite.type === 'format') replaceHost(request, rewrite.format(exchange), forward.appendForwardedHost)
   else if (rewrite.type === 'header')
     replaceHost(request, request.headers.get(rewrite.header) || before, forward.appendForwardedHost)
   else if (rewrite.type === 'path-regex') {

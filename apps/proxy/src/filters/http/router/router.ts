@@ -2,9 +2,10 @@ import { headerName, names } from '@weft/http/header-name'
 import type { HeaderTable } from '@weft/http/header-table'
 import type { ResponseHead } from '@weft/http/message'
 import type { ClientStream, ResetReason } from '@weft/http/stream'
+import { tlsRedirect } from '../../../routing/redirect.ts'
 import { askedWait, type RetryPlan, retriableReset, retriableResponse, retryPlanFor } from '../../../routing/retry-policy.ts'
 import { type ClusterChoice, type ForwardPlan, selectCluster } from '../../../routing/route-action.ts'
-import type { FilterConfigs, RoutePlan } from '../../../routing/route-table.ts'
+import type { FilterConfigs, RouteOutcome, RoutePlan } from '../../../routing/route-table.ts'
 import type { VirtualCluster } from '../../../routing/virtual-clusters.ts'
 import { monotonicMs } from '../../../transport/clock.ts'
 import { Timeout } from '../../../transport/timer-wheel.ts'
@@ -24,6 +25,7 @@ import { describeBreak, describeReset } from './reset-reasons.ts'
 
 const attemptCount = headerName('x-envoy-attempt-count')
 const serviceTime = headerName('x-envoy-upstream-service-time')
+const timeoutRetry = headerName('x-envoy-is-timeout-retry')
 const overloaded = headerName('x-envoy-overloaded')
 const canary = headerName('x-envoy-upstream-canary')
 const setCookie = headerName('set-cookie')
@@ -55,6 +57,8 @@ export class Router implements PoolWaiter {
   private retryHeld = false
   private retryTimer: Timeout | null = null
   private raceRetried = false
+  /** The time of the last try was up. */
+  private tryTimedOut = false
   private readonly pick: RequestPick
   /** The request so far, for another try or until there is a connection. */
   private kept: Buffer[] = noBuffers
@@ -128,6 +132,7 @@ export class Router implements PoolWaiter {
     this.retry = null
     this.retryHeld = false
     this.raceRetried = false
+    this.tryTimedOut = false
     this.pick.begin(this.forward, this.choice, null)
     if (this.kept !== noBuffers) this.kept = noBuffers
     this.keptBytes = 0
@@ -152,13 +157,9 @@ export class Router implements PoolWaiter {
       exchange.reply(404, '', { details: 'route_not_found', flags: ['NR'] })
       return
     }
-    if (
-      route.host.requireTls !== 'none' &&
-      exchange.request.scheme !== 'https' &&
-      (route.host.requireTls === 'all' || !exchange.internal)
-    ) {
-      const { authority, path } = exchange.request
-      exchange.reply(301, '', { details: 'direct_response', headers: [['location', `https://${authority}${path}`]] })
+    const secure = tlsRedirect(route.host, exchange.request, exchange.internal)
+    if (secure !== null) {
+      exchange.reply(301, '', { details: 'direct_response', headers: [['location', secure]] })
       return
     }
     if (forward === null) {
@@ -243,11 +244,11 @@ export class Router implements PoolWaiter {
       case 'direct':
         stats.directResponse.inc()
         for (const edits of route.edits) edits.onRequest(exchange, exchange.request)
-        exchange.reply(outcome.status, outcome.body, { details: 'direct_response' }, edit)
+        this.answerDirectly(outcome, edit)
         break
       case 'redirect': {
         stats.directResponse.inc()
-        const location = outcome.redirect.location(exchange.request)
+        const location = outcome.redirect.location(exchange.request, exchange)
         exchange.reply(outcome.redirect.status, '', { details: 'direct_response', headers: [['location', location]] }, edit)
         break
       }
@@ -255,6 +256,24 @@ export class Router implements PoolWaiter {
         stats.noRoute.inc()
         exchange.reply(404, '', { details: 'route_not_found', flags: ['NR'] })
     }
+  }
+
+  private answerDirectly(outcome: Extract<RouteOutcome, { type: 'direct' }>, edit: () => void): void {
+    const { exchange } = this
+    const { status, body, format } = outcome
+    const { scheme, authority, path } = exchange.request
+    const created = status === 201 || (status >= 300 && status < 400)
+    exchange.info.localReplyBody = body
+    exchange.reply(
+      status,
+      format === null ? body : format.text(exchange),
+      {
+        details: 'direct_response',
+        ...(created ? { headers: [['location', `${scheme}://${authority}${path}`]] } : {}),
+        ...(format === null ? {} : { contentType: format.contentType }),
+      },
+      edit,
+    )
   }
 
   private armTimeout(): void {
@@ -668,12 +687,30 @@ export class Router implements PoolWaiter {
     const { info, request, route } = exchange
     info.attemptCount++
     if (route?.host.includeAttemptCount === true) request.headers.set(attemptCount, String(info.attemptCount))
+    if (route?.host.tellsTimeoutRetry === true) request.headers.set(timeoutRetry, String(this.tryTimedOut))
+    this.tryTimedOut = false
     if (this.retryHeld) {
       this.breaker!.release('retries')
       this.retryHeld = false
     }
+    if (this.retry!.refreshCluster) this.refreshCluster()
     this.armTry(monotonicMs())
     this.attempt()
+  }
+
+  /** Draws a weighted route's cluster anew; one that is not there leaves the request with the one it had. */
+  private refreshCluster(): void {
+    const { exchange, forward } = this
+    if (forward?.cluster.type !== 'weighted') return
+    const choice = selectCluster(forward.cluster, exchange.request, Math.random())
+    const cluster = choice === null ? undefined : exchange.downstream.cluster(choice.name)
+    if (choice === null || cluster === undefined || cluster === this.cluster) return
+    this.choice = choice
+    this.cluster = cluster
+    this.breaker = cluster.breakers[forward.priority]
+    exchange.info.clusterName = cluster.name
+    exchange.info.clusterStatName = cluster.plan.statName
+    this.pick.begin(forward, choice, this.retry)
   }
 
   // Time limits
@@ -712,6 +749,7 @@ export class Router implements PoolWaiter {
     }
     this.dropAttempt()
     if (perTry && retry !== null && this.retriesLeft > 0 && retriableReset(retry, 'timeout', false) && this.canRetry()) {
+      this.tryTimedOut = true
       this.scheduleRetry()
       return
     }

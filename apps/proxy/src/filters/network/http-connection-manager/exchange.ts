@@ -238,8 +238,12 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
 
   /** Matches a route and, for weighted clusters, chooses one. */
   private chooseRoute(): void {
-    this.table = this.downstream.routeTable(this.request)
-    this.route = this.table === null ? null : this.table.match(this.request)
+    const table = this.downstream.routeTable(this.request)
+    this.table = table
+    if (table !== null && table.internalOnlyHeaders !== null && !this.internal) {
+      for (const name of table.internalOnlyHeaders) this.request.headers.remove(name)
+    }
+    this.route = table === null ? null : table.match(this.request, this)
     const { route, info } = this
     if (route !== null) {
       info.routeName = route.name
@@ -378,7 +382,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     info.responseCodeDetails = 'internal_redirect'
     info.endMs = monotonicMs()
     this.table = downstream.routeTable(this.request)
-    this.route = this.table === null ? null : this.table.match(this.request)
+    this.route = this.table === null ? null : this.table.match(this.request, this)
     this.router.nameCluster(this.route)
     this.filters.complete()
     if (plan.accessLog !== null) plan.accessLog(this)

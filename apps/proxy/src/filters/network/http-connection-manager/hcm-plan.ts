@@ -19,7 +19,7 @@ import { compileRouteTable, type RouteTable } from '../../../routing/route-table
 import { compileScopedRoutes, type ScopedRouteTables } from '../../../routing/scoped-routes.ts'
 import { type AddressSet, compileRanges } from '../../../transport/address.ts'
 import type { CompiledHttpFilter } from '../../http/filter.ts'
-import { httpFilterKind } from '../../http/index.ts'
+import { httpFilterKind, httpFilterTypes } from '../../http/index.ts'
 import type { ClientCertRules } from './forwarded-client-cert.ts'
 import { HcmStats } from './hcm-stats.ts'
 import { compileLocalReply, type LocalReplyRules } from './local-reply-config.ts'
@@ -231,6 +231,7 @@ function compileFilters(source: HttpConnectionManager, path: string, statPrefix:
     if (filter.configType?.$case === 'configDiscovery') throw unsupported(`${at}.config_discovery`, 'filter config discovery')
     const config = filter.configType?.value
     if (config === undefined) throw invalid(at, `filter '${filter.name}' needs a typed_config`)
+    if (filter.isOptional && !httpFilterTypes.has(config.typeUrl.split('/').pop() ?? '')) return
     const kind = httpFilterKind(config.typeUrl, `${at}.typed_config`)
     if (kind.terminal === true) {
       terminal = true

@@ -2,9 +2,8 @@ import type {
   LocalReplyConfig,
   ResponseMapper,
 } from '@weft/contracts/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager'
-import { compileLogFormat } from '../../../observe/access-log/access-log.ts'
 import { compileLogFilter, type LogFilter } from '../../../observe/access-log/filter.ts'
-import type { TextFormat } from '../../../observe/format/text-format.ts'
+import { type BodyFormat, compileBodyFormat } from '../../../plan/body-format.ts'
 import { readDataSource } from '../../../plan/data-source.ts'
 import { invalid } from '../../../plan/problems.ts'
 import type { Runtime } from '../../../plan/runtime.ts'
@@ -24,23 +23,18 @@ export interface Answer {
  */
 export type LocalReplyRules = (exchange: Exchange, answer: Answer) => void
 
-interface Format {
-  format: TextFormat
-  contentType: string
-}
-
 interface Mapper {
   matches: LogFilter
   status: number | null
   body: string | null
   edits: HeaderEdits | null
-  format: Format | null
+  format: BodyFormat | null
 }
 
 /** Compiles local_reply_config. */
 export function compileLocalReply(source: LocalReplyConfig, path: string, runtime: Runtime): LocalReplyRules {
   const mappers = source.mappers.map((mapper, i) => compileMapper(mapper, `${path}.mappers[${i}]`, runtime))
-  const shared = compileFormat(source.bodyFormat, `${path}.body_format`)
+  const shared = compileBodyFormat(source.bodyFormat, `${path}.body_format`)
   return (exchange, answer) => {
     const { info, response } = exchange
     // The first that matches is the only one.
@@ -59,7 +53,7 @@ export function compileLocalReply(source: LocalReplyConfig, path: string, runtim
     }
     const format = mapper?.format ?? shared
     if (format === null) return
-    answer.body = format.format(exchange)
+    answer.body = format.text(exchange)
     answer.contentType = format.contentType
   }
 }
@@ -79,15 +73,6 @@ function compileMapper(source: ResponseMapper, path: string, runtime: Runtime): 
       },
       path,
     ),
-    format: compileFormat(source.bodyFormatOverride, `${path}.body_format_override`),
-  }
-}
-
-function compileFormat(source: ResponseMapper['bodyFormatOverride'], path: string): Format | null {
-  if (source === undefined) return null
-  const json = source.format?.$case === 'jsonFormat'
-  return {
-    format: compileLogFormat(source, path),
-    contentType: source.contentType !== '' ? source.contentType : json ? 'application/json' : 'text/plain',
+    format: compileBodyFormat(source.bodyFormatOverride, `${path}.body_format_override`),
   }
 }

@@ -1,0 +1,180 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { isRecord } from '@weft/config/document'
+import { expect, test } from 'vitest'
+import { parse, parseAllDocuments } from 'yaml'
+import { injectDocuments } from './documents.ts'
+import { injectionSettings } from './settings.ts'
+import { findIstioExamples } from './testing/istio-source.ts'
+
+/** How Istio's own test runs an example, where it is not with the settings of an installation as it comes. */
+interface Run {
+  /** The input, when it is not named like the result. */
+  in?: string
+  values?: Record<string, unknown>
+  mesh?: Record<string, unknown>
+  /** A file of the installation's options beside the examples. */
+  options?: string
+  nativeSidecars?: false
+}
+
+const cni = { pilot: { cni: { enabled: true } } }
+const multus = { pilot: { cni: { enabled: true, provider: 'multus' } } }
+const proxy = (values: Record<string, unknown>): Run => ({ values: { global: { proxy: values } } })
+const timing = { statusPort: 123, readinessInitialDelaySeconds: 100, readinessPeriodSeconds: 200, readinessFailureThreshold: 300 }
+const semanticConventions = { opentelemetry: { serviceAttributeEnrichment: 'OTEL_SEMANTIC_CONVENTIONS' } }
+
+const runs: Record<string, Run> = {
+  'hello.yaml.cni': { in: 'hello.yaml', values: { ...cni, global: { network: 'network1' } } },
+  'hello.yaml.proxyImageName': { in: 'hello.yaml', ...proxy({ image: 'proxyTest' }) },
+  'hello.yaml.proxyInitImageName': { in: 'hello.yaml', values: { global: { proxy_init: { image: 'proxyInitTest' } } } },
+  'hello-tproxy.yaml': { in: 'hello.yaml', mesh: { defaultConfig: { interceptionMode: 'TPROXY' } } },
+  'hello-always.yaml': { in: 'hello.yaml', values: { global: { imagePullPolicy: 'Always' } } },
+  'hello-never.yaml': { in: 'hello.yaml', values: { global: { imagePullPolicy: 'Never' } } },
+  'format-duration.yaml': { mesh: { defaultConfig: { drainDuration: '23s' } } },
+  'traffic-params.yaml': proxy({
+    includeIPRanges: '127.0.0.1/24,10.96.0.1/24',
+    excludeIPRanges: '10.96.0.2/24,10.96.0.3/24',
+    excludeInboundPorts: '4,5,6',
+    statusPort: 0,
+  }),
+  'status_params.yaml': proxy(timing),
+  'kubevirtInterfaces.yaml': proxy(timing),
+  'reroute-virtual-interfaces.yaml': proxy(timing),
+  'hello-image-secrets-in-values.yaml': { in: 'hello.yaml', options: 'hello-image-secrets-in-values.iop.yaml' },
+  'hello-multiple-image-secrets.yaml': { in: 'hello-image-pull-secret.yaml', options: 'hello-image-secrets-in-values.iop.yaml' },
+  'hello-mount-mtls-certs.yaml': { in: 'hello.yaml', values: { global: { mountMtlsCerts: true } } },
+  'hello-cncf-networks.yaml': { in: 'hello.yaml', values: multus },
+  'hello-existing-cncf-networks.yaml': { values: multus },
+  'hello-existing-cncf-networks-json.yaml': { values: multus },
+  'hello.proxyHoldsApplication.yaml': { in: 'hello.yaml', ...proxy({ holdApplicationUntilProxyStarts: true }) },
+  'hello-probes.proxyHoldsApplication.yaml': { in: 'hello-probes.yaml', ...proxy({ holdApplicationUntilProxyStarts: true }) },
+  'hello-probes-noProxyHoldApplication-ProxyConfig.yaml': proxy({ holdApplicationUntilProxyStarts: true }),
+  'merge-probers.yaml': proxy({ holdApplicationUntilProxyStarts: true }),
+  'traffic-annotations.yaml': {
+    mesh: {
+      defaultConfig: { proxyMetadata: { ISTIO_META_TLS_CLIENT_KEY: '/etc/identity/client/keys/client-key.pem' } },
+    },
+  },
+  'proxy-override-runas.yaml.cni': { in: 'proxy-override-runas.yaml', values: cni },
+  'proxy-override-runas.yaml.tproxy': {
+    in: 'proxy-override-runas.yaml',
+    mesh: { defaultConfig: { interceptionMode: 'TPROXY' } },
+  },
+  'proxy-override-args-native.yaml': { in: 'proxy-override-args.yaml' },
+  'hello-tracing-disabled.yaml': { mesh: { defaultConfig: { tracing: {} } } },
+  'hello-probes-localhost.yaml': { mesh: { inboundTrafficPolicy: { mode: 'LOCALHOST' } } },
+  'proxy-resources-null-no-init.yaml': { options: 'proxy-resources-null.iop.yaml' },
+  'proxy-resources-null.yaml': { options: 'proxy-resources-null.iop.yaml' },
+  'proxy-resources-zero.yaml': { options: 'proxy-resources-zero.iop.yaml' },
+  'proxy-resources-memory-null.yaml': { options: 'proxy-resources-memory-null.iop.yaml' },
+  'proxy-resources-mixed-null.yaml': { options: 'proxy-resources-mixed-null.iop.yaml' },
+  'sidecar-spire.yaml': { options: 'spire-template.iop.yaml' },
+  'gateway-spire.yaml': { options: 'spire-template.iop.yaml' },
+  'hello-otel-semconv.yaml': { mesh: { extensionProviders: [semanticConventions] } },
+}
+
+/** What is another's way on purpose: `docs/platforms/injection.md` lists them. */
+const differences: Record<string, string> = {
+  'grpc-agent.yaml': 'there is no template grpc-agent: proxyless gRPC gets its bootstrap from Pilot',
+  'grpc-simple.yaml': 'there is no template grpc-simple: proxyless gRPC gets its bootstrap from Pilot',
+  'hello-template-in-values.yaml': 'Go templates are not run',
+  'custom-template.yaml': 'Go templates are not run',
+  'enable-core-dump.yaml': 'there is no init container for core dumps',
+  'hello-fips-140-3.yaml': 'there is no switch of Go for FIPS 140-3',
+  'hello-openshift.yaml': 'no user ids are taken from OpenShift',
+  'hello-openshift-custom-injection.yaml': 'no user ids are taken from OpenShift',
+  'hello-openshift-tproxy.yaml': 'no user ids are taken from OpenShift',
+}
+
+const examples = findIstioExamples()
+const cases =
+  examples === undefined
+    ? []
+    : readdirSync(examples)
+        .filter((name) => name.endsWith('.injected'))
+        .map((name) => name.replace(/\.injected$/, ''))
+if (examples === undefined) console.log("Istio's source is not here: its examples of injection are not compared")
+
+test.skipIf(cases.length === 0).for(cases.filter((name) => differences[name] === undefined))(
+  '%s is injected as by Istio',
+  (name) => {
+    const old = name.includes('-old-version')
+    const run = runs[name] ?? (old ? { in: name.replace('-old-version', ''), nativeSidecars: false } : {})
+    const read = (file: string): string => readFileSync(join(examples ?? '', file), 'utf8')
+    const options: unknown = run.options === undefined ? {} : parse(read(run.options)).spec.values
+    const settings = injectionSettings({
+      values: over(istioValues, over(options, run.values ?? {})),
+      mesh: over({ defaultConfig: { discoveryAddress: 'istiod.istio-system.svc:15012' } }, run.mesh ?? {}),
+      nativeSidecars: run.nativeSidecars ?? true,
+    })
+    const injected = injectDocuments(read(run.in ?? name), name, settings)
+    expect(comparable(injected.text)).toEqual(comparable(read(`${name}.injected`)))
+  },
+)
+
+const istioValues = {
+  global: {
+    hub: 'registry.istio.io/testing',
+    caAddress: 'istiod.istio-system.svc:15012',
+    proxy: { image: 'proxyv2' },
+    proxy_init: { image: 'proxyv2' },
+  },
+}
+
+function over(base: unknown, overlay: unknown): unknown {
+  if (!isRecord(base) || !isRecord(overlay)) return overlay
+  const merged: Record<string, unknown> = { ...base }
+  for (const [key, value] of Object.entries(overlay)) merged[key] = key in base ? over(base[key], value) : value
+  return merged
+}
+
+/** The objects of a text, in which what means the same to Kubernetes is the same. */
+function comparable(yaml: string): unknown[] {
+  const parsed = parseAllDocuments(yaml)
+  const objects = Array.isArray(parsed) ? parsed.map((document) => document.toJS() as unknown) : []
+  return objects.filter((object) => object !== null).map((object) => normalised(podMetadataOfCronJob(object), ''))
+}
+
+/** Istio's offline injection labels a CronJob's jobs, where its webhook and ours label their pods. */
+function podMetadataOfCronJob(object: unknown): unknown {
+  if (!isRecord(object) || object['kind'] !== 'CronJob') return object
+  type WithMetadata = { metadata?: Record<string, unknown> }
+  const { spec } = object as { spec: { jobTemplate: WithMetadata & { spec: { template: WithMetadata } } } }
+  const { jobTemplate } = spec
+  jobTemplate.spec.template.metadata = { ...jobTemplate.spec.template.metadata, ...jobTemplate.metadata }
+  delete jobTemplate.metadata
+  return object
+}
+
+function normalised(value: unknown, name: string): unknown {
+  if (Array.isArray(value)) {
+    const items = value.map((item: unknown) => normalised(item, ''))
+    return name === 'env' ? items.sort((one, other) => (nameOf(one) < nameOf(other) ? -1 : 1)) : items
+  }
+  if (isRecord(value)) {
+    const fields = Object.entries(value).map(([key, item]): [string, unknown] => [key, normalised(item, key)])
+    return Object.fromEntries(fields.filter(([key, item]) => !isNothing(key, item)))
+  }
+  if (typeof value !== 'string') return name === 'initialDelaySeconds' && value === 0 ? undefined : value
+  // A quantity, which Go writes in its shortest form.
+  if (name === 'cpu' && /000m$/.test(value)) return value.slice(0, -4)
+  if (!/^\s*[[{]/.test(value)) return value
+  try {
+    return { json: normalised(JSON.parse(value), '') }
+  } catch {
+    return value
+  }
+}
+
+function nameOf(item: unknown): string {
+  return isRecord(item) ? String(item['name']) : ''
+}
+
+/** Fields that Go writes though they are empty, or that the API server fills in. */
+function isNothing(key: string, value: unknown): boolean {
+  if (value === undefined || value === null || (key === 'value' && value === '')) return true
+  if (['creationTimestamp', 'status', 'paused', 'minReadySeconds', 'test'].includes(key)) return true
+  const empty = ['resources', 'strategy', 'updateStrategy', 'emptyDir', 'metadata', 'initContainers', 'httpGet']
+  return empty.includes(key) && (Array.isArray(value) ? value.length === 0 : isRecord(value) && Object.keys(value).length === 0)
+}

@@ -15,6 +15,10 @@ import { defaultMeshSettings, type MeshSettings, meshSettings } from './model/me
 import { findDanglingReferences } from './model/references.ts'
 import { Snapshots } from './model/snapshots.ts'
 import { FileRegistry } from './registries/file/file-registry.ts'
+import { followRegistries } from './registries/follow.ts'
+import { openRegistry, parseRegistry } from './registries/open.ts'
+import type { Registry } from './registries/registry.ts'
+import { untilSynced } from './registries/until-synced.ts'
 import { createDiscovery } from './serve/discovery.ts'
 import { apiRoutes } from './serve/http/routes.ts'
 import { isLoopback, writeGuard } from './serve/http/write-guard.ts'
@@ -22,12 +26,14 @@ import { ConfigSource } from './sources/config-source.ts'
 import { MeshProblems } from './status/mesh-problems.ts'
 import { ProxyStatuses } from './status/proxy-statuses.ts'
 import { PushMetrics } from './status/push-metrics.ts'
+import { createRegistryMetrics } from './status/registry-metrics.ts'
 
 interface Flags {
   grpcAddress?: string
   plaintextGrpcAddress?: string
   adminAddress: string
   configDir: string[]
+  registry: string[]
   meshConfig?: string
   domain: string
   trustDomain: string
@@ -57,6 +63,11 @@ export async function main(argv: readonly string[] = process.argv): Promise<void
         description: 'folders with YAML, watched; what is applied is written into the first',
         default: [],
       },
+      {
+        flags: '--registry <platform...>',
+        description: 'where services come from besides the folders: PLATFORM=URL?OPTIONS, such as consul=http://127.0.0.1:8500',
+        default: [],
+      },
       { flags: '--mesh-config <file>', description: 'MeshConfig as YAML' },
       { flags: '--domain <domain>', description: 'DNS domain of the mesh', default: defaultMeshSettings.domain },
       { flags: '--trust-domain <domain>', description: 'of SPIFFE ids', default: defaultMeshSettings.trustDomain },
@@ -79,8 +90,15 @@ async function start(flags: Flags, logger: Logger, lifecycle: Lifecycle): Promis
   const mesh = await readMesh(flags)
   const problems = new MeshProblems(logger, metrics)
 
-  const registry = new FileRegistry(mesh)
-  const snapshots = new Snapshots(mesh, [registry])
+  const files = new FileRegistry(mesh)
+  const registries: Registry[] = [files]
+  for (const spec of flags.registry.map(parseRegistry)) {
+    const opened = await openRegistry(spec, { mesh, logger })
+    registries.push(opened)
+    lifecycle.onStop(`registry ${opened.name}`, () => opened.close())
+  }
+  createRegistryMetrics(registries, metrics)
+  const snapshots = new Snapshots(mesh, registries)
   const pushMetrics = new PushMetrics(metrics)
   const statuses = new ProxyStatuses(() => snapshots.current, pushMetrics)
   snapshots.subscribe(({ snapshot, changedAtMs }) => pushMetrics.changed(snapshot.version, changedAtMs))
@@ -90,30 +108,37 @@ async function start(flags: Flags, logger: Logger, lifecycle: Lifecycle): Promis
     onError: (err) => logger.error({ err }, 'reading the configuration failed'),
     onChange: (config) => {
       const objects = typedObjects(config)
-      registry.update(objects)
+      files.update(objects)
       snapshots.setObjects(objects)
       snapshots.setRawObjects(rawObjects(config))
       problems.set([...config.problems, ...findDanglingReferences(snapshots.rebuild())])
     },
   })
   lifecycle.onStop('configuration', () => source.close())
+  const stopFollowing = followRegistries(registries.slice(1), () => {
+    const { services } = snapshots.current
+    const next = snapshots.rebuild()
+    if (next.services !== services) problems.set([...source.current.problems, ...findDanglingReferences(next)])
+  })
+  lifecycle.onStop('following registries', stopFollowing)
 
   const allowUnauthenticated = flags.plaintextGrpcAddress !== undefined
   const discovery = createDiscovery({ snapshots, observer: statuses, logger, metrics, lifecycle, allowUnauthenticated })
   const guard = writeGuard(flags.adminAddress, flags.operatorTokenFile)
-  const parts = { source, snapshot: () => snapshots.current, statuses, problems, registries: [registry], guard }
-  const listening = await Promise.all([
-    startAdminServer({
-      address: flags.adminAddress,
-      logger,
-      readiness,
-      registry: metrics,
-      lifecycle,
-      routes: (server) => apiRoutes(server, parts),
-    }),
-    ...grpcServers(flags, discovery.services, { logger, lifecycle, readiness, metrics }),
-  ])
-  const [admin, ...grpcPorts] = listening
+  const parts = { source, snapshot: () => snapshots.current, statuses, problems, registries, guard }
+  const admin = await startAdminServer({
+    address: flags.adminAddress,
+    logger,
+    readiness,
+    registry: metrics,
+    lifecycle,
+    routes: (server) => apiRoutes(server, parts),
+  })
+  // Proxies keep what they have while Pilot is away; from one that knows half they would lose the other half.
+  await untilSynced(registries, { readiness, logger, signal: lifecycle.signal })
+  if (lifecycle.signal.aborted) return
+  snapshots.rebuild()
+  const grpcPorts = await Promise.all(grpcServers(flags, discovery.services, { logger, lifecycle, readiness, metrics }))
   logger.info({ admin, grpcPorts, objects: source.current.objects.size }, 'pilot serves')
 }
 

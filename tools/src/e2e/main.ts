@@ -11,6 +11,7 @@ const scenarios: Record<string, Load> = {
   churn: () => import('./churn.ts').then((module) => module.churnScenario),
   faults: () => import('./faults.ts').then((module) => module.faultsScenario),
   h2spec: () => import('./h2spec.ts').then((module) => module.h2specScenario),
+  registries: () => import('./registries.ts').then((module) => module.registriesScenario),
   parity: () => import('./parity.ts').then((module) => module.parityScenario),
 }
 

@@ -13,7 +13,11 @@ export interface RegistrySpec {
 type Open = (spec: RegistrySpec, context: RegistryContext) => Promise<Registry>
 
 /** Loaded when they are asked for: a Pilot without Consul reads none of its code. */
-const platforms: Readonly<Record<string, () => Promise<Open>>> = {}
+const platforms: Readonly<Record<string, () => Promise<Open>>> = {
+  consul: () => import('./consul/open.ts').then(({ openConsul }) => openConsul),
+  kubernetes: () => import('./kubernetes/open.ts').then(({ openKubernetes }) => openKubernetes),
+  nomad: () => import('./nomad/open.ts').then(({ openNomad }) => openNomad),
+}
 
 /** Reads one `--registry`. Throws `invalid_argument` with what it should be. */
 export function parseRegistry(text: string): RegistrySpec {

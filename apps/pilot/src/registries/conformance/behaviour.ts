@@ -6,6 +6,8 @@ export interface Behaviour {
   name: string
   /** What the platform has to have for it. */
   needs: readonly Feature[]
+  /** It takes too much for a unit test. */
+  heavy?: boolean
   /** Throws when it does not hold. The platform holds nothing when it begins. */
   run(platform: Platform, latencies: number[]): Promise<void>
 }

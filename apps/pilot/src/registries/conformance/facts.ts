@@ -9,6 +9,9 @@ function withPort(port: PlatformPort) {
 }
 
 const admin: PlatformPort = { name: 'grpc-admin', number: 7070 }
+/** These have a check. */
+const checked1 = { ...v1, healthy: true }
+const checked2 = { ...v2, healthy: true }
 const onBoth = { ...v1, ports: { http: 9080, 'grpc-admin': 17070 } }
 
 /** What is known of a service and its endpoints besides that they are there. */
@@ -116,17 +119,21 @@ export const facts: readonly Behaviour[] = [
     assert.equal(it.places('reviews').length, 1)
   }),
 
-  behaviour('an endpoint that fails its check is unhealthy, and healthy when it passes again', [reviews(v1, v2)], async (it) => {
-    const health = () => it.endpoints('reviews').map(({ workload }) => workload.health)
-    assert.deepEqual(health(), ['healthy', 'healthy'])
-    const takesNone = () =>
-      it.endpoints('reviews').every((endpoint) => endpoint.workload.health !== 'healthy' || endpoint.address !== v1.address)
-    await it.change([reviews({ ...v1, healthy: false }, v2)], takesNone, 'the first to take no requests')
-    assert.equal(it.endpoints('reviews').find(({ address }) => address === v2.address)?.workload.health, 'healthy')
-    await it.change([reviews(v1, v2)], () => health().join() === 'healthy,healthy', 'both to be healthy')
-  }),
+  behaviour(
+    'an endpoint that fails its check is unhealthy, and healthy when it passes again',
+    [reviews(checked1, checked2)],
+    async (it) => {
+      const health = () => it.endpoints('reviews').map(({ workload }) => workload.health)
+      assert.deepEqual(health(), ['healthy', 'healthy'])
+      const takesNone = () =>
+        it.endpoints('reviews').every((endpoint) => endpoint.workload.health !== 'healthy' || endpoint.address !== v1.address)
+      await it.change([reviews({ ...v1, healthy: false }, checked2)], takesNone, 'the first to take no requests')
+      assert.equal(it.endpoints('reviews').find(({ address }) => address === v2.address)?.workload.health, 'healthy')
+      await it.change([reviews(checked1, checked2)], () => health().join() === 'healthy,healthy', 'both to be healthy')
+    },
+  ),
 
-  behaviour('when all endpoints fail, none is healthy, and the service stays', [reviews(v1, v2)], async (it) => {
+  behaviour('when all endpoints fail, none is healthy, and the service stays', [reviews(checked1, checked2)], async (it) => {
     await it.change(
       [reviews({ ...v1, healthy: false }, { ...v2, healthy: false })],
       () => it.endpoints('reviews').every(({ workload }) => workload.health !== 'healthy'),
@@ -138,13 +145,13 @@ export const facts: readonly Behaviour[] = [
   behaviour('a service whose endpoints fail from the start is known', [reviews({ ...v1, healthy: false })], async (it) => {
     assert.notEqual(it.service('reviews'), undefined)
     assert.ok(it.endpoints('reviews').every(({ workload }) => workload.health !== 'healthy'))
-    await it.change([reviews(v1)], () => it.endpoints('reviews')[0]?.workload.health === 'healthy', 'it to be healthy')
+    await it.change([reviews(checked1)], () => it.endpoints('reviews')[0]?.workload.health === 'healthy', 'it to be healthy')
   }),
 
-  behaviour('a check that flaps ends as it ended', [reviews(v1)], async (it) => {
+  behaviour('a check that flaps ends as it ended', [reviews(checked1)], async (it) => {
     for (const healthy of [false, true, false, true, false]) await it.platform.set([reviews({ ...v1, healthy })])
     await it.until(() => it.endpoints('reviews').every(({ workload }) => workload.health !== 'healthy'), 'it to have failed')
-    await it.platform.set([reviews(v1)])
+    await it.platform.set([reviews(checked1)])
     await it.until(() => it.endpoints('reviews')[0]?.workload.health === 'healthy', 'it to be healthy')
   }),
 

@@ -405,3 +405,18 @@ test('proxies that see the same share the same sets', () => {
   expect(one?.resources.get(typeUrls.cluster)).toBe(two?.resources.get(typeUrls.cluster))
   expect(one?.resources.get(typeUrls.endpoint)).toBe(two?.resources.get(typeUrls.endpoint))
 })
+
+test('connections of both families are caught where the machine has both, of IPv6 alone where it has no other', () => {
+  const hosts = (ip: string, more: string) => {
+    const { listeners } = builtFor(services, nodeOf('sidecar', { INSTANCE_IPS: more }, ip))
+    return ['virtualOutbound', 'virtualInbound', '0.0.0.0_9080'].map((name) => {
+      const { address, additionalAddresses = [] } = listeners.get(name) ?? {}
+      return [address, ...additionalAddresses.map((one) => one.address)].map((one) =>
+        one?.address?.$case === 'socketAddress' ? one.address.value.address : undefined,
+      )
+    })
+  }
+  expect(hosts('10.0.0.9', '10.0.0.9')).toEqual(Array(3).fill(['0.0.0.0']))
+  expect(hosts('10.0.0.9', '10.0.0.9,fd00::9')).toEqual(Array(3).fill(['0.0.0.0', '::']))
+  expect(hosts('fd00::9', '')).toEqual(Array(3).fill(['::']))
+})

@@ -23,7 +23,15 @@ import { keyOf, milliseconds } from '../wire.ts'
 import { accessLogKey } from './access-log.ts'
 import { httpConnectionManager } from './http-connection-manager.ts'
 import { type InboundPort, inboundPorts } from './inbound-ports.ts'
-import { httpInspector, listenAddress, originalDestination, plainHttpProtocols, tlsInspector } from './listener.ts'
+import {
+  anyAddress,
+  anyAddressKey,
+  httpInspector,
+  listenAddress,
+  originalDestination,
+  plainHttpProtocols,
+  tlsInspector,
+} from './listener.ts'
 import { tcpProxy } from './tcp-proxy.ts'
 import { interceptionPorts } from './virtual.ts'
 
@@ -95,6 +103,7 @@ function virtualInbound(ports: readonly InboundPort[], scope: Scope): Recipe {
       mesh.pathNormalization,
       workloadSecurity(scope).key,
       scope.proxy.interceptionMode,
+      anyAddressKey(scope.proxy),
       ...ports.map((port) => keyFor(port, scope)),
     ),
     origins: originsOf(ports, scope),
@@ -113,7 +122,7 @@ function virtualInbound(ports: readonly InboundPort[], scope: Scope): Recipe {
       return Listener.encode(
         Listener.fromPartial({
           name: 'virtualInbound',
-          address: listenAddress('0.0.0.0', interceptionPorts.inbound),
+          ...anyAddress(scope.proxy, interceptionPorts.inbound),
           trafficDirection: TrafficDirection.INBOUND,
           transparent: scope.proxy.interceptionMode === 'TPROXY' ? true : undefined,
           listenerFilters: inspectors(all, [originalDestination()]),

@@ -1,9 +1,12 @@
+import { isIPv4, isIPv6 } from 'node:net'
 import type { Address } from '@weft/contracts/envoy/config/core/v3/address'
 import { Address as AddressMessage } from '@weft/contracts/envoy/config/core/v3/address'
+import { AdditionalAddress, type Listener } from '@weft/contracts/envoy/config/listener/v3/listener'
 import { ListenerFilter } from '@weft/contracts/envoy/config/listener/v3/listener_components'
 import { HttpInspector } from '@weft/contracts/envoy/extensions/filters/listener/http_inspector/v3/http_inspector'
 import { OriginalDst } from '@weft/contracts/envoy/extensions/filters/listener/original_dst/v3/original_dst'
 import { TlsInspector } from '@weft/contracts/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector'
+import type { ProxyNode } from '../../scope/proxy-node.ts'
 import { pack } from '../wire.ts'
 
 /** An address to listen at. */
@@ -11,6 +14,26 @@ export function listenAddress(address: string, port: number): Address {
   return AddressMessage.fromPartial({
     address: { $case: 'socketAddress', value: { address, portSpecifier: { $case: 'portValue', value: port } } },
   })
+}
+
+/** All addresses of the families that the proxy's machine has: IPv4, IPv6 or both. */
+export function anyAddress({ ips }: Pick<ProxyNode, 'ips'>, port: number): Pick<Listener, 'address' | 'additionalAddresses'> {
+  const hosts = anyHosts(ips)
+  const [address, ...more] = hosts.map((host) => listenAddress(host, port))
+  return {
+    address,
+    additionalAddresses: more.map((address) => AdditionalAddress.fromPartial({ address })),
+  }
+}
+
+/** What of a proxy `anyAddress` depends on. */
+export function anyAddressKey({ ips }: Pick<ProxyNode, 'ips'>): string {
+  return anyHosts(ips).join()
+}
+
+function anyHosts(ips: readonly string[]): string[] {
+  const v6 = ips.some((ip) => isIPv6(ip))
+  return [...(v6 && !ips.some((ip) => isIPv4(ip)) ? [] : ['0.0.0.0']), ...(v6 ? ['::'] : [])]
 }
 
 function listenerFilter(name: string, typedConfig: ReturnType<typeof pack>): ListenerFilter {

@@ -11,7 +11,7 @@ import { indexOf, letsThrough, type SidecarRoute } from '../routes/sidecar-route
 import { keyOf } from '../wire.ts'
 import { accessLogKey } from './access-log.ts'
 import { httpConnectionManager } from './http-connection-manager.ts'
-import { httpInspector, listenAddress, plainHttpProtocols, tlsInspector } from './listener.ts'
+import { anyAddress, anyAddressKey, httpInspector, listenAddress, plainHttpProtocols, tlsInspector } from './listener.ts'
 import { loopbackAddresses } from './loopback.ts'
 import { tcpProxy } from './tcp-proxy.ts'
 import { tcpTargets, tlsTargets } from './tcp-routes.ts'
@@ -127,6 +127,7 @@ function recipe(place: Place, scope: Scope): Recipe {
     name,
     key: keyOf(
       place.bound,
+      place.address === '0.0.0.0' ? anyAddressKey(proxy) : '',
       place.routeName,
       accessLogKey(mesh),
       mesh.pathNormalization,
@@ -158,7 +159,9 @@ function build(place: Place, scope: Scope, name: string): Listener {
   const sniffed = !http && place.entries.some(({ port }) => port.protocol === 'auto')
   const listener = Listener.fromPartial({
     name,
-    address: listenAddress(place.address, place.port),
+    ...(place.address === '0.0.0.0'
+      ? anyAddress(scope.proxy, place.port)
+      : { address: listenAddress(place.address, place.port) }),
     trafficDirection: TrafficDirection.OUTBOUND,
     bindToPort: place.bound ? undefined : false,
   })

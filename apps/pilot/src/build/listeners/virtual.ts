@@ -5,7 +5,7 @@ import { clusterNames } from '../names.ts'
 import type { Recipe } from '../resource-cache.ts'
 import { keyOf } from '../wire.ts'
 import { accessLogKey } from './access-log.ts'
-import { listenAddress, originalDestination } from './listener.ts'
+import { anyAddress, anyAddressKey, originalDestination } from './listener.ts'
 import { tcpProxy } from './tcp-proxy.ts'
 
 /** Where iptables sends what the application calls, and what calls the application (Istio's ports). */
@@ -18,13 +18,13 @@ export function virtualOutbound(scope: Scope): Recipe {
   const transparent = scope.proxy.interceptionMode === 'TPROXY'
   return {
     name: 'virtualOutbound',
-    key: keyOf(cluster, accessLogKey(mesh), transparent),
+    key: keyOf(cluster, accessLogKey(mesh), transparent, anyAddressKey(scope.proxy)),
     origins: [],
     build: () =>
       Listener.encode(
         Listener.fromPartial({
           name: 'virtualOutbound',
-          address: listenAddress('0.0.0.0', interceptionPorts.outbound),
+          ...anyAddress(scope.proxy, interceptionPorts.outbound),
           trafficDirection: TrafficDirection.OUTBOUND,
           useOriginalDst: true,
           transparent: transparent ? true : undefined,

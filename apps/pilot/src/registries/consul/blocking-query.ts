@@ -85,10 +85,12 @@ export class BlockingQuery {
       },
       { signal: this.#abort.signal, timeoutMs: first ? firstTimeoutMs : answerTimeoutMs },
     )
-    const index = Number(answer.headers['x-consul-index'])
-    if (!Number.isSafeInteger(index) || index < 0) {
+    const said = Number(answer.headers['x-consul-index'])
+    if (!Number.isSafeInteger(said) || said < 0) {
       throw new WeftError('unavailable', 'an answer without X-Consul-Index is none of Consul', { where: { path } })
     }
+    // Consul's own advice: none is below 1, and one that goes backwards begins anew.
+    const index = Math.max(1, said)
     if (index === this.#index) return
     // Another server that is behind, or one that was restored: it begins anew, and what it said now is not taken.
     if (index < this.#index) {
@@ -96,6 +98,6 @@ export class BlockingQuery {
       return
     }
     if (!this.#abort.signal.aborted) onAnswer(answer)
-    this.#index = Math.max(1, index)
+    this.#index = index
   }
 }

@@ -134,7 +134,7 @@ export class NomadClient {
       JobID: allocation.JobID,
       AllocID: allocation.ID,
       Tags: service.Tags ?? [],
-      Address: service.Address ?? '127.0.0.1',
+      Address: service.Address || '127.0.0.1',
       Port: port,
     })
     for (const check of service.Checks ?? []) this.#check(allocation, group, service, check, port, running)

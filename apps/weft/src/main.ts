@@ -2,6 +2,7 @@ import { enableCompileCache } from 'node:module'
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { exitCodes } from './exit-codes.ts'
 import { addIptables } from './interception/command.ts'
+import { addInject } from './kubernetes/command.ts'
 import { compileCacheFolder } from './mesh/programs.ts'
 import { processTerminal, type Terminal } from './terminal.ts'
 
@@ -143,6 +144,7 @@ Examples:
     .action(async (options) => done(await (await import('./commands/enroll.ts')).enroll(options, terminal)))
 
   addIptables(program, terminal, done)
+  addInject(program, terminal, done)
 
   const ca = program.command('ca').summary('certificates')
   ca.command('token')

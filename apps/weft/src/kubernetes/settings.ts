@@ -1,0 +1,28 @@
+import { readFile } from 'node:fs/promises'
+import { setValue } from '@weft/inject/set-value'
+import { type InjectionSettings, injectionSettings, parseSettings } from '@weft/inject/settings'
+import { WeftError } from '@weft/service/errors'
+
+export interface SettingsOptions {
+  values?: string
+  set: string[]
+  meshConfig?: string
+  revision?: string
+  nativeSidecars: boolean
+}
+
+/** How pods are to be injected, by the command's options. Throws `invalid_argument` with what is wrong where. */
+export async function readSettings(options: SettingsOptions): Promise<InjectionSettings> {
+  const known = injectionSettings().values
+  const fromFile = options.values === undefined ? {} : parseSettings(await read(options.values), options.values)
+  const values = options.set.reduce((before: unknown, assignment) => setValue(before, assignment, known), fromFile)
+  const mesh = options.meshConfig === undefined ? {} : parseSettings(await read(options.meshConfig), options.meshConfig)
+  const { revision, nativeSidecars } = options
+  return injectionSettings({ values, mesh, nativeSidecars, ...(revision === undefined ? {} : { revision }) })
+}
+
+async function read(file: string): Promise<string> {
+  return readFile(file, 'utf8').catch((cause: unknown) => {
+    throw new WeftError('not_found', `cannot be read: ${WeftError.from(cause).message}`, { where: { file }, cause })
+  })
+}

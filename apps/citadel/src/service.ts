@@ -52,6 +52,10 @@ export interface CitadelFlags {
   jwtIssuer?: string
   jwtJwks?: string
   jwtAudience: string[]
+  /** How service-account tokens of Kubernetes are verified. */
+  kubernetes?: 'review' | 'offline'
+  kubeconfig?: string
+  kubernetesAudience: string[]
   /** Certificates a second for one identity, in the long run. */
   csrRate?: number
   /** Certificates at once for one identity. */
@@ -77,6 +81,20 @@ const flags: Flag[] = [
     parse: durationSeconds(5, mostTtlSeconds),
   },
   { flags: '--dns-name <name...>', description: 'further names under which Citadel is reached', default: [] },
+  { flags: '--jwt-issuer <issuer>', description: 'also accept tokens of this issuer' },
+  { flags: '--jwt-jwks <url>', description: 'where the keys of that issuer are: a URL, or a file' },
+  { flags: '--jwt-audience <name...>', description: 'for whom its tokens have to be made', default: [] },
+  {
+    flags: '--kubernetes <mode>',
+    description: 'also accept service-account tokens of pods: review asks the API server, offline verifies by its keys',
+    choices: ['review', 'offline'],
+  },
+  { flags: '--kubeconfig <file>', description: "how the API server is reached (default: as this pod's service account)" },
+  {
+    flags: '--kubernetes-audience <name...>',
+    description: 'for whom service-account tokens have to be made',
+    default: ['istio-ca'],
+  },
   {
     flags: '--csr-rate <number>',
     description: 'certificates a second for one identity (default: 50)',
@@ -149,12 +167,13 @@ export async function startCitadel(options: CitadelFlags, logger: Logger, lifecy
           },
           lastExpiry: () => new Date(lastExpiry),
         })
+  const kubernetes = await kubernetesAttestors(options, trustDomain, lifecycle)
   const desk = createDesk({
     onIssued(api, { notAfter }) {
       if (api !== 'sds') lastExpiry = Math.max(lastExpiry, notAfter.getTime())
     },
     authority: () => authority.get(),
-    attestation: { trustDomain, tokens: [tokens, ...jwtAttestors(options, trustDomain)] },
+    attestation: { trustDomain, tokens: [tokens, ...jwtAttestors(options, trustDomain), ...kubernetes] },
     limit: { ratePerSecond: options.csrRate ?? 50, burst: options.csrBurst ?? 1_000 },
     maxWaiting: 10_000,
     registry,
@@ -206,6 +225,23 @@ function jwtAttestors(
     })
   }
   return [createJwtAttestor({ issuer, jwks, audiences, trustDomain })]
+}
+
+/** Loaded only where it is asked for. */
+async function kubernetesAttestors(
+  { kubernetes: mode, kubeconfig, kubernetesAudience: audiences }: CitadelFlags,
+  trustDomain: string,
+  lifecycle: Lifecycle,
+): Promise<TokenAttestor[]> {
+  if (mode === undefined) return []
+  const [{ findAccess }, { KubernetesClient }, { createKubernetesAttestor }] = await Promise.all([
+    import('@weft/kubernetes/access'),
+    import('@weft/kubernetes/client'),
+    import('./attest/kubernetes.ts'),
+  ])
+  const client = new KubernetesClient(await findAccess({ kubeconfig }))
+  lifecycle.onStop('Kubernetes', () => client.close())
+  return [createKubernetesAttestor({ client, audiences, trustDomain, mode })]
 }
 
 /** Writes the roots where those that join find them, now and at every change. */

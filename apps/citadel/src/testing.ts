@@ -40,6 +40,7 @@ export async function startTestCitadel(folder: string, flags: Partial<CitadelFla
     rootCertFile,
     dnsName: [],
     jwtAudience: [],
+    kubernetesAudience: ['istio-ca'],
     logLevel: 'silent',
     ...flags,
   }

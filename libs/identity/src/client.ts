@@ -22,10 +22,14 @@ export interface IdentityOptions {
   citadelAddress: string
   /** PEM file of the root by which Citadel's own certificate is verified; read again at each attempt. */
   rootCertFile: string
-  /** File with the join token; read again at each attempt. */
+  /** File with the join token, or with a service-account token that Kubernetes projects; read again at each attempt. */
   joinTokenFile: string
+  /** Of the identity that a service-account token stands for (default: `cluster.local`). */
+  trustDomain?: string
   /** The SPIFFE id to ask for; the join token's by default. */
   identity?: string
+  /** DNS names to ask for beside it: Citadel gives that of the Service named like the service account. */
+  dnsNames?: string[]
   /** Wanted lifetime of certificates; Citadel's default when absent. */
   ttlSeconds?: number
   logger: Logger
@@ -177,7 +181,7 @@ async function requestCertificate(options: IdentityOptions, current: IdentityMat
     const response = await unary(
       client.createCertificate.bind(client),
       {
-        csr: createCertificateRequest(keys, { uris: [proof.id] }),
+        csr: createCertificateRequest(keys, { uris: [proof.id], dns: options.dnsNames ?? [] }),
         validityDuration: options.ttlSeconds ?? 0,
         metadata: undefined,
       },
@@ -205,13 +209,16 @@ interface Proof {
   certificate?: IdentityMaterial
 }
 
-async function proofOf({ identity, joinTokenFile }: IdentityOptions, current: IdentityMaterial | undefined): Promise<Proof> {
+async function proofOf(
+  { identity, joinTokenFile, trustDomain = 'cluster.local' }: IdentityOptions,
+  current: IdentityMaterial | undefined,
+): Promise<Proof> {
   const now = new Date()
   const certificate = current !== undefined && current.notAfter > now ? current : undefined
   const metadata = new Metadata()
   try {
     const token = (await readFile(joinTokenFile, 'utf8')).trim()
-    const claims = readJoinToken(token, joinTokenFile)
+    const claims = readJoinToken(token, joinTokenFile, trustDomain)
     const id = identity ?? claims.identity.uri
     // An expired token goes along only when there is nothing else: Citadel's answer then says what to do.
     if (certificate === undefined || claims.expiresAt > now) metadata.set('authorization', `Bearer ${token}`)

@@ -1,7 +1,8 @@
 import type { Metadata } from '@grpc/grpc-js'
 import { type CallWithPeer, peerIdentity } from '@weft/identity/peer-identity'
-import { parseSpiffeId, type SpiffeId } from '@weft/identity/spiffe-id'
+import type { SpiffeId } from '@weft/identity/spiffe-id'
 import { WeftError } from '@weft/service/errors'
+import { identityOf } from './identities.ts'
 
 /** Who is asking, and by which proof. */
 export interface Attested {
@@ -33,7 +34,8 @@ const maxTokenBytes = 16 << 10
  */
 export async function attest(call: AttestableCall, { trustDomain, tokens }: AttestOptions): Promise<Attested> {
   const certified = peerIdentity(call)
-  if (certified !== undefined) return { identity: inTrustDomain(parseSpiffeId(certified), trustDomain), by: 'certificate' }
+  if (certified !== undefined)
+    return { identity: inTrustDomain(identityOf('certificate', certified, trustDomain), trustDomain), by: 'certificate' }
   const [header] = call.metadata.get('authorization')
   if (header === undefined) {
     throw new WeftError('unauthenticated', 'the caller shows neither a join token nor a client certificate', {

@@ -1,10 +1,11 @@
 import { createHash, createPrivateKey, createPublicKey, type KeyObject, randomUUID, sign, verify } from 'node:crypto'
 import { join } from 'node:path'
 import { createKeyPair, privateKeyPem, publicKeyDer } from '@weft/identity/keys'
-import { parseSpiffeId, type SpiffeId } from '@weft/identity/spiffe-id'
+import type { SpiffeId } from '@weft/identity/spiffe-id'
 import { WeftError } from '@weft/service/errors'
 import { fileMode, readSecretIfThere, writeFileAtomically } from '../authority/files.ts'
 import type { TokenAttestor } from './attestation.ts'
+import { identityOf } from './identities.ts'
 
 /** Mints and verifies join tokens: ES256 JWTs, each bound to one SPIFFE id, reusable until they expire. */
 export interface JoinTokens extends TokenAttestor {
@@ -89,7 +90,7 @@ export function createJoinTokens(key: KeyObject, trustDomain: string): JoinToken
         const expiry = new Date(claims.exp * 1000).toISOString()
         throw new WeftError('unauthenticated', `the join token for ${claims.sub} has expired at ${expiry}`, { hint: mintHint })
       }
-      return parseSpiffeId(claims.sub)
+      return identityOf('join-token', claims.sub, trustDomain)
     },
     mint(identity, ttlSeconds) {
       const now = Math.floor(Date.now() / 1000)

@@ -2,7 +2,8 @@ import { generateKeyPairSync, sign } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { afterEach, expect, it } from 'vitest'
-import { createJwtAttestor, identityOf } from './jwt.ts'
+import { identityOf } from './identities.ts'
+import { createJwtAttestor } from './jwt.ts'
 
 const issuer = 'https://kubernetes.default.svc'
 const cleanups: (() => unknown)[] = []
@@ -81,9 +82,9 @@ it('an answer that does not end is cut', async () => {
 })
 
 it('a subject names a workload by account or by SPIFFE id', () => {
-  expect(identityOf('system:serviceaccount:a:b', 'td').uri).toBe('spiffe://td/ns/a/sa/b')
-  expect(identityOf('spiffe://td/ns/a/sa/b', 'td').uri).toBe('spiffe://td/ns/a/sa/b')
+  expect(identityOf('jwt', 'system:serviceaccount:a:b', 'td').uri).toBe('spiffe://td/ns/a/sa/b')
+  expect(identityOf('jwt', 'spiffe://td/ns/a/sa/b', 'td').uri).toBe('spiffe://td/ns/a/sa/b')
   for (const bad of ['', 'system:serviceaccount:a', 'system:serviceaccount:a:b:c', 'system:serviceaccount:a/b:c']) {
-    expect(() => identityOf(bad, 'td')).toThrow('names no workload')
+    expect(() => identityOf('jwt', bad, 'td')).toThrow('names no workload')
   }
 })

@@ -17,7 +17,7 @@ export interface Issued {
 
 /**
  * A certificate for a PEM request: its proof of possession, key and names are checked by the policy, the attested identity
- * becomes its only name, and it never outlives the authority. Throws what the policy throws.
+ * becomes its name (with that of its Service, if asked for), and it never outlives the authority. Throws what the policy throws.
  */
 export function issueForRequest(
   authority: Authority,
@@ -29,7 +29,7 @@ export function issueForRequest(
   const ttlSeconds = lifetimeSeconds(requestedTtlSeconds, policy)
   const request = parseCertificateRequest(csrPem)
   checkRequestedNames(request, attested)
-  return issueForKey(authority, attested, request.publicKey.spki, ttlSeconds)
+  return issueForKey(authority, attested, request.publicKey.spki, ttlSeconds, { dns: request.names.dns })
 }
 
 /** A certificate for a public key that is known to be the attested caller's. `names` go beside the SPIFFE id. */

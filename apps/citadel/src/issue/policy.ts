@@ -31,11 +31,13 @@ export function lifetimeSeconds(requestedSeconds: number, policy: IssuePolicy): 
 }
 
 /**
- * Checks that a request asks for the attested identity: its only name is that URI, or it names nothing (then the identity is
- * set). Throws `permission_denied` for another identity, `invalid_argument` for other names.
+ * Checks that a request asks for the attested identity: it names that URI, or none (then the identity is set), and beside it at
+ * most the DNS name of the Kubernetes Service that is called like its service account, for callers that know no SPIFFE ids.
+ * Throws `permission_denied` for another identity, `invalid_argument` for other names.
  */
 export function checkRequestedNames({ names }: CertificateRequest, attested: SpiffeId): void {
-  if (names.dns.length + names.ips.length + names.others > 0) {
+  const isOwn = (name: string): boolean => name === serviceName(attested)
+  if (!names.dns.every(isOwn) || names.ips.length + names.others > 0) {
     throw new WeftError('invalid_argument', 'the certificate request asks for names other than a SPIFFE id', {
       hint: `ask for the URI ${attested.uri}, or for no name`,
     })
@@ -52,6 +54,12 @@ export function checkRequestedNames({ names }: CertificateRequest, attested: Spi
       hint: `ask for ${attested.uri}, or join with a token for ${uri}`,
     })
   }
+}
+
+/** `pilot.istio-system.svc` of `…/ns/istio-system/sa/pilot`; undefined for identities of another form. */
+function serviceName({ path }: SpiffeId): string | undefined {
+  const [, namespace, account] = /^\/ns\/([^/]+)\/sa\/([^/]+)$/.exec(path) ?? []
+  return account === undefined ? undefined : `${account}.${namespace}.svc`
 }
 
 /** `3h0m0s`, as Istio's messages write a duration. */

@@ -12,8 +12,11 @@ type Bench = (options: BenchOptions) => Promise<void>
 const benches: Record<string, () => Promise<{ run: Bench }>> = {
   csr: () => import('./csr.ts').then((module) => ({ run: module.benchCsr })),
   'h2-codec': () => import('./h2-codec.ts').then((module) => ({ run: module.benchH2Codec })),
+  grpc: () => import('./grpc.ts').then((module) => ({ run: module.benchGrpc })),
+  h2: () => import('./h2.ts').then((module) => ({ run: module.benchH2 })),
   herd: () => import('./herd.ts').then((module) => ({ run: module.benchHerd })),
   http1: () => import('./http1.ts').then((module) => ({ run: module.benchHttp1 })),
+  mesh: () => import('./mesh.ts').then((module) => ({ run: module.benchMesh })),
   mixer: () => import('./mixer.ts').then((module) => ({ run: module.benchMixer })),
   pilot: () => import('./pilot.ts').then((module) => ({ run: module.benchPilot })),
   'mixer-sidecar': () => import('./mixer-sidecar.ts').then((module) => ({ run: module.benchMixerSidecar })),

@@ -10,6 +10,7 @@ const scenarios: Record<string, Load> = {
   envoy: () => import('./envoy.ts').then((module) => module.envoyScenario),
   churn: () => import('./churn.ts').then((module) => module.churnScenario),
   faults: () => import('./faults.ts').then((module) => module.faultsScenario),
+  grpc: () => import('./grpc.ts').then((module) => module.grpcScenario),
   h2spec: () => import('./h2spec.ts').then((module) => module.h2specScenario),
   registries: () => import('./registries.ts').then((module) => module.registriesScenario),
   parity: () => import('./parity.ts').then((module) => module.parityScenario),

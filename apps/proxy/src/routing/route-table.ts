@@ -20,6 +20,7 @@ import { compileRateLimits, type RateLimitPolicy, type RouteRateLimits } from '.
 import { compileRedirect, type RedirectPlan } from './redirect.ts'
 import { compileRetryPolicy } from './retry-policy.ts'
 import { compileForward, type ForwardPlan, type RouteAction_Configs } from './route-action.ts'
+import { RouteIndex } from './route-index.ts'
 import {
   compileConditions,
   compilePathMatch,
@@ -62,6 +63,8 @@ export interface VirtualHostPlan {
   /** Which routes a request may take, where a tree of matchers says so; null: `routes`. */
   readonly tree: MatchTree<readonly RoutePlan[]> | null
   readonly routes: readonly RoutePlan[]
+  /** Finds one of `routes` where there are many; null: they are few. */
+  readonly index: RouteIndex | null
   readonly requireTls: 'none' | 'external' | 'all'
   readonly includeAttemptCount: boolean
   /** Its filter_metadata. */
@@ -111,6 +114,14 @@ export class RouteTable {
     if (this.ignorePathParameters) {
       const at = path.indexOf(';')
       if (at >= 0) path = path.slice(0, at)
+    }
+    if (host.index !== null && host.tree === null) {
+      const place = host.index.find(path, (i, literal) => {
+        const { conditions, path: match } = routes[i]!
+        if (!literal && !pathMatches(match, path, request.method)) return false
+        return conditions === null || conditions(request, facts, draw)
+      })
+      return place < 0 ? null : routes[place]!
     }
     for (let i = 0; i < routes.length; i++) {
       const route = routes[i]!
@@ -173,6 +184,7 @@ function compileVirtualHost(
     name: source.name,
     tree: null,
     routes,
+    index: null,
     requireTls:
       source.requireTls === VirtualHost_TlsRequirementType.ALL
         ? 'all'
@@ -218,6 +230,7 @@ function compileVirtualHost(
     }
   }
   routes.push(...source.routes.map((route, i) => compileRoute(route, `${path}.routes[${i}]`)))
+  host.index = RouteIndex.of(routes)
   if (source.matcher !== undefined) host.tree = compileMatchTree(source.matcher, `${path}.matcher`, ofTree)
   return host
 }

@@ -23,6 +23,7 @@ import { createDiscovery } from './serve/discovery.ts'
 import { apiRoutes } from './serve/http/routes.ts'
 import { isLoopback, writeGuard } from './serve/http/write-guard.ts'
 import { ConfigSource } from './sources/config-source.ts'
+import { openConfigSource } from './sources/open.ts'
 import { MeshProblems } from './status/mesh-problems.ts'
 import { ProxyStatuses } from './status/proxy-statuses.ts'
 import { PushMetrics } from './status/push-metrics.ts'
@@ -34,6 +35,7 @@ interface Flags {
   adminAddress: string
   configDir: string[]
   registry: string[]
+  configSource: string[]
   meshConfig?: string
   domain: string
   trustDomain: string
@@ -66,6 +68,11 @@ export async function main(argv: readonly string[] = process.argv): Promise<void
       {
         flags: '--registry <platform...>',
         description: 'where services come from besides the folders: PLATFORM=URL?OPTIONS, such as consul=http://127.0.0.1:8500',
+        default: [],
+      },
+      {
+        flags: '--config-source <platform...>',
+        description: 'where configuration comes from besides the folders: kubernetes[=?OPTIONS] reads its custom resources',
         default: [],
       },
       { flags: '--mesh-config <file>', description: 'MeshConfig as YAML' },
@@ -103,8 +110,12 @@ async function start(flags: Flags, logger: Logger, lifecycle: Lifecycle): Promis
   const statuses = new ProxyStatuses(() => snapshots.current, pushMetrics)
   snapshots.subscribe(({ snapshot, changedAtMs }) => pushMetrics.changed(snapshot.version, changedAtMs))
 
+  const sources = await Promise.all(flags.configSource.map((text) => openConfigSource(text, { mesh, logger })))
+  const providers = sources.map(({ provider }) => provider)
+  for (const provider of providers) lifecycle.onStop(`config source ${provider.name}`, () => provider.close())
   const source = await ConfigSource.open({
     folders: flags.configDir,
+    providers,
     onError: (err) => logger.error({ err }, 'reading the configuration failed'),
     onChange: (config) => {
       const objects = typedObjects(config)
@@ -115,6 +126,10 @@ async function start(flags: Flags, logger: Logger, lifecycle: Lifecycle): Promis
     },
   })
   lifecycle.onStop('configuration', () => source.close())
+  for (const { writeStatus } of sources) {
+    const writer = writeStatus(statuses, () => snapshots.current.version)
+    lifecycle.onStop('status writer', () => writer.close())
+  }
   const stopFollowing = followRegistries(registries.slice(1), () => {
     const { services } = snapshots.current
     const next = snapshots.rebuild()
@@ -135,7 +150,8 @@ async function start(flags: Flags, logger: Logger, lifecycle: Lifecycle): Promis
     routes: (server) => apiRoutes(server, parts),
   })
   // Proxies keep what they have while Pilot is away; from one that knows half they would lose the other half.
-  await untilSynced(registries, { readiness, logger, signal: lifecycle.signal })
+  const synced = { readiness, logger, signal: lifecycle.signal }
+  await Promise.all([untilSynced('registry', registries, synced), untilSynced('config source', providers, synced)])
   if (lifecycle.signal.aborted) return
   snapshots.rebuild()
   const grpcPorts = await Promise.all(grpcServers(flags, discovery.services, { logger, lifecycle, readiness, metrics }))
@@ -164,6 +180,7 @@ function grpcServers(flags: Flags, services: Services, common: Common): Promise<
       citadelAddress,
       rootCertFile,
       joinTokenFile,
+      trustDomain: flags.trustDomain,
       logger,
       lifecycle,
       readiness,

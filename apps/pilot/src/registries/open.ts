@@ -1,14 +1,9 @@
 import { WeftError } from '@weft/service/errors'
+import { type PlatformSpec, parsePlatform } from './platform-spec.ts'
 import type { Registry, RegistryContext } from './registry.ts'
 
-/** Where a platform is, as `--registry` says it: `consul=http://127.0.0.1:8500?token-file=/run/token`, or `kubernetes`. */
-export interface RegistrySpec {
-  platform: string
-  /** Without the options; undefined where the platform is found otherwise. */
-  url: URL | undefined
-  /** What stands after `?`. */
-  options: ReadonlyMap<string, string>
-}
+/** One `--registry`. */
+export type RegistrySpec = PlatformSpec
 
 type Open = (spec: RegistrySpec, context: RegistryContext) => Promise<Registry>
 
@@ -21,24 +16,7 @@ const platforms: Readonly<Record<string, () => Promise<Open>>> = {
 
 /** Reads one `--registry`. Throws `invalid_argument` with what it should be. */
 export function parseRegistry(text: string): RegistrySpec {
-  const [, platform = '', rest] = /^([a-z]+)(?:=(.*))?$/.exec(text) ?? []
-  if (!(platform in platforms)) {
-    throw new WeftError('invalid_argument', `--registry ${text} names no platform`, {
-      hint: `write PLATFORM or PLATFORM=URL, with one of ${Object.keys(platforms).join(', ')}; files are given by --config-dir`,
-    })
-  }
-  const query = rest?.indexOf('?') ?? -1
-  const [address, options] = rest === undefined || query < 0 ? [rest, ''] : [rest.slice(0, query), rest.slice(query + 1)]
-  return { platform, url: readUrl(address, text), options: new Map(new URLSearchParams(options)) }
-}
-
-function readUrl(address: string | undefined, text: string): URL | undefined {
-  if (address === undefined || address === '') return undefined
-  const url = URL.canParse(address) ? new URL(address) : undefined
-  if (url !== undefined && (url.protocol === 'http:' || url.protocol === 'https:') && url.username === '') return url
-  throw new WeftError('invalid_argument', `--registry ${text} has no http or https URL`, {
-    hint: 'such as consul=http://127.0.0.1:8500; tokens are given by ?token-file=FILE',
-  })
+  return parsePlatform('--registry', text, Object.keys(platforms))
 }
 
 /** Opens the registry of one `--registry`; it begins to follow its platform, which need not be there yet. */

@@ -1,6 +1,12 @@
 import type { Readiness } from '@weft/service/admin-server'
 import type { Logger } from '@weft/service/logger'
-import type { Registry } from './registry.ts'
+
+/** A registry, or a source of configuration. */
+export interface Synced {
+  readonly name: string
+  readonly state: { readonly synced: boolean }
+  subscribe(listener: () => void): () => void
+}
 
 export interface UntilSyncedOptions {
   readiness: Readiness
@@ -9,32 +15,33 @@ export interface UntilSyncedOptions {
   signal: AbortSignal
 }
 
-/** Waits for the first answer of every registry, however long it takes; meanwhile the service is not ready, and says why. */
+/** Waits for the first answer of all of them, however long it takes; meanwhile the service is not ready, and says why. */
 export async function untilSynced(
-  registries: readonly Registry[],
+  kind: 'registry' | 'config source',
+  sources: readonly Synced[],
   { readiness, logger, signal }: UntilSyncedOptions,
 ): Promise<void> {
-  const waiting = registries.filter(({ state }) => !state.synced)
+  const waiting = sources.filter(({ state }) => !state.synced)
   await Promise.all(
-    waiting.map(async (registry) => {
-      const part = `registry ${registry.name}`
+    waiting.map(async (source) => {
+      const part = `${kind} ${source.name}`
       readiness.hold(part, 'its first answer is not in yet; /v1/status tells what is wrong')
-      logger.info(`waiting for the first answer of the registry ${registry.name}`)
-      await firstAnswer(registry, signal)
+      logger.info(`waiting for the first answer of the ${part}`)
+      await firstAnswer(source, signal)
       readiness.release(part)
     }),
   )
 }
 
-function firstAnswer(registry: Registry, signal: AbortSignal): Promise<void> {
+function firstAnswer(source: Synced, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const look = (): void => {
-      if (!registry.state.synced && !signal.aborted) return
+      if (!source.state.synced && !signal.aborted) return
       stop()
       signal.removeEventListener('abort', look)
       resolve()
     }
-    const stop = registry.subscribe(look)
+    const stop = source.subscribe(look)
     signal.addEventListener('abort', look)
     look()
   })

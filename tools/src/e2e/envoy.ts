@@ -166,7 +166,7 @@ async function envoyByPilot(scenario: Scenario, folder: string, origin: number, 
       ...{ type: 'router', address: '127.0.0.1', name: 'gateway-1', workload: 'gateway', namespace: 'istio-system' },
       ...{ serviceAccount: 'gateway', labels: { istio: 'ingressgateway' } },
     },
-    loopback: { bind: '127.0.0.1', ports: { 8080: gatewayPort } },
+    interception: { mode: 'NONE', loopback: { bind: '127.0.0.1', ports: { 8080: gatewayPort } } },
   })
   await untilListening(gatewayPort, gateway)
   const answer = await fetch(`http://127.0.0.1:${gatewayPort}/shop/1`)
@@ -182,7 +182,10 @@ async function envoyByPilot(scenario: Scenario, folder: string, origin: number, 
       ...{ type: 'sidecar', address: '127.77.77.1', name: 'client-1', workload: 'client', namespace: 'default' },
       ...{ serviceAccount: 'client', labels: { app: 'client' } },
     },
-    loopback: { prefix: '127.77.77', app: '127.77.77.2', services: { 'shop.default.svc.cluster.local': 16 } },
+    interception: {
+      mode: 'NONE',
+      loopback: { prefix: '127.77.77', app: '127.77.77.2', services: { 'shop.default.svc.cluster.local': 16 } },
+    },
   })
   await untilListening(9080, sidecar, '127.77.77.16')
   const viaSidecar = await fetch('http://127.77.77.16:9080/shop/2')
@@ -202,7 +205,7 @@ async function startEnvoy(
   folder: string,
   envoy: string,
   mesh: ControlPlane,
-  node: Pick<BootstrapOptions, 'proxy' | 'loopback'>,
+  node: Pick<BootstrapOptions, 'proxy' | 'interception'>,
 ): Promise<ReturnType<typeof start>> {
   const { namespace, serviceAccount, name } = node.proxy
   const joinToken = await mesh.token(`spiffe://cluster.local/ns/${namespace}/sa/${serviceAccount}`)

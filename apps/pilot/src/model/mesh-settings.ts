@@ -20,6 +20,8 @@ export interface MeshSettings {
   readonly disablePolicyChecks: boolean
   readonly disableMixerHttpReports: boolean
   readonly connectTimeoutMs: number
+  /** How long a connection's first bytes are waited for where they tell what is spoken; then it is taken for plain TCP. 0: for ever. */
+  readonly protocolDetectionTimeoutMs: number
   readonly outboundTrafficPolicy: 'ALLOW_ANY' | 'REGISTRY_ONLY'
   /** Sidecars use mutual TLS towards endpoints that take it, without a DestinationRule that says so. */
   readonly enableAutoMtls: boolean
@@ -49,6 +51,7 @@ export const defaultMeshSettings: MeshSettings = {
   disablePolicyChecks: false,
   disableMixerHttpReports: false,
   connectTimeoutMs: 10_000,
+  protocolDetectionTimeoutMs: 1_000,
   outboundTrafficPolicy: 'ALLOW_ANY',
   enableAutoMtls: true,
   upgradesToHttp2: false,
@@ -63,9 +66,13 @@ export const defaultMeshSettings: MeshSettings = {
   defaultDestinationRuleExportTo: ['*'],
 }
 
+function millisecondsOf({ seconds, nanos }: { seconds: number; nanos: number }): number {
+  return seconds * 1_000 + nanos / 1_000_000
+}
+
 /** MeshConfig on top of the defaults (or what the flags say); what it leaves out stays. */
 export function meshSettings(config: MeshConfig, base: MeshSettings): MeshSettings {
-  const { connectTimeout, outboundTrafficPolicy } = config
+  const { connectTimeout, protocolDetectionTimeout, outboundTrafficPolicy } = config
   const orElse = <T extends string | readonly string[]>(value: T, other: T): T => (value.length > 0 ? value : other)
   return {
     domain: base.domain,
@@ -76,8 +83,9 @@ export function meshSettings(config: MeshConfig, base: MeshSettings): MeshSettin
     mixerReportServer: config.mixerReportServer,
     disablePolicyChecks: config.disablePolicyChecks,
     disableMixerHttpReports: config.disableMixerHttpReports,
-    connectTimeoutMs:
-      connectTimeout === undefined ? base.connectTimeoutMs : connectTimeout.seconds * 1_000 + connectTimeout.nanos / 1_000_000,
+    connectTimeoutMs: connectTimeout === undefined ? base.connectTimeoutMs : millisecondsOf(connectTimeout),
+    protocolDetectionTimeoutMs:
+      protocolDetectionTimeout === undefined ? base.protocolDetectionTimeoutMs : millisecondsOf(protocolDetectionTimeout),
     outboundTrafficPolicy:
       outboundTrafficPolicy === undefined
         ? base.outboundTrafficPolicy

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import { join } from 'node:path'
 import { WeftError } from '@weft/service/errors'
 import { parseAddress } from '@weft/service/flags'
@@ -6,7 +7,7 @@ import { z } from 'zod'
 import { mintJoinTokens, readOperatorToken } from '../clients/citadel.ts'
 import { exitCodes } from '../exit-codes.ts'
 import { identityOf, serviceOctets, systemNamespace } from '../mesh/addresses.ts'
-import { proxyBootstrap } from '../mesh/bootstrap.ts'
+import { type BootstrapOptions, proxyBootstrap } from '../mesh/bootstrap.ts'
 import { readMeshFolder } from '../mesh/folder.ts'
 import { writeSecretFile } from '../mesh/tokens.ts'
 import type { Terminal } from '../terminal.ts'
@@ -28,6 +29,10 @@ export interface EnrollOptions {
 const proxyAnnotation = 'mesh.weft.dev/proxy'
 const applicationAnnotation = 'mesh.weft.dev/application-address'
 const outboundPrefixAnnotation = 'mesh.weft.dev/outbound-prefix'
+/** Says that packet filter rules (`weft iptables`) lead connections to the sidecar: REDIRECT or TPROXY. */
+const interceptionAnnotation = 'mesh.weft.dev/interception'
+/** Other addresses of the workload's machine than the one in `spec.address`. */
+const moreAddressesAnnotation = 'mesh.weft.dev/more-addresses'
 
 const entrySchema = z.object({
   kind: z.literal('WorkloadEntry'),
@@ -97,6 +102,10 @@ async function proxiedEntries(folders: readonly string[]): Promise<Entry[]> {
 function bootstrapOf(entry: Entry, services: Record<string, number>, joinToken: string, options: EnrollOptions) {
   const { metadata, spec } = entry
   const { annotations } = metadata
+  const moreAddresses = (annotations[moreAddressesAnnotation] ?? '')
+    .split(',')
+    .map((one) => one.trim())
+    .filter(isIP)
   const router = annotations[proxyAnnotation] === 'router'
   return proxyBootstrap({
     pilot: parseAddress(options.pilotGrpc),
@@ -105,21 +114,31 @@ function bootstrapOf(entry: Entry, services: Record<string, number>, joinToken: 
     proxy: {
       type: router ? 'router' : 'sidecar',
       address: spec.address,
+      moreAddresses,
       name: metadata.name,
       workload: metadata.name,
       namespace: metadata.namespace,
       serviceAccount: spec.serviceAccount,
       labels: spec.labels,
     },
-    loopback: router
-      ? { bind: '0.0.0.0', ports: {} }
-      : {
-          prefix: annotations[outboundPrefixAnnotation] ?? '127.0.1',
-          app: annotations[applicationAnnotation] ?? '127.0.0.1',
-          services,
-        },
+    interception: router ? { mode: 'NONE', loopback: { bind: '0.0.0.0', ports: {} } } : interceptionOf(entry, services),
     meshId: 'compose',
     rootCertFile: options.rootCertFile,
     joinToken,
   })
+}
+
+/** How connections come to a sidecar. */
+function interceptionOf({ metadata }: Entry, services: Record<string, number>): BootstrapOptions['interception'] {
+  const { annotations } = metadata
+  const mode = annotations[interceptionAnnotation] ?? 'NONE'
+  if (mode === 'REDIRECT' || mode === 'TPROXY') return { mode }
+  if (mode !== 'NONE') {
+    throw new WeftError('invalid_argument', `${interceptionAnnotation}: '${mode}' is no way to catch connections`, {
+      where: { path: `WorkloadEntry ${metadata.name}` },
+      hint: 'write REDIRECT, TPROXY or NONE',
+    })
+  }
+  const prefix = annotations[outboundPrefixAnnotation] ?? '127.0.1'
+  return { mode, loopback: { prefix, app: annotations[applicationAnnotation] ?? '127.0.0.1', services } }
 }

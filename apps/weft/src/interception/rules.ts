@@ -128,6 +128,8 @@ function mangleTable(settings: InterceptionSettings, family: Family): Table {
           // What this machine sends itself was seen to in the table nat.
           '-i lo -j RETURN',
           ...settings.virtualInterfaces.map((name) => `-i ${name} -j RETURN`),
+          // Answers to what was connected to from here.
+          '-p tcp -m conntrack --ctdir REPLY -j RETURN',
           // Packets of connections that a transparent socket has taken.
           '-p tcp -m socket --transparent -j WEFT_DIVERT',
           ...inboundRules(settings, 'WEFT_TPROXY'),

@@ -4,6 +4,8 @@ export interface ProxyIdentity {
   type: 'sidecar' | 'router'
   /** The address that the node id tells. */
   address: string
+  /** Other addresses of its machine. */
+  moreAddresses?: readonly string[]
   name: string
   workload: string
   namespace: string
@@ -23,8 +25,8 @@ export interface BootstrapOptions {
   /** The address of the proxy's own admin server. */
   admin: string
   proxy: ProxyIdentity
-  /** Where the proxy listens for what: node metadata LOOPBACK. */
-  loopback: Record<string, unknown>
+  /** How connections come to the proxy: caught by packet filter rules, or to addresses where it listens (metadata LOOPBACK). */
+  interception: { mode: 'REDIRECT' | 'TPROXY' } | { mode: 'NONE'; loopback: Record<string, unknown> }
   meshId: string
   rootCertFile: string
   joinToken: string
@@ -35,7 +37,8 @@ export interface BootstrapOptions {
  * Citadel for the secrets. It holds the join token: the file is for its owner alone.
  */
 export function proxyBootstrap(options: BootstrapOptions): Record<string, unknown> {
-  const { proxy, pilot, citadel } = options
+  const { proxy, pilot, citadel, interception } = options
+  const { moreAddresses = [] } = proxy
   return {
     node: {
       id: `${proxy.type}~${proxy.address}~${proxy.name}.${proxy.namespace}~${proxy.namespace}.svc.cluster.local`,
@@ -47,8 +50,9 @@ export function proxyBootstrap(options: BootstrapOptions): Record<string, unknow
         WORKLOAD_NAME: proxy.workload,
         CLUSTER_ID: 'local',
         MESH_ID: options.meshId,
-        INTERCEPTION_MODE: 'NONE',
-        LOOPBACK: options.loopback,
+        INTERCEPTION_MODE: interception.mode,
+        ...(interception.mode === 'NONE' ? { LOOPBACK: interception.loopback } : {}),
+        ...(moreAddresses.length === 0 ? {} : { INSTANCE_IPS: [proxy.address, ...moreAddresses].join() }),
         WEFT_PROXY: true,
       },
     },

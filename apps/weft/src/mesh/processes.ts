@@ -154,7 +154,7 @@ export function sidecarBootstrap(
       address: instance.sidecarAddress,
       name: instance.name.split('.')[0] ?? instance.name,
     },
-    loopback: { prefix, app: instance.applicationAddress, services },
+    interception: { mode: 'NONE', loopback: { prefix, app: instance.applicationAddress, services } },
   })
 }
 
@@ -168,7 +168,7 @@ export function gatewayBootstrap(
     ...common,
     admin: gateway.address,
     proxy: { ...gateway, type: 'router', workload: gateway.name },
-    loopback: { bind: '127.0.0.1', ports: gatewayPorts },
+    interception: { mode: 'NONE', loopback: { bind: '127.0.0.1', ports: gatewayPorts } },
   })
 }
 

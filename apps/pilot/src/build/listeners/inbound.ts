@@ -26,6 +26,7 @@ import { type InboundPort, inboundPorts } from './inbound-ports.ts'
 import {
   anyAddress,
   anyAddressKey,
+  detecting,
   httpInspector,
   listenAddress,
   originalDestination,
@@ -59,6 +60,7 @@ function keyFor(inbound: InboundPort, scope: Scope): string {
     inbound.port,
     scope.inboundMtls(inbound.port),
     accessLogKey(scope.snapshot.mesh),
+    scope.snapshot.mesh.protocolDetectionTimeoutMs,
     scope.snapshot.mesh.pathNormalization,
     shares(inbound, scope),
     workloadSecurity(scope).key,
@@ -82,7 +84,7 @@ function boundListener(inbound: InboundPort, scope: Scope): Recipe {
           name,
           address: listenAddress(address, inbound.port),
           trafficDirection: TrafficDirection.INBOUND,
-          listenerFilters: inspectors(chains, []),
+          ...detecting(inspectors(chains, []), scope.snapshot.mesh),
           filterChains: chains,
         }),
       ).finish()
@@ -100,6 +102,7 @@ function virtualInbound(ports: readonly InboundPort[], scope: Scope): Recipe {
       rest,
       JSON.stringify(otherPorts),
       accessLogKey(mesh),
+      mesh.protocolDetectionTimeoutMs,
       mesh.pathNormalization,
       workloadSecurity(scope).key,
       scope.proxy.interceptionMode,
@@ -125,7 +128,7 @@ function virtualInbound(ports: readonly InboundPort[], scope: Scope): Recipe {
           ...anyAddress(scope.proxy, interceptionPorts.inbound),
           trafficDirection: TrafficDirection.INBOUND,
           transparent: scope.proxy.interceptionMode === 'TPROXY' ? true : undefined,
-          listenerFilters: inspectors(all, [originalDestination()]),
+          ...detecting(inspectors(all, [originalDestination()]), mesh),
           filterChains: all,
         }),
       ).finish()

@@ -6,8 +6,9 @@ import { ListenerFilter } from '@weft/contracts/envoy/config/listener/v3/listene
 import { HttpInspector } from '@weft/contracts/envoy/extensions/filters/listener/http_inspector/v3/http_inspector'
 import { OriginalDst } from '@weft/contracts/envoy/extensions/filters/listener/original_dst/v3/original_dst'
 import { TlsInspector } from '@weft/contracts/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector'
+import type { MeshSettings } from '../../model/mesh-settings.ts'
 import type { ProxyNode } from '../../scope/proxy-node.ts'
-import { pack } from '../wire.ts'
+import { milliseconds, pack } from '../wire.ts'
 
 /** An address to listen at. */
 export function listenAddress(address: string, port: number): Address {
@@ -56,6 +57,20 @@ export function httpInspector(): ListenerFilter {
 export function originalDestination(): ListenerFilter {
   const typeName = 'envoy.extensions.filters.listener.original_dst.v3.OriginalDst'
   return listenerFilter('envoy.filters.listener.original_dst', pack(typeName, OriginalDst, OriginalDst.fromPartial({})))
+}
+
+/**
+ * Filters that wait for a connection's first bytes, for no longer than the mesh says: a server that speaks first has a client
+ * that says nothing.
+ */
+export function detecting(
+  listenerFilters: ListenerFilter[],
+  { protocolDetectionTimeoutMs }: MeshSettings,
+): Pick<Listener, 'listenerFilters' | 'listenerFiltersTimeout' | 'continueOnListenerFiltersTimeout'> {
+  if (listenerFilters.length === 0)
+    return { listenerFilters, listenerFiltersTimeout: undefined, continueOnListenerFiltersTimeout: false }
+  const listenerFiltersTimeout = milliseconds(protocolDetectionTimeoutMs)
+  return { listenerFilters, listenerFiltersTimeout, continueOnListenerFiltersTimeout: true }
 }
 
 /** Application protocols by which the HTTP inspector names plain HTTP. */

@@ -11,7 +11,15 @@ import { indexOf, letsThrough, type SidecarRoute } from '../routes/sidecar-route
 import { keyOf } from '../wire.ts'
 import { accessLogKey } from './access-log.ts'
 import { httpConnectionManager } from './http-connection-manager.ts'
-import { anyAddress, anyAddressKey, httpInspector, listenAddress, plainHttpProtocols, tlsInspector } from './listener.ts'
+import {
+  anyAddress,
+  anyAddressKey,
+  detecting,
+  httpInspector,
+  listenAddress,
+  plainHttpProtocols,
+  tlsInspector,
+} from './listener.ts'
 import { loopbackAddresses } from './loopback.ts'
 import { tcpProxy } from './tcp-proxy.ts'
 import { tcpTargets, tlsTargets } from './tcp-routes.ts'
@@ -130,6 +138,7 @@ function recipe(place: Place, scope: Scope): Recipe {
       place.address === '0.0.0.0' ? anyAddressKey(proxy) : '',
       place.routeName,
       accessLogKey(mesh),
+      mesh.protocolDetectionTimeoutMs,
       mesh.pathNormalization,
       mixer?.key,
       cors(scope),
@@ -176,13 +185,13 @@ function build(place: Place, scope: Scope, name: string): Listener {
     const chain = httpChain(place, scope, name)
     const match = { transportProtocol: 'raw_buffer', applicationProtocols: [...plainHttpProtocols] }
     chains.push(FilterChain.fromPartial({ ...chain, filterChainMatch: match }))
-    listener.continueOnListenerFiltersTimeout = true
   }
   const rest = detects ? passthroughChain(scope) : restChain(place, scope)
   listener.filterChains = withoutTwins(chains)
   if (listener.filterChains.some(({ filterChainMatch }) => filterChainMatch?.transportProtocol !== ''))
     listener.listenerFilters.push(tlsInspector())
   if (detects || sniffed) listener.listenerFilters.push(httpInspector())
+  Object.assign(listener, detecting(listener.listenerFilters, scope.snapshot.mesh))
   if (listener.filterChains.length === 0) listener.filterChains = [rest]
   else listener.defaultFilterChain = rest
   return listener

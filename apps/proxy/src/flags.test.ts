@@ -51,7 +51,6 @@ describe('the command line', () => {
     [['--concurrency', 'two'], "--concurrency: 'two' is not a whole number"],
     [['--concurrency'], '--concurrency: needs a value'],
     [['--version=1'], '--version: takes no value'],
-    [['--restart-epoch', '1'], '--restart-epoch: there is no hot restart'],
     [['--stats-tag', 'a'], "--stats-tag: 'a' is not tag:value"],
   ])('refuses %j by name', (argv, message) => {
     expect(() => flags(...argv)).toThrow(message)

@@ -59,9 +59,9 @@ const entries: Record<string, FlagEntry> = {
   'service-zone': { value: 'string', help: "Zone of the node's locality" },
   'drain-time-s': { value: 'uint32', help: 'Time for connections to drain (600)' },
   'drain-strategy': { value: 'string', help: "'gradual' (default) or 'immediate'" },
-  'parent-shutdown-time-s': { value: 'uint32', help: 'Accepted; there is no hot restart' },
+  'parent-shutdown-time-s': { value: 'uint32', help: 'Accepted: what ends the proxy before this one is its SIGTERM' },
   'admin-address-path': { value: 'string', help: 'File to write the admin address to' },
-  'restart-epoch': { value: 'uint32', help: 'Accepted when 0; there is no hot restart' },
+  'restart-epoch': { value: 'uint32', help: 'Above 0: another proxy runs with this configuration, and hands over as it ends' },
   'base-id': { value: 'uint32', help: 'Accepted; there is no hot restart' },
   'use-dynamic-base-id': { value: undefined, help: 'Accepted; there is no hot restart' },
   'base-id-path': { value: 'string', help: 'File to write the base id to' },
@@ -108,7 +108,6 @@ export function parseFlags(argv: readonly string[], version: string): ProxyFlags
   if (has('help')) return { print: help() }
   if (has('version')) return { print: `weft-proxy  version: ${version}` }
   if (has('hot-restart-version')) return { print: 'disabled' }
-  if (number('restart-epoch', 0) !== 0) throw bad('restart-epoch', 'there is no hot restart here', 'leave it out or 0')
 
   return {
     mode: oneOf('mode', ['serve', 'validate'], 'serve'),
@@ -134,7 +133,7 @@ export function parseFlags(argv: readonly string[], version: string): ProxyFlags
     drainStrategy: oneOf('drain-strategy', ['gradual', 'immediate'], 'gradual'),
     parentShutdownTimeMs: number('parent-shutdown-time-s', 900) * 1000,
     adminAddressPath: text('admin-address-path'),
-    restartEpoch: 0,
+    restartEpoch: number('restart-epoch', 0),
     baseId: number('base-id', 0),
     baseIdPath: text('base-id-path'),
     allowUnknownStaticFields: has('allow-unknown-fields') || has('allow-unknown-static-fields'),

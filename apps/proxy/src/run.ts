@@ -3,7 +3,7 @@ import { WeftError } from '@weft/service/errors'
 import { startThreads } from './control/worker-threads.ts'
 import type { WorkerFactory } from './control/workers.ts'
 import { type ProxyFlags, parseFlags } from './flags.ts'
-import { ProxyLog } from './log.ts'
+import { type ComponentLog, ProxyLog } from './log.ts'
 import { fullVersion } from './version.ts'
 
 /** How long requests in flight may take after a signal when `--drain-time-s` says nothing. */
@@ -90,14 +90,35 @@ async function serve(flags: ProxyFlags, log: ProxyLog, settings: Settings, worke
 
   let admin: { url: string; close(): Promise<void> } | undefined
   if (settings.adminAddress !== undefined) {
+    const { adminAddress } = settings
     const { startAdmin } = await import('./admin/server.ts')
-    admin = await startAdmin(settings.adminAddress, control, () => stop('POST /quitquitquit'))
-    main.info(`admin address: ${admin.url}`)
-    if (flags.adminAddressPath !== '') writeFileSync(flags.adminAddressPath, admin.url)
+    const open = async (): Promise<void> => {
+      admin = await startAdmin(adminAddress, control, () => stop('POST /quitquitquit'))
+      main.info(`admin address: ${admin.url}`)
+      if (flags.adminAddressPath !== '') writeFileSync(flags.adminAddressPath, admin.url)
+    }
+    if (flags.restartEpoch === 0) await open()
+    else void openWhenFree(open, () => stopping, main)
   }
   await control.start()
   if (stopping) return
   main.info(`all dependencies initialized, starting workers: live ${performance.now().toFixed(0)} ms after the start`)
+}
+
+/** The proxy before this one has the admin address until it ends. */
+async function openWhenFree(open: () => Promise<void>, isStopping: () => boolean, log: ComponentLog): Promise<void> {
+  let told = ''
+  while (!isStopping()) {
+    try {
+      await open()
+      return
+    } catch (error) {
+      const text = WeftError.from(error).message
+      if (text !== told) log.info(`${text}; tried again until the proxy before this one has ended`)
+      told = text
+      await new Promise<void>((resolve) => setTimeout(resolve, 100).unref())
+    }
+  }
 }
 
 function stackOf(error: unknown): string {

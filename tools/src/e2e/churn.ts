@@ -1,22 +1,22 @@
 /**
  * `npm run e2e -- churn`: a control plane changes routes, clusters, endpoints, listeners and secrets a thousand times each
  * while a million requests go through the proxy, and not one fails. `WEFT_CHURN_CHANGES` and `WEFT_CHURN_REQUESTS` say
- * how many of each, for a shorter run.
+ * how many of each, for a shorter run, `WEFT_CHURN_WORKERS` by how many threads (2).
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Worker } from 'node:worker_threads'
 import { createCertificate, selfIssuer } from '@weft/identity/certificate'
 import { createKeyPair, privateKeyPem, publicKeyDer } from '@weft/identity/keys'
 import { formatPem } from '@weft/identity/pem'
 import { freePort, residentMiB, start, until, untilListening } from '../processes.ts'
-import type { ClientCount, ClientWork } from './churn/client-thread.ts'
 import { startControlPlane } from './churn/control-plane.ts'
+import { startClient, startOrigins } from './churn/load.ts'
 import { type ChurnState, churnBootstrap, kinds } from './churn/resources.ts'
 import { weftSubject } from './parity.ts'
 import type { Scenario } from './scenario.ts'
 
+const workers = process.env['WEFT_CHURN_WORKERS'] ?? '2'
 const changes = Number(process.env['WEFT_CHURN_CHANGES'] ?? 1000)
 const requests = Number(process.env['WEFT_CHURN_REQUESTS'] ?? 1_000_000)
 
@@ -34,7 +34,7 @@ export async function churnScenario(scenario: Scenario): Promise<void> {
   scenario.cleanup(() => control.close())
   const file = join(folder, 'bootstrap.json')
   await writeFile(file, JSON.stringify(churnBootstrap(control.port, await freePort())))
-  const proxy = start([...weftSubject.command, '-c', file, '--concurrency', '1', '-l', 'warn', '--drain-time-s', '5'])
+  const proxy = start([...weftSubject.command, '-c', file, '--concurrency', workers, '-l', 'warn', '--drain-time-s', '5'])
   scenario.cleanup(() => proxy.stop())
   await untilListening(state.ports.http, proxy)
   await untilListening(state.ports.tls, proxy)
@@ -81,34 +81,6 @@ export async function churnScenario(scenario: Scenario): Promise<void> {
     `${earlyMiB.toFixed(0)} MiB a fifth of the way in, ${lateMiB.toFixed(0)} at the end`,
     'on',
   )
-}
-
-async function startOrigins(scenario: Scenario): Promise<number[]> {
-  const thread = new Worker(new URL('./churn/origin-thread.ts', import.meta.url), { workerData: ['1', '2', '3', '4'] })
-  scenario.cleanup(async () => void (await thread.terminate()))
-  return new Promise<number[]>((resolve, reject) => thread.once('message', resolve).once('error', reject))
-}
-
-interface Client {
-  count(): ClientCount
-  end(): Promise<void>
-}
-
-function startClient(scenario: Scenario, work: ClientWork): Client {
-  const thread = new Worker(new URL('./churn/client-thread.ts', import.meta.url), { workerData: work })
-  let count: ClientCount = { requests: 0, failures: {} }
-  thread.on('message', (message: ClientCount) => {
-    count = message
-  })
-  const gone = new Promise<void>((resolve, reject) => thread.once('exit', () => resolve()).once('error', reject))
-  scenario.cleanup(async () => void (await thread.terminate()))
-  return {
-    count: () => count,
-    async end() {
-      thread.postMessage('end')
-      await gone
-    },
-  }
 }
 
 /** Certificates of one authority, for the secret to change between. */

@@ -276,12 +276,25 @@ export class Control {
     return daysUntilFirstExpires(certificatesInUse(this))
   }
 
-  /** Closes everything; `graceMs` for requests in flight, which end the wait when there are none left. */
+  /**
+   * Closes everything. For at most `graceMs`, requests in flight are finished, and clients of connections that wait for a
+   * request get to know with its answer that it was the last: those that ask for nothing for half a second don't count.
+   */
   async stop(graceMs: number): Promise<void> {
     this.state = 'DRAINING'
     this.workers.drain('all', false)
-    const end = performance.now() + graceMs
-    while (performance.now() < end && this.#activeRequests() > 0) await new Promise<void>((resolve) => setTimeout(resolve, 25))
+    const began = performance.now()
+    const end = began + graceMs
+    let quietSince = began
+    let seen = ''
+    for (let now = began; now < end; now = performance.now()) {
+      const { connections, requests, served } = this.#traffic()
+      if (served !== seen) quietSince = now
+      seen = served
+      if (requests === 0 && now - began >= Math.min(settledMs, graceMs) && (connections === 0 || now - quietSince >= quietMs))
+        break
+      await new Promise<void>((resolve) => setTimeout(resolve, 25))
+    }
     this.listeners.close()
     this.healthChecks.close()
     this.outliers.close()
@@ -302,19 +315,30 @@ export class Control {
     else this.log.of('config').info(text)
   }
 
-  #activeRequests(): number {
-    let active = 0
-    for (const stat of this.reader.all())
-      if (stat.kind === 'gauge' && /^http\..*\.downstream_rq_active$/.test(stat.name)) active += stat.value
-    return active
+  /** What is open and under way, and a word that changes with all that comes. */
+  #traffic(): { connections: number; requests: number; served: string } {
+    let connections = 0
+    let requests = 0
+    let served = 0
+    for (const stat of this.reader.all()) {
+      if (stat.kind === 'gauge' && /^http\..*\.downstream_rq_active$/.test(stat.name)) requests += stat.value
+      else if (stat.kind === 'gauge' && /^listener\..*\.downstream_cx_active$/.test(stat.name)) connections += stat.value
+      else if (stat.kind === 'counter' && /^(?:http|listener)\..*\.downstream_(?:rq|cx)_total$/.test(stat.name))
+        served += stat.value
+    }
+    return { connections, requests, served: String(served) }
   }
 
   #countServer(): void {
     this.stats.gauge('server.concurrency').set(this.flags.concurrency)
-    this.stats.gauge('server.hot_restart_epoch').set(0)
+    this.stats.gauge('server.hot_restart_epoch').set(this.flags.restartEpoch)
     this.stats.gauge('server.hot_restart_generation').set(1)
   }
 }
+
+/** Until when connections that were begun have come in (see LiveListener.drain), and when one that says nothing is idle. */
+const settledMs = 300
+const quietMs = 500
 
 function isLevel(word: string): word is 'trace' | 'debug' | 'info' | 'warning' | 'error' | 'critical' {
   return ['trace', 'debug', 'info', 'warning', 'error', 'critical'].includes(word)

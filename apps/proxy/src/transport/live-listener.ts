@@ -16,6 +16,9 @@ import { TlsAcceptor, TlsStats } from './tls-acceptor.ts'
 /** First bytes of a connection that are kept for a TLS handshake. */
 const maxHelloBytes = 16 * 1024
 
+/** How long connections that were begun may take to come in, once no more are begun. */
+const settleMs = 250
+
 const noBytes = Buffer.alloc(0)
 const noHello: ClientHello = { serverName: '', alpn: [] }
 const ignore: ConnectionHandler = { onBytes() {}, onEnd() {}, onWritable() {}, onClose() {} }
@@ -51,6 +54,7 @@ export class LiveListener {
   private readonly sessions = new Map<NetworkSession, Accepted>()
   private readonly undecided = new Set<Socket>()
   private drainTimer: NodeJS.Timeout | null = null
+  private draining = false
   private closed = false
   /** The listener that has an address. */
   private readonly listenerAt: (destination: Destination) => LiveListener | null
@@ -358,7 +362,7 @@ export class LiveListener {
     const accepted = { plan, chain }
     this.sessions.set(session, accepted)
     if (plan !== this.plan) moveOn(session, accepted, plan, this.plan)
-    if (plan !== this.plan || this.closed) session.drain()
+    if (plan !== this.plan || this.draining) session.drain()
   }
 
   /**
@@ -379,13 +383,30 @@ export class LiveListener {
     }, drainTimeMs).unref()
   }
 
-  /** Takes no new connections; those there are end with their requests, at the latest after `drainTimeMs`. */
+  /**
+   * Takes no new connections but those that a client has begun; all end with their requests, at the latest after
+   * `drainTimeMs`. A process that listens at the same address takes the others, and none is lost.
+   */
   drain(drainTimeMs: number): void {
     if (this.drainTimer !== null) return
-    this.stopAccepting()
+    this.draining = true
+    if (this.refusesNew()) setTimeout(() => this.stopAccepting(), Math.min(settleMs, drainTimeMs)).unref()
+    else this.stopAccepting()
     for (const session of this.sessions.keys()) session.drain()
     this.drainTimer = setTimeout(() => this.close(), drainTimeMs)
     this.drainTimer.unref()
+  }
+
+  /** Whether new connections are turned away without closing the socket, on which some that were begun may still wait. */
+  private refusesNew(): boolean {
+    try {
+      const calls = socketCalls()
+      for (const server of this.servers) calls.refuseNew(server)
+      return true
+    } catch {
+      // No Linux, or no koffi: what waits in the kernel's queue is lost with the socket.
+      return false
+    }
   }
 
   private stopAccepting(): void {

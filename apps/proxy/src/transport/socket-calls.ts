@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module'
 import net from 'node:net'
+import { endianness } from 'node:os'
 import { WeftError } from '@weft/service/errors'
 import type * as Koffi from 'koffi'
 import { plainAddress } from './address.ts'
@@ -16,7 +17,25 @@ export interface SocketCalls {
   originalDestination(socket: net.Socket): Destination | null
   /** Lets a listening socket take connections to any address (TPROXY). Throws where the right to (CAP_NET_ADMIN) is missing. */
   setTransparent(server: net.Server): void
+  /**
+   * Has a listening TCP socket take no new connections: who begins one goes unanswered and tries again, while those that have
+   * begun come through. A socket that is closed after that loses nobody.
+   */
+  refuseNew(server: net.Server): void
 }
+
+/**
+ * A program of the kernel's packet filter (bpf(4), classic) for a TCP socket, whose packets begin with the TCP header: what
+ * has SYN and no ACK is dropped. Each instruction is a code, two jumps and a value, in the machine's byte order.
+ */
+const dropsSyn = [
+  [0x30, 0, 0, 13], // ld the flags
+  [0x54, 0, 0, 0x12], // and SYN|ACK
+  [0x15, 0, 1, 0x02], // SYN alone?
+  [0x06, 0, 0, 0], // drop
+  [0x06, 0, 0, 0xffff_ffff], // keep all of it
+] as const
+const attachFilter = { level: 1, option: 26 } as const
 
 /** Levels and options of `getsockopt(2)` and `setsockopt(2)` on Linux: ip(7), ipv6(7), netfilter_ipv4.h, netfilter_ipv6/ip6_tables.h. */
 const linux = {
@@ -51,6 +70,8 @@ function load(): SocketCalls {
   const libc = koffi.load(null)
   const getsockopt = libc.func('int getsockopt(int, int, int, void *, void *)')
   const setsockopt = libc.func('int setsockopt(int, int, int, void *, unsigned int)')
+  const program = koffi.struct({ length: 'uint16_t', instructions: 'void *' })
+  const setFilter = libc.func('setsockopt', 'int', ['int', 'int', 'int', koffi.pointer(program), 'unsigned int'])
   // Calls don't overlap: one buffer serves all.
   const address = Buffer.alloc(28)
   const length = new Uint32Array(1)
@@ -67,6 +88,23 @@ function load(): SocketCalls {
       const destination = readSocketAddress(address)
       // The kernel tells its own address of a connection that came here straight.
       return destination?.address === local && destination.port === socket.localPort ? null : destination
+    },
+    refuseNew(server) {
+      const fd = fdOf(server)
+      const at = server.address()
+      if (fd === null || at === null || typeof at === 'string') return
+      const instructions = Buffer.alloc(dropsSyn.length * 8)
+      const view = new DataView(instructions.buffer, instructions.byteOffset, instructions.length)
+      const little = endianness() === 'LE'
+      for (const [i, [code, ifTrue, ifFalse, value]] of dropsSyn.entries()) {
+        view.setUint16(i * 8, code, little)
+        view.setUint8(i * 8 + 2, ifTrue)
+        view.setUint8(i * 8 + 3, ifFalse)
+        view.setUint32(i * 8 + 4, value, little)
+      }
+      const { level, option } = attachFilter
+      if (setFilter(fd, level, option, { length: dropsSyn.length, instructions }, koffi.sizeof(program)) !== 0)
+        throw new WeftError('failed_precondition', 'a listening socket cannot be given a packet filter')
     },
     setTransparent(server) {
       const fd = fdOf(server)

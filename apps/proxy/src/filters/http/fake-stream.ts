@@ -117,6 +117,14 @@ export class FakeStream implements HttpStream {
     this.responseEnded ||= endStream
   }
 
+  replaceRequestBody(data: Buffer): void {
+    this.requestData = data.toString('latin1')
+  }
+
+  replaceResponseBody(data: Buffer): void {
+    this.responseData = data
+  }
+
   pauseRequest(): void {}
   resumeRequest(): void {}
   pauseResponse(): void {}

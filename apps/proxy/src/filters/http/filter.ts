@@ -219,6 +219,9 @@ export interface HttpStream {
   /** Sends a piece of the body on from behind `filter`, which took what came (`taken`). `data` is valid during the call. */
   injectRequestData(filter: HttpFilter, data: Buffer, endStream: boolean): void
   injectResponseData(filter: HttpFilter, data: Buffer, endStream: boolean): void
+  /** The whole body that is held for the filter which stopped the message (`buffer`) becomes this. */
+  replaceRequestBody(data: Buffer): void
+  replaceResponseBody(data: Buffer): void
   /** A filter that took data has too much of it: asks the sender to wait, and to go on. */
   pauseRequest(): void
   resumeRequest(): void

@@ -17,6 +17,7 @@ import { rbac } from './rbac/index.ts'
 import { router } from './router/index.ts'
 import { setFilterState } from './set-filter-state/index.ts'
 import { setMetadata } from './set-metadata/index.ts'
+import { typescript } from './typescript/index.ts'
 
 const prefix = 'type.googleapis.com/'
 
@@ -39,6 +40,7 @@ const kinds: readonly HttpFilterKind[] = [
   router,
   setFilterState,
   setMetadata,
+  typescript,
 ]
 
 const byType = new Map<string, HttpFilterKind>(kinds.flatMap((kind) => kind.types.map((type) => [type, kind] as const)))

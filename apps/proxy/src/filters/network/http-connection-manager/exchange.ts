@@ -511,6 +511,14 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     if (!this.done) this.filters.injectResponseData(filter, data, endStream)
   }
 
+  replaceRequestBody(data: Buffer): void {
+    this.filters.replaceRequestBody(data)
+  }
+
+  replaceResponseBody(data: Buffer): void {
+    this.filters.replaceResponseBody(data)
+  }
+
   pauseResponse(): void {
     this.router.pauseResponse()
   }
@@ -537,13 +545,15 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     for (const flag of options.flags ?? []) info.addResponseFlag(flag)
     response.clear()
     const { localReply } = this.plan
+    // The route's own edits, as every answer of a route has them.
+    edit ??= () => this.router.editResponse()
     let text: Buffer | null
     if (localReply === null) {
       text = localReplyBody(response, status, body, options, this.isGrpc, this.request.method)
-      edit?.()
+      edit()
     } else {
       info.responseCode = status
-      const own: LocalReply = edit === undefined ? options : { ...options, edit }
+      const own: LocalReply = { ...options, edit }
       text = localReplyBody(response, status, body, own, this.isGrpc, this.request.method, (answer) => localReply(this, answer))
     }
     // For formats of the body only; a log has nothing of it.

@@ -370,6 +370,17 @@ export class FilterRun {
     }
   }
 
+  /** The body that is held, whole, becomes this. */
+  replaceRequestBody(data: Buffer): void {
+    this.request.held = data.length > 0 ? [data] : []
+    this.request.heldBytes = data.length
+  }
+
+  replaceResponseBody(data: Buffer): void {
+    this.response.held = data.length > 0 ? [data] : []
+    this.response.heldBytes = data.length
+  }
+
   /** The exchange is over. */
   complete(): void {
     const { active, exchange } = this

@@ -9,10 +9,14 @@ const scenarios: Record<string, Load> = {
   'end-user': () => import('./end-user.ts').then((module) => module.endUserScenario),
   envoy: () => import('./envoy.ts').then((module) => module.envoyScenario),
   churn: () => import('./churn.ts').then((module) => module.churnScenario),
+  takeover: () => import('./takeover.ts').then((module) => module.takeoverScenario),
   faults: () => import('./faults.ts').then((module) => module.faultsScenario),
   grpc: () => import('./grpc.ts').then((module) => module.grpcScenario),
   h2spec: () => import('./h2spec.ts').then((module) => module.h2specScenario),
+  consul: () => import('./consul.ts').then((module) => module.consulScenario),
+  nomad: () => import('./nomad.ts').then((module) => module.nomadScenario),
   registries: () => import('./registries.ts').then((module) => module.registriesScenario),
+  intercept: () => import('./intercept.ts').then((module) => module.interceptScenario),
   parity: () => import('./parity.ts').then((module) => module.parityScenario),
 }
 

@@ -12,6 +12,7 @@ import { startTracing } from '@weft/service/tracing'
 import type { TokenAttestor } from './attest/attestation.ts'
 import { openJoinTokens } from './attest/join-token.ts'
 import { createJwtAttestor } from './attest/jwt.ts'
+import { createNomadAttestor } from './attest/nomad.ts'
 import type { Authority } from './authority/authority.ts'
 import { CurrentAuthority } from './authority/current.ts'
 import { fileMode, openDataDir, writeFileAtomically } from './authority/files.ts'
@@ -56,6 +57,9 @@ export interface CitadelFlags {
   kubernetes?: 'review' | 'offline'
   kubeconfig?: string
   kubernetesAudience: string[]
+  nomadJwks?: string
+  nomadIssuer: string
+  nomadAudience: string[]
   /** Certificates a second for one identity, in the long run. */
   csrRate?: number
   /** Certificates at once for one identity. */
@@ -95,6 +99,12 @@ const flags: Flag[] = [
     description: 'for whom service-account tokens have to be made',
     default: ['istio-ca'],
   },
+  {
+    flags: '--nomad-jwks <url>',
+    description: 'also accept workload identities of Nomad, whose keys are at this URL or in this file',
+  },
+  { flags: '--nomad-issuer <issuer>', description: "Nomad's oidc_issuer, where it has one", default: '' },
+  { flags: '--nomad-audience <name...>', description: 'for whom workload identities have to be made', default: ['weft'] },
   {
     flags: '--csr-rate <number>',
     description: 'certificates a second for one identity (default: 50)',
@@ -173,7 +183,10 @@ export async function startCitadel(options: CitadelFlags, logger: Logger, lifecy
       if (api !== 'sds') lastExpiry = Math.max(lastExpiry, notAfter.getTime())
     },
     authority: () => authority.get(),
-    attestation: { trustDomain, tokens: [tokens, ...jwtAttestors(options, trustDomain), ...kubernetes] },
+    attestation: {
+      trustDomain,
+      tokens: [tokens, ...jwtAttestors(options, trustDomain), ...kubernetes, ...nomadAttestors(options, trustDomain)],
+    },
     limit: { ratePerSecond: options.csrRate ?? 50, burst: options.csrBurst ?? 1_000 },
     maxWaiting: 10_000,
     registry,
@@ -228,6 +241,13 @@ function jwtAttestors(
 }
 
 /** Loaded only where it is asked for. */
+function nomadAttestors(
+  { nomadJwks: jwks, nomadIssuer: issuer, nomadAudience: audiences }: CitadelFlags,
+  trustDomain: string,
+): TokenAttestor[] {
+  return jwks === undefined ? [] : [createNomadAttestor({ jwks, issuer, audiences, trustDomain })]
+}
+
 async function kubernetesAttestors(
   { kubernetes: mode, kubeconfig, kubernetesAudience: audiences }: CitadelFlags,
   trustDomain: string,

@@ -41,6 +41,8 @@ export async function startTestCitadel(folder: string, flags: Partial<CitadelFla
     dnsName: [],
     jwtAudience: [],
     kubernetesAudience: ['istio-ca'],
+    nomadIssuer: '',
+    nomadAudience: ['weft'],
     logLevel: 'silent',
     ...flags,
   }

@@ -8,6 +8,7 @@ export interface JwtKey {
 }
 
 export interface JwtRules {
+  /** Empty: the token has to name none. */
   issuer: string
   /** One of these has to be among the token's; none: any will do. */
   audiences: readonly string[]
@@ -18,6 +19,7 @@ export interface JwtRules {
 
 /** The claims that are always there, and all others as they came. */
 export interface JwtClaims {
+  /** Empty where the token names no issuer. */
   iss: string
   sub: string
   exp: number
@@ -98,9 +100,10 @@ export function decodeJwt(token: string): { header: Record<string, unknown>; cla
   const header = decodePart(parts?.[1])
   const claims = decodePart(parts?.[2])
   if (header === undefined || claims === undefined) throw refused('it is no JSON Web Token')
-  const { iss, sub, exp } = claims
-  if (typeof iss !== 'string' || typeof sub !== 'string' || typeof exp !== 'number')
-    throw refused('it lacks one of iss, sub and exp')
+  const { iss = '', sub, exp } = claims
+  if (typeof iss !== 'string' || typeof sub !== 'string' || typeof exp !== 'number') {
+    throw refused('it lacks one of sub and exp, or its iss is no text')
+  }
   return { header, claims: { ...claims, iss, sub, exp } }
 }
 

@@ -7,14 +7,15 @@ import { freePort, type Running, start, until } from '../processes.ts'
 /** A real Consul server on loopback with a data folder, ACLs that deny by default, and a token that may do everything. */
 export class ConsulServer {
   readonly port: number
+  /** Its own, gone when it is stopped. */
+  readonly folder: string
   readonly #binary: string
-  readonly #folder: string
   readonly #manager: string
   #running: Running
 
   private constructor(binary: string, folder: string, port: number, manager: string, running: Running) {
     this.#binary = binary
-    this.#folder = folder
+    this.folder = folder
     this.port = port
     this.#manager = manager
     this.#running = running
@@ -54,15 +55,15 @@ export class ConsulServer {
   /** Ends it without a word, and starts it with the data it had. */
   async restart(): Promise<void> {
     await this.#running.stop()
-    this.#running = launch(this.#binary, this.#folder)
+    this.#running = launch(this.#binary, this.folder)
     await this.#untilLed()
   }
 
   /** Ends it, takes its data away, and starts it: its indexes begin anew. */
   async wipe(): Promise<void> {
     await this.#running.stop()
-    await rm(join(this.#folder, 'data'), { recursive: true, force: true })
-    this.#running = launch(this.#binary, this.#folder)
+    await rm(join(this.folder, 'data'), { recursive: true, force: true })
+    this.#running = launch(this.#binary, this.folder)
     await this.#untilLed()
   }
 
@@ -91,7 +92,7 @@ export class ConsulServer {
 
   async stop(): Promise<void> {
     await this.#running.stop()
-    await rm(this.#folder, { recursive: true, force: true })
+    await rm(this.folder, { recursive: true, force: true })
   }
 
   async #untilLed(): Promise<void> {

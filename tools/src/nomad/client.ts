@@ -137,7 +137,10 @@ export class NomadClient {
       Address: service.Address || '127.0.0.1',
       Port: port,
     })
-    for (const check of service.Checks ?? []) this.#check(allocation, group, service, check, port, running)
+    for (const check of service.Checks ?? []) {
+      const at = ports.get(check.PortLabel ?? '') ?? port
+      this.#check(allocation, group, service, check, at, running)
+    }
   }
 
   /** Runs one check at its interval, as the client of Nomad does. */

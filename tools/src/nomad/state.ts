@@ -32,6 +32,8 @@ export interface Check {
   Name?: string
   Type?: string
   Path?: string
+  /** Another port than the service's. */
+  PortLabel?: string
   Interval?: number
   Timeout?: number
 }

@@ -11,6 +11,8 @@ export interface Proofs {
   jwt: string
   /** A projected token of a Kubernetes service account, bound to a pod. */
   kubernetes: { namespace: string; serviceAccount: string }
+  /** A workload identity of Nomad: the job that its task or service is of. */
+  nomad: { namespace: string; job: string }
 }
 
 /**
@@ -26,6 +28,7 @@ const identityOfProof: { readonly [Kind in keyof Proofs]: (proof: Proofs[Kind], 
     return parseSpiffeId(subject)
   },
   kubernetes: ({ namespace, serviceAccount }, trustDomain) => workloadId(trustDomain, namespace, serviceAccount),
+  nomad: ({ namespace, job }, trustDomain) => workloadId(trustDomain, namespace, job),
 }
 
 /** The identity that a proof stands for. Throws `unauthenticated` where it names no workload. */
@@ -35,7 +38,7 @@ export function identityOf<Kind extends keyof Proofs>(kind: Kind, proof: Proofs[
   } catch (cause) {
     const said = typeof proof === 'string' ? proof : JSON.stringify(proof)
     throw new WeftError('unauthenticated', `the ${kind} of '${said.slice(0, 200)}' names no workload`, {
-      hint: 'use a service account token, or one whose subject is a SPIFFE id',
+      hint: 'use a service account token, one whose subject is a SPIFFE id, or one of a job whose id is a plain word',
       cause,
     })
   }

@@ -101,6 +101,9 @@ export class ConsulRegistry implements Registry {
     let watches = [...this.#known.values()].filter(({ query }) => query !== undefined).length
     for (const name of names) {
       if (this.#known.has(name)) continue
+      if (!isDnsLabel(name)) {
+        this.#options.logger.warn({ service: name }, 'a service of Consul is left out: its name is no DNS label (RFC 1123)')
+      }
       const query = watches < this.#options.watches ? this.#follow(name) : undefined
       if (query !== undefined) watches += 1
       this.#known.set(name, { query, entries: undefined, services: new Map() })
@@ -168,18 +171,15 @@ export class ConsulRegistry implements Registry {
       if (list === undefined) byNamespace.set(facts.namespace, [facts])
       else list.push(facts)
     }
-    const meshName = name.toLowerCase().replaceAll('_', '-')
-    if (!isDnsLabel(meshName)) {
-      if (known.services.size === 0) this.#options.logger.debug({ service: name }, 'its name is no DNS label: left out')
-      return
-    }
+    // Names are taken as they are: two that differ in letters alone must not become one.
+    if (!isDnsLabel(name)) return
     // A service that lost its last instance is still in the catalog for a moment; it keeps its ports until it goes.
     if (byNamespace.size === 0) for (const namespace of known.services.keys()) byNamespace.set(namespace, [])
     const { mesh } = this.#options
     known.services = new Map(
       [...byNamespace].map(([namespace, facts]) => {
         const origin = `consul/${name}`
-        return [namespace, assembleService(facts, { name: meshName, namespace, origin, mesh }, known.services.get(namespace))]
+        return [namespace, assembleService(facts, { name, namespace, origin, mesh }, known.services.get(namespace))]
       }),
     )
   }

@@ -21,7 +21,7 @@ import {
   serviceListSchema,
 } from './api.ts'
 import { CheckWatch } from './check-watch.ts'
-import { factsOf, meshNamespace } from './registration-facts.ts'
+import { factsOf } from './registration-facts.ts'
 
 export interface NomadRegistryOptions {
   client: PlatformClient
@@ -39,6 +39,7 @@ const answerTimeoutMs = 30_000
 /** How long events that Nomad has counted may be on their way, before everything is read again. */
 const lateEventsMs = 1_000
 const atOnce = 16
+const mostLeftOut = 1_000
 /** From which Nomad takes ports for instances unless it is told otherwise. */
 const dynamicPorts = { least: 20_000, most: 32_000 }
 
@@ -65,6 +66,8 @@ export class NomadRegistry implements Registry {
   /** Newest index of registrations that was seen. */
   #index = 0
   #problem: string | undefined
+  /** Services that were told to be left out. */
+  readonly #leftOut = new Set<string>()
   readonly #running: Promise<void>
 
   constructor(options: NomadRegistryOptions) {
@@ -305,17 +308,29 @@ export class NomadRegistry implements Registry {
       const fact = factsOf(registration, this.#nodes.get(registration.NodeID), this.#healthOf(registration))
       if (fact !== undefined) facts.push(fact)
     }
-    if (one === undefined) return void this.#services.delete(key)
-    const name = one.ServiceName.toLowerCase().replaceAll('_', '-')
-    const namespace = meshNamespace(one.Namespace)
+    if (one === undefined) {
+      this.#services.delete(key)
+      return
+    }
+    const { ServiceName: name, Namespace: namespace } = one
     if (!isDnsLabel(name) || !isDnsLabel(namespace)) {
-      this.#options.logger.debug({ service: key }, 'its name or namespace is no DNS label: left out')
+      this.#leaveOut(key)
       return
     }
     const { mesh } = this.#options
     const isDynamic = (port: number): boolean => port >= dynamicPorts.least && port <= dynamicPorts.most
     const options = { name, namespace, origin: `nomad/${key}`, mesh, isDynamic }
     this.#services.set(key, assembleService(facts, options, this.#services.get(key)))
+  }
+
+  /** Names are taken as they are: two that differ in letters alone must not become one, with one identity. */
+  #leaveOut(key: string): void {
+    if (this.#leftOut.has(key)) return
+    if (this.#leftOut.size < mostLeftOut) this.#leftOut.add(key)
+    this.#options.logger.warn(
+      { service: key },
+      'a service of Nomad is left out: its name or namespace is no DNS label (RFC 1123)',
+    )
   }
 
   #healthOf(registration: Registration): Health {

@@ -3,11 +3,6 @@ import { parseLocality } from '../file/workloads.ts'
 import { type InstanceFacts, keysOfTags, readHints } from '../instance-facts.ts'
 import type { NomadNode, Registration } from './api.ts'
 
-/** The name that a namespace of Nomad has in the mesh. */
-export function meshNamespace(namespace: string): string {
-  return namespace.toLowerCase().replaceAll('_', '-')
-}
-
 /** What Nomad says of one registration of a service. Undefined for one without a port. */
 export function factsOf(registration: Registration, node: NomadNode | undefined, health: Health): InstanceFacts | undefined {
   const { ID, ServiceName, Namespace, JobID, Tags, Address, Port, Datacenter } = registration
@@ -16,7 +11,7 @@ export function factsOf(registration: Registration, node: NomadNode | undefined,
   const { portName = '', protocol, servicePort, sidecar } = hints
   return {
     id: ID,
-    namespace: meshNamespace(Namespace),
+    namespace: Namespace,
     address: Address,
     ports: [{ name: portName, protocol, servicePort, port: Port }, ...hints.extraPorts],
     labels: { app: ServiceName, ...hints.labels },
@@ -25,7 +20,7 @@ export function factsOf(registration: Registration, node: NomadNode | undefined,
     weight: hints.weight ?? 0,
     health,
     // What Citadel makes of the job's workload identity.
-    serviceAccount: hints.serviceAccount ?? (sidecar ? JobID.toLowerCase() : ''),
+    serviceAccount: hints.serviceAccount ?? (sidecar ? JobID : ''),
     sidecar,
     origin: `nomad/${Namespace}/${ServiceName}`,
   }

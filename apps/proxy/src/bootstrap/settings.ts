@@ -15,6 +15,7 @@ import { Secret } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v
 import { WeftError } from '@weft/service/errors'
 import { discoveryType } from '../control/cross-field-rules.ts'
 import { type CheckedResource, checkedResource } from '../control/resource.ts'
+import { checkInlineClusters } from '../control/route-clusters.ts'
 import { checkLayers } from '../control/runtime-layers.ts'
 import { clusterOf } from '../control/sources.ts'
 import { messageType } from '../control/validation/decode.ts'
@@ -60,6 +61,7 @@ export function readSettings(bytes: Uint8Array, flags: ProxyFlags): BootstrapSet
   const listeners = named(staticResources?.listeners ?? [], warnings)
   checkControlPlanes(bytes, staticResources?.clusters ?? [])
   const flush = bootstrap.statsFlushInterval
+  const clusterNames = new Set(staticResources?.clusters.map(({ name }) => name))
   return {
     node,
     adminAddress: bootstrap.admin?.address,
@@ -70,7 +72,11 @@ export function readSettings(bytes: Uint8Array, flags: ProxyFlags): BootstrapSet
     secrets: statics('secret', staticResources?.secrets ?? [], (secret) => Secret.encode(secret).finish()),
     localCluster: bootstrap.clusterManager?.localClusterName ?? '',
     clusters: statics('cluster', staticResources?.clusters ?? [], (cluster) => Cluster.encode(cluster).finish()),
-    listeners: statics('listener', listeners, (listener) => Listener.encode(listener).finish()),
+    listeners: statics('listener', listeners, (listener) => {
+      const encoded = Listener.encode(listener).finish()
+      checkInlineClusters(encoded, (name) => clusterNames.has(name))
+      return encoded
+    }),
     bytes,
     warnings,
   }

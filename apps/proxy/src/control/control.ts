@@ -172,6 +172,7 @@ export class Control {
       stats: this.stats,
       publish,
       clustersSettled: () => this.clusters.settled(),
+      hasCluster: (name) => this.clusters.has(name),
       log: config,
     })
     this.listeners = new Listeners({
@@ -181,6 +182,7 @@ export class Control {
       publish,
       clustersSettled: () => this.clusters.settled(),
       clustersWarming: () => this.clusters.warming().length > 0,
+      hasCluster: (name) => this.clusters.has(name),
       drainTimeMs: flags.drainTimeMs,
       log: config,
     })

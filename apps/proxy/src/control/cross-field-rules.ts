@@ -1,5 +1,6 @@
 import { isIP } from 'node:net'
 import { Cluster } from '@weft/contracts/envoy/config/cluster/v3/cluster'
+import { ClusterLoadAssignment } from '@weft/contracts/envoy/config/endpoint/v3/endpoint'
 import { Listener } from '@weft/contracts/envoy/config/listener/v3/listener'
 import { durationMs } from '../plan/duration.ts'
 import { invalid } from '../plan/problems.ts'
@@ -13,6 +14,22 @@ export const discoveryType = { static: 0, strictDns: 1, logicalDns: 2, eds: 3, o
 export function checkCrossFieldRules(kind: ResourceKind, bytes: Uint8Array): void {
   if (kind === 'cluster') checkCluster(Cluster.decode(bytes))
   else if (kind === 'listener') checkListener(Listener.decode(bytes))
+  else if (kind === 'endpoints') checkAddresses(ClusterLoadAssignment.decode(bytes), '')
+}
+
+/** Endpoints that nobody looks up have addresses, not names. */
+function checkAddresses(assignment: ClusterLoadAssignment | undefined, path: string): void {
+  for (const [i, group] of (assignment?.endpoints ?? []).entries()) {
+    for (const [k, { hostIdentifier }] of group.lbEndpoints.entries()) {
+      const address = hostIdentifier?.$case === 'endpoint' ? hostIdentifier.value.address?.address : undefined
+      if (address?.$case !== 'socketAddress' || isIP(address.value.address) !== 0) continue
+      throw invalid(
+        `${path}endpoints[${i}].lb_endpoints[${k}].endpoint.address.socket_address.address`,
+        `malformed IP address: '${address.value.address}'`,
+        'names are looked up in clusters of type STRICT_DNS and LOGICAL_DNS',
+      )
+    }
+  }
 }
 
 function checkCluster(cluster: Cluster): void {
@@ -30,6 +47,8 @@ function checkCluster(cluster: Cluster): void {
   }
   if (type === discoveryType.originalDst && cluster.loadAssignment !== undefined)
     throw invalid('load_assignment', 'may not be set in an ORIGINAL_DST cluster')
+  if (type === discoveryType.static && cluster.clusterDiscoveryType?.$case !== 'clusterType')
+    checkAddresses(cluster.loadAssignment, 'load_assignment.')
   if (cluster.healthChecks.length > 1) throw invalid('health_checks', 'Multiple health checks not supported', 'keep one')
   const outliers = cluster.outlierDetection
   if (

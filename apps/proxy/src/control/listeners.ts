@@ -4,6 +4,7 @@ import type { Stats } from '../observe/stats.ts'
 import type { ResourceError, ResourceUpdate } from '../threads.ts'
 import { Deferred } from './deferred.ts'
 import { type CheckedResource, sameBytes } from './resource.ts'
+import { checkInlineClusters } from './route-clusters.ts'
 import type { Routes } from './routes.ts'
 import type { Secrets } from './secrets.ts'
 
@@ -30,6 +31,7 @@ export interface ListenersOptions {
   publish(resources: ResourceUpdate[]): Promise<ResourceError[]>
   clustersSettled(): Promise<void>
   clustersWarming(): boolean
+  hasCluster(name: string): boolean
   /** How long the connections of a listener that was taken away may go on. */
   drainTimeMs: number
   log: ComponentLog
@@ -92,6 +94,7 @@ export class Listeners {
       warming.version = resource.version
       return []
     }
+    checkInlineClusters(resource.bytes, this.#options.hasCluster)
     this.#discardWarming(name)
     const entry: Entry = {
       name,

@@ -6,6 +6,7 @@ import type { ResourceError, ResourceUpdate } from '../threads.ts'
 import { Deferred } from './deferred.ts'
 import { FetchStats } from './fetch-stats.ts'
 import { type CheckedResource, checkedResource, type Reference, type RouteReference, sameBytes } from './resource.ts'
+import { checkFetchedClusters } from './route-clusters.ts'
 import { type ConfigSources, initialFetchTimeoutMs, type Watch } from './sources.ts'
 
 /** A fetched route configuration as the admin endpoints show it. */
@@ -33,6 +34,7 @@ export interface RoutesOptions {
   publish(resources: ResourceUpdate[]): Promise<ResourceError[]>
   /** Resolves when the clusters that came before are live, so that a route never leads to one that is not yet there. */
   clustersSettled(): Promise<void>
+  hasCluster(name: string): boolean
   log: ComponentLog
 }
 
@@ -78,6 +80,7 @@ export class Routes {
           try {
             if (entry.resource === undefined || !sameBytes(entry.resource.bytes, received.bytes)) {
               const resource = checkedResource('route', name, received.version, received.bytes)
+              checkFetchedClusters(received.bytes, this.#options.hasCluster)
               this.#take(entry, resource)
               reloads.inc()
             } else entry.resource.version = received.version

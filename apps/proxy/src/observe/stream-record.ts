@@ -45,6 +45,8 @@ export class StreamRecord implements StreamInfo {
   localReplyBody = ''
   filterChain = ''
   isHealthCheck = false
+  /** Sampled for tracing. */
+  isTraced = false
 
   reset(startMs: number): void {
     this.startMs = startMs
@@ -78,6 +80,7 @@ export class StreamRecord implements StreamInfo {
     this.wire = null
     this.localReplyBody = ''
     this.isHealthCheck = false
+    this.isTraced = false
   }
 
   /** Of what has no request id; made when something asks for it. */

@@ -10,6 +10,7 @@ import { type HeaderName, headerName } from '@weft/http/header-name'
 import type { RequestHead } from '@weft/http/message'
 import type { RouteInfo } from '../filters/http/filter.ts'
 import type { ResolvedFilter } from '../filters/network/http-connection-manager/resolved-filters.ts'
+import { compileRouteTracing, type RouteTracing } from '../observe/tracing/tracing-plan.ts'
 import { type BodyFormat, compileBodyFormat } from '../plan/body-format.ts'
 import { readDataSource } from '../plan/data-source.ts'
 import { invalid, unsupported } from '../plan/problems.ts'
@@ -52,6 +53,10 @@ export interface RoutePlan extends RouteInfo {
   readonly edits: readonly HeaderEdits[]
   readonly filterConfigs: FilterConfigs | null
   readonly host: VirtualHostPlan
+  /** How its requests are traced, where not as others; null: as others. */
+  readonly tracing: RouteTracing | null
+  /** What its requests' spans are called; null: as others. `propagate`: the other side is told. */
+  readonly decorator: { operation: string; propagate: boolean } | null
   /** Body bytes kept for retries and mirrors. */
   readonly bufferLimit: number | null
   /** Work of the connection manager's: filters with this route's overrides; set by it, for the last manager that asked. */
@@ -212,6 +217,11 @@ function compileVirtualHost(
       name: route.name,
       virtualHost: source.name,
       cluster: outcome.type === 'forward' && outcome.forward.cluster.type === 'one' ? outcome.forward.cluster.choice.name : '',
+      tracing: route.tracing === undefined ? null : compileRouteTracing(route.tracing, `${at}.tracing`, runtime),
+      decorator:
+        route.decorator === undefined
+          ? null
+          : { operation: route.decorator.operation, propagate: route.decorator.propagate ?? true },
       metadata: (route.metadata?.filterMetadata as RouteInfo['metadata'] | undefined) ?? {},
       path: match,
       conditions: compileConditions(route.match, `${at}.match`, runtime),

@@ -17,6 +17,8 @@ export interface SocketCalls {
   originalDestination(socket: net.Socket): Destination | null
   /** Lets a listening socket take connections to any address (TPROXY). Throws where the right to (CAP_NET_ADMIN) is missing. */
   setTransparent(server: net.Server): void
+  /** Whether the peer's system has yet to acknowledge something that was written; null: nobody can tell. */
+  hasUnacknowledged(socket: net.Socket): boolean | null
   /**
    * Has a listening TCP socket take no new connections: who begins one goes unanswered and tries again, while those that have
    * begun come through. A socket that is closed after that loses nobody.
@@ -42,6 +44,9 @@ const linux = {
   v4: { level: 0, originalDestination: 80, transparent: 19 },
   v6: { level: 41, originalDestination: 80, transparent: 75 },
 } as const
+
+/** tcp(7): the option, where `tcpi_unacked` stands in `struct tcp_info` (linux/tcp.h), and TCP_CLOSE, a state of its first byte. */
+const tcpInfo = { level: 6, option: 11, size: 104, unacknowledgedAt: 24, closed: 7 } as const
 
 let calls: SocketCalls | undefined
 
@@ -75,6 +80,7 @@ function load(): SocketCalls {
   // Calls don't overlap: one buffer serves all.
   const address = Buffer.alloc(28)
   const length = new Uint32Array(1)
+  const info = Buffer.alloc(tcpInfo.size)
   return {
     originalDestination(socket) {
       const fd = fdOf(socket)
@@ -88,6 +94,13 @@ function load(): SocketCalls {
       const destination = readSocketAddress(address)
       // The kernel tells its own address of a connection that came here straight.
       return destination?.address === local && destination.port === socket.localPort ? null : destination
+    },
+    hasUnacknowledged(socket) {
+      const fd = fdOf(socket)
+      length[0] = info.length
+      if (fd === null || getsockopt(fd, tcpInfo.level, tcpInfo.option, info, length) !== 0) return null
+      // A connection that was reset has forgotten what it sent.
+      return info[0] === tcpInfo.closed || info.readUInt32LE(tcpInfo.unacknowledgedAt) > 0
     },
     refuseNew(server) {
       const fd = fdOf(server)

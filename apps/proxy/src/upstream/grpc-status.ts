@@ -42,3 +42,15 @@ const ofHttp: Readonly<Record<number, number>> = { 400: 13, 401: 16, 403: 7, 404
 export function grpcStatusOf(httpStatus: number): number {
   return ofHttp[httpStatus] ?? 2
 }
+
+/** Text as `grpc-message` has it: percent-encoded where it is not printable ASCII. */
+export function grpcMessageText(text: string | Buffer): string {
+  let out = ''
+  for (const byte of typeof text === 'string' ? Buffer.from(text) : text) {
+    out +=
+      byte >= 0x20 && byte <= 0x7e && byte !== 0x25
+        ? String.fromCharCode(byte)
+        : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`
+  }
+  return out
+}

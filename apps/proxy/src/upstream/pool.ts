@@ -14,6 +14,8 @@ export interface PooledConnection extends ConnectionInfo {
   readonly connected: boolean
   /** How many requests it has had. */
   readonly requests: number
+  /** Upstream has ended the connection, and had got all of the request before. */
+  readonly requestTaken?: boolean
   /** Begins a request, whose answer comes to `receiver`. */
   begin(receiver: IncomingResponse): ClientStream
 }

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import tls from 'node:tls'
 import { Http1ClientConnection, type Http1ClientEvents } from '@weft/http/h1/client-connection'
 import type { ClientStream, IncomingResponse } from '@weft/http/stream'
@@ -5,6 +6,7 @@ import { monotonicMs } from '../transport/clock.ts'
 import type { Connection, ConnectionHandler } from '../transport/connection.ts'
 import { nextConnectionId } from '../transport/connection-id.ts'
 import { meshAlpn } from '../transport/mesh-alpn.ts'
+import { socketCalls } from '../transport/socket-calls.ts'
 import { Timeout } from '../transport/timer-wheel.ts'
 import { tlsInfoOf } from '../transport/tls-info.ts'
 import type { Endpoint } from './endpoint.ts'
@@ -32,6 +34,7 @@ export class UpstreamConnection implements PooledConnection, ConnectionHandler, 
   busy = false
   requests = 0
   private localClose = false
+  requestTaken = false
   private gone = false
   private failure = 'remote closed'
   private connectTimedOut = false
@@ -162,8 +165,12 @@ export class UpstreamConnection implements PooledConnection, ConnectionHandler, 
   }
 
   onEnd(): void {
-    if (this.codec.isIdle) this.connection.destroy()
-    else this.codec.receiveEnd()
+    if (this.codec.isIdle) {
+      this.connection.destroy()
+      return
+    }
+    if (this.requests > 1 && this.busy) this.requestTaken = tookAll(this.connection.socket)
+    this.codec.receiveEnd()
   }
 
   onWritable(): void {
@@ -219,5 +226,17 @@ export class UpstreamConnection implements PooledConnection, ConnectionHandler, 
   }
   get serverName(): string {
     return ''
+  }
+}
+
+/**
+ * Whether an upstream that ends a connection has got all that was sent to it before. One that had closed already answers by a
+ * reset, and acknowledges nothing: then nobody has seen the request.
+ */
+function tookAll(socket: Socket): boolean {
+  try {
+    return socketCalls().hasUnacknowledged(socket) === false
+  } catch {
+    return false
   }
 }

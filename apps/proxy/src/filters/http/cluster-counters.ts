@@ -9,8 +9,8 @@ export class ClusterCounters {
     this.stats = stats
   }
 
-  /** Adds one to `cluster.<cluster>.<name>`; without a cluster nothing counts. */
-  inc(cluster: string, name: string): void {
+  /** Adds to `cluster.<cluster>.<name>`; without a cluster nothing counts. */
+  inc(cluster: string, name: string, by = 1): void {
     if (cluster === '') return
     const key = `cluster.${cluster}.${name}`
     let counter = this.known.get(key)
@@ -18,7 +18,7 @@ export class ClusterCounters {
       counter = this.stats.counter(key)
       this.known.set(key, counter)
     }
-    counter.inc()
+    counter.add(by)
   }
 
   /** Counts an answer that a filter gave as one of the cluster's. */

@@ -6,6 +6,8 @@ import { csrf } from './csrf/index.ts'
 import { extAuthz } from './ext-authz/index.ts'
 import { fault } from './fault/index.ts'
 import type { HttpFilterKind } from './filter.ts'
+import { grpcStats } from './grpc-stats/index.ts'
+import { grpcWeb } from './grpc-web/index.ts'
 import { headerMutation } from './header-mutation/index.ts'
 import { headerToMetadata } from './header-to-metadata/index.ts'
 import { healthCheck } from './health-check/index.ts'
@@ -29,6 +31,8 @@ const kinds: readonly HttpFilterKind[] = [
   csrf,
   extAuthz,
   fault,
+  grpcStats,
+  grpcWeb,
   headerMutation,
   headerToMetadata,
   healthCheck,

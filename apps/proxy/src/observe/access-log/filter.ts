@@ -27,7 +27,7 @@ export function compileLogFilter(filter: AccessLogFilter, path: string, runtime:
     case 'notHealthCheckFilter':
       return ({ info }) => !info.isHealthCheck
     case 'traceableFilter':
-      return () => false
+      return ({ info }) => info.isTraced && !info.isHealthCheck
     case 'runtimeFilter': {
       const { runtimeKey, percentSampled } = specifier.value
       const draw = compileFraction(runtime, { runtimeKey, defaultValue: percentSampled })

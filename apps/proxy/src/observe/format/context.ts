@@ -16,7 +16,7 @@ export interface FormatContext {
   readonly clusterMetadata: Readonly<Record<string, unknown>> | null
   readonly virtualHostMetadata?: Readonly<Record<string, unknown>> | null
   /** Identifiers of the request's trace and span, where it is traced. */
-  readonly trace?: { readonly traceId: string; readonly spanId: string } | null
+  readonly trace?: { readonly traceId: string; readonly spanId: string | null } | null
   /** Which kind of log this is; absent: of what has ended. */
   readonly logType?: string
 }

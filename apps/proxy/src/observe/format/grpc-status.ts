@@ -1,4 +1,5 @@
 import { names } from '@weft/http/header-name'
+import { isGrpcType } from '../../filters/http/grpc-type.ts'
 import { invalid } from '../../plan/problems.ts'
 import type { FormatContext } from './context.ts'
 import type { Operator } from './operator.ts'
@@ -50,11 +51,9 @@ function named(context: FormatContext, change: (name: string) => string): string
 }
 
 function statusOf({ request, response, responseTrailers }: FormatContext): number | null {
-  const type = request?.headers.get(names.contentType) ?? ''
-  if (!/^application\/grpc(?:$|[+;])/.test(type)) return null
+  if (request === null || !isGrpcType(request.headers)) return null
   const said = responseTrailers?.get(names.grpcStatus) ?? response?.headers.get(names.grpcStatus) ?? null
-  if (said !== null) return /^\d{1,9}$/.test(said) ? Number(said) : null
+  if (said !== null) return /^\d{1,9}$/.test(said) ? Number(said) : -1
   const status = response?.status ?? 0
-  if (status === 0) return null
-  return status === 200 ? null : (byHttpStatus[status] ?? 2)
+  return status === 0 ? null : (byHttpStatus[status] ?? 2)
 }

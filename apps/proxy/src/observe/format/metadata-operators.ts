@@ -60,7 +60,10 @@ const filterState: OperatorKind = (argument, path) => {
     if (as === 'FIELD') return isRecord(value) ? asValue(value[field]) : null
     // Typed, a string is JSON: quoted in text.
     if (typeof value === 'string') return as === 'PLAIN' ? value : { toJSON: () => value }
-    return typeof value === 'number' || typeof value === 'boolean' ? value : null
+    if (typeof value === 'number' || typeof value === 'boolean') return value
+    // What a filter means to be logged says how.
+    if (!isRecord(value) || !('toJSON' in value)) return null
+    return as === 'PLAIN' ? String(value) : value
   }
 }
 

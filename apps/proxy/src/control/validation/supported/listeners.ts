@@ -53,9 +53,11 @@ export const listenerSupport: SupportTable = {
     'set_current_client_cert_details proxy_100_continue upgrade_configs normalize_path merge_slashes ' +
     'path_with_escaped_slashes_action local_reply_config strip_matching_host_port strip_any_host_port ' +
     'stream_error_on_invalid_http_message strip_trailing_host_dot append_x_forwarded_port ' +
-    'http2_protocol_options drain_timeout ~request_id_extension',
+    'http2_protocol_options drain_timeout tracing request_id_extension',
   'envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter': 'name typed_config is_optional disabled',
 
+  'envoy.config.trace.v3.ZipkinConfig': '*',
+  'envoy.config.trace.v3.OpenTelemetryConfig': '* -resource_detectors -sampler',
   'envoy.config.accesslog.v3.AccessLog': '*',
   'envoy.config.accesslog.v3.AccessLogFilter': '* -extension_filter -metadata_filter -log_type_filter',
   'envoy.extensions.formatter.metadata.v3.Metadata': '*',

@@ -2,7 +2,7 @@ import type { SupportTable } from './table.ts'
 
 /** Route configurations. */
 export const routeSupport: SupportTable = {
-  'envoy.config.route.v3.RouteConfiguration': '* -vhds -cluster_specifier_plugins ~validate_clusters',
+  'envoy.config.route.v3.RouteConfiguration': '* -vhds -cluster_specifier_plugins',
   'envoy.config.route.v3.VirtualHost': '* -retry_policy_typed_config -hedge_policy',
   'envoy.config.route.v3.Route': '* -filter_action -non_forwarding_action',
   'envoy.config.route.v3.RouteAction':

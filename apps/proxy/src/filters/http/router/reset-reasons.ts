@@ -22,6 +22,11 @@ export function describeBreak(reason: ResetReason, detail: string): { flag: stri
   return { flag, details: `upstream_reset_after_response_started{${word.replaceAll(' ', '_')}}` }
 }
 
+/** The reason alone. */
+export function resetWord(reason: ResetReason, detail: string): string {
+  return words(reason, detail).word
+}
+
 function words(reason: ResetReason, detail: string): { word: string; flag: string; status: number } {
   switch (reason) {
     case 'connect-failure':

@@ -2,6 +2,7 @@ import { headerName, names } from '@weft/http/header-name'
 import type { HeaderTable } from '@weft/http/header-table'
 import type { ResponseHead } from '@weft/http/message'
 import type { ClientStream, ResetReason } from '@weft/http/stream'
+import type { Span } from '../../../observe/tracing/span.ts'
 import { tlsRedirect } from '../../../routing/redirect.ts'
 import { askedWait, type RetryPlan, retriableReset, retriableResponse, retryPlanFor } from '../../../routing/retry-policy.ts'
 import { type ClusterChoice, type ForwardPlan, selectCluster } from '../../../routing/route-action.ts'
@@ -21,7 +22,7 @@ import { turnRequest } from './internal-redirect.ts'
 import { Mirrors } from './mirror.ts'
 import { finishRequestHead, replaceHost } from './request-head.ts'
 import { RequestPick } from './request-pick.ts'
-import { describeBreak, describeReset } from './reset-reasons.ts'
+import { describeBreak, describeReset, resetWord } from './reset-reasons.ts'
 
 const attemptCount = headerName('x-envoy-attempt-count')
 const serviceTime = headerName('x-envoy-upstream-service-time')
@@ -67,6 +68,9 @@ export class Router implements PoolWaiter {
   private bodyEnded = false
   private bodyTrailers: HeaderTable | null = null
   private mirrors: Mirrors | null = null
+  /** Of the try, where tries are traced, and why it had no answer. */
+  private span: Span | null = null
+  private resetReason = ''
   private virtualCluster: VirtualCluster | null = null
   private timeoutMs = 0
   private perTryMs = 0
@@ -374,6 +378,7 @@ export class Router implements PoolWaiter {
     this.applyEndpointHost(endpoint)
     const stream = connection.begin(this)
     this.stream = stream
+    if (exchange.span !== null) this.span = exchange.plan.tracing?.attempt(exchange, exchange.span, monotonicMs()) ?? null
     info.wire?.requestWritten(exchange.request)
     const wholeHead = this.bodyEnded && this.keptBytes === 0 && this.bodyTrailers === null
     stream.sendHead(exchange.request, wholeHead)
@@ -601,7 +606,9 @@ export class Router implements PoolWaiter {
       cluster.stats.pendingFailureEject.inc()
     else if (overHttp2 ? reason === 'remote-reset' : reason !== 'connection-closed') cluster.stats.rxReset.inc()
     // HTTP/2 says by GOAWAY what it has not looked at.
-    const raced = connected && this.reused && unanswered && reason === 'connection-closed' && !overHttp2
+    if (this.span !== null) this.resetReason = resetWord(reason, detail)
+    const raced =
+      connected && this.reused && unanswered && reason === 'connection-closed' && !overHttp2 && connection?.requestTaken !== true
     this.endAttempt()
     if (this.responding) {
       const said = describeBreak(reason, detail)
@@ -625,7 +632,7 @@ export class Router implements PoolWaiter {
       (this.keepBody || this.keptBytes === 0) &&
       info.bytesReceived === this.keptBytes
     ) {
-      // The peer closed an idle connection just as the request went out: nobody has seen it.
+      // The peer closed an idle connection just as the request went out: nobody has seen it, or nobody can tell.
       this.raceRetried = true
       exchange.response.clear()
       this.attempt()
@@ -788,6 +795,7 @@ export class Router implements PoolWaiter {
   private endAttempt(): void {
     const { endpoint, cluster } = this
     if (this.connection === null || endpoint === null || cluster === null) return
+    if (this.span !== null) this.endSpan(this.span)
     this.connection = null
     this.stream = null
     this.endpoint = null
@@ -796,6 +804,13 @@ export class Router implements PoolWaiter {
     endpoint.active--
     owner.slab.add(endpoint.slot, cell.activeRequests, -1)
     this.breakerOf(owner).release('requests')
+  }
+
+  private endSpan(span: Span): void {
+    const { exchange } = this
+    this.span = null
+    exchange.plan.tracing?.endAttempt(exchange, span, exchange.response.status, this.resetReason, monotonicMs())
+    this.resetReason = ''
   }
 
   /** Gives the try up. */

@@ -6,11 +6,13 @@ import type { IncomingRequest, ResetReason, ServerStream } from '@weft/http/stre
 import type { FormatContext } from '../../../observe/format/context.ts'
 import { httpDateText } from '../../../observe/format/time.ts'
 import { StreamRecord } from '../../../observe/stream-record.ts'
+import type { Span } from '../../../observe/tracing/span.ts'
 import { WireBytes } from '../../../observe/wire-bytes.ts'
 import type { RoutePlan, RouteTable } from '../../../routing/route-table.ts'
 import { monotonicMs } from '../../../transport/clock.ts'
 import { Timeout } from '../../../transport/timer-wheel.ts'
 import type { ConnectionInfo, HttpFilter, HttpStream, LocalReply } from '../../http/filter.ts'
+import { isGrpcType } from '../../http/grpc-type.ts'
 import { Router } from '../../http/router/router.ts'
 import { streamLimit } from '../../http/router/stream-limit.ts'
 import type { DownstreamConnection } from './downstream-connection.ts'
@@ -39,6 +41,8 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
   table: RouteTable | null = null
   route: RoutePlan | null = null
   responseTrailers: HeaderTable | null = null
+  /** Where the request is traced. */
+  span: Span | null = null
   metadataOrNull: Record<string, Record<string, unknown>> | null = null
   private state: Map<string, unknown> | null = null
   internal = false
@@ -85,6 +89,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     this.table = null
     this.route = null
     this.responseTrailers = null
+    this.span = null
     this.metadataOrNull = null
     this.state = null
     this.internal = false
@@ -126,6 +131,10 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     return this.route?.metadata ?? null
   }
 
+  get trace(): FormatContext['trace'] {
+    return this.span === null ? null : (this.plan.tracing?.identify(this.span) ?? null)
+  }
+
   get virtualHostMetadata(): Readonly<Record<string, unknown>> | null {
     return this.route?.host.metadata ?? null
   }
@@ -143,16 +152,13 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
   }
 
   get isGrpc(): boolean {
-    if (this.grpc === null) {
-      const type = this.request.headers.get(names.contentType)
-      this.grpc = type !== null && /^application\/grpc(?:$|[+;])/.test(type)
-    }
+    this.grpc ??= isGrpcType(this.request.headers)
     return this.grpc
   }
 
   /** Whether grpc-timeout counts. */
   get isGrpcTimed(): boolean {
-    return this.request.headers.find(names.grpcTimeout) >= 0 && this.isGrpc
+    return this.request.headers.find(names.grpcTimeout) >= 0 && isGrpcType(this.request.headers)
   }
 
   metadata(namespace: string): Record<string, unknown> {
@@ -225,6 +231,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     }
     this.internal = prepared.internal
     this.chooseRoute()
+    plan.tracing?.begin(this)
     if (this.expectContinue) {
       this.sender.sendContinue()
       plan.stats.response(100)
@@ -424,6 +431,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     if (plan.serverHeader === 'overwrite' || (plan.serverHeader === 'append-if-absent' && !headers.has(names.server))) {
       headers.set(names.server, plan.serverName)
     }
+    if (this.span !== null) plan.tracing?.respond(this, this.span)
     if (plan.requestIdInResponse) {
       const id = this.request.headers.get(names.requestId)
       if (id !== null) headers.set(names.requestId, id)
@@ -599,6 +607,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     plan.stats.requestTime.record(Math.round(info.endMs - info.startMs))
     this.filters.complete()
     this.router.end()
+    if (this.span !== null) plan.tracing?.end(this, this.span)
     if (plan.accessLog !== null) plan.accessLog(this)
     info.upstreamEndpoint = null
     info.upstreamConnection = null

@@ -1,14 +1,17 @@
 import { HttpProtocolOptions_HeadersWithUnderscoresAction as Underscores } from '@weft/contracts/envoy/config/core/v3/protocol'
+import { Router } from '@weft/contracts/envoy/extensions/filters/http/router/v3/router'
 import {
   HttpConnectionManager_CodecType as Codec,
   HttpConnectionManager,
   HttpConnectionManager_ServerHeaderTransformation as ServerHeader,
   HttpConnectionManager_PathWithEscapedSlashesAction as SlashesAction,
 } from '@weft/contracts/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager'
+import { UuidRequestIdConfig } from '@weft/contracts/envoy/extensions/request_id/uuid/v3/uuid'
 import { defaultServerOptions, type Http1ServerOptions } from '@weft/http/h1/server-connection'
 import type { Http2Options } from '@weft/http/h2/options'
 import type { AccessLog } from '../../../observe/access-log/access-log.ts'
 import { asksForWireBytes, compileAccessLogs } from '../../../observe/access-log/access-log.ts'
+import { TracingPlan } from '../../../observe/tracing/tracing-plan.ts'
 import { durationMs } from '../../../plan/duration.ts'
 import { compileFilterConfigs } from '../../../plan/filter-configs.ts'
 import { compileHeaderCasing } from '../../../plan/header-casing.ts'
@@ -78,6 +81,8 @@ export interface HcmPlan {
   bufferLimit: number
   proxy100Continue: boolean
   streamErrorOnInvalidMessage: boolean
+  /** null: requests are not traced. */
+  tracing: TracingPlan | null
   accessLog: AccessLog | null
   /** A log asks how much was on the wire. */
   countsWireBytes: boolean
@@ -177,9 +182,28 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
     proxy100Continue: source.proxy100Continue,
     streamErrorOnInvalidMessage:
       http1?.overrideStreamErrorOnInvalidHttpMessage ?? source.streamErrorOnInvalidHttpMessage ?? false,
+    tracing: compileTracing(source, path, statPrefix, context),
     countsWireBytes: asksForWireBytes(source.accessLog),
     accessLog: compileAccessLogs(source.accessLog, `${path}.access_log`, { runtime: context.runtime, files: context.logFiles }),
   }
+}
+
+function compileTracing(
+  source: HttpConnectionManager,
+  path: string,
+  statPrefix: string,
+  context: PlanContext,
+): TracingPlan | null {
+  if (source.tracing === undefined) return null
+  const id = source.requestIdExtension?.typedConfig
+  const packs = id === undefined ? true : (UuidRequestIdConfig.decode(id.value).packTraceReason ?? true)
+  const last = source.httpFilters.at(-1)?.configType?.value
+  const childSpans = last !== undefined && 'value' in last && isRouter(last.typeUrl) && Router.decode(last.value).startChildSpan
+  return new TracingPlan(source.tracing, `${path}.tracing`, statPrefix, packs, childSpans, context)
+}
+
+function isRouter(typeUrl: string): boolean {
+  return typeUrl.endsWith('/envoy.extensions.filters.http.router.v3.Router')
 }
 
 function compilePath(source: HttpConnectionManager, path: string): PathRules | null {
@@ -241,7 +265,9 @@ function compileFilters(source: HttpConnectionManager, path: string, statPrefix:
     const compiled = kind.compile(config.value, filterContext(context, `${at}.typed_config`, filter.name, statPrefix))
     entries.push({ name: filter.name, filter: compiled, disabled: filter.disabled })
   })
-  if (!terminal) throw invalid(`${path}.http_filters`, 'the last filter must be the router', 'add envoy.filters.http.router')
+  // Nothing at all is taken by Envoy too, and then the router alone.
+  if (!terminal && source.httpFilters.length > 0)
+    throw invalid(`${path}.http_filters`, 'the last filter must be the router', 'add envoy.filters.http.router')
   return entries
 }
 

@@ -23,6 +23,7 @@ export const httpConnectionManager: NetworkFilterKind = {
       },
       close() {
         for (const { filter } of plan.filters) filter.close?.()
+        plan.tracing?.close()
       },
     }
   },

@@ -1,6 +1,6 @@
 import { headerName, names } from '@weft/http/header-name'
 import type { ResponseHead } from '@weft/http/message'
-import { grpcStatusOf } from '../../../upstream/grpc-status.ts'
+import { grpcMessageText, grpcStatusOf } from '../../../upstream/grpc-status.ts'
 import type { LocalReply } from '../../http/filter.ts'
 import type { Answer } from './local-reply-config.ts'
 
@@ -23,7 +23,7 @@ export function localReplyBody(
     response.status = 200
     headers.append(names.contentType, 'application/grpc')
     headers.append(names.grpcStatus, String(options.grpcStatus ?? grpcStatusOf(status)))
-    if (body.length > 0) headers.append(names.grpcMessage, encodeMessage(body))
+    if (body.length > 0) headers.append(names.grpcMessage, grpcMessageText(body))
     for (const [name, value] of options.headers ?? []) headers.set(headerName(name), value)
     options.edit?.(response)
     return null
@@ -65,7 +65,7 @@ function rewrittenBody(
       headers.append(names.grpcStatus, String(options.grpcStatus ?? grpcStatusOf(answer.status)))
     // A JSON format ends its line, which is no part of a message.
     const message = bytes.toString('latin1').trimEnd()
-    if (message !== '') headers.set(names.grpcMessage, encodeMessage(Buffer.from(message, 'latin1')))
+    if (message !== '') headers.set(names.grpcMessage, grpcMessageText(Buffer.from(message, 'latin1')))
     return null
   }
   if (bytes.length === 0) {
@@ -76,16 +76,4 @@ function rewrittenBody(
   const now = headers.get(names.contentType)
   if (now === null || (answer.body !== body && now === before)) headers.set(names.contentType, answer.contentType)
   return method === 'HEAD' ? null : bytes
-}
-
-/** grpc-message: percent-encoded where it is not printable ASCII. */
-function encodeMessage(text: string | Buffer): string {
-  let out = ''
-  for (const byte of typeof text === 'string' ? Buffer.from(text) : text) {
-    out +=
-      byte >= 0x20 && byte <= 0x7e && byte !== 0x25
-        ? String.fromCharCode(byte)
-        : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`
-  }
-  return out
 }

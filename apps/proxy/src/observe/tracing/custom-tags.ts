@@ -1,0 +1,71 @@
+import type { CustomTag } from '@weft/contracts/envoy/type/tracing/v3/custom_tag'
+import { headerName } from '@weft/http/header-name'
+import { invalid } from '../../plan/problems.ts'
+import type { FormatContext } from '../format/context.ts'
+
+/** A tag that a configuration adds to spans; null: not on this one. */
+export interface SpanTag {
+  readonly key: string
+  read(context: FormatContext): string | null
+}
+
+/** Compiles custom tags. */
+export function compileCustomTags(sources: readonly CustomTag[], path: string): SpanTag[] {
+  return sources.map((source, i) => ({ key: source.tag, read: compileTag(source, `${path}[${i}]`) }))
+}
+
+function compileTag({ type }: CustomTag, path: string): SpanTag['read'] {
+  switch (type?.$case) {
+    case undefined:
+      throw invalid(path, 'a tag needs a kind', 'one of literal, environment, request_header and metadata')
+    case 'literal': {
+      const { value } = type.value
+      return () => value
+    }
+    case 'environment': {
+      const value = process.env[type.value.name] ?? type.value.defaultValue
+      return () => value || null
+    }
+    case 'requestHeader': {
+      const name = headerName(type.value.name)
+      const absent = type.value.defaultValue || null
+      return ({ request }) => request?.headers.get(name) ?? absent
+    }
+    case 'metadata': {
+      const { kind, metadataKey, defaultValue } = type.value
+      const keys = [metadataKey?.key ?? '', ...(metadataKey?.path ?? []).map(({ segment }) => segment?.value ?? '')]
+      const read = metadataOf(kind?.kind?.$case, path)
+      return (context) => textAt(read(context), keys) ?? (defaultValue || null)
+    }
+  }
+}
+
+type Metadata = Readonly<Record<string, unknown>> | null
+
+function metadataOf(
+  kind: 'request' | 'route' | 'cluster' | 'host' | undefined,
+  path: string,
+): (context: FormatContext) => Metadata {
+  switch (kind) {
+    case undefined:
+      throw invalid(`${path}.metadata.kind`, 'metadata of what is needed: request, route, cluster or host')
+    case 'request':
+      return ({ metadataOrNull }) => metadataOrNull
+    case 'route':
+      return ({ routeMetadata }) => routeMetadata
+    case 'cluster':
+      return ({ clusterMetadata }) => clusterMetadata
+    case 'host':
+      return ({ info }) => info.upstreamEndpoint?.metadata ?? null
+  }
+}
+
+function textAt(metadata: Metadata, keys: readonly string[]): string | null {
+  let value: unknown = metadata
+  for (const key of keys) {
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) return null
+    value = (value as Readonly<Record<string, unknown>>)[key]
+  }
+  if (value === null || value === undefined) return null
+  return typeof value === 'object' ? JSON.stringify(value) : String(value)
+}

@@ -1,0 +1,107 @@
+import { OpenTelemetryConfig } from '@weft/contracts/envoy/config/trace/v3/opentelemetry'
+import { durationMs } from '../../plan/duration.ts'
+import type { PlanContext } from '../../plan/plan-context.ts'
+import { invalid, unsupported } from '../../plan/problems.ts'
+import { grpcClient } from '../../upstream/grpc-client.ts'
+import { httpCall } from '../../upstream/http-client.ts'
+import { proxyVersion } from '../../version.ts'
+import type { WorkerServices } from '../../worker-services.ts'
+import { encodeSpans } from './otlp.ts'
+import { randomId, Span } from './span.ts'
+import { SpanQueue } from './span-queue.ts'
+import { readW3c, writeW3c } from './trace-headers.ts'
+import type { Tracer } from './tracer.ts'
+
+const prefix = 'tracing.opentelemetry.'
+const method = '/opentelemetry.proto.collector.trace.v1.TraceService/Export'
+
+/** `envoy.tracers.opentelemetry`: W3C headers, and spans by OTLP over gRPC or HTTP. null: only checking. */
+export function compileOpenTelemetry(bytes: Uint8Array, path: string, context: PlanContext): Tracer | null {
+  const source = OpenTelemetryConfig.decode(bytes)
+  if (source.resourceDetectors.length > 0) throw unsupported(`${path}.resource_detectors`, 'a resource detector')
+  if (source.sampler !== undefined) throw unsupported(`${path}.sampler`, 'a sampler')
+  if (source.grpcService !== undefined && source.httpService !== undefined)
+    throw invalid(path, 'OpenTelemetry Tracer cannot have both gRPC and HTTP exporters configured.', 'keep one')
+  const { services, runtime, stats } = context
+  const send = compileSend(source, path, services)
+  if (services === null) return null
+  const counter = (name: string) => stats.counter(prefix + name)
+  const queue = new SpanQueue({
+    flushMs: () => runtime.number(`${prefix}flush_interval_ms`, 5000),
+    minSpans: () => runtime.number(`${prefix}min_flush_spans`, 512),
+    counters: { sent: counter('spans_sent'), dropped: counter('spans_dropped'), timer: counter('timer_flushed') },
+    async send(spans) {
+      const serviceName = source.serviceName === '' ? 'unknown_service:envoy' : source.serviceName
+      try {
+        await send(encodeSpans(spans, { serviceName, version: proxyVersion }))
+      } catch (error) {
+        services.log('error', `spans can't be exported: ${error instanceof Error ? error.message : String(error)}`)
+      }
+    },
+  })
+  return {
+    namedByHost: false,
+    start(headers, name, kind, startMs, decided) {
+      const given = readW3c(headers)
+      const span = new Span({
+        traceId: given?.traceId ?? randomId(16),
+        spanId: randomId(8),
+        parentId: given?.spanId ?? '',
+        sampled: given?.sampled ?? decided,
+        name,
+        kind,
+        startMs,
+      })
+      span.remoteParent = given !== null
+      span.traceState = given?.traceState ?? ''
+      return span
+    },
+    child(parent, name, startMs) {
+      const { traceId, spanId, sampled } = parent
+      const span = new Span({ traceId, spanId: randomId(8), parentId: spanId, sampled, name, kind: 'client', startMs })
+      span.traceState = parent.traceState
+      return span
+    },
+    inject: writeW3c,
+    report: (span) => queue.add(span),
+    close: () => queue.close(),
+  }
+}
+
+/** How a collector is reached; without one spans are dropped. */
+function compileSend(
+  { grpcService, httpService }: OpenTelemetryConfig,
+  path: string,
+  services: WorkerServices | null,
+): (message: Uint8Array) => Promise<void> {
+  if (grpcService !== undefined) {
+    const target = grpcService.targetSpecifier
+    if (target?.$case !== 'envoyGrpc') throw unsupported(`${path}.grpc_service`, 'a gRPC client of its own', 'use envoy_grpc')
+    const { clusterName } = target.value
+    if (clusterName === '') throw invalid(`${path}.grpc_service.envoy_grpc.cluster_name`, 'a cluster is needed')
+    if (services === null) return async () => {}
+    const metadata = Object.fromEntries(grpcService.initialMetadata.map(({ key, value }) => [key.toLowerCase(), value]))
+    const deadlineMs = durationMs(grpcService.timeout, 5000)
+    const client = grpcClient(services, clusterName)
+    const exportMethod = { path: method, encode: (message: Uint8Array) => message, decode: () => null }
+    return async (message) => {
+      await client.unary(exportMethod, message, { deadlineMs, metadata })
+    }
+  }
+  if (httpService === undefined) return async () => {}
+  const { httpUri, requestHeadersToAdd } = httpService
+  const cluster = httpUri?.httpUpstreamType?.value ?? ''
+  if (httpUri === undefined || cluster === '') throw invalid(`${path}.http_service.http_uri`, 'a URI and its cluster are needed')
+  const headers: Record<string, string> = {
+    'content-type': 'application/x-protobuf',
+    'user-agent': `OTel-OTLP-Exporter-Weft/${proxyVersion}`,
+  }
+  for (const { header } of requestHeadersToAdd) if (header !== undefined) headers[header.key.toLowerCase()] = header.value
+  const timeoutMs = durationMs(httpUri.timeout, 5000)
+  return async (message) => {
+    if (services === null) return
+    const options = { method: 'POST', headers, body: message, timeoutMs, maxBytes: 64 * 1024 }
+    const { status } = await httpCall(services, cluster, httpUri.uri, options)
+    if (status !== 200) throw new Error(`the collector answered with status ${status}`)
+  }
+}

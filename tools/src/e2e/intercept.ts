@@ -20,7 +20,8 @@ const answerSchema = z.object({
   localPort: z.number(),
 })
 
-const curl = (from: Namespace, url: string): Ran => runIn(from, ['curl', '-s', '-S', '-g', '-m', '20', url])
+const curl = (from: Namespace, url: string): Ran =>
+  runIn(from, ['curl', '-s', '-S', '-g', '-m', '20', '--connect-timeout', '5', url])
 
 function answerOf(ran: Ran): z.infer<typeof answerSchema> {
   expect(ran.code === 0 && ran.out.startsWith('{'), `curl ended with ${ran.code}: ${ran.out}${ran.err}`)
@@ -183,7 +184,14 @@ async function startDatabase(scenario: Scenario, namespace: Namespace, folder: s
   await mkdir(folder)
   const running = startIn(namespace, [
     mariadbd,
-    ...['--no-defaults', `--datadir=${folder}`, '--user=root', '--skip-grant-tables', '--bind-address=0.0.0.0'],
+    ...[
+      '--no-defaults',
+      `--datadir=${folder}`,
+      '--user=root',
+      '--skip-grant-tables',
+      '--bind-address=0.0.0.0',
+      '--skip-name-resolve',
+    ],
     ...[`--socket=${join(folder, 'socket')}`, `--pid-file=${join(folder, 'pid')}`, '--innodb-buffer-pool-size=8M'],
   ])
   scenario.cleanup(() => running.stop(15_000))

@@ -13,6 +13,7 @@ const scenarios: Record<string, Load> = {
   faults: () => import('./faults.ts').then((module) => module.faultsScenario),
   grpc: () => import('./grpc.ts').then((module) => module.grpcScenario),
   h2spec: () => import('./h2spec.ts').then((module) => module.h2specScenario),
+  kubernetes: () => import('./kubernetes.ts').then((module) => module.kubernetesScenario),
   consul: () => import('./consul.ts').then((module) => module.consulScenario),
   nomad: () => import('./nomad.ts').then((module) => module.nomadScenario),
   registries: () => import('./registries.ts').then((module) => module.registriesScenario),

@@ -13,6 +13,7 @@ import { createCertificateRequest } from '@weft/identity/certificate-request'
 import type { Identity } from '@weft/identity/client'
 import { createKeyPair } from '@weft/identity/keys'
 import { peerIdentity } from '@weft/identity/peer-identity'
+import { parseSpiffeId } from '@weft/identity/spiffe-id'
 import { parseCertificates, spiffeIdOf } from '@weft/identity/verify'
 import { WeftError } from '@weft/service/errors'
 import { unary } from '@weft/service/grpc'
@@ -255,6 +256,10 @@ describe('who is refused', () => {
     await expect(ask(citadel, token, createCertificateRequest(keys, { uris: [alice], dns: ['a.example'] }))).rejects.toThrow(
       'names other than',
     )
+    const ofService = parseSpiffeId(alice).workload
+    const own = `${ofService?.serviceAccount}.${ofService?.namespace}.svc`
+    const [named = ''] = await ask(citadel, token, createCertificateRequest(keys, { uris: [alice], dns: [own] }))
+    expect(new X509Certificate(named).subjectAltName).toBe(`URI:${alice}, DNS:${own}`)
     await expect(ask(citadel, token, createCertificateRequest(keys, { ips: ['10.0.0.1'] }))).rejects.toThrow('names other than')
     await expect(ask(citadel, token, await csrFor(alice), 10_800)).rejects.toThrow(
       'requested TTL 3h0m0s is greater than the max allowed TTL 2h0m0s',

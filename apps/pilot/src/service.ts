@@ -3,7 +3,7 @@ import { ServerCredentials } from '@grpc/grpc-js'
 import { readMeshConfig } from '@weft/config/mesh-config'
 import type { ConfigObject, RawObject } from '@weft/config/objects'
 import type { LoadedConfig } from '@weft/config/watch/loaded'
-import { createIdentity } from '@weft/identity/client'
+import { createIdentity, type Identity } from '@weft/identity/client'
 import { Readiness, startAdminServer } from '@weft/service/admin-server'
 import { WeftError } from '@weft/service/errors'
 import { parseAddress, readFlags } from '@weft/service/flags'
@@ -43,6 +43,11 @@ interface Flags {
   rootCertFile?: string
   joinTokenFile?: string
   operatorTokenFile?: string
+  webhookAddress?: string
+  webhookDnsName: string[]
+  injectionValues?: string
+  nativeSidecars: 'true' | 'false'
+  revision?: string
   logLevel: LogLevel
 }
 
@@ -82,6 +87,23 @@ export async function main(argv: readonly string[] = process.argv): Promise<void
       { flags: '--root-cert-file <file>', description: "the root of Citadel's own certificate" },
       { flags: '--join-token-file <file>', description: 'how Pilot proves itself to Citadel' },
       { flags: '--operator-token-file <file>', description: 'whoever bears this token may change the configuration' },
+      {
+        flags: '--webhook-address <address>',
+        description: 'HTTPS: the webhook that injects sidecars into pods of Kubernetes; needs what --grpc-address needs',
+      },
+      {
+        flags: '--webhook-dns-name <name...>',
+        description: "the name of Pilot's Service: SERVICE-ACCOUNT.NAMESPACE.svc",
+        default: [],
+      },
+      { flags: '--injection-values <file>', description: "how pods are injected: values as of Istio's charts, watched" },
+      {
+        flags: '--native-sidecars <choice>',
+        description: 'whether sidecars are restartable init containers, which Kubernetes has since 1.33',
+        choices: ['true', 'false'],
+        default: 'true',
+      },
+      { flags: '--revision <name>', description: 'of this control plane; the pods it injects name it' },
       { flags: '--log-level <level>', description: 'how much is logged', choices: logLevels, default: 'info' },
     ],
     argv,
@@ -154,8 +176,13 @@ async function start(flags: Flags, logger: Logger, lifecycle: Lifecycle): Promis
   await Promise.all([untilSynced('registry', registries, synced), untilSynced('config source', providers, synced)])
   if (lifecycle.signal.aborted) return
   snapshots.rebuild()
-  const grpcPorts = await Promise.all(grpcServers(flags, discovery.services, { logger, lifecycle, readiness, metrics }))
-  logger.info({ admin, grpcPorts, objects: source.current.objects.size }, 'pilot serves')
+  const common: Common = { logger, lifecycle, readiness, metrics }
+  const identity = openIdentity(flags, common)
+  const [webhook, ...grpcPorts] = await Promise.all([
+    injectionWebhook(flags, identity, common),
+    ...grpcServers(flags, discovery.services, identity, common),
+  ])
+  logger.info({ admin, grpcPorts, webhook, objects: source.current.objects.size }, 'pilot serves')
 }
 
 interface Common {
@@ -167,27 +194,47 @@ interface Common {
 
 type Services = ReturnType<typeof createDiscovery>['services']
 
-function grpcServers(flags: Flags, services: Services, common: Common): Promise<number>[] {
-  const { logger, lifecycle, readiness, metrics } = common
+/** Pilot's certificate of Citadel; undefined where nothing is served over TLS. */
+function openIdentity(flags: Flags, { metrics, ...common }: Common): Identity | undefined {
+  const { citadelAddress, rootCertFile, joinTokenFile, trustDomain, webhookDnsName: dnsNames } = flags
+  if (flags.grpcAddress === undefined && flags.webhookAddress === undefined) return undefined
+  if (citadelAddress === undefined || rootCertFile === undefined || joinTokenFile === undefined) return undefined
+  return createIdentity({ citadelAddress, rootCertFile, joinTokenFile, trustDomain, dnsNames, ...common, registry: metrics })
+}
+
+/** Serves the injection webhook where it is asked for, and keeps Pilot's roots in its configuration; gives its URL. */
+async function injectionWebhook(flags: Flags, identity: Identity | undefined, common: Common): Promise<string | undefined> {
+  const { webhookAddress: address, revision } = flags
+  if (address === undefined || identity === undefined) return undefined
+  const { logger, lifecycle, metrics: registry } = common
+  const { startWebhook } = await import('./inject/webhook.ts')
+  const { followSettings } = await import('./inject/settings-file.ts')
+  const nativeSidecars = flags.nativeSidecars === 'true'
+  const files = { values: flags.injectionValues, meshConfig: flags.meshConfig, revision, nativeSidecars }
+  const settings = await followSettings(files, logger)
+  const url = await startWebhook({ address, identity, settings, lifecycle, logger, registry })
+  const { findAccess } = await import('@weft/kubernetes/access')
+  const access = await findAccess().catch((thrown: unknown) => {
+    logger.warn(`write the mesh's roots into the webhook configuration yourself: ${WeftError.from(thrown).describe()}`)
+  })
+  if (access === undefined) return url
+  const { KubernetesClient } = await import('@weft/kubernetes/client')
+  const { keepCaBundle } = await import('./inject/ca-bundle.ts')
+  const client = new KubernetesClient(access)
+  lifecycle.onStop('Kubernetes', () => client.close())
+  keepCaBundle({ client, identity, revision: revision ?? '', lifecycle, logger })
+  return url
+}
+
+function grpcServers(flags: Flags, services: Services, identity: Identity | undefined, { lifecycle }: Common): Promise<number>[] {
   const servers: Promise<number>[] = []
   if (flags.plaintextGrpcAddress !== undefined) {
     const credentials = ServerCredentials.createInsecure()
     servers.push(startGrpcServer({ address: flags.plaintextGrpcAddress, credentials, services: [...services], lifecycle }))
   }
-  const { grpcAddress: address, citadelAddress, rootCertFile, joinTokenFile } = flags
-  if (address !== undefined && citadelAddress !== undefined && rootCertFile !== undefined && joinTokenFile !== undefined) {
-    const identity = createIdentity({
-      citadelAddress,
-      rootCertFile,
-      joinTokenFile,
-      trustDomain: flags.trustDomain,
-      logger,
-      lifecycle,
-      readiness,
-      registry: metrics,
-    })
+  if (flags.grpcAddress !== undefined && identity !== undefined) {
     const credentials = identity.serverCredentials('required')
-    servers.push(startGrpcServer({ address, credentials, services: [...services], lifecycle }))
+    servers.push(startGrpcServer({ address: flags.grpcAddress, credentials, services: [...services], lifecycle }))
   }
   return servers
 }
@@ -203,11 +250,12 @@ function checkAddresses(flags: Flags): void {
       hint: 'give --grpc-address or --plaintext-grpc-address',
     })
   }
-  if (flags.grpcAddress === undefined) return
+  const asked = flags.grpcAddress !== undefined ? '--grpc-address' : '--webhook-address'
+  if (flags.grpcAddress === undefined && flags.webhookAddress === undefined) return
   for (const name of ['citadelAddress', 'rootCertFile', 'joinTokenFile'] as const) {
     if (flags[name] !== undefined) continue
     const option = `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
-    throw new WeftError('invalid_argument', `--grpc-address needs ${option}`, {
+    throw new WeftError('invalid_argument', `${asked} needs ${option}`, {
       hint: 'Pilot serves over mutual TLS, with a certificate of Citadel',
     })
   }

@@ -57,9 +57,8 @@ export function checkRequestedNames({ names }: CertificateRequest, attested: Spi
 }
 
 /** `pilot.istio-system.svc` of `…/ns/istio-system/sa/pilot`; undefined for identities of another form. */
-function serviceName({ path }: SpiffeId): string | undefined {
-  const [, namespace, account] = /^\/ns\/([^/]+)\/sa\/([^/]+)$/.exec(path) ?? []
-  return account === undefined ? undefined : `${account}.${namespace}.svc`
+function serviceName({ workload }: SpiffeId): string | undefined {
+  return workload === undefined ? undefined : `${workload.serviceAccount}.${workload.namespace}.svc`
 }
 
 /** `3h0m0s`, as Istio's messages write a duration. */

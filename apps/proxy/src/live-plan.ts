@@ -5,6 +5,7 @@ import type { HcmServices } from './filters/network/http-connection-manager/down
 import type { LogFiles } from './observe/access-log/log-file.ts'
 import type { Stats } from './observe/stats.ts'
 import { compileCluster } from './plan/cluster.ts'
+import { ExtensionStore } from './plan/extension-store.ts'
 import { compileFilterConfigs } from './plan/filter-configs.ts'
 import { addressText, compileListener } from './plan/listener.ts'
 import type { PlanContext } from './plan/plan-context.ts'
@@ -36,13 +37,14 @@ export interface LivePlanOptions {
 }
 
 /** Order in which kinds come and (reversed) go: what is named is there before who names it. */
-const order: readonly ResourceKind[] = ['secret', 'cluster', 'endpoints', 'route', 'listener']
+const order: readonly ResourceKind[] = ['secret', 'cluster', 'endpoints', 'extension', 'route', 'listener']
 
 /** The configuration a worker serves by: takes updates, compiles what changed, swaps, and keeps the last good version of what fails. */
 export class LivePlan implements HcmServices {
   private names: Names = { clusters: new Map(), routes: new Map() }
   private readonly options: LivePlanOptions
   private readonly secrets = new SecretStore()
+  private readonly extensions = new ExtensionStore()
   private readonly assignments = new Map<string, EndpointsUpdate>()
   private readonly listeners = new Map<string, LiveListener>()
   /** Made anew when it is first asked after listeners changed. */
@@ -58,6 +60,7 @@ export class LivePlan implements HcmServices {
       runtime: options.runtime,
       secrets: this.secrets,
       services: options.services,
+      extensions: this.extensions,
       logFiles: options.logFiles,
       direction: 'unspecified',
     }
@@ -146,6 +149,9 @@ export class LivePlan implements HcmServices {
       case 'secret':
         this.secrets.set(resource.name, compileSecret(bytes).secret)
         return
+      case 'extension':
+        this.extensions.set(resource.name, bytes)
+        return
       case 'cluster': {
         const plan = compileCluster(bytes, this.secrets, options.runtime)
         const cluster = new Cluster(plan, options.services, options.stats, options.slab, resource.slots)
@@ -183,6 +189,9 @@ export class LivePlan implements HcmServices {
     switch (kind) {
       case 'secret':
         this.secrets.set(name, null)
+        return
+      case 'extension':
+        this.extensions.set(name, null)
         return
       case 'cluster': {
         const cluster = clusters.get(name)

@@ -3,11 +3,11 @@
  * and orders; a worker owns traffic: it compiles the same bytes into its own plan and serves. See docs/proxy.md.
  */
 
-export type ResourceKind = 'listener' | 'route' | 'cluster' | 'endpoints' | 'secret'
+export type ResourceKind = 'listener' | 'route' | 'cluster' | 'endpoints' | 'secret' | 'extension'
 
 /**
  * One resource as it travels to the workers: the binary protobuf of `Listener`, `RouteConfiguration`, `Cluster`,
- * `ClusterLoadAssignment` or `Secret`; null removes it. Addresses in endpoints are IP literals or pipes: the main
+ * `ClusterLoadAssignment`, `Secret` or `TypedExtensionConfig` (of an HTTP filter); null removes it. Addresses in endpoints are IP literals or pipes: the main
  * thread resolves names (STRICT_DNS, LOGICAL_DNS) and sends the answer as endpoints of the cluster's name.
  */
 export interface ResourceUpdate {

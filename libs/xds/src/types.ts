@@ -6,6 +6,7 @@ export const typeUrls = {
   route: 'type.googleapis.com/envoy.config.route.v3.RouteConfiguration',
   secret: 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret',
   extension: 'type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig',
+  runtime: 'type.googleapis.com/envoy.service.runtime.v3.Runtime',
 } as const
 
 /**
@@ -27,7 +28,7 @@ export const pushOrder: readonly string[] = [
  */
 export const wholeSetTypes: ReadonlySet<string> = new Set([typeUrls.cluster, typeUrls.listener])
 
-/** The short name people know a type by: CDS, EDS, LDS, RDS, SDS, ECDS. */
+/** The short name people know a type by: CDS, EDS, LDS, RDS, SDS, ECDS, RTDS. */
 export function shortTypeName(typeUrl: string): string {
   const names: Record<string, string> = {
     [typeUrls.cluster]: 'CDS',
@@ -36,6 +37,7 @@ export function shortTypeName(typeUrl: string): string {
     [typeUrls.route]: 'RDS',
     [typeUrls.secret]: 'SDS',
     [typeUrls.extension]: 'ECDS',
+    [typeUrls.runtime]: 'RTDS',
   }
   return names[typeUrl] ?? typeUrl.slice(typeUrl.lastIndexOf('.') + 1)
 }

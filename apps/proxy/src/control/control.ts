@@ -11,11 +11,13 @@ import { certificatesInUse, daysUntilFirstExpires } from './certificates.ts'
 import { Clusters } from './clusters.ts'
 import { clusterTls, controlPlaneClusters } from './control-plane-clusters.ts'
 import { Discovery } from './discovery.ts'
+import { Extensions } from './extensions.ts'
 import { GrpcClients } from './grpc-clients.ts'
 import { HealthChecks } from './health-checks/health-checks.ts'
 import { Listeners } from './listeners.ts'
 import { Outliers } from './outlier.ts'
 import { Routes } from './routes.ts'
+import { fetchRuntimeLayers } from './runtime-discovery.ts'
 import { RuntimeLayers } from './runtime-layers.ts'
 import { Secrets } from './secrets.ts'
 import { ConfigSources, initialFetchTimeoutMs } from './sources.ts'
@@ -62,6 +64,7 @@ export class Control {
   readonly healthChecks: HealthChecks
   readonly outliers: Outliers
   readonly routes: Routes
+  readonly extensions: Extensions
   readonly listeners: Listeners
   cds: Discovery | undefined
   lds: Discovery | undefined
@@ -175,7 +178,9 @@ export class Control {
       hasCluster: (name) => this.clusters.has(name),
       log: config,
     })
+    this.extensions = new Extensions({ sources: this.sources, stats: this.stats, publish, log: config })
     this.listeners = new Listeners({
+      extensions: this.extensions,
       secrets: this.secrets,
       routes: this.routes,
       stats: this.stats,
@@ -205,6 +210,8 @@ export class Control {
     this.state = 'PRE_INITIALIZING'
     for (const secret of settings.secrets) this.secrets.addStatic(secret)
     for (const cluster of settings.clusters) this.clusters.add(cluster, 'static')
+    const runtimeSources = { sources: this.sources, runtime: this.runtime, stats: this.stats, log: this.log.of('runtime') }
+    await fetchRuntimeLayers(settings.runtime, runtimeSources)
     const dynamic = settings.dynamic
     const common = {
       sources: this.sources,
@@ -302,6 +309,7 @@ export class Control {
     this.outliers.close()
     this.clusters.close()
     this.routes.close()
+    this.extensions.close()
     this.secrets.close()
     this.sources.close()
     await this.workers.stop()

@@ -68,7 +68,7 @@ export class Discovery {
           const before = taker.bytesOf(name)
           const resource =
             before !== undefined && sameBytes(before, bytes) && !this.refused.has(name)
-              ? { kind, name, version, bytes, secrets: [], routes: [] }
+              ? { kind, name, version, bytes, secrets: [], routes: [], extensions: [] }
               : checkedResource(kind, name, version, bytes, { rejectUnknown: options.rejectUnknown, warn: options.warn })
           const opening = await taker.add(resource)
           if (opening.length > 0) throw new WeftError('unavailable', opening.join('; '))

@@ -8,6 +8,7 @@ import { WeftError } from '@weft/service/errors'
 import { resourceName } from '@weft/xds/client/resource-name'
 import type { ReceivedResource } from '@weft/xds/client/subscription'
 import { parseConfigDocument } from '../bootstrap/document.ts'
+import { canonicalJson } from './validation/canonical-json.ts'
 import { messageType } from './validation/decode.ts'
 import { checkJsonShape } from './validation/json-shape.ts'
 import { describeProblems, formatPath } from './validation/problem.ts'
@@ -86,11 +87,12 @@ function decode(path: string, bytes: Buffer): Uint8Array {
   if (extname(path) === '.pb') return bytes
   const type = messageType('envoy.service.discovery.v3.DiscoveryResponse')
   const document = parseConfigDocument(bytes.toString('utf8'), path)
-  const problems = checkJsonShape(descriptors(), type, document.json)
+  const json = canonicalJson(descriptors(), type, document.json)
+  const problems = checkJsonShape(descriptors(), type, json)
   if (problems.length > 0)
     throw new WeftError(
       'invalid_argument',
       describeProblems(problems, (problem) => `${path}:${document.lineOf(problem.path) ?? 1}: ${formatPath(problem.path)}`),
     )
-  return toBinary(type, fromJson(type, document.json, { registry: descriptors() }))
+  return toBinary(type, fromJson(type, json, { registry: descriptors() }))
 }

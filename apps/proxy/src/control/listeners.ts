@@ -3,6 +3,7 @@ import type { ComponentLog } from '../log.ts'
 import type { Stats } from '../observe/stats.ts'
 import type { ResourceError, ResourceUpdate } from '../threads.ts'
 import { Deferred } from './deferred.ts'
+import type { Extensions } from './extensions.ts'
 import { type CheckedResource, sameBytes } from './resource.ts'
 import { checkInlineClusters } from './route-clusters.ts'
 import type { Routes } from './routes.ts'
@@ -27,6 +28,7 @@ interface Entry extends ListenerState {
 export interface ListenersOptions {
   secrets: Secrets
   routes: Routes
+  extensions: Extensions
   stats: Stats
   publish(resources: ResourceUpdate[]): Promise<ResourceError[]>
   clustersSettled(): Promise<void>
@@ -112,8 +114,11 @@ export class Listeners {
     if (before !== undefined && sameButChains(before.message, entry.message)) this.#count('listener_in_place_updated')
     this.#options.secrets.use(resource.secrets)
     this.#options.routes.use(resource.routes)
-    const { secrets, routes, clustersWarming } = this.#options
-    if (secrets.areReady(resource.secrets) && routes.areReady(resource.routes) && !clustersWarming()) return this.#open(entry)
+    this.#options.extensions.use(resource.extensions)
+    const { secrets, routes, extensions, clustersWarming } = this.#options
+    const isReady =
+      secrets.areReady(resource.secrets) && routes.areReady(resource.routes) && extensions.areReady(resource.extensions)
+    if (isReady && !clustersWarming()) return this.#open(entry)
     void this.#warm(entry)
     return []
   }
@@ -141,8 +146,14 @@ export class Listeners {
   }
 
   async #warm(entry: Entry): Promise<void> {
-    const { secrets, routes, clustersSettled } = this.#options
-    await Promise.all([secrets.ready(entry.resource.secrets), routes.ready(entry.resource.routes), clustersSettled()])
+    const { secrets, routes, extensions, clustersSettled } = this.#options
+    const { resource } = entry
+    await Promise.all([
+      secrets.ready(resource.secrets),
+      routes.ready(resource.routes),
+      extensions.ready(resource.extensions),
+      clustersSettled(),
+    ])
     if (!entry.closed) await this.#open(entry)
   }
 
@@ -194,6 +205,7 @@ export class Listeners {
   #release(entry: Entry): void {
     this.#options.secrets.release(entry.resource.secrets)
     this.#options.routes.release(entry.resource.routes)
+    this.#options.extensions.release(entry.resource.extensions)
   }
 
   #count(event?: 'listener_added' | 'listener_modified' | 'listener_removed' | 'listener_in_place_updated'): void {

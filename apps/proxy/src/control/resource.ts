@@ -17,6 +17,7 @@ export const kindUrls: Readonly<Record<ResourceKind, string>> = {
   cluster: typeUrls.cluster,
   endpoints: typeUrls.endpoint,
   secret: typeUrls.secret,
+  extension: typeUrls.extension,
 }
 
 /** A reference to a resource that comes from elsewhere. */
@@ -31,6 +32,14 @@ export interface RouteReference extends Reference {
   statPrefix: string
 }
 
+/** A reference to the configuration of an HTTP filter. */
+export interface ExtensionReference extends Reference {
+  /** Types that it may be of. */
+  types: string[]
+  /** A default holds until it comes. */
+  goesLiveWithDefault: boolean
+}
+
 /** A resource that passed every check that can be made without opening anything. */
 export interface CheckedResource {
   kind: ResourceKind
@@ -40,6 +49,7 @@ export interface CheckedResource {
   bytes: Uint8Array
   secrets: Reference[]
   routes: RouteReference[]
+  extensions: ExtensionReference[]
 }
 
 /** What the checks take for granted or only tell. */
@@ -76,7 +86,10 @@ export function checkedResource(
   }
 }
 
-function readReferences(references: { type: string; bytes: Uint8Array }[]): Pick<CheckedResource, 'secrets' | 'routes'> {
+function readReferences(
+  references: { type: string; bytes: Uint8Array }[],
+): Pick<CheckedResource, 'secrets' | 'routes' | 'extensions'> {
+  const extensions: ExtensionReference[] = []
   const secrets: Reference[] = []
   const routes: RouteReference[] = []
   for (const { type, bytes } of references) {
@@ -84,12 +97,18 @@ function readReferences(references: { type: string; bytes: Uint8Array }[]): Pick
       const { name, sdsConfig } = SdsSecretConfig.decode(bytes)
       secrets.push({ name, source: sdsConfig })
     } else {
-      const { statPrefix, routeSpecifier } = HttpConnectionManager.decode(bytes)
+      const { statPrefix, routeSpecifier, httpFilters } = HttpConnectionManager.decode(bytes)
+      for (const { name, configType } of httpFilters) {
+        if (configType?.$case !== 'configDiscovery') continue
+        const { configSource, defaultConfig, applyDefaultConfigWithoutWarming, typeUrls: types } = configType.value
+        const goesLiveWithDefault = applyDefaultConfigWithoutWarming && defaultConfig !== undefined
+        extensions.push({ name, source: configSource, types, goesLiveWithDefault })
+      }
       if (routeSpecifier?.$case !== 'rds') continue
       routes.push({ name: routeSpecifier.value.routeConfigName, source: routeSpecifier.value.configSource, statPrefix })
     }
   }
-  return { secrets, routes }
+  return { secrets, routes, extensions }
 }
 
 /** Whether two resources are the same bytes. */

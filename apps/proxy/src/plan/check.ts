@@ -1,12 +1,16 @@
+import { TypedExtensionConfig } from '@weft/contracts/envoy/config/core/v3/extension'
 import { ClusterLoadAssignment } from '@weft/contracts/envoy/config/endpoint/v3/endpoint'
+import { httpFilterKind } from '../filters/http/index.ts'
 import { Stats } from '../observe/stats.ts'
 import { decodeRouteTable } from '../routing/route-table.ts'
 import type { ResourceKind } from '../threads.ts'
 import { endpointAddress } from '../upstream/endpoint.ts'
 import { compileCluster } from './cluster.ts'
+import { ExtensionStore } from './extension-store.ts'
 import { compileFilterConfigs } from './filter-configs.ts'
 import { compileListener } from './listener.ts'
 import type { PlanContext } from './plan-context.ts'
+import { invalid } from './problems.ts'
 import { Runtime } from './runtime.ts'
 import { compileSecret, SecretStore } from './secret-store.ts'
 
@@ -20,6 +24,7 @@ export function checkResource(kind: ResourceKind, bytes: Uint8Array): void {
     runtime: new Runtime(),
     secrets: new SecretStore(),
     services: null,
+    extensions: new ExtensionStore(),
     logFiles: null,
     direction: 'unspecified',
   }
@@ -44,7 +49,29 @@ export function checkResource(kind: ResourceKind, bytes: Uint8Array): void {
     }
     case 'secret':
       compileSecret(bytes)
+      return
+    case 'extension':
+      checkExtension(bytes, context)
   }
+}
+
+/** Of an HTTP filter: other extensions are not discovered. */
+function checkExtension(bytes: Uint8Array, { stats, runtime }: PlanContext): void {
+  const { name, typedConfig } = TypedExtensionConfig.decode(bytes)
+  const path = `filter configuration ${name}: typed_config`
+  if (typedConfig === undefined) throw invalid(path, 'a typed_config is needed')
+  httpFilterKind(typedConfig.typeUrl, path).compile(typedConfig.value, {
+    path,
+    name,
+    statPrefix: 'http.',
+    stats,
+    runtime,
+    services: null,
+    direction: 'unspecified',
+    fail(inside, message, hint): never {
+      throw invalid(inside === '' ? path : `${path}.${inside}`, message, hint)
+    },
+  })
 }
 
 function checkEndpoints(assignment: ClusterLoadAssignment, at: string): void {

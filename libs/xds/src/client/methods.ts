@@ -15,7 +15,7 @@ const services: Record<string, { service: string; noun: string }> = {
     service: 'envoy.service.extension.v3.ExtensionConfigDiscoveryService',
     noun: 'ExtensionConfigs',
   },
-  'type.googleapis.com/envoy.service.runtime.v3.Runtime': {
+  [typeUrls.runtime]: {
     service: 'envoy.service.runtime.v3.RuntimeDiscoveryService',
     noun: 'Runtime',
   },

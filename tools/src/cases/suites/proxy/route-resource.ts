@@ -2,6 +2,7 @@ import { parseConfigDocument } from '@weft/proxy/bootstrap/document'
 import { checkedResource } from '@weft/proxy/control/resource'
 import { decodeDocuments } from '@weft/proxy/control/validation/decode'
 import { Stats } from '@weft/proxy/observe/stats'
+import { ExtensionStore } from '@weft/proxy/plan/extension-store'
 import { compileFilterConfigs } from '@weft/proxy/plan/filter-configs'
 import { Runtime } from '@weft/proxy/plan/runtime'
 import { SecretStore } from '@weft/proxy/plan/secret-store'
@@ -21,6 +22,7 @@ export function routeTableOf(yaml: string, runtime = new Runtime()): RouteTable 
     runtime,
     secrets: new SecretStore(),
     services: null,
+    extensions: new ExtensionStore(),
     logFiles: null,
     direction: 'unspecified' as const,
   }

@@ -9,7 +9,7 @@ export const bootstrapSupport: SupportTable = {
   'envoy.config.bootstrap.v3.Bootstrap.DynamicResources': 'lds_config cds_config ads_config',
   'envoy.config.bootstrap.v3.ClusterManager': 'local_cluster_name ~enable_deferred_cluster_creation',
   'envoy.config.bootstrap.v3.Admin': 'address ~access_log ~access_log_path ~ignore_global_conn_limit',
-  'envoy.config.bootstrap.v3.RuntimeLayer': 'name static_layer disk_layer admin_layer',
+  'envoy.config.bootstrap.v3.RuntimeLayer': 'name static_layer disk_layer admin_layer rtds_layer',
   'envoy.config.core.v3.ConfigSource': '* -authorities -self',
   'envoy.config.core.v3.ApiConfigSource':
     '* -cluster_names -refresh_delay -config_validators ~request_timeout ~rate_limit_settings',

@@ -16,7 +16,7 @@ export const listenerSupport: SupportTable = {
 
   'envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer': '*',
   'envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext':
-    'common_tls_context require_client_certificate require_sni ~disable_stateless_session_resumption ' +
+    'common_tls_context require_client_certificate ~require_sni ~disable_stateless_session_resumption ' +
     '~disable_stateful_session_resumption ~session_timeout ~full_scan_certs_on_sni_mismatch',
   'envoy.extensions.transport_sockets.tls.v3.CommonTlsContext':
     'tls_params tls_certificates tls_certificate_sds_secret_configs validation_context validation_context_sds_secret_config ' +
@@ -54,7 +54,8 @@ export const listenerSupport: SupportTable = {
     'path_with_escaped_slashes_action local_reply_config strip_matching_host_port strip_any_host_port ' +
     'stream_error_on_invalid_http_message strip_trailing_host_dot append_x_forwarded_port ' +
     'http2_protocol_options drain_timeout tracing request_id_extension',
-  'envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter': 'name typed_config is_optional disabled',
+  'envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter':
+    'name typed_config config_discovery is_optional disabled',
 
   'envoy.config.trace.v3.ZipkinConfig': '*',
   'envoy.config.trace.v3.OpenTelemetryConfig': '* -resource_detectors -sampler',

@@ -7,6 +7,7 @@ import {
   HttpConnectionManager_PathWithEscapedSlashesAction as SlashesAction,
 } from '@weft/contracts/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager'
 import { UuidRequestIdConfig } from '@weft/contracts/envoy/extensions/request_id/uuid/v3/uuid'
+import type { Any } from '@weft/contracts/google/protobuf/any'
 import { defaultServerOptions, type Http1ServerOptions } from '@weft/http/h1/server-connection'
 import type { Http2Options } from '@weft/http/h2/options'
 import type { AccessLog } from '../../../observe/access-log/access-log.ts'
@@ -23,6 +24,7 @@ import { compileScopedRoutes, type ScopedRouteTables } from '../../../routing/sc
 import { type AddressSet, compileRanges } from '../../../transport/address.ts'
 import type { CompiledHttpFilter } from '../../http/filter.ts'
 import { httpFilterKind, httpFilterTypes } from '../../http/index.ts'
+import { discoveredFilter } from './discovered-filter.ts'
 import type { ClientCertRules } from './forwarded-client-cert.ts'
 import { HcmStats } from './hcm-stats.ts'
 import { compileLocalReply, type LocalReplyRules } from './local-reply-config.ts'
@@ -252,7 +254,19 @@ function compileFilters(source: HttpConnectionManager, path: string, statPrefix:
   source.httpFilters.forEach((filter, i) => {
     const at = `${path}.http_filters[${i}]`
     if (terminal) throw invalid(`${path}.http_filters[${i - 1}]`, `terminal filter must be the last in the chain`)
-    if (filter.configType?.$case === 'configDiscovery') throw unsupported(`${at}.config_discovery`, 'filter config discovery')
+    if (filter.configType?.$case === 'configDiscovery') {
+      const { defaultConfig, typeUrls } = filter.configType.value
+      const where = `${at}.config_discovery`
+      typeUrls.forEach((url, k) => {
+        if (httpFilterKind(url, `${where}.type_urls[${k}]`).terminal === true)
+          throw unsupported(`${where}.type_urls[${k}]`, 'discovery of the router')
+      })
+      const compile = (config: Any) =>
+        httpFilterKind(config.typeUrl, where).compile(config.value, filterContext(context, where, filter.name, statPrefix))
+      const found = discoveredFilter(filter.name, context.extensions, defaultConfig, compile)
+      entries.push({ name: filter.name, filter: found, disabled: filter.disabled })
+      return
+    }
     const config = filter.configType?.value
     if (config === undefined) throw invalid(at, `filter '${filter.name}' needs a typed_config`)
     if (filter.isOptional && !httpFilterTypes.has(config.typeUrl.split('/').pop() ?? '')) return

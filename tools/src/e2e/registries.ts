@@ -8,7 +8,9 @@ import { suite } from '@weft/pilot/registries/conformance/suite'
 import { filePlatform } from '@weft/pilot/registries/file/platform'
 import { median } from '../bench/table.ts'
 import { installConsul } from '../consul/install.ts'
+import { installKubernetes } from '../kubernetes/install.ts'
 import { consulPlatform } from './registries/consul-platform.ts'
+import { kubernetesOfServer } from './registries/kubernetes-platform.ts'
 import { nomadPlatform } from './registries/nomad-platform.ts'
 import { expect, type Scenario } from './scenario.ts'
 
@@ -24,6 +26,13 @@ interface Candidate {
 
 const candidates: Readonly<Record<string, Candidate>> = {
   file: { what: 'a folder of YAML', open: filePlatform },
+  kubernetes: {
+    what: 'a real kube-apiserver',
+    open: async () => {
+      const bin = installKubernetes()
+      return bin === undefined ? undefined : kubernetesOfServer(bin)
+    },
+  },
   consul: {
     what: 'a real Consul server',
     open: async () => {

@@ -20,6 +20,14 @@ const reviewSchema = z.looseObject({
   }),
 })
 
+/** Reads an AdmissionReview (v1 or v1beta1). Throws `invalid_argument` for what is none. */
+export function readReview(body: unknown): z.infer<typeof reviewSchema> {
+  const review = reviewSchema.safeParse(body)
+  if (review.success) return review.data
+  const [issue] = review.error.issues
+  throw new WeftError('invalid_argument', `not an AdmissionReview: ${issue?.path.join('.')}: ${issue?.message}`)
+}
+
 /** The answer to an AdmissionReview, as the API server takes it. */
 export interface AdmissionAnswer {
   apiVersion: string
@@ -31,6 +39,7 @@ export interface AdmissionAnswer {
     /** JSON Patch (RFC 6902) in base64. */
     patch?: string
     status?: { message: string; code: number }
+    warnings?: string[]
   }
 }
 
@@ -46,12 +55,7 @@ export function answerReview(
   settings: InjectionSettings,
   environment: Readonly<Record<string, string>>,
 ): { answer: AdmissionAnswer; outcome: Outcome; told: string } {
-  const review = reviewSchema.safeParse(body)
-  if (!review.success) {
-    const [issue] = review.error.issues
-    throw new WeftError('invalid_argument', `not an AdmissionReview: ${issue?.path.join('.')}: ${issue?.message}`)
-  }
-  const { apiVersion, kind, request } = review.data
+  const { apiVersion, kind, request } = readReview(body)
   const { uid, namespace } = request
   const answer = (response: Omit<AdmissionAnswer['response'], 'uid'>): AdmissionAnswer => ({
     apiVersion,

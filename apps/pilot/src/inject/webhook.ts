@@ -9,6 +9,7 @@ import type { Logger } from '@weft/service/logger'
 import { Counter, type Registry } from '@weft/service/metrics'
 import fastify from 'fastify'
 import { answerReview, pathEnvironment } from './admission.ts'
+import { answerValidation } from './validation.ts'
 
 export interface WebhookOptions {
   /** `host:port`; port 0 takes a free one. */
@@ -62,6 +63,7 @@ export async function startWebhook({
       return reply.send(answer)
     })
   }
+  server.post('/validate', async (request, reply) => reply.send(answerValidation(request.body)))
   server.setErrorHandler(async (thrown: unknown, _request, reply) => {
     const error = WeftError.from(thrown)
     const own = thrown instanceof Error && 'statusCode' in thrown && typeof thrown.statusCode === 'number'

@@ -1,0 +1,128 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { proxyBootstrap } from '@weft/weft/mesh/bootstrap'
+import type { KubernetesServer } from '../../kubernetes/server.ts'
+import { type Running, start, until } from '../../processes.ts'
+import { root } from '../mesh-under-test.ts'
+import type { Scenario } from '../scenario.ts'
+import { pilotServiceAddress } from './addresses.ts'
+
+const main = (app: string): string => join(root, `apps/${app}/src/main.ts`)
+const patienceMs = 120_000
+const grpcPort = 15012
+const adminPort = 15014
+
+/** Citadel, Pilot and an ingress gateway as they run in a cluster: each with its service account's token and rights alone. */
+export class ControlPlane {
+  readonly rootCertFile: string
+  readonly pilot: { host: string; port: number }
+  readonly citadel: { host: string; port: number }
+  readonly #server: KubernetesServer
+  readonly #scenario: Scenario
+  readonly #folder: string
+  #pilot: Running | undefined
+  #pilotArgs: string[] = []
+
+  private constructor(scenario: Scenario, server: KubernetesServer, folder: string, octet: number) {
+    this.#scenario = scenario
+    this.#server = server
+    this.#folder = folder
+    this.rootCertFile = join(folder, 'root.pem')
+    this.citadel = { host: `127.${octet}.0.2`, port: grpcPort }
+    this.pilot = { host: `127.${octet}.0.3`, port: grpcPort }
+  }
+
+  static async start(scenario: Scenario, server: KubernetesServer, folder: string, octet: number): Promise<ControlPlane> {
+    const plane = new ControlPlane(scenario, server, folder, octet)
+    await mkdir(folder, { recursive: true })
+    await plane.#startCitadel()
+    await plane.#preparePilot()
+    await plane.startPilot()
+    return plane
+  }
+
+  get pilotAdmin(): string {
+    return `http://${this.pilot.host}:${adminPort}`
+  }
+
+  /** What Pilot says at a path of its API. */
+  async ask<T>(path: string): Promise<T> {
+    return (await (await fetch(`${this.pilotAdmin}${path}`)).json()) as T
+  }
+
+  async startPilot(): Promise<void> {
+    const pilot = start(this.#pilotArgs, { env: { ...process.env, POD_NAMESPACE: 'istio-system', POD_NAME: 'pilot-0' } })
+    this.#pilot = pilot
+    this.#scenario.cleanup(() => pilot.stop())
+    await untilReady(this.pilotAdmin, 'Pilot', pilot)
+  }
+
+  /** Ends Pilot as a crash does. */
+  async killPilot(): Promise<void> {
+    await this.#pilot?.stop(0)
+  }
+
+  /** A gateway beside the pods, its port 8080 at `port` of 127.0.0.1. */
+  async startGateway(port: number, octet: number): Promise<void> {
+    await this.#pod('ingressgateway')
+    const bootstrap = proxyBootstrap({
+      ...{ pilot: this.pilot, citadel: this.citadel, meshId: 'kubernetes', rootCertFile: this.rootCertFile },
+      admin: `127.${octet}.0.9`,
+      proxy: {
+        ...{ type: 'router', address: `127.${octet}.0.9`, name: 'ingressgateway-0', workload: 'ingressgateway' },
+        ...{ namespace: 'istio-system', serviceAccount: 'ingressgateway', labels: { istio: 'ingressgateway' } },
+      },
+      interception: { mode: 'NONE', loopback: { bind: '127.0.0.1', ports: { 8080: port } } },
+      joinToken: await this.#token('ingressgateway'),
+    })
+    const file = join(this.#folder, 'ingressgateway.json')
+    await writeFile(file, JSON.stringify(bootstrap), { mode: 0o600 })
+    const gateway = start([process.execPath, main('proxy'), '-c', file, '--concurrency', '1', '-l', 'warn'])
+    this.#scenario.cleanup(() => gateway.stop())
+  }
+
+  async #startCitadel(): Promise<void> {
+    const { host } = this.citadel
+    const kubeconfig = await this.#server.writeKubeconfig('citadel', await this.#server.tokenOf('istio-system', 'citadel'))
+    const citadel = start([
+      ...[process.execPath, main('citadel'), '--grpc-address', `${host}:${grpcPort}`, '--admin-address', `${host}:${adminPort}`],
+      ...['--data-dir', join(this.#folder, 'citadel'), '--root-cert-file', this.rootCertFile],
+      ...['--kubernetes', 'review', '--kubeconfig', kubeconfig],
+    ])
+    this.#scenario.cleanup(() => citadel.stop())
+    await untilReady(`http://${host}:${adminPort}`, 'Citadel', citadel)
+  }
+
+  async #preparePilot(): Promise<void> {
+    await this.#pod('pilot')
+    const kubeconfig = await this.#server.writeKubeconfig('pilot', await this.#server.tokenOf('istio-system', 'pilot'))
+    const tokenFile = join(this.#folder, 'pilot.token')
+    await writeFile(tokenFile, await this.#token('pilot'), { mode: 0o600 })
+    const { host } = this.pilot
+    this.#pilotArgs = [
+      ...[process.execPath, main('pilot'), '--grpc-address', `${host}:${grpcPort}`, '--admin-address', `${host}:${adminPort}`],
+      ...['--registry', `kubernetes=?kubeconfig=${kubeconfig}`, '--config-source', `kubernetes=?kubeconfig=${kubeconfig}`],
+      ...['--citadel-address', `${this.citadel.host}:${grpcPort}`, '--root-cert-file', this.rootCertFile],
+      ...['--join-token-file', tokenFile],
+      ...['--webhook-address', `${pilotServiceAddress}:443`, '--webhook-dns-name', 'pilot.istio-system.svc'],
+    ]
+  }
+
+  /** The pod that a token is bound to. */
+  async #pod(account: string): Promise<void> {
+    const pod = {
+      metadata: { name: `${account}-0`, namespace: 'istio-system' },
+      spec: { serviceAccountName: account, containers: [{ name: account, image: account }] },
+    }
+    await this.#server.client.call({ method: 'POST', path: '/api/v1/namespaces/istio-system/pods', body: pod })
+  }
+
+  #token(account: string): Promise<string> {
+    return this.#server.tokenOf('istio-system', account, { audiences: ['istio-ca'], pod: `${account}-0` })
+  }
+}
+
+async function untilReady(admin: string, what: string, running: Running): Promise<void> {
+  const isReady = async (): Promise<boolean> => (await fetch(`${admin}/healthz/ready`).catch(() => undefined))?.ok === true
+  await until(isReady, `${what} to be ready`, running, patienceMs)
+}

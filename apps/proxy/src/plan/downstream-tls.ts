@@ -11,7 +11,6 @@ export interface DownstreamTls {
   server(alpn: readonly string[]): { server: tls.Server; material: TlsMaterial } | null
   /** Whether a client without certificate is turned away. */
   requireClientCertificate: boolean
-  requireSni: boolean
 }
 
 /** Compiles a filter chain's transport socket; null for a plaintext one. `speaks`: ALPN names the chain's filter can serve. */
@@ -37,7 +36,6 @@ export function compileDownstreamTls(
   let made: { material: TlsMaterial; withAlpn: tls.Server | null; without: tls.Server | null } | null = null
   return {
     requireClientCertificate,
-    requireSni: source.requireSni ?? false,
     server(offered) {
       const material = context.current()
       if (material === null) return null

@@ -138,7 +138,7 @@ function sourceType(type: SourceType): Criterion {
   const local = type === SourceType.SAME_IP_OR_LOOPBACK
   return (traits) => {
     const isLocal =
-      traits.remoteAddress === traits.localAddress || traits.remoteAddress.startsWith('127.') || traits.remoteAddress === '::1'
+      traits.remoteAddress === traits.localAddress || traits.remoteAddress === '127.0.0.1' || traits.remoteAddress === '::1'
     return isLocal === local ? 1 : -1
   }
 }

@@ -52,6 +52,8 @@ export interface ListenerPlan {
   continueOnTimeout: boolean
   /** The most connections at once, over all workers, as the runtime says. */
   connectionLimit: () => number
+  /** Which worker it is in. */
+  workerIndex: number
   /** Opens their count. */
   openCount: () => SharedCount
 }
@@ -111,6 +113,7 @@ export function compileListener(bytes: Uint8Array, context: PlanContext): Listen
     inspectTimeoutMs: durationMs(source.listenerFiltersTimeout, 15_000),
     continueOnTimeout: source.continueOnListenerFiltersTimeout,
     connectionLimit: () => context.runtime.number(`envoy.resource_limits.listener.${source.name}.connection_limit`, noLimit),
+    workerIndex: context.services?.workerIndex ?? 0,
     openCount: () => (context.services?.tokenBuckets ?? new TokenBuckets(1)).openCount(at),
   }
 }

@@ -50,7 +50,7 @@ export function compileTlsContext(
   const certificateSecrets = (source?.tlsCertificateSdsSecretConfigs ?? []).map((config) => config.name)
   if (!client && inline.length === 0 && certificateSecrets.length === 0) throw invalid(at, 'a server needs a certificate')
   const validation = compileValidationSource(source, at, secrets)
-  const parameters = compileParameters(source?.tlsParams)
+  const parameters = compileParameters(source?.tlsParams, client)
   let made: TlsMaterial | null = null
   let version = -1
   const build = (): TlsMaterial | null => {
@@ -98,7 +98,8 @@ function contextOptions(
           })),
         }
       : {}),
-    ...(validation?.ca != null ? { ca: splitPem(validation.ca) } : {}),
+    // Envoy trusts what is in the bundle, whether it signed itself or not.
+    ...(validation?.ca != null ? { ca: splitPem(validation.ca), allowPartialTrustChain: true } : {}),
     ...(validation?.crl != null ? { crl: validation.crl } : {}),
   }
 }
@@ -116,10 +117,11 @@ function splitPem(bundle: Buffer): string[] {
   return bundle.toString().match(/-----BEGIN [^-]+-----[\s\S]+?-----END [^-]+-----/g) ?? []
 }
 
-function compileParameters(source: TlsParameters | undefined): SecureContextOptions {
+/** A client goes no higher than TLS 1.2 unless it is told to, as Envoy's. */
+function compileParameters(source: TlsParameters | undefined, client: boolean): SecureContextOptions {
   const options: SecureContextOptions = {
     minVersion: versions[source?.tlsMinimumProtocolVersion ?? 0] ?? 'TLSv1.2',
-    maxVersion: versions[source?.tlsMaximumProtocolVersion ?? 0] ?? 'TLSv1.3',
+    maxVersion: versions[source?.tlsMaximumProtocolVersion ?? 0] ?? (client && !asksFor13(source) ? 'TLSv1.2' : 'TLSv1.3'),
   }
   if (source !== undefined && source.cipherSuites.length > 0) {
     options.ciphers = source.cipherSuites
@@ -134,6 +136,10 @@ function compileParameters(source: TlsParameters | undefined): SecureContextOpti
   if (source !== undefined && source.ecdhCurves.length > 0) options.ecdhCurve = source.ecdhCurves.join(':')
   if (source !== undefined && source.signatureAlgorithms.length > 0) options.sigalgs = source.signatureAlgorithms.join(':')
   return options
+}
+
+function asksFor13(source: TlsParameters | undefined): boolean {
+  return source?.tlsMinimumProtocolVersion === TlsParameters_TlsProtocol.TLSv1_3
 }
 
 /** Gives the validation as it is now; 'missing' while its secret has not come. */
@@ -186,6 +192,6 @@ function combine(base: ValidationPlan, dynamic: ValidationPlan): ValidationPlan 
     crl: dynamic.crl ?? base.crl,
     acceptUntrusted: base.acceptUntrusted || dynamic.acceptUntrusted,
     allowExpired: base.allowExpired || dynamic.allowExpired,
-    checkNames: (certificate) => base.checkNames(certificate) ?? dynamic.checkNames(certificate),
+    check: (certificate) => base.check(certificate) ?? dynamic.check(certificate),
   }
 }

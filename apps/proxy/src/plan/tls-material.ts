@@ -17,6 +17,7 @@ export interface TlsCertificatePlan {
   cert: Buffer
   key: Buffer
   passphrase: string | undefined
+  leaf: X509Certificate
   uris: readonly string[]
   dnsNames: readonly string[]
 }
@@ -28,8 +29,8 @@ export interface ValidationPlan {
   /** Certificates that no authority signed are let in (their names are still matched). */
   acceptUntrusted: boolean
   allowExpired: boolean
-  /** null when the names are fine or none is asked for; else why not. */
-  checkNames(certificate: X509Certificate): string | null
+  /** What a peer's own certificate lacks, whoever signed it; null: nothing. */
+  check(certificate: X509Certificate): 'pin' | 'name' | null
 }
 
 /** Reads chain and key, and checks that they belong together. */
@@ -54,7 +55,7 @@ export function compileCertificate(source: TlsCertificate, path: string): TlsCer
     throw invalid(`${path}.private_key`, 'not a PEM private key, or the password is wrong')
   }
   const { uris, dnsNames } = namesOf(leaf)
-  return { cert, key, passphrase, uris, dnsNames }
+  return { cert, key, passphrase, leaf, uris, dnsNames }
 }
 
 let systemRootCertificates: Buffer | undefined
@@ -101,18 +102,18 @@ export function compileValidation(source: CertificateValidationContext, path: st
     crl: source.crl === undefined ? null : readDataSource(source.crl, `${path}.crl`),
     acceptUntrusted: source.trustChainVerification === CertificateValidationContext_TrustChainVerification.ACCEPT_UNTRUSTED,
     allowExpired: source.allowExpiredCertificate,
-    checkNames(certificate) {
+    check(certificate) {
       if (hashes.length > 0 || pins.length > 0) {
         const hash = createHash('sha256').update(certificate.raw).digest('hex')
         const spki = createHash('sha256')
           .update(certificate.publicKey.export({ type: 'spki', format: 'der' }))
           .digest('base64')
-        if (!hashes.includes(hash) && !pins.includes(spki)) return 'CERTIFICATE_VERIFY_FAILED: hash or pin does not match'
+        if (!hashes.includes(hash) && !pins.includes(spki)) return 'pin'
       }
       if (matchers.length === 0) return null
       const names = namesOf(certificate)
       const matched = matchers.some(({ type, matches }) => sanValues(names, type).some((value) => matches(value)))
-      return matched ? null : 'CERTIFICATE_VERIFY_FAILED: verify SAN list'
+      return matched ? null : 'name'
     },
   }
 }

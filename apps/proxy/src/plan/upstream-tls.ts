@@ -7,7 +7,7 @@ import {
 import { ProxyProtocolUpstreamTransport } from '@weft/contracts/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol'
 import { UpstreamTlsContext } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/tls'
 import type { Tlv } from '../transport/proxy-protocol.ts'
-import type { UpstreamTls } from '../transport/upstream-tls.ts'
+import { PeerNotWanted, type UpstreamTls } from '../transport/upstream-tls.ts'
 import { invalid, unsupported } from './problems.ts'
 import type { SecretStore } from './secret-store.ts'
 import { compileTlsContext } from './tls-context.ts'
@@ -42,8 +42,8 @@ export function compileUpstreamTls(socket: TransportSocket, path: string, secret
         // Names are matched as configured, not by the host that was asked for.
         checkServerIdentity: (_host, peer) => {
           if (validation === null || peer.raw === undefined) return undefined
-          const problem = validation.checkNames(new X509Certificate(peer.raw))
-          return problem === null ? undefined : new Error(problem)
+          const problem = validation.check(new X509Certificate(peer.raw))
+          return problem === null ? undefined : new PeerNotWanted(problem)
         },
       }
     },

@@ -31,6 +31,8 @@ interface ListenerStats {
   noChain: Counter
   timeout: Counter
   preActive: Gauge
+  workerTotal: Counter
+  workerActive: Gauge
   overflow: Counter
 }
 
@@ -76,6 +78,8 @@ export class LiveListener {
       length: stats.histogram(`${prefix}downstream_cx_length_ms`),
       noChain: stats.counter(`${prefix}no_filter_chain_match`),
       timeout: stats.counter(`${prefix}downstream_pre_cx_timeout`),
+      workerTotal: stats.counter(`${prefix}worker_${plan.workerIndex}.downstream_cx_total`),
+      workerActive: stats.gauge(`${prefix}worker_${plan.workerIndex}.downstream_cx_active`),
       preActive: stats.gauge(`${prefix}downstream_pre_cx_active`),
       overflow: stats.counter(`${prefix}downstream_cx_overflow`),
     }
@@ -164,6 +168,8 @@ export class LiveListener {
     }
     this.stats.total.inc()
     this.stats.active.inc()
+    this.stats.workerTotal.inc()
+    this.stats.workerActive.inc()
     const facts = factsOf(socket, caught)
     if (this.plan.filters.length === 0) this.choose(socket, facts, noBytes)
     else this.inspect(socket, facts)
@@ -209,7 +215,6 @@ export class LiveListener {
       goOn()
     }
     const onGone = () => {
-      filters[at]?.onClientGone?.()
       stop()
       this.gone()
       socket.destroy()
@@ -239,6 +244,7 @@ export class LiveListener {
   private gone(): void {
     this.count.leave()
     this.stats.active.dec()
+    this.stats.workerActive.dec()
     this.stats.destroy.inc()
   }
 

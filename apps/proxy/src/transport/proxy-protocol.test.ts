@@ -21,6 +21,7 @@ describe('a PROXY header', () => {
     ['PROXY TCP4 10.1.2.3 10.9.9.9 4567\r\n'],
     ['PROXY TCP4 300.1.2.3 10.9.9.9 4567 80\r\n'],
     ['PROXY TCP4 10.1.2.3 10.9.9.9 99999 80\r\n'],
+    ['PROXY  TCP4 10.1.2.3 10.9.9.9 1 2\r\n'],
     ['PROXY TCP4 ::1 ::1 1 2\r\n'],
     ['PROXY FOO 10.1.2.3 10.9.9.9 1 2\r\n'],
     [`PROXY TCP4 10.1.2.3 10.9.9.9 4567 80${' '.repeat(100)}\r\n`],

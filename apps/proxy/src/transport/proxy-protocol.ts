@@ -30,10 +30,10 @@ const maxLine = 107
 export const maxProxyHeaderBytes = 16 + 0xffff
 const family = { inet: 1, inet6: 2 } as const
 
-/** Reads a PROXY header (the PROXY protocol, versions 1 and 2) at the beginning of a connection. */
-export function readProxyHeader(bytes: Buffer): ProxyHeaderReading {
-  if (begins(bytes, signature)) return bytes.length < 16 ? { type: 'more' } : readBinary(bytes)
-  if (begins(bytes, opening)) return bytes.length < opening.length ? { type: 'more' } : readLine(bytes)
+/** Reads a PROXY header (the PROXY protocol, versions 1 and 2; `versions`: these alone) at the beginning of a connection. */
+export function readProxyHeader(bytes: Buffer, versions: readonly (1 | 2)[] = [1, 2]): ProxyHeaderReading {
+  if (versions.includes(2) && begins(bytes, signature)) return bytes.length < 16 ? { type: 'more' } : readBinary(bytes)
+  if (versions.includes(1) && begins(bytes, opening)) return bytes.length < opening.length ? { type: 'more' } : readLine(bytes)
   return { type: 'none' }
 }
 
@@ -47,10 +47,7 @@ function readLine(bytes: Buffer): ProxyHeaderReading {
   const invalid = (why: string): ProxyHeaderReading => ({ type: 'invalid', version: 1, why })
   const end = bytes.subarray(0, maxLine).indexOf('\r\n', 0, 'latin1')
   if (end < 0) return bytes.length < maxLine ? { type: 'more' } : invalid('the line is too long')
-  const [, protocol, ...parts] = bytes
-    .toString('latin1', 0, end)
-    .split(' ')
-    .filter((part) => part !== '')
+  const [, protocol, ...parts] = bytes.toString('latin1', 0, end).trimEnd().split(' ')
   const done = (addresses: ProxyHeader['addresses']): ProxyHeaderReading => ({
     type: 'header',
     header: { version: 1, addresses, tlvs: [] },

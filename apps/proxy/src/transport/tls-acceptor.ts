@@ -1,9 +1,11 @@
+import type { X509Certificate } from 'node:crypto'
 import type { Socket } from 'node:net'
 import type { Server, TLSSocket } from 'node:tls'
 import type { TlsInfo } from '../filters/http/filter.ts'
 import type { Counter, Stats } from '../observe/stats.ts'
 import type { FilterChainPlan } from '../plan/listener.ts'
 import type { TlsMaterial } from '../plan/tls-context.ts'
+import type { ValidationPlan } from '../plan/tls-material.ts'
 import type { ClientHello } from './client-hello.ts'
 import { tlsInfoOf } from './tls-info.ts'
 
@@ -14,6 +16,7 @@ export class TlsStats {
   readonly failNoCertificate: Counter
   readonly failVerify: Counter
   readonly failSan: Counter
+  readonly failHash: Counter
   readonly noCertificate: Counter
   readonly sessionReused: Counter
   private readonly stats: Stats
@@ -28,6 +31,7 @@ export class TlsStats {
     this.failNoCertificate = counter('fail_verify_no_cert')
     this.failVerify = counter('fail_verify_error')
     this.failSan = counter('fail_verify_san')
+    this.failHash = counter('fail_verify_cert_hash')
     this.noCertificate = counter('no_certificate')
     this.sessionReused = counter('session_reused')
   }
@@ -62,8 +66,8 @@ export class TlsAcceptor {
   /** Begins a handshake; `done` is called when it is complete and the client is let in. */
   accept(raw: Socket, chain: FilterChainPlan, hello: ClientHello, done: Waiting['done']): void {
     const now = chain.tls?.server(hello.alpn) ?? null
-    if (now === null || (chain.tls?.requireSni === true && hello.serverName === '')) {
-      // No certificate yet, or no name: as if nobody were there.
+    if (now === null) {
+      // No certificate yet: as if nobody were there.
       raw.destroy()
       this.stats.connectionError.inc()
       return
@@ -106,8 +110,10 @@ export class TlsAcceptor {
       this.stats.handshake.inc()
       if (socket.isSessionReused()) this.stats.sessionReused.inc()
       this.stats.version(socket.getProtocol() ?? 'unknown')
-      const uris = waiting.material.certificates[0]?.uris ?? []
-      waiting.done(socket, tlsInfoOf(socket, waiting.hello.serverName, uris))
+      const { certificates } = waiting.material
+      // Of several only the handshake knows which one was shown.
+      const local = certificates.length === 1 ? certificates[0]! : null
+      waiting.done(socket, tlsInfoOf(socket, waiting.hello.serverName, local))
     })
     server.on('tlsClientError', (_error, socket: TLSSocket) => {
       this.stats.connectionError.inc()
@@ -125,11 +131,27 @@ export class TlsAcceptor {
       return null
     }
     if (validation === null) return null
-    if (validation.ca !== null && !validation.acceptUntrusted && !socket.authorized) {
+    const problem = this.problemOf(socket, certificate, validation)
+    if (problem === null) return null
+    if (!validation.acceptUntrusted) return problem
+    // Told, and let in.
+    problem.inc()
+    return null
+  }
+
+  private problemOf(socket: TLSSocket, certificate: X509Certificate, validation: ValidationPlan): Counter | null {
+    if (validation.ca !== null && !socket.authorized) {
       const expired = String(socket.authorizationError) === 'CERT_HAS_EXPIRED'
       if (!(expired && validation.allowExpired)) return this.stats.failVerify
     }
-    return validation.checkNames(certificate) === null ? null : this.stats.failSan
+    switch (validation.check(certificate)) {
+      case 'pin':
+        return this.stats.failHash
+      case 'name':
+        return this.stats.failSan
+      case null:
+        return null
+    }
   }
 }
 

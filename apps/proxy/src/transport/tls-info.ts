@@ -1,43 +1,82 @@
+import type { X509Certificate } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
 import type { PeerCertificate, TlsInfo } from '../filters/http/filter.ts'
 import { namesOf } from '../plan/tls-material.ts'
 
-/** What TLS says about an established connection. `serverName`: SNI as sent. Reading certificates costs; keep the result. */
+/**
+ * What TLS says about an established connection, `serverName` as the client sent it. Certificates are read when they are asked
+ * for: most connections never are.
+ */
 export function tlsInfoOf(
   socket: TLSSocket,
   serverName: string,
-  localUris: readonly string[] = [],
+  local: LocalCertificate | null = null,
   verified = socket.authorized,
 ): TlsInfo {
-  const certificate = socket.getPeerX509Certificate()
-  let peer: PeerCertificate | null = null
-  if (certificate !== undefined) {
-    const names = namesOf(certificate)
-    peer = {
-      subject: rfc2253(certificate.subject ?? ''),
-      issuer: rfc2253(certificate.issuer ?? ''),
-      uris: names.uris,
-      dnsNames: names.dnsNames,
-      serialNumber: certificate.serialNumber.toLowerCase(),
-      fingerprint256: certificate.fingerprint256.replaceAll(':', '').toLowerCase(),
-      pem: certificate.toString(),
-      verified,
-      validFrom: new Date(certificate.validFrom),
-      validTo: new Date(certificate.validTo),
-      x509: certificate,
-    }
-  }
-  const local = socket.getX509Certificate()
+  const x509 = socket.getPeerX509Certificate()
+  // After the socket's end it would tell nothing more.
+  const own = local?.leaf ?? socket.getX509Certificate()
   return {
     version: socket.getProtocol() ?? '',
     cipher: socket.getCipher()?.standardName ?? '',
     alpn: typeof socket.alpnProtocol === 'string' ? socket.alpnProtocol : '',
     serverName,
-    peer,
-    localUris,
-    local,
-    localSubject: rfc2253(local?.subject ?? ''),
-    group: groupOf(socket),
+    peer: x509 === undefined ? null : new PeerOf(x509, verified),
+    localUris: local?.uris ?? [],
+    local: own,
+    get localSubject() {
+      return rfc2253(own?.subject ?? '')
+    },
+    group: local === null ? groupOf(socket) : '',
+  }
+}
+
+/** The certificate that a server shows. */
+export interface LocalCertificate {
+  readonly leaf: X509Certificate
+  readonly uris: readonly string[]
+}
+
+class PeerOf implements PeerCertificate {
+  readonly x509: X509Certificate
+  readonly verified: boolean
+  private read: ReturnType<typeof namesOf> | null = null
+
+  constructor(x509: X509Certificate, verified: boolean) {
+    this.x509 = x509
+    this.verified = verified
+  }
+
+  private get names(): ReturnType<typeof namesOf> {
+    this.read ??= namesOf(this.x509)
+    return this.read
+  }
+  get uris(): readonly string[] {
+    return this.names.uris
+  }
+  get dnsNames(): readonly string[] {
+    return this.names.dnsNames
+  }
+  get subject(): string {
+    return rfc2253(this.x509.subject ?? '')
+  }
+  get issuer(): string {
+    return rfc2253(this.x509.issuer ?? '')
+  }
+  get serialNumber(): string {
+    return this.x509.serialNumber.toLowerCase()
+  }
+  get fingerprint256(): string {
+    return this.x509.fingerprint256.replaceAll(':', '').toLowerCase()
+  }
+  get pem(): string {
+    return this.x509.toString()
+  }
+  get validFrom(): Date {
+    return new Date(this.x509.validFrom)
+  }
+  get validTo(): Date {
+    return new Date(this.x509.validTo)
   }
 }
 

@@ -18,3 +18,13 @@ export interface UpstreamTls {
   connectOptions(hostname: string, requestName: string): ConnectionOptions | null | 'not-ready'
   close(): void
 }
+
+/** Another certificate than the configuration asks for: it has no such name, or is not the one that is pinned. */
+export class PeerNotWanted extends Error {
+  readonly lacks: 'pin' | 'name'
+
+  constructor(lacks: 'pin' | 'name') {
+    super(`CERTIFICATE_VERIFY_FAILED: ${lacks === 'name' ? 'verify SAN list' : 'hash or pin does not match'}`)
+    this.lacks = lacks
+  }
+}

@@ -58,6 +58,7 @@ export class ClusterStats {
   readonly sslConnectionError: Counter
   readonly sslFailSan: Counter
   readonly sslFailVerify: Counter
+  readonly sslFailHash: Counter
   private readonly stats: Stats
   /** `cluster.<name>.` */
   readonly prefix: string
@@ -126,6 +127,7 @@ export class ClusterStats {
     this.sslHandshake = counter('ssl.handshake')
     this.sslConnectionError = counter('ssl.connection_error')
     this.sslFailSan = counter('ssl.fail_verify_san')
+    this.sslFailHash = counter('ssl.fail_verify_cert_hash')
     this.sslFailVerify = counter('ssl.fail_verify_error')
   }
 

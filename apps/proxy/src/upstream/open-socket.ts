@@ -2,7 +2,7 @@ import net from 'node:net'
 import tls, { type ConnectionOptions } from 'node:tls'
 import { Connection, type ConnectionHandler, connectPlain } from '../transport/connection.ts'
 import { type Tlv, writeProxyHeader } from '../transport/proxy-protocol.ts'
-import type { ProxyPrelude } from '../transport/upstream-tls.ts'
+import { PeerNotWanted, type ProxyPrelude } from '../transport/upstream-tls.ts'
 import type { WorkerServices } from '../worker-services.ts'
 import type { Cluster } from './cluster.ts'
 import type { ClusterStats } from './cluster-stats.ts'
@@ -112,7 +112,9 @@ function secureSocket(
   socket.setNoDelay(true)
   let connected = false
   const fail = (error: Error) => {
-    stats.sslConnectionError.inc()
+    if (error instanceof PeerNotWanted) (error.lacks === 'name' ? stats.sslFailSan : stats.sslFailHash).inc()
+    else if ('code' in error && String(socket.authorizationError) === error.code) stats.sslFailVerify.inc()
+    else stats.sslConnectionError.inc()
     opening.onFailure(`TLS_error:|${error.message.replaceAll(/\s+/g, '_')}:TLS_error_end`)
   }
   socket.once('secureConnect', () => {
@@ -120,9 +122,7 @@ function secureSocket(
     const problem =
       options.rejectUnauthorized === false ? options.checkServerIdentity?.('', socket.getPeerCertificate()) : undefined
     if (problem !== undefined) {
-      stats.sslFailSan.inc()
-      fail(problem)
-      socket.destroy()
+      socket.destroy(problem)
       return
     }
     connected = true
@@ -130,10 +130,7 @@ function secureSocket(
     opening.onConnected()
   })
   socket.once('error', (error) => {
-    if (connected) return
-    if (error.message.startsWith('CERTIFICATE_VERIFY_FAILED')) stats.sslFailSan.inc()
-    else if ('code' in error && socket.authorizationError === error.code) stats.sslFailVerify.inc()
-    fail(error)
+    if (!connected) fail(error)
   })
   return socket
 }

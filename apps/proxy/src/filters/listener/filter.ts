@@ -27,8 +27,6 @@ export type ListenerVerdict = 'more' | 'refuse' | number
 export interface CompiledListenerFilter {
   /** Looks at the first bytes that are not used up (none at first), and notes in `facts` what they say. */
   inspect(bytes: Buffer, facts: ConnectionFacts): ListenerVerdict
-  /** The client left before this filter had all it needs. */
-  onClientGone?(): void
   /** The most bytes it may ask for; who sends more without an end is closed. 0: it looks at none. */
   readonly maxBytes: number
   /** The filter left the configuration. */

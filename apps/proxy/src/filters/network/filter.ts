@@ -35,6 +35,8 @@ export interface Refusal {
   readonly details: string
   /** A response flag: `UAEX`. */
   readonly flag?: string
+  /** Envoy's response code details. */
+  readonly codeDetails?: string
   /** How long the client waits before it is turned away; absent: not at all. */
   readonly afterMs?: number
 }

@@ -90,7 +90,7 @@ class GatedConnection implements NetworkSession, ConnectionHandler, GateConnecti
   private handOver(): void {
     const { connection, info, services } = this
     const refusal = this.refusal
-    const accepted = refusal === null ? info : { ...info, refusal: refusal.details, refusalFlag: refusal.flag ?? '' }
+    const accepted = refusal === null ? info : { ...info, refusal }
     this.waits = false
     this.phase = refusal === null && this.gates.some((gate) => gate.onData !== undefined) ? 'data' : 'open'
     this.at = 0

@@ -80,7 +80,8 @@ function place(
 
 function withPort({ host, port }: Place): string | null {
   if (host === '') return null
-  if (port === 0) return host
+  // A pipe has none.
+  if (port === 0 && isIPv4(host) === isIPv6(host)) return host
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 }
 

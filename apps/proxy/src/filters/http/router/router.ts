@@ -509,15 +509,23 @@ export class Router implements PoolWaiter {
       headers.set(serviceTime, String(Math.max(0, Math.floor(info.upstreamFirstByteMs - info.requestEndMs))))
     const { route } = exchange
     if (route !== null) {
-      this.choice?.edits?.onResponse(exchange, headers)
-      const { edits } = route
-      for (let i = 0; i < edits.length; i++) edits[i]!.onResponse(exchange, headers)
+      this.editResponse()
       for (const cookie of this.pick.cookies ?? none) headers.append(setCookie, cookie)
       if (route.host.includeAttemptCountInResponse) headers.set(attemptCount, String(info.attemptCount))
     }
     this.responding = true
     if (endStream) this.finishAttempt()
     exchange.respond(endStream)
+  }
+
+  /** The header edits of the route, and of the cluster that was chosen, on the answer. */
+  editResponse(): void {
+    const { exchange } = this
+    const { headers } = exchange.response
+    this.choice?.edits?.onResponse(exchange, headers)
+    const edits = exchange.route?.edits
+    if (edits === undefined) return
+    for (let i = 0; i < edits.length; i++) edits[i]!.onResponse(exchange, headers)
   }
 
   /** A redirect that the route has followed here; false: the client gets it. */

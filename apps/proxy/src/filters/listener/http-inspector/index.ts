@@ -11,7 +11,7 @@ export const httpInspector: ListenerFilterKind = {
     const counter = (name: string) => stats.counter(`http_inspector.${name}`)
     const found = { 'http/1.0': counter('http10_found'), 'http/1.1': counter('http11_found'), h2c: counter('http2_found') }
     const notFound = counter('http_not_found')
-    const readError = counter('read_error')
+    counter('read_error')
     return {
       maxBytes,
       inspect(bytes, facts) {
@@ -26,7 +26,6 @@ export const httpInspector: ListenerFilterKind = {
         facts.applicationProtocols = [protocol]
         return 0
       },
-      onClientGone: () => readError.inc(),
     }
   },
 }

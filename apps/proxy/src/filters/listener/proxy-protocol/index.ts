@@ -11,7 +11,7 @@ const namespace = 'envoy.filters.listener.proxy_protocol'
 /** `envoy.filters.listener.proxy_protocol`: a PROXY header says who connected to whom. */
 export const proxyProtocol: ListenerFilterKind = {
   types: ['envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol'],
-  compile(config, _path, { stats }) {
+  compile(config, _path, { stats, listenerStatPrefix = '' }) {
     const source = ProxyProtocol.decode(config)
     const prefix = source.statPrefix === '' ? 'proxy_proto.' : `proxy_proto.${source.statPrefix}.`
     const counter = (name: string) => stats.counter(prefix + name)
@@ -23,7 +23,11 @@ export const proxyProtocol: ListenerFilterKind = {
     const versions = { 1: ofVersion(1), 2: ofVersion(2) }
     const notFoundAllowed = counter('not_found_allowed')
     const notFoundDisallowed = counter('not_found_disallowed')
+    // What refusals counted as before there were the others.
+    const refused = stats.counter(`${listenerStatPrefix}downstream_cx_proxy_proto_error`)
     const disallowed = new Set(source.disallowedVersions.map((version) => (version === Version.V1 ? 1 : 2)))
+    // Where no header has to be there one of another version is none.
+    const allowed = ([1, 2] as const).filter((version) => !disallowed.has(version))
     const { passThroughTlvs, allowRequestsWithoutProxyProtocol: optional } = source
     const passes = ({ type }: Tlv): boolean =>
       passThroughTlvs !== undefined &&
@@ -43,7 +47,7 @@ export const proxyProtocol: ListenerFilterKind = {
     return {
       maxBytes: maxProxyHeaderBytes,
       inspect(bytes, facts) {
-        const reading = readProxyHeader(bytes)
+        const reading = readProxyHeader(bytes, optional ? allowed : undefined)
         switch (reading.type) {
           case 'more':
             return 'more'
@@ -53,19 +57,21 @@ export const proxyProtocol: ListenerFilterKind = {
               return 0
             }
             notFoundDisallowed.inc()
+            refused.inc()
             return 'refuse'
           case 'invalid':
             versions[reading.version].error.inc()
+            refused.inc()
             return 'refuse'
           case 'header': {
             const { header, length } = reading
             const { version, addresses, tlvs } = header
+            versions[version].found.inc()
             if (disallowed.has(version)) {
               versions[version].disallowed.inc()
-              // As if the version were not known.
-              return optional ? 0 : 'refuse'
+              refused.inc()
+              return 'refuse'
             }
-            versions[version].found.inc()
             if (addresses !== null) {
               facts.directRemote ??= facts.remote
               facts.directLocal ??= facts.local

@@ -9,7 +9,6 @@ export const tlsInspector: ListenerFilterKind = {
   types: ['envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector'],
   compile(_config, _path, { stats }) {
     const counter = (name: string) => stats.counter(`tls_inspector.${name}`)
-    const connectionClosed = counter('connection_closed')
     const tooLarge = counter('client_hello_too_large')
     const found = counter('tls_found')
     const notFound = counter('tls_not_found')
@@ -45,7 +44,6 @@ export const tlsInspector: ListenerFilterKind = {
         processed.record(bytes.length)
         return 0
       },
-      onClientGone: () => connectionClosed.inc(),
     }
   },
 }

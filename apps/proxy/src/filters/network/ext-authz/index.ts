@@ -16,7 +16,7 @@ const method: UnaryMethod<CheckRequest, CheckResponse> = {
   encode: (request) => CheckRequest.encode(request).finish(),
   decode: (bytes) => CheckResponse.decode(bytes),
 }
-const denial: Refusal = { details: 'ext_authz_close', flag: 'UAEX' }
+const denial: Refusal = { details: '', flag: 'UAEX', codeDetails: 'ext_authz_denied' }
 
 /** `envoy.filters.network.ext_authz`: a service of the user's is asked with a connection's first bytes, which wait for its answer. */
 export const networkExtAuthz: NetworkGateKind = {
@@ -63,7 +63,7 @@ export const networkExtAuthz: NetworkGateKind = {
             errors.inc()
             if (!source.failureModeAllow) {
               closed.inc()
-              connection.refuse({ details: 'ext_authz_error', flag: 'UAEX' })
+              connection.refuse({ details: '', flag: 'UAEX', codeDetails: 'ext_authz_error' })
               return
             }
             failureAllowed.inc()

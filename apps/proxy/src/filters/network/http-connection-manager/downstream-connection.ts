@@ -9,6 +9,7 @@ import type { Destination } from '../../../transport/socket-calls.ts'
 import { Timeout, type TimerWheel } from '../../../transport/timer-wheel.ts'
 import type { Cluster } from '../../../upstream/cluster.ts'
 import type { ConnectionInfo, TlsInfo } from '../../http/filter.ts'
+import type { Refusal } from '../filter.ts'
 import { type DownstreamProtocol, protocolOf } from './downstream-protocol.ts'
 import type { HcmPlan } from './hcm-plan.ts'
 import { Http1Session } from './http1-session.ts'
@@ -38,9 +39,7 @@ export interface AcceptedInfo {
   listenerName: string
   filterChainName: string
   /** A filter before the last one refused the connection: it is closed at once. */
-  refusal?: string
-  /** The response flag of that; empty: none. */
-  refusalFlag?: string
+  refusal?: Refusal
   /** Dynamic metadata of the connection, by namespace, and what its filters share. */
   metadata?: Record<string, Record<string, unknown>> | undefined
   filterState?: Map<string, unknown>

@@ -23,4 +23,4 @@ export const networkLocalRatelimit: NetworkGateKind = {
   },
 }
 
-const refusal: Refusal = { details: 'local_ratelimit_close_over_limit', flag: 'RL' }
+const refusal: Refusal = { details: '', flag: 'URX' }

@@ -30,7 +30,7 @@ export const networkRbac: NetworkGateKind = {
         const noted = info.metadata ?? {}
         noted[namespace] = {
           ...noted[namespace],
-          [`${shadowRulesStatPrefix}shadow_effective_policy_id`]: policy ?? '',
+          ...(policy === null ? {} : { [`${shadowRulesStatPrefix}shadow_effective_policy_id`]: policy }),
           [`${shadowRulesStatPrefix}shadow_engine_result`]: passes ? 'allowed' : 'denied',
         }
         if (passes) shadowAllowed.inc()

@@ -59,6 +59,7 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
   readonly response = null
   readonly responseTrailers = null
   readonly routeMetadata = null
+  logType = 'TcpConnectionEnd'
   readonly info = new StreamRecord()
   readonly connection: ConnectionInfo
   private readonly plan: TcpProxyPlan
@@ -110,7 +111,7 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
     // Nothing is read before there is somewhere to write it.
     downstream.pause()
     if (accepted.refusal !== undefined) {
-      this.refuse({ details: accepted.refusal, flag: accepted.refusalFlag ?? '' })
+      this.refuse(accepted.refusal)
       return
     }
     if (plan.idleMs > 0 || plan.maxDurationMs > 0) services.timers.arm(this.idleTimer, this.nextLook())
@@ -134,7 +135,9 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
 
   private logAtIntervals(log: AccessLog, intervalMs: number): void {
     const timer = new Timeout(() => {
+      this.logType = 'TcpPeriodic'
       log(this)
+      this.logType = 'TcpConnectionEnd'
       this.services.timers.arm(timer, intervalMs)
     })
     this.logTimer = timer
@@ -157,7 +160,6 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
   private connect(): void {
     const { info, services, plan } = this
     this.attempts++
-    info.attemptCount = this.attempts
     this.share ??= this.chooseCluster()
     const cluster = this.cluster ?? services.cluster(this.share.name)
     if (cluster === undefined) {
@@ -181,6 +183,7 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
       return
     }
     this.endpoint = endpoint
+    info.attemptCount = this.attempts
     info.upstreamEndpoint = endpoint
     stats.connectionTotal.inc()
     stats.connectionActive.inc()
@@ -233,7 +236,11 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
       tls: socket instanceof tls.TLSSocket ? tlsInfoOf(socket, '') : null,
       serverName: '',
     }
-    if (plan.logOnConnected) plan.accessLog?.(this)
+    if (plan.logOnConnected) {
+      this.logType = 'TcpUpstreamConnected'
+      plan.accessLog?.(this)
+      this.logType = 'TcpConnectionEnd'
+    }
     if (this.downstreamEnded) upstream.endWriting()
     this.downstream.resume()
   }
@@ -261,7 +268,7 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
       const { stats } = cluster
       stats.connectionActive.dec()
       stats.connectionDestroy.inc()
-      if (this.ended) stats.destroyLocal.inc()
+      if (this.ended && !this.upstreamEnded) stats.destroyLocal.inc()
       else stats.destroyRemote.inc()
       stats.connectionLength.record(Math.round(performance.now() - this.connectStartMs))
       cluster.slab.add(endpoint.slot, cell.activeConnections, -1)
@@ -314,7 +321,6 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
       this.destroy()
     } else if (idleMs > 0 && now >= this.lastActivityMs + idleMs) {
       stats.idleTimeout.inc()
-      this.info.addResponseFlag('SI')
       this.destroy()
     } else this.services.timers.arm(this.idleTimer, this.nextLook())
   }
@@ -327,9 +333,13 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
     this.downstream.destroy()
   }
 
-  refuse({ details, flag = '' }: Refusal): void {
-    this.info.terminationDetails = details
-    if (flag !== '') this.info.addResponseFlag(flag)
+  refuse({ details, flag = '', codeDetails = '' }: Refusal): void {
+    const { info } = this
+    info.terminationDetails = details
+    info.responseCodeDetails = codeDetails
+    if (flag !== '') info.addResponseFlag(flag)
+    // What came was held before the filter that refuses.
+    info.bytesReceived = this.downstream.bytesRead
     this.downstream.destroy()
   }
 

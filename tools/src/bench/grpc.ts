@@ -6,9 +6,9 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ProbeClient } from '../e2e/grpc/js-client.ts'
 import { freePort } from '../processes.ts'
-import { Bench, type Contender, h2load, type Load, measure, needed } from './proxy-bench.ts'
 import { http2Bootstrap } from './h2.ts'
 import type { BenchOptions } from './main.ts'
+import { Bench, type Contender, h2load, type Load, measure, needed } from './proxy-bench.ts'
 
 const clients = 8
 const streams = 8

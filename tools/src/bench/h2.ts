@@ -2,9 +2,9 @@
 
 import { cluster, http, typed } from '../e2e/parity/bootstrap.ts'
 import { freePort } from '../processes.ts'
-import { Bench, type Contender, h2load, measure, needed } from './proxy-bench.ts'
 import { nginxUpstreamConfig } from './http1-configs.ts'
 import type { BenchOptions } from './main.ts'
+import { Bench, type Contender, h2load, measure, needed } from './proxy-bench.ts'
 
 const clients = 16
 const streams = 8

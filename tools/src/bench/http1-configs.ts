@@ -4,6 +4,8 @@ export interface Ports {
   admin: number
   upstream: readonly [number, number]
   folder: string
+  /** PEM files of a listener with TLS; `ca`: clients have to show a certificate of it. */
+  tls?: { cert: string; key: string; ca?: string } | undefined
 }
 
 /** Two origin servers that answer 1 KiB. */
@@ -32,7 +34,8 @@ http {
   access_log ${ports.folder}/nginx-access.log combined buffer=64k flush=1s;
   upstream origin { server 127.0.0.1:${ports.upstream[0]}; server 127.0.0.1:${ports.upstream[1]}; keepalive 128; keepalive_requests 100000000; }
   server {
-    listen 127.0.0.1:${ports.listen} backlog=1024; keepalive_requests 100000000;
+    listen 127.0.0.1:${ports.listen} ${ports.tls === undefined ? '' : 'ssl'} backlog=1024; keepalive_requests 100000000;
+    ${nginxTls(ports)}
     location /api/ {
       proxy_http_version 1.1; proxy_set_header Connection "";
       proxy_set_header X-Request-Id $request_id; proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
@@ -42,6 +45,12 @@ http {
   }
 }
 `
+}
+
+function nginxTls({ tls }: Ports): string {
+  if (tls === undefined) return ''
+  const client = tls.ca === undefined ? '' : `ssl_verify_client on; ssl_client_certificate ${tls.ca};`
+  return `ssl_certificate ${tls.cert}; ssl_certificate_key ${tls.key}; ssl_protocols TLSv1.3; ${client}`
 }
 
 /** haproxy as the proxy, the same work. */
@@ -60,7 +69,7 @@ defaults
   timeout server 60s
   http-reuse always
 frontend in
-  bind 127.0.0.1:${ports.listen}
+  bind 127.0.0.1:${ports.listen}${haproxyTls(ports)}
   unique-id-format %[uuid()]
   unique-id-header X-Request-Id
   option forwardfor
@@ -71,6 +80,24 @@ backend origin
   balance roundrobin
   server a 127.0.0.1:${ports.upstream[0]}
   server b 127.0.0.1:${ports.upstream[1]}
+`
+}
+
+/** haproxy takes certificate and key from one file, `<cert>.pem`. */
+function haproxyTls({ tls }: Ports): string {
+  if (tls === undefined) return ''
+  return ` ssl crt ${tls.cert}.pem ssl-min-ver TLSv1.3${tls.ca === undefined ? '' : ` verify required ca-file ${tls.ca}`}`
+}
+
+function envoyTls({ tls }: Ports): string {
+  if (tls === undefined) return ''
+  const trust = tls.ca === undefined ? '' : `, validation_context: { trusted_ca: { filename: ${tls.ca} } }`
+  return `      transport_socket:
+        name: envoy.transport_sockets.tls
+        typed_config:
+          '@type': type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext
+          require_client_certificate: ${tls.ca !== undefined}
+          common_tls_context: { tls_params: { tls_minimum_protocol_version: TLSv1_3, tls_maximum_protocol_version: TLSv1_3 }, tls_certificates: [{ certificate_chain: { filename: ${tls.cert} }, private_key: { filename: ${tls.key} } }]${trust} }
 `
 }
 
@@ -128,7 +155,7 @@ static_resources:
                 route: { cluster: origin }
               - match: { prefix: /api/ }
                 route: { cluster: origin, timeout: 15s, retry_policy: { retry_on: 'connect-failure,refused-stream', num_retries: 2 } }
-  clusters:
+${envoyTls(ports)}  clusters:
   - name: origin
     type: STATIC
     connect_timeout: 5s

@@ -14,11 +14,14 @@ const benches: Record<string, () => Promise<{ run: Bench }>> = {
   'h2-codec': () => import('./h2-codec.ts').then((module) => ({ run: module.benchH2Codec })),
   grpc: () => import('./grpc.ts').then((module) => ({ run: module.benchGrpc })),
   h2: () => import('./h2.ts').then((module) => ({ run: module.benchH2 })),
+  handshakes: () => import('./tls.ts').then((module) => ({ run: module.benchHandshakes })),
   herd: () => import('./herd.ts').then((module) => ({ run: module.benchHerd })),
   http1: () => import('./http1.ts').then((module) => ({ run: module.benchHttp1 })),
   mesh: () => import('./mesh.ts').then((module) => ({ run: module.benchMesh })),
   mixer: () => import('./mixer.ts').then((module) => ({ run: module.benchMixer })),
   pilot: () => import('./pilot.ts').then((module) => ({ run: module.benchPilot })),
+  tcp: () => import('./tcp.ts').then((module) => ({ run: module.benchTcp })),
+  tls: () => import('./tls.ts').then((module) => ({ run: module.benchTls })),
   'mixer-sidecar': () => import('./mixer-sidecar.ts').then((module) => ({ run: module.benchMixerSidecar })),
 }
 

@@ -10,7 +10,7 @@ import type { BenchOptions } from './main.ts'
 import { formatTable, median } from './table.ts'
 
 const run = promisify(execFile)
-const proxyMain = join(import.meta.dirname, '../../../apps/proxy/src/main.ts')
+
 const patienceMs = 120_000
 
 /** What one round of load did. */
@@ -20,6 +20,7 @@ export interface Load {
   errors: number
   /** NaN where the load tool does not tell. */
   p99Ms: number
+  bytes?: number
 }
 
 /** A proxy, or several that a request passes, under measurement. */
@@ -31,6 +32,7 @@ export interface Contender {
 
 /** Where a benchmark keeps its files and processes. */
 export class Bench {
+  static readonly proxyMain = join(import.meta.dirname, '../../../apps/proxy/src/main.ts')
   readonly folder: string
   private readonly started: Running[] = []
 
@@ -67,7 +69,7 @@ export class Bench {
   async proxy(kind: 'envoy' | 'weft', name: string, bootstrap: object, port: number): Promise<Running | undefined> {
     const file = await this.file(`${name}.json`, JSON.stringify(bootstrap))
     const flags = ['-c', file, '--concurrency', '1', '-l', 'error']
-    if (kind === 'weft') return this.start(0, [process.execPath, proxyMain, ...flags], port)
+    if (kind === 'weft') return this.start(0, [process.execPath, Bench.proxyMain, ...flags], port)
     const envoy = installEnvoy()
     return envoy === undefined ? undefined : this.start(0, [envoy, ...flags, '--disable-hot-restart'], port)
   }
@@ -112,11 +114,13 @@ export async function wrk(url: string, connections: number, seconds: number, hea
     url,
   ])
   const errors = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(stdout)?.slice(1) ?? []
+  const [, amount, factor = ''] = /, ([\d.]+)([KMGT]?)B read/.exec(stdout) ?? []
   const match = /99%\s+([\d.]+)(us|ms|s)/.exec(stdout)
   return {
     requests: Number(/(\d+) requests in/.exec(stdout)?.[1]),
     seconds,
     errors: errors.reduce((sum, value) => sum + Number(value), Number(/Non-2xx or 3xx responses: (\d+)/.exec(stdout)?.[1] ?? 0)),
+    bytes: Number(amount) * 1024 ** ' KMGT'.indexOf(factor || ' '),
     p99Ms: Number(match?.[1]) * ({ us: 0.001, ms: 1, s: 1000 }[match?.[2] ?? ''] ?? Number.NaN),
   }
 }
@@ -125,8 +129,8 @@ export interface Result {
   name: string
   /** CPU microseconds a request, of all its processes; the median over rounds. */
   cpuMicros: number
-  /** … as a share of real Envoy's. */
-  timesEnvoy: number
+  /** … as a share of the one's that all are compared with. */
+  times: number
   perSecond: number
   p99Ms: number
   rssMiB: number
@@ -140,6 +144,7 @@ export async function measure(
   contenders: readonly Contender[],
   { rounds, seconds }: BenchOptions,
   unit = 'request',
+  comparedWith = 'envoy',
 ): Promise<Result[]> {
   const samples = new Map<Contender, (Load & { cpuMicros: number })[]>(contenders.map((one) => [one, []]))
   for (const contender of contenders) await contender.load(1)
@@ -153,14 +158,14 @@ export async function measure(
   }
   const middle = (contender: Contender, pick: (sample: Load & { cpuMicros: number }) => number): number =>
     median((samples.get(contender) ?? []).map(pick))
-  const envoy = contenders.find(({ name }) => name === 'envoy')
-  const base = envoy === undefined ? Number.NaN : middle(envoy, (sample) => sample.cpuMicros)
+  const other = contenders.find(({ name }) => name === comparedWith)
+  const base = other === undefined ? Number.NaN : middle(other, (sample) => sample.cpuMicros)
   const results = contenders.map((contender): Result => {
     const cpuMicros = middle(contender, (sample) => sample.cpuMicros)
     return {
       name: contender.name,
       cpuMicros: round(cpuMicros, 1),
-      timesEnvoy: round(cpuMicros / base, 2),
+      times: round(cpuMicros / base, 2),
       perSecond: Math.round(middle(contender, (sample) => sample.requests / sample.seconds)),
       p99Ms: round(
         middle(contender, (sample) => sample.p99Ms),
@@ -171,12 +176,12 @@ export async function measure(
     }
   })
   console.log(`${title}; medians of ${rounds} rounds of ${seconds} s`)
-  const header = ['proxy', `CPU µs/${unit}`, '× Envoy', `${unit}s/s`, 'p99 ms', 'RSS MiB', 'errors']
+  const header = ['proxy', `CPU µs/${unit}`, `× ${comparedWith}`, `${unit}s/s`, 'p99 ms', 'RSS MiB', 'errors']
   const cell = (value: number): string => (Number.isNaN(value) ? '–' : String(value))
   console.log(
     formatTable(
       header,
-      results.map((r) => [r.name, ...[r.cpuMicros, r.timesEnvoy, r.perSecond, r.p99Ms, r.rssMiB, r.errors].map(cell)]),
+      results.map((r) => [r.name, ...[r.cpuMicros, r.times, r.perSecond, r.p99Ms, r.rssMiB, r.errors].map(cell)]),
     ),
   )
   console.log(JSON.stringify({ bench, rounds, seconds, results }))

@@ -97,3 +97,62 @@ export function accessLog(format: string | Message, filter?: Message): Message {
     typed_config: typed('envoy.extensions.access_loggers.stream.v3.StdoutAccessLog', { log_format }),
   }
 }
+
+/** A network filter of Envoy's, by the folder of its API. */
+export function networkFilter(folder: string, message: string, fields: Message = {}): Message {
+  return {
+    name: `envoy.filters.network.${folder}`,
+    typed_config: typed(`envoy.extensions.filters.network.${folder}.v3.${message}`, fields),
+  }
+}
+
+/** A listener filter of Envoy's, by the folder of its API. */
+export function listenerFilter(folder: string, message: string, fields: Message = {}): Message {
+  return {
+    name: `envoy.filters.listener.${folder}`,
+    typed_config: typed(`envoy.extensions.filters.listener.${folder}.v3.${message}`, fields),
+  }
+}
+
+/** What each access log line says of a TCP session. */
+export const tcpLogFormat =
+  '%RESPONSE_FLAGS% %CONNECTION_TERMINATION_DETAILS% %RESPONSE_CODE_DETAILS% rx=%BYTES_RECEIVED% tx=%BYTES_SENT% ' +
+  'cluster=%UPSTREAM_CLUSTER% host=%UPSTREAM_HOST% attempts=%UPSTREAM_REQUEST_ATTEMPT_COUNT% ' +
+  'sni=%REQUESTED_SERVER_NAME% failure=%UPSTREAM_TRANSPORT_FAILURE_REASON%\n'
+
+export interface TcpOptions {
+  /** In front of tcp_proxy. */
+  filters?: Message[]
+  /** More of tcp_proxy; it goes to cluster `a` where nothing else is said. */
+  proxy?: Message
+  /** More of the filter chain. */
+  chain?: Message
+  /** Instead of the one chain. */
+  chains?: Message[]
+  /** Cluster `a` at origin `a` without. */
+  clusters?: Message[]
+  listener?: Message
+  more?: Message
+  log?: string
+}
+
+/** A bootstrap with one listener that forwards TCP, and an admin address. */
+export function tcp(ports: Ports, options: TcpOptions = {}): Message {
+  const proxy = networkFilter('tcp_proxy', 'TcpProxy', {
+    stat_prefix: 'tcp',
+    ...(options.proxy?.['weighted_clusters'] === undefined ? { cluster: 'a' } : {}),
+    ...(options.log === '' ? {} : { access_log: [accessLog(options.log ?? tcpLogFormat)] }),
+    ...options.proxy,
+  })
+  const listener: Message = {
+    name: 'tcp',
+    address: address(ports['tcp'] ?? 0),
+    filter_chains: options.chains ?? [{ filters: [...(options.filters ?? []), proxy], ...options.chain }],
+    ...options.listener,
+  }
+  return {
+    admin: { address: address(ports['admin'] ?? 0) },
+    static_resources: { listeners: [listener], clusters: options.clusters ?? [cluster('a', [ports['a'] ?? 1])] },
+    ...options.more,
+  }
+}

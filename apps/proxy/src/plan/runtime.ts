@@ -10,12 +10,16 @@ export class Runtime {
   /** Grows with each replacement. */
   generation = 0
 
+  private isEmpty = true
+
   replace(values: Readonly<Record<string, string | number | boolean>>): void {
     this.values = values
+    this.isEmpty = Object.keys(values).length === 0
     this.generation++
   }
 
   number(key: string, fallback: number): number {
+    if (this.isEmpty) return fallback
     const value = this.values[key]
     if (value === undefined || value === '') return fallback
     const number = Number(value)

@@ -50,6 +50,8 @@ export class Cluster implements ClusterHandle, AggregateMember {
   readonly plan: ClusterPlan
   readonly source: ClusterProto
   readonly stats: ClusterStats
+  /** Runtime's percentage of requests that are refused for maintenance. */
+  readonly maintenanceKey: string
   readonly connectTimeoutMs: number
   readonly idleTimeoutMs: number
   readonly maxRequests: number
@@ -83,6 +85,7 @@ export class Cluster implements ClusterHandle, AggregateMember {
   ) {
     this.plan = plan
     this.name = plan.name
+    this.maintenanceKey = `upstream.maintenance_mode.${plan.name}`
     this.source = plan.source
     this.services = services
     this.counters = stats

@@ -420,9 +420,10 @@ export class Http1ClientConnection implements ClientStream {
  */
 function scanStatusLine(bytes: Buffer, start: number, end: number, head: ResponseHead): number {
   for (let k = 0; k < 5 && start + k < end; k++) if (bytes[start + k] !== httpSlash[k]) return bad
-  const length = bytes.subarray(start, Math.min(end, start + maxStatusLine)).indexOf(10)
-  if (length < 0) return end - start < maxStatusLine ? incomplete : bad
-  const stop = start + length
+  const limit = Math.min(end, start + maxStatusLine)
+  let stop = start
+  while (stop < limit && bytes[stop] !== 10) stop++
+  if (stop === limit) return end - start < maxStatusLine ? incomplete : bad
   let i = start + 5
   const major = bytes[i]! - 48
   const minor = bytes[i + 2]! - 48

@@ -1,5 +1,5 @@
 import type { HeaderTable } from '../header-table.ts'
-import { tokenLower, valueByte } from './bytes.ts'
+import { tokenLower } from './bytes.ts'
 
 /** More bytes are needed. */
 export const incomplete = -1
@@ -84,7 +84,11 @@ export class HeadScanner {
         nameEnd = i++
         inValue = true
       }
-      while (i < end && valueByte[bytes[i]!] === 1) i++
+      // Visible, space, tab or above 0x7f (RFC 9110 section 5.5); no table, as values are most of a head's bytes.
+      for (; i < end; i++) {
+        const byte = bytes[i]!
+        if (byte < 32 ? byte !== 9 : byte === 127) break
+      }
       if (i < end && bytes[i] !== 13 && bytes[i] !== 10) return this.fail('bad-character')
       // The line is over where the next one does not go on with it: its first byte has to be known.
       if (i + 2 >= end && !(i + 1 < end && bytes[i] === 10)) break

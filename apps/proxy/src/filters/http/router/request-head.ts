@@ -48,7 +48,7 @@ export function finishRequestHead(
     request.path = forward.rewrite(before, exchange)
     headers.set(originalPath, before)
   }
-  if (times.timeoutMs > 0) headers.set(expectedTimeout, String(Math.round(times.perTryMs > 0 ? times.perTryMs : times.timeoutMs)))
+  if (times.timeoutMs > 0) headers.set(expectedTimeout, wholeText(times.perTryMs > 0 ? times.perTryMs : times.timeoutMs))
   return times
 }
 
@@ -81,6 +81,18 @@ function timeouts(
   if (timeoutMs > 0 && perTryMs >= timeoutMs) perTryMs = 0
   if (grpcLimited && timeoutMs > 0) headers.set(names.grpcTimeout, grpcTimeoutText(perTryMs > 0 ? perTryMs : timeoutMs))
   return { timeoutMs, perTryMs }
+}
+
+let lastWhole = 0
+let lastWholeText = '0'
+
+/** A number as an integer's text; nearly every request of a route asks for the same. */
+function wholeText(value: number): string {
+  if (value !== lastWhole) {
+    lastWhole = value
+    lastWholeText = String(Math.round(value))
+  }
+  return lastWholeText
 }
 
 function milliseconds(text: string | null): number | null {

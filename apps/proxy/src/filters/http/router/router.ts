@@ -181,7 +181,7 @@ export class Router implements PoolWaiter {
     this.breaker = cluster.breakers[forward.priority]
     this.countApart(route)
     const { runtime } = cluster.plan
-    const maintenance = runtime.number(`upstream.maintenance_mode.${cluster.name}`, 0)
+    const maintenance = runtime.number(cluster.maintenanceKey, 0)
     if (maintenance > 0 && runtime.random() * 100 < maintenance) {
       cluster.stats.maintenance.inc()
       this.charge(503)

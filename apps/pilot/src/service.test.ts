@@ -5,7 +5,8 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import type { ConfigList, MeshStatus } from '@weft/config/pilot-api'
+import type { ConfigList, MeshStatus, RegistryList } from '@weft/config/pilot-api'
+import { StubApiServer } from '@weft/kubernetes/testing/stub-api-server'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 
 let folder: string
@@ -40,8 +41,9 @@ function run(...flags: string[]): Pilot {
 }
 
 /** A Pilot on free ports that watches the folder, and the URL of its API. */
-async function started(): Promise<Pilot & { url: string }> {
-  const pilot = run('--plaintext-grpc-address', '127.0.0.1:0', '--admin-address', '127.0.0.1:0', '--config-dir', folder)
+async function started(...more: string[]): Promise<Pilot & { url: string }> {
+  const flags = ['--plaintext-grpc-address', '127.0.0.1:0', '--admin-address', '127.0.0.1:0', '--config-dir', folder, ...more]
+  const pilot = run(...flags)
   const url = await vi.waitFor(() => {
     const admin = pilot.log.find(({ msg }) => msg === 'pilot serves')?.admin
     if (admin === undefined) throw new Error(JSON.stringify(pilot.log))
@@ -141,4 +143,54 @@ test('SIGTERM ends it with code 0', async () => {
   child.kill('SIGTERM')
   await once(child, 'exit')
   expect(child.exitCode).toBe(0)
+})
+
+test('a cluster of Kubernetes is followed for services and configuration, and told what became of that', async () => {
+  const cluster = await StubApiServer.start()
+  const kubeconfig = join(folder, 'kubeconfig')
+  await writeFile(
+    kubeconfig,
+    `current-context: a
+contexts: [{ name: a, context: { cluster: a } }]
+clusters: [{ name: a, cluster: { server: "${cluster.url}" } }]
+`,
+  )
+  const meta = { name: 'reviews', namespace: 'default' }
+  cluster.put('/api/v1/services', { metadata: meta, spec: { ports: [{ name: 'http', port: 9080 }] } })
+  cluster.put('/apis/discovery.k8s.io/v1/endpointslices', {
+    metadata: { name: 'reviews-a', namespace: 'default', labels: { 'kubernetes.io/service-name': 'reviews' } },
+    addressType: 'IPv4',
+    ports: [{ name: 'http', port: 9081 }],
+    endpoints: [{ addresses: ['10.0.0.1'] }],
+  })
+  cluster.put('/apis/apiextensions.k8s.io/v1/customresourcedefinitions', {
+    metadata: { name: 'virtualservices.networking.istio.io' },
+    spec: {
+      group: 'networking.istio.io',
+      names: { kind: 'VirtualService', plural: 'virtualservices' },
+      versions: [{ name: 'v1', served: true }],
+    },
+    status: { conditions: [{ type: 'Established', status: 'True' }] },
+  })
+  const virtualServices = '/apis/networking.istio.io/v1/virtualservices'
+  const spec = { hosts: ['reviews'], http: [{ route: [{ destination: { host: 'nowhere' } }] }] }
+  cluster.put(virtualServices, { metadata: { ...meta, generation: 1 }, spec })
+  try {
+    const platform = `kubernetes=?kubeconfig=${kubeconfig}`
+    const { url } = await started('--registry', platform, '--config-source', platform)
+    const { services } = await get<RegistryList>(`${url}/v1/registry`)
+    expect(services).toMatchObject([{ name: 'reviews', endpoints: [{ address: '10.0.0.1', port: 9081, servicePort: 9080 }] }])
+    const { items } = await get<ConfigList>(`${url}/v1/config`)
+    expect(items).toMatchObject([
+      { object: 'VirtualService/default/reviews', file: 'virtualservices.networking.istio.io/default/reviews' },
+    ])
+    const status = await get<MeshStatus>(`${url}/v1/status`)
+    expect(status.problems.map(({ message }) => message).join()).toContain('nowhere')
+    await vi.waitFor(() => {
+      const written = cluster.get(virtualServices, 'default', 'reviews')?.['status']
+      expect(written).toMatchObject({ observedGeneration: 1, conditions: [{ type: 'Reconciled', status: 'True' }] })
+    }, 15_000)
+  } finally {
+    await cluster.stop()
+  }
 })

@@ -99,7 +99,9 @@ export class StatusWriter {
       byGeneration.set(pilot, known)
       return known
     }
-    for (const id of this.#since.keys()) if (!config.objects.has(id)) this.#since.delete(id)
+    for (const known of [this.#since, this.#abandoned]) {
+      for (const id of known.keys()) if (!config.objects.has(id)) known.delete(id)
+    }
     for (const [id, object] of config.objects) {
       const { stored } = object
       let since = this.#since.get(id)
@@ -107,7 +109,9 @@ export class StatusWriter {
         since = { generation: stored.generation, pilot: generation(), atMs: now }
         this.#since.set(id, since)
       }
-      if (!this.#election.leads || this.#abandoned.get(id) === stored.resourceVersion) continue
+      // Of kinds that nothing acts on there is nothing to say.
+      if (!this.#election.leads || stored.reading.type === 'ignored') continue
+      if (this.#abandoned.get(id) === stored.resourceVersion) continue
       const isRefused = stored.reading.type === 'refused'
       const { settled, refused, waiting } = progressOf(since.pilot)
       if (!isRefused && waiting.length > 0 && now - since.atMs < patienceMs) {

@@ -15,8 +15,9 @@ const tokenRequest = z.object({ tokens: z.array(z.object({ identity: z.string() 
 const bootstrapSchema = z.object({
   node: z.object({
     id: z.string(),
-    metadata: z.object({
-      LOOPBACK: z.object({ prefix: z.string().optional(), services: z.record(z.string(), z.number()).optional() }),
+    metadata: z.looseObject({
+      INTERCEPTION_MODE: z.string(),
+      LOOPBACK: z.unknown().optional(),
     }),
   }),
 })
@@ -24,8 +25,16 @@ const composeSchema = z.object({
   services: z.record(
     z.string(),
     z.looseObject({
-      extra_hosts: z.array(z.string()).optional(),
-      networks: z.union([z.record(z.string(), z.object({ ipv4_address: z.string() })), z.array(z.string())]).optional(),
+      ports: z.array(z.string()).optional(),
+      cap_drop: z.array(z.string()).optional(),
+      read_only: z.boolean().optional(),
+      network_mode: z.string().optional(),
+      networks: z
+        .union([
+          z.record(z.string(), z.object({ ipv4_address: z.string() })),
+          z.array(z.string()).transform((): Record<string, { ipv4_address: string }> => ({})),
+        ])
+        .optional(),
     }),
   ),
 })
@@ -72,6 +81,20 @@ describe('weft enroll', () => {
     expect((await stat(file)).mode & 0o077).toBe(0)
   })
 
+  it('refuses a way to catch connections that does not exist, and tells other addresses of a workload', async () => {
+    const entry = (annotations: string): Promise<void> =>
+      writeFile(
+        join(folder, 'odd.yaml'),
+        `kind: WorkloadEntry\nmetadata: { name: a, annotations: { mesh.weft.dev/proxy: sidecar, ${annotations} } }\nspec: { address: 10.0.0.1 }\n`,
+      )
+    await entry('mesh.weft.dev/interception: SOMEHOW')
+    await expect(enroll({ ...options, config: [folder] }, terminal)).rejects.toThrow("'SOMEHOW' is no way to catch connections")
+    await entry("mesh.weft.dev/interception: TPROXY, mesh.weft.dev/more-addresses: 'fd00::1, nonsense'")
+    await enroll({ ...options, config: [folder] }, terminal)
+    const { node } = bootstrapSchema.parse(JSON.parse(await readFile(join(options.out, 'a.json'), 'utf8')))
+    expect(node.metadata).toMatchObject({ INTERCEPTION_MODE: 'TPROXY', INSTANCE_IPS: '10.0.0.1,fd00::1' })
+  })
+
   it('refuses a kind of proxy that does not exist, with its place', async () => {
     await writeFile(
       join(folder, 'odd.yaml'),
@@ -84,28 +107,34 @@ describe('weft enroll', () => {
 })
 
 describe('docker-compose.yml', () => {
-  it('has the addresses that deploy/compose/mesh says, and finds services where sidecars listen for them', async () => {
+  it('has the addresses that deploy/compose/mesh says, and a pod around each application with a sidecar', async () => {
     await enroll(options, terminal)
     const compose = composeSchema.parse(parse(await readFile(join(installation, 'docker-compose.yml'), 'utf8'), { merge: true }))
-    const addresses = Object.entries(compose.services).flatMap(([name, { networks }]) =>
-      networks === undefined || Array.isArray(networks) ? [] : [[name, networks['mesh']?.ipv4_address] as const],
-    )
-    const addressOf = new Map(addresses)
     let sidecars = 0
     for (const file of await readdir(options.out)) {
       const { node } = bootstrapSchema.parse(JSON.parse(await readFile(join(options.out, file), 'utf8')))
-      const [type, address, name] = node.id.split('~')
-      const container = type === 'router' ? 'gateway' : (name?.split('.')[0] ?? '')
-      expect(addressOf.get(container), container).toBe(address)
-      const { prefix, services } = node.metadata.LOOPBACK
-      if (services === undefined) continue
+      const [type, address, id] = node.id.split('~')
+      const name = type === 'router' ? 'gateway' : (id?.split('.')[0] ?? '')
+      const container = type === 'router' ? name : `${name}-pod`
+      expect(compose.services[container]?.networks?.['mesh']?.ipv4_address, container).toBe(address)
+      if (type === 'router') continue
       sidecars++
-      for (const host of compose.services[container]?.extra_hosts ?? []) {
-        const [service, at] = host.split(':')
-        expect(at, `${container} finds ${service}`).toBe(`${prefix}.${services[`${service}.default.svc.cluster.local`]}`)
+      expect(node.metadata).toMatchObject({ INTERCEPTION_MODE: 'REDIRECT' })
+      expect(node.metadata.LOOPBACK, 'no addresses of its own').toBeUndefined()
+      for (const member of [name, `${name}-sidecar`]) {
+        expect(compose.services[member]?.network_mode, member).toBe(`service:${container}`)
       }
-      expect(compose.services[container]?.extra_hosts).toHaveLength(4)
     }
     expect(sidecars).toBe(6)
+  })
+
+  it('publishes ports on loopback alone, and lets nothing write or gain rights', async () => {
+    const compose = composeSchema.parse(parse(await readFile(join(installation, 'docker-compose.yml'), 'utf8'), { merge: true }))
+    for (const [name, service] of Object.entries(compose.services)) {
+      for (const port of service.ports ?? []) expect(port, name).toMatch(/^127\.0\.0\.1:/)
+      expect(service.cap_drop, name).toEqual(['ALL'])
+      if (service.network_mode === 'none') continue
+      expect(service.read_only, name).toBe(true)
+    }
   })
 })

@@ -134,7 +134,7 @@ spec:
   actions: [{ handler: closed, instances: [anything] }]
 `
 
-const quota = `apiVersion: config.istio.io/v1alpha2
+export const quota = `apiVersion: config.istio.io/v1alpha2
 kind: handler
 metadata: { name: few }
 spec:

@@ -18,6 +18,7 @@ const scenarios: Record<string, Load> = {
   nomad: () => import('./nomad.ts').then((module) => module.nomadScenario),
   registries: () => import('./registries.ts').then((module) => module.registriesScenario),
   intercept: () => import('./intercept.ts').then((module) => module.interceptScenario),
+  compose: () => import('./compose.ts').then((module) => module.composeScenario),
   parity: () => import('./parity.ts').then((module) => module.parityScenario),
 }
 

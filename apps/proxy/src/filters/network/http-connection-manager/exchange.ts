@@ -13,6 +13,7 @@ import { monotonicMs } from '../../../transport/clock.ts'
 import { Timeout } from '../../../transport/timer-wheel.ts'
 import type { ConnectionInfo, HttpFilter, HttpStream, LocalReply } from '../../http/filter.ts'
 import { isGrpcType } from '../../http/grpc-type.ts'
+import { editHead } from '../../http/head-edit.ts'
 import { Router } from '../../http/router/router.ts'
 import { streamLimit } from '../../http/router/stream-limit.ts'
 import type { DownstreamConnection } from './downstream-connection.ts'
@@ -224,7 +225,13 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
         this.expectContinue = true
       }
     }
+    if (plan.earlyEdits !== null) editHead(plan.earlyEdits, this, request)
     const prepared = prepareRequest(request, this.downstream, plan, this.upgrade !== '')
+    if (prepared.refusal !== 0) {
+      plan.stats.rejectedByIpDetection.inc()
+      this.fail(prepared.refusal, '', 'rejecting_because_detection_failed')
+      return
+    }
     if (prepared.remoteAddress !== this.downstream.remoteAddress) {
       info.downstreamRemoteAddress = prepared.remoteAddress
       info.downstreamRemotePort = 0

@@ -23,11 +23,14 @@ import { compileRouteTable, type RouteTable } from '../../../routing/route-table
 import { compileScopedRoutes, type ScopedRouteTables } from '../../../routing/scoped-routes.ts'
 import { type AddressSet, compileRanges } from '../../../transport/address.ts'
 import type { CompiledHttpFilter } from '../../http/filter.ts'
+import type { HeadEdit } from '../../http/head-edit.ts'
 import { httpFilterKind, httpFilterTypes } from '../../http/index.ts'
 import { discoveredFilter } from './discovered-filter.ts'
+import { compileEarlyEdits } from './early-edits.ts'
 import type { ClientCertRules } from './forwarded-client-cert.ts'
 import { HcmStats } from './hcm-stats.ts'
 import { compileLocalReply, type LocalReplyRules } from './local-reply-config.ts'
+import { compileOriginalAddress, type OriginalAddressDetection } from './original-address.ts'
 import type { PathRules } from './path-normalization.ts'
 
 /** Which HTTP a listener speaks. */
@@ -55,6 +58,10 @@ export interface HcmPlan {
   serverHeader: 'overwrite' | 'append-if-absent' | 'pass-through'
   useRemoteAddress: boolean
   xffTrustedHops: number
+  /** Where else the client's address is looked for; null: nowhere. */
+  originalAddress: OriginalAddressDetection | null
+  /** Edits of requests before all else; null: none. */
+  earlyEdits: readonly HeadEdit[] | null
   skipXffAppend: boolean
   appendForwardedPort: boolean
   isInternalAddress: AddressSet
@@ -95,10 +102,6 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
   const source = HttpConnectionManager.decode(bytes)
   const statPrefix = `http.${source.statPrefix}.`
   if (source.codecType === Codec.HTTP3) throw unsupported(`${path}.codec_type`, 'HTTP3')
-  if (source.originalIpDetectionExtensions.length > 0)
-    throw unsupported(`${path}.original_ip_detection_extensions`, 'original IP detection')
-  if (source.earlyHeaderMutationExtensions.length > 0)
-    throw unsupported(`${path}.early_header_mutation_extensions`, 'early header mutation')
   const common = source.commonHttpProtocolOptions
   const http1 = source.httpProtocolOptions
   return {
@@ -142,6 +145,12 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
           : 'overwrite',
     useRemoteAddress: source.useRemoteAddress ?? false,
     xffTrustedHops: source.xffNumTrustedHops,
+    originalAddress: compileOriginalAddress(
+      source.originalIpDetectionExtensions,
+      { useRemoteAddress: source.useRemoteAddress ?? false, xffTrustedHops: source.xffNumTrustedHops },
+      `${path}.original_ip_detection_extensions`,
+    ),
+    earlyEdits: compileEarlyEdits(source.earlyHeaderMutationExtensions, `${path}.early_header_mutation_extensions`),
     skipXffAppend: source.skipXffAppend,
     appendForwardedPort: source.appendXForwardedPort,
     isInternalAddress:

@@ -58,6 +58,7 @@ export class HcmStats {
   readonly redirectTooMany: Counter
   readonly redirectNoRoute: Counter
   readonly pathNormalizationFailed: Counter
+  readonly rejectedByIpDetection: Counter
   private readonly classes: (Counter | undefined)[]
   /** The same by listener; null where no listener is known. */
   private readonly listenerCompleted: Counter | null
@@ -126,6 +127,7 @@ export class HcmStats {
     this.redirectTooMany = counter('passthrough_internal_redirect_too_many_redirects')
     this.redirectNoRoute = counter('passthrough_internal_redirect_no_route')
     this.pathNormalizationFailed = counter('downstream_rq_failed_path_normalization')
+    this.rejectedByIpDetection = counter('downstream_rq_rejected_via_ip_detection')
     // What never happens here, and yet is looked for.
     for (const name of [
       'cx_http3_total',

@@ -42,14 +42,14 @@ const http2Settings = headerName('http2-settings')
 /**
  * Makes a request fit to be sent on: hop-by-hop headers go, X-Forwarded-*, request id, client certificate and trust marks are
  * set as the connection manager is configured (Envoy's ConnectionManagerUtility). Gives the address the request is taken to
- * come from, and whether it is internal.
+ * come from, whether it is internal, and the status that it is refused with (0: none).
  */
 export function prepareRequest(
   request: RequestHead,
   connection: ConnectionInfo,
   plan: HcmPlan,
   upgrade: boolean,
-): { remoteAddress: string; internal: boolean } {
+): { remoteAddress: string; internal: boolean; refusal: number } {
   const { headers } = request
   removeHopByHop(headers, upgrade)
   const proto = connection.tls === null ? 'http' : 'https'
@@ -67,6 +67,11 @@ export function prepareRequest(
       headers.set(names.forwardedFor, forwarded === null ? own : `${forwarded},${own}`)
     }
     if (plan.xffTrustedHops === 0 || !headers.has(names.forwardedProto)) headers.set(names.forwardedProto, proto)
+  } else if (plan.originalAddress !== null) {
+    const found = plan.originalAddress(headers)
+    if (found !== null && 'refusal' in found) return { remoteAddress, internal: false, refusal: found.refusal }
+    if (found !== null) ({ address: remoteAddress, trusted } = found)
+    if (!headers.has(names.forwardedProto)) headers.append(names.forwardedProto, proto)
   } else {
     const at = headers.find(names.forwardedFor)
     if (at >= 0) {
@@ -101,7 +106,7 @@ export function prepareRequest(
     const via = headers.getAll(names.via)
     headers.set(names.via, via === null ? plan.via : `${via}, ${plan.via}`)
   }
-  return { remoteAddress, internal: isInternal }
+  return { remoteAddress, internal: isInternal, refusal: 0 }
 }
 
 /** Connection and its kin end here; an upgrade keeps what asks for it. */

@@ -21,11 +21,15 @@ export interface AdminReply {
   /** Content type; plain text when undefined. */
   type?: string
   body: string
+  /** It stands in the statistics already. */
+  counted?: boolean
 }
 
 /** One path of the admin API, with Envoy's path, shape and words. */
 export interface AdminEndpoint {
   path: string
+  /** Its head goes out before its body is made, and is counted by then. */
+  streams?: boolean
   /** It changes something: only POST may. */
   post?: boolean
   help: string

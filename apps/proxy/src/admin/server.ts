@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 import type { Address } from '@weft/contracts/envoy/config/core/v3/address'
 import { WeftError } from '@weft/service/errors'
 import type { Control } from '../control/control.ts'
+import { HcmStats } from '../filters/network/http-connection-manager/hcm-stats.ts'
 import type { AdminContext, AdminReply } from './endpoint.ts'
 import { endpoints, helpText } from './index.ts'
 import { StatView } from './stat-view.ts'
@@ -24,22 +25,35 @@ export async function startAdmin(
 ): Promise<{ url: string; close(): Promise<void> }> {
   const stats = new StatView(control)
   const context: AdminContext = { control, stats, quit }
+  // It counts its requests as any other connection manager does.
+  const counts = new HcmStats(control.stats, 'http.admin.', 'listener.admin.')
   const server = createServer(
     { keepAliveTimeout: 5_000, headersTimeout: 10_000, requestTimeout: 30_000 },
     (request, response) => {
-      answer(context, request)
+      answer(context, request, counts)
         .catch((thrown: unknown): AdminReply => {
           const error = WeftError.from(thrown)
           control.log.of('admin').error(`${request.method} ${request.url}: ${error.describe()}`)
           return { status: 500, body: `${error.describe()}\n` }
         })
         .then((reply) => {
-          count(control, reply.status ?? 200)
+          if (reply.counted !== true) counts.response(reply.status ?? 200)
           send(response, request, reply)
         })
     },
   )
   server.maxConnections = 256
+  server.on('connection', (socket) => {
+    counts.connectionTotal.inc()
+    counts.connectionHttp1Total.inc()
+    counts.connectionActive.inc()
+    counts.connectionHttp1Active.inc()
+    socket.once('close', () => {
+      counts.connectionDestroy.inc()
+      counts.connectionActive.dec()
+      counts.connectionHttp1Active.dec()
+    })
+  })
   const target = listenTarget(address)
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => {
@@ -66,7 +80,9 @@ export async function startAdmin(
   }
 }
 
-async function answer(context: AdminContext, request: IncomingMessage): Promise<AdminReply> {
+async function answer(context: AdminContext, request: IncomingMessage, counts: HcmStats): Promise<AdminReply> {
+  counts.requestTotal.inc()
+  counts.requestHttp1Total.inc()
   const url = new URL(request.url ?? '/', 'http://admin')
   const method = request.method ?? 'GET'
   const endpoint = endpoints.find(({ path }) => path === url.pathname)
@@ -74,16 +90,10 @@ async function answer(context: AdminContext, request: IncomingMessage): Promise<
   if (endpoint.post === true && method !== 'POST') return { status: 405, body: `Method ${method} not allowed, POST required.` }
   if (method !== 'GET' && method !== 'POST' && method !== 'HEAD')
     return { status: 405, body: `Method ${method} not allowed, GET or POST required.` }
-  return endpoint.handle(context, { method, query: url.searchParams, body: await readBody(request) })
-}
-
-/** The admin server counts its requests as any other connection manager does. */
-function count({ stats }: Control, status: number): void {
-  for (const prefix of ['http.admin', 'listener.admin.http.admin']) {
-    stats.counter(`${prefix}.downstream_rq_${Math.floor(status / 100)}xx`).inc()
-    stats.counter(`${prefix}.downstream_rq_completed`).inc()
-  }
-  for (const name of ['rq_total', 'downstream_rq_total', 'downstream_rq_http1_total']) stats.counter(`http.admin.${name}`).inc()
+  const body = await readBody(request)
+  if (endpoint.streams === true) counts.response(200)
+  const reply = await endpoint.handle(context, { method, query: url.searchParams, body })
+  return endpoint.streams === true ? { ...reply, counted: true } : reply
 }
 
 async function readBody(request: IncomingMessage): Promise<string> {

@@ -1,5 +1,6 @@
 import type { Control } from '../control/control.ts'
 import type { MergedStat } from '../observe/stats.ts'
+import { isTouched } from '../observe/stats.ts'
 import { compileRegex } from '../routing/matchers/regex.ts'
 import { clusterGauges } from './cluster-gauges.ts'
 import { statsMatcher } from './stats-matcher.ts'
@@ -47,7 +48,7 @@ export class StatView {
     const listed: ViewedStat[] = []
     const take = (stat: ViewedStat): void => {
       if (filter.kinds !== undefined && !filter.kinds.has(stat.kind)) return
-      if (filter.usedOnly === true && (stat.kind === 'histogram' ? stat.count : stat.value) === 0) return
+      if (filter.usedOnly === true && !isUsed(stat)) return
       if (regex !== undefined && regex.fullMatch(stat.name) === (filter.invert === true)) return
       if (this.#matches(stat.name)) listed.push(stat)
     }
@@ -103,4 +104,10 @@ export class StatView {
     for (const cluster of control.clusters.active()) clusterGauges(control, cluster, add)
     return computed
   }
+}
+
+/** A gauge that is back at zero was used, unlike a counter that stands there. */
+function isUsed(stat: ViewedStat): boolean {
+  if (stat.kind === 'histogram') return stat.count > 0
+  return stat.kind === 'gauge' ? isTouched(stat.value) : stat.value !== 0
 }

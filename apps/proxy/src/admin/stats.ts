@@ -27,11 +27,12 @@ const parameters = [
 ] as const
 
 /** `/stats`: counters, gauges and histograms as text, JSON or for Prometheus. */
-export const stats: AdminEndpoint = { path: '/stats', help: 'print server stats', parameters, handle: show }
+export const stats: AdminEndpoint = { path: '/stats', streams: true, help: 'print server stats', parameters, handle: show }
 
 /** `/stats/prometheus`. */
 export const statsPrometheus: AdminEndpoint = {
   path: '/stats/prometheus',
+  streams: true,
   help: 'print server stats in prometheus format',
   parameters: parameters.filter(([name]) => name !== 'format' && name !== 'type'),
   handle: (context, request) => {

@@ -42,6 +42,14 @@ export class Counter {
   }
 }
 
+/** What a gauge holds that nothing has happened to: a zero that any change makes an ordinary one. */
+const untouched = -0
+
+/** Whether something happened to a gauge that has this value. */
+export function isTouched(value: number): boolean {
+  return !Object.is(value, untouched)
+}
+
 export class Gauge {
   private readonly cells: Float64Array
   private readonly at: number
@@ -151,6 +159,7 @@ export class Stats {
     if (known?.stat instanceof Gauge) return known.stat
     if (known !== undefined || this.byName.size >= maxStats) return this.overflow.gauge
     const place = this.allocate(name, 'gauge', tags, 1)
+    place.cells[place.at] = untouched
     const stat = new Gauge(place.cells, place.at)
     this.byName.set(name, { kind: 'gauge', stat })
     return stat
@@ -244,7 +253,7 @@ export class StatsReader {
   *all(): Generator<MergedStat> {
     for (const [name, { kind, tags, places }] of this.stats) {
       if (kind !== 'histogram') {
-        let value = 0
+        let value = kind === 'gauge' ? untouched : 0
         for (const place of places) value += place.cells[place.at]!
         yield { kind, name, tags, value }
         continue

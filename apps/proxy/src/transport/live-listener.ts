@@ -36,6 +36,16 @@ interface ListenerStats {
   overflow: Counter
 }
 
+/** Counters that are looked for, of what does not happen here. */
+const unused = [
+  'downstream_cx_overload_reject',
+  'downstream_global_cx_overflow',
+  'downstream_listener_filter_error',
+  'downstream_listener_filter_remote_close',
+  'extension_config_missing',
+  'network_extension_config_missing',
+]
+
 /** The plan that a connection came under, and the chain whose filter it is under now. */
 interface Accepted {
   readonly plan: ListenerPlan
@@ -83,6 +93,7 @@ export class LiveListener {
       preActive: stats.gauge(`${prefix}downstream_pre_cx_active`),
       overflow: stats.counter(`${prefix}downstream_cx_overflow`),
     }
+    for (const name of unused) stats.counter(prefix + name)
     this.count = plan.openCount()
     this.acceptor = new TlsAcceptor(new TlsStats(stats, prefix))
   }

@@ -124,6 +124,9 @@ export class ClusterStats {
     this.membershipTotal = gauge('membership_total')
     this.membershipHealthy = gauge('membership_healthy')
     this.membershipChange = counter('membership_change')
+    // What is looked for, and does not happen here or is counted by the main thread.
+    for (const name of unused.split(' ')) counter(name)
+    for (const name of ['max_host_weight', 'version', 'warming_state']) gauge(name)
     this.sslHandshake = counter('ssl.handshake')
     this.sslConnectionError = counter('ssl.connection_error')
     this.sslFailSan = counter('ssl.fail_verify_san')
@@ -159,3 +162,10 @@ export class ClusterStats {
     return [...names, ...names.map((name) => origin + name)].map((name) => this.stats.counter(this.prefix + name))
   }
 }
+
+const unused =
+  'assignment_stale assignment_timeout_received assignment_use_cached bind_errors retry_or_shadow_abandoned update_attempt ' +
+  'update_empty update_failure update_no_rebuild update_success upstream_flow_control_backed_up_total ' +
+  'upstream_flow_control_drained_total upstream_flow_control_paused_reading_total upstream_flow_control_resumed_reading_total ' +
+  'upstream_http3_broken http1.dropped_headers_with_underscores http1.metadata_not_supported_error ' +
+  'http1.requests_rejected_with_underscores_in_headers http1.response_flood'

@@ -24,6 +24,8 @@ export class PendingRequests {
       return false
     }
     this.stats.pendingTotal.inc()
+    // However short, it has waited: the gauge counts as used.
+    this.stats.pendingActive.add(0)
     return true
   }
 

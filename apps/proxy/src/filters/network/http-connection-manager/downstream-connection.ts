@@ -111,6 +111,7 @@ export class DownstreamConnection implements ConnectionHandler, ConnectionInfo {
       stats.connectionSslTotal.inc()
       stats.connectionSslActive.inc()
     }
+    connection.countIn(stats)
     connection.handler = this
     this.decide(this.first, 0, 0)
     this.armIdle()

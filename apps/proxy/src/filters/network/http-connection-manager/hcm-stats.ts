@@ -134,9 +134,16 @@ export class HcmStats {
       'rq_http3_total',
       'flow_control_paused_reading_total',
       'flow_control_resumed_reading_total',
+      'cx_http1_soft_drain',
+      'rq_overload_close',
+      'rq_too_many_premature_resets',
     ]) {
       counter(`downstream_${name}`)
     }
+    for (const name of ['client_enabled', 'health_check', 'not_traceable', 'random_sampling', 'service_forced'])
+      counter(`tracing.${name}`)
+    for (const name of ['rq_overload_local_reply', 'rq_reset_after_downstream_response_started', 'rs_too_large']) counter(name)
+    counter('passthrough_internal_redirect_predicate')
     gauge('downstream_cx_http3_active')
     const classesOf = (of: string) => [1, 2, 3, 4, 5].map((group) => stats.counter(`${of}downstream_rq_${group}xx`))
     this.classes = [undefined, ...classesOf(prefix)]

@@ -1,0 +1,65 @@
+import { BinaryReader } from '@bufbuild/protobuf/wire'
+import { expect, test } from 'vitest'
+import { encodeSpans } from './otlp.ts'
+import { Span } from './span.ts'
+
+type Field = [number: number, value: string | Uint8Array]
+
+/** The fields of a message, numbers as text. */
+function fields(bytes: Uint8Array): Field[] {
+  const reader = new BinaryReader(bytes)
+  const all: Field[] = []
+  while (reader.pos < reader.len) {
+    const [field, type] = reader.tag()
+    all.push([
+      field,
+      type === 2
+        ? reader.bytes()
+        : type === 1
+          ? String(reader.fixed64())
+          : type === 5
+            ? String(reader.fixed32())
+            : String(reader.int32()),
+    ])
+  }
+  return all
+}
+
+function inside(bytes: Uint8Array, ...path: number[]): Uint8Array {
+  return path.reduce((at, field) => fields(at).find(([number]) => number === field)?.[1] as Uint8Array, bytes)
+}
+
+const textOf = (value: string | Uint8Array | undefined) => (value instanceof Uint8Array ? Buffer.from(value).toString() : value)
+
+test('a span as OTLP has it', () => {
+  const span = new Span({
+    traceId: '4bf92f3577b34da6a3ce929d0e0e4736',
+    spanId: '00f067aa0ba902b7',
+    parentId: '00f067aa0ba902b8',
+    sampled: true,
+    name: 'ingress',
+    kind: 'server',
+    startMs: 1_796_000_000_000.5,
+  })
+  span.endMs = span.startMs + 2
+  span.remoteParent = true
+  span.error = true
+  span.traceState = 'a=b'
+  span.tag('http.method', 'GET')
+  const message = encodeSpans([span], { serviceName: 'svc', version: '1' })
+  const all = new Map(fields(inside(message, 1, 2, 2)))
+  expect(Buffer.from(all.get(1) as Uint8Array).toString('hex')).toBe(span.traceId)
+  expect(Buffer.from(all.get(2) as Uint8Array).toString('hex')).toBe(span.spanId)
+  expect(Buffer.from(all.get(4) as Uint8Array).toString('hex')).toBe(span.parentId)
+  expect([3, 5, 6, 7, 8, 16].map((field) => textOf(all.get(field)))).toEqual([
+    'a=b',
+    'ingress',
+    '2',
+    '1796000000000500000',
+    '1796000000002500000',
+    String(0x301),
+  ])
+  expect(fields(all.get(15) as Uint8Array)).toEqual([[3, '2']])
+  expect(textOf(inside(all.get(9) as Uint8Array, 2, 1))).toBe('GET')
+  expect(textOf(inside(message, 1, 1, 1, 2, 1))).toBe('svc')
+})

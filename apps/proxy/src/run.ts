@@ -9,8 +9,14 @@ import { fullVersion } from './version.ts'
 /** How long requests in flight may take after a signal when `--drain-time-s` says nothing. */
 const defaultGraceMs = 5_000
 
+/** What goes on around a proxy that something else runs in its own process. */
+export interface Surroundings {
+  /** Done at the first SIGTERM, before the proxy stops. */
+  beforeStop?: () => Promise<void>
+}
+
 /** The whole life of the command: reads the flags, starts or validates, and ends the process. */
-export async function run(argv: readonly string[]): Promise<void> {
+export async function run(argv: readonly string[], around: Surroundings = {}): Promise<void> {
   let flags: ProxyFlags
   let log: ProxyLog
   try {
@@ -40,7 +46,7 @@ export async function run(argv: readonly string[]): Promise<void> {
       process.stdout.write(`configuration '${flags.configPath}' OK\n`)
       return
     }
-    if (threads !== undefined) await serve(flags, log, settings, threads)
+    if (threads !== undefined) await serve(flags, log, settings, threads, around)
   } catch (error) {
     main.critical(`error initializing configuration '${flags.configPath}': ${WeftError.from(error).describe()}`)
     process.exit(1)
@@ -64,7 +70,13 @@ async function readConfiguration(flags: ProxyFlags, log: ProxyLog) {
   return settings
 }
 
-async function serve(flags: ProxyFlags, log: ProxyLog, settings: Settings, workerFactory: WorkerFactory): Promise<void> {
+async function serve(
+  flags: ProxyFlags,
+  log: ProxyLog,
+  settings: Settings,
+  workerFactory: WorkerFactory,
+  { beforeStop }: Surroundings,
+): Promise<void> {
   const main = log.of('main')
   const { Control } = await import('./control/control.ts')
   const control = new Control({ settings, flags, log, workerFactory })
@@ -78,7 +90,13 @@ async function serve(flags: ProxyFlags, log: ProxyLog, settings: Settings, worke
       .catch((error: unknown) => main.error(`stop failed: ${WeftError.from(error).describe()}`))
       .finally(() => process.exit(0))
   }
-  process.on('SIGTERM', () => stop('caught SIGTERM'))
+  let preparing = beforeStop
+  process.on('SIGTERM', () => {
+    const first = preparing
+    preparing = undefined
+    if (first === undefined) stop('caught SIGTERM')
+    else void first().finally(() => stop('caught SIGTERM'))
+  })
   process.on('SIGINT', () => stop('caught SIGINT'))
   process.on('SIGUSR1', () => {
     log.reopen()

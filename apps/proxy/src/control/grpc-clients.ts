@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import type { ConnectionOptions } from 'node:tls'
 import type { ChannelCredentials, ChannelOptions, Client, Metadata } from '@grpc/grpc-js'
 import type { GrpcService } from '@weft/contracts/envoy/config/core/v3/grpc_service'
@@ -59,7 +60,7 @@ export class GrpcClients {
     }
     const metadata = new grpc.Metadata()
     for (const { key, value, rawValue } of service.initialMetadata)
-      metadata.add(key.toLowerCase(), rawValue.length > 0 ? rawValue.toString() : value)
+      metadata.add(key.toLowerCase(), rawValue.length > 0 ? rawValue.toString() : withFileContent(value))
     return { client: held.client, metadata }
   }
 
@@ -90,5 +91,22 @@ function credentials(factory: CredentialsFactory, tls: ConnectionOptions | null)
   return factory.createFromSecureContext(tls.secureContext, {
     ...(checkServerIdentity === undefined ? {} : { checkServerIdentity }),
     ...(rejectUnauthorized === undefined ? {} : { rejectUnauthorized }),
+  })
+}
+
+/**
+ * A metadata value with `%FILE_CONTENT(path)%` replaced by what the file holds now, without white space at its end: tokens are
+ * rotated. Throws `unavailable` when it can't be read.
+ */
+function withFileContent(value: string): string {
+  return value.replaceAll(/%FILE_CONTENT\(([^)]+)\)%/g, (_, file: string) => {
+    try {
+      return readFileSync(file, 'utf8').trimEnd()
+    } catch (cause) {
+      throw new WeftError('unavailable', `initial metadata cannot be read: ${WeftError.from(cause).message}`, {
+        where: { file },
+        cause,
+      })
+    }
   })
 }

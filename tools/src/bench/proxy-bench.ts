@@ -12,6 +12,7 @@ import { formatTable, median } from './table.ts'
 const run = promisify(execFile)
 
 const patienceMs = 120_000
+const warmRequests = 20_000
 
 /** What one round of load did. */
 export interface Load {
@@ -147,7 +148,7 @@ export async function measure(
   comparedWith = 'envoy',
 ): Promise<Result[]> {
   const samples = new Map<Contender, (Load & { cpuMicros: number })[]>(contenders.map((one) => [one, []]))
-  for (const contender of contenders) await contender.load(1)
+  for (const contender of contenders) await warm(contender)
   for (let round = 0; round < rounds; round++) {
     for (const [contender, taken] of samples) {
       const cpu = (): number => contender.processes.reduce((sum, { pid }) => sum + cpuMicroseconds(pid), 0)
@@ -186,6 +187,12 @@ export async function measure(
   )
   console.log(JSON.stringify({ bench, rounds, seconds, results }))
   return results
+}
+
+/** Loads it until its code is compiled for what comes: by requests, as a second on a busy machine may be a few of them. */
+async function warm(contender: Contender): Promise<void> {
+  const until = performance.now() + 60_000
+  for (let requests = 0; requests < warmRequests && performance.now() < until; ) requests += (await contender.load(2)).requests
 }
 
 function round(value: number, digits: number): number {

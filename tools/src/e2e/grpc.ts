@@ -30,7 +30,7 @@ export async function grpcScenario(scenario: Scenario): Promise<void> {
   scenario.cleanup(() => rmSync(folder, { recursive: true, force: true }))
   const keys = await createSidecarKeys()
   const python = await pythonWithGrpc()
-  const libraries = python === undefined ? (['js'] as const) : (['js', 'core'] as const)
+  const libraries: readonly Library[] = python === undefined ? ['js'] : ['js', 'core']
   if (python === undefined) scenario.skip('C-core', 'no python3 here has the grpc module (Debian: python3-grpcio)')
   for (const serverLibrary of libraries) {
     const server = await startServer(scenario, serverLibrary, python)
@@ -44,7 +44,7 @@ export async function grpcScenario(scenario: Scenario): Promise<void> {
       }
       await scenario.attempt('the server has heard of the deadline and of the cancelled call', async () => {
         const client = new ProbeClient(server)
-        const before = clientLibrary === 'js' ? 2 : libraries.indexOf(clientLibrary) * 2 + 2
+        const before = 2 * (libraries.indexOf(clientLibrary) + 1)
         await until(async () => (await client.seen()).cancelled >= before, `${before} cancelled calls`)
         client.close()
         return undefined
@@ -59,7 +59,9 @@ export async function grpcScenario(scenario: Scenario): Promise<void> {
   await drain(scenario, folder, keys)
 }
 
-const names = { js: 'grpc-js', core: 'C-core' } as const
+type Library = 'js' | 'core'
+
+const names: Readonly<Record<Library, string>> = { js: 'grpc-js', core: 'C-core' }
 
 const binary = Array.from({ length: 256 }, (_, i) => i)
 /** What each call gives, whichever library makes it. */
@@ -122,7 +124,7 @@ async function pythonWithGrpc(): Promise<string | undefined> {
   return undefined
 }
 
-async function startServer(scenario: Scenario, library: 'js' | 'core', python: string | undefined): Promise<number> {
+async function startServer(scenario: Scenario, library: Library, python: string | undefined): Promise<number> {
   const port = await freePort()
   const command = library === 'js' ? [process.execPath, join(here, 'js-server.ts')] : [python ?? '', join(here, 'core_server.py')]
   const server = start([...command, String(port)])

@@ -1,6 +1,6 @@
 import net from 'node:net'
 import tls, { type ConnectionOptions } from 'node:tls'
-import { Connection, type ConnectionHandler, connectPlain } from '../transport/connection.ts'
+import { Connection, type ConnectionHandler, connectPlain, connectSecure } from '../transport/connection.ts'
 import { type Tlv, writeProxyHeader } from '../transport/proxy-protocol.ts'
 import { PeerNotWanted, type ProxyPrelude } from '../transport/upstream-tls.ts'
 import type { WorkerServices } from '../worker-services.ts'
@@ -69,7 +69,19 @@ export function openSocket(
   }
   const alpn = offer(settings?.alpn ?? [])
   const options: ConnectionOptions = { ...security, ...(alpn.length > 0 ? { ALPNProtocols: [...alpn] } : {}) }
-  const connection = new Connection(secureSocket(target, options, prelude, opening, stats), handler, timers, stats)
+  if (prelude === undefined) {
+    return connectSecure({ ...options, ...target }, (socket) => {
+      watchHandshake(socket, options, opening, stats)
+      return new Connection(socket, handler, timers, stats)
+    })
+  }
+  // The header is written by the plain socket before the handshake takes it over.
+  const plain = net.connect({ ...target, noDelay: true })
+  introduce(plain, prelude, opening.client)
+  const socket = tls.connect({ ...options, socket: plain })
+  plain.once('error', (error) => socket.destroy(error))
+  watchHandshake(socket, options, opening, stats)
+  const connection = new Connection(socket, handler, timers, stats)
   connection.readByEvents()
   return connection
 }
@@ -93,22 +105,7 @@ function introduce(socket: net.Socket, { version, passes }: ProxyPrelude, client
     })
 }
 
-function secureSocket(
-  target: net.NetConnectOpts,
-  options: ConnectionOptions,
-  prelude: ProxyPrelude | undefined,
-  opening: SocketOpening,
-  stats: ClusterStats,
-): tls.TLSSocket {
-  let socket: tls.TLSSocket
-  if (prelude === undefined) socket = tls.connect({ ...options, ...target })
-  else {
-    // The header is written by the plain socket before the handshake takes it over.
-    const plain = net.connect({ ...target, noDelay: true })
-    introduce(plain, prelude, opening.client)
-    socket = tls.connect({ ...options, socket: plain })
-    plain.once('error', (error) => socket.destroy(error))
-  }
+function watchHandshake(socket: tls.TLSSocket, options: ConnectionOptions, opening: SocketOpening, stats: ClusterStats): void {
   socket.setNoDelay(true)
   let connected = false
   const fail = (error: Error) => {
@@ -132,7 +129,6 @@ function secureSocket(
   socket.once('error', (error) => {
     if (!connected) fail(error)
   })
-  return socket
 }
 
 /** A connect error as Envoy words it. */

@@ -11,11 +11,12 @@ import {
 } from '@grpc/grpc-js'
 import { probe, type Seen, unlimited } from './probe.ts'
 
-type AnyCall =
-  | ServerUnaryCall<Buffer, Buffer>
-  | ServerReadableStream<Buffer, Buffer>
-  | ServerWritableStream<Buffer, Buffer>
-  | ServerDuplexStream<Buffer, Buffer>
+/** What calls of every kind have. */
+interface AnyCall {
+  readonly metadata: Metadata
+  sendMetadata(metadata: Metadata): void
+  once(event: string, listener: () => void): unknown
+}
 
 const seen: Seen = { cancelled: 0, sent: 0, attempts: {} }
 

@@ -8,8 +8,8 @@ export interface Workload {
   kind: string
 }
 
-/** The workload of a pod that is being made: told from its controller, and through that the controller's own by its name's form. */
-export function workloadOf({ metadata }: Pod): Workload {
+/** The workload of a pod, also of one that is being made: told from its controller, and through that the controller's own by its name's form. */
+export function workloadOf({ metadata }: Pick<Pod, 'metadata'>): Workload {
   const { name = '', namespace = '', labels = {} } = metadata
   const pod: Workload = { name, namespace, apiVersion: 'v1', kind: 'Pod' }
   const owner = metadata.generateName ? metadata.ownerReferences?.find(({ controller }) => controller === true) : undefined

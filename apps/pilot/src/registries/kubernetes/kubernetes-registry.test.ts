@@ -155,6 +155,22 @@ describe('what only Kubernetes has', () => {
     expect(registry.contents.workloads.map(({ name }) => name)).toEqual(['a'])
   })
 
+  test('a pod of a deployment is known by its name', async () => {
+    server.put('/api/v1/pods', {
+      metadata: {
+        name: 'web-5d4f-x7z',
+        namespace: 'default',
+        generateName: 'web-5d4f-',
+        labels: { 'pod-template-hash': '5d4f' },
+        ownerReferences: [{ apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'web-5d4f', uid: '1', controller: true }],
+      },
+      spec: { containers: [] },
+      status: { phase: 'Running', podIP: '10.0.0.1' },
+    })
+    await open()
+    expect(registry.contents.workloads).toMatchObject([{ name: 'web', key: 'default/web-5d4f-x7z' }])
+  })
+
   test('an ExternalName leads to its name, a headless service to its pods', async () => {
     service('outside', { type: 'ExternalName', externalName: 'db.example.com', ports: [{ name: 'tcp', port: 5432 }] })
     service('peers', { clusterIP: 'None', ports: [{ name: 'tcp', port: 7000 }] })

@@ -1,3 +1,4 @@
+import { workloadOf } from '@weft/inject/workload'
 import type { ApiObject } from '@weft/kubernetes/resource'
 import { z } from 'zod'
 import type { Locality, Workload } from '../../model/workload.ts'
@@ -6,7 +7,15 @@ import { parseLocality } from '../file/workloads.ts'
 const texts = z.record(z.string(), z.string()).nullish()
 
 const podSchema = z.object({
-  metadata: z.object({ name: z.string(), namespace: z.string(), labels: texts }),
+  metadata: z.object({
+    name: z.string(),
+    namespace: z.string(),
+    generateName: z.string().optional(),
+    labels: texts,
+    ownerReferences: z
+      .array(z.object({ apiVersion: z.string(), kind: z.string(), name: z.string(), controller: z.boolean().optional() }))
+      .optional(),
+  }),
   spec: z.object({
     nodeName: z.string().nullish(),
     serviceAccountName: z.string().nullish(),
@@ -31,6 +40,8 @@ const podSchema = z.object({
 /** What the mesh knows of a pod. */
 export interface Pod {
   name: string
+  /** Of the Deployment or the like that made it; its own where none did. */
+  workload: string
   namespace: string
   labels: Readonly<Record<string, string>>
   serviceAccount: string
@@ -54,10 +65,12 @@ export function readPod({ value }: ApiObject): Pod | undefined {
   for (const { name, containerPort } of spec.containers.flatMap((container) => container.ports ?? [])) {
     if (name) ports[name] ??= containerPort
   }
+  const labels = metadata.labels ?? {}
   return {
     name: metadata.name,
+    workload: workloadOf({ metadata: { ...metadata, labels } }).name,
     namespace: metadata.namespace,
-    labels: metadata.labels ?? {},
+    labels,
     serviceAccount: spec.serviceAccountName || 'default',
     node: spec.nodeName ?? '',
     address: ended ? '' : (status.podIP ?? ''),
@@ -83,7 +96,7 @@ export function workloadOfPod(pod: Pod, { trustDomain, locality, network }: PodP
   const own = labels['istio-locality']
   return {
     key: `${namespace}/${name}`,
-    name,
+    name: pod.workload,
     namespace,
     address,
     ports,

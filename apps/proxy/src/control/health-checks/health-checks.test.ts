@@ -1,6 +1,7 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createServer as createTcpServer } from 'node:net'
+import { Server as GrpcServer, ServerCredentials } from '@grpc/grpc-js'
 import { Cluster } from '@weft/contracts/envoy/config/cluster/v3/cluster'
 import { ClusterLoadAssignment } from '@weft/contracts/envoy/config/endpoint/v3/endpoint'
 import { afterEach, describe, expect, test } from 'vitest'
@@ -55,7 +56,51 @@ function check(check: string, port: number): { health(): number; stats: Stats } 
   return { stats, health: () => slab.get(slots.keys.get(`127.0.0.1:${port}`) ?? 0, cell.health) }
 }
 
+/** A gRPC server that says how each of its services is. */
+async function grpcServer(statuses: Record<string, number>): Promise<{ port: number; stop(): void }> {
+  const raw = { requestDeserialize: (bytes: Buffer) => bytes, responseSerialize: (bytes: Buffer) => bytes }
+  const both = { ...raw, requestSerialize: raw.requestDeserialize, responseDeserialize: raw.responseSerialize }
+  const path = '/grpc.health.v1.Health/Check'
+  const server = new GrpcServer()
+  server.addService(
+    { check: { path, requestStream: false, responseStream: false, ...both } },
+    {
+      check(call: { request: Buffer }, answer: (error: { code: number } | null, bytes?: Buffer) => void) {
+        const found = statuses[call.request.subarray(2).toString()]
+        if (found === undefined) answer({ code: 5 })
+        else answer(null, Buffer.from([8, found]))
+      },
+    },
+  )
+  const port = await new Promise<number>((resolve, reject) =>
+    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
+      error === null ? resolve(bound) : reject(error),
+    ),
+  )
+  closers.push(() => server.forceShutdown())
+  return { port, stop: () => server.forceShutdown() }
+}
+
 describe('active health checks', () => {
+  test.each([
+    ['shop', 0],
+    ['desk', healthFlag.failedActiveCheck],
+    ['unknown', healthFlag.failedActiveCheck],
+  ])('over gRPC go by what a server says of its service %s', async (service, health) => {
+    const { port } = await grpcServer({ shop: 1, desk: 2 })
+    const checked = check(`unhealthy_threshold: 1, healthy_threshold: 1, grpc_health_check: {service_name: ${service}}`, port)
+    await until('several checks', () => checked.stats.counter('cluster.a.health_check.attempt').value > 3)
+    expect(checked.health()).toBe(health)
+  })
+
+  test('over gRPC see a server that goes', async () => {
+    const { port, stop } = await grpcServer({ '': 1 })
+    const checked = check('unhealthy_threshold: 1, healthy_threshold: 1, grpc_health_check: {}', port)
+    await until('it to be healthy', () => checked.health() === 0)
+    stop()
+    await until('it to be unhealthy', () => (checked.health() & healthFlag.failedActiveCheck) !== 0)
+  })
+
   test('an endpoint is pending until its first check, which counts at once', async () => {
     const { port } = await httpServer(() => 200)
     const { health } = check('unhealthy_threshold: 3, healthy_threshold: 3, http_health_check: {path: /}', port)

@@ -9,6 +9,7 @@ import type { ClusterState } from '../clusters.ts'
 import { endpointKey } from '../endpoint-slots.ts'
 import { EndpointCheck } from './endpoint-check.ts'
 import { type HealthCheckEvents, healthCheckEvents } from './events.ts'
+import { grpcProbe } from './grpc-probe.ts'
 import { httpProbe } from './http-probe.ts'
 import type { Probe, ProbeTarget } from './probe.ts'
 import { tcpProbe } from './tcp-probe.ts'
@@ -44,7 +45,8 @@ export function compileProbe(
   if (checker?.$case === 'httpHealthCheck')
     return httpProbe(checker.value, { clusterName, reuse, verifiesCluster }, `${path}.http_health_check`)
   if (checker?.$case === 'tcpHealthCheck') return tcpProbe(checker.value, `${path}.tcp_health_check`)
-  throw invalid(path, 'only http_health_check and tcp_health_check are supported by this proxy')
+  if (checker?.$case === 'grpcHealthCheck') return grpcProbe(checker.value, { clusterName, reuse })
+  throw invalid(path, 'only http_health_check, tcp_health_check and grpc_health_check are supported by this proxy')
 }
 
 /** Active health checks of every cluster that asks for them; what they find stands in the shared slab. */

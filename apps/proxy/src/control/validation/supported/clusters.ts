@@ -31,7 +31,7 @@ export const clusterSupport: SupportTable = {
   'envoy.config.core.v3.Http2ProtocolOptions': '* -allow_metadata -custom_settings_parameters ~use_oghttp2_codec',
   'envoy.config.core.v3.KeepaliveSettings': '* ~interval_jitter ~connection_idle_interval',
   'envoy.config.core.v3.HealthCheck':
-    '* -grpc_health_check -custom_health_check -event_logger -event_service -tls_options -transport_socket_match_criteria',
+    '* -custom_health_check -event_logger -event_service -tls_options -transport_socket_match_criteria',
   'envoy.config.core.v3.HealthCheck.HttpHealthCheck': '*',
   'envoy.config.core.v3.HealthCheck.TcpHealthCheck': 'send receive',
   'envoy.config.endpoint.v3.Endpoint.HealthCheckConfig': '* -address',

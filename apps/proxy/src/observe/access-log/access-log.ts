@@ -8,14 +8,15 @@ import type { Runtime } from '../../plan/runtime.ts'
 import type { FormatContext } from '../format/context.ts'
 import { compileJsonFormat } from '../format/json-format.ts'
 import { compileTextFormat, type TextFormat } from '../format/text-format.ts'
-import { compileLogFilter } from './filter.ts'
+import { compileLogFilter, type LogFilter } from './filter.ts'
+import { compileHttpGrpcLog, compileTcpGrpcLog, type GrpcLogContext } from './grpc-log.ts'
 import type { LogFiles } from './log-file.ts'
 
 /** Writes one line for a request or session that ended. */
 export type AccessLog = (context: FormatContext) => void
 
 /** What access logs are compiled with; `files` null: check only. */
-export interface AccessLogContext {
+export interface AccessLogContext extends GrpcLogContext {
   runtime: Runtime
   files: LogFiles | null
 }
@@ -31,6 +32,8 @@ export function compileAccessLog(source: AccessLogProto, path: string, context: 
   const type = any?.typeUrl.split('/').pop() ?? ''
   const at = `${path}.typed_config`
   const filter = source.filter === undefined ? null : compileLogFilter(source.filter, `${path}.filter`, context.runtime)
+  const grpc = grpcLoggers[type]
+  if (grpc !== undefined) return filtered(grpc(any!.value, at, context), filter)
   let target: string
   let format: TextFormat
   switch (type) {
@@ -59,9 +62,18 @@ export function compileAccessLog(source: AccessLogProto, path: string, context: 
   } catch (error) {
     throw invalid(`${at}.path`, `can't open '${target}': ${error instanceof Error ? error.message : String(error)}`)
   }
-  if (filter === null) return (stream) => file.log(format, stream)
+  return filtered((stream) => file.log(format, stream), filter)
+}
+
+const grpcLoggers: Readonly<Record<string, typeof compileHttpGrpcLog | undefined>> = {
+  'envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig': compileHttpGrpcLog,
+  'envoy.extensions.access_loggers.grpc.v3.TcpGrpcAccessLogConfig': compileTcpGrpcLog,
+}
+
+function filtered(log: AccessLog, filter: LogFilter | null): AccessLog {
+  if (filter === null) return log
   return (stream) => {
-    if (filter(stream)) file.log(format, stream)
+    if (filter(stream)) log(stream)
   }
 }
 
@@ -113,6 +125,7 @@ export function compileLogFormat(source: SubstitutionFormatString | undefined, p
 export function asksForWireBytes(sources: readonly AccessLogProto[]): boolean {
   return sources.some(({ configType }) => {
     const bytes = configType === undefined ? null : Buffer.from(configType.value.value)
+    if (configType?.value.typeUrl.endsWith('HttpGrpcAccessLogConfig') === true) return true
     return bytes !== null && (bytes.includes('_WIRE_BYTES_') || bytes.includes('_HEADER_BYTES_'))
   })
 }

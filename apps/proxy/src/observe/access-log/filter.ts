@@ -3,10 +3,12 @@ import {
   type ComparisonFilter,
   ComparisonFilter_Op,
 } from '@weft/contracts/envoy/config/accesslog/v3/accesslog'
+import { AccessLogType } from '@weft/contracts/envoy/data/accesslog/v3/accesslog'
 import { headerName } from '@weft/http/header-name'
 import { invalid, unsupported } from '../../plan/problems.ts'
 import { compileFraction, type Runtime } from '../../plan/runtime.ts'
 import { compileHeaderMatcher } from '../../routing/matchers/header-matcher.ts'
+import { compileMetadataMatcher } from '../../routing/matchers/metadata-matcher.ts'
 import { grpcStatusOf } from '../../upstream/grpc-status.ts'
 import type { FormatContext } from '../format/context.ts'
 
@@ -58,9 +60,34 @@ export function compileLogFilter(filter: AccessLogFilter, path: string, runtime:
         return statuses.some((one) => one === status) !== exclude
       }
     }
+    case 'metadataFilter': {
+      const { matcher, matchIfKeyNotFound } = specifier.value
+      const absent = matchIfKeyNotFound ?? true
+      if (matcher === undefined) return () => absent
+      const matches = compileMetadataMatcher(matcher, `${path}.metadata_filter.matcher`)
+      const keys = [matcher.filter, ...matcher.path.map(({ segment }) => segment?.value ?? '')]
+      return ({ metadataOrNull }) => (absent && !isThere(metadataOrNull, keys) ? true : matches(metadataOrNull))
+    }
+    case 'logTypeFilter': {
+      const { types, exclude } = specifier.value
+      // Logs are written of what has ended only.
+      return ({ request }) => {
+        const type = request === null ? AccessLogType.TcpConnectionEnd : AccessLogType.DownstreamEnd
+        return types.includes(type) !== exclude
+      }
+    }
     default:
       throw unsupported(path, `access log filter '${specifier.$case}'`)
   }
+}
+
+function isThere(metadata: unknown, keys: readonly string[]): boolean {
+  let value = metadata
+  for (const key of keys) {
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) return false
+    value = Reflect.get(value, key)
+  }
+  return value !== null
 }
 
 function compare(

@@ -6,9 +6,9 @@ import { grpcClient } from '../../upstream/grpc-client.ts'
 import { httpCall } from '../../upstream/http-client.ts'
 import { proxyVersion } from '../../version.ts'
 import type { WorkerServices } from '../../worker-services.ts'
+import { BatchQueue } from '../batch-queue.ts'
 import { encodeSpans } from './otlp.ts'
-import { randomId, Span } from './span.ts'
-import { SpanQueue } from './span-queue.ts'
+import { maxSpans, randomId, Span } from './span.ts'
 import { readW3c, writeW3c } from './trace-headers.ts'
 import type { Tracer } from './tracer.ts'
 
@@ -26,9 +26,11 @@ export function compileOpenTelemetry(bytes: Uint8Array, path: string, context: P
   const send = compileSend(source, path, services)
   if (services === null) return null
   const counter = (name: string) => stats.counter(prefix + name)
-  const queue = new SpanQueue({
+  const queue = new BatchQueue<Span>({
     flushMs: () => runtime.number(`${prefix}flush_interval_ms`, 5000),
-    minSpans: () => runtime.number(`${prefix}min_flush_spans`, 512),
+    sizeOf: () => 1,
+    maxWaiting: maxSpans,
+    fullSize: () => runtime.number(`${prefix}min_flush_spans`, 512),
     counters: { sent: counter('spans_sent'), dropped: counter('spans_dropped'), timer: counter('timer_flushed') },
     async send(spans) {
       const serviceName = source.serviceName === '' ? 'unknown_service:envoy' : source.serviceName

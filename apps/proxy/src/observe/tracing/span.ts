@@ -40,6 +40,9 @@ export class Span {
   }
 }
 
+/** Spans that wait for a collector that does not answer; more are dropped. */
+export const maxSpans = 4096
+
 const pool = Buffer.allocUnsafeSlow(4096)
 let at = pool.length
 

@@ -3,8 +3,8 @@ import type { PlanContext } from '../../plan/plan-context.ts'
 import { invalid, unsupported } from '../../plan/problems.ts'
 import { localAddress } from '../../transport/local-address.ts'
 import { httpCall } from '../../upstream/http-client.ts'
-import { randomId, Span } from './span.ts'
-import { SpanQueue } from './span-queue.ts'
+import { BatchQueue } from '../batch-queue.ts'
+import { maxSpans, randomId, Span } from './span.ts'
 import { readB3, writeB3 } from './trace-headers.ts'
 import type { Tracer } from './tracer.ts'
 
@@ -23,9 +23,11 @@ export function compileZipkin(bytes: Uint8Array, path: string, context: PlanCont
   const answers = { sent: counter('reports_sent'), dropped: counter('reports_dropped') }
   const failures = { noCluster: counter('reports_skipped_no_cluster'), broken: counter('reports_dropped') }
   const shares = source.sharedSpanContext ?? true
-  const queue = new SpanQueue({
+  const queue = new BatchQueue<Span>({
     flushMs: () => runtime.number(`${prefix}flush_interval_ms`, 5000),
-    minSpans: () => runtime.number(`${prefix}min_flush_spans`, 5),
+    sizeOf: () => 1,
+    maxWaiting: maxSpans,
+    fullSize: () => runtime.number(`${prefix}min_flush_spans`, 5),
     counters: { sent: counter('spans_sent'), dropped: counter('spans_dropped'), timer: counter('timer_flushed') },
     async send(spans) {
       if (services.cluster(source.collectorCluster) === undefined) {

@@ -195,7 +195,12 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
       http1?.overrideStreamErrorOnInvalidHttpMessage ?? source.streamErrorOnInvalidHttpMessage ?? false,
     tracing: compileTracing(source, path, statPrefix, context),
     countsWireBytes: asksForWireBytes(source.accessLog),
-    accessLog: compileAccessLogs(source.accessLog, `${path}.access_log`, { runtime: context.runtime, files: context.logFiles }),
+    accessLog: compileAccessLogs(source.accessLog, `${path}.access_log`, {
+      runtime: context.runtime,
+      files: context.logFiles,
+      services: context.services,
+      stats: context.stats,
+    }),
   }
 }
 

@@ -27,7 +27,12 @@ export const tcpProxy: NetworkFilterKind = {
       idleMs: durationMs(source.idleTimeout, 3_600_000),
       maxDurationMs: durationMs(source.maxDownstreamConnectionDuration, 0),
       maxConnectAttempts: source.maxConnectAttempts ?? 1,
-      accessLog: compileAccessLogs(source.accessLog, `${path}.access_log`, { runtime: context.runtime, files: context.logFiles }),
+      accessLog: compileAccessLogs(source.accessLog, `${path}.access_log`, {
+        runtime: context.runtime,
+        files: context.logFiles,
+        services: context.services,
+        stats: context.stats,
+      }),
       logIntervalMs: durationMs(logs?.accessLogFlushInterval ?? source.accessLogFlushInterval, 0),
       logOnConnected: logs?.flushAccessLogOnConnected ?? source.flushAccessLogOnConnected,
       stats: {

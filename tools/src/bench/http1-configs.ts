@@ -8,11 +8,11 @@ export interface Ports {
   tls?: { cert: string; key: string; ca?: string } | undefined
 }
 
-/** Two origin servers that answer 1 KiB. */
-export function nginxUpstreamConfig(upstream: readonly [number, number], folder: string): string {
-  const body = 'x'.repeat(1024)
+/** Two origin servers that answer so many bytes: out of memory, or where they are many, the folder's file `body`. */
+export function nginxUpstreamConfig(upstream: readonly [number, number], folder: string, bodyBytes = 1024): string {
+  const answer = bodyBytes <= 4096 ? `return 200 "${'x'.repeat(bodyBytes)}";` : `rewrite ^ /body break; root ${folder};`
   const server = (port: number): string =>
-    `server { listen 127.0.0.1:${port} backlog=1024; keepalive_requests 100000000; location / { default_type text/plain; return 200 "${body}"; } }`
+    `server { listen 127.0.0.1:${port} backlog=1024; keepalive_requests 100000000; location / { default_type text/plain; ${answer} } }`
   return `daemon off; master_process off; worker_processes 1; pid ${folder}/upstream.pid; error_log stderr crit;
 events { worker_connections 4096; }
 http { access_log off; ${folders(folder, 'up')} ${upstream.map(server).join('\n')} }
@@ -101,8 +101,19 @@ function envoyTls({ tls }: Ports): string {
 `
 }
 
-/** The bootstrap that real Envoy and ours run alike: rbac, fault, header edits, access log, circuit breakers, timeouts. */
-export function envoyBootstrap(ports: Ports, name: string): string {
+function otherCluster(number: number, port: number): string {
+  const name = `other-${number}`
+  const endpoint = `{ endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: ${port} } } } }`
+  const assignment = `{ cluster_name: ${name}, endpoints: [{ lb_endpoints: [${endpoint}] }] }`
+  return `  - { name: ${name}, type: STATIC, connect_timeout: 5s, load_assignment: ${assignment} }\n`
+}
+
+/**
+ * The bootstrap that real Envoy and ours run alike: rbac, fault, header edits, access log, circuit breakers, timeouts.
+ * `more`: so many routes, to clusters of their own, stand before the one that is taken.
+ */
+export function envoyBootstrap(ports: Ports, name: string, more = 0, log = `${ports.folder}/${name}-access.log`): string {
+  const others = Array.from({ length: more }, (_, i) => i)
   const endpoint = (port: number): string =>
     `            - endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: ${port} } } }`
   return `node: { id: 'bench', cluster: 'bench' }
@@ -122,7 +133,7 @@ static_resources:
           - name: envoy.access_loggers.file
             typed_config:
               '@type': type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog
-              path: ${ports.folder}/${name}-access.log
+              path: ${log}
           http_filters:
           - name: envoy.filters.http.rbac
             typed_config:
@@ -149,6 +160,7 @@ static_resources:
             - name: all
               domains: ['*']
               routes:
+${others.map((i) => `              - { match: { prefix: /other/${i}/ }, route: { cluster: other-${i} } }\n`).join('')}\
               - match: { prefix: /static/ }
                 route: { cluster: origin }
               - match: { prefix: /api/, headers: [{ name: x-canary, string_match: { exact: 'always' } }] }
@@ -166,5 +178,5 @@ ${envoyTls(ports)}  clusters:
       endpoints:
       - lb_endpoints:
 ${ports.upstream.map(endpoint).join('\n')}
-`
+${others.map((i) => otherCluster(i, ports.upstream[0])).join('')}`
 }

@@ -3,174 +3,124 @@
  * from the same YAML with rbac, fault, header edits, access log and circuit breakers on. The proxies run on core 0, the
  * load (wrk) and the upstreams on core 1; rounds go through the proxies in turn, and medians are told.
  */
-import { execFile } from 'node:child_process'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { promisify } from 'node:util'
-import { findCommand, installEnvoy } from '../peers.ts'
-import { cpuMicroseconds, freePort, type Running, residentMiB, start, untilListening } from '../processes.ts'
-import { envoyBootstrap, haproxyConfig, nginxProxyConfig, nginxUpstreamConfig, type Ports } from './http1-configs.ts'
+import { cpus } from 'node:os'
+import { installEnvoy } from '../peers.ts'
+import { cpuMicroseconds, freePort, residentMiB, start, untilListening } from '../processes.ts'
+import { startHttpPeers, startOrigins } from './http-peers.ts'
+import { envoyBootstrap, type Ports } from './http1-configs.ts'
 import type { BenchOptions } from './main.ts'
+import { Bench, measure, wrk } from './proxy-bench.ts'
+import { weftProxyCommand } from './proxy-command.ts'
 import { formatTable, median } from './table.ts'
 
-const run = promisify(execFile)
-const connections = 64
-const root = join(import.meta.dirname, '../../..')
+const requestHeaders = ['user-agent: bench', 'x-team: blue']
+const flags = ['--concurrency', '1', '-l', 'error']
 
-interface Sample {
-  cpuMicros: number
-  perSecond: number
-  p50Ms: number
-  p99Ms: number
-  errors: number
+const load = (port: number, connections: number, seconds: number) =>
+  wrk(`http://127.0.0.1:${port}/api/items/42`, connections, seconds, requestHeaders)
+
+/** One way to load the peers. */
+function variant(name: string, connections: number, bodyBytes: number): (options: BenchOptions) => Promise<void> {
+  const size = bodyBytes >= 1024 * 1024 ? `${bodyBytes / 1024 / 1024} MiB` : `${bodyBytes / 1024} KiB`
+  const title = `HTTP/1.1, ${connections} connection${connections === 1 ? '' : 's'}, ${size} answers, one core`
+  return (options) =>
+    Bench.run(async (bench) => {
+      const peers = { only: options.only, bodyBytes }
+      const contenders = await startHttpPeers(bench, peers, (port, seconds) => load(port, connections, seconds))
+      await measure(name, title, contenders, options, 'request', 'nginx')
+    })
 }
 
-interface Contender {
-  name: string
-  port: number
-  process: Running
-  samples: Sample[]
+export const benchHttp1 = variant('http1', 64, 1024)
+/** What a proxy adds to a request's time. */
+export const benchHttp1Latency = variant('http1-latency', 1, 1024)
+export const benchHttp1Many = variant('http1-512', 512, 1024)
+export const benchHttp1Bodies = variant('http1-bodies', 16, 1024 * 1024)
+
+async function portsOf(bench: Bench, upstream: [number, number]): Promise<Ports> {
+  return { listen: await freePort(), admin: await freePort(), upstream, folder: bench.folder }
 }
 
-/** Runs the benchmark and prints a table and one JSON line. */
-export async function benchHttp1({ rounds, seconds, only }: BenchOptions): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), 'weft-bench-'))
-  const started: Running[] = []
-  try {
-    const contenders = await startAll(folder, started, only)
-    for (const contender of contenders) await load(contender, 1)
-    for (let round = 0; round < rounds; round++) {
-      for (const contender of contenders) contender.samples.push(await load(contender, seconds))
+/** What one more worker brings: needs a core for it besides those of the load. */
+export async function benchHttp1Workers({ rounds, seconds }: BenchOptions): Promise<void> {
+  const cores = cpus().length
+  if (cores < 4) {
+    console.log(`http1-workers needs 4 cores (two for workers, one for the load, one for the origins); here are ${cores}`)
+    return
+  }
+  await Bench.run(async (bench) => {
+    const upstream = await startOrigins(bench)
+    const rates: { workers: number; port: number; perSecond: number[]; stop(): Promise<void> }[] = []
+    for (const workers of [1, 2]) {
+      const ports = await portsOf(bench, upstream)
+      const file = await bench.file(`${workers}.yaml`, envoyBootstrap(ports, 'weft'))
+      const command = [...weftProxyCommand(), '-c', file, '--concurrency', String(workers), '-l', 'error']
+      const process = start(['taskset', '-c', workers === 1 ? '2' : '2,3', ...command])
+      await untilListening(ports.listen, process)
+      rates.push({ workers, port: ports.listen, perSecond: [], stop: () => process.stop() })
     }
-    report(contenders, rounds, seconds)
-  } finally {
-    for (const process of started) await process.stop()
-    await rm(folder, { recursive: true, force: true })
-  }
-}
-
-async function startAll(folder: string, started: Running[], only: string[]): Promise<Contender[]> {
-  const upstream: [number, number] = [await freePort(), await freePort()]
-  const nginx = needed('nginx')
-  await writeFile(join(folder, 'upstream.conf'), nginxUpstreamConfig(upstream, folder))
-  const origin = start(['taskset', '-c', '1', nginx, '-c', join(folder, 'upstream.conf'), '-p', folder])
-  started.push(origin)
-  await untilListening(upstream[0], origin)
-
-  const contenders: Contender[] = []
-  const add = async (name: string, command: (ports: Ports) => Promise<string[] | undefined>): Promise<void> => {
-    if (only.length > 0 && !only.includes(name)) return
-    const ports: Ports = { listen: await freePort(), admin: await freePort(), upstream, folder }
-    const words = await command(ports)
-    if (words === undefined) return console.log(`${name}: not present on this machine, left out`)
-    const process = start(['taskset', '-c', '0', ...words])
-    started.push(process)
-    await untilListening(ports.listen, process)
-    contenders.push({ name, port: ports.listen, process, samples: [] })
-  }
-  await add('nginx', async (ports) => {
-    await writeFile(join(folder, 'nginx.conf'), nginxProxyConfig(ports))
-    return [nginx, '-c', join(folder, 'nginx.conf'), '-p', folder]
+    for (let round = 0; round < rounds; round++)
+      for (const { port, perSecond } of rates) perSecond.push((await load(port, 128, seconds)).requests / seconds)
+    for (const { stop } of rates) await stop()
+    const [one = 0, two = 0] = rates.map(({ perSecond }) => median(perSecond))
+    const rows = rates.map(({ workers, perSecond }) => [String(workers), median(perSecond).toFixed(0)])
+    console.log(formatTable(['workers', 'requests/s'], rows))
+    console.log(JSON.stringify({ bench: 'http1-workers', one, two, times: Number((two / one).toFixed(2)) }))
   })
-  await add('haproxy', async (ports) => {
-    const haproxy = findCommand('haproxy')
-    await writeFile(join(folder, 'haproxy.cfg'), haproxyConfig(ports))
-    return haproxy === undefined ? undefined : [haproxy, '-q', '-f', join(folder, 'haproxy.cfg')]
-  })
-  await add('envoy', async (ports) => {
-    const envoy = installEnvoy()
-    await writeFile(join(folder, 'envoy.yaml'), envoyBootstrap(ports, 'envoy'))
-    return envoy === undefined
-      ? undefined
-      : [envoy, '-c', join(folder, 'envoy.yaml'), '--disable-hot-restart', '--concurrency', '1', '-l', 'error']
-  })
-  await add('weft', async (ports) => {
-    await writeFile(join(folder, 'weft.yaml'), envoyBootstrap(ports, 'weft'))
-    return [
-      process.execPath,
-      join(root, 'apps/proxy/src/main.ts'),
-      '-c',
-      join(folder, 'weft.yaml'),
-      '--concurrency',
-      '1',
-      '-l',
-      'error',
-    ]
-  })
-  return contenders
 }
 
-function needed(command: string): string {
-  const path = findCommand(command)
-  if (path === undefined)
-    throw new Error(`the benchmark needs ${command}: apt-get install ${command === 'nginx' ? 'nginx-light' : command}`)
-  return path
+/** A request's cost when there are 10, 1,000 and 10,000 routes and clusters, of ours and of Envoy. */
+export async function benchHttp1Routes({ rounds, seconds, only }: BenchOptions): Promise<void> {
+  const results: Record<string, number | string>[] = []
+  for (const routes of [10, 1_000, 10_000])
+    await Bench.run(async (bench) => {
+      const upstream = await startOrigins(bench)
+      for (const name of ['envoy', 'weft']) {
+        const envoy = name === 'envoy' ? installEnvoy() : undefined
+        if ((only.length > 0 && !only.includes(name)) || (name === 'envoy' && envoy === undefined)) continue
+        const ports = await portsOf(bench, upstream)
+        const file = await bench.file(`${name}.yaml`, envoyBootstrap(ports, name, routes))
+        const command = envoy === undefined ? weftProxyCommand() : [envoy, '--disable-hot-restart']
+        const process = await bench.start(0, [...command, '-c', file, ...flags], ports.listen)
+        await load(ports.listen, 64, 3)
+        const cpu: number[] = []
+        let errors = 0
+        for (let round = 0; round < rounds; round++) {
+          const before = cpuMicroseconds(process.pid)
+          const done = await load(ports.listen, 64, seconds)
+          cpu.push((cpuMicroseconds(process.pid) - before) / done.requests)
+          errors += done.errors
+        }
+        const rssMiB = Math.round(residentMiB(process.pid))
+        results.push({ routes, proxy: name, cpuMicros: Number(median(cpu).toFixed(1)), rssMiB, errors })
+        await process.stop()
+      }
+    })
+  console.log('the last of so many prefix routes, each to a cluster of its own; 64 connections, one core')
+  const columns = ['routes', 'proxy', 'cpuMicros', 'rssMiB', 'errors'] as const
+  const rows = results.map((row) => columns.map((column) => String(row[column])))
+  console.log(formatTable(['routes', 'proxy', 'CPU µs/request', 'RSS MiB', 'errors'], rows))
+  console.log(JSON.stringify({ bench: 'http1-routes', rounds, seconds, results }))
 }
 
-async function load(contender: Contender, seconds: number): Promise<Sample> {
-  const wrk = needed('wrk')
-  const before = cpuMicroseconds(contender.process.pid)
-  const { stdout } = await run('taskset', [
-    ...['-c', '1', wrk, '-t1', `-c${connections}`, `-d${seconds}s`, '--latency'],
-    ...['-H', 'user-agent: bench', '-H', 'x-team: blue', `http://127.0.0.1:${contender.port}/api/items/42`],
-  ])
-  const cpu = cpuMicroseconds(contender.process.pid) - before
-  const requests = Number(/(\d+) requests in/.exec(stdout)?.[1])
-  const errors = Number(/Non-2xx or 3xx responses: (\d+)/.exec(stdout)?.[1] ?? 0) + socketErrors(stdout)
-  return {
-    cpuMicros: cpu / requests,
-    perSecond: Number(/Requests\/sec:\s+([\d.]+)/.exec(stdout)?.[1]),
-    p50Ms: milliseconds(/50%\s+(\S+)/.exec(stdout)?.[1]),
-    p99Ms: milliseconds(/99%\s+(\S+)/.exec(stdout)?.[1]),
-    errors,
-  }
-}
-
-function socketErrors(stdout: string): number {
-  const found = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(stdout)
-  return found === null ? 0 : found.slice(1).reduce((sum, value) => sum + Number(value), 0)
-}
-
-function milliseconds(text: string | undefined): number {
-  const match = /^([\d.]+)(us|ms|s)$/.exec(text ?? '')
-  const factor = { us: 0.001, ms: 1, s: 1000 }[match?.[2] ?? ''] ?? Number.NaN
-  return Number(match?.[1]) * factor
-}
-
-function report(contenders: Contender[], rounds: number, seconds: number): void {
-  const nginx = contenders.find((contender) => contender.name === 'nginx')
-  const base = nginx === undefined ? Number.NaN : median(nginx.samples.map((sample) => sample.cpuMicros))
-  const results = contenders.map(({ name, process, samples }) => {
-    const middle = (pick: (sample: Sample) => number): number => median(samples.map(pick))
-    const cpuMicros = middle((sample) => sample.cpuMicros)
-    return {
-      name,
-      cpuMicros: round(cpuMicros, 1),
-      timesNginx: round(cpuMicros / base, 2),
-      perSecond: Math.round(middle((sample) => sample.perSecond)),
-      p50Ms: round(
-        middle((sample) => sample.p50Ms),
-        2,
-      ),
-      p99Ms: round(
-        middle((sample) => sample.p99Ms),
-        2,
-      ),
-      rssMiB: Math.round(residentMiB(process.pid)),
-      errors: samples.reduce((sum, sample) => sum + sample.errors, 0),
+/** Resident memory while requests go through: ten million unless `--requests` says otherwise. */
+export async function benchHttp1Memory({ requests }: BenchOptions): Promise<void> {
+  await Bench.run(async (bench) => {
+    const ports = await portsOf(bench, await startOrigins(bench))
+    const file = await bench.file('weft.yaml', envoyBootstrap(ports, 'weft', 0, '/dev/null'))
+    const process = await bench.start(0, [...weftProxyCommand(), '-c', file, ...flags], ports.listen)
+    const samples: { millions: number; rssMiB: number }[] = []
+    let done = 0
+    let errors = 0
+    while (done < requests) {
+      const result = await load(ports.listen, 64, 20)
+      if (result.requests === 0) throw new Error(`no request came through:\n${process.output()}`)
+      done += result.requests
+      errors += result.errors
+      samples.push({ millions: Number((done / 1e6).toFixed(2)), rssMiB: Math.round(residentMiB(process.pid)) })
     }
+    const rows = samples.map(({ millions, rssMiB }) => [String(millions), String(rssMiB)])
+    console.log(formatTable(['million requests', 'RSS MiB'], rows))
+    console.log(JSON.stringify({ bench: 'http1-memory', requests: done, errors, samples }))
   })
-  console.log(`HTTP/1.1, ${connections} connections, 1 KiB answers, one core; medians of ${rounds} rounds of ${seconds} s`)
-  console.log(
-    formatTable(
-      ['proxy', 'CPU µs/request', '× nginx', 'requests/s', 'p50 ms', 'p99 ms', 'RSS MiB', 'errors'],
-      results.map((r) => [r.name, ...[r.cpuMicros, r.timesNginx, r.perSecond, r.p50Ms, r.p99Ms, r.rssMiB, r.errors].map(String)]),
-    ),
-  )
-  console.log(JSON.stringify({ bench: 'http1', connections, rounds, seconds, results }))
-}
-
-function round(value: number, digits: number): number {
-  return Number(value.toFixed(digits))
 }

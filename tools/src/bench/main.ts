@@ -5,6 +5,8 @@ export interface BenchOptions {
   rounds: number
   seconds: number
   only: string[]
+  /** How many, for a benchmark that goes by requests. */
+  requests: number
 }
 
 type Bench = (options: BenchOptions) => Promise<void>
@@ -17,6 +19,12 @@ const benches: Record<string, () => Promise<{ run: Bench }>> = {
   handshakes: () => import('./tls.ts').then((module) => ({ run: module.benchHandshakes })),
   herd: () => import('./herd.ts').then((module) => ({ run: module.benchHerd })),
   http1: () => import('./http1.ts').then((module) => ({ run: module.benchHttp1 })),
+  'http1-512': () => import('./http1.ts').then((module) => ({ run: module.benchHttp1Many })),
+  'http1-bodies': () => import('./http1.ts').then((module) => ({ run: module.benchHttp1Bodies })),
+  'http1-latency': () => import('./http1.ts').then((module) => ({ run: module.benchHttp1Latency })),
+  'http1-memory': () => import('./http1.ts').then((module) => ({ run: module.benchHttp1Memory })),
+  'http1-routes': () => import('./http1.ts').then((module) => ({ run: module.benchHttp1Routes })),
+  'http1-workers': () => import('./http1.ts').then((module) => ({ run: module.benchHttp1Workers })),
   mesh: () => import('./mesh.ts').then((module) => ({ run: module.benchMesh })),
   mixer: () => import('./mixer.ts').then((module) => ({ run: module.benchMixer })),
   pilot: () => import('./pilot.ts').then((module) => ({ run: module.benchPilot })),
@@ -31,6 +39,7 @@ const { values, positionals } = parseArgs({
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '4' },
     only: { type: 'string', multiple: true, default: [] },
+    requests: { type: 'string', default: '10000000' },
   },
 })
 const name = positionals[0]
@@ -42,5 +51,6 @@ if (load === undefined) {
   process.exitCode = 2
 } else {
   const { run } = await load()
-  await run({ rounds: Number(values.rounds), seconds: Number(values.seconds), only: values.only })
+  const { rounds, seconds, requests, only } = values
+  await run({ rounds: Number(rounds), seconds: Number(seconds), requests: Number(requests), only })
 }

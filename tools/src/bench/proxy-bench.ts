@@ -7,6 +7,7 @@ import { promisify } from 'node:util'
 import { findCommand, installEnvoy } from '../peers.ts'
 import { cpuMicroseconds, type Running, residentMiB, start, untilListening } from '../processes.ts'
 import type { BenchOptions } from './main.ts'
+import { weftProxyCommand } from './proxy-command.ts'
 import { formatTable, median } from './table.ts'
 
 const run = promisify(execFile)
@@ -70,7 +71,7 @@ export class Bench {
   async proxy(kind: 'envoy' | 'weft', name: string, bootstrap: object, port: number): Promise<Running | undefined> {
     const file = await this.file(`${name}.json`, JSON.stringify(bootstrap))
     const flags = ['-c', file, '--concurrency', '1', '-l', 'error']
-    if (kind === 'weft') return this.start(0, [process.execPath, Bench.proxyMain, ...flags], port)
+    if (kind === 'weft') return this.start(0, [...weftProxyCommand(), ...flags], port)
     const envoy = installEnvoy()
     return envoy === undefined ? undefined : this.start(0, [envoy, ...flags, '--disable-hot-restart'], port)
   }

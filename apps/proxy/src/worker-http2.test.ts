@@ -141,6 +141,27 @@ describe('HTTP/2 from clients', () => {
     await until(() => closed === 1, 'upstream sees the end')
   })
 
+  it('counts resets, open streams, GOAWAYs and floods under names of Envoy', async () => {
+    const server = await upstream(() => {})
+    const proxy = worker()
+    await proxy.apply(cluster('c', [server.port]), listener('in', [{ filters: [connectionManager([routeTo('c')])] }]))
+    const session = connect(proxy.port('in'))
+    const stream = session.request({ ':path': '/' })
+    stream.on('error', () => {})
+    stream.end()
+    await until(() => proxy.stats.value('http2.streams_active') === 1, 'the stream is counted')
+    stream.close(http2.constants.NGHTTP2_CANCEL)
+    await until(() => proxy.stats.value('http2.rx_reset') === 1, 'the reset is counted')
+    expect(proxy.stats.value('http2.streams_active')).toBe(0)
+    const priority = '\0\0\x05\x02\0\0\0\0\x01\0\0\0\0\0'
+    const flood = `PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0${priority.repeat(200)}`
+    // It ends with GOAWAY: ENHANCE_YOUR_CALM.
+    expect(await raw(proxy.port('in'), flood)).toContain('\0\0\0\x0binbound_priority_frames_flood')
+    expect(proxy.stats.value('http2.inbound_priority_frames_flood')).toBe(1)
+    expect(proxy.stats.value('http2.goaway_sent')).toBe(1)
+    expect(proxy.stats.value('http.test.downstream_cx_protocol_error')).toBe(1)
+  })
+
   it('a drain ends connections without losing a request', async () => {
     const server = await upstream((_asked, response) => setTimeout(() => response.end('late'), 50))
     const proxy = worker()

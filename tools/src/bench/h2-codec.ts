@@ -77,7 +77,7 @@ class Loop {
         throw new Error('the client closed the connection')
       },
       failed: () => {},
-      reset: () => {},
+      noted: () => {},
     })
     this.server = new Http2ServerConnection(this.fromServer, options, {
       begin: (stream) => this.take(stream),
@@ -86,6 +86,7 @@ class Loop {
       },
       idle: () => {},
       failed: () => {},
+      noted: () => {},
     })
     this.client.start()
   }

@@ -1,3 +1,4 @@
+import { Http2Stats } from '../observe/http2-stats.ts'
 import type { Counter, Gauge, Histogram, Stats } from '../observe/stats.ts'
 
 /** A cluster's stats under Envoy's names (`cluster.<name>.`), those of the request path as fields. */
@@ -28,7 +29,6 @@ export class ClusterStats {
   readonly connectionActive: Gauge
   readonly connectionHttp1: Counter
   readonly connectionHttp2: Counter
-  readonly http2RxReset: Counter
   readonly connectFail: Counter
   readonly connectTimeout: Counter
   readonly connectAttemptsExceeded: Counter
@@ -65,6 +65,13 @@ export class ClusterStats {
   private readonly internalCodes: Counter[][] = []
   private readonly externalCodes: Counter[][] = []
   private readonly retriedCodes: Counter[][] = []
+  private codec: Http2Stats | null = null
+
+  /** Of HTTP/2 connections; there when the first one is. */
+  get http2(): Http2Stats {
+    this.codec ??= new Http2Stats(this.stats, `${this.prefix}http2.`)
+    return this.codec
+  }
 
   constructor(stats: Stats, name: string) {
     const prefix = `cluster.${name.replaceAll(':', '_')}.`
@@ -98,7 +105,6 @@ export class ClusterStats {
     this.connectionActive = gauge('upstream_cx_active')
     this.connectionHttp1 = counter('upstream_cx_http1_total')
     this.connectionHttp2 = counter('upstream_cx_http2_total')
-    this.http2RxReset = counter('http2.rx_reset')
     this.connectFail = counter('upstream_cx_connect_fail')
     this.connectTimeout = counter('upstream_cx_connect_timeout')
     this.connectAttemptsExceeded = counter('upstream_cx_connect_attempts_exceeded')

@@ -1,5 +1,6 @@
 import tls from 'node:tls'
 import { Http2ClientConnection, type Http2ClientEvents } from '@weft/http/h2/client-connection'
+import type { CodecEvent } from '@weft/http/h2/codec-event'
 import type { ClientStream, IncomingResponse } from '@weft/http/stream'
 import { meshHttp2Options } from '../plan/http2-options.ts'
 import { monotonicMs } from '../transport/clock.ts'
@@ -172,8 +173,8 @@ export class Http2UpstreamConnection implements PooledConnection, ConnectionHand
 
   failed(): void {}
 
-  reset(): void {
-    this.pool.cluster.stats.http2RxReset.inc()
+  noted(event: CodecEvent): void {
+    this.pool.cluster.stats.http2.note(event)
   }
 
   closeAfterWrite(): void {

@@ -1,3 +1,4 @@
+import type { FloodEvent } from './codec-event.ts'
 import type { AbuseLimits } from './options.ts'
 
 /**
@@ -43,7 +44,7 @@ export class AbuseBudget {
   }
 
   /** A PING, SETTINGS or RST_STREAM frame is about to be written. */
-  controlSent(): string | null {
+  controlSent(): FloodEvent | null {
     this.outbound++
     this.outboundControl++
     if (this.outboundControl > this.limits.maxOutboundControlFrames) return 'outbound_control_flood'
@@ -51,7 +52,7 @@ export class AbuseBudget {
   }
 
   /** HEADERS, CONTINUATION or DATA came. */
-  payloadReceived(empty: boolean): string | null {
+  payloadReceived(empty: boolean): FloodEvent | null {
     if (!empty) {
       this.emptyFrames = 0
       return null
@@ -59,18 +60,18 @@ export class AbuseBudget {
     return ++this.emptyFrames > this.limits.maxConsecutiveEmptyFrames ? 'inbound_empty_frames_flood' : null
   }
 
-  priorityReceived(): string | null {
+  priorityReceived(): FloodEvent | null {
     const allowed = this.limits.maxPriorityFramesPerStream * (1 + this.streams)
     return ++this.priorityFrames > allowed ? 'inbound_priority_frames_flood' : this.controlReceived()
   }
 
-  windowUpdateReceived(): string | null {
+  windowUpdateReceived(): FloodEvent | null {
     const allowed = 5 + 2 * (this.streams + this.limits.maxWindowUpdatesPerDataFrame * this.dataFramesSent)
     return ++this.windowUpdates > allowed ? 'inbound_window_update_frames_flood' : null
   }
 
   /** PING, SETTINGS, or a frame of a type nobody knows. */
-  controlReceived(): string | null {
+  controlReceived(): FloodEvent | null {
     const second = Math.floor(this.now() / 1000)
     if (second !== this.second) {
       this.second = second
@@ -80,7 +81,7 @@ export class AbuseBudget {
   }
 
   /** The peer gave a stream up before it was answered, or broke it so that we had to. */
-  prematureReset(): string | null {
+  prematureReset(): FloodEvent | null {
     this.resets++
     const { maxPrematureResets, prematureResetShare } = this.limits
     return this.resets > maxPrematureResets && this.resets > this.streams * prematureResetShare ? 'premature_resets' : null

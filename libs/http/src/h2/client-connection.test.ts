@@ -34,7 +34,7 @@ class ClientUnderTest {
           this.closed = true
         },
         failed: () => {},
-        reset: () => {},
+        noted: () => {},
       },
       () => 0,
     )

@@ -2,6 +2,7 @@ import { names } from '../header-name.ts'
 import { HeaderTable } from '../header-table.ts'
 import type { RequestHead } from '../message.ts'
 import type { ByteSink, ClientStream, IncomingResponse, ResetReason } from '../stream.ts'
+import type { CodecEvent } from './codec-event.ts'
 import { type ConnectionRole, Http2Connection } from './connection.ts'
 import { errorCode, errorCodeName } from './error-code.ts'
 import { clientPreface, maxStreamId } from './frame.ts'
@@ -22,8 +23,8 @@ export interface Http2ClientEvents {
   closeAfterWrite(): void
   /** The peer broke the protocol, and the connection ends with it. */
   failed(detail: string): void
-  /** The peer gave a stream up. */
-  reset(): void
+  /** Something happened that is worth counting. */
+  noted(event: CodecEvent): void
 }
 
 /**
@@ -159,8 +160,8 @@ export class Http2ClientConnection implements ConnectionRole {
     this.events.failed(detail)
   }
 
-  onReset(): void {
-    this.events.reset()
+  note(event: CodecEvent): void {
+    this.events.noted(event)
   }
 
   onHeaderBlock(block: HeaderBlock, stream: Http2Stream | null, bytes: Buffer, start: number, end: number): void {
@@ -186,6 +187,7 @@ export class Http2ClientConnection implements ConnectionRole {
     if (!core.decode('response', response.headers, bytes, start, end)) return
     const { fields } = core
     if (fields.full && fields.malformed === '') {
+      this.note('header_overflow')
       core.streamError(stream, errorCode.protocolError, 'http2.too_many_headers')
       return
     }

@@ -1,6 +1,7 @@
 import { HeaderTable } from '../header-table.ts'
 import type { ByteSink, ResetReason } from '../stream.ts'
 import { AbuseBudget } from './abuse-budget.ts'
+import type { CodecEvent, FloodEvent } from './codec-event.ts'
 import { errorCode, errorCodeName } from './error-code.ts'
 import { ReceiveWindow } from './flow-control.ts'
 import { defaultWindow, flag, frameType, maxStreamId, readUint32 } from './frame.ts'
@@ -30,8 +31,8 @@ export interface ConnectionRole {
   onSettings(): void
   /** A connection error is about to end it. */
   onFailure(detail: string): void
-  /** RST_STREAM came for an open stream. */
-  onReset(): void
+  /** Something happened that is worth counting. */
+  note(event: CodecEvent): void
   /** Nothing more comes: close when what is written has left. */
   closeAfterWrite(): void
 }
@@ -136,7 +137,8 @@ export class Http2Connection implements FrameHandler {
   /** A connection error (section 5.4.1). */
   fail(code: number, detail: string): void {
     if (this.dead) return
-    this.outbox.goaway(this.lastPeerStream, code, detail)
+    this.goaway(this.lastPeerStream, code, detail)
+    if (code !== errorCode.enhanceYourCalm) this.role.note('rx_messaging_error')
     this.role.onFailure(detail)
     this.lose(code === errorCode.enhanceYourCalm ? 'overflow' : 'protocol-error', detail)
     this.role.closeAfterWrite()
@@ -149,12 +151,20 @@ export class Http2Connection implements FrameHandler {
       this.fail(code, detail)
       return
     }
+    this.role.note('rx_messaging_error')
     this.role.onFailure(detail)
     this.lose('protocol-error', detail)
     this.role.closeAfterWrite()
   }
 
-  private flood(what: string): void {
+  private goaway(lastStreamId: number, code: number, detail: string): void {
+    this.role.note('goaway_sent')
+    this.outbox.goaway(lastStreamId, code, detail)
+  }
+
+  private flood(what: FloodEvent): void {
+    if (this.dead) return
+    this.role.note(what)
     this.fail(errorCode.enhanceYourCalm, what)
   }
 
@@ -165,6 +175,7 @@ export class Http2Connection implements FrameHandler {
     this.reader.stop()
     for (const stream of [...this.streams.values()]) {
       stream.state = 'closed'
+      this.role.note('stream_closed')
       this.outbox.forget(stream)
       const { user } = stream
       stream.user = null
@@ -196,6 +207,7 @@ export class Http2Connection implements FrameHandler {
       this.close(stream, 'end')
       return
     }
+    this.role.note('tx_reset')
     this.outbox.resetStream(stream.id, code)
     this.close(stream, 'local-reset')
   }
@@ -203,11 +215,13 @@ export class Http2Connection implements FrameHandler {
   /** RST_STREAM for an identifier that has no stream here. */
   refuse(streamId: number, code: number): void {
     this.closed.note(streamId, 'local-reset')
+    this.role.note('tx_reset')
     this.outbox.resetStream(streamId, code)
   }
 
   private close(stream: Http2Stream, by: 'end' | 'local-reset' | 'remote-reset'): void {
     if (!this.streams.delete(stream.id)) return
+    this.role.note('stream_closed')
     stream.state = 'closed'
     stream.user = null
     this.outbox.forget(stream)
@@ -232,13 +246,13 @@ export class Http2Connection implements FrameHandler {
       return
     }
     this.draining = 'notice'
-    this.outbox.goaway(maxStreamId, errorCode.noError, '')
+    this.goaway(maxStreamId, errorCode.noError, '')
     this.liveness.beginDrain()
   }
 
   private lastGoaway(): void {
     this.draining = 'goaway'
-    this.outbox.goaway(this.lastPeerStream, errorCode.noError, '')
+    this.goaway(this.lastPeerStream, errorCode.noError, '')
     this.closeIfDrained()
   }
 
@@ -257,6 +271,7 @@ export class Http2Connection implements FrameHandler {
     if (stallMs > 0) {
       for (const stream of this.outbox.stalled(this.streams.values(), this.now() - stallMs)) {
         const { user } = stream
+        this.role.note('tx_flush_timeout')
         this.resetStream(stream, errorCode.cancel)
         user?.onReset('local-reset', 'flush timeout')
       }
@@ -274,7 +289,8 @@ export class Http2Connection implements FrameHandler {
         this.outbox.ping(false, keepalivePing, 0)
         break
       case 'lost':
-        this.outbox.goaway(this.lastPeerStream, errorCode.noError, 'keepalive timeout')
+        this.role.note('keepalive_timeout')
+        this.goaway(this.lastPeerStream, errorCode.noError, 'keepalive timeout')
         this.lose('connection-closed', 'keepalive timeout')
         this.role.closeAfterWrite()
         break
@@ -286,6 +302,7 @@ export class Http2Connection implements FrameHandler {
   open(id: number, user: StreamUser | null): Http2Stream {
     const stream = new Http2Stream(id, user, this.peer.initialWindowSize, this.receiveWindow)
     this.streams.set(id, stream)
+    this.role.note('stream_opened')
     this.budget.streamOpened()
     return stream
   }
@@ -513,7 +530,7 @@ export class Http2Connection implements FrameHandler {
   }
 
   /** True: within the budget. */
-  private counted(flood: string | null): boolean {
+  private counted(flood: FloodEvent | null): boolean {
     if (flood === null) return true
     this.flood(flood)
     return false
@@ -546,7 +563,7 @@ export class Http2Connection implements FrameHandler {
     const { block } = this
     if (!this.counted(this.budget.payloadReceived(start === end && (flags & flag.endHeaders) === 0))) return
     if (!block.continued()) {
-      this.flood('too many CONTINUATION frames')
+      this.flood('header_block_flood')
       return
     }
     if (!this.collect(bytes, start, end)) return
@@ -557,7 +574,7 @@ export class Http2Connection implements FrameHandler {
 
   private collect(bytes: Buffer, start: number, end: number): boolean {
     if (this.block.collect(bytes, start, end)) return true
-    this.flood('header block too large')
+    this.flood('header_block_flood')
     return false
   }
 
@@ -582,8 +599,10 @@ export class Http2Connection implements FrameHandler {
 
   /** A malformed message (section 8.1.1). */
   malformed(stream: Http2Stream, detail: string): void {
-    if (this.options.streamErrorOnInvalidMessage) this.streamError(stream, errorCode.protocolError, detail)
-    else this.violate(errorCode.protocolError, detail)
+    if (this.options.streamErrorOnInvalidMessage) {
+      this.role.note('rx_messaging_error')
+      this.streamError(stream, errorCode.protocolError, detail)
+    } else this.violate(errorCode.protocolError, detail)
   }
 
   /** Trailers of either direction: they end the stream. */
@@ -592,10 +611,13 @@ export class Http2Connection implements FrameHandler {
     const { fields } = this
     if (!block.endStream) this.malformed(stream, violation('trailers that do not end the stream'))
     else if (fields.malformed !== '') this.malformed(stream, fields.malformed)
-    else if (fields.full) this.streamError(stream, errorCode.protocolError, 'trailers too large')
-    else if (stream.expectedLength !== unknownLength && stream.receivedLength !== stream.expectedLength) {
+    else if (fields.full) {
+      this.role.note('header_overflow')
+      this.streamError(stream, errorCode.protocolError, 'trailers too large')
+    } else if (stream.expectedLength !== unknownLength && stream.receivedLength !== stream.expectedLength) {
       this.malformed(stream, violation('body does not have the announced length'))
     } else {
+      this.role.note('trailers')
       this.remoteEnd(stream)
       if (stream.isPaused || stream.hasWaiting) {
         stream.waitingTrailers = table
@@ -630,7 +652,7 @@ export class Http2Connection implements FrameHandler {
       const code = readUint32(bytes, start)
       const { user } = stream
       const answered = !isLocalOpen(stream.state)
-      this.role.onReset()
+      this.role.note('rx_reset')
       this.close(stream, 'remote-reset')
       user?.onReset(code === errorCode.refusedStream ? 'refused-stream' : 'remote-reset', errorCodeName(code))
       if (this.role.isServer && !answered) this.noteReset()

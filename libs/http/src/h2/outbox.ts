@@ -1,6 +1,7 @@
 import { copyBytes, HeaderTable } from '../header-table.ts'
 import type { ByteSink } from '../stream.ts'
 import type { AbuseBudget } from './abuse-budget.ts'
+import type { FloodEvent } from './codec-event.ts'
 import { SendWindow } from './flow-control.ts'
 import { defaultMaxFrameSize, defaultWindow, flag, frameHeaderSize, frameType, writeFrameHeader, writeUint32 } from './frame.ts'
 import { HpackEncoder } from './hpack/encoder.ts'
@@ -11,7 +12,7 @@ export interface OutboxEvents {
   /** The last byte of a stream is written. */
   onLocalEnd(stream: Http2Stream): void
   /** The peer makes us write more than it reads. */
-  onFlood(what: string): void
+  onFlood(what: FloodEvent): void
 }
 
 /**

@@ -103,7 +103,7 @@ describe('the client with a real server', () => {
       goaway: () => {},
       closeAfterWrite: () => socket.end(),
       failed: () => {},
-      reset: () => {},
+      noted: () => {},
     })
     socket.on('data', (bytes) => connection.receive(bytes, 0, bytes.length))
     socket.on('drain', () => connection.writable())

@@ -1,6 +1,7 @@
 import { HeaderTable } from '../header-table.ts'
 import type { ResponseHead } from '../message.ts'
 import type { ByteSink, IncomingRequest, ResetReason, ServerStream } from '../stream.ts'
+import type { CodecEvent } from './codec-event.ts'
 import { type ConnectionRole, Http2Connection } from './connection.ts'
 import { errorCode } from './error-code.ts'
 import { clientPreface } from './frame.ts'
@@ -21,6 +22,8 @@ export interface Http2ServerEvents {
   idle(): void
   /** The peer broke the protocol, and the connection ends with it. */
   failed(detail: string): void
+  /** Something happened that is worth counting. */
+  noted(event: CodecEvent): void
 }
 
 /**
@@ -61,6 +64,7 @@ export class Http2ServerConnection implements ConnectionRole {
       if (bytes[at] !== clientPreface[clientPreface.length - this.prefaceLeft]) {
         // Whatever it is, it is not HTTP/2: there is nobody to tell (section 3.4).
         this.prefaceLeft = 0
+        this.note('rx_messaging_error')
         this.events.failed('invalid connection preface')
         this.core.lose('protocol-error', 'invalid connection preface')
         this.events.closeAfterWrite()
@@ -109,7 +113,9 @@ export class Http2ServerConnection implements ConnectionRole {
     this.events.failed(detail)
   }
 
-  onReset(): void {}
+  note(event: CodecEvent): void {
+    this.events.noted(event)
+  }
 
   onSettings(): void {}
 
@@ -149,6 +155,7 @@ export class Http2ServerConnection implements ConnectionRole {
     core.lastPeerStream = id
     if (core.streams.size >= this.options.maxConcurrentStreams) {
       if (!core.dropBlock(bytes, start, end)) return
+      this.note('stream_refused_errors')
       core.refuse(id, errorCode.refusedStream)
       core.noteReset()
       return
@@ -182,6 +189,7 @@ export class Http2ServerConnection implements ConnectionRole {
     }
     if (fields.full && fields.malformed === '') {
       request.method = fields.method
+      this.note('header_overflow')
       if (endStream) core.remoteEnd(stream)
       receiver.onRequestError(431, 'http2.too_many_headers')
       return

@@ -96,6 +96,7 @@ function runServer(bytes: Buffer): void {
         if (!server.isIdle) throw new Error('idle with open streams')
       },
       failed: () => {},
+      noted: () => {},
     },
     () => 0,
   )
@@ -162,7 +163,7 @@ function runClient(bytes: Buffer): void {
   const client = new Http2ClientConnection(
     sink,
     options,
-    { room: () => {}, goaway: () => {}, closeAfterWrite: () => {}, failed: () => {}, reset: () => {} },
+    { room: () => {}, goaway: () => {}, closeAfterWrite: () => {}, failed: () => {}, noted: () => {} },
     () => 0,
   )
   client.start()

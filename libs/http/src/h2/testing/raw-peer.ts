@@ -125,6 +125,7 @@ export class ServerUnderTest {
           this.events.push('idle')
         },
         failed: () => {},
+        noted: () => {},
       },
       () => this.nowMs,
     )

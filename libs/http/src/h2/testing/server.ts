@@ -59,6 +59,7 @@ export class TestServer {
           },
           idle: () => {},
           failed: () => {},
+          noted: () => {},
         },
       )
       this.connections.add(connection)

@@ -1,3 +1,4 @@
+import { Http2Stats } from '../../../observe/http2-stats.ts'
 import type { Counter, Gauge, Histogram, Stats } from '../../../observe/stats.ts'
 
 /** The connection manager's stats under Envoy's names (`http.<stat_prefix>.`). */
@@ -66,6 +67,13 @@ export class HcmStats {
 
   /** Where they are kept. */
   readonly store: Stats
+  private codec: Http2Stats | null = null
+
+  /** Of HTTP/2 connections, whatever their listener; there when the first one is. */
+  get http2(): Http2Stats {
+    this.codec ??= new Http2Stats(this.store, 'http2.')
+    return this.codec
+  }
 
   constructor(stats: Stats, prefix: string, listenerPrefix?: string) {
     this.store = stats

@@ -1,3 +1,4 @@
+import type { CodecEvent } from '@weft/http/h2/codec-event'
 import { Http2ServerConnection, type Http2ServerEvents, type Http2ServerStream } from '@weft/http/h2/server-connection'
 import type { IncomingRequest } from '@weft/http/stream'
 import { meshHttp2Options } from '../../../plan/http2-options.ts'
@@ -101,5 +102,9 @@ export class Http2Session implements DownstreamProtocol, Http2ServerEvents {
 
   failed(): void {
     this.downstream.plan.stats.protocolError.inc()
+  }
+
+  noted(event: CodecEvent): void {
+    this.downstream.plan.stats.http2.note(event)
   }
 }

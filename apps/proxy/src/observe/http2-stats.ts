@@ -1,0 +1,39 @@
+import type { CodecEvent } from '@weft/http/h2/codec-event'
+import type { Counter, Gauge, Stats } from './stats.ts'
+
+/** The stats of an HTTP/2 codec under Envoy's names: `http2.` of clients' connections, `cluster.<name>.http2.` of endpoints'. */
+export class Http2Stats {
+  private readonly active: Gauge
+  private readonly counters = new Map<CodecEvent, Counter>()
+
+  constructor(stats: Stats, prefix: string) {
+    this.active = stats.gauge(`${prefix}streams_active`)
+    for (const event of counted) this.counters.set(event, stats.counter(`${prefix}${event}`))
+  }
+
+  note(event: CodecEvent): void {
+    if (event === 'stream_opened') this.active.inc()
+    else if (event === 'stream_closed') this.active.dec()
+    else this.counters.get(event)?.inc()
+  }
+}
+
+const counted = [
+  'rx_reset',
+  'tx_reset',
+  'goaway_sent',
+  'rx_messaging_error',
+  'header_overflow',
+  'trailers',
+  'keepalive_timeout',
+  'tx_flush_timeout',
+  'stream_refused_errors',
+  'outbound_flood',
+  'outbound_control_flood',
+  'inbound_empty_frames_flood',
+  'inbound_priority_frames_flood',
+  'inbound_window_update_frames_flood',
+  'inbound_control_frames_flood',
+  'premature_resets',
+  'header_block_flood',
+] as const satisfies readonly CodecEvent[]

@@ -19,6 +19,7 @@ const scenarios: Record<string, Load> = {
   registries: () => import('./registries.ts').then((module) => module.registriesScenario),
   intercept: () => import('./intercept.ts').then((module) => module.interceptScenario),
   compose: () => import('./compose.ts').then((module) => module.composeScenario),
+  tracing: () => import('./tracing.ts').then((module) => module.tracingScenario),
   parity: () => import('./parity.ts').then((module) => module.parityScenario),
 }
 

@@ -29,7 +29,7 @@ const wellKnown: readonly Extractor[] = [
   extractor('envoy.http_user_agent', '^http\\.(?:.*?)\\.user_agent\\.((.*?)\\.)\\w+?$'),
   extractor('envoy.virtual_host', '^vhost\\.((.*?)\\.)'),
   extractor('envoy.rds_route_config', '^http\\.(?:.*?)\\.rds\\.((.*)\\.)\\w+?$'),
-  extractor('envoy.worker_id', `(?:^listener\\.${listener}\\.|^listener_manager\\.)(worker_(\\d+)\\.)`),
+  extractor('envoy.worker_id', `(?:^listener\\.${listener}\\.|^listener_manager\\.)worker_((\\d+)\\.)`),
   extractor('envoy.local_http_ratelimit_prefix', '^((.*?)\\.)http_local_rate_limit\\.'),
   extractor('envoy.local_network_ratelimit_prefix', '^local_rate_limit\\.((.*?)\\.)'),
   extractor('envoy.ratelimit_prefix', '^ratelimit\\.((.*?)\\.)\\w+?$'),

@@ -48,7 +48,7 @@ export class StatView {
     const listed: ViewedStat[] = []
     const take = (stat: ViewedStat): void => {
       if (filter.kinds !== undefined && !filter.kinds.has(stat.kind)) return
-      if (filter.usedOnly === true && !isUsed(stat)) return
+      if (filter.usedOnly === true && !this.#isUsed(stat)) return
       if (regex !== undefined && regex.fullMatch(stat.name) === (filter.invert === true)) return
       if (this.#matches(stat.name)) listed.push(stat)
     }
@@ -66,6 +66,12 @@ export class StatView {
   /** Sets every counter to nothing. */
   reset(): void {
     for (const stat of this.#control.reader.all()) if (stat.kind === 'counter') this.#resets.set(stat.name, stat.value)
+  }
+
+  /** A gauge that is back at zero was used, unlike a counter that stands there; a histogram is by the time it is flushed. */
+  #isUsed(stat: ViewedStat): boolean {
+    if (stat.kind === 'histogram') return this.#intervals.get(stat.name)?.last.some((count) => count > 0) === true
+    return stat.kind === 'gauge' ? isTouched(stat.value) : stat.value !== 0
   }
 
   #intervalOf(stat: Extract<MergedStat, { kind: 'histogram' }>): Float64Array {
@@ -104,10 +110,4 @@ export class StatView {
     for (const cluster of control.clusters.active()) clusterGauges(control, cluster, add)
     return computed
   }
-}
-
-/** A gauge that is back at zero was used, unlike a counter that stands there. */
-function isUsed(stat: ViewedStat): boolean {
-  if (stat.kind === 'histogram') return stat.count > 0
-  return stat.kind === 'gauge' ? isTouched(stat.value) : stat.value !== 0
 }

@@ -41,7 +41,13 @@ export function describeRequest(span: Span, context: FormatContext, details: Spa
   span.tag('request_size', String(info.bytesReceived))
   span.tag('response_size', String(info.bytesSent))
   describeOutcome(span, info, info.responseCode, tags, context)
-  if (details.verbose) addEvents(span, info)
+  if (!details.verbose) return
+  addEvents(span, [
+    ['last_downstream_rx_byte_received', info.requestEndMs],
+    ...upstreamPoints(info),
+    ['first_downstream_tx_byte_sent', info.downstreamFirstByteMs],
+    ['last_downstream_tx_byte_sent', info.endMs],
+  ])
 }
 
 /** Fills the span of a try. `reason`: why there was no answer; empty: there was one. */
@@ -66,7 +72,7 @@ export function describeAttempt(
     span.tag('error.reason', reason)
   }
   describeOutcome(span, info, status, tags, context)
-  if (details.verbose) addEvents(span, info)
+  if (details.verbose) addEvents(span, upstreamPoints(info))
 }
 
 function describeOutcome(span: Span, info: StreamRecord, status: number, tags: readonly SpanTag[], context: FormatContext): void {
@@ -102,15 +108,17 @@ function describeCall(span: Span, { request, response, responseTrailers }: Forma
   }
 }
 
-function addEvents(span: Span, info: StreamRecord): void {
-  const points = [
-    ['last_downstream_rx_byte_received', info.requestEndMs],
+type Point = readonly [name: string, atMs: number]
+
+function upstreamPoints(info: StreamRecord): Point[] {
+  return [
     ['first_upstream_tx_byte_sent', info.upstreamSendStartMs],
     ['last_upstream_tx_byte_sent', info.upstreamSendEndMs],
     ['first_upstream_rx_byte_received', info.upstreamFirstByteMs],
     ['last_upstream_rx_byte_received', info.upstreamLastByteMs],
-    ['first_downstream_tx_byte_sent', info.downstreamFirstByteMs],
-    ['last_downstream_tx_byte_sent', info.endMs],
-  ] as const
+  ]
+}
+
+function addEvents(span: Span, points: readonly Point[]): void {
   for (const [name, at] of points) if (at >= 0) span.events.push({ name, timeMs: wallTime(at) })
 }

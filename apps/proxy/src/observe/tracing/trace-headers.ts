@@ -69,7 +69,13 @@ function contextOf(traceId: string, spanId: string, parentId: string, sampled: b
   return valid ? { traceId: traceId.toLowerCase(), spanId: spanId.toLowerCase(), parentId, sampled, traceState: '' } : null
 }
 
+/** In the form that the request itself has: one header, or several. */
 export function writeB3(span: Span, headers: HeaderTable): void {
+  if (headers.has(b3)) {
+    const parent = span.parentId === '' ? '' : `-${span.parentId}`
+    headers.set(b3, `${span.traceId}-${span.spanId}-${span.sampled ? 1 : 0}${parent}`)
+    return
+  }
   headers.set(b3TraceId, span.traceId)
   headers.set(b3SpanId, span.spanId)
   if (span.parentId !== '') headers.set(b3ParentId, span.parentId)

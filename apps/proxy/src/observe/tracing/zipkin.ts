@@ -77,10 +77,7 @@ export function compileZipkin(bytes: Uint8Array, path: string, context: PlanCont
       const { traceId, spanId, sampled } = parent
       return new Span({ traceId, spanId: randomId(8), parentId: spanId, sampled, name, kind: 'client', startMs })
     },
-    inject(span, headers) {
-      // A peer that has told us not to sample has told the next as well.
-      if (span.sampled || !span.remoteParent) writeB3(span, headers)
-    },
+    inject: writeB3,
     report(span) {
       span.shared = span.kind === 'server' && shares
       queue.add(span)

@@ -1,0 +1,70 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http2'
+import { OpenTelemetryConfig } from '@weft/contracts/envoy/config/trace/v3/opentelemetry'
+import { afterEach, expect, test, vi } from 'vitest'
+import { any, cluster, connectionManager, listener, routeTo } from '../../testing/resources.ts'
+import { ask, Upstream, WorkerHarness } from '../../testing/worker-harness.ts'
+
+const closers: (() => unknown)[] = []
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close()
+})
+
+async function collector(): Promise<{ port: number; calls: { path: string; body: string }[] }> {
+  const calls: { path: string; body: string }[] = []
+  const server = createServer()
+  server.on('stream', async (stream, headers) => {
+    const chunks: Buffer[] = []
+    for await (const chunk of stream) chunks.push(chunk)
+    calls.push({ path: String(headers[':path']), body: Buffer.concat(chunks).toString('latin1') })
+    stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true })
+    stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }))
+    stream.end(Buffer.alloc(5))
+  })
+  const sessions = new Set<{ destroy(): void }>()
+  server.on('session', (session) => sessions.add(session))
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  closers.push(() => {
+    for (const session of sessions) session.destroy()
+    server.close()
+  })
+  const address = server.address()
+  return { port: typeof address === 'object' && address !== null ? address.port : 0, calls }
+}
+
+test('spans go to a collector by OTLP over gRPC, and the trace goes on upstream', async () => {
+  const otlp = await collector()
+  const up = new Upstream()
+  await up.listen()
+  closers.push(() => up.close())
+  const proxy = new WorkerHarness()
+  closers.push(() => proxy.close())
+  const config = OpenTelemetryConfig.encode(
+    OpenTelemetryConfig.fromPartial({
+      serviceName: 'shop',
+      grpcService: { targetSpecifier: { $case: 'envoyGrpc', value: { clusterName: 'otlp' } } },
+    }),
+  ).finish()
+  const tracing = {
+    spawnUpstreamSpan: true,
+    provider: {
+      name: 'otel',
+      configType: { $case: 'typedConfig' as const, value: any('envoy.config.trace.v3.OpenTelemetryConfig', config) },
+    },
+  }
+  const manager = connectionManager([routeTo('main')], { tracing })
+  expect(
+    await proxy.apply(cluster('main', [up.port]), cluster('otlp', [otlp.port]), listener('in', [{ filters: [manager] }])),
+  ).toEqual([])
+  const trace = '4bf92f3577b34da6a3ce929d0e0e4736'
+  await ask(proxy.port('in'), '/a', { headers: { traceparent: `00-${trace}-00f067aa0ba902b7-01`, tracestate: 'a=b' } })
+  const told = up.requests[0]?.headers
+  expect(told?.['traceparent']).toMatch(new RegExp(`^00-${trace}-[0-9a-f]{16}-01$`))
+  expect(told?.['traceparent']).not.toContain('00f067aa0ba902b7')
+  expect(told?.['tracestate']).toBe('a=b')
+  await vi.waitFor(() => expect(otlp.calls.length).toBeGreaterThan(0), { timeout: 30_000, interval: 100 })
+  const [call] = otlp.calls
+  expect(call?.path).toBe('/opentelemetry.proto.collector.trace.v1.TraceService/Export')
+  for (const part of ['shop', 'ingress', 'router main egress', Buffer.from(trace, 'hex').toString('latin1')])
+    expect(call?.body).toContain(part)
+})

@@ -21,8 +21,20 @@ const maxVerified = 1_000
 
 /** Checks the request's token for one provider. */
 export function authenticate(stream: HttpStream, demand: Demand): Verdict {
-  const tokens = findTokens(stream.request, demand.provider.locations)
-  return allTokens(stream, tokens, (jwt) => (issuerFits(demand.provider, jwt) ? demand : null), 0)
+  const { provider } = demand
+  const tokens = findTokens(stream.request, provider.locations)
+  return allTokens(
+    stream,
+    tokens,
+    (jwt) => (issuerFits(provider, jwt) ? demand : null),
+    0,
+    false,
+    ({ text }) => {
+      const { enabled, hit, miss } = provider.cache
+      if (enabled && verified.has(text)) hit.inc()
+      else miss.inc()
+    },
+  )
 }
 
 /**
@@ -67,15 +79,17 @@ function allTokens(
   demandFor: (jwt: Jwt, index: number) => Demand | null,
   from: number,
   pastFailures = false,
+  look: (token: FoundToken) => void = () => {},
 ): Verdict {
   if (tokens.length === 0) return jwtStatus.missing
   let failure: JwtStatus | null = null
   for (let index = from; index < tokens.length; index++) {
     const token = tokens[index]!
+    look(token)
     const verdict = tokenVerdict(stream, token, index, demandFor)
     if (typeof verdict !== 'string') {
       return verdict.then((status) =>
-        status === jwtStatus.ok || pastFailures ? allTokens(stream, tokens, demandFor, index + 1, pastFailures) : status,
+        status === jwtStatus.ok || pastFailures ? allTokens(stream, tokens, demandFor, index + 1, pastFailures, look) : status,
       )
     }
     if (verdict === jwtStatus.ok) continue

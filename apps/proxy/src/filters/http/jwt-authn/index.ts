@@ -43,7 +43,12 @@ function compile(bytes: Uint8Array, context: FilterContext): CompiledHttpFilter 
     allowed: stat('allowed'),
     denied: stat('denied'),
     bypassed: stat('cors_preflight_bypassed'),
-    jwks: { success: stat('jwks_fetch_success'), failed: stat('jwks_fetch_failed') },
+    jwks: {
+      success: stat('jwks_fetch_success'),
+      failed: stat('jwks_fetch_failed'),
+      hit: stat('jwt_cache_hit'),
+      miss: stat('jwt_cache_miss'),
+    },
   }
   const providers = new Map<string, Provider>()
   for (const [name, provider] of Object.entries(config.providers)) {

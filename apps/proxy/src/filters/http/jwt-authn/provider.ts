@@ -1,5 +1,6 @@
 import type { JwtProvider } from '@weft/contracts/envoy/extensions/filters/http/jwt_authn/v3/config'
 import { type HeaderName, headerName } from '@weft/http/header-table'
+import type { Counter } from '../../../observe/stats.ts'
 import { compileStringMatcher } from '../../../routing/matchers/string-matcher.ts'
 import type { FilterContext } from '../filter.ts'
 import { locationsOf, type TokenLocation } from './extract.ts'
@@ -25,14 +26,26 @@ export interface Provider {
   readonly failedStatusInMetadata: string
   readonly spaceDelimitedClaims: readonly string[]
   readonly clearRouteCache: boolean
+  /** Whether tokens that held are known again, and what is counted when one is, or is not. */
+  readonly cache: { readonly enabled: boolean; readonly hit: Counter; readonly miss: Counter }
   /** Whether subject and lifetime are as the provider insists. */
   checkSubject(jwt: Jwt, now: number): JwtStatus
   /** Whether an audience is allowed; `audiences` stand in for the provider's own when given. */
   checkAudience(jwt: Jwt, audiences: ReadonlySet<string> | null): JwtStatus
 }
 
+export interface CacheCounters {
+  hit: Counter
+  miss: Counter
+}
+
 /** Compiles a provider. */
-export function compileProvider(name: string, config: JwtProvider, context: FilterContext, counters: JwksCounters): Provider {
+export function compileProvider(
+  name: string,
+  config: JwtProvider,
+  context: FilterContext,
+  counters: JwksCounters & CacheCounters,
+): Provider {
   const ownAudiences = audienceSet(config.audiences)
   const subject =
     config.subjects === undefined ? null : compileStringMatcher(config.subjects, `${context.path}: providers[${name}].subjects`)
@@ -57,6 +70,7 @@ export function compileProvider(name: string, config: JwtProvider, context: Filt
     failedStatusInMetadata: config.failedStatusInMetadata,
     spaceDelimitedClaims: config.normalizePayloadInMetadata?.spaceDelimitedClaims ?? [],
     clearRouteCache: config.clearRouteCache,
+    cache: { enabled: config.jwtCacheConfig !== undefined, hit: counters.hit, miss: counters.miss },
     checkSubject(jwt, now) {
       const { subject: who, expires } = jwt
       const fits =

@@ -38,7 +38,7 @@ export function benchTcp(options: BenchOptions): Promise<void> {
     })
     for (const kind of ['envoy', 'weft'] as const) {
       await add(kind, async (listen) => {
-        const ports = { tcp: listen, admin: await freePort() }
+        const ports = { http: listen, admin: await freePort() }
         return bench.proxy(kind, kind, tcp(ports, { clusters: [cluster('a', [upstream])], log: '' }), listen)
       })
     }

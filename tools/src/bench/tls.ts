@@ -1,9 +1,9 @@
 /** TLS 1.3 between clients and a proxy on one core: nginx, haproxy, real Envoy and ours, with the work of the http1 benchmark. */
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
+import { type Certificates, makeCertificates } from '../certificates.ts'
 import { findCommand, installEnvoy } from '../peers.ts'
 import { freePort } from '../processes.ts'
-import { type Certificates, makeCertificates } from './certificates.ts'
 import { envoyBootstrap, haproxyConfig, nginxProxyConfig, nginxUpstreamConfig, type Ports } from './http1-configs.ts'
 import type { BenchOptions } from './main.ts'
 import { Bench, type Contender, type Load, measure, needed, wrk } from './proxy-bench.ts'
@@ -18,7 +18,7 @@ export function benchTls(options: BenchOptions): Promise<void> {
   const title = `HTTP/1.1 over TLS 1.3, ${connections} connections, 1 KiB answers, one core`
   const headers = ['user-agent: bench', 'x-team: blue']
   return Bench.run(async (bench) => {
-    const { server } = await makeCertificates(bench)
+    const { server } = makeCertificates(bench.folder)
     const contenders = await startAll(bench, options, server, (port, seconds) =>
       wrk(`https://127.0.0.1:${port}/api/items/42`, connections, seconds, headers),
     )
@@ -29,7 +29,7 @@ export function benchTls(options: BenchOptions): Promise<void> {
 /** Full handshakes with certificates on both sides, one small request each; prints a table and one JSON line. */
 export function benchHandshakes(options: BenchOptions): Promise<void> {
   return Bench.run(async (bench) => {
-    const certificates = await makeCertificates(bench)
+    const certificates = makeCertificates(bench.folder)
     const tls = { ...certificates.server, ca: certificates.ca }
     const contenders = await startAll(bench, options, tls, (port, seconds) => handshakes(port, seconds, certificates))
     await measure('handshakes', 'full mTLS 1.3 handshakes (P-256), one core', contenders, options, 'handshake', 'nginx')

@@ -14,7 +14,9 @@ import { http1Cases } from './parity/cases/http1.ts'
 import { rejectCases } from './parity/cases/reject.ts'
 import { retryCases } from './parity/cases/retries.ts'
 import { routingCases } from './parity/cases/routing.ts'
+import { tcpCases } from './parity/cases/tcp.ts'
 import { timeoutCases } from './parity/cases/timeouts.ts'
+import { tlsCases } from './parity/cases/tls.ts'
 import { differences, explainedDifferences } from './parity/differences.ts'
 import { observe, type Subject } from './parity/subject.ts'
 import type { Scenario } from './scenario.ts'
@@ -29,6 +31,8 @@ export const parityCases: readonly ParityCase[] = [
   ...http1Cases,
   ...filterCases,
   ...flagCases,
+  ...tcpCases,
+  ...tlsCases,
   ...rejectCases,
 ]
 

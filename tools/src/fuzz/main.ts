@@ -8,10 +8,12 @@ import type { FuzzTarget } from './target.ts'
 /** All targets by name. */
 const TARGETS: Readonly<Record<string, () => Promise<FuzzTarget>>> = {
   attributes: async () => (await import('./targets/attributes.ts')).attributes,
+  'client-hello': async () => (await import('./targets/client-hello.ts')).clientHello,
   expressions: async () => (await import('./targets/expressions.ts')).expressions,
   h2: async () => (await import('./targets/h2.ts')).h2,
   hpack: async () => (await import('./targets/hpack.ts')).hpack,
   http1: async () => (await import('./targets/http1.ts')).http1,
+  'proxy-protocol': async () => (await import('./targets/proxy-protocol.ts')).proxyProtocol,
   'forwarded-attributes': async () => (await import('./targets/forwarded-attributes.ts')).forwardedAttributes,
 }
 

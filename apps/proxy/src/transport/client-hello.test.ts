@@ -49,4 +49,9 @@ describe('the inspection of first bytes', () => {
       }),
     )
   })
+
+  it('is one whatever follows it, early data for instance', () => {
+    const early = Buffer.from([23, 3, 3, 0, 3, 1, 2, 3])
+    expect(inspectClientHello(Buffer.concat([hello, early]))).toEqual(inspectClientHello(hello))
+  })
 })

@@ -28,18 +28,23 @@ export function inspectClientHello(bytes: Buffer): Inspection {
   return { type: 'tls', hello: readHello(handshake.subarray(4, 4 + length)) }
 }
 
-/** The handshake bytes of all records there are; null: a record that is no handshake. */
+/**
+ * The handshake bytes of the records there are, up to the end of the first message: what follows (early data) may be records
+ * of another kind. null: a record before that is no handshake.
+ */
 function joinRecords(bytes: Buffer): Buffer | null {
-  const parts: Buffer[] = []
+  let joined: Buffer = Buffer.alloc(0)
   let at = 0
   while (at + 5 <= bytes.length) {
     if (bytes[at] !== 22 || bytes[at + 1] !== 3) return null
     const length = bytes.readUInt16BE(at + 3)
     if (length === 0 || length > 16384 + 256) return null
-    parts.push(bytes.subarray(at + 5, Math.min(bytes.length, at + 5 + length)))
+    const part = bytes.subarray(at + 5, Math.min(bytes.length, at + 5 + length))
+    joined = joined.length === 0 ? part : Buffer.concat([joined, part])
+    if (joined.length >= 4 && joined.length >= 4 + joined.readUIntBE(1, 3)) return joined
     at += 5 + length
   }
-  return parts.length === 1 ? parts[0]! : Buffer.concat(parts)
+  return joined
 }
 
 function readHello(hello: Buffer): ClientHello {

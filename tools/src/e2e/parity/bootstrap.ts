@@ -146,7 +146,7 @@ export function tcp(ports: Ports, options: TcpOptions = {}): Message {
   })
   const listener: Message = {
     name: 'tcp',
-    address: address(ports['tcp'] ?? 0),
+    address: address(ports['http'] ?? 0),
     filter_chains: options.chains ?? [{ filters: [...(options.filters ?? []), proxy], ...options.chain }],
     ...options.listener,
   }

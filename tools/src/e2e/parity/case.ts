@@ -49,6 +49,19 @@ export interface ClientTurn {
   readAfterMs?: number
   /** Starts with the one before, instead of after it. */
   together?: boolean
+  /** Speaks TLS; a handshake that fails is told as the connection's end. */
+  tls?: TlsTurn
+  /** Ends its side of the connection behind what it sends. */
+  halfClose?: boolean
+}
+
+/** How a client speaks TLS. */
+export interface TlsTurn {
+  serverName?: string
+  alpn?: readonly string[]
+  /** Shows a certificate: one of the authority's, or one that signed itself. */
+  certificate?: 'client' | 'stranger'
+  version?: 'TLSv1.2' | 'TLSv1.3'
 }
 
 export interface ParityCase {

@@ -190,7 +190,13 @@ async function settledStats(admin: number): Promise<Stats> {
 
 /** What a request moves, and no race or buffer size decides. */
 function compared(name: string): boolean {
-  if (!/^(http\.ingress|cluster\.[a-z]\w*|vhost|listener\.(?!admin)[^.]+)\./.test(name)) return false
+  if (
+    !/^(http\.ingress|tcp|proxy_proto|tls_inspector|http_inspector|n|local_rate_limit|connection_limit|cluster\.[a-z]\w*|vhost|listener\.(?!admin)[^.]+)\./.test(
+      name,
+    )
+  )
+    return false
+  if (/\.ssl\.(handshake|no_certificate|connection_error|fail_\w+)$/.test(name)) return true
   return !/bytes|_ms|delayed_close|_cx_active|cx_length|\.http1\.|update_|assignment|\.worker_|ssl|upstream_cx_(idle_timeout|destroy|max_requests|close_notify)|cx_destroy|membership|default\.total_match|version|init_fetch|circuit_breakers|lb_recalculate|lb_sub|external|internal|canary/.test(
     name,
   )

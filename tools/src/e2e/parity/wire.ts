@@ -1,5 +1,8 @@
+import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
-import type { ClientTurn } from './case.ts'
+import { type ConnectionOptions, connect as connectTls } from 'node:tls'
+import type { ClientTurn, TlsTurn } from './case.ts'
+import { certificates } from './certificates.ts'
 import { cutMessages, type WireMessage } from './message-reader.ts'
 
 /** What came back on one connection. */
@@ -34,7 +37,7 @@ export function playTurn(port: number, turn: ClientTurn): Promise<TurnResult> {
     )
   }
   return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1')
+    const socket = turn.tls === undefined ? connect(port, '127.0.0.1') : connectTls(tlsOptions(port, turn.tls))
     let over = false
     const patience = setTimeout(() => finish('timeout'), turn.patienceMs ?? 8000)
     const finish = (end: TurnResult['end']): void => {
@@ -63,10 +66,24 @@ export function playTurn(port: number, turn: ClientTurn): Promise<TurnResult> {
         if (typeof piece === 'number') await new Promise((again) => setTimeout(again, piece))
         else socket.write(piece, 'latin1')
       }
+      if (turn.halfClose === true) socket.end()
       if (turn.leaveAfterMs !== undefined) setTimeout(() => finish('left'), turn.leaveAfterMs)
     }
-    socket.on('connect', () => void write())
+    socket.on(turn.tls === undefined ? 'connect' : 'secureConnect', () => void write())
   })
+}
+
+function tlsOptions(port: number, { serverName, alpn, certificate, version }: TlsTurn): ConnectionOptions {
+  const pair = certificate === undefined ? undefined : certificates()[certificate]
+  return {
+    host: '127.0.0.1',
+    port,
+    rejectUnauthorized: false,
+    ...(serverName === undefined ? {} : { servername: serverName }),
+    ...(alpn === undefined ? {} : { ALPNProtocols: [...alpn] }),
+    ...(pair === undefined ? {} : { cert: readFileSync(pair.cert), key: readFileSync(pair.key) }),
+    ...(version === undefined ? {} : { minVersion: version, maxVersion: version }),
+  }
 }
 
 /** The methods of the requests in a stream, as far as they are plain to see. */

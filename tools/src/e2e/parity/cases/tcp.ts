@@ -1,0 +1,316 @@
+import { address, cluster, listenerFilter, type Message, networkFilter, tcp, tcpLogFormat, typed } from '../bootstrap.ts'
+import { type ClientTurn, get, group, type ParityCase, type Ports } from '../case.ts'
+
+const nowhere = (name = 'a') => cluster(name, [1])
+const empty: Message = { name: 'a', type: 'STATIC', connect_timeout: '1s', load_assignment: { cluster_name: 'a', endpoints: [] } }
+/** What is said is not listened to for long. */
+const untilClosed = (...send: (string | number)[]): ClientTurn => ({ send, untilClosed: true, patienceMs: 3000 })
+const everyone = { permissions: [{ any: true }], principals: [{ any: true }] }
+const rbac = (fields: Message) => networkFilter('rbac', 'RBAC', { stat_prefix: 'n', ...fields })
+const sourcePrefix = (address_prefix: string, prefix_len: number): Message => ({
+  permissions: [{ any: true }],
+  principals: [{ direct_remote_ip: { address_prefix, prefix_len } }],
+})
+
+const proxied =
+  (fields: Message = {}, more: Message = {}) =>
+  (ports: Ports) =>
+    tcp(ports, {
+      log: `${tcpLogFormat.trimEnd()} from=%DOWNSTREAM_REMOTE_ADDRESS% to=%DOWNSTREAM_LOCAL_ADDRESS% tlv=%DYNAMIC_METADATA(envoy.filters.listener.proxy_protocol:seen)%\n`,
+      listener: { listener_filters: [listenerFilter('proxy_protocol', 'ProxyProtocol', fields)], ...more },
+    })
+
+/** A PROXY header of version 2. */
+function binary(command: number, family: number, body: string): string {
+  const length = String.fromCharCode(body.length >> 8, body.length & 0xff)
+  return `\r\n\r\n\0\r\nQUIT\n${String.fromCharCode(command, family)}${length}${body}`
+}
+const ends4 = '\x0a\x01\x02\x03\x0a\x09\x09\x09\x11\xd7\x00\x50'
+
+const upstreamProxy = (version: string): Message => ({
+  transport_socket: {
+    name: 'envoy.transport_sockets.upstream_proxy_protocol',
+    typed_config: typed('envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport', {
+      config: { version },
+      transport_socket: {
+        name: 'envoy.transport_sockets.raw_buffer',
+        typed_config: typed('envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer'),
+      },
+    }),
+  },
+})
+
+const cases: ParityCase[] = [
+  {
+    name: 'bytes-there-and-back',
+    bootstrap: (ports) => tcp(ports),
+    turns: [get('/'), { send: [get('/1'), 20, get('/2')], answers: 2 }],
+  },
+  { name: 'an-unknown-cluster', bootstrap: (ports) => tcp(ports, { proxy: { cluster: 'zz' } }), turns: [untilClosed()] },
+  { name: 'no-endpoint', bootstrap: (ports) => tcp(ports, { clusters: [empty] }), turns: [untilClosed()] },
+  { name: 'nobody-listens', bootstrap: (ports) => tcp(ports, { clusters: [nowhere()] }), turns: [untilClosed()] },
+  {
+    name: 'nobody-listens-three-times',
+    bootstrap: (ports) => tcp(ports, { clusters: [nowhere()], proxy: { max_connect_attempts: 3 } }),
+    turns: [untilClosed()],
+  },
+  {
+    name: 'too-many-connections',
+    bootstrap: (ports) =>
+      tcp(ports, { clusters: [cluster('a', [ports['a'] ?? 1], { circuit_breakers: { thresholds: [{ max_connections: 1 }] } })] }),
+    turns: [
+      { send: [get('/'), 800], answers: 2, patienceMs: 900 },
+      { ...untilClosed(300), together: true },
+    ],
+    ignoreStats: /upstream_cx_overflow/,
+  },
+  {
+    name: 'an-idle-session',
+    bootstrap: (ports) => tcp(ports, { proxy: { idle_timeout: '0.4s' } }),
+    turns: [untilClosed(get('/'))],
+  },
+  {
+    name: 'a-session-that-lasts-too-long',
+    bootstrap: (ports) => tcp(ports, { proxy: { max_downstream_connection_duration: '0.4s' } }),
+    turns: [untilClosed(get('/'))],
+  },
+  {
+    name: 'a-client-that-says-no-more',
+    bootstrap: (ports) => tcp(ports),
+    turns: [{ ...untilClosed(get('/')), halfClose: true }],
+  },
+  {
+    name: 'a-server-that-closes',
+    bootstrap: (ports) => tcp(ports),
+    origins: { a: { answers: [{ after: 'close' }] } },
+    turns: [untilClosed(get('/'))],
+  },
+  {
+    name: 'weights-and-metadata',
+    bootstrap: (ports) =>
+      tcp(ports, {
+        proxy: {
+          weighted_clusters: {
+            clusters: [
+              { name: 'a', weight: 1 },
+              { name: 'b', weight: 0 },
+            ].slice(0, 1),
+          },
+        },
+        clusters: [
+          cluster('a', [ports['a'] ?? 1], {
+            lb_subset_config: { fallback_policy: 'NO_FALLBACK', subset_selectors: [{ keys: ['v'] }] },
+          }),
+        ],
+      }),
+    turns: [untilClosed()],
+  },
+  {
+    name: 'rules-let-in',
+    bootstrap: (ports) =>
+      tcp(ports, { filters: [rbac({ rules: { action: 'ALLOW', policies: { p: sourcePrefix('127.0.0.0', 8) } } })] }),
+    turns: [get('/')],
+  },
+  {
+    name: 'rules-refuse',
+    bootstrap: (ports) => tcp(ports, { filters: [rbac({ rules: { action: 'DENY', policies: { p: everyone } } })] }),
+    turns: [untilClosed(get('/'))],
+  },
+  {
+    name: 'rules-in-the-shadow',
+    bootstrap: (ports) =>
+      tcp(ports, {
+        filters: [rbac({ shadow_rules: { action: 'DENY', policies: { p: everyone } }, shadow_rules_stat_prefix: 'sh_' })],
+        log: '%DYNAMIC_METADATA(envoy.filters.network.rbac)%\n',
+      }),
+    turns: [get('/')],
+  },
+  {
+    name: 'a-rate-limit',
+    bootstrap: (ports) =>
+      tcp(ports, {
+        filters: [
+          networkFilter('local_ratelimit', 'LocalRateLimit', {
+            stat_prefix: 'n',
+            token_bucket: { max_tokens: 1, tokens_per_fill: 1, fill_interval: '3600s' },
+          }),
+        ],
+      }),
+    turns: [get('/'), untilClosed(get('/'))],
+  },
+  {
+    name: 'a-limit-of-connections',
+    bootstrap: (ports) =>
+      tcp(ports, { filters: [networkFilter('connection_limit', 'ConnectionLimit', { stat_prefix: 'n', max_connections: 1 })] }),
+    turns: [
+      { send: [get('/'), 800], answers: 2, patienceMs: 900 },
+      { ...untilClosed(300, get('/')), together: true },
+    ],
+  },
+  {
+    name: 'a-direct-response',
+    bootstrap: (ports) =>
+      tcp(ports, {
+        chains: [{ filters: [networkFilter('direct_response', 'Config', { response: { inline_string: 'go away\n' } })] }],
+      }),
+    turns: [untilClosed()],
+  },
+  {
+    name: 'an-echo',
+    bootstrap: (ports) => tcp(ports, { chains: [{ filters: [networkFilter('echo', 'Echo')] }] }),
+    turns: [{ ...untilClosed('hello'), halfClose: true }],
+  },
+  {
+    name: 'proxy-protocol-1',
+    bootstrap: proxied(),
+    turns: [
+      `PROXY TCP4 10.1.2.3 10.9.9.9 4567 80\r\n${get('/')}`,
+      `PROXY TCP6 1:2::3 4:5::6 65535 1\r\n${get('/')}`,
+      `PROXY UNKNOWN\r\n${get('/')}`,
+      { send: ['PRO', 20, 'XY TCP4 10.1.2.3 10.9.9.9 0 0\r', 20, `\n${get('/')}`] },
+    ],
+  },
+  {
+    name: 'proxy-protocol-1-malformed',
+    bootstrap: proxied(),
+    turns: [
+      'PROXY TCP4 10.1.2.3 10.9.9.9 4567\r\n',
+      'PROXY TCP4 300.1.2.3 10.9.9.9 4567 80\r\n',
+      'PROXY  TCP4 10.1.2.3 10.9.9.9 4567 80\r\n',
+      'PROXY TCP4 10.1.2.3 ::1 4567 80\r\n',
+      'PROXY TCP4 10.1.2.3 10.9.9.9 4567 65536\r\n',
+      get('/'),
+    ].map((line) => untilClosed(line)),
+  },
+  {
+    name: 'proxy-protocol-2',
+    bootstrap: proxied({ rules: [{ tlv_type: 2, on_tlv_present: { key: 'seen' } }] }),
+    turns: [
+      `${binary(0x21, 0x11, ends4)}${get('/')}`,
+      `${binary(0x20, 0x11, ends4)}${get('/')}`,
+      `${binary(0x21, 0x11, `${ends4}\x02\x00\x03abc`)}${get('/')}`,
+      untilClosed(binary(0x31, 0x11, ends4)),
+      untilClosed(binary(0x21, 0x11, 'ab')),
+      untilClosed(binary(0x21, 0x31, 'a'.repeat(216))),
+      untilClosed(binary(0x21, 0x11, `${ends4}\x02\x00\x09abc`)),
+    ],
+  },
+  {
+    name: 'proxy-protocol-or-not',
+    bootstrap: proxied({ allow_requests_without_proxy_protocol: true }),
+    turns: [get('/'), `PROXY TCP4 10.1.2.3 10.9.9.9 4567 80\r\n${get('/')}`, untilClosed('PROXY FOO\r\n')],
+  },
+  {
+    name: 'proxy-protocol-of-another-version',
+    bootstrap: proxied({ disallowed_versions: ['V1'] }),
+    turns: [untilClosed(`PROXY TCP4 10.1.2.3 10.9.9.9 4567 80\r\n${get('/')}`), `${binary(0x21, 0x11, ends4)}${get('/')}`],
+  },
+  ...['V1', 'V2'].map(
+    (version): ParityCase => ({
+      name: `proxy-protocol-upstream-${version.toLowerCase()}`,
+      // The client's own header makes the one upstream the same in each run.
+      bootstrap: (ports) =>
+        tcp(ports, {
+          listener: { listener_filters: [listenerFilter('proxy_protocol', 'ProxyProtocol')] },
+          clusters: [cluster('a', [ports['a'] ?? 1], upstreamProxy(version))],
+        }),
+      turns: [`PROXY TCP4 10.1.2.3 10.9.9.9 4567 80\r\n${get('/')}`],
+    }),
+  ),
+  {
+    name: 'chains-by-source',
+    bootstrap: (ports) => {
+      const says = (text: string): Message[] => [
+        networkFilter('direct_response', 'Config', { response: { inline_string: text } }),
+      ]
+      const chain = (text: string, match?: Message): Message => ({
+        name: text,
+        filters: says(text),
+        ...(match === undefined ? {} : { filter_chain_match: match }),
+      })
+      return tcp(ports, {
+        chains: [
+          chain('direct', { direct_source_prefix_ranges: [{ address_prefix: '127.0.0.0', prefix_len: 8 }] }),
+          chain('source', { source_prefix_ranges: [{ address_prefix: '10.1.0.0', prefix_len: 16 }], source_ports: [4567] }),
+          chain('external', { source_type: 'EXTERNAL' }),
+          chain('port', { destination_port: 81 }),
+        ],
+        listener: { listener_filters: [listenerFilter('proxy_protocol', 'ProxyProtocol')] },
+      })
+    },
+    turns: ['10.1.2.3 10.9.9.9 4567 80', '10.1.2.3 10.9.9.9 4567 81', '10.2.2.3 10.9.9.9 1 80'].map((ends) =>
+      untilClosed(`PROXY TCP4 ${ends}\r\n`),
+    ),
+  },
+  {
+    name: 'clients-that-say-nothing',
+    bootstrap: (ports) =>
+      tcp(ports, {
+        listener: { listener_filters: [listenerFilter('tls_inspector', 'TlsInspector')], listener_filters_timeout: '0.3s' },
+      }),
+    turns: [untilClosed()],
+  },
+  {
+    name: 'servers-that-speak-first',
+    bootstrap: (ports) =>
+      tcp(ports, {
+        chains: [{ filters: [networkFilter('direct_response', 'Config', { response: { inline_string: 'welcome' } })] }],
+        listener: {
+          listener_filters: [listenerFilter('tls_inspector', 'TlsInspector'), listenerFilter('http_inspector', 'HttpInspector')],
+          listener_filters_timeout: '0.3s',
+          continue_on_listener_filters_timeout: true,
+        },
+      }),
+    turns: [untilClosed()],
+  },
+  {
+    name: 'http-found-in-plaintext',
+    bootstrap: (ports) => {
+      const chain = (text: string, protocols?: string[]): Message => ({
+        name: text,
+        filters: [networkFilter('direct_response', 'Config', { response: { inline_string: text } })],
+        ...(protocols === undefined ? {} : { filter_chain_match: { application_protocols: protocols } }),
+      })
+      return tcp(ports, {
+        chains: [chain('one', ['http/1.1']), chain('ten', ['http/1.0']), chain('two', ['h2c']), chain('rest')],
+        listener: { listener_filters: [listenerFilter('http_inspector', 'HttpInspector')] },
+      })
+    },
+    turns: [get('/'), 'GET / HTTP/1.0\r\n\r\n', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'hello there\r\n', 'GET / HTTP/9.9\r\n'].map(
+      (text) => untilClosed(text),
+    ),
+  },
+  {
+    name: 'a-unix-socket',
+    bootstrap: (ports) =>
+      tcp(ports, {
+        clusters: [
+          {
+            ...nowhere(),
+            load_assignment: {
+              cluster_name: 'a',
+              endpoints: [{ lb_endpoints: [{ endpoint: { address: { pipe: { path: '/nowhere/at.all' } } } }] }],
+            },
+          },
+        ],
+      }),
+    turns: [untilClosed()],
+    admin: ['/listeners'],
+  },
+  {
+    name: 'refused-configurations',
+    validateOnly: true,
+    bootstrap: (ports) =>
+      tcp(ports, {
+        clusters: [
+          {
+            ...nowhere(),
+            load_assignment: { cluster_name: 'a', endpoints: [{ lb_endpoints: [{ endpoint: { address: address(1) } }] }] },
+          },
+        ],
+        filters: [networkFilter('connection_limit', 'ConnectionLimit', { stat_prefix: 'n', max_connections: 0 })],
+      }),
+  },
+]
+
+export const tcpCases = group('tcp', cases)

@@ -376,4 +376,44 @@ describe('a worker', () => {
     await until(() => seen.endsWith('ping'), 'the echo')
     socket.destroy()
   })
+
+  it('turns requests and connections away, or has them wait, while the process is short of something', async () => {
+    const origin = await upstream()
+    const proxy = worker()
+    await proxy.apply(cluster('c', [origin.port]), listener('in', [{ filters: [connectionManager([routeTo('c')])] }]))
+    const { state } = proxy
+    const port = proxy.port('in')
+    state.setShare('disable_http_keepalive', 1)
+    expect((await ask(port, '/')).headers.connection).toBe('close')
+    state.setShare('stop_accepting_requests', 1)
+    expect(await ask(port, '/')).toMatchObject({ status: 503, body: 'envoy overloaded' })
+    state.setShare('stop_accepting_requests', 0)
+    state.setShare('reject_incoming_connections', 1)
+    await expect(ask(port, '/')).rejects.toThrow(/ECONNRESET|socket hang up/)
+    state.setShare('reject_incoming_connections', 0)
+    state.setShare('stop_accepting_connections', 1)
+    let answered = false
+    const waiting = ask(port, '/').finally(() => {
+      answered = true
+    })
+    await until(() => (proxy.stats.value('http.test.downstream_rq_total') ?? 0) === 2, 'the requests before')
+    expect(answered).toBe(false)
+    state.setShare('stop_accepting_connections', 0)
+    expect((await waiting).status).toBe(200)
+    expect(state.overloaded).toBe(true)
+  })
+
+  it('takes no more connections than all listeners may have together, but for those that do not count', async () => {
+    const proxy = worker()
+    const chains = [{ filters: [connectionManager([routeTo('c')])] }]
+    await proxy.apply(listener('in', chains), listener('free', chains, { ignoreGlobalConnLimit: true }))
+    proxy.state.maxConnections = 1
+    const first = net.connect(proxy.port('in'), '127.0.0.1')
+    await until(() => proxy.state.connectionShare === 1, 'the first connection')
+    await expect(ask(proxy.port('in'), '/')).rejects.toThrow(/ECONNRESET|socket hang up/)
+    expect((await ask(proxy.port('free'), '/')).status).toBe(503)
+    first.destroy()
+    await until(() => proxy.state.connectionShare === 0, 'the first to go')
+    expect((await ask(proxy.port('in'), '/')).status).toBe(503)
+  })
 })

@@ -11,9 +11,11 @@ import { Node } from '@weft/contracts/envoy/config/core/v3/base'
 import { ApiConfigSource } from '@weft/contracts/envoy/config/core/v3/config_source'
 import { Listener } from '@weft/contracts/envoy/config/listener/v3/listener'
 import type { StatsConfig } from '@weft/contracts/envoy/config/metrics/v3/stats'
+import type { OverloadManager } from '@weft/contracts/envoy/config/overload/v3/overload'
 import { Secret } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/secret'
 import { WeftError } from '@weft/service/errors'
 import { discoveryType } from '../control/cross-field-rules.ts'
+import { checkOverload } from '../control/overload/overload-manager.ts'
 import { type CheckedResource, checkedResource } from '../control/resource.ts'
 import { checkInlineClusters } from '../control/route-clusters.ts'
 import { checkLayers } from '../control/runtime-layers.ts'
@@ -33,6 +35,7 @@ export interface BootstrapSettings {
   adminAddress: Address | undefined
   dynamic: Bootstrap_DynamicResources | undefined
   runtime: LayeredRuntime | undefined
+  overload: OverloadManager | undefined
   stats: StatsConfig | undefined
   statsFlushMs: number
   secrets: CheckedResource[]
@@ -57,6 +60,7 @@ export function readSettings(bytes: Uint8Array, flags: ProxyFlags): BootstrapSet
       hint: 'set them in the bootstrap, or with --service-node and --service-cluster',
     })
   checkLayers(bootstrap.layeredRuntime)
+  if (bootstrap.overloadManager !== undefined) checkOverload(bootstrap.overloadManager)
   const warnings: string[] = []
   const listeners = named(staticResources?.listeners ?? [], warnings)
   checkControlPlanes(bytes, staticResources?.clusters ?? [])
@@ -67,6 +71,7 @@ export function readSettings(bytes: Uint8Array, flags: ProxyFlags): BootstrapSet
     adminAddress: bootstrap.admin?.address,
     dynamic: dynamicResources,
     runtime: bootstrap.layeredRuntime,
+    overload: bootstrap.overloadManager,
     stats: bootstrap.statsConfig,
     statsFlushMs: flush === undefined ? 5_000 : Number(flush.seconds) * 1000 + flush.nanos / 1e6,
     secrets: statics('secret', staticResources?.secrets ?? [], (secret) => Secret.encode(secret).finish()),

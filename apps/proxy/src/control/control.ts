@@ -16,6 +16,7 @@ import { GrpcClients } from './grpc-clients.ts'
 import { HealthChecks } from './health-checks/health-checks.ts'
 import { Listeners } from './listeners.ts'
 import { Outliers } from './outlier.ts'
+import { OverloadManager } from './overload/overload-manager.ts'
 import { Routes } from './routes.ts'
 import { fetchRuntimeLayers } from './runtime-discovery.ts'
 import { RuntimeLayers } from './runtime-layers.ts'
@@ -68,6 +69,7 @@ export class Control {
   readonly listeners: Listeners
   cds: Discovery | undefined
   lds: Discovery | undefined
+  overload: OverloadManager | undefined
   /** `/healthcheck/fail` is noted here, where all threads see it. */
   readonly processState = new ProcessState()
   #state: ServerState = 'PRE_INITIALIZING'
@@ -207,6 +209,10 @@ export class Control {
   async start(): Promise<void> {
     const { settings, flags } = this
     this.#countServer()
+    if (settings.overload !== undefined) {
+      const { processState: state, stats } = this
+      this.overload = new OverloadManager(settings.overload, { state, stats, log: this.log.of('main') })
+    }
     this.state = 'PRE_INITIALIZING'
     for (const secret of settings.secrets) this.secrets.addStatic(secret)
     for (const cluster of settings.clusters) this.clusters.add(cluster, 'static')
@@ -304,6 +310,7 @@ export class Control {
         break
       await new Promise<void>((resolve) => setTimeout(resolve, 25))
     }
+    this.overload?.close()
     this.listeners.close()
     this.healthChecks.close()
     this.outliers.close()

@@ -43,6 +43,10 @@ export interface ListenerPlan {
   /** Takes connections to any address, as TPROXY leads them here: their own address is where they were going. */
   transparent: boolean
   backlog: number
+  /** The overload manager does not hold its connections up. */
+  bypassesOverload: boolean
+  /** Its connections count among those of all listeners. */
+  countsGlobally: boolean
   chains: FilterChainMatcher<FilterChainPlan>
   allChains: readonly FilterChainPlan[]
   /** What looks at a connection before a chain is chosen, in order. */
@@ -106,6 +110,8 @@ export function compileListener(bytes: Uint8Array, context: PlanContext): Listen
     readsOriginalDestination: handsOff || source.listenerFilters.some((filter) => typeOf(filter) === originalDestinationType),
     handsOff,
     transparent: source.transparent === true,
+    bypassesOverload: source.bypassOverloadManager,
+    countsGlobally: !source.ignoreGlobalConnLimit,
     backlog: source.tcpBacklogSize ?? 1024,
     chains,
     allChains,

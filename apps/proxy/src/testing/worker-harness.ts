@@ -10,6 +10,8 @@ import { ProxyWorker } from '../worker.ts'
 /** A worker in this thread, driven as the main thread drives it. */
 export class WorkerHarness {
   readonly stats = new StatsReader()
+  /** What the main thread tells through shared memory. */
+  readonly state = new ProcessState()
   private readonly worker: ProxyWorker
   private readonly waiting = new Map<number, (message: Extract<FromWorker, { type: 'applied' }>) => void>()
   private generation = 0
@@ -24,7 +26,7 @@ export class WorkerHarness {
         concurrency: 1,
         node: { id: 'test', cluster: 'test', metadata: {}, locality: { region: '', zone: '', subZone: '' } },
         endpointSlab: new EndpointSlab(64).buffer,
-        processState: new ProcessState().buffer,
+        processState: this.state.buffer,
         tokenBuckets: new TokenBuckets(64).buffer,
         drainTimeMs,
         logLevel: 'off',

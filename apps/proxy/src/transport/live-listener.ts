@@ -19,6 +19,9 @@ const maxHelloBytes = 16 * 1024
 /** How long connections that were begun may take to come in, once no more are begun. */
 const settleMs = 250
 
+/** How often it is looked whether connections that wait may come in. */
+const waitingMs = 50
+
 const noBytes = Buffer.alloc(0)
 const noHello: ClientHello = { serverName: '', alpn: [] }
 const ignore: ConnectionHandler = { onBytes() {}, onEnd() {}, onWritable() {}, onClose() {} }
@@ -34,6 +37,8 @@ interface ListenerStats {
   workerTotal: Counter
   workerActive: Gauge
   overflow: Counter
+  globalOverflow: Counter
+  overloadReject: Counter
 }
 
 /** Counters that are looked for, of what does not happen here. */
@@ -65,6 +70,9 @@ export class LiveListener {
   private readonly count: SharedCount
   private readonly sessions = new Map<NetworkSession, Accepted>()
   private readonly undecided = new Set<Socket>()
+  /** Connections that are not taken while the process is overloaded, with where they were going. */
+  private readonly waiting = new Map<Socket, Destination | null>()
+  private waitingTimer: NodeJS.Timeout | undefined
   private drainTimer: NodeJS.Timeout | null = null
   private draining = false
   private closed = false
@@ -92,6 +100,8 @@ export class LiveListener {
       workerActive: stats.gauge(`${prefix}worker_${plan.workerIndex}.downstream_cx_active`),
       preActive: stats.gauge(`${prefix}downstream_pre_cx_active`),
       overflow: stats.counter(`${prefix}downstream_cx_overflow`),
+      globalOverflow: stats.counter(`${prefix}downstream_global_cx_overflow`),
+      overloadReject: stats.counter(`${prefix}downstream_cx_overload_reject`),
     }
     for (const name of unused) stats.counter(prefix + name)
     this.count = plan.openCount()
@@ -172,8 +182,15 @@ export class LiveListener {
       socket.destroy()
       return
     }
+    if (!this.admits(socket, caught)) return
     if (!this.count.enter(this.plan.connectionLimit())) {
       this.stats.overflow.inc()
+      socket.destroy()
+      return
+    }
+    if (this.plan.countsGlobally && !this.services.processState.enterConnection()) {
+      this.stats.globalOverflow.inc()
+      this.count.leave()
       socket.destroy()
       return
     }
@@ -184,6 +201,36 @@ export class LiveListener {
     const facts = factsOf(socket, caught)
     if (this.plan.filters.length === 0) this.choose(socket, facts, noBytes)
     else this.inspect(socket, facts)
+  }
+
+  /** Whether a process that may be short of something takes the connection now; one that has to wait is taken later. */
+  private admits(socket: Socket, caught: Destination | null): boolean {
+    const { processState } = this.services
+    if (this.plan.bypassesOverload || !processState.overloaded) return true
+    if (!processState.saturated('stop_accepting_connections')) {
+      if (!processState.draws('reject_incoming_connections') && !processState.draws('tcp_listener_accept')) return true
+      this.stats.overloadReject.inc()
+      socket.destroy()
+      return false
+    }
+    // They wait here as they would in the kernel's queue, and no more of them.
+    if (this.waiting.size >= this.plan.backlog) socket.destroy()
+    else {
+      this.waiting.set(socket, caught)
+      socket.once('error', ignoreError)
+      socket.once('close', () => this.waiting.delete(socket))
+      this.waitingTimer ??= setInterval(() => this.admitWaiting(), waitingMs)
+    }
+    return false
+  }
+
+  private admitWaiting(): void {
+    if (this.waiting.size > 0 && this.services.processState.saturated('stop_accepting_connections')) return
+    clearInterval(this.waitingTimer)
+    this.waitingTimer = undefined
+    const waiting = [...this.waiting]
+    this.waiting.clear()
+    for (const [socket, caught] of waiting) if (!socket.destroyed) this.accept(socket, caught)
   }
 
   /** Takes a connection through the listener's filters, reading what they need, and gives what they left to who comes next. */
@@ -254,6 +301,7 @@ export class LiveListener {
 
   private gone(): void {
     this.count.leave()
+    if (this.plan.countsGlobally) this.services.processState.leaveConnection()
     this.stats.active.dec()
     this.stats.workerActive.dec()
     this.stats.destroy.inc()
@@ -435,6 +483,8 @@ export class LiveListener {
   close(): void {
     this.stopAccepting()
     if (this.drainTimer !== null) clearTimeout(this.drainTimer)
+    clearInterval(this.waitingTimer)
+    for (const socket of this.waiting.keys()) socket.destroy()
     for (const socket of this.undecided) socket.destroy()
     for (const session of this.sessions.keys()) session.destroy()
     closePlan(this.plan)

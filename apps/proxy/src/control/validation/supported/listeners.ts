@@ -6,7 +6,7 @@ export const listenerSupport: SupportTable = {
     'name address additional_addresses stat_prefix filter_chains default_filter_chain metadata listener_filters ' +
     'listener_filters_timeout continue_on_listener_filters_timeout traffic_direction reuse_port access_log tcp_backlog_size ' +
     'bind_to_port use_original_dst transparent per_connection_buffer_limit_bytes ~drain_type ~enable_reuse_port ' +
-    '~ignore_global_conn_limit ~bypass_overload_manager ~max_connections_to_accept_per_socket_event ' +
+    'ignore_global_conn_limit bypass_overload_manager ~max_connections_to_accept_per_socket_event ' +
     '~connection_balance_config ~socket_options',
   'envoy.config.listener.v3.FilterChain':
     'filter_chain_match filters metadata transport_socket transport_socket_connect_timeout name',
@@ -16,8 +16,8 @@ export const listenerSupport: SupportTable = {
 
   'envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer': '*',
   'envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext':
-    'common_tls_context require_client_certificate ~require_sni ~disable_stateless_session_resumption ' +
-    '~disable_stateful_session_resumption ~session_timeout ~full_scan_certs_on_sni_mismatch',
+    'common_tls_context require_client_certificate ~require_sni disable_stateless_session_resumption ' +
+    '~disable_stateful_session_resumption session_timeout session_ticket_keys ~full_scan_certs_on_sni_mismatch',
   'envoy.extensions.transport_sockets.tls.v3.CommonTlsContext':
     'tls_params tls_certificates tls_certificate_sds_secret_configs validation_context validation_context_sds_secret_config ' +
     'combined_validation_context alpn_protocols',

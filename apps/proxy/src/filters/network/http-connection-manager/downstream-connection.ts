@@ -186,9 +186,20 @@ export class DownstreamConnection implements ConnectionHandler, ConnectionInfo {
 
   /** The response to come is the last on this connection; on one with streams, those that are open are the last. */
   wantsClose(): boolean {
-    const wants = this.drained || this.isUsedUp()
+    const wants = this.drained || this.isUsedUp() || this.isDropped()
     if (wants) this.protocol?.drain()
     return wants
+  }
+
+  get processState(): ProcessState {
+    return this.services.processState
+  }
+
+  /** A process that is short of something keeps no connections between requests. */
+  private isDropped(): boolean {
+    if (!this.services.processState.draws('disable_http_keepalive')) return false
+    this.plan.stats.overloadDisableKeepalive.inc()
+    return true
   }
 
   private isUsedUp(): boolean {

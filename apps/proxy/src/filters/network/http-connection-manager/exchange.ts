@@ -184,6 +184,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
       this.requestComplete = true
       info.requestEndMs = info.startMs
     }
+    if (this.downstream.processState.overloaded && this.shed()) return
     if (request.authority === '' && !request.emptyAuthority) {
       if (!plan.streamErrorOnInvalidMessage) this.sender.closeAfterResponse()
       this.fail(400, '', 'missing_host_header')
@@ -248,6 +249,16 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
       resolveFilters(plan, this.table, this.route, this.router.choiceConfigs),
       endStream && this.upgrade === '',
     )
+  }
+
+  /** Whether the request is one too many for a process that is short of something; then it is answered. */
+  private shed(): boolean {
+    const { processState } = this.downstream
+    if (!processState.saturated('stop_accepting_requests') && !processState.draws('http_connection_manager_decode_headers'))
+      return false
+    this.plan.stats.overloadClose.inc()
+    this.fail(503, 'envoy overloaded', 'overload')
+    return true
   }
 
   /** Matches a route and, for weighted clusters, chooses one. */

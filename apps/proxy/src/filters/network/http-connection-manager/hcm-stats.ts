@@ -27,6 +27,8 @@ export class HcmStats {
   readonly maxDuration: Counter
   readonly maxRequests: Counter
   readonly drainClose: Counter
+  readonly overloadClose: Counter
+  readonly overloadDisableKeepalive: Counter
   readonly delayedCloseTimeout: Counter
   readonly overloadDisable: Counter
   readonly upgradesTotal: Counter
@@ -103,6 +105,8 @@ export class HcmStats {
     this.maxDuration = counter('downstream_cx_max_duration_reached')
     this.maxRequests = counter('downstream_cx_max_requests_reached')
     this.drainClose = counter('downstream_cx_drain_close')
+    this.overloadClose = counter('downstream_rq_overload_close')
+    this.overloadDisableKeepalive = counter('downstream_cx_overload_disable_keepalive')
     this.delayedCloseTimeout = counter('downstream_cx_delayed_close_timeout')
     this.overloadDisable = counter('downstream_cx_overload_disable_keepalive')
     this.upgradesTotal = counter('downstream_cx_upgrades_total')

@@ -89,7 +89,7 @@ export class ListWatch<T> {
         const outcome = await this.#follow()
         if (outcome.type === 'gone') {
           this.#resourceVersion = undefined
-          this.#options.logger.info({ path: this.#path, reason: outcome.reason }, 'listing anew')
+          this.#options.logger.debug({ path: this.#path, reason: outcome.reason }, 'listing anew')
         }
         // A server that ends each watch at once is not asked in a circle.
         if (performance.now() - startedMs < 1_000) waitMs = this.#backoffMs()
@@ -106,8 +106,8 @@ export class ListWatch<T> {
   #failed(error: WeftError): number {
     const waitMs = this.#backoffMs()
     this.#setState(error.describe())
-    const level = this.#failures === 2 ? 'warn' : 'debug'
-    this.#options.logger[level]({ path: this.#path, retryInMs: Math.round(waitMs) }, `not followed: ${error.describe()}`)
+    // Whoever follows many types tells of it once, by `problem`.
+    this.#options.logger.debug({ path: this.#path, retryInMs: Math.round(waitMs) }, `not followed: ${error.describe()}`)
     return waitMs
   }
 

@@ -51,3 +51,9 @@ export class Collection<T> {
     await Promise.all(this.#watches.map((watch) => watch.close()))
   }
 }
+
+/** Tells once that a cluster is followed no longer, and once that it is again. */
+export function tellOfProblem(logger: Logger, what: string, before: string | undefined, now: string | undefined): void {
+  if (before === undefined && now !== undefined) logger.warn(`${what}: the last answer stays in force: ${now}`)
+  if (before !== undefined && now === undefined) logger.info(`${what}: followed again`)
+}

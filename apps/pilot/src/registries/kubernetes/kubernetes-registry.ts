@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { KubernetesClient } from '@weft/kubernetes/client'
 import type { Locality, Workload } from '../../model/workload.ts'
 import type { RegisteredService, Registry, RegistryContents, RegistryContext, RegistryState } from '../registry.ts'
-import { Collection, type CollectionOptions } from './collection.ts'
+import { Collection, type CollectionOptions, tellOfProblem } from './collection.ts'
 import { type EndpointSlice, readEndpointSlice, type SliceEndpoint } from './endpoint-slice.ts'
 import { readNetwork, readNodeLocality } from './locality.ts'
 import { type Pod, readPod, workloadOfPod } from './pod.ts'
@@ -109,7 +109,9 @@ export class KubernetesRegistry implements Registry {
   /** A collection's own state changed. The first answer is in when each of them has its first list. */
   #readState(): void {
     const all = this.#collections()
+    const { problem: before } = this.state
     this.state.problem = all.find(({ problem }) => problem !== undefined)?.problem
+    tellOfProblem(this.#options.logger, 'services of Kubernetes', before, this.state.problem)
     if (!this.state.synced && all.every(({ synced }) => synced)) this.#schedule()
   }
 

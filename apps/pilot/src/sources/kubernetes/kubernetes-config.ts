@@ -5,7 +5,7 @@ import type { KubernetesClient } from '@weft/kubernetes/client'
 import type { ApiObject } from '@weft/kubernetes/resource'
 import type { Logger } from '@weft/service/logger'
 import { z } from 'zod'
-import { Collection } from '../../registries/kubernetes/collection.ts'
+import { Collection, tellOfProblem } from '../../registries/kubernetes/collection.ts'
 import type { ConfigProvider } from '../config-provider.ts'
 import { readStoredObject, type StoredObject } from './stored-object.ts'
 
@@ -146,7 +146,9 @@ export class KubernetesConfig implements ConfigProvider {
 
   #rebuild(): void {
     const collections = [this.#definitions, ...[...this.#kinds.values()].map(({ collection }) => collection)]
+    const { problem: before } = this.state
     this.state.problem = collections.find(({ problem }) => problem !== undefined)?.problem
+    tellOfProblem(this.#options.logger, 'custom resources of Kubernetes', before, this.state.problem)
     // A kind that came later is waited for as well: half of a configuration is another one.
     if (!collections.every(({ synced }) => synced)) return
     this.state.synced = true

@@ -143,7 +143,7 @@ export class StatusWriter {
     const write = this.#patch(object, status)
       .catch((error: unknown) => {
         const { logger } = this.#options
-        logger.warn({ object: id }, `its status was not written: ${WeftError.from(error).describe()}`)
+        logger.debug({ object: id }, `its status was not written: ${WeftError.from(error).describe()}`)
         this.#abandoned.delete(id)
         this.#soon(5_000)
       })

@@ -63,21 +63,22 @@ export interface ResourceError {
   message: string
 }
 
+/** Stats by columns: ten thousand clusters have a million of them, and an object each would be copied between the threads. */
+export interface StatBirths {
+  names: string[]
+  kinds: ('counter' | 'gauge' | 'histogram')[]
+  chunks: number[]
+  indexes: number[]
+  /** Of those that have any, by their place in `names`. */
+  tags: Record<number, Record<string, string>>
+}
+
 export type FromWorker =
   | { type: 'ready' }
   /** The update is live in this worker; a resource with an error kept its last good version. */
   | { type: 'applied'; generation: number; errors: ResourceError[]; listening: { listener: string; address: string }[] }
   /** Stats were born: where they stand in this worker's slab (observe/stats.ts: StatsReader takes this and `stats-chunk`). */
-  | {
-      type: 'stats'
-      stats: {
-        name: string
-        kind: 'counter' | 'gauge' | 'histogram'
-        chunk: number
-        index: number
-        tags: Record<string, string>
-      }[]
-    }
+  | { type: 'stats'; births: StatBirths }
   /** A chunk of this worker's stats slab. */
   | { type: 'stats-chunk'; chunk: number; buffer: SharedArrayBuffer }
   | { type: 'log'; level: string; message: string; fields: Record<string, unknown> }

@@ -1,4 +1,4 @@
-import type { FromWorker } from '../threads.ts'
+import type { FromWorker, StatBirths } from '../threads.ts'
 
 /**
  * Counters, gauges and histograms of one worker, in shared memory that only this worker writes: counting is one
@@ -116,19 +116,16 @@ export function bucketRange(index: number): { low: number; width: number } {
   return { low: (((index - 1) % 90) + 10) * width, width }
 }
 
-interface Born {
-  kind: StatKind
-  stat: Counter | Gauge | Histogram
-}
+const noTags: Record<string, string> = {}
 
 /** The stats of one worker. `announce` null: a registry that nobody reads (checks, tests). */
 export class Stats {
   private readonly announce: StatAnnouncer | null
-  private readonly byName = new Map<string, Born>()
+  private readonly byName = new Map<string, Counter | Gauge | Histogram>()
   private chunk: Float64Array | null = null
   private chunks = 0
   private used = 0
-  private births: { name: string; kind: StatKind; chunk: number; index: number; tags: Record<string, string> }[] = []
+  private births: StatBirths = noBirths()
   private scheduled = false
   private readonly overflow: { counter: Counter; gauge: Gauge; histogram: Histogram }
 
@@ -143,35 +140,35 @@ export class Stats {
   }
 
   /** The counter of this name, made on first use. Keep it: this looks the name up. `tags` for Prometheus, where Envoy's defaults don't give them. */
-  counter(name: string, tags: Record<string, string> = {}): Counter {
+  counter(name: string, tags: Record<string, string> = noTags): Counter {
     const known = this.byName.get(name)
-    if (known?.stat instanceof Counter) return known.stat
+    if (known instanceof Counter) return known
     if (known !== undefined || this.byName.size >= maxStats) return this.overflow.counter
     const place = this.allocate(name, 'counter', tags, 1)
     const stat = new Counter(place.cells, place.at)
-    this.byName.set(name, { kind: 'counter', stat })
+    this.byName.set(name, stat)
     return stat
   }
 
   /** The gauge of this name, made on first use. */
-  gauge(name: string, tags: Record<string, string> = {}): Gauge {
+  gauge(name: string, tags: Record<string, string> = noTags): Gauge {
     const known = this.byName.get(name)
-    if (known?.stat instanceof Gauge) return known.stat
+    if (known instanceof Gauge) return known
     if (known !== undefined || this.byName.size >= maxStats) return this.overflow.gauge
     const place = this.allocate(name, 'gauge', tags, 1)
     place.cells[place.at] = untouched
     const stat = new Gauge(place.cells, place.at)
-    this.byName.set(name, { kind: 'gauge', stat })
+    this.byName.set(name, stat)
     return stat
   }
 
   /** The histogram of this name, made on first use; announced with its first value. */
-  histogram(name: string, tags: Record<string, string> = {}): Histogram {
+  histogram(name: string, tags: Record<string, string> = noTags): Histogram {
     const known = this.byName.get(name)
-    if (known?.stat instanceof Histogram) return known.stat
+    if (known instanceof Histogram) return known
     if (known !== undefined || this.byName.size >= maxStats) return this.overflow.histogram
     const stat = new Histogram(() => this.allocate(name, 'histogram', tags, histogramCells))
-    this.byName.set(name, { kind: 'histogram', stat })
+    this.byName.set(name, stat)
     return stat
   }
 
@@ -191,7 +188,12 @@ export class Stats {
     const at = this.used
     this.used += size
     if (this.announce !== null) {
-      this.births.push({ name, kind, chunk: this.chunks - 1, index: at, tags })
+      const { births } = this
+      if (tags !== noTags) births.tags[births.names.length] = tags
+      births.names.push(name)
+      births.kinds.push(kind)
+      births.chunks.push(this.chunks - 1)
+      births.indexes.push(at)
       if (!this.scheduled) {
         this.scheduled = true
         queueMicrotask(() => this.flush())
@@ -203,11 +205,15 @@ export class Stats {
   /** Sends the births gathered so far. */
   flush(): void {
     this.scheduled = false
-    if (this.births.length === 0) return
-    const stats = this.births
-    this.births = []
-    this.announce?.({ type: 'stats', stats })
+    const { births } = this
+    if (births.names.length === 0) return
+    this.births = noBirths()
+    this.announce?.({ type: 'stats', births })
   }
+}
+
+function noBirths(): StatBirths {
+  return { names: [], kinds: [], chunks: [], indexes: [], tags: {} }
 }
 
 /** One stat as all workers together have it. */
@@ -215,53 +221,62 @@ export type MergedStat =
   | { kind: 'counter' | 'gauge'; name: string; tags: Record<string, string>; value: number }
   | { kind: 'histogram'; name: string; tags: Record<string, string>; count: number; sum: number; buckets: Float64Array }
 
+/** Where a stat stands in one worker's slab. */
+interface Place {
+  readonly cells: Float64Array
+  readonly at: number
+}
+
+/** A stat of the main thread's side. The first worker's place is kept in itself: mostly there is one. */
+interface KnownStat extends Place {
+  readonly kind: StatKind
+  readonly tags: Record<string, string>
+  others: Place[] | null
+}
+
 /** The main thread's side: give it every worker's `stats` and `stats-chunk` messages, and ask. */
 export class StatsReader {
-  private readonly chunks = new Map<string, Float64Array>()
-  private readonly stats = new Map<
-    string,
-    { kind: StatKind; tags: Record<string, string>; places: { cells: Float64Array; at: number }[] }
-  >()
+  /** By worker and number. */
+  private readonly chunks: Float64Array[][] = []
+  private readonly stats = new Map<string, KnownStat>()
 
   accept(worker: number, message: Extract<FromWorker, { type: 'stats' | 'stats-chunk' }>): void {
+    this.chunks[worker] ??= []
+    const chunks = this.chunks[worker]
     if (message.type === 'stats-chunk') {
-      this.chunks.set(`${worker}/${message.chunk}`, new Float64Array(message.buffer))
+      chunks[message.chunk] = new Float64Array(message.buffer)
       return
     }
-    for (const born of message.stats) {
-      const cells = this.chunks.get(`${worker}/${born.chunk}`)
-      if (cells === undefined) continue
-      let stat = this.stats.get(born.name)
-      if (stat === undefined) {
-        stat = { kind: born.kind, tags: born.tags, places: [] }
-        this.stats.set(born.name, stat)
-      }
-      stat.places.push({ cells, at: born.index })
+    const { names, kinds, indexes, tags } = message.births
+    for (let i = 0; i < names.length; i++) {
+      const cells = chunks[message.births.chunks[i] ?? -1]
+      const [name, kind, at] = [names[i], kinds[i], indexes[i]]
+      if (cells === undefined || name === undefined || kind === undefined || at === undefined) continue
+      const known = this.stats.get(name)
+      if (known === undefined) this.stats.set(name, { kind, tags: tags[i] ?? noTags, cells, at, others: null })
+      else if (known.others === null) known.others = [{ cells, at }]
+      else known.others.push({ cells, at })
     }
   }
 
   /** The value of one counter or gauge, over all workers; undefined when nobody has it. */
   value(name: string): number | undefined {
     const stat = this.stats.get(name)
-    if (stat === undefined) return undefined
-    let value = 0
-    for (const place of stat.places) value += place.cells[place.at]!
-    return value
+    return stat === undefined ? undefined : sumOf(stat, 0)
   }
 
   /** Every stat, merged; in no order. */
   *all(): Generator<MergedStat> {
-    for (const [name, { kind, tags, places }] of this.stats) {
+    for (const [name, stat] of this.stats) {
+      const { kind, tags } = stat
       if (kind !== 'histogram') {
-        let value = kind === 'gauge' ? untouched : 0
-        for (const place of places) value += place.cells[place.at]!
-        yield { kind, name, tags, value }
+        yield { kind, name, tags, value: sumOf(stat, kind === 'gauge' ? untouched : 0) }
         continue
       }
       const buckets = new Float64Array(histogramBuckets)
       let count = 0
       let sum = 0
-      for (const { cells, at } of places) {
+      for (const { cells, at } of [stat, ...(stat.others ?? [])]) {
         count += cells[at]!
         sum += cells[at + 1]!
         for (let i = 0; i < histogramBuckets; i++) buckets[i]! += cells[at + 2 + i]!
@@ -269,6 +284,12 @@ export class StatsReader {
       yield { kind, name, tags, count, sum, buckets }
     }
   }
+}
+
+function sumOf({ cells, at, others }: KnownStat, zero: number): number {
+  let sum = zero + cells[at]!
+  if (others !== null) for (const other of others) sum += other.cells[other.at]!
+  return sum
 }
 
 /** The value below which `quantile` (0…1) of the recorded values lie, interpolated inside its bucket. */

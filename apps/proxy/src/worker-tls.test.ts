@@ -234,4 +234,38 @@ describe('TLS in a worker', () => {
     expect(await askTls(port, { servername: 'x.y.test' })).toMatchObject({ body: 'wild' })
     expect(await askTls(port, { servername: 'other' })).toMatchObject({ body: 'rest' })
   })
+
+  it('resumes a session at another worker, with the certificate that the client showed then, unless its trust changed', async () => {
+    const up = await upstream()
+    const chain = { transportSocket: downstreamTls(), filters: [hcm()] }
+    const ports: number[] = []
+    const trust = [authority.trustSecret(), authority.trustSecret(), (await TestAuthority.create()).trustSecret()]
+    for (const authorities of trust) {
+      const proxy = worker()
+      await proxy.apply(certificateSecret('default', bobKeys), authorities, cluster('c', [up.port]), listener('in', [chain]))
+      ports.push(proxy.port('in'))
+    }
+    const visit = (port: number, session?: Buffer): Promise<{ session: Buffer; reused: boolean; answer: string }> =>
+      new Promise((resolve, reject) => {
+        const options = { port, host: '127.0.0.1', ...aliceKeys, rejectUnauthorized: false, ...(session ? { session } : {}) }
+        const socket = tls.connect(options, () => socket.write('GET / HTTP/1.1\r\nhost: a\r\n\r\n'))
+        let latest: Buffer | undefined
+        socket.on('session', (one) => {
+          latest = one
+        })
+        socket.on('error', reject)
+        socket.on('close', () => reject(new Error('closed')))
+        socket.on('data', (data) => {
+          resolve({ session: latest ?? Buffer.alloc(0), reused: socket.isSessionReused(), answer: data.toString('latin1') })
+          socket.destroy()
+        })
+      })
+    const first = await visit(ports[0]!)
+    expect(first.reused).toBe(false)
+    const second = await visit(ports[1]!, first.session)
+    expect(second.reused).toBe(true)
+    expect(second.answer).toMatch(/^HTTP\/1.1 200/)
+    expect(up.requests[1]!.headers['x-forwarded-client-cert']).toBe(up.requests[0]!.headers['x-forwarded-client-cert'])
+    await expect(visit(ports[2]!, first.session)).rejects.toThrow()
+  })
 })

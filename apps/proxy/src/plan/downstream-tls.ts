@@ -3,6 +3,7 @@ import type { TransportSocket } from '@weft/contracts/envoy/config/core/v3/base'
 import { DownstreamTlsContext } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/tls'
 import { unsupported } from './problems.ts'
 import type { SecretStore } from './secret-store.ts'
+import { compileSessionTickets } from './session-tickets.ts'
 import { compileTlsContext, type TlsMaterial } from './tls-context.ts'
 
 /** TLS of a filter chain. */
@@ -33,6 +34,7 @@ export function compileDownstreamTls(
   const context = compileTlsContext(source.commonTlsContext, `${path}.typed_config`, secrets, false)
   const requireClientCertificate = source.requireClientCertificate ?? false
   const alpn = speaks === null ? context.alpn : context.alpn.filter((name) => speaks.includes(name))
+  const tickets = compileSessionTickets(source, `${path}.typed_config`)
   let made: { material: TlsMaterial; withAlpn: tls.Server | null; without: tls.Server | null } | null = null
   return {
     requireClientCertificate,
@@ -42,6 +44,7 @@ export function compileDownstreamTls(
       if (made === null || made.material !== material) made = { material, withAlpn: null, without: null }
       const options: tls.TlsOptions = {
         ...material.options,
+        ...tickets(material),
         requestCert: requireClientCertificate || material.validation !== null,
         // Judged after the handshake, with the names; OpenSSL's verdict is kept in `authorized`.
         rejectUnauthorized: false,

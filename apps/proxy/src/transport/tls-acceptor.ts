@@ -7,6 +7,7 @@ import type { FilterChainPlan } from '../plan/listener.ts'
 import type { TlsMaterial } from '../plan/tls-context.ts'
 import type { ValidationPlan } from '../plan/tls-material.ts'
 import type { ClientHello } from './client-hello.ts'
+import { HandshakeQueue } from './handshake-queue.ts'
 import { tlsInfoOf } from './tls-info.ts'
 
 /** A listener's TLS stats (`listener.<address>.ssl.`). */
@@ -50,6 +51,9 @@ interface Waiting {
   done(socket: TLSSocket, tls: TlsInfo): void
 }
 
+/** Of all listeners of the thread. */
+const handshakes = new HandshakeQueue()
+
 /**
  * Does TLS handshakes for accepted sockets through `tls.Server` objects that never listen: the only public way to a server
  * side handshake whose verdict on the client's certificate can be read.
@@ -87,7 +91,12 @@ export class TlsAcceptor {
         clearTimeout(timer)
       }
     })
-    now.server.emit('connection', raw)
+    const begin = () => {
+      if (!raw.destroyed) now.server.emit('connection', raw)
+    }
+    if (handshakes.push(begin)) return
+    this.stats.connectionError.inc()
+    raw.destroy()
   }
 
   private listenTo(server: Server): void {

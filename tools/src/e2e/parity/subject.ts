@@ -74,6 +74,7 @@ export async function untilReady(admin: number, proxy: Running): Promise<void> {
       ),
     'the proxy to be ready',
     proxy,
+    60_000,
   )
 }
 

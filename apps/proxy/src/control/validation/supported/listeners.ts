@@ -66,8 +66,7 @@ export const listenerSupport: SupportTable = {
   'envoy.extensions.access_loggers.file.v3.FileAccessLog': '*',
   'envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig': '*',
   'envoy.extensions.access_loggers.grpc.v3.TcpGrpcAccessLogConfig': '*',
-  'envoy.extensions.access_loggers.grpc.v3.CommonGrpcAccessLogConfig':
-    '* -filter_state_objects_to_log -grpc_stream_retry_policy',
+  'envoy.extensions.access_loggers.grpc.v3.CommonGrpcAccessLogConfig': '* -filter_state_objects_to_log -grpc_stream_retry_policy',
   'envoy.extensions.access_loggers.stream.v3.StdoutAccessLog': '*',
   'envoy.extensions.access_loggers.stream.v3.StderrAccessLog': '*',
   'envoy.config.core.v3.Http1ProtocolOptions': '* -send_fully_qualified_url ~use_balsa_parser',

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
+import type { RetryPolicy } from '@weft/contracts/envoy/config/core/v3/base'
 import type { JwtProvider } from '@weft/contracts/envoy/extensions/filters/http/jwt_authn/v3/config'
 import { WeftError } from '@weft/service/errors'
 import type { Counter } from '../../../observe/stats.ts'
@@ -55,7 +56,7 @@ function localText(source: LocalSource, path: string, context: FilterContext): s
 type Remote = Extract<JwtProvider['jwksSourceSpecifier'], { $case: 'remoteJwks' }>['value']
 
 function remote(
-  { httpUri, cacheDuration, asyncFetch }: Remote,
+  { httpUri, cacheDuration, asyncFetch, retryPolicy }: Remote,
   path: string,
   context: FilterContext,
   counters: JwksCounters,
@@ -73,13 +74,10 @@ function remote(
 
   const fetchKeys = async (): Promise<readonly VerificationKey[] | JwtStatus> => {
     if (services === null) return jwtStatus.jwksFetchFails
-    let answer: Awaited<ReturnType<typeof httpGet>>
+    let answer: HttpAnswer
     try {
-      answer = await httpGet(services, cluster, httpUri.uri, {
-        timeoutMs,
-        maxBytes: maxJwksBytes,
-        headers: fetchHeaders(),
-      })
+      const get = () => httpGet(services, cluster, httpUri.uri, { timeoutMs, maxBytes: maxJwksBytes, headers: fetchHeaders() })
+      answer = await retried(get, retryPolicy)
     } catch (error) {
       services.log('warn', `jwt_authn: fetching ${httpUri.uri} failed: ${WeftError.from(error).message}`)
       counters.failed.inc()
@@ -122,6 +120,25 @@ function remote(
       closed = true
       if (timer !== null) clearTimeout(timer)
     },
+  }
+}
+
+type HttpAnswer = Awaited<ReturnType<typeof httpGet>>
+
+/** Asks again after a failure or a 5xx, as often as the policy says, later each time (full jitter, as Envoy's). */
+async function retried(get: () => Promise<HttpAnswer>, policy: RetryPolicy | undefined): Promise<HttpAnswer> {
+  const retries = policy === undefined ? 0 : (policy.numRetries ?? 1)
+  const baseMs = milliseconds(policy?.retryBackOff?.baseInterval) ?? 200
+  const maxMs = milliseconds(policy?.retryBackOff?.maxInterval) ?? baseMs * 10
+  for (let tries = 0; ; tries++) {
+    try {
+      const answer = await get()
+      if (answer.status < 500 || tries >= retries) return answer
+    } catch (error) {
+      if (tries >= retries) throw error
+    }
+    const ceilingMs = Math.min(maxMs, baseMs * 2 ** Math.min(tries, 20))
+    await new Promise<void>((resolve) => setTimeout(resolve, Math.random() * ceilingMs))
   }
 }
 

@@ -35,7 +35,7 @@ const controllers = [
 ]
 
 export async function kubernetesScenario(scenario: Scenario): Promise<void> {
-  const bin = installKubernetes()
+  const bin = installKubernetes(['etcd', 'kube-apiserver', 'kubectl', 'kube-controller-manager'])
   if (bin === undefined) return scenario.skip('all of it', 'kube-apiserver is not on this machine and could not be built')
   if (!existsSync(bookinfo)) return scenario.skip('all of it', "Istio's samples are not beside this checkout")
   if (!giveAddresses(scenario)) return scenario.skip('all of it', 'this user may not give addresses to the loopback device')
@@ -152,6 +152,24 @@ async function runBookinfo(scenario: Scenario, { server, mesh, kubelet, gateway 
     expect(status.reason === 'Invalid', JSON.stringify(status))
     server.kubectl(['delete', 'virtualservice', 'wrong'])
     return status.message?.slice(0, 120)
+  })
+  await scenario.attempt('with the validating webhook the API server refuses what files would be refused for', async () => {
+    apply(validatingWebhook(await readFile(mesh.rootCertFile)))
+    const wrong = virtualService('wrong', 'hosts: [wrong], http: [{ route: [] }]')
+    let said: string | undefined
+    // A webhook counts some time after it was made known.
+    await until(
+      () => {
+        said = tried(() => apply(wrong))
+        return said !== undefined
+      },
+      'the API server to refuse it',
+      undefined,
+      patienceMs,
+    )
+    expect(/denied the request: .*spec\.http\[0\]/s.test(said ?? ''), said ?? '')
+    tried(() => server.kubectl(['delete', 'virtualservice', 'wrong']))
+    return /denied the request: (.*)/.exec(said ?? '')?.[1]?.slice(0, 120)
   })
 
   const traffic = new Traffic(`${gateway}/productpage`, 2, pageProblem)
@@ -288,6 +306,26 @@ webhooks:
     caBundle: ${rootCertificate.toString('base64')}
   namespaceSelector: { matchLabels: { istio-injection: enabled } }
   rules: [{ operations: [CREATE], apiGroups: [""], apiVersions: [v1], resources: [pods] }]
+`
+}
+
+function validatingWebhook(rootCertificate: Buffer): string {
+  return `apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingWebhookConfiguration
+metadata: { name: weft-config-validator }
+webhooks:
+- name: config-validator.weft.dev
+  admissionReviewVersions: [v1]
+  sideEffects: None
+  failurePolicy: Ignore
+  clientConfig:
+    service: { name: pilot, namespace: istio-system, path: /validate, port: 443 }
+    caBundle: ${rootCertificate.toString('base64')}
+  rules:
+  - operations: [CREATE, UPDATE]
+    apiGroups: [networking.istio.io, security.istio.io, telemetry.istio.io, extensions.istio.io]
+    apiVersions: ["*"]
+    resources: ["*"]
 `
 }
 

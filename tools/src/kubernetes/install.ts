@@ -4,7 +4,9 @@ import { join } from 'node:path'
 import { findCommand, peerCache } from '../peers.ts'
 
 const version = 'v1.37.2'
-const programs: readonly [name: string, packagePath: string][] = [
+type Program = 'etcd' | 'kube-apiserver' | 'kubectl' | 'kube-controller-manager'
+
+const programs: readonly [name: Program, packagePath: string][] = [
   ['etcd', 'go.etcd.io/etcd/server/v3'],
   ['kube-apiserver', 'k8s.io/kubernetes/cmd/kube-apiserver'],
   ['kubectl', 'k8s.io/kubernetes/cmd/kubectl'],
@@ -12,14 +14,17 @@ const programs: readonly [name: string, packagePath: string][] = [
 ]
 
 /** The folder with etcd, kube-apiserver, kubectl and kube-controller-manager: `WEFT_KUBE`, or the one in the cache. */
-export function findKubernetes(): string | undefined {
+function findKubernetes(needed: readonly Program[]): string | undefined {
   const folder = process.env['WEFT_KUBE'] ?? join(peerCache, 'kube', 'bin')
-  return programs.every(([name]) => existsSync(join(folder, name))) ? folder : undefined
+  return needed.every((name) => existsSync(join(folder, name))) ? folder : undefined
 }
 
-/** Kubernetes' servers as found, or built once with Go into the cache (ten minutes and more); undefined when they can't be. */
-export function installKubernetes(): string | undefined {
-  const found = findKubernetes()
+/**
+ * The folder with these programs as found, or built once with Go into the cache (ten minutes and more); undefined when they
+ * can't be.
+ */
+export function installKubernetes(needed: readonly Program[] = ['etcd', 'kube-apiserver', 'kubectl']): string | undefined {
+  const found = findKubernetes(needed)
   if (found !== undefined) return found
   const go = findCommand('go') ?? (existsSync('/usr/local/go/bin/go') ? '/usr/local/go/bin/go' : undefined)
   if (go === undefined) return undefined
@@ -32,13 +37,14 @@ export function installKubernetes(): string | undefined {
     writeFileSync(join(module, 'go.mod'), moduleFile(go, module))
     const stamp = `-X k8s.io/component-base/version.gitVersion=${version} -X k8s.io/component-base/version.gitMajor=1`
     for (const [name, packagePath] of programs) {
+      if (existsSync(join(bin, name))) continue
       const flags = ['-trimpath', '-ldflags', `-s -w ${stamp}`, '-o', join(bin, name)]
       execFileSync(go, ['build', ...flags, packagePath], { cwd: module, stdio: 'ignore', env })
     }
   } catch {
     return undefined
   }
-  return findKubernetes()
+  return findKubernetes(needed)
 }
 
 /**

@@ -15,7 +15,7 @@ import { type Answer, get } from './traffic.ts'
 
 const oneShot = new Set(['folders', 'enroll', 'hand-over'])
 /** Whose process crashes: one of each kind. */
-const crashed = ['details-v1', 'ratings-v1-sidecar', 'mixer-2', 'pilot', 'citadel', 'redis', 'gateway'] as const
+const crashed = ['details-v1', 'ratings-v1-sidecar', 'mixer-2', 'pilot', 'redis', 'gateway'] as const
 
 export async function composeScenario(scenario: Scenario): Promise<void> {
   const problem = composeProblem()

@@ -179,6 +179,9 @@ import { fileURLToPath as __pathOf } from 'node:url'
 var __bundleRoot = (() => { let at = new URL('.', import.meta.url); while (!__exists(new URL('package.json', at)) && at.pathname !== '/') at = new URL('..', at); return at })()
 `
 
+/** What a package has that its code does not load: folders, and sources of native code. */
+const unneeded = /\/(doc|docs|test|vendor)(\/|$)|\.(c|cc|cpp|h|hh|hpp|inc|asm|S|md|[cm]?ts)$/
+
 /** Copies a package with those it needs, optional ones where they are installed. */
 function copyPackage(name: string, folder: string, from: string = root): void {
   const manifest = findManifest(name, from)
@@ -189,7 +192,7 @@ function copyPackage(name: string, folder: string, from: string = root): void {
   cpSync(dirname(manifest), target, {
     recursive: true,
     dereference: true,
-    filter: (path) => !/\/(src|doc|docs|test|vendor)(\/|$)/.test(path.slice(dirname(manifest).length)),
+    filter: (path) => !unneeded.test(path.slice(dirname(manifest).length)),
   })
   const { dependencies = {}, optionalDependencies = {} } = JSON.parse(readFileSync(manifest, 'utf8')) as Record<
     string,

@@ -27,6 +27,7 @@ const benches: Record<string, () => Promise<{ run: Bench }>> = {
   'http1-workers': () => import('./http1.ts').then((module) => ({ run: module.benchHttp1Workers })),
   mesh: () => import('./mesh.ts').then((module) => ({ run: module.benchMesh })),
   mixer: () => import('./mixer.ts').then((module) => ({ run: module.benchMixer })),
+  registries: () => import('./registries.ts').then((module) => ({ run: module.benchRegistries })),
   pilot: () => import('./pilot.ts').then((module) => ({ run: module.benchPilot })),
   tcp: () => import('./tcp.ts').then((module) => ({ run: module.benchTcp })),
   tls: () => import('./tls.ts').then((module) => ({ run: module.benchTls })),

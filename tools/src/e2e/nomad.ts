@@ -9,7 +9,7 @@ import { NomadStandIn } from '../nomad/stand-in.ts'
 import type { Job } from '../nomad/state.ts'
 import { type BookinfoInstance, bookinfoPort } from './on-platform/bookinfo.ts'
 import { bookinfoChecks, type HealthPages, healthPages } from './on-platform/checks.ts'
-import { MeshOnPlatform, proxyCommand } from './on-platform/mesh.ts'
+import { MeshOnPlatform } from './on-platform/mesh.ts'
 import { expect, type Scenario } from './scenario.ts'
 
 const audience = 'weft'
@@ -32,7 +32,7 @@ export async function nomadScenario(scenario: Scenario): Promise<void> {
   for (const instance of mesh.instances) {
     const file = join(mesh.folder, `${instance.name}.template.json`)
     await writeFile(file, JSON.stringify(mesh.sidecarBootstrap(instance, tokenPlace)))
-    jobs.set(instance.name, jobOf(instance, file, health))
+    jobs.set(instance.name, jobOf(instance, file, health, mesh))
   }
   const put = async (job: Job): Promise<void> => {
     const response = await fetch(`${nomad.url}/v1/jobs`, { method: 'PUT', body: JSON.stringify({ Job: job }) })
@@ -76,7 +76,7 @@ async function judgeStandIn(scenario: Scenario): Promise<void> {
 }
 
 /** A job with the program and its sidecar as tasks of one group; the sidecar starts first and ends last. */
-function jobOf(instance: BookinfoInstance, template: string, health: HealthPages): Job {
+function jobOf(instance: BookinfoInstance, template: string, health: HealthPages, mesh: MeshOnPlatform): Job {
   const { name, app, version, sidecarAddress, command, env } = instance
   const [program = '', ...args] = command
   const bootstrap = '${NOMAD_SECRETS_DIR}/bootstrap.json'
@@ -107,7 +107,7 @@ function jobOf(instance: BookinfoInstance, template: string, health: HealthPages
             Driver: 'raw_exec',
             Lifecycle: { Hook: 'prestart', Sidecar: true },
             Identities: [{ Name: audience, Audience: [audience], File: true, TTL: 3_600e9 }],
-            Config: { command: '/bin/sh', args: ['-c', `${fill} && exec ${proxyCommand(bootstrap).join(' ')}`] },
+            Config: { command: '/bin/sh', args: ['-c', `${fill} && exec ${mesh.proxyCommand(bootstrap).join(' ')}`] },
           },
           { Name: app, Driver: 'raw_exec', Config: { command: program, args }, Env: env },
         ],

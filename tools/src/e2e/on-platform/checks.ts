@@ -7,7 +7,7 @@ import { get, Traffic, tally } from '../traffic.ts'
 import { bookinfoPort } from './bookinfo.ts'
 import type { MeshOnPlatform } from './mesh.ts'
 
-const patienceMs = 120_000
+const patienceMs = 300_000
 
 /** What a platform's own checks ask: a page for each instance, which may be made to fail. */
 export interface HealthPages {

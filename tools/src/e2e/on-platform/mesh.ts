@@ -4,13 +4,12 @@ import { join } from 'node:path'
 import { mintJoinTokens } from '@weft/weft/clients/citadel'
 import { proxyBootstrap } from '@weft/weft/mesh/bootstrap'
 import { claimOctet } from '@weft/weft/mesh/octet'
+import { compileCacheFolder, installedPrograms, type Program, type Programs } from '@weft/weft/mesh/programs'
 import { freePort, type Running, start, until } from '../../processes.ts'
-import { root } from '../mesh-under-test.ts'
 import type { Scenario } from '../scenario.ts'
 import { type BookinfoInstance, bookinfo, serviceOctets } from './bookinfo.ts'
 
-const main = (app: string): string => join(root, `apps/${app}/src/main.ts`)
-const patienceMs = 120_000
+const patienceMs = 300_000
 const grpcPort = 15012
 const adminPort = 15014
 
@@ -30,10 +29,20 @@ export class MeshOnPlatform {
   readonly octet: number
   readonly instances: readonly BookinfoInstance[]
   readonly gateway: string
+  /** As `weft up` starts them. */
+  readonly programs: Programs
   readonly #scenario: Scenario
   #pilot: Running | undefined
 
-  private constructor(scenario: Scenario, folder: string, octet: number, gatewayPort: number, options: MeshOnPlatformOptions) {
+  private constructor(
+    scenario: Scenario,
+    programs: Programs,
+    folder: string,
+    octet: number,
+    gatewayPort: number,
+    options: MeshOnPlatformOptions,
+  ) {
+    this.programs = programs
     this.#scenario = scenario
     this.folder = folder
     this.configFolder = join(folder, 'config')
@@ -49,7 +58,7 @@ export class MeshOnPlatform {
     const claim = await claimOctet()
     scenario.cleanup(() => claim.release())
     const port = await freePort()
-    const mesh = new MeshOnPlatform(scenario, folder, claim.octet, port, options)
+    const mesh = new MeshOnPlatform(scenario, await installedPrograms(false), folder, claim.octet, port, options)
     await mkdir(mesh.configFolder)
     await writeFile(join(mesh.configFolder, 'traffic.yaml'), traffic(port))
     await mesh.#startCitadel(options.citadel ?? [])
@@ -112,9 +121,14 @@ export class MeshOnPlatform {
   async startProxy(name: string, bootstrap: object): Promise<Running> {
     const file = join(this.folder, `${name}.json`)
     await writeFile(file, JSON.stringify(bootstrap), { mode: 0o600 })
-    const proxy = start(proxyCommand(file))
+    const proxy = start(this.proxyCommand(file), { env: processEnvironment })
     this.#scenario.cleanup(() => proxy.stop())
     return proxy
+  }
+
+  /** How one of our proxies is started. */
+  proxyCommand(bootstrapFile: string): string[] {
+    return [...commandOf(this.programs.proxy), '-c', bootstrapFile, '--concurrency', '1', '-l', 'warn']
   }
 
   /** Ends Pilot and starts it again. */
@@ -125,10 +139,19 @@ export class MeshOnPlatform {
 
   async #startCitadel(more: readonly string[]): Promise<void> {
     const host = `127.${this.octet}.0.2`
-    const citadel = start([
-      ...[process.execPath, main('citadel'), '--grpc-address', `${host}:${grpcPort}`, '--admin-address', `${host}:${adminPort}`],
-      ...['--data-dir', join(this.folder, 'citadel'), '--root-cert-file', join(this.folder, 'root.pem'), ...more],
-    ])
+    const citadel = start(
+      [
+        ...[
+          ...commandOf(this.programs.citadel),
+          '--grpc-address',
+          `${host}:${grpcPort}`,
+          '--admin-address',
+          `${host}:${adminPort}`,
+        ],
+        ...['--data-dir', join(this.folder, 'citadel'), '--root-cert-file', join(this.folder, 'root.pem'), ...more],
+      ],
+      { env: processEnvironment },
+    )
     this.#scenario.cleanup(() => citadel.stop())
     await untilReady(`http://${host}:${adminPort}`, 'Citadel', citadel)
   }
@@ -137,11 +160,20 @@ export class MeshOnPlatform {
     const host = `127.${this.octet}.0.3`
     const tokenFile = join(this.folder, 'pilot.token')
     await writeFile(tokenFile, await this.joinToken('pilot', 'istio-system'), { mode: 0o600 })
-    const pilot = start([
-      ...[process.execPath, main('pilot'), '--grpc-address', `${host}:${grpcPort}`, '--admin-address', `${host}:${adminPort}`],
-      ...['--config-dir', this.configFolder, '--registry', registry, '--citadel-address', `127.${this.octet}.0.2:${grpcPort}`],
-      ...['--root-cert-file', join(this.folder, 'root.pem'), '--join-token-file', tokenFile],
-    ])
+    const pilot = start(
+      [
+        ...[
+          ...commandOf(this.programs.pilot),
+          '--grpc-address',
+          `${host}:${grpcPort}`,
+          '--admin-address',
+          `${host}:${adminPort}`,
+        ],
+        ...['--config-dir', this.configFolder, '--registry', registry, '--citadel-address', `127.${this.octet}.0.2:${grpcPort}`],
+        ...['--root-cert-file', join(this.folder, 'root.pem'), '--join-token-file', tokenFile],
+      ],
+      { env: processEnvironment },
+    )
     this.#pilot = pilot
     this.#scenario.cleanup(() => pilot.stop())
     await untilReady(`http://${host}:${adminPort}`, 'Pilot', pilot)
@@ -177,9 +209,10 @@ export class MeshOnPlatform {
   }
 }
 
-/** How one of our proxies is started. */
-export function proxyCommand(bootstrapFile: string): string[] {
-  return [process.execPath, main('proxy'), '-c', bootstrapFile, '--concurrency', '1', '-l', 'warn']
+export const processEnvironment = { ...process.env, NODE_COMPILE_CACHE: compileCacheFolder }
+
+function commandOf({ command, args }: Program): string[] {
+  return [command, ...args]
 }
 
 async function untilReady(admin: string, what: string, running: Running): Promise<void> {

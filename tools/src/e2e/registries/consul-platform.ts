@@ -50,6 +50,7 @@ export async function consulPlatform(binary: string): Promise<Platform> {
       'half-written': 'Consul takes whole registrations',
     },
     target: { host: '127.0.0.1', port: server.port },
+    pilotFlags: ['--registry', `consul=${server.url}?token-file=${tokenFile}`],
     set,
     open: async (through) => {
       const spec = parseRegistry(`consul=http://${through?.host}:${through?.port}?token-file=${tokenFile}`)
@@ -160,7 +161,8 @@ function registrationOf(
   }
   const { region, zone } = locality ?? {}
   return {
-    node: `node${region === undefined ? '' : `-${region}-${zone}`}`,
+    // Consul gets slow where one node has thousands of services.
+    node: `node-${name}${region === undefined ? '' : `-${region}-${zone}`}`,
     nodeMeta: region === undefined || zone === undefined ? {} : { region, zone },
     service: {
       ID: `${namespace}-${name}-${instance.name}`,

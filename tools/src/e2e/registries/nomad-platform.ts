@@ -30,6 +30,7 @@ export async function nomadPlatform(): Promise<Platform> {
       'half-written': 'Nomad takes whole jobs',
     },
     target: { host: '127.0.0.1', port: nomad.port },
+    pilotFlags: ['--registry', `nomad=${nomad.url}?token-file=${tokenFile}`],
     async set(services) {
       const { state } = nomad
       const wanted = new Map<string, { service: PlatformService; instance: PlatformInstance }>(

@@ -57,6 +57,8 @@ export interface Platform {
    * of which nothing changed is not touched.
    */
   set(services: readonly PlatformService[]): Promise<void>
+  /** Flags by which a Pilot of its own process follows it. */
+  readonly pilotFlags?: readonly string[]
   /** Opens a registry on it; through this address where it has a `target`. */
   open(through: { host: string; port: number } | undefined): Promise<Registry>
   /** Ends its server and starts it again with the data it had. */

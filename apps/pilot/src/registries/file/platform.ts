@@ -20,6 +20,7 @@ export async function filePlatform(): Promise<Platform> {
     name: 'file',
     lacks: { network: noNetwork, restart: noNetwork, credentials: noNetwork, history: noNetwork },
     target: undefined,
+    pilotFlags: ['--config-dir', folder],
     async set(services) {
       const wanted = filesOf(services)
       for (const [name, text] of wanted) {

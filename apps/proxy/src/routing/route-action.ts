@@ -1,5 +1,9 @@
 import type { TypedExtensionConfig } from '@weft/contracts/envoy/config/core/v3/extension'
-import { type RouteAction, RouteAction_ClusterNotFoundResponseCode } from '@weft/contracts/envoy/config/route/v3/route_components'
+import {
+  type HedgePolicy,
+  type RouteAction,
+  RouteAction_ClusterNotFoundResponseCode,
+} from '@weft/contracts/envoy/config/route/v3/route_components'
 import { UriTemplateRewriteConfig } from '@weft/contracts/envoy/extensions/path/rewrite/uri_template/v3/uri_template_rewrite'
 import { type HeaderName, headerName } from '@weft/http/header-name'
 import type { RequestHead } from '@weft/http/message'
@@ -81,6 +85,8 @@ export interface ForwardPlan {
   /** Up to which a grpc-timeout limits the stream; 0: any; -1: it does not. */
   grpcHeaderMaxMs: number
   retry: RetryPlan | null
+  /** A try whose time is up goes on beside the next one. */
+  hedges: boolean
   priority: 0 | 1
   rewrite: Rewrite | null
   hostRewrite: HostRewrite | null
@@ -114,6 +120,7 @@ export function compileForward(
   match: PathMatch,
   runtime: Runtime,
   virtualHostRetry: RetryPlan | null,
+  virtualHostHedge: HedgePolicy | undefined,
   filterConfigs: (configs: RouteAction_Configs, path: string) => ReadonlyMap<string, unknown> | null,
 ): ForwardPlan {
   const stream = source.maxStreamDuration
@@ -129,6 +136,7 @@ export function compileForward(
     limitsStream: stream !== undefined,
     grpcHeaderMaxMs: durationMs(stream?.grpcTimeoutHeaderMax, -1),
     retry: source.retryPolicy === undefined ? virtualHostRetry : compileRetryPolicy(source.retryPolicy, `${path}.retry_policy`),
+    hedges: (source.hedgePolicy ?? virtualHostHedge)?.hedgeOnPerTryTimeout ?? false,
     priority: source.priority === 1 ? 1 : 0,
     rewrite: compilePathRewrite(source, match, path),
     hostRewrite: compileHostRewrite(source, path),

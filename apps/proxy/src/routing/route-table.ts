@@ -211,7 +211,7 @@ function compileVirtualHost(
     // Most specific first, unless the table says otherwise.
     const order = table.mostSpecificHeaderMutationsWins ? [tableEdits, edits, routeEdits] : [routeEdits, edits, tableEdits]
     const outcome = compileOutcome(route, at, match, table, () =>
-      compileForward(routeAction(route, at), `${at}.route`, match, runtime, retry, compileFilterConfigs),
+      compileForward(routeAction(route, at), `${at}.route`, match, runtime, retry, source.hedgePolicy, compileFilterConfigs),
     )
     return {
       name: route.name,

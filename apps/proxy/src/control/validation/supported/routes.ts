@@ -3,11 +3,11 @@ import type { SupportTable } from './table.ts'
 /** Route configurations. */
 export const routeSupport: SupportTable = {
   'envoy.config.route.v3.RouteConfiguration': '* -vhds -cluster_specifier_plugins',
-  'envoy.config.route.v3.VirtualHost': '* -retry_policy_typed_config -hedge_policy',
+  'envoy.config.route.v3.VirtualHost': '* -retry_policy_typed_config',
   'envoy.config.route.v3.Route': '* -filter_action -non_forwarding_action',
   'envoy.config.route.v3.RouteAction':
     '* -cluster_specifier_plugin -inline_cluster_specifier_plugin ~early_data_policy ' +
-    '-retry_policy_typed_config -hedge_policy -grpc_timeout_offset ' +
+    '-retry_policy_typed_config -grpc_timeout_offset ' +
     '-internal_redirect_action -max_internal_redirects',
   'envoy.config.route.v3.RetryPolicy': '* -retry_options_predicates',
   'envoy.config.route.v3.InternalRedirectPolicy': '* -predicates',
@@ -18,6 +18,7 @@ export const routeSupport: SupportTable = {
   'envoy.config.route.v3.RouteAction.UpgradeConfig': '* -connect_config',
   'envoy.config.route.v3.FilterConfig': '*',
   'envoy.config.route.v3.RouteList': '*',
+  'envoy.config.route.v3.HedgePolicy': '* ~initial_requests ~additional_request_chance',
   'envoy.extensions.early_data.v3.DefaultEarlyDataPolicy': '*',
   'envoy.extensions.path.rewrite.uri_template.v3.UriTemplateRewriteConfig': '*',
   'envoy.config.route.v3.RateLimit.Action': '* -extension',

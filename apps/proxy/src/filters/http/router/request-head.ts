@@ -21,6 +21,7 @@ const consumed = [
   'x-envoy-max-retries',
   'x-envoy-retriable-status-codes',
   'x-envoy-retriable-header-names',
+  'x-envoy-hedge-on-per-try-timeout',
 ].map(headerName)
 
 /** What of an exchange a request's head depends on. */

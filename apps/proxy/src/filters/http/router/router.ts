@@ -1,6 +1,6 @@
 import { headerName, names } from '@weft/http/header-name'
 import type { HeaderTable } from '@weft/http/header-table'
-import type { ResponseHead } from '@weft/http/message'
+import type { RequestHead, ResponseHead } from '@weft/http/message'
 import type { ClientStream, ResetReason } from '@weft/http/stream'
 import type { Span } from '../../../observe/tracing/span.ts'
 import { tlsRedirect } from '../../../routing/redirect.ts'
@@ -18,6 +18,7 @@ import { httpStatusOf } from '../../../upstream/grpc-status.ts'
 import { noteLocalFailure, noteStatus } from '../../../upstream/outcome.ts'
 import type { PooledConnection, PoolWaiter, UpstreamPool } from '../../../upstream/pool.ts'
 import type { Exchange } from '../../network/http-connection-manager/exchange.ts'
+import { HedgedTry, type HedgeOwner } from './hedge.ts'
 import { turnRequest } from './internal-redirect.ts'
 import { Mirrors } from './mirror.ts'
 import { finishRequestHead, replaceHost } from './request-head.ts'
@@ -27,6 +28,7 @@ import { describeBreak, describeReset, resetWord } from './reset-reasons.ts'
 const attemptCount = headerName('x-envoy-attempt-count')
 const serviceTime = headerName('x-envoy-upstream-service-time')
 const timeoutRetry = headerName('x-envoy-is-timeout-retry')
+const hedgeHeader = headerName('x-envoy-hedge-on-per-try-timeout')
 const overloaded = headerName('x-envoy-overloaded')
 const canary = headerName('x-envoy-upstream-canary')
 const setCookie = headerName('set-cookie')
@@ -41,7 +43,7 @@ const idempotent = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
  * The end of every filter chain: answers redirects and direct responses, and sends the rest to an endpoint of the route's
  * cluster, with time limits and retries. One for each exchange, used again with it.
  */
-export class Router implements PoolWaiter {
+export class Router implements PoolWaiter, HedgeOwner {
   private readonly exchange: Exchange
   private forward: ForwardPlan | null = null
   private choice: ClusterChoice | null = null
@@ -60,6 +62,11 @@ export class Router implements PoolWaiter {
   private raceRetried = false
   /** The time of the last try was up. */
   private tryTimedOut = false
+  /** A try whose time is up goes on beside the next one. */
+  private hedges = false
+  /** The try that is under way, where tries may race, and those before it that still are. */
+  private current: HedgedTry | null = null
+  private older: HedgedTry[] = noTries
   private readonly pick: RequestPick
   /** The request so far, for another try or until there is a connection. */
   private kept: Buffer[] = noBuffers
@@ -137,6 +144,8 @@ export class Router implements PoolWaiter {
     this.retryHeld = false
     this.raceRetried = false
     this.tryTimedOut = false
+    this.hedges = false
+    this.current = null
     this.pick.begin(this.forward, this.choice, null)
     if (this.kept !== noBuffers) this.kept = noBuffers
     this.keptBytes = 0
@@ -196,6 +205,7 @@ export class Router implements PoolWaiter {
     const retry = retryPlanFor(forward.retry, exchange.request)
     this.retry = retry
     this.pick.begin(forward, choice, retry)
+    this.hedges = retry !== null && hedgesOf(forward, exchange.request)
     this.retriesLeft = retry === null ? 0 : retry.retries
     this.keepBody = !endStream && (retry !== null || forward.internalRedirect !== null)
     const times = finishRequestHead(exchange, forward, choice, route, retry)
@@ -376,8 +386,10 @@ export class Router implements PoolWaiter {
     info.upstreamProtocol = connection.protocol
     info.upstreamSendStartMs = info.startMs
     this.applyEndpointHost(endpoint)
-    const stream = connection.begin(this)
+    this.current = this.hedges ? new HedgedTry(this, endpoint, connection) : null
+    const stream = connection.begin(this.current ?? this)
     this.stream = stream
+    if (this.current !== null) this.current.stream = stream
     if (exchange.span !== null) this.span = exchange.plan.tracing?.attempt(exchange, exchange.span, monotonicMs()) ?? null
     info.wire?.requestWritten(exchange.request)
     const wholeHead = this.bodyEnded && this.keptBytes === 0 && this.bodyTrailers === null
@@ -762,7 +774,16 @@ export class Router implements PoolWaiter {
       exchange.abort()
       return
     }
+    if (perTry && this.current !== null) {
+      // The last one goes on too, until the whole time is up.
+      if (this.retriesLeft === 0 || !this.canRetry()) return
+      this.leaveRacing(this.current)
+      this.tryTimedOut = true
+      this.scheduleRetry()
+      return
+    }
     this.dropAttempt()
+    if (this.older.length > 0) this.giveUpOlder()
     if (perTry && retry !== null && this.retriesLeft > 0 && retriableReset(retry, 'timeout', false) && this.canRetry()) {
       this.tryTimedOut = true
       this.scheduleRetry()
@@ -807,11 +828,92 @@ export class Router implements PoolWaiter {
     this.connection = null
     this.stream = null
     this.endpoint = null
+    this.current = null
+    this.settle(endpoint)
+  }
+
+  /** A try at this endpoint is no longer under way. */
+  private settle(endpoint: Endpoint): void {
     const owner = endpoint.cluster
     owner.stats.requestActive.dec()
     endpoint.active--
     owner.slab.add(endpoint.slot, cell.activeRequests, -1)
     this.breakerOf(owner).release('requests')
+  }
+
+  // Tries that race (hedge_policy)
+
+  /** The try's time is up, and it goes on beside the next one. */
+  private leaveRacing(current: HedgedTry): void {
+    if (this.older === noTries) this.older = []
+    this.older.push(current)
+    if (this.span !== null) this.endSpan(this.span)
+    this.connection = null
+    this.stream = null
+    this.endpoint = null
+    this.current = null
+  }
+
+  private giveUpOlder(): void {
+    const older = this.older
+    this.older = noTries
+    for (const one of older) {
+      this.settle(one.endpoint)
+      one.giveUp()
+    }
+  }
+
+  onHedgedHead(one: HedgedTry, endStream: boolean): void {
+    const { exchange, retry } = this
+    if (one !== this.current) {
+      const at = this.older.indexOf(one)
+      if (at < 0) return
+      this.older.splice(at, 1)
+      // Another try is under way for one whose answer asks for it.
+      if (retry !== null && retriableResponse(retry, one.response)) {
+        noteStatus(one.endpoint, one.response.status)
+        this.settle(one.endpoint)
+        if (!endStream) one.giveUp()
+        return
+      }
+      this.dropAttempt()
+      if (this.retryTimer !== null) exchange.downstream.timers.cancel(this.retryTimer)
+      this.current = one
+      this.endpoint = one.endpoint
+      this.stream = one.stream
+      this.connection = one.connection
+      exchange.info.upstreamEndpoint = one.endpoint
+      exchange.info.upstreamConnection = one.connection
+      exchange.info.upstreamProtocol = one.connection.protocol
+    }
+    one.choose()
+    const { response } = exchange
+    response.clear()
+    response.status = one.response.status
+    response.version = one.response.version
+    response.headers.copyFrom(one.response.headers)
+    const isAsked = retry !== null && this.retriesLeft > 0 && retriableResponse(retry, response)
+    if (!isAsked) this.giveUpOlder()
+    this.onResponseHead(endStream)
+  }
+
+  onHedgedReset(one: HedgedTry, reason: ResetReason, detail: string): void {
+    if (one === this.current) {
+      // Older ones may still answer, where no other try would follow.
+      if (this.older.length > 0 && this.retriesLeft === 0 && !this.responding) {
+        noteLocalFailure(one.endpoint, 503)
+        this.endAttempt()
+      } else this.onResponseReset(reason, detail)
+      return
+    }
+    const at = this.older.indexOf(one)
+    if (at < 0) return
+    this.older.splice(at, 1)
+    noteLocalFailure(one.endpoint, 503)
+    this.settle(one.endpoint)
+    // It was the last that could have answered.
+    if (this.older.length === 0 && this.connection === null && this.waitingFor === null && !this.retryHeld)
+      this.onResponseReset(reason, detail)
   }
 
   private endSpan(span: Span): void {
@@ -838,6 +940,7 @@ export class Router implements PoolWaiter {
     // Cancelled is what waits for a connection; a request that has one is reset.
     if (this.waitingFor !== null) this.cluster!.stats.requestCancelled.inc()
     this.dropAttempt()
+    if (this.older.length > 0) this.giveUpOlder()
     this.routeDeadline = never
     this.tryDeadline = never
     if (this.retryTimer !== null) this.exchange.downstream.timers.cancel(this.retryTimer)
@@ -846,6 +949,7 @@ export class Router implements PoolWaiter {
   /** The exchange is over. */
   end(): void {
     this.dropAttempt()
+    if (this.older.length > 0) this.giveUpOlder()
     if (this.retryHeld) {
       this.retryHeld = false
       this.breaker?.release('retries')
@@ -856,6 +960,15 @@ export class Router implements PoolWaiter {
     this.keptBytes = 0
   }
 }
+
+/** Whether a request's tries may race: its route says so, or its own header. */
+function hedgesOf(forward: ForwardPlan, { headers }: RequestHead): boolean {
+  if (headers.find(hedgeHeader) < 0) return forward.hedges
+  return headers.get(hedgeHeader) === 'true' || forward.hedges
+}
+
+/** Shared by routers whose tries don't race; never changed. */
+const noTries: HedgedTry[] = []
 
 /** Shared by routers that keep nothing; never changed. */
 const noBuffers: Buffer[] = []

@@ -57,6 +57,7 @@ export interface CitadelFlags {
   kubernetes?: 'review' | 'offline'
   kubeconfig?: string
   kubernetesAudience: string[]
+  rootConfigMap?: string
   nomadJwks?: string
   nomadIssuer: string
   nomadAudience: string[]
@@ -92,6 +93,10 @@ const flags: Flag[] = [
     flags: '--kubernetes <mode>',
     description: 'also accept service-account tokens of pods: review asks the API server, offline verifies by its keys',
     choices: ['review', 'offline'],
+  },
+  {
+    flags: '--root-config-map <name>',
+    description: 'keep the root certificates in a ConfigMap of this name in every namespace of Kubernetes',
   },
   { flags: '--kubeconfig <file>', description: "how the API server is reached (default: as this pod's service account)" },
   {
@@ -178,6 +183,7 @@ export async function startCitadel(options: CitadelFlags, logger: Logger, lifecy
           lastExpiry: () => new Date(lastExpiry),
         })
   const kubernetes = await kubernetesAttestors(options, trustDomain, lifecycle)
+  await publishInCluster(options, authority, logger, lifecycle)
   const desk = createDesk({
     onIssued(api, { notAfter }) {
       if (api !== 'sds') lastExpiry = Math.max(lastExpiry, notAfter.getTime())
@@ -262,6 +268,24 @@ async function kubernetesAttestors(
   const client = new KubernetesClient(await findAccess({ kubeconfig }))
   lifecycle.onStop('Kubernetes', () => client.close())
   return [createKubernetesAttestor({ client, audiences, trustDomain, mode })]
+}
+
+/** Keeps the roots where the pods of a cluster mount them, if that is asked for. */
+async function publishInCluster(
+  { rootConfigMap: name, kubeconfig }: CitadelFlags,
+  authority: CurrentAuthority,
+  logger: Logger,
+  lifecycle: Lifecycle,
+): Promise<void> {
+  if (name === undefined) return
+  const [{ findAccess }, { KubernetesClient }, { keepRootConfigMaps }] = await Promise.all([
+    import('@weft/kubernetes/access'),
+    import('@weft/kubernetes/client'),
+    import('./serve/root-config-maps.ts'),
+  ])
+  const client = new KubernetesClient(await findAccess({ kubeconfig }))
+  lifecycle.onStop('Kubernetes', () => client.close())
+  keepRootConfigMaps({ client, name, authority, lifecycle, logger })
 }
 
 /** Writes the roots where those that join find them, now and at every change. */

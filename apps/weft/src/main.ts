@@ -2,7 +2,7 @@ import { enableCompileCache } from 'node:module'
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { exitCodes } from './exit-codes.ts'
 import { addIptables } from './interception/command.ts'
-import { addInject } from './kubernetes/command.ts'
+import { addInject, addInstall } from './kubernetes/command.ts'
 import { compileCacheFolder } from './mesh/programs.ts'
 import { processTerminal, type Terminal } from './terminal.ts'
 
@@ -145,6 +145,7 @@ Examples:
 
   addIptables(program, terminal, done)
   addInject(program, terminal, done)
+  addInstall(program, terminal, done)
 
   const ca = program.command('ca').summary('certificates')
   ca.command('token')

@@ -19,12 +19,12 @@ function inject(pod: Pod, values: unknown = {}, environment: Record<string, stri
   return injectPod({ pod, workload: workloadOf(pod), settings: injectionSettings({ values }), environment })
 }
 
-test('a sidecar finds the control plane of its revision, and says which it is of', () => {
+test('a sidecar finds Citadel and the Pilot of its revision, and says which it is of', () => {
   const pod = podWith()
   const canary = injectionSettings({ revision: 'canary', values: { global: { istioNamespace: 'mesh' } } })
   const injected = injectPod({ pod, workload: workloadOf(pod), settings: canary })
   const env = Object.fromEntries((findSidecar(injected)?.env ?? []).map(({ name, value }) => [name, value]))
-  expect(env['CA_ADDR']).toBe('citadel-canary.mesh.svc:15012')
+  expect(env['CA_ADDR']).toBe('citadel.mesh.svc:15012')
   expect(JSON.parse(env['PROXY_CONFIG'] ?? '')).toEqual({ discoveryAddress: 'pilot-canary.mesh.svc:15012' })
   expect(injected.metadata.annotations?.['istio.io/rev']).toBe('canary')
 })

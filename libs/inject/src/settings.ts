@@ -153,7 +153,7 @@ export function injectionSettings({ values, mesh, revision, nativeSidecars = tru
   const named = revision ?? read.revision
   const suffix = named === '' || named === 'default' ? '' : `-${named}`
   const { istioNamespace } = read.global
-  if (read.global.caAddress === '') read.global.caAddress = `citadel${suffix}.${istioNamespace}.svc:15012`
+  if (read.global.caAddress === '') read.global.caAddress = `citadel.${istioNamespace}.svc:15012`
   return {
     values: read,
     mesh: meshRead,

@@ -19,6 +19,31 @@ Examples:
     .action(async (options) => done(await (await import('../commands/inject.ts')).inject(options, terminal)))
 }
 
+/** Adds `weft install`. */
+export function addInstall(program: Command, terminal: Terminal, done: (code: number) => void): void {
+  withSettings(program.command('install'))
+    .summary('put a control plane and a gateway into a Kubernetes cluster')
+    .description(
+      'Prints plain manifests of Citadel, Pilot, Mixer, an ingress gateway, the injection webhook, custom resource definitions, rights, disruption budgets and autoscalers; or applies them.',
+    )
+    .addOption(new Option('--platform <name>', 'where to').choices(['kubernetes']).makeOptionMandatory())
+    .option('-n, --namespace <name>', 'of the control plane (default: istio-system)')
+    .option('--apply', 'apply them (server-side) instead of printing', false)
+    .option('--dry-run', 'with --apply: the API server checks all, and keeps nothing', false)
+    .option('--kubeconfig <file>', 'with --apply: how the API server is reached (default: KUBECONFIG, or ~/.kube/config)')
+    .option('--context <name>', 'with --apply: of the kubeconfig')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  weft install --platform kubernetes | kubectl apply --server-side -f -
+  weft install --platform kubernetes --apply --set global.hub=registry.example.com/weft --set global.tag=0.1.0
+  weft install --platform kubernetes --revision canary --apply
+  weft install --platform kubernetes --set ingressGateway.serviceType=NodePort --set mixer.enabled=false`,
+    )
+    .action(async (options) => done(await (await import('../commands/install.ts')).install(options, terminal)))
+}
+
 /** The options that say how pods are injected. */
 function withSettings(command: Command): Command {
   return command

@@ -101,7 +101,12 @@ describe('a node whose identity comes by SDS', () => {
     citadel.serve('secret', '1', [pairSecret('default', first), rootSecret('ROOTCA', authority.root)])
     pilot.serve('cluster', '1', [resource('cluster', '{name: a, type: STATIC, connect_timeout: 1s}')])
     pilot.serve('listener', '1', [])
-    const { worker, live, control } = start(meshBootstrap(pilot.port, citadel.port, rootFile))
+    // A pod's token is a file that Kubernetes replaces.
+    const tokenFile = join(folder(), 'token')
+    writeFileSync(tokenFile, 'join-token\n')
+    const fromFile = `Bearer %FILE_CONTENT(${tokenFile})%`
+    const bootstrap = meshBootstrap(pilot.port, citadel.port, rootFile).replaceAll('Bearer join-token', fromFile)
+    const { worker, live, control } = start(bootstrap)
     await live
     expect(worker.live.has('cluster/a')).toBe(true)
     expect(citadel.metadata[0]?.['authorization']).toBe('Bearer join-token')

@@ -1,6 +1,7 @@
 import { HealthCheck } from '@weft/contracts/envoy/extensions/filters/http/health_check/v3/health_check'
 import { headerName } from '@weft/http/header-name'
 import type { HeaderTable } from '@weft/http/header-table'
+import type { Counter } from '../../../observe/stats.ts'
 import { durationMs } from '../../../plan/duration.ts'
 import { compileHeaderMatcher, type HeadMatcher } from '../../../routing/matchers/header-matcher.ts'
 import type { WorkerServices } from '../../../worker-services.ts'
@@ -31,6 +32,7 @@ export const healthCheck: HttpFilterKind = {
         .sort(([a], [b]) => (a < b ? -1 : 1))
         .map(([name, percent]) => ({ name, minHealthy: percent.value })),
       cache: passThrough && cacheMs > 0 ? new AnswerCache(cacheMs) : null,
+      counters: countersOf((name) => context.stats.counter(`${context.statPrefix}health_check.${name}`)),
     }
     const { services } = context
     return { start: () => (services === null ? null : new HealthCheckFilter(rules, services)) }
@@ -42,6 +44,23 @@ interface Rules {
   readonly matchers: readonly HeadMatcher[]
   readonly clusters: readonly { name: string; minHealthy: number }[]
   readonly cache: AnswerCache | null
+  readonly counters: Counters
+}
+
+type Counters = ReturnType<typeof countersOf>
+
+function countersOf(counter: (name: string) => Counter) {
+  return {
+    total: counter('request_total'),
+    ok: counter('ok'),
+    failed: counter('failed'),
+    degraded: counter('degraded'),
+    // By the details of the answer.
+    health_check_cached: counter('cached_response'),
+    health_check_failed_no_cluster_found: counter('failed_cluster_not_found'),
+    health_check_failed_cluster_empty: counter('failed_cluster_empty'),
+    health_check_failed_cluster_unhealthy: counter('failed_cluster_unhealthy'),
+  }
 }
 
 /** The last answer of what stands behind, for a while. */
@@ -106,6 +125,12 @@ class HealthCheckFilter implements HttpFilter {
 
   private answer(stream: HttpStream): void {
     const { status, details, degraded } = this.outcome()
+    const { counters } = this.rules
+    counters.total.inc()
+    if (status === 200) counters.ok.inc()
+    else counters.failed.inc()
+    if (degraded === true) counters.degraded.inc()
+    if (details in counters) counters[details as keyof Counters].inc()
     stream.reply(status, '', {
       details,
       ...(status === 200 ? {} : { flags: ['LH'] }),

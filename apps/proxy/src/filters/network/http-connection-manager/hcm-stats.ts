@@ -61,6 +61,7 @@ export class HcmStats {
   readonly redirectTooMany: Counter
   readonly redirectNoRoute: Counter
   readonly pathNormalizationFailed: Counter
+  readonly tracingHealthCheck: Counter
   readonly rejectedByIpDetection: Counter
   private readonly classes: (Counter | undefined)[]
   /** The same by listener; null where no listener is known. */
@@ -152,8 +153,8 @@ export class HcmStats {
     ]) {
       counter(`downstream_${name}`)
     }
-    for (const name of ['client_enabled', 'health_check', 'not_traceable', 'random_sampling', 'service_forced'])
-      counter(`tracing.${name}`)
+    this.tracingHealthCheck = counter('tracing.health_check')
+    for (const name of ['client_enabled', 'not_traceable', 'random_sampling', 'service_forced']) counter(`tracing.${name}`)
     for (const name of ['rq_overload_local_reply', 'rq_reset_after_downstream_response_started', 'rs_too_large']) counter(name)
     counter('passthrough_internal_redirect_predicate')
     gauge('downstream_cx_http3_active')

@@ -36,8 +36,8 @@ export async function churnScenario(scenario: Scenario): Promise<void> {
   await writeFile(file, JSON.stringify(churnBootstrap(control.port, await freePort())))
   const proxy = start([...weftSubject.command, '-c', file, '--concurrency', workers, '-l', 'warn', '--drain-time-s', '5'])
   scenario.cleanup(() => proxy.stop())
-  await untilListening(state.ports.http, proxy)
-  await untilListening(state.ports.tls, proxy)
+  await untilListening(state.ports.http, proxy, undefined, 60_000)
+  await untilListening(state.ports.tls, proxy, undefined, 60_000)
 
   scenario.section(`${changes} changes of each kind, ${requests} requests`)
   const clients = [

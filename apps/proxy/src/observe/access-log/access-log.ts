@@ -11,6 +11,7 @@ import { compileTextFormat, type TextFormat } from '../format/text-format.ts'
 import { compileLogFilter, type LogFilter } from './filter.ts'
 import { compileHttpGrpcLog, compileTcpGrpcLog, type GrpcLogContext } from './grpc-log.ts'
 import type { LogFiles } from './log-file.ts'
+import { compileOtlpLog } from './otlp-log.ts'
 
 /** Writes one line for a request or session that ended. */
 export type AccessLog = (context: FormatContext) => void
@@ -68,6 +69,7 @@ export function compileAccessLog(source: AccessLogProto, path: string, context: 
 const grpcLoggers: Readonly<Record<string, typeof compileHttpGrpcLog | undefined>> = {
   'envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig': compileHttpGrpcLog,
   'envoy.extensions.access_loggers.grpc.v3.TcpGrpcAccessLogConfig': compileTcpGrpcLog,
+  'envoy.extensions.access_loggers.open_telemetry.v3.OpenTelemetryAccessLogConfig': compileOtlpLog,
 }
 
 function filtered(log: AccessLog, filter: LogFilter | null): AccessLog {

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http2'
 import { HttpGrpcAccessLogConfig } from '@weft/contracts/envoy/extensions/access_loggers/grpc/v3/als'
+import { OpenTelemetryAccessLogConfig } from '@weft/contracts/envoy/extensions/access_loggers/open_telemetry/v3/logs_service'
 import { StreamAccessLogsMessage } from '@weft/contracts/envoy/service/accesslog/v3/als'
 import { afterEach, expect, test, vi } from 'vitest'
 import { any, cluster, connectionManager, listener, routeTo } from '../../testing/resources.ts'
@@ -11,16 +12,13 @@ afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close()
 })
 
-/** A service that keeps what it is told. */
-async function logService(): Promise<{ port: number; messages: StreamAccessLogsMessage[]; paths: string[] }> {
-  const messages: StreamAccessLogsMessage[] = []
-  const paths: string[] = []
+/** A gRPC service that keeps what it is told. */
+async function collector(calls: { path: string; body: string }[]): Promise<number> {
   const server = createServer()
   server.on('stream', async (stream, headers) => {
-    paths.push(String(headers[':path']))
     const chunks: Buffer[] = []
     for await (const chunk of stream) chunks.push(chunk)
-    messages.push(StreamAccessLogsMessage.decode(Buffer.concat(chunks).subarray(5)))
+    calls.push({ path: String(headers[':path']), body: Buffer.concat(chunks).subarray(5).toString('latin1') })
     stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true })
     stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }))
     stream.end(Buffer.alloc(5))
@@ -33,11 +31,12 @@ async function logService(): Promise<{ port: number; messages: StreamAccessLogsM
     server.close()
   })
   const address = server.address()
-  return { port: typeof address === 'object' && address !== null ? address.port : 0, messages, paths }
+  return typeof address === 'object' && address !== null ? address.port : 0
 }
 
 test('requests are told to a gRPC service, in batches', async () => {
-  const service = await logService()
+  const calls: { path: string; body: string }[] = []
+  const service = await collector(calls)
   const up = new Upstream()
   await up.listen()
   closers.push(() => up.close())
@@ -66,14 +65,15 @@ test('requests are told to a gRPC service, in batches', async () => {
   ]
   const manager = connectionManager([routeTo('main')], { accessLog })
   expect(
-    await proxy.apply(cluster('main', [up.port]), cluster('logs', [service.port]), listener('in', [{ filters: [manager] }])),
+    await proxy.apply(cluster('main', [up.port]), cluster('logs', [service]), listener('in', [{ filters: [manager] }])),
   ).toEqual([])
   await ask(proxy.port('in'), '/a?b', { method: 'POST', body: 'data', headers: { 'x-in': 'yes', 'user-agent': 'test' } })
-  await vi.waitFor(() => expect(service.messages).toHaveLength(1), { timeout: 20_000 })
-  expect(service.paths).toEqual(['/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs'])
-  const [message] = service.messages
-  expect(message?.identifier).toMatchObject({ logName: 'requests', node: { id: 'test' } })
-  const entry = message?.logEntries?.$case === 'httpLogs' ? message.logEntries.value.logEntry[0] : undefined
+  await vi.waitFor(() => expect(calls).toHaveLength(1), { timeout: 20_000 })
+  const [call] = calls
+  expect(call?.path).toBe('/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs')
+  const message = StreamAccessLogsMessage.decode(Buffer.from(call?.body ?? '', 'latin1'))
+  expect(message.identifier).toMatchObject({ logName: 'requests', node: { id: 'test' } })
+  const entry = message.logEntries?.$case === 'httpLogs' ? message.logEntries.value.logEntry[0] : undefined
   expect(entry).toMatchObject({
     protocolVersion: 2,
     request: { requestMethod: 3, path: '/a?b', userAgent: 'test', requestBodyBytes: 4, requestHeaders: { 'x-in': 'yes' } },
@@ -82,4 +82,45 @@ test('requests are told to a gRPC service, in batches', async () => {
   })
   expect(entry?.request?.downstreamHeaderBytesReceived).toBeGreaterThan(0)
   expect(proxy.stats.value('access_logs.grpc_access_log.logs_written')).toBe(1)
+})
+
+test('requests are told to an OpenTelemetry collector', async () => {
+  const bodies: { path: string; body: string }[] = []
+  const service = await collector(bodies)
+  const up = new Upstream()
+  await up.listen()
+  closers.push(() => up.close())
+  const proxy = new WorkerHarness()
+  closers.push(() => proxy.close())
+  const text = (value: string) => ({ value: { $case: 'stringValue' as const, value } })
+  const config = OpenTelemetryAccessLogConfig.encode(
+    OpenTelemetryAccessLogConfig.fromPartial({
+      commonConfig: {
+        logName: 'otel-requests',
+        transportApiVersion: 2,
+        bufferSizeBytes: 0,
+        grpcService: { targetSpecifier: { $case: 'envoyGrpc', value: { clusterName: 'logs' } } },
+      },
+      body: text('%REQ(:METHOD)% %REQ(:PATH)% is %RESPONSE_CODE%'),
+      attributes: { values: [{ key: 'details', value: text('%RESPONSE_CODE_DETAILS%') }] },
+    }),
+  ).finish()
+  const accessLog = [
+    {
+      name: 'otel',
+      configType: {
+        $case: 'typedConfig' as const,
+        value: any('envoy.extensions.access_loggers.open_telemetry.v3.OpenTelemetryAccessLogConfig', config),
+      },
+    },
+  ]
+  const manager = connectionManager([routeTo('main')], { accessLog })
+  expect(
+    await proxy.apply(cluster('main', [up.port]), cluster('logs', [service]), listener('in', [{ filters: [manager] }])),
+  ).toEqual([])
+  await ask(proxy.port('in'), '/o')
+  await vi.waitFor(() => expect(bodies).toHaveLength(1), { timeout: 20_000 })
+  expect(bodies[0]?.path).toBe('/opentelemetry.proto.collector.logs.v1.LogsService/Export')
+  for (const part of ['GET /o is 200', 'details', 'via_upstream', 'log_name', 'otel-requests', 'node_name'])
+    expect(bodies[0]?.body).toContain(part)
 })

@@ -81,11 +81,42 @@ export function compileTcpGrpcLog(bytes: Uint8Array, path: string, context: Grpc
 function queueOf<T>(
   common: CommonGrpcAccessLogConfig | undefined,
   path: string,
-  { services, stats }: GrpcLogContext,
+  context: GrpcLogContext,
   type: { encode(entry: T): { finish(): Uint8Array } },
   wrap: (entries: T[]) => Entries,
 ): BatchQueue<T> | null {
-  const at = `${path}.common_config`
+  const logName = common?.logName ?? ''
+  return logQueue({
+    common,
+    path,
+    context,
+    counters: 'access_logs.grpc_access_log.',
+    method: streamAccessLogs,
+    sizeOf: (entry: T) => type.encode(entry).finish().length,
+    message: (entries, { node }) => ({
+      identifier: {
+        logName,
+        node: Node.fromPartial({ id: node.id, cluster: node.cluster, metadata: node.metadata, locality: node.locality }),
+      },
+      logEntries: wrap([...entries]),
+    }),
+  })
+}
+
+/** Entries on their way to a service that takes them by calls of one method; null: only checking. */
+export function logQueue<T, Message>(options: {
+  common: CommonGrpcAccessLogConfig | undefined
+  path: string
+  context: GrpcLogContext
+  /** Prefix of `logs_written` and `logs_dropped`. */
+  counters: string
+  method: UnaryMethod<Message, unknown>
+  sizeOf(entry: T): number
+  message(entries: readonly T[], services: WorkerServices): Message
+}): BatchQueue<T> | null {
+  const { common, context, method } = options
+  const { services, stats } = context
+  const at = `${options.path}.common_config`
   const target = common?.grpcService?.targetSpecifier
   if (common === undefined || common.logName === '') throw invalid(`${at}.log_name`, 'a name is needed')
   if (common.transportApiVersion !== ApiVersion.V3) throw unsupported(`${at}.transport_api_version`, 'another version than V3')
@@ -95,23 +126,17 @@ function queueOf<T>(
   if (services === null) return null
   const fullSize = common.bufferSizeBytes ?? 16_384
   const flushMs = durationMs(common.bufferFlushInterval, 1000)
-  const { node } = services
-  const identifier = {
-    logName: common.logName,
-    node: Node.fromPartial({ id: node.id, cluster: node.cluster, metadata: node.metadata, locality: node.locality }),
-  }
-  const counter = (name: string) => stats.counter(`access_logs.grpc_access_log.${name}`)
+  const counter = (name: string) => stats.counter(options.counters + name)
   return new BatchQueue<T>({
     flushMs: () => flushMs,
-    // An entry for each, at the least.
+    // At zero each entry goes by itself.
     fullSize: () => Math.max(1, fullSize),
-    sizeOf: (entry) => type.encode(entry).finish().length,
+    sizeOf: options.sizeOf,
     maxWaiting: maxBatches * Math.max(fullSize, 1024),
     counters: { sent: counter('logs_written'), dropped: counter('logs_dropped'), timer: null },
     async send(entries) {
       try {
-        const message = { identifier, logEntries: wrap([...entries]) }
-        await grpcClient(services, clusterName).unary(streamAccessLogs, message, { deadlineMs })
+        await grpcClient(services, clusterName).unary(method, options.message(entries, services), { deadlineMs })
       } catch (error) {
         services.log('debug', `access logs can't be sent: ${error instanceof Error ? error.message : String(error)}`)
       }

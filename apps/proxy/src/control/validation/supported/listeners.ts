@@ -66,6 +66,7 @@ export const listenerSupport: SupportTable = {
   'envoy.extensions.access_loggers.file.v3.FileAccessLog': '*',
   'envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig': '*',
   'envoy.extensions.access_loggers.grpc.v3.TcpGrpcAccessLogConfig': '*',
+  'envoy.extensions.access_loggers.open_telemetry.v3.OpenTelemetryAccessLogConfig': '* -formatters',
   'envoy.extensions.access_loggers.grpc.v3.CommonGrpcAccessLogConfig': '* -filter_state_objects_to_log -grpc_stream_retry_policy',
   'envoy.extensions.access_loggers.stream.v3.StdoutAccessLog': '*',
   'envoy.extensions.access_loggers.stream.v3.StderrAccessLog': '*',

@@ -9,6 +9,7 @@ export class ClusterStats {
   readonly requestTime: Histogram
   readonly requestTimeout: Counter
   readonly perTryTimeout: Counter
+  readonly perTryIdleTimeout: Counter
   readonly requestCancelled: Counter
   readonly maintenance: Counter
   readonly rxReset: Counter
@@ -85,6 +86,7 @@ export class ClusterStats {
     this.requestTime = stats.histogram(`${prefix}upstream_rq_time`)
     this.requestTimeout = counter('upstream_rq_timeout')
     this.perTryTimeout = counter('upstream_rq_per_try_timeout')
+    this.perTryIdleTimeout = counter('upstream_rq_per_try_idle_timeout')
     this.requestCancelled = counter('upstream_rq_cancelled')
     this.maintenance = counter('upstream_rq_maintenance_mode')
     this.rxReset = counter('upstream_rq_rx_reset')

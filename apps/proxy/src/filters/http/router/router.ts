@@ -83,6 +83,9 @@ export class Router implements PoolWaiter, HedgeOwner {
   private perTryMs = 0
   private routeDeadline = never
   private tryDeadline = never
+  /** How long a try may say nothing (0: any time), and when it last did. */
+  private tryIdleMs = 0
+  private tryActiveMs = 0
   private responding = false
   /** Upstream has sent a 1xx answer. */
   private interim = false
@@ -114,7 +117,11 @@ export class Router implements PoolWaiter, HedgeOwner {
   }
 
   get nextDeadline(): number {
-    return Math.min(this.routeDeadline, this.tryDeadline)
+    return Math.min(this.routeDeadline, this.tryDeadline, this.tryIdleDeadline)
+  }
+
+  private get tryIdleDeadline(): number {
+    return this.tryIdleMs > 0 && this.stream !== null ? this.tryActiveMs + this.tryIdleMs : never
   }
 
   /** A route was chosen (anew): chooses the cluster of a weighted one. */
@@ -145,6 +152,7 @@ export class Router implements PoolWaiter, HedgeOwner {
     this.raceRetried = false
     this.tryTimedOut = false
     this.hedges = false
+    this.tryIdleMs = 0
     this.current = null
     this.pick.begin(this.forward, this.choice, null)
     if (this.kept !== noBuffers) this.kept = noBuffers
@@ -205,6 +213,7 @@ export class Router implements PoolWaiter, HedgeOwner {
     const retry = retryPlanFor(forward.retry, exchange.request)
     this.retry = retry
     this.pick.begin(forward, choice, retry)
+    this.tryIdleMs = retry?.perTryIdleTimeoutMs ?? 0
     this.hedges = retry !== null && hedgesOf(forward, exchange.request)
     this.retriesLeft = retry === null ? 0 : retry.retries
     this.keepBody = !endStream && (retry !== null || forward.internalRedirect !== null)
@@ -389,6 +398,7 @@ export class Router implements PoolWaiter, HedgeOwner {
     this.current = this.hedges ? new HedgedTry(this, endpoint, connection) : null
     const stream = connection.begin(this.current ?? this)
     this.stream = stream
+    if (this.tryIdleMs > 0) this.noteActivity()
     if (this.current !== null) this.current.stream = stream
     if (exchange.span !== null) this.span = exchange.plan.tracing?.attempt(exchange, exchange.span, monotonicMs()) ?? null
     info.wire?.requestWritten(exchange.request)
@@ -396,6 +406,12 @@ export class Router implements PoolWaiter, HedgeOwner {
     stream.sendHead(exchange.request, wholeHead)
     if (!wholeHead) this.sendKept()
     if (this.bodyEnded) info.upstreamSendEndMs = monotonicMs()
+  }
+
+  /** Upstream said something, or is about to be asked. */
+  private noteActivity(): void {
+    this.tryActiveMs = monotonicMs()
+    this.exchange.watch(this.tryActiveMs + this.tryIdleMs)
   }
 
   /** auto_host_rewrite: the endpoint's own name. */
@@ -507,6 +523,7 @@ export class Router implements PoolWaiter, HedgeOwner {
       this.virtualCluster?.inc('retry_success')
     }
     this.tryDeadline = never
+    if (this.tryIdleMs > 0) this.noteActivity()
     if (this.forward?.internalRedirect?.codes.has(status) === true && this.followRedirect(endStream)) return
     this.charge(status)
     info.responseCodeDetails = 'via_upstream'
@@ -594,6 +611,7 @@ export class Router implements PoolWaiter, HedgeOwner {
 
   onResponseData(buffer: Buffer, start: number, end: number, endStream: boolean): void {
     if (!this.responding) return
+    if (this.tryIdleMs > 0) this.noteActivity()
     const { wire } = this.exchange.info
     wire?.responseBody(end - start, false)
     if (endStream) {
@@ -749,6 +767,10 @@ export class Router implements PoolWaiter, HedgeOwner {
       this.onTimeout('response_timeout', false)
       return true
     }
+    if (now >= this.tryIdleDeadline) {
+      this.onTimeout('upstream_per_try_idle_timeout', true)
+      return true
+    }
     if (now >= this.tryDeadline) {
       this.tryDeadline = never
       this.onTimeout('upstream_per_try_timeout', true)
@@ -761,7 +783,8 @@ export class Router implements PoolWaiter, HedgeOwner {
     const { exchange, cluster, retry } = this
     const { info } = exchange
     if (cluster === null) return
-    if (perTry) cluster.stats.perTryTimeout.inc()
+    if (details === 'upstream_per_try_idle_timeout') cluster.stats.perTryIdleTimeout.inc()
+    else if (perTry) cluster.stats.perTryTimeout.inc()
     else {
       cluster.stats.requestTimeout.inc()
       this.virtualCluster?.inc('timeout')

@@ -80,7 +80,7 @@ function jobOf(instance: BookinfoInstance, template: string, health: HealthPages
   const { name, app, version, sidecarAddress, command, env } = instance
   const [program = '', ...args] = command
   const bootstrap = '${NOMAD_SECRETS_DIR}/bootstrap.json'
-  const fill = `sed "s|${tokenPlace}|$(cat "$NOMAD_SECRETS_DIR/nomad_${audience}.jwt")|" ${template} > "${bootstrap}"`
+  const fill = `umask 077 && sed "s|${tokenPlace}|$(cat "$NOMAD_SECRETS_DIR/nomad_${audience}.jwt")|g" ${template} > "${bootstrap}"`
   return {
     ID: name,
     Name: name,

@@ -196,6 +196,6 @@ export async function runWeft(argv: readonly string[], terminal: Terminal): Prom
 if (import.meta.main) {
   enableCompileCache(compileCacheFolder)
   process.exitCode = await runWeft(process.argv.slice(2), processTerminal())
-  // Keep-alive connections of fetch would hold the process for seconds.
-  process.exit()
+  // Keep-alive connections of fetch would hold the process for seconds; what went to a pipe is to get through before.
+  process.stdout.write('', () => process.exit())
 }

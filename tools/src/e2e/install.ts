@@ -1,0 +1,161 @@
+/**
+ * `npm run e2e -- install`: `weft install` against a real kube-apiserver. What it prints and applies is taken by it, again changes
+ * nothing, and gives Citadel and Pilot the rights they need and no more: both run with them here, and Pilot's webhook injects.
+ */
+import { execFileSync } from 'node:child_process'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { root } from '../image/bundle.ts'
+import { installKubernetes } from '../kubernetes/install.ts'
+import { KubernetesServer } from '../kubernetes/server.ts'
+import { freePort, start, until, untilListening } from '../processes.ts'
+import type { Scenario } from './scenario.ts'
+
+const patienceMs = 120_000
+
+export async function installScenario(scenario: Scenario): Promise<void> {
+  const bin = installKubernetes()
+  if (bin === undefined) return scenario.skip('all of it', 'there is no kube-apiserver here (WEFT_KUBE)')
+  const folder = await mkdtemp(join(tmpdir(), 'weft-e2e-install-'))
+  scenario.cleanup(() => rm(folder, { recursive: true, force: true }))
+  const server = await KubernetesServer.start({ bin })
+  scenario.cleanup(() => server.stop())
+  const weft = (...args: string[]): string =>
+    execFileSync(process.execPath, [join(root, 'apps/weft/src/main.ts'), 'install', '--platform', 'kubernetes', ...args], {
+      encoding: 'utf8',
+      env: { ...process.env, KUBECONFIG: server.kubeconfig },
+      maxBuffer: 64 << 20,
+    })
+
+  scenario.section('manifests')
+  await scenario.attempt('kubectl applies what is printed; every field is known to the API server', () => {
+    const applied = server.kubectl(['apply', '--server-side', '--validate=strict', '-f', '-'], weft())
+    return `${applied.trim().split('\n').length} objects`
+  })
+  await scenario.attempt('a second time changes nothing, by kubectl, by --apply, or as the kustomize base', () => {
+    const kinds = 'deployments,statefulsets,services,configmaps,clusterroles,roles,pdb,hpa,mutatingwebhookconfigurations'
+    const template = '{range .items[*]}{.kind}/{.metadata.name}={.metadata.generation}/{.metadata.resourceVersion} {end}'
+    const versions = (): string => server.kubectl(['get', kinds, '-A', '-o', `jsonpath=${template}`])
+    const before = versions()
+    server.kubectl(['apply', '--server-side', '-f', '-'], weft())
+    server.kubectl(['apply', '--server-side', '-k', join(root, 'deploy/kubernetes/base')])
+    expectSame(before, versions())
+    weft('--apply', '--dry-run', '--set', 'pilot.autoscaleMax=9')
+    expectSame(before, versions())
+    return undefined
+  })
+  await scenario.attempt('another revision comes beside it', () => {
+    const kinds = weft('--apply', '--revision', 'canary').trim().split('\n').length
+    server.kubectl(['get', 'deployment', 'pilot', 'pilot-canary', '-n', 'istio-system'])
+    return `${kinds} objects`
+  })
+
+  scenario.section('rights')
+  const may = (account: string, ...what: string[]): boolean => {
+    try {
+      return server.kubectl(['auth', 'can-i', ...what, '--as', `system:serviceaccount:istio-system:${account}`]).trim() === 'yes'
+    } catch {
+      return false
+    }
+  }
+  const rights: [string, boolean, string[]][] = [
+    ['pilot', true, ['watch', 'endpointslices.discovery.k8s.io', '-A']],
+    ['pilot', true, ['patch', 'virtualservices.networking.istio.io', '--subresource=status', '-n', 'shop']],
+    ['pilot', false, ['update', 'virtualservices.networking.istio.io', '-n', 'shop']],
+    ['pilot', true, ['patch', 'mutatingwebhookconfigurations/istio-sidecar-injector']],
+    ['pilot', false, ['patch', 'mutatingwebhookconfigurations/another']],
+    ['pilot', false, ['get', 'secrets', '-n', 'istio-system']],
+    ['citadel', true, ['create', 'tokenreviews.authentication.k8s.io']],
+    ['citadel', true, ['patch', 'configmaps/istio-ca-root-cert', '-n', 'shop']],
+    ['citadel', false, ['patch', 'configmaps/istio', '-n', 'istio-system']],
+    ['citadel', false, ['list', 'pods', '-A']],
+    ['mixer', false, ['get', 'configmaps', '-n', 'istio-system']],
+  ]
+  for (const [account, wanted, what] of rights) {
+    scenario.check(
+      `${account} ${wanted ? 'may' : 'may not'} ${what.join(' ')}`,
+      may(account, ...what) === wanted,
+      undefined,
+      'on',
+    )
+  }
+  await controlPlane(scenario, server, folder)
+}
+
+/** Citadel and Pilot as processes with the tokens of their accounts: what they write into the cluster arrives. */
+async function controlPlane(scenario: Scenario, server: KubernetesServer, folder: string): Promise<void> {
+  scenario.section('Citadel and Pilot with these rights')
+  const [citadelPort, citadelAdmin, pilotPort, pilotAdmin, webhookPort] = await Promise.all(Array.from({ length: 5 }, freePort))
+  const rootCertFile = join(folder, 'root.pem')
+  const run = async (name: string, port: number | undefined, args: string[]): Promise<void> => {
+    const kubeconfig = await server.writeKubeconfig(name, await server.tokenOf('istio-system', name))
+    const main = join(root, 'apps', name, 'src/main.ts')
+    const child = start([process.execPath, main, ...args], { env: { ...process.env, KUBECONFIG: kubeconfig } })
+    scenario.cleanup(() => child.stop(5_000))
+    await untilListening(port ?? 0, child, '127.0.0.1', patienceMs)
+  }
+  await run('citadel', citadelPort, [
+    ...['--grpc-address', `127.0.0.1:${citadelPort}`, '--admin-address', `127.0.0.1:${citadelAdmin}`],
+    ...['--data-dir', join(folder, 'citadel'), '--root-cert-file', rootCertFile],
+    ...['--kubernetes', 'review', '--root-config-map', 'istio-ca-root-cert'],
+  ])
+  const roots = (): Promise<string> => readFile(rootCertFile, 'utf8')
+  await scenario.attempt('Citadel keeps its roots in every namespace, a new one too', async () => {
+    server.kubectl(['create', 'namespace', 'shop'])
+    const read = (): string => {
+      try {
+        return server.kubectl(['get', 'configmap', 'istio-ca-root-cert', '-n', 'shop', '-o', 'jsonpath={.data.root-cert\\.pem}'])
+      } catch {
+        return ''
+      }
+    }
+    const wanted = await roots()
+    await until(() => read().trim() === wanted.trim(), 'the roots in the namespace shop', undefined, patienceMs)
+    return undefined
+  })
+  // A token of Pilot's pod: only such a one stands for an identity.
+  const pod = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'pilot-0', namespace: 'istio-system', labels: { 'sidecar.istio.io/inject': 'false' } },
+  }
+  const spec = { serviceAccountName: 'pilot', containers: [{ name: 'pilot', image: 'weft/pilot' }] }
+  server.kubectl(['apply', '-f', '-'], JSON.stringify({ ...pod, spec }))
+  const tokenFile = join(folder, 'pilot.token')
+  await writeFile(tokenFile, await server.tokenOf('istio-system', 'pilot', { audiences: ['istio-ca'], pod: 'pilot-0' }))
+  await run('pilot', webhookPort, [
+    ...['--grpc-address', `127.0.0.1:${pilotPort}`, '--admin-address', `127.0.0.1:${pilotAdmin}`],
+    ...['--webhook-address', `127.0.0.1:${webhookPort}`, '--webhook-dns-name', 'pilot.istio-system.svc'],
+    ...['--citadel-address', `127.0.0.1:${citadelPort}`, '--root-cert-file', rootCertFile, '--join-token-file', tokenFile],
+    ...['--registry', 'kubernetes', '--config-source', 'kubernetes'],
+  ])
+  const bundles = (): string[] => {
+    const path = 'jsonpath={.webhooks[*].clientConfig.caBundle}'
+    return server.kubectl(['get', 'mutatingwebhookconfiguration', 'istio-sidecar-injector', '-o', path]).split(' ')
+  }
+  await scenario.attempt(
+    'Pilot writes the roots into its webhook configuration, and again when they are taken away',
+    async () => {
+      const wanted = Buffer.from(await roots()).toString('base64')
+      const isWritten = (): boolean => bundles().length === 4 && bundles().every((bundle) => bundle === wanted)
+      await until(isWritten, 'the roots in all four webhooks', undefined, patienceMs)
+      const taken = [{ op: 'remove', path: '/webhooks/2/clientConfig/caBundle' }]
+      const name = ['mutatingwebhookconfiguration', 'istio-sidecar-injector']
+      server.kubectl(['patch', ...name, '--type=json', '-p', JSON.stringify(taken)])
+      await until(isWritten, 'the roots to be back', undefined, patienceMs)
+      return undefined
+    },
+  )
+}
+
+function expectSame(before: string, after: string): void {
+  if (before === after) return
+  const old = new Set(before.split(' '))
+  throw new Error(
+    `changed: ${after
+      .split(' ')
+      .filter((each) => !old.has(each))
+      .join(' ')}`,
+  )
+}

@@ -43,6 +43,10 @@ export interface Wanted {
 const core = (plural: string): ResourceType => ({ group: '', version: 'v1', plural })
 const slices: ResourceType = { group: 'discovery.k8s.io', version: 'v1', plural: 'endpointslices' }
 
+/** What the suite makes is told by this label from what a cluster has by itself. */
+const ownLabels = { 'mesh.weft.dev/suite': 'registries' }
+const labelSelector = 'mesh.weft.dev/suite=registries'
+
 /** Requests of the driver at a time. */
 const atOnce = 16
 
@@ -84,7 +88,7 @@ export function kubernetesPlatform(server: ApiServer): Platform {
       if (through !== undefined) url.host = `${through.host}:${through.port}`
       const access = { ...server.credentials.access, server: url.toString().replace(/\/$/, '') }
       const logger = createLogger('kubernetes', 'silent')
-      return new KubernetesRegistry({ client: new KubernetesClient(access), mesh: defaultMeshSettings, logger })
+      return new KubernetesRegistry({ client: new KubernetesClient(access), mesh: defaultMeshSettings, logger, labelSelector })
     },
     restart: () => server.restart(),
     forget: () => server.forget(),
@@ -152,6 +156,7 @@ function wantedOf(services: readonly PlatformService[]): Map<string, Wanted> {
     add(core('namespaces'), undefined, namespace, {})
     add(core('services'), namespace, name, {
       object: {
+        metadata: { labels: ownLabels },
         spec: { ports: ports.map((port) => ({ name: port.name, port: port.number, appProtocol: port.protocol ?? null })) },
       },
     })
@@ -221,7 +226,7 @@ function slicesOf(instances: readonly PlatformInstance[]): Map<string, PlatformI
 function sliceOf(service: string, namespace: string, group: readonly PlatformInstance[]): Record<string, unknown> {
   const [first] = group
   return {
-    metadata: { labels: { 'kubernetes.io/service-name': service } },
+    metadata: { labels: { 'kubernetes.io/service-name': service, ...ownLabels } },
     addressType: first?.address.includes(':') ? 'IPv6' : 'IPv4',
     ports: Object.entries(first?.ports ?? {}).map(([name, port]) => ({ name, port, protocol: 'TCP' })),
     endpoints: group.map((instance) => ({

@@ -49,6 +49,6 @@ async function register(consul: ConsulServer, instance: BookinfoInstance, health
     Port: bookinfoPort,
     Tags: [`version=${version}`],
     Meta: { protocol: 'http', 'service-account': serviceAccount, sidecar: 'true' },
-    Check: { HTTP: `http://127.0.0.1:${health.port}/${name}`, Interval: '500ms', Timeout: '2s', Status: 'passing' },
+    Check: { HTTP: `http://127.0.0.1:${health.port}/${name}`, Interval: '500ms', Timeout: '20s', Status: 'passing' },
   })
 }

@@ -98,7 +98,7 @@ function jobOf(instance: BookinfoInstance, template: string, health: HealthPages
             Address: sidecarAddress,
             Provider: 'nomad',
             Tags: [`version=${version}`, 'protocol=http', 'sidecar=true'],
-            Checks: [{ Name: 'answers', Type: 'http', Path: `/${name}`, PortLabel: 'health', Interval: 500e6, Timeout: 2e9 }],
+            Checks: [{ Name: 'answers', Type: 'http', Path: `/${name}`, PortLabel: 'health', Interval: 500e6, Timeout: 20e9 }],
           },
         ],
         Tasks: [

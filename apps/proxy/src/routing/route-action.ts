@@ -53,6 +53,8 @@ export type ClusterSelector =
       /** Weights that runtime may change; null: they stand. */
       weights: (() => readonly number[]) | null
       hashHeader: HeaderName | null
+      /** The route's hash policies choose. */
+      byHash: boolean
     }
 
 /** Sends a copy elsewhere and ignores the answer. */
@@ -79,6 +81,9 @@ export interface ForwardPlan {
   idleTimeoutMs: number
   /** -1: not set; 0: any grpc-timeout. */
   maxGrpcTimeoutMs: number
+  /** By how much a longer grpc-timeout is shortened, as limit of the response and of the stream. */
+  grpcOffsetMs: number
+  grpcHeaderOffsetMs: number
   maxStreamMs: number
   /** Whether max_stream_duration is there: then the route's timeout and max_grpc_timeout are not. */
   limitsStream: boolean
@@ -132,6 +137,8 @@ export function compileForward(
     timeoutMs: durationMs(source.timeout, 15_000),
     idleTimeoutMs: durationMs(source.idleTimeout, -1),
     maxGrpcTimeoutMs: durationMs(source.maxGrpcTimeout, -1),
+    grpcOffsetMs: durationMs(source.grpcTimeoutOffset, 0),
+    grpcHeaderOffsetMs: durationMs(stream?.grpcTimeoutHeaderOffset, 0),
     maxStreamMs: durationMs(stream?.maxStreamDuration, 0),
     limitsStream: stream !== undefined,
     grpcHeaderMaxMs: durationMs(stream?.grpcTimeoutHeaderMax, -1),
@@ -207,6 +214,7 @@ function compileSelector(
         weights:
           prefix === '' ? null : () => choices.map(({ weight, choice }) => runtime.number(`${prefix}.${choice.name}`, weight)),
         hashHeader: random?.$case === 'headerName' ? headerName(random.value) : null,
+        byHash: random?.$case === 'useHashPolicy' && random.value === true,
       }
     }
     default:

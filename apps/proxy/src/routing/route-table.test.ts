@@ -137,4 +137,18 @@ virtual_hosts:
     expect(clusterOf(yaml, { path: '/cart;id=1?x', authority: 'c', headers: { 'x-shop': 'shop' } })).toBe('c')
     expect(clusterOf(yaml, { path: '/cart', authority: 'shop' })).toBeNull()
   })
+
+  it('takes hash policies for the choice of a cluster, and refuses weights and rewrites that contradict each other', () => {
+    const weighted = (more: string) => `
+virtual_hosts:
+- name: shop
+  domains: ['*']
+  routes: [{match: {prefix: /}, route: {hash_policy: [{header: {header_name: x}}], weighted_clusters: {clusters: [{name: a, weight: 1}${more}}}}]`
+    const outcome = tableOf(weighted('], use_hash_policy: true')).match(new FakeStream().request, new FakeStream())?.outcome
+    expect(outcome).toMatchObject({ forward: { cluster: { byHash: true } } })
+    expect(() => tableOf(weighted(', {weight: 1}]'))).toThrow('exactly one of name and cluster_header')
+    expect(() => tableOf(weighted(', {name: b, weight: 4294967295}]'))).toThrow('must not be greater')
+    const rewritten = `virtual_hosts: [{name: a, domains: ['*'], routes: [{match: {prefix: /}, route: {cluster: c, prefix_rewrite: /a, path_rewrite: /b}}]}]`
+    expect(() => tableOf(rewritten)).toThrow('only one of prefix_rewrite')
+  })
 })

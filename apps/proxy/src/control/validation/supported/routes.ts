@@ -7,13 +7,14 @@ export const routeSupport: SupportTable = {
   'envoy.config.route.v3.Route': '* -filter_action -non_forwarding_action',
   'envoy.config.route.v3.RouteAction':
     '* -cluster_specifier_plugin -inline_cluster_specifier_plugin ~early_data_policy ' +
-    '-retry_policy_typed_config -grpc_timeout_offset ' +
+    '-retry_policy_typed_config  ' +
     '-internal_redirect_action -max_internal_redirects',
   'envoy.config.route.v3.RetryPolicy': '* -retry_options_predicates',
-  'envoy.config.route.v3.InternalRedirectPolicy': '* -predicates',
-  'envoy.config.route.v3.WeightedCluster': '* -use_hash_policy ~total_weight',
+  'envoy.extensions.internal_redirect.allow_listed_routes.v3.AllowListedRoutesConfig': '*',
+  'envoy.extensions.internal_redirect.previous_routes.v3.PreviousRoutesConfig': '*',
+  'envoy.extensions.internal_redirect.safe_cross_scheme.v3.SafeCrossSchemeConfig': '*',
+  'envoy.config.route.v3.WeightedCluster': '* ~total_weight',
   'envoy.config.route.v3.WeightedCluster.ClusterWeight': '*',
-  'envoy.config.route.v3.RouteAction.MaxStreamDuration': '* -grpc_timeout_header_offset',
   'envoy.config.route.v3.RouteAction.RequestMirrorPolicy': '* ~trace_sampled',
   'envoy.config.route.v3.RouteAction.UpgradeConfig': '* -connect_config',
   'envoy.config.route.v3.FilterConfig': '*',

@@ -11,3 +11,8 @@ export function grpcTimeoutText(milliseconds: number): string {
   if (milliseconds <= 99_999_999) return `${Math.round(milliseconds)}m`
   return milliseconds <= 99_999_999_000 ? `${Math.floor(milliseconds / 1000)}S` : '99999999H'
 }
+
+/** A timeout less an offset, where it is longer than that. */
+export function shortened(timeoutMs: number | null, offsetMs: number): number | null {
+  return timeoutMs !== null && timeoutMs > offsetMs ? timeoutMs - offsetMs : timeoutMs
+}

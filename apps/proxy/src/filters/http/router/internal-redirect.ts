@@ -4,6 +4,17 @@ import type { Exchange } from '../../network/http-connection-manager/exchange.ts
 
 const originalUrl = headerName('x-envoy-original-url')
 
+/** The routes that redirects of this request were followed to. */
+function visitedRoutes({ filterState }: Exchange): Set<string> {
+  const known = filterState.get(visitedKey)
+  if (known instanceof Set) return known
+  const visited = new Set<string>()
+  filterState.set(visitedKey, visited)
+  return visited
+}
+
+const visitedKey = 'weft.internal_redirect.visited_routes'
+
 /**
  * Turns the request to where its response's Location leads, if the policy lets that be; true: it is to begin again there.
  * What speaks against it is counted, and the request stays as it was.
@@ -34,12 +45,24 @@ export function turnRequest(exchange: Exchange, policy: InternalRedirectPlan, co
     if (value === null) request.headers.remove(name)
     else request.headers.set(name, value)
   }
-  if ((downstream.routeTable(request)?.match(request, exchange) ?? null) === null) {
+  const next = downstream.routeTable(request)?.match(request, exchange) ?? null
+  if (next === null) {
     Object.assign(request, before)
     // As Envoy's log has it: no route, no cluster.
     exchange.router.nameCluster(null)
     stats.redirectNoRoute.inc()
     return false
+  }
+  if (policy.predicates.length > 0) {
+    const visited = visitedRoutes(exchange)
+    const schemes = { fromScheme: before.scheme, toScheme: request.scheme }
+    const step = { ...schemes, fromRoute: exchange.route?.name ?? '', toRoute: next.name, visited }
+    if (!policy.predicates.every((holds) => holds(step))) {
+      Object.assign(request, before)
+      stats.redirectPredicate.inc()
+      return false
+    }
+    visited.add(next.name)
   }
   if (response.status === 303 && request.method !== 'GET' && request.method !== 'HEAD') {
     request.method = 'GET'

@@ -6,7 +6,7 @@ import type { ClusterChoice, ForwardPlan } from '../../../routing/route-action.t
 import { pathOnly } from '../../../routing/route-match.ts'
 import type { RoutePlan } from '../../../routing/route-table.ts'
 import type { Exchange } from '../../network/http-connection-manager/exchange.ts'
-import { grpcTimeoutText, parseGrpcTimeout } from './grpc-timeout.ts'
+import { grpcTimeoutText, parseGrpcTimeout, shortened } from './grpc-timeout.ts'
 
 const originalPath = headerName('x-envoy-original-path')
 const originalHost = headerName('x-envoy-original-host')
@@ -66,7 +66,7 @@ function timeouts(
   let perTryMs = retry?.perTryTimeoutMs ?? 0
   const grpcLimited = grpc && !forward.limitsStream && forward.maxGrpcTimeoutMs >= 0
   if (grpcLimited) {
-    const asked = parseGrpcTimeout(headers.get(names.grpcTimeout))
+    const asked = shortened(parseGrpcTimeout(headers.get(names.grpcTimeout)), forward.grpcOffsetMs)
     if (asked !== null) timeoutMs = forward.maxGrpcTimeoutMs === 0 ? asked : Math.min(asked, forward.maxGrpcTimeoutMs)
     else timeoutMs = forward.maxGrpcTimeoutMs
   }

@@ -5,7 +5,7 @@ import type { ClientStream, ResetReason } from '@weft/http/stream'
 import type { Span } from '../../../observe/tracing/span.ts'
 import { tlsRedirect } from '../../../routing/redirect.ts'
 import { askedWait, type RetryPlan, retriableReset, retriableResponse, retryPlanFor } from '../../../routing/retry-policy.ts'
-import { type ClusterChoice, type ForwardPlan, selectCluster } from '../../../routing/route-action.ts'
+import { type ClusterChoice, type ClusterSelector, type ForwardPlan, selectCluster } from '../../../routing/route-action.ts'
 import type { FilterConfigs, RouteOutcome, RoutePlan } from '../../../routing/route-table.ts'
 import type { VirtualCluster } from '../../../routing/virtual-clusters.ts'
 import { monotonicMs } from '../../../transport/clock.ts'
@@ -15,6 +15,7 @@ import type { Cluster } from '../../../upstream/cluster.ts'
 import type { Endpoint } from '../../../upstream/endpoint.ts'
 import { cell } from '../../../upstream/endpoint-slab.ts'
 import { httpStatusOf } from '../../../upstream/grpc-status.ts'
+import { Hash64 } from '../../../upstream/load-balancers/hash64.ts'
 import { noteLocalFailure, noteStatus } from '../../../upstream/outcome.ts'
 import type { PooledConnection, PoolWaiter, UpstreamPool } from '../../../upstream/pool.ts'
 import type { Exchange } from '../../network/http-connection-manager/exchange.ts'
@@ -134,7 +135,7 @@ export class Router implements PoolWaiter, HedgeOwner {
         ? null
         : selector.type === 'one'
           ? selector.choice
-          : selectCluster(selector, this.exchange.request, Math.random())
+          : selectCluster(selector, this.exchange.request, this.draw(selector))
     this.cluster = null
     this.mirrors = null
     this.virtualCluster = null
@@ -164,6 +165,15 @@ export class Router implements PoolWaiter, HedgeOwner {
     this.responding = false
     this.interim = false
     this.pausedResponse = false
+  }
+
+  /** Where among the weights a request falls (0 ≤ x < 1): by chance, or by its hash where the route says so. */
+  private draw(selector: ClusterSelector): number {
+    if (selector.type !== 'weighted' || !selector.byHash) return Math.random()
+    this.pick.begin(this.forward, null, null)
+    const hash = new Hash64()
+    const steps = Math.min(selector.total, 2 ** 31)
+    return this.pick.hashInto(hash) ? (hash.modulo(steps) + 0.5) / steps : Math.random()
   }
 
   /** All filters have passed the request's head. */

@@ -1,7 +1,7 @@
 import { names } from '@weft/http/header-name'
 import type { ForwardPlan } from '../../../routing/route-action.ts'
 import type { Exchange } from '../../network/http-connection-manager/exchange.ts'
-import { grpcTimeoutText, parseGrpcTimeout } from './grpc-timeout.ts'
+import { grpcTimeoutText, parseGrpcTimeout, shortened } from './grpc-timeout.ts'
 
 /**
  * How long a stream may take by its route's max_stream_duration (ms; 0: as long as the connection manager says). A gRPC
@@ -13,7 +13,7 @@ export function streamLimit(forward: ForwardPlan, exchange: Exchange): number {
   const { headers } = exchange.request
   let limit = maxStreamMs
   if (grpcHeaderMaxMs >= 0) {
-    const asked = parseGrpcTimeout(headers.get(names.grpcTimeout))
+    const asked = shortened(parseGrpcTimeout(headers.get(names.grpcTimeout)), forward.grpcHeaderOffsetMs)
     if (asked !== null) limit = grpcHeaderMaxMs === 0 ? asked : Math.min(asked, grpcHeaderMaxMs)
   }
   if (limit > 0) headers.set(names.grpcTimeout, grpcTimeoutText(limit))

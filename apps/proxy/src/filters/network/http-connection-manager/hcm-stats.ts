@@ -60,6 +60,7 @@ export class HcmStats {
   readonly redirectUnsafeScheme: Counter
   readonly redirectTooMany: Counter
   readonly redirectNoRoute: Counter
+  readonly redirectPredicate: Counter
   readonly pathNormalizationFailed: Counter
   readonly tracingHealthCheck: Counter
   readonly rejectedByIpDetection: Counter
@@ -139,6 +140,7 @@ export class HcmStats {
     this.redirectUnsafeScheme = counter('passthrough_internal_redirect_unsafe_scheme')
     this.redirectTooMany = counter('passthrough_internal_redirect_too_many_redirects')
     this.redirectNoRoute = counter('passthrough_internal_redirect_no_route')
+    this.redirectPredicate = counter('passthrough_internal_redirect_predicate')
     this.pathNormalizationFailed = counter('downstream_rq_failed_path_normalization')
     this.rejectedByIpDetection = counter('downstream_rq_rejected_via_ip_detection')
     // What never happens here, and yet is looked for.
@@ -156,7 +158,6 @@ export class HcmStats {
     this.tracingHealthCheck = counter('tracing.health_check')
     for (const name of ['client_enabled', 'not_traceable', 'random_sampling', 'service_forced']) counter(`tracing.${name}`)
     for (const name of ['rq_overload_local_reply', 'rq_reset_after_downstream_response_started', 'rs_too_large']) counter(name)
-    counter('passthrough_internal_redirect_predicate')
     gauge('downstream_cx_http3_active')
     const classesOf = (of: string) => [1, 2, 3, 4, 5].map((group) => stats.counter(`${of}downstream_rq_${group}xx`))
     this.classes = [undefined, ...classesOf(prefix)]

@@ -80,7 +80,6 @@ const differences: Record<string, string> = {
   'grpc-simple.yaml': 'there is no template grpc-simple: proxyless gRPC gets its bootstrap from Pilot',
   'hello-template-in-values.yaml': 'Go templates are not run',
   'custom-template.yaml': 'Go templates are not run',
-  'enable-core-dump.yaml': 'there is no init container for core dumps',
   'hello-fips-140-3.yaml': 'there is no switch of Go for FIPS 140-3',
   'hello-openshift.yaml': 'no user ids are taken from OpenShift',
   'hello-openshift-custom-injection.yaml': 'no user ids are taken from OpenShift',

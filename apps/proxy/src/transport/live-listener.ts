@@ -194,10 +194,6 @@ export class LiveListener {
       socket.destroy()
       return
     }
-    this.stats.total.inc()
-    this.stats.active.inc()
-    this.stats.workerTotal.inc()
-    this.stats.workerActive.inc()
     const facts = factsOf(socket, caught)
     if (this.plan.filters.length === 0) this.choose(socket, facts, noBytes)
     else this.inspect(socket, facts)
@@ -257,8 +253,7 @@ export class LiveListener {
         const verdict = filter.inspect(seen, facts)
         if (verdict === 'refuse' || (verdict === 'more' && seen.length > filter.maxBytes)) {
           stop()
-          this.gone()
-          socket.destroy()
+          this.turnAway(socket, seen)
           return false
         }
         if (verdict === 'more') return true
@@ -274,8 +269,7 @@ export class LiveListener {
     }
     const onGone = () => {
       stop()
-      this.gone()
-      socket.destroy()
+      this.turnAway(socket, noBytes)
     }
     const onTimeout = () => {
       stop()
@@ -284,8 +278,7 @@ export class LiveListener {
         this.choose(socket, facts, seen)
         return
       }
-      this.gone()
-      socket.destroy()
+      this.turnAway(socket, seen)
     }
     if (!goOn()) return
     this.undecided.add(socket)
@@ -299,6 +292,15 @@ export class LiveListener {
     socket.resume()
   }
 
+  /** Ends a connection before a filter chain has it. `seen`: what came of it, which the kernel would answer by a reset. */
+  private turnAway(socket: Socket, seen: Buffer): void {
+    this.count.leave()
+    socket.on('error', ignoreError)
+    if (seen.length > 0) socket.resetAndDestroy()
+    else socket.destroy()
+  }
+
+  /** A connection of a filter chain is over. */
   private gone(): void {
     this.count.leave()
     if (this.plan.countsGlobally) this.services.processState.leaveConnection()
@@ -324,10 +326,13 @@ export class LiveListener {
     })
     if (chain === null) {
       this.stats.noChain.inc()
-      this.gone()
-      socket.destroy()
+      this.turnAway(socket, seen)
       return
     }
+    this.stats.total.inc()
+    this.stats.active.inc()
+    this.stats.workerTotal.inc()
+    this.stats.workerActive.inc()
     const info = {
       remoteAddress,
       remotePort,

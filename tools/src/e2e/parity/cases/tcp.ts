@@ -47,7 +47,13 @@ const cases: ParityCase[] = [
     turns: [get('/'), { send: [get('/1'), 20, get('/2')], answers: 2 }],
   },
   { name: 'an-unknown-cluster', bootstrap: (ports) => tcp(ports, { proxy: { cluster: 'zz' } }), turns: [untilClosed()] },
-  { name: 'no-endpoint', bootstrap: (ports) => tcp(ports, { clusters: [empty] }), turns: [untilClosed()] },
+  {
+    name: 'no-endpoint',
+    bootstrap: (ports) => tcp(ports, { clusters: [empty] }),
+    turns: [untilClosed()],
+    // Envoy finds a cluster without any endpoint in panic for TCP, and not for HTTP.
+    ignoreStats: /lb_healthy_panic/,
+  },
   { name: 'nobody-listens', bootstrap: (ports) => tcp(ports, { clusters: [nowhere()] }), turns: [untilClosed()] },
   {
     name: 'nobody-listens-three-times',

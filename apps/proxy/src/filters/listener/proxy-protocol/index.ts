@@ -11,7 +11,7 @@ const namespace = 'envoy.filters.listener.proxy_protocol'
 /** `envoy.filters.listener.proxy_protocol`: a PROXY header says who connected to whom. */
 export const proxyProtocol: ListenerFilterKind = {
   types: ['envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol'],
-  compile(config, _path, { stats, listenerStatPrefix = '' }) {
+  compile(config, _path, { stats }) {
     const source = ProxyProtocol.decode(config)
     const prefix = source.statPrefix === '' ? 'proxy_proto.' : `proxy_proto.${source.statPrefix}.`
     const counter = (name: string) => stats.counter(prefix + name)
@@ -24,7 +24,7 @@ export const proxyProtocol: ListenerFilterKind = {
     const notFoundAllowed = counter('not_found_allowed')
     const notFoundDisallowed = counter('not_found_disallowed')
     // What refusals counted as before there were the others.
-    const refused = stats.counter(`${listenerStatPrefix}downstream_cx_proxy_proto_error`)
+    const refused = stats.counter('downstream_cx_proxy_proto_error')
     const disallowed = new Set(source.disallowedVersions.map((version) => (version === Version.V1 ? 1 : 2)))
     // Where no header has to be there one of another version is none.
     const allowed = ([1, 2] as const).filter((version) => !disallowed.has(version))

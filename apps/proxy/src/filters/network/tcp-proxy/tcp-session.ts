@@ -187,7 +187,7 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
     info.upstreamEndpoint = endpoint
     stats.connectionTotal.inc()
     stats.connectionActive.inc()
-    stats.requestTotal.inc()
+    stats.pendingTotal.inc()
     cluster.slab.add(endpoint.slot, cell.activeConnections, 1)
     cluster.slab.add(endpoint.slot, cell.connectionsTotal, 1)
     this.connectTimedOut = false
@@ -224,6 +224,7 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
     if (this.ended || upstream === null || cluster === null || endpoint === null) return
     this.connected = true
     if (this.connectTimer !== null) this.services.timers.cancel(this.connectTimer)
+    cluster.stats.requestTotal.inc()
     cluster.stats.connectMs.record(Math.round(performance.now() - this.connectStartMs))
     noteConnected(endpoint, true)
     const { socket } = upstream
@@ -284,6 +285,7 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
     const { cluster, endpoint, info, plan } = this
     if (cluster !== null && endpoint !== null) {
       cluster.stats.connectFail.inc()
+      cluster.stats.pendingFailureEject.inc()
       cluster.slab.add(endpoint.slot, cell.connectFailures, 1)
       noteLocalFailure(endpoint, this.connectTimedOut ? 504 : 503)
     }

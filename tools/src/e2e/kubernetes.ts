@@ -16,6 +16,7 @@ import { freePort, until } from '../processes.ts'
 import { giveAddresses, pilotServiceAddress, serviceRange } from './kubernetes/addresses.ts'
 import { ControlPlane } from './kubernetes/control-plane.ts'
 import { Kubelet } from './kubernetes/kubelet.ts'
+import { StandInControllers } from './kubernetes/stand-in-controllers.ts'
 import { page, pageProblem, versionsSeen } from './local/pages.ts'
 import { root, samples } from './mesh-under-test.ts'
 import { bookinfoPort } from './on-platform/bookinfo.ts'
@@ -35,7 +36,7 @@ const controllers = [
 ]
 
 export async function kubernetesScenario(scenario: Scenario): Promise<void> {
-  const bin = installKubernetes(['etcd', 'kube-apiserver', 'kubectl', 'kube-controller-manager'])
+  const bin = installKubernetes()
   if (bin === undefined) return scenario.skip('all of it', 'kube-apiserver is not on this machine and could not be built')
   if (!existsSync(bookinfo)) return scenario.skip('all of it', "Istio's samples are not beside this checkout")
   if (!giveAddresses(scenario)) return scenario.skip('all of it', 'this user may not give addresses to the loopback device')
@@ -45,7 +46,8 @@ export async function kubernetesScenario(scenario: Scenario): Promise<void> {
   scenario.cleanup(() => claim.release())
 
   scenario.section('a cluster')
-  const server = await KubernetesServer.start({ bin, controllers, serviceRange })
+  const hasControllers = existsSync(join(bin, 'kube-controller-manager'))
+  const server = await KubernetesServer.start({ bin, serviceRange, ...(hasControllers ? { controllers } : {}) })
   scenario.cleanup(() => server.stop())
   await scenario.attempt('takes the definitions of our custom resources', async () => {
     const definitions = customResourceDefinitions()
@@ -56,6 +58,15 @@ export async function kubernetesScenario(scenario: Scenario): Promise<void> {
     return `${definitions.length} kinds`
   })
   server.kubectl(['apply', '-f', '-'], `${pilotRole}---\n${citadelRole}---\n${cluster}`)
+
+  if (!hasControllers) {
+    scenario.skip(
+      'the controllers of Kubernetes',
+      'kube-controller-manager is not on this machine: a stand-in makes pods and slices',
+    )
+    const standIn = new StandInControllers(server)
+    scenario.cleanup(() => standIn.close())
+  }
 
   scenario.section('control plane, with the rights of its service accounts')
   const mesh = await ControlPlane.start(scenario, server, join(folder, 'control'), claim.octet)
@@ -285,6 +296,10 @@ metadata:
 apiVersion: v1
 kind: Namespace
 metadata: { name: default, labels: { istio-injection: enabled } }
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: { name: default, namespace: default }
 ---
 apiVersion: v1
 kind: Service

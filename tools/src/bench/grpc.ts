@@ -1,6 +1,6 @@
 /**
- * gRPC through a proxy on one core. Unary: h2load sends calls as gRPC frames them, nghttpd gives each message back with
- * `grpc-status` in trailers. Streaming: calls of grpc-js on which a message goes each way by turns.
+ * gRPC through a proxy on one core, to a server that gives each message back and ends with `grpc-status` in trailers. Unary:
+ * h2load sends calls as gRPC frames them. Streaming: calls of grpc-js on which a message goes each way by turns.
  */
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -8,33 +8,30 @@ import { ProbeClient } from '../e2e/grpc/js-client.ts'
 import { freePort } from '../processes.ts'
 import { http2Bootstrap } from './h2.ts'
 import type { BenchOptions } from './main.ts'
-import { Bench, type Contender, h2load, type Load, measure, needed } from './proxy-bench.ts'
+import { Bench, type Contender, h2load, type Load, measure } from './proxy-bench.ts'
 
 const clients = 8
 const streams = 8
 const messageBytes = 256
-const probeServer = join(import.meta.dirname, '../e2e/grpc/js-server.ts')
+const echoServer = join(import.meta.dirname, 'grpc-echo.ts')
 
 /** Runs the benchmark and prints a table and one JSON line for each kind of call. */
 export async function benchGrpc(options: BenchOptions): Promise<void> {
   await Bench.run(async (bench) => {
-    const unary = await freePort()
-    const nghttpd = [needed('nghttpd', 'nghttp2-server'), '--no-tls', '-a', '127.0.0.1', '-d', bench.folder]
-    await bench.start(1, [...nghttpd, '--echo-upload', '--trailer', 'grpc-status: 0', String(unary)], unary)
-    const streaming = await freePort()
-    await bench.start(1, [process.execPath, probeServer, String(streaming)], streaming)
+    const server = await freePort()
+    await bench.start(1, [process.execPath, echoServer, String(server)], server)
     const message = join(bench.folder, 'message')
     const head = Buffer.from([0, 0, 0, messageBytes >> 8, messageBytes & 255])
     await writeFile(message, Buffer.concat([head, Buffer.alloc(messageBytes, 'x')]))
     const grpc = ['-d', message, ...['content-type: application/grpc', 'te: trailers'].flatMap((header) => ['-H', header])]
 
-    const byUnary = await contenders(bench, options, unary, (port) => {
+    const byUnary = await contenders(bench, options, server, (port) => {
       const url = `http://127.0.0.1:${port}/weft.e2e.Probe/Echo`
       return (seconds) => h2load(url, clients, streams, seconds, grpc)
     })
     const title = `${clients} connections with ${streams} calls, messages of ${messageBytes} bytes, one core`
     await measure('grpc-unary', `gRPC unary, ${title}`, byUnary, options, 'call')
-    const byStream = await contenders(bench, options, streaming, (port) => (seconds) => talk(port, seconds))
+    const byStream = await contenders(bench, options, server, (port) => (seconds) => talk(port, seconds))
     await measure('grpc-streaming', `gRPC streaming, ${title}, one each way by turns`, byStream, options, 'message')
   })
 }

@@ -11,6 +11,7 @@ import { filterCases } from './parity/cases/filters.ts'
 import { flagCases } from './parity/cases/flags.ts'
 import { headerCases } from './parity/cases/headers.ts'
 import { http1Cases } from './parity/cases/http1.ts'
+import { http2Cases } from './parity/cases/http2.ts'
 import { rejectCases } from './parity/cases/reject.ts'
 import { retryCases } from './parity/cases/retries.ts'
 import { routingCases } from './parity/cases/routing.ts'
@@ -29,6 +30,7 @@ export const parityCases: readonly ParityCase[] = [
   ...retryCases,
   ...timeoutCases,
   ...http1Cases,
+  ...http2Cases,
   ...filterCases,
   ...flagCases,
   ...tcpCases,

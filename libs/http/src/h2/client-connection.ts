@@ -188,7 +188,7 @@ export class Http2ClientConnection implements ConnectionRole {
     const { fields } = core
     if (fields.full && fields.malformed === '') {
       this.note('header_overflow')
-      core.streamError(stream, errorCode.protocolError, 'http2.too_many_headers')
+      core.streamError(stream, errorCode.protocolError, fields.excess)
       return
     }
     const problem = fields.finishResponse(response)

@@ -31,7 +31,8 @@ export class MessageFields implements FieldReceiver {
   private readonly maxHeaders: number
   /** What makes the message malformed; '' when nothing does. */
   malformed = ''
-  full = false
+  /** What there is too much of, in Envoy's words; '' while there is not. */
+  excess: '' | 'http2.header_list_size_too_large' | 'http2.too_many_headers' = ''
   contentLength = unknownLength
   method = ''
   path = ''
@@ -51,12 +52,16 @@ export class MessageFields implements FieldReceiver {
     this.maxHeaders = maxHeaders
   }
 
+  get full(): boolean {
+    return this.excess !== ''
+  }
+
   /** Before a block. */
   begin(part: MessagePart, table: HeaderTable): void {
     this.part = part
     this.table = table
     this.malformed = ''
-    this.full = false
+    this.excess = ''
     this.contentLength = unknownLength
     this.method = ''
     this.path = ''
@@ -112,16 +117,15 @@ export class MessageFields implements FieldReceiver {
       this.malformed = invalid('pseudo-header of the other direction')
     this.pseudos |= bit
     this.bytes += value.length
-    if (this.bytes > this.maxBytes) this.full = true
+    if (this.bytes > this.maxBytes) this.excess = 'http2.header_list_size_too_large'
   }
 
   onField(kind: number, lineLength: number, valueStart: number, valueEnd: number): boolean {
     this.ordinary = true
     this.bytes += lineLength
-    if (this.bytes > this.maxBytes || this.table.entries >= this.maxHeaders) {
-      this.full = true
-      return false
-    }
+    if (this.bytes > this.maxBytes) this.excess = 'http2.header_list_size_too_large'
+    else if (this.table.entries >= this.maxHeaders) this.excess = 'http2.too_many_headers'
+    if (this.excess !== '') return false
     if (kind === fieldKind.regular) return true
     const { buffer } = this.table
     switch (kind) {

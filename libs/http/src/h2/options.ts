@@ -9,7 +9,7 @@ export interface Http2Options {
   maxConcurrentStreams: number
   initialStreamWindow: number
   initialConnectionWindow: number
-  /** Bytes of a message's header lines (`name: value` and line end); more is answered with 431. */
+  /** Bytes of a message's header lines (`name: value` and line end); with more its stream is refused. */
   maxHeadBytes: number
   maxHeaders: number
   /** Extended CONNECT (RFC 8441) is offered to clients; servers' offers are always used. */

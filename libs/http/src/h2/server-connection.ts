@@ -188,10 +188,13 @@ export class Http2ServerConnection implements ConnectionRole {
       return
     }
     if (fields.full && fields.malformed === '') {
-      request.method = fields.method
+      // As Envoy does; who asked hears nothing of a head that was not taken.
+      request.clear()
+      request.version = 20
       this.note('header_overflow')
-      if (endStream) core.remoteEnd(stream)
-      receiver.onRequestError(431, 'http2.too_many_headers')
+      core.resetStream(stream, errorCode.internalError)
+      answer.onReset('refused-stream', fields.excess)
+      core.noteReset()
       return
     }
     const problem = fields.finishRequest(request, this.options.allowConnect)

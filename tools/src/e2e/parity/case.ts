@@ -32,8 +32,21 @@ export interface OriginScript {
   onConnect?: 'close' | 'reset'
 }
 
+/** A request of HTTP/2: what it does not say is GET / of a.test. */
+export interface Http2Request {
+  headers?: Readonly<Record<string, string>>
+  /** Pieces, or pauses in milliseconds. */
+  body?: string | readonly (string | number)[]
+  trailers?: Readonly<Record<string, string>>
+  /** Its side stays open behind the body. */
+  leaveOpen?: boolean
+  cancelAfterMs?: number
+}
+
 /** What a client does on one connection. */
 export interface ClientTurn {
+  /** Speaks HTTP/2 instead: these requests, each when the one before is over. */
+  http2?: readonly Http2Request[]
   /** Pieces of bytes, or pauses in milliseconds. */
   send: readonly (string | number)[]
   /** Final answers to wait for; 1 without. */

@@ -3,6 +3,7 @@ import { get as httpGet } from 'node:http'
 import { join } from 'node:path'
 import { freePort, type Running, start, until } from '../../processes.ts'
 import type { ClientTurn, ParityCase, Ports } from './case.ts'
+import { playHttp2Turn } from './http2-turn.ts'
 import type { WireMessage } from './message-reader.ts'
 import { type Origin, startOrigin } from './origin.ts'
 import { playTurn, type TurnResult } from './wire.ts'
@@ -51,7 +52,10 @@ export async function observe(subject: Subject, one: ParityCase, folder: string)
     if (one.ignoreUpstream !== true)
       for (const [name, origin] of origins) seen.upstream.push(...origin.seen.flatMap((message) => told(message, fold, name)))
     const grown = increments(before, await settledStats(ports['admin'] ?? 0))
-    seen.stats = grown.map(fold).filter((line) => one.ignoreStats?.test(line) !== true)
+    seen.stats = grown
+      .map(fold)
+      .filter((line) => one.ignoreStats?.test(line) !== true)
+      .sort()
     for (const path of one.admin ?? []) {
       const { status, body } = await fetchAdmin(ports['admin'] ?? 0, path)
       seen.admin.push(...`${path} ${status}\n${fold(flat(body))}`.split('\n'))
@@ -83,7 +87,7 @@ async function playTurns(ports: Ports, turns: readonly (ClientTurn | string)[]):
   for (const turn of turns) {
     const whole: ClientTurn = typeof turn === 'string' ? { send: [turn] } : turn
     if (whole.together !== true) await Promise.all(results)
-    results.push(playTurn(ports['http'] ?? 0, whole))
+    results.push((whole.http2 === undefined ? playTurn : playHttp2Turn)(ports['http'] ?? 0, whole))
   }
   return Promise.all(results)
 }

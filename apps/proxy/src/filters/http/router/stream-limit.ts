@@ -13,8 +13,9 @@ export function streamLimit(forward: ForwardPlan, exchange: Exchange): number {
   const { headers } = exchange.request
   let limit = maxStreamMs
   if (grpcHeaderMaxMs >= 0) {
-    const asked = shortened(parseGrpcTimeout(headers.get(names.grpcTimeout)), forward.grpcHeaderOffsetMs)
-    if (asked !== null) limit = grpcHeaderMaxMs === 0 ? asked : Math.min(asked, grpcHeaderMaxMs)
+    const asked = parseGrpcTimeout(headers.get(names.grpcTimeout))
+    const held = asked === null || grpcHeaderMaxMs === 0 ? asked : Math.min(asked, grpcHeaderMaxMs)
+    limit = shortened(held, forward.grpcHeaderOffsetMs) ?? limit
   }
   if (limit > 0) headers.set(names.grpcTimeout, grpcTimeoutText(limit))
   return limit

@@ -508,7 +508,10 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
   }
 
   private beforeEnd(): void {
-    if (!this.requestComplete) this.router.cancel()
+    if (this.requestComplete) return
+    this.router.cancel()
+    // HTTP/2 gives the rest of the request up, which counts as with Envoy.
+    if (this.downstream.isHttp2 && this.upgrade === '') this.plan.stats.rxReset.inc()
   }
 
   // HttpStream
@@ -598,8 +601,8 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
   abort(): void {
     if (this.done) return
     this.plan.stats.txReset.inc()
-    // HTTP/1.1 has no way to reset a stream but the connection's end, which counts here.
-    if (!this.downstream.isHttp2 && this.requestComplete) this.plan.stats.rxReset.inc()
+    // A stream that is reset counts as one that was reset, of HTTP/1.1 (where the connection ends) not twice.
+    if (this.downstream.isHttp2 || this.requestComplete) this.plan.stats.rxReset.inc()
     this.router.cancel()
     this.sender.reset()
     this.finish()

@@ -15,10 +15,10 @@ describe.skipIf(!canIntercept)('connections that netfilter redirected', () => {
   let seen: Record<string, unknown> = {}
   beforeAll(() => {
     const probe = join(import.meta.dirname, 'testing/interception-probe.ts')
-    const ran = spawnSync('unshare', [...unshare, process.execPath, probe], { encoding: 'utf8', timeout: 100_000 })
+    const ran = spawnSync('unshare', [...unshare, process.execPath, probe], { encoding: 'utf8', timeout: 290_000 })
     expect(ran.stderr).toBe('')
     seen = JSON.parse(ran.stdout) as Record<string, unknown>
-  }, 120_000)
+  }, 300_000)
 
   test('go to the listener that has their address, else to the one for all addresses', () => {
     expect(seen['refused']).toEqual([])

@@ -9,7 +9,7 @@ let folder = ''
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'weft-bundle-'))
   await bundleApp('proxy', folder)
-}, 120_000)
+}, 300_000)
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 test("the proxy's bundle has native code that loads: koffi, by which original destinations are read", () => {

@@ -6,14 +6,14 @@ const unshare = process.getuid?.() === 0 ? ['--net'] : ['--net', '--user', '--ma
 const inNamespace = (script: string) =>
   spawnSync('unshare', [...unshare, 'sh', '-ec', script], {
     encoding: 'utf8',
-    timeout: 110_000,
+    timeout: 290_000,
     env: { ...process.env, NODE: process.execPath, WEFT: join(import.meta.dirname, '../main.ts') },
   })
 const tried = inNamespace('iptables -w -t nat -L && ip6tables -w -t nat -L && iptables -t mangle -L && ip rule')
 if (tried.status !== 0) console.log(`weft iptables: not tried on a kernel here: ${tried.error?.message ?? tried.stderr}`)
 
 describe.skipIf(tried.status !== 0)('weft iptables', () => {
-  test('gives the same rules any number of times, and takes out just these', { timeout: 120_000 }, () => {
+  test('gives the same rules any number of times, and takes out just these', { timeout: 300_000 }, () => {
     const { stdout, stderr, status } = inNamespace(`
       weft() { "$NODE" "$WEFT" iptables "$@"; }
       now() { echo "@$1"; { for t in nat mangle; do iptables-save -t $t; ip6tables-save -t $t; done; ip rule; ip -6 rule

@@ -3,6 +3,7 @@ import {
   type HedgePolicy,
   type RouteAction,
   RouteAction_ClusterNotFoundResponseCode,
+  type RouteAction_RequestMirrorPolicy,
 } from '@weft/contracts/envoy/config/route/v3/route_components'
 import { UriTemplateRewriteConfig } from '@weft/contracts/envoy/extensions/path/rewrite/uri_template/v3/uri_template_rewrite'
 import { type HeaderName, headerName } from '@weft/http/header-name'
@@ -126,6 +127,7 @@ export function compileForward(
   runtime: Runtime,
   virtualHostRetry: RetryPlan | null,
   virtualHostHedge: HedgePolicy | undefined,
+  outerMirrors: readonly MirrorPolicy[],
   filterConfigs: (configs: RouteAction_Configs, path: string) => ReadonlyMap<string, unknown> | null,
 ): ForwardPlan {
   const stream = source.maxStreamDuration
@@ -148,23 +150,35 @@ export function compileForward(
     rewrite: compilePathRewrite(source, match, path),
     hostRewrite: compileHostRewrite(source, path),
     appendForwardedHost: source.appendXForwardedHost,
-    mirrors: source.requestMirrorPolicies.map((mirror, i) => {
-      if ((mirror.cluster === '') === (mirror.clusterHeader === ''))
-        throw invalid(`${path}.request_mirror_policies[${i}]`, 'exactly one of cluster and cluster_header must be given')
-      return {
-        cluster: mirror.cluster,
-        header: mirror.clusterHeader === '' ? null : headerName(mirror.clusterHeader),
-        sample: mirror.runtimeFraction === undefined ? () => true : compileFraction(runtime, mirror.runtimeFraction),
-        suffix: !mirror.disableShadowHostSuffixAppend,
-        host: mirror.hostRewriteLiteral,
-      }
-    }),
+    mirrors:
+      source.requestMirrorPolicies.length === 0
+        ? outerMirrors
+        : compileMirrors(source.requestMirrorPolicies, `${path}.request_mirror_policies`, runtime),
     internalRedirect:
       source.internalRedirectPolicy === undefined
         ? null
         : compileInternalRedirect(source.internalRedirectPolicy, `${path}.internal_redirect_policy`),
     upgrades: new Map(source.upgradeConfigs.map((upgrade) => [upgrade.upgradeType.toLowerCase(), upgrade.enabled ?? true])),
   }
+}
+
+/** Compiles request_mirror_policies of a route, a virtual host or a whole table. */
+export function compileMirrors(
+  sources: readonly RouteAction_RequestMirrorPolicy[],
+  path: string,
+  runtime: Runtime,
+): readonly MirrorPolicy[] {
+  return sources.map((mirror, i) => {
+    if ((mirror.cluster === '') === (mirror.clusterHeader === ''))
+      throw invalid(`${path}[${i}]`, 'exactly one of cluster and cluster_header must be given')
+    return {
+      cluster: mirror.cluster,
+      header: mirror.clusterHeader === '' ? null : headerName(mirror.clusterHeader),
+      sample: mirror.runtimeFraction === undefined ? () => true : compileFraction(runtime, mirror.runtimeFraction),
+      suffix: !mirror.disableShadowHostSuffixAppend,
+      host: mirror.hostRewriteLiteral,
+    }
+  })
 }
 
 export type RouteAction_Configs = Readonly<Record<string, { typeUrl: string; value: Uint8Array }>>

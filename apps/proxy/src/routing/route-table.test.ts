@@ -151,4 +151,21 @@ virtual_hosts:
     const rewritten = `virtual_hosts: [{name: a, domains: ['*'], routes: [{match: {prefix: /}, route: {cluster: c, prefix_rewrite: /a, path_rewrite: /b}}]}]`
     expect(() => tableOf(rewritten)).toThrow('only one of prefix_rewrite')
   })
+
+  it('mirrors by the policies of the route, else of the virtual host, else of the whole', () => {
+    const mirrored = (route: string, host: string) => {
+      const outcome = tableOf(`
+request_mirror_policies: [{cluster: of-table}]
+virtual_hosts:
+- name: shop
+  domains: ['*']
+  ${host}
+  routes: [{match: {prefix: /}, route: {cluster: c${route}}}]`).match(new FakeStream().request, new FakeStream())?.outcome
+      return outcome?.type === 'forward' ? outcome.forward.mirrors.map(({ cluster }) => cluster) : null
+    }
+    const ofHost = 'request_mirror_policies: [{cluster: of-host}]'
+    expect(mirrored(', request_mirror_policies: [{cluster: own}]', ofHost)).toEqual(['own'])
+    expect(mirrored('', ofHost)).toEqual(['of-host'])
+    expect(mirrored('', '')).toEqual(['of-table'])
+  })
 })

@@ -20,7 +20,7 @@ import { compileMatchTree, type MatchTree } from './matchers/matcher-tree.ts'
 import { compileRateLimits, type RateLimitPolicy, type RouteRateLimits } from './rate-limits.ts'
 import { compileRedirect, type RedirectPlan } from './redirect.ts'
 import { compileRetryPolicy } from './retry-policy.ts'
-import { compileForward, type ForwardPlan, type RouteAction_Configs } from './route-action.ts'
+import { compileForward, compileMirrors, type ForwardPlan, type RouteAction_Configs } from './route-action.ts'
 import { RouteIndex } from './route-index.ts'
 import {
   compileConditions,
@@ -178,6 +178,10 @@ function compileVirtualHost(
   if (source.domains.length === 0) throw invalid(`${path}.domains`, 'a virtual host needs a domain')
   const edits = compileHeaderEdits(source, path)
   const retry = source.retryPolicy === undefined ? null : compileRetryPolicy(source.retryPolicy, `${path}.retry_policy`)
+  const mirrors =
+    source.requestMirrorPolicies.length === 0
+      ? compileMirrors(table.requestMirrorPolicies, 'request_mirror_policies', runtime)
+      : compileMirrors(source.requestMirrorPolicies, `${path}.request_mirror_policies`, runtime)
   const routes: RoutePlan[] = []
   const ofTree = (config: Any, at: string): readonly RoutePlan[] => {
     const type = config.typeUrl.slice(config.typeUrl.lastIndexOf('/') + 1)
@@ -211,7 +215,16 @@ function compileVirtualHost(
     // Most specific first, unless the table says otherwise.
     const order = table.mostSpecificHeaderMutationsWins ? [tableEdits, edits, routeEdits] : [routeEdits, edits, tableEdits]
     const outcome = compileOutcome(route, at, match, table, () =>
-      compileForward(routeAction(route, at), `${at}.route`, match, runtime, retry, source.hedgePolicy, compileFilterConfigs),
+      compileForward(
+        routeAction(route, at),
+        `${at}.route`,
+        match,
+        runtime,
+        retry,
+        source.hedgePolicy,
+        mirrors,
+        compileFilterConfigs,
+      ),
     )
     return {
       name: route.name,

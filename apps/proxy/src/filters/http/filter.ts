@@ -183,6 +183,8 @@ export interface LocalReply {
   /** Changes the head last of all. */
   edit?: (response: ResponseHead) => void
   contentType?: string
+  /** The request counts as not read to its end, whatever came of it: HTTP/1.1 closes behind the answer. */
+  unfinished?: boolean
   /** For gRPC requests: the status instead of the one that HTTP's maps to. */
   grpcStatus?: number
 }

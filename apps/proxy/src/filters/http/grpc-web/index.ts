@@ -65,7 +65,10 @@ class GrpcWebFilter implements HttpFilter {
     try {
       bytes = this.decoder.add(data, endStream)
     } catch {
-      stream.reply(400, 'Bad gRPC-web request, invalid base64 data.', { details: 'grpc_base_64_decode_failed' })
+      stream.reply(400, 'Bad gRPC-web request, invalid base64 data.', {
+        details: 'grpc_base_64_decode_failed',
+        unfinished: true,
+      })
       return 'taken'
     }
     if (bytes.length > 0 || endStream) stream.injectRequestData(this, bytes, endStream)

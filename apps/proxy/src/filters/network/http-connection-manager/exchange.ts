@@ -567,6 +567,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     }
     const { response, info } = this
     this.replying = true
+    if (options.unfinished === true) this.requestComplete = false
     this.filters.stopRequest()
     this.router.cancel()
     info.responseCodeDetails = options.details

@@ -212,6 +212,8 @@ async function injectionWebhook(flags: Flags, identity: Identity | undefined, co
   const nativeSidecars = flags.nativeSidecars === 'true'
   const files = { values: flags.injectionValues, meshConfig: flags.meshConfig, revision, nativeSidecars }
   const settings = await followSettings(files, logger)
+  // Stopped before there was a certificate.
+  if ((await identity.ready().catch(() => undefined)) === undefined) return undefined
   const url = await startWebhook({ address, identity, settings, lifecycle, logger, registry })
   const { findAccess } = await import('@weft/kubernetes/access')
   const access = await findAccess().catch((thrown: unknown) => {

@@ -3,13 +3,12 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 
 /**
- * Istio's own examples of injection, where its source was fetched: `WEFT_ISTIO_SOURCE`, or Go's module cache (`go mod download
- * istio.io/istio@VERSION`). Undefined where it is not.
+ * Istio's source with its own examples of injection, where it was fetched: `WEFT_ISTIO_SOURCE`, or Go's module cache (`go mod
+ * download istio.io/istio@VERSION`). Undefined where it is not.
  */
-export function findIstioExamples(): string | undefined {
+export function findIstioSource(): string | undefined {
   const source = process.env['WEFT_ISTIO_SOURCE'] ?? inModuleCache()
-  const folder = source === undefined ? undefined : join(source, 'pkg/kube/inject/testdata/inject')
-  return folder !== undefined && list(folder).length > 0 ? folder : undefined
+  return source !== undefined && list(join(source, 'pkg/kube/inject/testdata/inject')).length > 0 ? source : undefined
 }
 
 function inModuleCache(): string | undefined {

@@ -29,6 +29,8 @@ export interface RequestOptions {
   signal: AbortSignal
   /** Longest time without any byte of an answer. */
   timeoutMs: number
+  /** What status 404 means, where it means that there is nothing. */
+  absent?: unknown
 }
 
 const maxAnswerBytes = 256 << 20
@@ -67,7 +69,8 @@ export class PlatformClient {
         if (bytes > maxAnswerBytes) throw new Error(`the answer has more than ${maxAnswerBytes} bytes`)
         chunks.push(chunk)
       }
-      return { headers: response.headers, body: JSON.parse(Buffer.concat(chunks).toString('utf8')) }
+      const isAbsent = response.statusCode === 404
+      return { headers: response.headers, body: isAbsent ? options.absent : JSON.parse(Buffer.concat(chunks).toString('utf8')) }
     } catch (cause) {
       response.destroy()
       throw this.#error('unavailable', path, cause instanceof Error ? cause.message : String(cause), cause)
@@ -100,7 +103,7 @@ export class PlatformClient {
   async #send(
     path: string,
     query: Readonly<Record<string, string>>,
-    { signal, timeoutMs }: RequestOptions,
+    { signal, timeoutMs, absent }: RequestOptions,
   ): Promise<IncomingMessage> {
     const { token, agent } = await this.#readCredentials()
     const { platform, url, tokenHeader } = this.#options
@@ -115,7 +118,7 @@ export class PlatformClient {
       sent.on('error', (cause) => reject(this.#error('unavailable', path, cause.message, cause)))
       sent.end()
     })
-    if (response.statusCode === 200) return response
+    if (response.statusCode === 200 || (response.statusCode === 404 && absent !== undefined)) return response
     const said = await beginning(response)
     const status = response.statusCode ?? 0
     const message = `status ${status}${said === '' ? '' : `: ${said}`}`

@@ -1,5 +1,7 @@
 import { hostname } from 'node:os'
-import { parsePlatform } from '../registries/platform-spec.ts'
+import type { Logger } from '@weft/service/logger'
+import { type PlatformSpec, parsePlatform } from '../registries/platform-spec.ts'
+import { readOptions } from '../registries/read-options.ts'
 import type { RegistryContext } from '../registries/registry.ts'
 import type { ConfigProvider } from './config-provider.ts'
 import type { ProxyProgress } from './kubernetes/status-writer.ts'
@@ -12,11 +14,13 @@ export interface OpenedSource {
 }
 
 /**
- * Opens one `--config-source`: `kubernetes[=?kubeconfig=FILE&context=NAME&namespaces=A,B]`. It begins to follow its platform,
+ * Opens one `--config-source`: `kubernetes[=?kubeconfig=FILE&context=NAME&namespaces=A,B]` or
+ * `consul=URL?prefix=weft/config/` with the options of a Consul client. It begins to follow its platform,
  * which need not be there yet. Throws `invalid_argument` with what it should be.
  */
 export async function openConfigSource(text: string, { mesh, logger }: RegistryContext): Promise<OpenedSource> {
-  const spec = parsePlatform('--config-source', text, ['kubernetes'])
+  const spec = parsePlatform('--config-source', text, ['kubernetes', 'consul'])
+  if (spec.platform === 'consul') return await openConsulConfig(spec, logger)
   const [{ openCluster }, { KubernetesConfig }, { StatusWriter }] = await Promise.all([
     import('../registries/kubernetes/open.ts'),
     import('./kubernetes/kubernetes-config.ts'),
@@ -32,4 +36,15 @@ export async function openConfigSource(text: string, { mesh, logger }: RegistryC
       return new StatusWriter({ client, config, proxies, generation, namespace, identity, logger })
     },
   }
+}
+
+async function openConsulConfig(spec: PlatformSpec, logger: Logger): Promise<OpenedSource> {
+  const [{ clientOptions, consulClient }, { ConsulConfig }] = await Promise.all([
+    import('../registries/consul/client.ts'),
+    import('./consul/consul-config.ts'),
+  ])
+  const { prefix = 'weft/config/', ...given } = readOptions(spec, [...clientOptions, 'prefix'])
+  const config = new ConsulConfig({ ...consulClient(spec, given, 2), prefix, logger })
+  // Keys have no status: what is wrong with them stands in Pilot's own.
+  return { provider: config, writeStatus: () => ({ close: async () => undefined }) }
 }

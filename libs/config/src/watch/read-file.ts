@@ -23,9 +23,9 @@ export interface ReadOptions {
 export async function readConfigFile(
   seen: SeenFile,
   before: FileState | undefined,
-  { check, groups }: ReadOptions = {},
+  options: ReadOptions = {},
 ): Promise<FileState> {
-  const { path, identity } = seen
+  const { path } = seen
   if (seen.sizeBytes > maxTextBytes) return unread(seen, before, 'file is larger than 16 MiB')
   let text: string
   try {
@@ -33,6 +33,15 @@ export async function readConfigFile(
   } catch (error) {
     return unread(seen, before, `cannot be read: ${error instanceof Error ? error.message : String(error)}`)
   }
+  return await readConfigText({ ...seen, text }, before, options)
+}
+
+/** As readConfigFile, for a text that was read already, wherever it is kept. */
+export async function readConfigText(
+  { path, identity, text }: { path: string; identity: string; text: string },
+  before: FileState | undefined,
+  { check, groups }: ReadOptions = {},
+): Promise<FileState> {
   const read = readDocuments(text, path)
   const problems: Problem[] = [...read.problems]
   const loaded = new Map<string, Loaded>()

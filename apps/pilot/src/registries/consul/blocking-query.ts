@@ -11,6 +11,8 @@ export interface BlockingQueryOptions {
   path: string
   query: Readonly<Record<string, string>>
   consistency: Consistency
+  /** What status 404 means, where it means that there is nothing. */
+  absent?: unknown
   /** Takes each answer that may differ from the one before. What it throws counts as a failed answer. */
   onAnswer: (answer: PlatformAnswer) => void
   /** Told why the answer may be old, and with undefined that it is not any more. */
@@ -72,7 +74,7 @@ export class BlockingQuery {
   }
 
   async #ask(): Promise<void> {
-    const { client, path, query, consistency, onAnswer } = this.#options
+    const { client, path, query, consistency, absent, onAnswer } = this.#options
     const first = this.#index === 0
     // A server that has just started answers at once, and knows nothing yet, unless it has to be sure.
     const mode = first ? 'consistent' : consistency
@@ -83,7 +85,7 @@ export class BlockingQuery {
         ...(mode === 'default' ? {} : { [mode]: '' }),
         ...(first ? {} : { index: String(this.#index), wait: `${waitSeconds}s` }),
       },
-      { signal: this.#abort.signal, timeoutMs: first ? firstTimeoutMs : answerTimeoutMs },
+      { signal: this.#abort.signal, timeoutMs: first ? firstTimeoutMs : answerTimeoutMs, absent },
     )
     const said = Number(answer.headers['x-consul-index'])
     if (!Number.isSafeInteger(said) || said < 0) {

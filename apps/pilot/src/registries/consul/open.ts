@@ -1,20 +1,19 @@
 import { WeftError } from '@weft/service/errors'
 import type { RegistrySpec } from '../open.ts'
-import { PlatformClient } from '../platform-client.ts'
 import { readOptions } from '../read-options.ts'
 import type { Registry, RegistryContext } from '../registry.ts'
 import type { Consistency } from './blocking-query.ts'
+import { clientOptions, consulClient } from './client.ts'
 import { ConsulRegistry } from './consul-registry.ts'
 
 const consistencies: readonly Consistency[] = ['default', 'stale', 'consistent']
-const options = ['dc', 'token-file', 'ca-file', 'cert-file', 'key-file', 'consistency', 'watches'] as const
+const options = [...clientOptions, 'consistency', 'watches'] as const
 /** Consul takes 200 connections of one client unless `limits.http_max_conns_per_client` says otherwise. */
 const defaultWatches = 128
 
 /** `--registry consul=http://127.0.0.1:8500?dc=dc1&token-file=FILE&ca-file=FILE&cert-file=FILE&key-file=FILE&consistency=stale&watches=128`. */
 export async function openConsul(spec: RegistrySpec, { mesh, logger }: RegistryContext): Promise<Registry> {
   const given = readOptions(spec, options)
-  const { dc } = given
   const consistency = consistencies.find((one) => one === (given.consistency ?? 'stale'))
   const watches = Number(given.watches ?? defaultWatches)
   if (consistency === undefined || !Number.isInteger(watches) || watches < 1) {
@@ -22,15 +21,6 @@ export async function openConsul(spec: RegistrySpec, { mesh, logger }: RegistryC
       hint: `consistency is one of ${consistencies.join(', ')}; watches a number from 1`,
     })
   }
-  const client = new PlatformClient({
-    platform: 'Consul',
-    url: spec.url ?? new URL('http://127.0.0.1:8500'),
-    tokenHeader: 'x-consul-token',
-    tokenFile: given['token-file'],
-    caFile: given['ca-file'],
-    certFile: given['cert-file'],
-    keyFile: given['key-file'],
-    maxConnections: watches + 32,
-  })
-  return new ConsulRegistry({ client, query: dc === undefined ? {} : { dc }, consistency, watches, mesh, logger })
+  const { client, query } = consulClient(spec, given, watches + 32)
+  return new ConsulRegistry({ client, query, consistency, watches, mesh, logger })
 }

@@ -24,7 +24,7 @@ import { CheckFailed, expect, type Scenario } from './scenario.ts'
 import { get, Traffic } from './traffic.ts'
 
 const bookinfo = join(root, '../shared/cases/samples/bookinfo/platform/kube/bookinfo.yaml')
-const patienceMs = 180_000
+const patienceMs = 300_000
 const controllers = [
   'deployment-controller',
   'replicaset-controller',

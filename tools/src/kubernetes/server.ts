@@ -9,7 +9,7 @@ import { KubernetesClient } from '@weft/kubernetes/client'
 import { freePort, type Running, start, until } from '../processes.ts'
 
 const adminToken = 'admin-of-the-test'
-const patienceMs = 120_000
+const patienceMs = 300_000
 const none = async (): Promise<undefined> => undefined
 
 export interface KubernetesServerOptions {

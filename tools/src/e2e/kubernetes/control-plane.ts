@@ -8,7 +8,7 @@ import type { Scenario } from '../scenario.ts'
 import { pilotServiceAddress } from './addresses.ts'
 
 const main = (app: string): string => join(root, `apps/${app}/src/main.ts`)
-const patienceMs = 120_000
+const patienceMs = 300_000
 const grpcPort = 15012
 const adminPort = 15014
 

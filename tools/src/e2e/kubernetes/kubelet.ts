@@ -48,7 +48,7 @@ interface Life {
 }
 
 const node = 'node-1'
-const readyMs = 120_000
+const readyMs = 300_000
 /** Between the end of a pod's readiness and of its processes: as its termination grace period. */
 const graceMs = 1_500
 const audience = 'istio-ca'
@@ -122,7 +122,7 @@ export class Kubelet {
     const sidecar = await this.#startSidecar(pod, prefix, address)
     processes.push(sidecar.running)
     const isReady = async (): Promise<boolean> =>
-      (await fetch(`http://${sidecar.admin}/ready`).catch(() => undefined))?.ok === true
+      (await fetch(`http://${sidecar.admin}/ready`, { signal: AbortSignal.timeout(2_000) }).catch(() => undefined))?.ok === true
     await until(isReady, `the sidecar of ${name} to be ready`, sidecar.running, readyMs)
     await this.#status(path, address, true)
   }

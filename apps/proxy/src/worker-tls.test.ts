@@ -145,10 +145,14 @@ describe('TLS in a worker', () => {
       certificateSecret('default', bobKeys),
       authority.trustSecret(),
       cluster('c', [up.port]),
-      listener('in', [
-        { filterChainMatch: { transportProtocol: 'tls' }, transportSocket: downstreamTls(), filters: [hcm()] },
-        { filterChainMatch: { transportProtocol: 'raw_buffer' }, filters: [hcm()] },
-      ]),
+      listener(
+        'in',
+        [
+          { filterChainMatch: { transportProtocol: 'tls' }, transportSocket: downstreamTls(), filters: [hcm()] },
+          { filterChainMatch: { transportProtocol: 'raw_buffer' }, filters: [hcm()] },
+        ],
+        { listenerFilters: [tlsInspector] },
+      ),
     )
     const port = proxy.port('in')
     expect(await askTls(port, { cert: aliceKeys.cert, key: aliceKeys.key })).toMatchObject({ status: 200 })
@@ -227,7 +231,9 @@ describe('TLS in a worker', () => {
       certificateSecret('default', bobKeys),
       authority.trustSecret(),
       cluster('c', [up.port]),
-      listener('in', [chain(['a.test'], 'exact'), chain(['*.test'], 'wild'), chain([], 'rest')]),
+      listener('in', [chain(['a.test'], 'exact'), chain(['*.test'], 'wild'), chain([], 'rest')], {
+        listenerFilters: [tlsInspector],
+      }),
     )
     const port = proxy.port('in')
     expect(await askTls(port, { servername: 'a.test' })).toMatchObject({ body: 'exact' })

@@ -3,7 +3,6 @@ import { type Listener, Listener as ListenerProto } from '@weft/contracts/envoy/
 import type { FilterChain, ListenerFilter } from '@weft/contracts/envoy/config/listener/v3/listener_components'
 import type { CompiledListenerFilter } from '../filters/listener/filter.ts'
 import { listenerFilterKind } from '../filters/listener/index.ts'
-import { tlsInspector } from '../filters/listener/tls-inspector/index.ts'
 import type { CompiledNetworkFilter } from '../filters/network/filter.ts'
 import { behindGates } from '../filters/network/gated-connection.ts'
 import { networkFilterKind, networkGateKind } from '../filters/network/index.ts'
@@ -131,7 +130,7 @@ export function addressText(address: ListenAddress): string {
 }
 
 function compileFilters(source: Listener, at: string, context: PlanContext): CompiledListenerFilter[] {
-  const filters = source.listenerFilters.flatMap((filter, i) => {
+  return source.listenerFilters.flatMap((filter, i) => {
     const type = typeOf(filter)
     if (type === originalDestinationType) return []
     const path = `${at}: listener_filters[${i}]`
@@ -139,16 +138,6 @@ function compileFilters(source: Listener, at: string, context: PlanContext): Com
     if (any === undefined) throw unsupported(path, `listener filter '${filter.name}'`)
     return [listenerFilterKind(any.typeUrl, path).compile(any.value, `${path}.typed_config`, context)]
   })
-  const inspects = source.listenerFilters.some((filter) => tlsInspector.types.includes(typeOf(filter)))
-  // Envoy puts the inspector in by itself where a chain's match needs it.
-  if (!inspects && source.filterChains.some(needsInspector)) filters.push(tlsInspector.compile(new Uint8Array(), at, context))
-  return filters
-}
-
-function needsInspector({ filterChainMatch: match }: FilterChain): boolean {
-  if (match === undefined) return false
-  const { transportProtocol, serverNames, applicationProtocols } = match
-  return transportProtocol === 'tls' || (transportProtocol === '' && (serverNames.length > 0 || applicationProtocols.length > 0))
 }
 
 function typeOf(filter: ListenerFilter): string {

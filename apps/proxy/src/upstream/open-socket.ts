@@ -145,7 +145,7 @@ export function describeConnectFailure(error: Error | null, failure: string): st
     case 'ETIMEDOUT':
       return 'delayed connect error: Connection timed out'
     case 'ENOENT':
-      return 'immediate connect error: No such file or directory'
+      return `immediate connect error: No such file or directory|remote address:${error !== null && 'address' in error ? error.address : ''}`
     case 'ECONNRESET':
       return 'delayed connect error: Connection reset by peer'
     default:

@@ -11,6 +11,7 @@ const scenarios: Record<string, Load> = {
   churn: () => import('./churn.ts').then((module) => module.churnScenario),
   takeover: () => import('./takeover.ts').then((module) => module.takeoverScenario),
   faults: () => import('./faults.ts').then((module) => module.faultsScenario),
+  abuse: () => import('./abuse.ts').then((module) => module.abuseScenario),
   grpc: () => import('./grpc.ts').then((module) => module.grpcScenario),
   h2spec: () => import('./h2spec.ts').then((module) => module.h2specScenario),
   kubernetes: () => import('./kubernetes.ts').then((module) => module.kubernetesScenario),

@@ -54,7 +54,11 @@ export function playTurn(port: number, turn: ClientTurn): Promise<TurnResult> {
       text += data.toString('latin1')
       if (turn.untilClosed !== true && finals() >= wanted) finish('left')
     })
-    socket.on('error', (error: NodeJS.ErrnoException) => finish(error.code === 'ECONNREFUSED' ? 'refused' : 'reset'))
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      // Whom TLS refuses Envoy tells so by an alert, and ours by the end alone.
+      if (turn.tls !== undefined) finish('closed')
+      else finish(error.code === 'ECONNREFUSED' ? 'refused' : 'reset')
+    })
     socket.on('end', () => finish('closed'))
     if (turn.readAfterMs !== undefined) {
       socket.pause()

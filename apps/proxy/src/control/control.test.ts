@@ -72,13 +72,16 @@ describe('a proxy driven over ADS', () => {
     const before = worker.live.get('cluster/a')?.bytes
     discovery.serve('cluster', '2', [
       resource('cluster', edsCluster('a', 'lrs_server: {self: {}}')),
-      resource('cluster', '{name: b, type: STATIC, connect_timeout: 0s}'),
+      resource(
+        'cluster',
+        `{name: b, type: STATIC, connect_timeout: 1s, load_assignment: ${assignment('b', 9090).replace('127.0.0.1', 'no.address')}}`,
+      ),
       resource('cluster', `{name: c, type: STATIC, connect_timeout: 1s, load_assignment: ${assignment('c', 9090)}}`),
     ])
     await until('the refusal', () => discovery.nack('cluster') !== undefined)
     const nack = discovery.nack('cluster') ?? ''
     expect(nack).toContain('cluster a: lrs_server: not supported by this proxy')
-    expect(nack).toContain('cluster b: connect_timeout: must be greater than 0s')
+    expect(nack).toContain('cluster b: ')
     expect(discovery.last('cluster')?.versionInfo).toBe('1')
     await until('the good one is live', () => worker.live.has('cluster/c'))
     expect(worker.live.get('cluster/a')?.bytes).toBe(before)
@@ -87,6 +90,28 @@ describe('a proxy driven over ADS', () => {
     discovery.serve('cluster', '3', [resource('cluster', edsCluster('a'))])
     await until('the good version', () => discovery.last('cluster')?.versionInfo === '3')
     await until('what is gone is gone', () => !worker.live.has('cluster/c'))
+    expect(control.cds?.refused.size).toBe(0)
+  })
+
+  test('takes nothing of an answer with a resource that breaks the API itself', async () => {
+    const discovery = await server()
+    serveAll(discovery, '1')
+    const { control, worker } = controlOf(adsBootstrap(discovery.port))
+    await control.start()
+    discovery.serve('cluster', '2', [
+      resource('cluster', edsCluster('a')),
+      resource('cluster', '{name: b, type: STATIC, connect_timeout: 0s}'),
+      resource('cluster', `{name: c, type: STATIC, connect_timeout: 1s, load_assignment: ${assignment('c', 9090)}}`),
+    ])
+    await until('the refusal', () => discovery.nack('cluster') !== undefined)
+    expect(discovery.nack('cluster')).toContain('cluster b: connect_timeout: must be greater than 0s')
+    expect(discovery.last('cluster')?.versionInfo).toBe('1')
+    expect(worker.live.has('cluster/c')).toBe(false)
+    discovery.serve('cluster', '3', [
+      resource('cluster', edsCluster('a')),
+      resource('cluster', `{name: c, type: STATIC, connect_timeout: 1s, load_assignment: ${assignment('c', 9090)}}`),
+    ])
+    await until('the good answer is taken', () => worker.live.has('cluster/c'))
     expect(control.cds?.refused.size).toBe(0)
   })
 

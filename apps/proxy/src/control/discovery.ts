@@ -31,7 +31,10 @@ export interface ResourceTaker {
   remove(name: string): void
 }
 
-/** CDS or LDS: a whole set of resources from one source, each checked alone; the good ones proceed, the bad are told. */
+/**
+ * CDS or LDS: a whole set of resources from one source, each checked alone. The good ones proceed and the bad are told, unless one
+ * of them breaks the API itself: then nothing of the answer is taken.
+ */
 export class Discovery {
   readonly refused = new Map<string, RefusedResource>()
   /** The first answer came (or cannot be had). */
@@ -54,7 +57,15 @@ export class Discovery {
     const take = async (response: ResourceResponse): Promise<string[]> => {
       const problems: string[] = []
       const seen = new Set<string>()
-      for (const { name, version, bytes } of response.resources) {
+      const checked: CheckedResource[] = []
+      const refuse = ({ name, version, bytes }: Pick<CheckedResource, 'name' | 'version' | 'bytes'>, error: unknown): void => {
+        const reason = WeftError.from(error).describe()
+        problems.push(reason)
+        this.refused.set(name, { name, version, bytes, reason, at: new Date() })
+      }
+      let broken = false
+      for (const source of response.resources) {
+        const { name, version, bytes } = source
         if (seen.has(name)) {
           problems.push(`duplicate ${kind} ${name} found`)
           continue
@@ -64,19 +75,32 @@ export class Discovery {
           log.debug(`${word}: ${kind} ${name} is static and stays as it is`)
           continue
         }
+        const before = taker.bytesOf(name)
+        const known = before !== undefined && sameBytes(before, bytes) && !this.refused.has(name)
+        const onBroken = (): void => {
+          broken = true
+        }
         try {
-          const before = taker.bytesOf(name)
-          const resource =
-            before !== undefined && sameBytes(before, bytes) && !this.refused.has(name)
+          const { rejectUnknown, warn } = options
+          checked.push(
+            known
               ? { kind, name, version, bytes, secrets: [], routes: [], extensions: [] }
-              : checkedResource(kind, name, version, bytes, { rejectUnknown: options.rejectUnknown, warn: options.warn })
+              : checkedResource(kind, name, version, bytes, { rejectUnknown, warn, onBroken }),
+          )
+        } catch (error) {
+          refuse(source, error)
+        }
+      }
+      // As Envoy: an answer with a resource that breaks the API is not taken at all; of one with resources that cannot be
+      // had here, the others are.
+      if (broken) return problems
+      for (const resource of checked) {
+        try {
           const opening = await taker.add(resource)
           if (opening.length > 0) throw new WeftError('unavailable', opening.join('; '))
-          this.refused.delete(name)
+          this.refused.delete(resource.name)
         } catch (error) {
-          const reason = WeftError.from(error).describe()
-          problems.push(reason)
-          this.refused.set(name, { name, version, bytes, reason, at: new Date() })
+          refuse(resource, error)
         }
       }
       const gone = response.whole ? taker.names().filter((name) => !seen.has(name)) : response.removed

@@ -57,6 +57,8 @@ export interface CheckOptions {
   /** Refuses fields that this proxy's API does not know (`--reject-unknown-dynamic-fields`). */
   rejectUnknown?: boolean
   warn?: (text: string) => void
+  /** Hears that the resource breaks the API's own constraints, before it is refused for it. */
+  onBroken?: () => void
 }
 
 /**
@@ -71,7 +73,7 @@ export function checkedResource(
   options: CheckOptions = {},
 ): CheckedResource {
   try {
-    const { references, warnings } = inspectBinary(kindUrls[kind].slice('type.googleapis.com/'.length), bytes)
+    const { references, warnings } = inspectBinary(kindUrls[kind].slice('type.googleapis.com/'.length), bytes, options.onBroken)
     for (const warning of warnings) {
       const text = `${formatPath(warning.path)}: ${warning.message}`
       if (options.rejectUnknown === true && warning.unknownField === true) throw new WeftError('invalid_argument', text)

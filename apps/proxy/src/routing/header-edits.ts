@@ -8,7 +8,6 @@ import { invalid } from '../plan/problems.ts'
 
 /** What a level (route, virtual host, table, cluster weight) adds to and removes from headers. */
 export interface HeaderEdits {
-  /** Applies to a request; `:path` and `:authority` and `host` may be set. */
   onRequest(context: FormatContext, request: RequestHead): void
   onResponse(context: FormatContext, headers: HeaderTable): void
 }
@@ -38,12 +37,7 @@ export function compileHeaderEdits(source: EditSource, path: string): HeaderEdit
     onRequest(context, request) {
       const { headers } = request
       for (let i = 0; i < requestRemove.length; i++) headers.remove(requestRemove[i]!)
-      for (let i = 0; i < requestAdd.length; i++) {
-        const addition = requestAdd[i]!
-        if (addition.name.name === 'host' || addition.name.name === ':authority') request.authority = addition.value(context)
-        else if (addition.name.name === ':path') request.path = addition.value(context)
-        else apply(headers, addition, context, joinedInRequests)
-      }
+      for (let i = 0; i < requestAdd.length; i++) apply(headers, requestAdd[i]!, context, joinedInRequests)
     },
     onResponse(context, headers) {
       for (let i = 0; i < responseRemove.length; i++) headers.remove(responseRemove[i]!)
@@ -96,8 +90,8 @@ function compileAdditions(options: readonly HeaderValueOption[], path: string): 
     const at = `${path}[${i}]`
     const header = option.header
     if (header === undefined || header.key === '') throw invalid(`${at}.header.key`, 'a header name is needed')
-    if (header.key.startsWith(':') && header.key !== ':authority' && header.key !== ':path') {
-      throw invalid(`${at}.header.key`, `':'-prefixed headers may not be modified: '${header.key}'`)
+    if (header.key.startsWith(':') || header.key.toLowerCase() === 'host') {
+      throw invalid(`${at}.header.key`, `headers that begin with ':', and Host, may not be modified: '${header.key}'`)
     }
     const text = header.value !== '' ? header.value : Buffer.from(header.rawValue).toString('latin1')
     // The older boolean: false replaces.

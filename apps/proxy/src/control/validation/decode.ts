@@ -65,17 +65,23 @@ export function decodeDocuments(typeName: string, documents: readonly ConfigDocu
   return toBinary(type, merged)
 }
 
-/** Checks a message in binary; throws WeftError with every problem and its path. */
-export function inspectBinary(typeName: string, bytes: Uint8Array): Findings {
+/**
+ * Checks a message in binary; throws WeftError with every problem and its path. `onBroken` hears when one of them is that the
+ * message breaks the API's own constraints (or is none), and not only asks for what this proxy lacks.
+ */
+export function inspectBinary(typeName: string, bytes: Uint8Array, onBroken: () => void = () => undefined): Findings {
   const type = messageType(typeName)
   let message: Message
   try {
     message = fromBinary(type, bytes)
   } catch (error) {
+    onBroken()
     throw new WeftError('invalid_argument', `is not a ${typeName}: ${error instanceof Error ? error.message : String(error)}`)
   }
   const findings = inspect(type, message)
-  if (findings.problems.length > 0) throw new WeftError('invalid_argument', describeProblems(findings.problems))
+  const { problems } = findings
+  if (problems.some(({ unsupported }) => unsupported !== true)) onBroken()
+  if (problems.length > 0) throw new WeftError('invalid_argument', describeProblems(problems))
   return findings
 }
 

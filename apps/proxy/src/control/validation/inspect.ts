@@ -53,6 +53,9 @@ export function createInspector(registry: FileRegistry): (desc: DescMessage, mes
     const report = (path: Path, text: string): undefined => {
       findings.problems.push({ path, message: text })
     }
+    const lack = (path: Path, text: string): undefined => {
+      findings.problems.push({ path, message: text, unsupported: true })
+    }
 
     const inspectMessage = (value: ReflectMessage, path: Path): undefined => {
       const type = value.desc
@@ -76,7 +79,7 @@ export function createInspector(registry: FileRegistry): (desc: DescMessage, mes
       const rules = rulesOf(field)
       if (set) {
         const support = fieldSupport(parent.desc.typeName, field.name)
-        if (support === 'no') return report(path, `not supported by this proxy (${parent.desc.typeName}.${field.name})`)
+        if (support === 'no') return lack(path, `not supported by this proxy (${parent.desc.typeName}.${field.name})`)
         if (isSpareExtension(parent, field)) return
         if (support === 'no-effect')
           findings.warnings.push({ path, message: `has no effect in this proxy (${parent.desc.typeName}.${field.name})` })
@@ -137,9 +140,9 @@ export function createInspector(registry: FileRegistry): (desc: DescMessage, mes
       if (url === '') return
       const name = url.slice(url.lastIndexOf('/') + 1)
       const type = registry.getMessage(name)
-      if (type === undefined) return report([...path, '@type'], `unknown type '${url}'`)
+      if (type === undefined) return lack([...path, '@type'], `unknown type '${url}'`)
       if (name.startsWith('google.protobuf.') && isMetadataPath(path)) return
-      if (!supportsExtension(name)) return report([...path, '@type'], `not supported by this proxy: '${name}'`)
+      if (!supportsExtension(name)) return lack([...path, '@type'], `not supported by this proxy: '${name}'`)
       if (!(bytes instanceof Uint8Array)) return
       let content: Message
       try {

@@ -6,6 +6,8 @@ export interface Problem {
   message: string
   /** The API has no such field: what `--allow-unknown-static-fields` lets pass. */
   unknownField?: boolean
+  /** The API has it, and this proxy has not. */
+  unsupported?: boolean
 }
 
 /** `static_resources.clusters[0].connect_timeout`; a map's key stands in `["…"]`. */

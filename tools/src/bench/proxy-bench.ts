@@ -34,7 +34,6 @@ export interface Contender {
 
 /** Where a benchmark keeps its files and processes. */
 export class Bench {
-  static readonly proxyMain = join(import.meta.dirname, '../../../apps/proxy/src/main.ts')
   readonly folder: string
   private readonly started: Running[] = []
 

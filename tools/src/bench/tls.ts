@@ -2,11 +2,9 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { type Certificates, makeCertificates } from '../certificates.ts'
-import { findCommand, installEnvoy } from '../peers.ts'
-import { freePort } from '../processes.ts'
-import { envoyBootstrap, haproxyConfig, nginxProxyConfig, nginxUpstreamConfig, type Ports } from './http1-configs.ts'
+import { startHttpPeers } from './http-peers.ts'
 import type { BenchOptions } from './main.ts'
-import { Bench, type Contender, type Load, measure, needed, wrk } from './proxy-bench.ts'
+import { Bench, type Load, measure, needed, wrk } from './proxy-bench.ts'
 
 const run = promisify(execFile)
 const connections = 64
@@ -19,7 +17,7 @@ export function benchTls(options: BenchOptions): Promise<void> {
   const headers = ['user-agent: bench', 'x-team: blue']
   return Bench.run(async (bench) => {
     const { server } = makeCertificates(bench.folder)
-    const contenders = await startAll(bench, options, server, (port, seconds) =>
+    const contenders = await startHttpPeers(bench, { only: options.only, tls: server }, (port, seconds) =>
       wrk(`https://127.0.0.1:${port}/api/items/42`, connections, seconds, headers),
     )
     await measure('tls', title, contenders, options, 'request', 'nginx')
@@ -31,7 +29,9 @@ export function benchHandshakes(options: BenchOptions): Promise<void> {
   return Bench.run(async (bench) => {
     const certificates = makeCertificates(bench.folder)
     const tls = { ...certificates.server, ca: certificates.ca }
-    const contenders = await startAll(bench, options, tls, (port, seconds) => handshakes(port, seconds, certificates))
+    const contenders = await startHttpPeers(bench, { only: options.only, tls }, (port, seconds) =>
+      handshakes(port, seconds, certificates),
+    )
     await measure('handshakes', 'full mTLS 1.3 handshakes (P-256), one core', contenders, options, 'handshake', 'nginx')
   })
 }
@@ -45,44 +45,4 @@ async function handshakes(port: number, seconds: number, { client }: Certificate
   }
   const counts = await Promise.all(Array.from({ length: handshakers }, once))
   return { requests: counts.reduce((sum, count) => sum + count, 0), seconds, errors: 0, p99Ms: Number.NaN }
-}
-
-async function startAll(
-  bench: Bench,
-  { only }: BenchOptions,
-  tls: Ports['tls'],
-  load: (port: number, seconds: number) => Promise<Load>,
-): Promise<Contender[]> {
-  const upstream: [number, number] = [await freePort(), await freePort()]
-  const nginx = needed('nginx', 'nginx-light')
-  const origins = await bench.file('upstream.conf', nginxUpstreamConfig(upstream, bench.folder))
-  await bench.start(1, [nginx, '-c', origins, '-p', bench.folder], upstream[0])
-  const contenders: Contender[] = []
-  const add = async (name: string, command: (ports: Ports) => Promise<string[] | undefined>): Promise<void> => {
-    if (only.length > 0 && !only.includes(name)) return
-    const ports: Ports = { listen: await freePort(), admin: await freePort(), upstream, folder: bench.folder, tls }
-    const words = await command(ports)
-    if (words === undefined) return console.log(`${name}: not present on this machine, left out`)
-    const process = await bench.start(0, words, ports.listen)
-    contenders.push({ name, processes: [process], load: (seconds) => load(ports.listen, seconds) })
-  }
-  const flags = ['--concurrency', '1', '-l', 'error']
-  await add('nginx', async (ports) => [
-    ...[nginx, '-p', bench.folder],
-    ...['-c', await bench.file('nginx.conf', nginxProxyConfig(ports))],
-  ])
-  await add('haproxy', async (ports) => {
-    const haproxy = findCommand('haproxy')
-    return haproxy === undefined ? undefined : [haproxy, '-q', '-f', await bench.file('haproxy.cfg', haproxyConfig(ports))]
-  })
-  await add('envoy', async (ports) => {
-    const envoy = installEnvoy()
-    const file = await bench.file('envoy.yaml', envoyBootstrap(ports, 'envoy'))
-    return envoy === undefined ? undefined : [envoy, '-c', file, '--disable-hot-restart', ...flags]
-  })
-  await add('weft', async (ports) => [
-    ...[process.execPath, Bench.proxyMain, ...flags],
-    ...['-c', await bench.file('weft.yaml', envoyBootstrap(ports, 'weft'))],
-  ])
-  return contenders
 }

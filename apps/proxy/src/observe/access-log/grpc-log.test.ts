@@ -1,9 +1,8 @@
-import { once } from 'node:events'
-import { createServer } from 'node:http2'
 import { HttpGrpcAccessLogConfig } from '@weft/contracts/envoy/extensions/access_loggers/grpc/v3/als'
 import { OpenTelemetryAccessLogConfig } from '@weft/contracts/envoy/extensions/access_loggers/open_telemetry/v3/logs_service'
 import { StreamAccessLogsMessage } from '@weft/contracts/envoy/service/accesslog/v3/als'
 import { afterEach, expect, test, vi } from 'vitest'
+import { startGrpcCollector } from '../../testing/grpc-collector.ts'
 import { any, cluster, connectionManager, listener, routeTo } from '../../testing/resources.ts'
 import { ask, Upstream, WorkerHarness } from '../../testing/worker-harness.ts'
 
@@ -12,31 +11,14 @@ afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close()
 })
 
-/** A gRPC service that keeps what it is told. */
-async function collector(calls: { path: string; body: string }[]): Promise<number> {
-  const server = createServer()
-  server.on('stream', async (stream, headers) => {
-    const chunks: Buffer[] = []
-    for await (const chunk of stream) chunks.push(chunk)
-    calls.push({ path: String(headers[':path']), body: Buffer.concat(chunks).subarray(5).toString('latin1') })
-    stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true })
-    stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }))
-    stream.end(Buffer.alloc(5))
-  })
-  const sessions = new Set<{ destroy(): void }>()
-  server.on('session', (session) => sessions.add(session))
-  await once(server.listen(0, '127.0.0.1'), 'listening')
-  closers.push(() => {
-    for (const session of sessions) session.destroy()
-    server.close()
-  })
-  const address = server.address()
-  return typeof address === 'object' && address !== null ? address.port : 0
+async function collector() {
+  const service = await startGrpcCollector()
+  closers.push(() => service.close())
+  return service
 }
 
 test('requests are told to a gRPC service, in batches', async () => {
-  const calls: { path: string; body: string }[] = []
-  const service = await collector(calls)
+  const { calls, port: service } = await collector()
   const up = new Upstream()
   await up.listen()
   closers.push(() => up.close())
@@ -85,8 +67,7 @@ test('requests are told to a gRPC service, in batches', async () => {
 })
 
 test('requests are told to an OpenTelemetry collector', async () => {
-  const bodies: { path: string; body: string }[] = []
-  const service = await collector(bodies)
+  const { calls: bodies, port: service } = await collector()
   const up = new Upstream()
   await up.listen()
   closers.push(() => up.close())

@@ -1,7 +1,6 @@
-import { once } from 'node:events'
-import { createServer } from 'node:http2'
 import { OpenTelemetryConfig } from '@weft/contracts/envoy/config/trace/v3/opentelemetry'
 import { afterEach, expect, test, vi } from 'vitest'
+import { startGrpcCollector } from '../../testing/grpc-collector.ts'
 import { any, cluster, connectionManager, listener, routeTo } from '../../testing/resources.ts'
 import { ask, Upstream, WorkerHarness } from '../../testing/worker-harness.ts'
 
@@ -10,30 +9,9 @@ afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close()
 })
 
-async function collector(): Promise<{ port: number; calls: { path: string; body: string }[] }> {
-  const calls: { path: string; body: string }[] = []
-  const server = createServer()
-  server.on('stream', async (stream, headers) => {
-    const chunks: Buffer[] = []
-    for await (const chunk of stream) chunks.push(chunk)
-    calls.push({ path: String(headers[':path']), body: Buffer.concat(chunks).toString('latin1') })
-    stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true })
-    stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }))
-    stream.end(Buffer.alloc(5))
-  })
-  const sessions = new Set<{ destroy(): void }>()
-  server.on('session', (session) => sessions.add(session))
-  await once(server.listen(0, '127.0.0.1'), 'listening')
-  closers.push(() => {
-    for (const session of sessions) session.destroy()
-    server.close()
-  })
-  const address = server.address()
-  return { port: typeof address === 'object' && address !== null ? address.port : 0, calls }
-}
-
 test('spans go to a collector by OTLP over gRPC, and the trace goes on upstream', async () => {
-  const otlp = await collector()
+  const otlp = await startGrpcCollector()
+  closers.push(() => otlp.close())
   const up = new Upstream()
   await up.listen()
   closers.push(() => up.close())

@@ -1,6 +1,7 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
+import { constants } from 'node:os'
 
 /** A process that a test or benchmark started, ended by its pid when the owner is done. */
 export interface Running {
@@ -14,10 +15,25 @@ export interface Running {
 
 const running = new Set<ChildProcess>()
 process.on('exit', () => {
-  for (const child of running) child.kill('SIGKILL')
+  // All are listed before the first is ended: a child of one that is gone is nobody's.
+  const pids = [...running].flatMap(({ pid }) => (pid === undefined ? [] : [pid, ...descendantsOf(pid)]))
+  for (const pid of pids) killIfThere(pid)
 })
 
-/** Starts a command whose output is kept, and which does not outlive this process. */
+/** The exit code that shells give a program which a signal ended: 128 and the signal's number. */
+export const exitCodeOf = (signal: NodeJS.Signals): number => 128 + constants.signals[signal]
+
+/** What asks a program to end. */
+export const endingSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
+/** A signal would end this process without a word to its children: where nobody else listens, it exits instead. */
+function exitOnSignals(): void {
+  for (const signal of endingSignals) {
+    if (process.listenerCount(signal) === 0) process.once(signal, () => process.exit(exitCodeOf(signal)))
+  }
+}
+
+/** Starts a command whose output is kept, and which does not outlive this process, nor do those that it starts itself. */
 export function start(command: readonly string[], options: SpawnOptions = {}): Running {
   const [file, ...args] = command
   if (file === undefined) throw new Error('no command given')
@@ -29,6 +45,7 @@ export function start(command: readonly string[], options: SpawnOptions = {}): R
   child.stdout?.on('data', keep)
   child.stderr?.on('data', keep)
   child.on('error', (error) => keep(Buffer.from(String(error))))
+  if (running.size === 0) exitOnSignals()
   running.add(child)
   const gone = new Promise<void>((resolve) => {
     child.once('exit', () => {
@@ -117,4 +134,21 @@ function childrenOf(pid: number): number[] {
     found.push(...text.split(' ').filter(Boolean).map(Number))
   }
   return found
+}
+
+/** Children, their children and so on; none of a process that has just ended. */
+function descendantsOf(pid: number): number[] {
+  try {
+    return childrenOf(pid).flatMap((child) => [child, ...descendantsOf(child)])
+  } catch {
+    return []
+  }
+}
+
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    // It has ended by itself.
+  }
 }

@@ -1,5 +1,6 @@
 /** `npm run e2e -- NAME…`: whole scenarios with real processes; the exit code tells. `all` runs every one. */
-import { runScenario, type Scenario } from './scenario.ts'
+import { endingSignals, exitCodeOf } from '../processes.ts'
+import { CheckFailed, runScenario, type Scenario } from './scenario.ts'
 
 type Load = () => Promise<(scenario: Scenario) => Promise<void>>
 
@@ -35,9 +36,23 @@ if (names.length === 0 || unknown.length > 0) {
   process.exitCode = 2
 } else {
   let failed = 0
+  let signalled: NodeJS.Signals | undefined
+  const interrupted = new Promise<never>((_, reject) => {
+    for (const signal of endingSignals) {
+      process.on(signal, () => {
+        // The second one does not wait for what is being ended.
+        if (signalled !== undefined) process.exit(exitCodeOf(signal))
+        signalled = signal
+        console.log(`  ${signal}: ending what was started`)
+        reject(new CheckFailed(signal))
+      })
+    }
+  })
+  interrupted.catch(() => undefined)
   for (const name of names) {
     const load = scenarios[name]
-    if (load !== undefined) failed += (await runScenario(name, await load())).failed
+    if (load === undefined || signalled !== undefined) continue
+    failed += (await runScenario(name, await load(), interrupted)).failed
   }
-  process.exit(failed === 0 ? 0 : 1)
+  process.exit(signalled === undefined ? Math.min(failed, 1) : exitCodeOf(signalled))
 }

@@ -24,8 +24,15 @@ export interface ScenarioResult {
   skipped: number
 }
 
-/** Runs one scenario and prints its checks as they come. */
-export async function runScenario(name: string, run: (scenario: Scenario) => Promise<void>): Promise<ScenarioResult> {
+/**
+ * Runs one scenario and prints its checks as they come. Where `interrupted` rejects before it is over, what it registered is ended
+ * as after a failure; what it goes on to start in spite of that ends with this process.
+ */
+export async function runScenario(
+  name: string,
+  run: (scenario: Scenario) => Promise<void>,
+  interrupted: Promise<never> = new Promise(() => undefined),
+): Promise<ScenarioResult> {
   const result: ScenarioResult = { passed: 0, failed: 0, skipped: 0 }
   const closers: (() => void | Promise<void>)[] = []
   const scenario: Scenario = {
@@ -60,7 +67,7 @@ export async function runScenario(name: string, run: (scenario: Scenario) => Pro
   }
   console.log(`scenario ${name}`)
   try {
-    await run(scenario)
+    await Promise.race([run(scenario), interrupted])
   } catch (error) {
     if (!(error instanceof CheckFailed)) {
       result.failed++

@@ -5,6 +5,7 @@ import { Secret } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v
 import { bootstrapType } from '../bootstrap/load.ts'
 import type { Control } from '../control/control.ts'
 import type { RefusedResource } from '../control/discovery.ts'
+import { fetchedStates } from '../control/fetched-resources.ts'
 import { inlineRoutes } from '../control/inline-routes.ts'
 import type { ListenerState } from '../control/listeners.ts'
 import { compileRegex } from '../routing/matchers/regex.ts'
@@ -221,8 +222,7 @@ function routesDump({ listeners, routes }: Control, wanted: (name: string) => bo
     ...list('static_route_configs', inline),
     ...list(
       'dynamic_route_configs',
-      routes
-        .list()
+      fetchedStates(routes)
         .filter(({ name }) => wanted(name))
         .map((route) => ({
           ...version(route.version),

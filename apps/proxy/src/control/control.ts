@@ -11,13 +11,13 @@ import { certificatesInUse, daysUntilFirstExpires } from './certificates.ts'
 import { Clusters } from './clusters.ts'
 import { clusterTls, controlPlaneClusters } from './control-plane-clusters.ts'
 import { Discovery } from './discovery.ts'
-import { Extensions } from './extensions.ts'
+import { createExtensions, type Extensions } from './extensions.ts'
 import { GrpcClients } from './grpc-clients.ts'
 import { HealthChecks } from './health-checks/health-checks.ts'
 import { Listeners } from './listeners.ts'
 import { Outliers } from './outlier.ts'
 import { OverloadManager } from './overload/overload-manager.ts'
-import { Routes } from './routes.ts'
+import { createRoutes, type Routes } from './routes.ts'
 import { fetchRuntimeLayers } from './runtime-discovery.ts'
 import { RuntimeLayers } from './runtime-layers.ts'
 import { Secrets } from './secrets.ts'
@@ -125,6 +125,7 @@ export class Control {
     const publish = this.workers.publish.bind(this.workers)
     this.secrets = new Secrets({
       sources: this.sources,
+      stats: this.stats,
       publish,
       changed: (name) => {
         for (const cluster of this.clusters.usersOf(name)) this.sources.reconnect(cluster, `secret ${name} changed`)
@@ -172,7 +173,7 @@ export class Control {
       },
       log: log.of('upstream'),
     })
-    this.routes = new Routes({
+    this.routes = createRoutes({
       sources: this.sources,
       stats: this.stats,
       publish,
@@ -180,7 +181,7 @@ export class Control {
       hasCluster: (name) => this.clusters.has(name),
       log: config,
     })
-    this.extensions = new Extensions({ sources: this.sources, stats: this.stats, publish, log: config })
+    this.extensions = createExtensions({ sources: this.sources, stats: this.stats, publish, log: config })
     this.listeners = new Listeners({
       extensions: this.extensions,
       secrets: this.secrets,

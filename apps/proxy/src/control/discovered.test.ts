@@ -7,6 +7,7 @@ import { parseFlags } from '../flags.ts'
 import { ProxyLog } from '../log.ts'
 import { ask, WorkerHarness } from '../testing/worker-harness.ts'
 import { Control } from './control.ts'
+import { fetchedStates } from './fetched-resources.ts'
 import { DiscoveryServer } from './testing/discovery-server.ts'
 import { RecordingWorker } from './testing/recording-worker.ts'
 import { adsBootstrap, bootstrap, resource } from './testing/resources.ts'
@@ -69,7 +70,7 @@ describe('a filter that is discovered', () => {
     discovery.serve('extension', '3', [resource('extension', marks('mark', 'three'))])
     await until('the third version', () => discovery.last('extension')?.versionInfo === '3')
     expect(worker.order.at(-1)).toBe('extension/mark')
-    expect(control.extensions.list()).toMatchObject([{ name: 'mark', version: '3' }])
+    expect(fetchedStates(control.extensions)).toMatchObject([{ name: 'mark', version: '3' }])
   })
 
   test('goes by its default until it comes where it need not warm', async () => {

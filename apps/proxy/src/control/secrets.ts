@@ -5,12 +5,13 @@ import { Secret } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v
 import { WeftError } from '@weft/service/errors'
 import { typeUrls } from '@weft/xds/types'
 import type { ComponentLog } from '../log.ts'
+import type { Stats } from '../observe/stats.ts'
 import { readDataSource } from '../plan/data-source.ts'
 import { compileSecret, SecretStore } from '../plan/secret-store.ts'
 import type { ResourceError, ResourceUpdate } from '../threads.ts'
-import { Deferred } from './deferred.ts'
+import { FetchedResources } from './fetched-resources.ts'
 import { type CheckedResource, checkedResource, type Reference, sameBytes } from './resource.ts'
-import { type ConfigSources, initialFetchTimeoutMs, type Watch } from './sources.ts'
+import type { ConfigSources } from './sources.ts'
 
 /** A secret as `/config_dump` and `/certs` show it. */
 export interface SecretState {
@@ -22,19 +23,16 @@ export interface SecretState {
   secret: Secret | undefined
 }
 
-interface Entry extends SecretState {
+interface Kept extends SecretState {
   /** As it came, before files were read in. */
   source: Secret | undefined
   bytes: Uint8Array | undefined
-  watch: Watch | undefined
-  users: number
-  ready: Deferred
-  timeoutMs: number
   files: FSWatcher[]
 }
 
 export interface SecretsOptions {
   sources: ConfigSources
+  stats: Stats
   publish(resources: ResourceUpdate[]): Promise<ResourceError[]>
   /** A secret came or changed. */
   changed(name: string): void
@@ -46,144 +44,121 @@ export class Secrets {
   /** Compiled, for the control plane's own connections. */
   readonly store = new SecretStore()
   readonly #options: SecretsOptions
-  readonly #entries = new Map<string, Entry>()
+  readonly #static = new Map<string, Kept>()
+  readonly #fetched: FetchedResources<Reference, Kept>
 
   constructor(options: SecretsOptions) {
     this.#options = options
+    this.#fetched = new FetchedResources({
+      typeUrl: typeUrls.secret,
+      noun: 'secret',
+      api: 'SDS',
+      sources: options.sources,
+      stats: options.stats,
+      log: options.log,
+      statPrefix: () => undefined,
+      used: ({ name }, { source }) => {
+        if (source?.configSourceSpecifier === undefined)
+          options.log.error(`secret ${name}: no static secret has this name, and it has no source`)
+      },
+      take: (entry, received) => {
+        entry.state ??= newSecret(entry.name, 'dynamic')
+        this.#take(entry.state, checkedResource('secret', entry.name, received.version, received.bytes))
+        entry.ready.resolve()
+        return true
+      },
+      dropped: ({ name, state }) => {
+        for (const file of state?.files ?? []) file.close()
+        this.store.set(name, null)
+        void options.publish([{ kind: 'secret', name, bytes: null }])
+      },
+    })
   }
 
   /** A secret of the bootstrap. */
   addStatic(resource: CheckedResource): void {
-    const entry = this.#entry(resource.name, 'static', 0)
-    this.#take(entry, resource)
+    const kept = newSecret(resource.name, 'static')
+    this.#static.set(resource.name, kept)
+    this.#take(kept, resource)
   }
 
   get(name: string): Secret | undefined {
-    return this.#entries.get(name)?.secret
+    return (this.#static.get(name) ?? this.#fetched.get(name)?.state)?.secret
   }
 
   list(): SecretState[] {
-    return [...this.#entries.values()]
+    const fetched = [...this.#fetched.list()].map(({ name, state }) => state ?? newSecret(name, 'dynamic'))
+    return [...this.#static.values(), ...fetched]
   }
 
   /** Starts to fetch what is referred to; each use has to be released. */
   use(references: readonly Reference[]): void {
-    for (const { name, source } of references) {
-      const known = this.#entries.get(name)
-      if (known !== undefined) {
-        known.users++
-        continue
-      }
-      const entry = this.#entry(name, 'dynamic', initialFetchTimeoutMs(source))
-      entry.users = 1
-      if (source?.configSourceSpecifier === undefined) {
-        this.#options.log.error(`secret ${name}: no static secret has this name, and it has no source`)
-        continue
-      }
-      entry.watch = this.#options.sources.watchNamed(source, typeUrls.secret, name, {
-        receive: async (received) => {
-          try {
-            this.#take(entry, checkedResource('secret', name, received.version, received.bytes))
-            return []
-          } catch (error) {
-            const text = WeftError.from(error).describe()
-            this.#options.log.warn(`SDS: ${text}`)
-            return [text]
-          }
-        },
-        failed: (reason) => this.#options.log.debug(`secret ${name} cannot be fetched now: ${reason}`),
-      })
-    }
+    this.#fetched.use(this.#notStatic(references))
   }
 
   release(references: readonly Reference[]): void {
-    for (const { name } of references) {
-      const entry = this.#entries.get(name)
-      if (entry === undefined || --entry.users > 0 || entry.origin === 'static') continue
-      entry.watch?.close()
-      for (const file of entry.files) file.close()
-      this.#entries.delete(name)
-      this.store.set(name, null)
-      void this.#options.publish([{ kind: 'secret', name, bytes: null }])
-    }
+    this.#fetched.release(this.#notStatic(references))
   }
 
   /** Whether all of them are there. */
   areReady(references: readonly Reference[]): boolean {
-    return references.every(({ name }) => this.#entries.get(name)?.ready.done === true)
+    return this.#fetched.areReady(this.#notStatic(references))
   }
 
   /** Resolves when all are there, or each one's initial fetch timeout is over. */
   async ready(references: readonly Reference[]): Promise<void> {
-    await Promise.all(
-      references.map(async ({ name }) => {
-        const entry = this.#entries.get(name)
-        if (entry === undefined || (await entry.ready.within(entry.timeoutMs))) return
-        this.#options.log.warn(`secret ${name} has not come within its initial fetch timeout`)
-      }),
-    )
+    await this.#fetched.ready(this.#notStatic(references))
   }
 
   close(): void {
-    for (const entry of this.#entries.values()) for (const file of entry.files) file.close()
+    this.#fetched.close()
+    for (const { state } of this.#fetched.list()) for (const file of state?.files ?? []) file.close()
+    for (const { files } of this.#static.values()) for (const file of files) file.close()
   }
 
-  #entry(name: string, origin: 'static' | 'dynamic', timeoutMs: number): Entry {
-    const entry: Entry = {
-      name,
-      origin,
-      version: '',
-      updatedAt: undefined,
-      secret: undefined,
-      source: undefined,
-      bytes: undefined,
-      watch: undefined,
-      users: 0,
-      ready: new Deferred(),
-      timeoutMs,
-      files: [],
-    }
-    this.#entries.set(name, entry)
-    return entry
+  #notStatic(references: readonly Reference[]): Reference[] {
+    return references.filter(({ name }) => !this.#static.has(name))
   }
 
-  #take(entry: Entry, resource: CheckedResource): void {
+  #take(kept: Kept, resource: CheckedResource): void {
     const source = Secret.decode(resource.bytes)
-    this.#apply(entry, source, resource.version)
-    entry.source = source
-    for (const file of entry.files.splice(0)) file.close()
+    this.#apply(kept, source, resource.version)
+    kept.source = source
+    for (const file of kept.files.splice(0)) file.close()
     for (const folder of watchedFolders(source)) {
       try {
-        entry.files.push(watch(folder, () => this.#reread(entry)))
+        kept.files.push(watch(folder, () => this.#reread(kept)))
       } catch (error) {
-        this.#options.log.warn(`secret ${entry.name}: ${folder} cannot be watched: ${WeftError.from(error).message}`)
+        this.#options.log.warn(`secret ${kept.name}: ${folder} cannot be watched: ${WeftError.from(error).message}`)
       }
     }
   }
 
-  #reread(entry: Entry): void {
-    if (entry.source === undefined) return
+  #reread(kept: Kept): void {
+    if (kept.source === undefined) return
     try {
-      this.#apply(entry, entry.source, entry.version)
+      this.#apply(kept, kept.source, kept.version)
     } catch (error) {
-      this.#options.log.warn(`secret ${entry.name} keeps its last good files: ${WeftError.from(error).describe()}`)
+      this.#options.log.warn(`secret ${kept.name} keeps its last good files: ${WeftError.from(error).describe()}`)
     }
   }
 
-  #apply(entry: Entry, source: Secret, version: string): void {
+  #apply(kept: Kept, source: Secret, version: string): void {
     const secret = withFiles(source)
     const bytes = Secret.encode(secret).finish()
-    entry.version = version
-    if (entry.bytes === undefined || !sameBytes(entry.bytes, bytes)) {
-      this.store.set(entry.name, compileSecret(bytes).secret)
-      entry.secret = secret
-      entry.bytes = bytes
-      entry.updatedAt = new Date()
-      void this.#options.publish([{ kind: 'secret', name: entry.name, bytes }])
-      this.#options.changed(entry.name)
-    }
-    entry.ready.resolve()
+    kept.version = version
+    if (kept.bytes !== undefined && sameBytes(kept.bytes, bytes)) return
+    this.store.set(kept.name, compileSecret(bytes).secret)
+    kept.secret = secret
+    kept.bytes = bytes
+    kept.updatedAt = new Date()
+    void this.#options.publish([{ kind: 'secret', name: kept.name, bytes }])
+    this.#options.changed(kept.name)
   }
+}
+
+function newSecret(name: string, origin: 'static' | 'dynamic'): Kept {
+  return { name, origin, version: '', updatedAt: undefined, secret: undefined, source: undefined, bytes: undefined, files: [] }
 }
 
 /** A secret with the content of its files in it. */

@@ -1,0 +1,185 @@
+import { WeftError } from '@weft/service/errors'
+import type { ReceivedResource } from '@weft/xds/client/subscription'
+import type { ComponentLog } from '../log.ts'
+import type { Stats } from '../observe/stats.ts'
+import { Deferred } from './deferred.ts'
+import { FetchStats } from './fetch-stats.ts'
+import { type CheckedResource, type Reference, sameBytes } from './resource.ts'
+import { type ConfigSources, initialFetchTimeoutMs, type Watch } from './sources.ts'
+
+/** A resource that is fetched by its name, and what its kind keeps of it. */
+export interface Fetched<R extends Reference, State> {
+  name: string
+  /** Those who refer to it now. */
+  uses: R[]
+  /** Undefined until it came. */
+  state: State | undefined
+  /** Resolved when it is live. */
+  ready: Deferred
+  /** Nobody refers to it any more. */
+  dropped: boolean
+}
+
+interface Entry<R extends Reference, State> extends Fetched<R, State> {
+  watch: Watch | undefined
+  timeoutMs: number
+}
+
+/** A checked resource with the time at which it last changed. */
+export interface DatedResource {
+  resource: CheckedResource
+  updatedAt: Date
+}
+
+/** A fetched resource as the admin endpoints show it. */
+export interface FetchedState {
+  name: string
+  version: string
+  updatedAt: Date
+  bytes: Uint8Array
+}
+
+export interface FetchedOptions<R extends Reference, State> {
+  typeUrl: string
+  /** What messages call it: `route`. */
+  noun: string
+  /** What messages call its fetching: `RDS`. */
+  api: string
+  sources: ConfigSources
+  stats: Stats
+  log: ComponentLog
+  /** Where its fetching is counted; undefined: nowhere. */
+  statPrefix(reference: R): string | undefined
+  /** It is used once more, perhaps for the first time. */
+  used?(entry: Fetched<R, State>, reference: R): void
+  /** Takes an answer and says whether it brought anything new; throws WeftError to refuse it. */
+  take(entry: Fetched<R, State>, received: ReceivedResource): boolean | Promise<boolean>
+  /** An answer was refused. */
+  refused?(entry: Fetched<R, State>): void
+  /** The server says that there is none (any more). */
+  removed?(entry: Fetched<R, State>): void
+  /** The last one that referred to it went away. */
+  dropped(entry: Fetched<R, State>): void
+}
+
+/** Resources of one kind that are fetched by name for as long as something refers to them: routes, secrets, configurations of filters. */
+export class FetchedResources<R extends Reference, State> {
+  readonly #options: FetchedOptions<R, State>
+  readonly #entries = new Map<string, Entry<R, State>>()
+
+  constructor(options: FetchedOptions<R, State>) {
+    this.#options = options
+  }
+
+  get(name: string): Fetched<R, State> | undefined {
+    return this.#entries.get(name)
+  }
+
+  list(): Iterable<Fetched<R, State>> {
+    return this.#entries.values()
+  }
+
+  /** Starts to fetch what is referred to; each use has to be released, by the same object. */
+  use(references: readonly R[]): void {
+    for (const reference of references) {
+      const entry = this.#entries.get(reference.name)
+      if (entry !== undefined) {
+        entry.uses.push(reference)
+        this.#options.used?.(entry, reference)
+      } else this.#open(reference)
+    }
+  }
+
+  release(references: readonly R[]): void {
+    for (const reference of references) {
+      const entry = this.#entries.get(reference.name)
+      const at = entry?.uses.indexOf(reference) ?? -1
+      if (entry === undefined || at < 0) continue
+      entry.uses.splice(at, 1)
+      if (entry.uses.length > 0) continue
+      entry.dropped = true
+      entry.watch?.close()
+      this.#entries.delete(entry.name)
+      this.#options.dropped(entry)
+    }
+  }
+
+  /** Whether all of them are live. */
+  areReady(references: readonly R[]): boolean {
+    return references.every(({ name }) => this.#entries.get(name)?.ready.done === true)
+  }
+
+  /** Resolves when all are live, or each one's initial fetch timeout is over. */
+  async ready(references: readonly R[]): Promise<void> {
+    await Promise.all(
+      references.map(async ({ name }) => {
+        const entry = this.#entries.get(name)
+        if (entry === undefined || (await entry.ready.within(entry.timeoutMs)) || entry.dropped) return
+        this.#options.log.warn(`${this.#options.noun} ${name} has not come within its initial fetch timeout`)
+      }),
+    )
+  }
+
+  close(): void {
+    for (const entry of this.#entries.values()) {
+      entry.dropped = true
+      entry.watch?.close()
+    }
+  }
+
+  #open(reference: R): void {
+    const { name, source } = reference
+    const entry: Entry<R, State> = {
+      name,
+      uses: [reference],
+      watch: undefined,
+      state: undefined,
+      ready: new Deferred(),
+      timeoutMs: initialFetchTimeoutMs(source),
+      dropped: false,
+    }
+    this.#entries.set(name, entry)
+    this.#options.used?.(entry, reference)
+    if (source === undefined) return
+    const { sources, stats, log, api, noun } = this.#options
+    const prefix = this.#options.statPrefix(reference)
+    const counts = prefix === undefined ? undefined : new FetchStats(stats, prefix)
+    const reloads = prefix === undefined ? undefined : stats.counter(`${prefix}.config_reload`)
+    entry.watch = sources.watchNamed(source, this.#options.typeUrl, name, {
+      receive: async (received) => {
+        try {
+          if (await this.#options.take(entry, received)) reloads?.inc()
+          counts?.answered(received.version, [])
+          return []
+        } catch (error) {
+          const text = WeftError.from(error).describe()
+          counts?.answered(received.version, [text])
+          this.#options.refused?.(entry)
+          log.warn(`${api}: ${text}`)
+          return [text]
+        }
+      },
+      removed: () => this.#options.removed?.(entry),
+      failed: (reason) => {
+        counts?.failed()
+        log.debug(`${noun} ${name} cannot be fetched now: ${reason}`)
+      },
+    })
+  }
+}
+
+/** Whether an answer brings what is there already, only perhaps with a new version, which is noted. */
+export function isRepeated(state: DatedResource | undefined, received: ReceivedResource): boolean {
+  if (state === undefined || !sameBytes(state.resource.bytes, received.bytes)) return false
+  state.resource.version = received.version
+  return true
+}
+
+/** What came, for the admin endpoints. */
+export function fetchedStates<R extends Reference>(fetched: FetchedResources<R, DatedResource>): FetchedState[] {
+  return [...fetched.list()].flatMap(({ name, state }) =>
+    state === undefined
+      ? []
+      : [{ name, version: state.resource.version, updatedAt: state.updatedAt, bytes: state.resource.bytes }],
+  )
+}

@@ -5,7 +5,7 @@ import { Listener } from '@weft/contracts/envoy/config/listener/v3/listener'
 import { durationMs } from '../plan/duration.ts'
 import { invalid } from '../plan/problems.ts'
 import type { ResourceKind } from '../threads.ts'
-import { compileProbe } from './health-checks/health-checks.ts'
+import { compileProbe } from './health-checks/compile-probe.ts'
 
 /** Cluster.DiscoveryType. */
 export const discoveryType = { static: 0, strictDns: 1, logicalDns: 2, eds: 3, originalDst: 4 } as const

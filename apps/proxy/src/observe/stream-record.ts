@@ -1,5 +1,6 @@
-import type { ConnectionInfo, StreamInfo } from '../filters/http/filter.ts'
+import type { ConnectionInfo } from '../transport/connection-info.ts'
 import type { Endpoint } from '../upstream/endpoint.ts'
+import type { StreamInfo } from './stream-info.ts'
 import type { WireBytes } from './wire-bytes.ts'
 
 /** What is noted of one request (or TCP session) as it goes; access log, filters and tracing read it. */

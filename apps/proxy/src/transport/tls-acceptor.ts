@@ -1,12 +1,12 @@
 import type { X509Certificate } from 'node:crypto'
 import type { Socket } from 'node:net'
 import type { Server, TLSSocket } from 'node:tls'
-import type { TlsInfo } from '../filters/http/filter.ts'
 import type { Counter, Stats } from '../observe/stats.ts'
 import type { FilterChainPlan } from '../plan/listener.ts'
 import type { TlsMaterial } from '../plan/tls-context.ts'
 import type { ValidationPlan } from '../plan/tls-material.ts'
 import type { ClientHello } from './client-hello.ts'
+import type { TlsInfo } from './connection-info.ts'
 import { HandshakeQueue } from './handshake-queue.ts'
 import { tlsInfoOf } from './tls-info.ts'
 

@@ -1,7 +1,7 @@
 import type { X509Certificate } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
-import type { PeerCertificate, TlsInfo } from '../filters/http/filter.ts'
 import { namesOf } from '../plan/tls-material.ts'
+import type { PeerCertificate, TlsInfo } from './connection-info.ts'
 
 /**
  * What TLS says about an established connection, `serverName` as the client sent it. Certificates are read when they are asked

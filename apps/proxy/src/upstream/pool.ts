@@ -1,5 +1,5 @@
 import type { ClientStream, IncomingResponse } from '@weft/http/stream'
-import type { ConnectionInfo } from '../filters/http/filter.ts'
+import type { ConnectionInfo } from '../transport/connection-info.ts'
 import type { PendingRequests } from './pending-requests.ts'
 
 /** A request that a pool finds a connection for: at once, or later by `onPoolReady`. */

@@ -2,17 +2,14 @@ import type { HealthCheck } from '@weft/contracts/envoy/config/core/v3/health_ch
 import type { LbEndpoint } from '@weft/contracts/envoy/config/endpoint/v3/endpoint_components'
 import type { ComponentLog } from '../../log.ts'
 import type { Stats } from '../../observe/stats.ts'
-import { invalid } from '../../plan/problems.ts'
 import type { UpstreamTls } from '../../transport/upstream-tls.ts'
 import { cell, type EndpointSlab, healthFlag } from '../../upstream/endpoint-slab.ts'
 import type { ClusterState } from '../clusters.ts'
 import { endpointKey } from '../endpoint-slots.ts'
+import { compileProbe } from './compile-probe.ts'
 import { EndpointCheck } from './endpoint-check.ts'
 import { type HealthCheckEvents, healthCheckEvents } from './events.ts'
-import { grpcProbe } from './grpc-probe.ts'
-import { httpProbe } from './http-probe.ts'
-import type { Probe, ProbeTarget } from './probe.ts'
-import { tcpProbe } from './tcp-probe.ts'
+import type { ProbeTarget } from './probe.ts'
 
 export interface HealthChecksOptions {
   slab: EndpointSlab
@@ -31,22 +28,6 @@ interface Checked {
   cluster: ClusterState
   endpoints: Map<string, EndpointCheck>
   events: HealthCheckEvents | null
-}
-
-/** The probe that a check's configuration describes. Throws WeftError for one that is not supported. */
-export function compileProbe(
-  config: HealthCheck,
-  clusterName: string,
-  path: string,
-  verifiesCluster: () => boolean = () => true,
-): Probe {
-  const checker = config.healthChecker
-  const reuse = config.reuseConnection ?? true
-  if (checker?.$case === 'httpHealthCheck')
-    return httpProbe(checker.value, { clusterName, reuse, verifiesCluster }, `${path}.http_health_check`)
-  if (checker?.$case === 'tcpHealthCheck') return tcpProbe(checker.value, `${path}.tcp_health_check`)
-  if (checker?.$case === 'grpcHealthCheck') return grpcProbe(checker.value, { clusterName, reuse })
-  throw invalid(path, 'only http_health_check, tcp_health_check and grpc_health_check are supported by this proxy')
 }
 
 /** Active health checks of every cluster that asks for them; what they find stands in the shared slab. */

@@ -1,8 +1,10 @@
 import { headerName } from '@weft/http/header-table'
 import { RequestHead, ResponseHead } from '@weft/http/message'
 import type { FormatContext } from '../../observe/format/context.ts'
+import type { StreamInfo } from '../../observe/stream-info.ts'
 import { StreamRecord } from '../../observe/stream-record.ts'
-import type { ConnectionInfo, HttpFilter, HttpStream, LocalReply, RouteInfo, StreamInfo } from './filter.ts'
+import type { ConnectionInfo } from '../../transport/connection-info.ts'
+import type { HttpFilter, HttpStream, LocalReply, RouteInfo } from './filter.ts'
 
 /** What a test says of a request; the rest is a plain GET. */
 export interface FakeRequest {

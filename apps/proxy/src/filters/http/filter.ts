@@ -1,11 +1,11 @@
-import type { X509Certificate } from 'node:crypto'
 import type { HeaderTable } from '@weft/http/header-table'
 import type { RequestHead, ResponseHead } from '@weft/http/message'
 import type { FormatContext } from '../../observe/format/context.ts'
 import type { Stats } from '../../observe/stats.ts'
+import type { StreamInfo } from '../../observe/stream-info.ts'
 import type { Runtime } from '../../plan/runtime.ts'
 import type { RouteRateLimits } from '../../routing/rate-limits.ts'
-import type { Destination } from '../../transport/socket-calls.ts'
+import type { ConnectionInfo } from '../../transport/connection-info.ts'
 import type { WorkerServices } from '../../worker-services.ts'
 
 /**
@@ -75,91 +75,6 @@ export interface FilterContext {
   readonly direction: 'unspecified' | 'inbound' | 'outbound'
   /** Throws a WeftError at `path` inside this filter's configuration. */
   fail(path: string, message: string, hint?: string): never
-}
-
-/** The connection a request came on. */
-export interface ConnectionInfo {
-  readonly id: number
-  /** The peer, before headers of a request say otherwise. */
-  readonly remoteAddress: string
-  readonly remotePort: number
-  readonly localAddress: string
-  readonly localPort: number
-  /** Of a connection whose local address is where it was going before it was redirected: where it came to. */
-  readonly directLocal?: Destination | undefined
-  /** The peer by its socket, where a PROXY header says that another connected. */
-  readonly directRemote?: Destination | undefined
-  readonly tls: TlsInfo | null
-  /** SNI as the client sent it. */
-  readonly serverName: string
-  /** Of an upstream connection: when it was begun, and when its handshakes were done (monotonic ms; -1: not yet). */
-  readonly connectStartMs?: number
-  readonly connectEndMs?: number
-  /** Of a downstream connection. */
-  readonly listenerName?: string
-  /** filter_metadata of the listener and of the filter chain that took it. */
-  readonly listenerMetadata?: Readonly<Record<string, unknown>> | undefined
-  readonly filterChainMetadata?: Readonly<Record<string, unknown>> | undefined
-}
-
-/** What TLS says about a connection. */
-export interface TlsInfo {
-  readonly version: string
-  readonly cipher: string
-  readonly alpn: string
-  readonly serverName: string
-  /** The peer's certificate, when it gave one (verified, unless the chain allows otherwise). */
-  readonly peer: PeerCertificate | null
-  /** URI names of our own certificate. */
-  readonly localUris: readonly string[]
-  /** Our own certificate, where we showed one, and its subject as RFC 2253 writes it. */
-  readonly local?: X509Certificate | undefined
-  readonly localSubject?: string
-  /** How the keys were agreed on, where that is known: `X25519`. */
-  readonly group?: string
-}
-
-export interface PeerCertificate {
-  /** RFC 2253. */
-  readonly subject: string
-  readonly issuer: string
-  readonly uris: readonly string[]
-  readonly dnsNames: readonly string[]
-  readonly serialNumber: string
-  /** SHA-256 of the DER, hex. */
-  readonly fingerprint256: string
-  readonly pem: string
-  readonly verified: boolean
-  readonly validFrom: Date
-  readonly validTo: Date
-  readonly x509?: X509Certificate
-}
-
-/** What is known of a request as it goes; read by filters, access log and tracing. */
-export interface StreamInfo {
-  /** The request is a health check, which counts and logs apart. */
-  isHealthCheck: boolean
-  /** Wall clock, ms. */
-  readonly startTimeMs: number
-  /** Time since start, ms (fractions too). */
-  elapsedMs(): number
-  /** Response flags by Envoy's short names: `UF`, `NR`. */
-  readonly responseFlags: readonly string[]
-  addResponseFlag(flag: string): void
-  readonly responseCodeDetails: string
-  readonly bytesReceived: number
-  readonly bytesSent: number
-  readonly requestId: string
-  /** The address after X-Forwarded-For was weighed. */
-  readonly downstreamRemoteAddress: string
-  readonly upstreamHost: {
-    readonly address: string
-    readonly cluster: string
-    readonly metadata: Readonly<Record<string, unknown>>
-  } | null
-  /** Of the upstream connection; null before there is one. */
-  readonly upstreamConnection: ConnectionInfo | null
-  readonly attemptCount: number
 }
 
 /** The route that was matched. */

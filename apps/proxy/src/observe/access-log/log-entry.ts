@@ -11,7 +11,7 @@ import {
 } from '@weft/contracts/envoy/data/accesslog/v3/accesslog'
 import { type HeaderName, headerName, names } from '@weft/http/header-name'
 import type { HeaderTable } from '@weft/http/header-table'
-import type { PeerCertificate, TlsInfo } from '../../filters/http/filter.ts'
+import type { PeerCertificate, TlsInfo } from '../../transport/connection-info.ts'
 import type { FormatContext } from '../format/context.ts'
 import type { SpanTag } from '../tracing/custom-tags.ts'
 

@@ -1,5 +1,5 @@
 import { isIPv4, isIPv6 } from 'node:net'
-import type { ConnectionInfo } from '../../filters/http/filter.ts'
+import type { ConnectionInfo } from '../../transport/connection-info.ts'
 import type { FormatContext } from './context.ts'
 import { type Operator, type OperatorKind, plain } from './operator.ts'
 

@@ -1,6 +1,6 @@
 import type { HeaderTable } from '@weft/http/header-table'
 import type { RequestHead, ResponseHead } from '@weft/http/message'
-import type { ConnectionInfo } from '../../filters/http/filter.ts'
+import type { ConnectionInfo } from '../../transport/connection-info.ts'
 import type { StreamRecord } from '../stream-record.ts'
 
 /** What a format's operators read: a request with its response, or a TCP session (then without heads). */

@@ -1,6 +1,6 @@
 import type { X509Certificate } from 'node:crypto'
-import type { ConnectionInfo, PeerCertificate, TlsInfo } from '../../filters/http/filter.ts'
 import { namesOf } from '../../plan/tls-material.ts'
+import type { ConnectionInfo, PeerCertificate, TlsInfo } from '../../transport/connection-info.ts'
 import type { FormatContext } from './context.ts'
 import { type FormatValue, type Operator, type OperatorKind, plain } from './operator.ts'
 import { compileTimeFormat } from './time.ts'

@@ -2,8 +2,8 @@ import { FilterStateInput } from '@weft/contracts/envoy/extensions/matching/comm
 import { HttpRequestHeaderMatchInput, HttpRequestQueryParamMatchInput } from '@weft/contracts/envoy/type/matcher/v3/http_inputs'
 import type { Any } from '@weft/contracts/google/protobuf/any'
 import type { RequestHead } from '@weft/http/message'
-import type { ConnectionInfo } from '../../filters/http/filter.ts'
 import { unsupported } from '../../plan/problems.ts'
+import type { ConnectionInfo } from '../../transport/connection-info.ts'
 import { headerReader } from './header-matcher.ts'
 import { queryParameter } from './query-parameter-matcher.ts'
 

@@ -1,5 +1,6 @@
 import { type HeaderName, headerName } from '@weft/http/header-table'
-import type { HttpStream, TlsInfo } from '../filter.ts'
+import type { TlsInfo } from '../../../transport/connection-info.ts'
+import type { HttpStream } from '../filter.ts'
 import type { RequestFacts } from './request-attributes.ts'
 import type { ResponseFacts } from './response-attributes.ts'
 

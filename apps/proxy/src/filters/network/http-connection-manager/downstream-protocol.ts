@@ -1,6 +1,6 @@
 import { beginsWithPreface } from '@weft/http/h2/frame'
+import type { TlsInfo } from '../../../transport/connection-info.ts'
 import { isHttp2Alpn } from '../../../transport/mesh-alpn.ts'
-import type { TlsInfo } from '../../http/filter.ts'
 import type { CodecType } from './hcm-plan.ts'
 
 /** The HTTP of a downstream connection: its codec and the exchanges on it. */

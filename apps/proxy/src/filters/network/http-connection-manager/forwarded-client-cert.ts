@@ -4,7 +4,7 @@ import {
 } from '@weft/contracts/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager'
 import { names } from '@weft/http/header-name'
 import type { HeaderTable } from '@weft/http/header-table'
-import type { TlsInfo } from '../../http/filter.ts'
+import type { TlsInfo } from '../../../transport/connection-info.ts'
 
 /** How x-forwarded-client-cert is treated. */
 export interface ClientCertRules {

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { ServerCredentials } from '@grpc/grpc-js'
 import { readMeshConfig } from '@weft/config/mesh-config'
 import type { ConfigObject, RawObject } from '@weft/config/objects'
+import { describeProblem } from '@weft/config/problem'
 import type { LoadedConfig } from '@weft/config/watch/loaded'
 import { createIdentity, type Identity } from '@weft/identity/client'
 import { Readiness, startAdminServer } from '@weft/service/admin-server'
@@ -14,6 +15,7 @@ import { createRegistry } from '@weft/service/metrics'
 import { defaultMeshSettings, type MeshSettings, meshSettings } from './model/mesh-settings.ts'
 import { findDanglingReferences } from './model/references.ts'
 import { Snapshots } from './model/snapshots.ts'
+import { Registration } from './registration/registration.ts'
 import { FileRegistry } from './registries/file/file-registry.ts'
 import { followRegistries } from './registries/follow.ts'
 import { openRegistry, parseRegistry } from './registries/open.ts'
@@ -160,7 +162,28 @@ async function start(flags: Flags, logger: Logger, lifecycle: Lifecycle): Promis
   lifecycle.onStop('following registries', stopFollowing)
 
   const allowUnauthenticated = flags.plaintextGrpcAddress !== undefined
-  const discovery = createDiscovery({ snapshots, observer: statuses, logger, metrics, lifecycle, allowUnauthenticated })
+  const registration = new Registration({
+    objects: () => snapshots.current.objects,
+    write: async (documents, removed) => {
+      const { problems } = await source.apply(
+        documents.map((content) => ({ name: 'registered', content })),
+        removed,
+      )
+      const [problem] = problems.filter(({ severity }) => severity === 'error')
+      if (problem !== undefined) throw new WeftError('invalid_argument', describeProblem(problem))
+    },
+    logger,
+  })
+  lifecycle.onStop('registration', () => registration.close())
+  const discovery = createDiscovery({
+    snapshots,
+    observer: statuses,
+    logger,
+    metrics,
+    lifecycle,
+    allowUnauthenticated,
+    registration,
+  })
   const guard = writeGuard(flags.adminAddress, flags.operatorTokenFile)
   const parts = { source, snapshot: () => snapshots.current, statuses, problems, registries, guard }
   const admin = await startAdminServer({
@@ -176,6 +199,7 @@ async function start(flags: Flags, logger: Logger, lifecycle: Lifecycle): Promis
   await Promise.all([untilSynced('registry', registries, synced), untilSynced('config source', providers, synced)])
   if (lifecycle.signal.aborted) return
   snapshots.rebuild()
+  registration.start()
   const common: Common = { logger, lifecycle, readiness, metrics }
   const identity = openIdentity(flags, common)
   const [webhook, ...grpcPorts] = await Promise.all([

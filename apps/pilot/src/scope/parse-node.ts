@@ -29,6 +29,8 @@ const metadataSchema = z.looseObject({
   INTERCEPTION_MODE: z.enum(['REDIRECT', 'TPROXY', 'NONE']).optional().catch(undefined),
   INSTANCE_IPS: text,
   GENERATOR: text,
+  NETWORK: text,
+  AUTO_REGISTER_GROUP: text,
   WEFT_PROXY: z
     .union([z.boolean(), z.literal('true').transform(() => true)])
     .optional()
@@ -66,6 +68,8 @@ export function parseNode(node: Pick<Node, 'id' | 'metadata' | 'locality'>): Pro
     meshId: metadata.MESH_ID ?? '',
     locality:
       locality === undefined ? parseLocality('') : { region: locality.region, zone: locality.zone, subZone: locality.subZone },
+    network: metadata.NETWORK ?? '',
+    autoRegisterGroup: metadata.AUTO_REGISTER_GROUP ?? '',
     interceptionMode: metadata.INTERCEPTION_MODE ?? 'REDIRECT',
     loopback: parseLoopback(metadata.LOOPBACK, node.id),
     isWeft: metadata.WEFT_PROXY === true,

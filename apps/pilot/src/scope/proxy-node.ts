@@ -37,6 +37,10 @@ export interface ProxyNode {
   readonly clusterId: string
   readonly meshId: string
   readonly locality: Locality
+  /** Node metadata NETWORK; empty where nothing is said. */
+  readonly network: string
+  /** Node metadata AUTO_REGISTER_GROUP: the WorkloadGroup by which it is registered; empty where something else knows it. */
+  readonly autoRegisterGroup: string
   readonly interceptionMode: 'REDIRECT' | 'TPROXY' | 'NONE'
   readonly loopback: Loopback | undefined
   /** It is our own proxy: it gets the Mixer filter. Envoy gets none of that. */

@@ -3,6 +3,7 @@ import type { Lifecycle } from '@weft/service/lifecycle'
 import type { Logger } from '@weft/service/logger'
 import type { Registry } from '@weft/service/metrics'
 import type { SnapshotSource } from '../model/snapshot.ts'
+import type { Registration } from '../registration/registration.ts'
 import type { PushObserver } from '../status/push-status.ts'
 
 /** What main gives to `createDiscovery` of serve/discovery.ts: the output half of Pilot. */
@@ -16,6 +17,8 @@ export interface DiscoveryOptions {
   readonly lifecycle: Lifecycle
   /** Whether a client that proves no identity is served: true on the plaintext port alone. */
   readonly allowUnauthenticated: boolean
+  /** Where proxies are registered that ask for it. */
+  readonly registration: Registration
 }
 
 /** The gRPC services of Pilot; started on each of its addresses. */

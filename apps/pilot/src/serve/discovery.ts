@@ -38,12 +38,13 @@ export const createDiscovery: CreateDiscovery = (options) => {
 const generations = new WeakMap<XdsSnapshot, number>()
 
 function connect(client: XdsClient, pushes: Pushes, options: DiscoveryOptions): ReturnType<XdsServerOptions['connect']> {
-  const { observer, logger, allowUnauthenticated } = options
+  const { observer, logger, allowUnauthenticated, registration } = options
   const proxy = parseNode(client.node)
   const { certificate } = client.peer
   const identity =
     certificate === undefined ? undefined : peerIdentity({ getAuthContext: () => ({ sslPeerCertificate: { raw: certificate } }) })
   checkIdentity(proxy, identity, allowUnauthenticated)
+  const unregister = registration.connected(proxy)
 
   const node: NodeRef = { connectionId: `${proxy.id}-${client.id}`, nodeId: proxy.id }
   const inFlight = new Map<string, readonly Resource[]>()
@@ -79,6 +80,7 @@ function connect(client: XdsClient, pushes: Pushes, options: DiscoveryOptions): 
     unserved: (typeUrl) => logger.debug({ proxy: proxy.id, typeUrl }, 'proxy asks for a type that is not served'),
     closed: () => {
       unfollow()
+      unregister()
       observer.disconnected(node)
       logger.info({ proxy: proxy.id }, 'proxy disconnected')
     },

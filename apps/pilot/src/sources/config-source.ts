@@ -69,7 +69,7 @@ export class ConfigSource {
 
   /** What applying these files would do. Problems of severity error refuse all of it. */
   plan(files: readonly { name: string; content: string }[]): Plan {
-    const plan: Plan = { problems: [], edits: [], results: [], documents: new Map() }
+    const plan = emptyPlan()
     const seen = new Map<string, string>()
     for (const { name, content } of files) {
       const { documents, problems } = readDocuments(content, name)
@@ -109,10 +109,11 @@ export class ConfigSource {
     plan.results.push({ object: key, action: current === undefined ? 'created' : 'configured', file: '' })
   }
 
-  /** Carries out a plan without errors; resolves when it is in force. */
-  apply(files: readonly { name: string; content: string }[]): Promise<Plan> {
+  /** Carries out a plan without errors, and takes objects away with it; resolves when it is in force. */
+  apply(files: readonly { name: string; content: string }[], removed: readonly string[] = []): Promise<Plan> {
     return this.#exclusively(async () => {
-      const plan = this.plan(files)
+      const plan = files.length > 0 || removed.length === 0 ? this.plan(files) : emptyPlan()
+      for (const key of removed) plan.edits.push({ key, text: undefined, current: this.current.objects.get(key) })
       if (hasErrors(plan.problems)) return plan
       await this.#write(plan)
       return plan
@@ -167,4 +168,8 @@ export class ConfigSource {
     this.#writing = run.catch(() => undefined)
     return run
   }
+}
+
+function emptyPlan(): Plan {
+  return { problems: [], edits: [], results: [], documents: new Map() }
 }

@@ -4,6 +4,7 @@ import { createRegistry } from '@weft/service/metrics'
 import type { MeshSettings } from '../model/mesh-settings.ts'
 import type { Snapshot } from '../model/snapshot.ts'
 import type { Snapshots } from '../model/snapshots.ts'
+import { Registration } from '../registration/registration.ts'
 import { createDiscovery } from '../serve/discovery.ts'
 import { ProxyStatuses } from '../status/proxy-statuses.ts'
 import { snapshotsOf } from './snapshot-of.ts'
@@ -25,13 +26,15 @@ export async function startPilot(
   const { snapshots, set } = snapshotsOf(yaml, options.mesh)
   const statuses = new ProxyStatuses(() => snapshots.current)
   const closers: (() => void | Promise<void>)[] = []
+  const logger = createLogger('pilot', 'silent')
   const { services } = createDiscovery({
     snapshots,
     observer: statuses,
-    logger: createLogger('pilot', 'silent'),
+    logger,
     metrics: createRegistry('pilot', 'test'),
     lifecycle: { signal: new AbortController().signal, onStop: (_name, close) => void closers.push(close), stop: async () => {} },
     allowUnauthenticated: options.allowUnauthenticated ?? true,
+    registration: new Registration({ objects: () => snapshots.current.objects, write: async () => undefined, logger }),
   })
   const server = new Server()
   for (const { definition, implementation } of services) server.addService(definition, implementation)

@@ -245,10 +245,10 @@ async function injectionWebhook(flags: Flags, identity: Identity | undefined, co
   })
   if (access === undefined) return url
   const { KubernetesClient } = await import('@weft/kubernetes/client')
-  const { keepCaBundle } = await import('./inject/ca-bundle.ts')
+  const { keepCaBundles } = await import('./inject/ca-bundle.ts')
   const client = new KubernetesClient(access)
   lifecycle.onStop('Kubernetes', () => client.close())
-  keepCaBundle({ client, identity, revision: revision ?? '', lifecycle, logger })
+  keepCaBundles({ client, identity, revision: revision ?? '', lifecycle, logger })
   return url
 }
 

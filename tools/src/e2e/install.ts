@@ -29,35 +29,33 @@ export async function installScenario(scenario: Scenario): Promise<void> {
     })
 
   scenario.section('manifests')
-  await scenario.attempt('kubectl applies what is printed; every field is known to the API server', () => {
-    const applied = server.kubectl(['apply', '--server-side', '--validate=strict', '-f', '-'], weft())
+  await scenario.attempt('kubectl applies what is printed; every field is known to the API server', async () => {
+    const applied = await server.kubectl(['apply', '--server-side', '--validate=strict', '-f', '-'], weft())
     return `${applied.trim().split('\n').length} objects`
   })
-  await scenario.attempt('a second time changes nothing, by kubectl, by --apply, or as the kustomize base', () => {
-    const kinds = 'deployments,statefulsets,services,configmaps,clusterroles,roles,pdb,hpa,mutatingwebhookconfigurations'
+  await scenario.attempt('a second time changes nothing, by kubectl, by --apply, or as the kustomize base', async () => {
+    const kinds =
+      'deployments,statefulsets,services,configmaps,clusterroles,roles,pdb,hpa,mutatingwebhookconfigurations,validatingwebhookconfigurations'
     const template = '{range .items[*]}{.kind}/{.metadata.name}={.metadata.generation}/{.metadata.resourceVersion} {end}'
-    const versions = (): string => server.kubectl(['get', kinds, '-A', '-o', `jsonpath=${template}`])
-    const before = versions()
-    server.kubectl(['apply', '--server-side', '-f', '-'], weft())
-    server.kubectl(['apply', '--server-side', '-k', join(root, 'deploy/kubernetes/base')])
-    expectSame(before, versions())
+    const versions = (): Promise<string> => server.kubectl(['get', kinds, '-A', '-o', `jsonpath=${template}`])
+    const before = await versions()
+    await server.kubectl(['apply', '--server-side', '-f', '-'], weft())
+    await server.kubectl(['apply', '--server-side', '-k', join(root, 'deploy/kubernetes/base')])
+    expectSame(before, await versions())
     weft('--apply', '--dry-run', '--set', 'pilot.autoscaleMax=9')
-    expectSame(before, versions())
+    expectSame(before, await versions())
     return undefined
   })
-  await scenario.attempt('another revision comes beside it', () => {
+  await scenario.attempt('another revision comes beside it', async () => {
     const kinds = weft('--apply', '--revision', 'canary').trim().split('\n').length
-    server.kubectl(['get', 'deployment', 'pilot', 'pilot-canary', '-n', 'istio-system'])
+    await server.kubectl(['get', 'deployment', 'pilot', 'pilot-canary', '-n', 'istio-system'])
     return `${kinds} objects`
   })
 
   scenario.section('rights')
-  const may = (account: string, ...what: string[]): boolean => {
-    try {
-      return server.kubectl(['auth', 'can-i', ...what, '--as', `system:serviceaccount:istio-system:${account}`]).trim() === 'yes'
-    } catch {
-      return false
-    }
+  const may = async (account: string, ...what: string[]): Promise<boolean> => {
+    const asked = ['auth', 'can-i', ...what, '--as', `system:serviceaccount:istio-system:${account}`]
+    return (await server.kubectl(asked).catch(() => 'no')).trim() === 'yes'
   }
   const rights: [string, boolean, string[]][] = [
     ['pilot', true, ['watch', 'endpointslices.discovery.k8s.io', '-A']],
@@ -65,6 +63,8 @@ export async function installScenario(scenario: Scenario): Promise<void> {
     ['pilot', false, ['update', 'virtualservices.networking.istio.io', '-n', 'shop']],
     ['pilot', true, ['patch', 'mutatingwebhookconfigurations/istio-sidecar-injector']],
     ['pilot', false, ['patch', 'mutatingwebhookconfigurations/another']],
+    ['pilot', true, ['patch', 'validatingwebhookconfigurations/istio-validator-istio-system']],
+    ['pilot', false, ['patch', 'validatingwebhookconfigurations/another']],
     ['pilot', false, ['get', 'secrets', '-n', 'istio-system']],
     ['citadel', true, ['create', 'tokenreviews.authentication.k8s.io']],
     ['citadel', true, ['patch', 'configmaps/istio-ca-root-cert', '-n', 'shop']],
@@ -75,7 +75,7 @@ export async function installScenario(scenario: Scenario): Promise<void> {
   for (const [account, wanted, what] of rights) {
     scenario.check(
       `${account} ${wanted ? 'may' : 'may not'} ${what.join(' ')}`,
-      may(account, ...what) === wanted,
+      (await may(account, ...what)) === wanted,
       undefined,
       'on',
     )
@@ -102,16 +102,12 @@ async function controlPlane(scenario: Scenario, server: KubernetesServer, folder
   ])
   const roots = (): Promise<string> => readFile(rootCertFile, 'utf8')
   await scenario.attempt('Citadel keeps its roots in every namespace, a new one too', async () => {
-    server.kubectl(['create', 'namespace', 'shop'])
-    const read = (): string => {
-      try {
-        return server.kubectl(['get', 'configmap', 'istio-ca-root-cert', '-n', 'shop', '-o', 'jsonpath={.data.root-cert\\.pem}'])
-      } catch {
-        return ''
-      }
-    }
+    await server.kubectl(['create', 'namespace', 'shop'])
+    const path = 'jsonpath={.data.root-cert\\.pem}'
+    const read = (): Promise<string> =>
+      server.kubectl(['get', 'configmap', 'istio-ca-root-cert', '-n', 'shop', '-o', path]).catch(() => '')
     const wanted = await roots()
-    await until(() => read().trim() === wanted.trim(), 'the roots in the namespace shop', undefined, patienceMs)
+    await until(async () => (await read()).trim() === wanted.trim(), 'the roots in the namespace shop', undefined, patienceMs)
     return undefined
   })
   // A token of Pilot's pod: only such a one stands for an identity.
@@ -121,7 +117,7 @@ async function controlPlane(scenario: Scenario, server: KubernetesServer, folder
     metadata: { name: 'pilot-0', namespace: 'istio-system', labels: { 'sidecar.istio.io/inject': 'false' } },
   }
   const spec = { serviceAccountName: 'pilot', containers: [{ name: 'pilot', image: 'weft/pilot' }] }
-  server.kubectl(['apply', '-f', '-'], JSON.stringify({ ...pod, spec }))
+  await server.kubectl(['apply', '-f', '-'], JSON.stringify({ ...pod, spec }))
   const tokenFile = join(folder, 'pilot.token')
   await writeFile(tokenFile, await server.tokenOf('istio-system', 'pilot', { audiences: ['istio-ca'], pod: 'pilot-0' }))
   await run('pilot', webhookPort, [
@@ -130,19 +126,24 @@ async function controlPlane(scenario: Scenario, server: KubernetesServer, folder
     ...['--citadel-address', `127.0.0.1:${citadelPort}`, '--root-cert-file', rootCertFile, '--join-token-file', tokenFile],
     ...['--registry', 'kubernetes', '--config-source', 'kubernetes'],
   ])
-  const bundles = (): string[] => {
-    const path = 'jsonpath={.webhooks[*].clientConfig.caBundle}'
-    return server.kubectl(['get', 'mutatingwebhookconfiguration', 'istio-sidecar-injector', '-o', path]).split(' ')
+  const injector = ['mutatingwebhookconfiguration', 'istio-sidecar-injector']
+  const validator = ['validatingwebhookconfiguration', 'istio-validator-istio-system']
+  const bundles = async (): Promise<string[]> => {
+    const get = (object: readonly string[]): Promise<string> =>
+      server.kubectl(['get', ...object, '-o', 'jsonpath={.webhooks[*].clientConfig.caBundle}'])
+    return [...(await get(injector)).split(' '), ...(await get(validator)).split(' ')]
   }
   await scenario.attempt(
-    'Pilot writes the roots into its webhook configuration, and again when they are taken away',
+    'Pilot writes the roots into its webhook configurations, and again when they are taken away',
     async () => {
       const wanted = Buffer.from(await roots()).toString('base64')
-      const isWritten = (): boolean => bundles().length === 4 && bundles().every((bundle) => bundle === wanted)
-      await until(isWritten, 'the roots in all four webhooks', undefined, patienceMs)
+      const isWritten = async (): Promise<boolean> => {
+        const written = await bundles()
+        return written.length === 5 && written.every((bundle) => bundle === wanted)
+      }
+      await until(isWritten, 'the roots in all five webhooks', undefined, patienceMs)
       const taken = [{ op: 'remove', path: '/webhooks/2/clientConfig/caBundle' }]
-      const name = ['mutatingwebhookconfiguration', 'istio-sidecar-injector']
-      server.kubectl(['patch', ...name, '--type=json', '-p', JSON.stringify(taken)])
+      await server.kubectl(['patch', ...injector, '--type=json', '-p', JSON.stringify(taken)])
       await until(isWritten, 'the roots to be back', undefined, patienceMs)
       return undefined
     },

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { findCommand, peerCache } from '../peers.ts'
 
 const version = 'v1.37.2'
+const [major, minor] = version.slice(1).split('.')
 type Program = 'etcd' | 'kube-apiserver' | 'kubectl' | 'kube-controller-manager'
 
 const programs: readonly [name: Program, packagePath: string][] = [
@@ -35,10 +36,12 @@ export function installKubernetes(needed: readonly Program[] = ['etcd', 'kube-ap
   const env = { ...process.env, CGO_ENABLED: '0', GOFLAGS: '-mod=mod -p=2' }
   try {
     writeFileSync(join(module, 'go.mod'), moduleFile(go, module))
-    const stamp = `-X k8s.io/component-base/version.gitVersion=${version} -X k8s.io/component-base/version.gitMajor=1`
+    // An API server without a minor version ends at its start.
+    const said = { gitVersion: version, gitMajor: major, gitMinor: minor }
+    const stamp = Object.entries(said).map(([name, value]) => `-X k8s.io/component-base/version.${name}=${value}`)
     for (const [name, packagePath] of programs) {
       if (existsSync(join(bin, name))) continue
-      const flags = ['-trimpath', '-ldflags', `-s -w ${stamp}`, '-o', join(bin, name)]
+      const flags = ['-trimpath', '-ldflags', `-s -w ${stamp.join(' ')}`, '-o', join(bin, name)]
       execFileSync(go, ['build', ...flags, packagePath], { cwd: module, stdio: 'ignore', env })
     }
   } catch {

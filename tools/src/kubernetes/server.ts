@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { generateKeyPairSync } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
@@ -78,10 +78,17 @@ export class KubernetesServer {
     }
   }
 
-  /** Runs kubectl as the administrator; gives what it printed, or throws with it. */
-  kubectl(args: readonly string[], input?: string): string {
-    const options = { encoding: 'utf8', env: { ...process.env, KUBECONFIG: this.kubeconfig }, maxBuffer: 64 << 20 } as const
-    return execFileSync(join(this.#options.bin, 'kubectl'), args, input === undefined ? options : { ...options, input })
+  /** Runs kubectl as the administrator, while everything else goes on; gives what it printed, or throws with it. */
+  kubectl(args: readonly string[], input?: string): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const options = { env: { ...process.env, KUBECONFIG: this.kubeconfig }, maxBuffer: 64 << 20 }
+      const child = execFile(join(this.#options.bin, 'kubectl'), args, options, (error, stdout, stderr) => {
+        if (error === null) resolve(stdout)
+        else reject(new Error(`kubectl ${args.join(' ')}: ${stderr.trim() || error.message}`))
+      })
+      // One that ends before it has read all says why by itself.
+      child.stdin?.on('error', () => undefined).end(input)
+    })
   }
 
   /** A token of a service account, as the kubelet projects it into a pod; a kubeconfig of it with `writeKubeconfig`. */

@@ -1,13 +1,18 @@
 import type { Identity } from '@weft/identity/client'
 import type { KubernetesClient } from '@weft/kubernetes/client'
 import { ListWatch } from '@weft/kubernetes/list-watch'
-import { resourcePath } from '@weft/kubernetes/resource'
+import { type ResourceType, resourcePath } from '@weft/kubernetes/resource'
 import { WeftError } from '@weft/service/errors'
 import type { Lifecycle } from '@weft/service/lifecycle'
 import type { Logger } from '@weft/service/logger'
 import { z } from 'zod'
 
-const configurations = { group: 'admissionregistration.k8s.io', version: 'v1', plural: 'mutatingwebhookconfigurations' }
+const configurations = [
+  { app: 'sidecar-injector', plural: 'mutatingwebhookconfigurations' },
+  { app: 'config-validator', plural: 'validatingwebhookconfigurations' },
+] as const
+
+const retryMs = 5_000
 
 const webhooksSchema = z.array(
   z.looseObject({ name: z.string(), clientConfig: z.looseObject({ caBundle: z.string().optional() }) }),
@@ -23,25 +28,40 @@ export interface CaBundleOptions {
 }
 
 /**
- * Writes the mesh's roots into the MutatingWebhookConfigurations of this revision (label `app: sidecar-injector`): when one is
- * made or changed by others, and when the roots are rotated. Returns at once.
+ * Writes the mesh's roots into the MutatingWebhookConfigurations (label `app: sidecar-injector`) and the
+ * ValidatingWebhookConfigurations (`app: config-validator`) of this revision: when one is made or changed by others, and when the
+ * roots are rotated. Returns at once.
  */
-export function keepCaBundle({ client, identity, revision, lifecycle, logger }: CaBundleOptions): void {
+export function keepCaBundles(options: CaBundleOptions): void {
+  for (const { app, plural } of configurations) {
+    keepCaBundle({ group: 'admissionregistration.k8s.io', version: 'v1', plural }, app, options)
+  }
+}
+
+function keepCaBundle(resource: ResourceType, app: string, options: CaBundleOptions): void {
+  const { client, identity, revision, lifecycle, logger } = options
   let writing = Promise.resolve()
+  let again: NodeJS.Timeout | undefined
   const write = (): void => {
+    clearTimeout(again)
     writing = writing.then(writeAll).catch((thrown: unknown) => {
-      if (!lifecycle.signal.aborted) logger.error(`the webhook's roots were not written: ${WeftError.from(thrown).describe()}`)
+      if (lifecycle.signal.aborted) return
+      logger.error(`the roots were not written into ${resource.plural}: ${WeftError.from(thrown).describe()}`)
+      again = setTimeout(write, retryMs)
     })
   }
   const watch = new ListWatch({
     client,
-    resource: configurations,
-    labelSelector: `app=sidecar-injector,istio.io/rev=${revision || 'default'}`,
+    resource,
+    labelSelector: `app=${app},istio.io/rev=${revision || 'default'}`,
     read: ({ metadata, value }) => ({
       resourceVersion: metadata.resourceVersion,
       webhooks: webhooksSchema.safeParse(value['webhooks']).data ?? [],
     }),
     onChange: write,
+    onState: () => {
+      if (watch.problem !== undefined) logger.warn(`${resource.plural} are not followed: ${watch.problem}`)
+    },
     logger,
   })
   const writeAll = async (): Promise<void> => {
@@ -53,7 +73,7 @@ export function keepCaBundle({ client, identity, revision, lifecycle, logger }: 
       const written = webhooks.map((webhook) => ({ ...webhook, clientConfig: { ...webhook.clientConfig, caBundle } }))
       await client.call({
         method: 'PATCH',
-        path: resourcePath(configurations, undefined, name),
+        path: resourcePath(resource, undefined, name),
         contentType: 'application/merge-patch+json',
         // The version: what others changed meanwhile is not undone, but comes as a change and is written then.
         body: { metadata: { resourceVersion }, webhooks: written },
@@ -62,10 +82,11 @@ export function keepCaBundle({ client, identity, revision, lifecycle, logger }: 
       logger.info({ name }, "the mesh's roots were written into the webhook configuration")
     }
   }
-  lifecycle.onStop('roots of the webhook', async () => {
+  lifecycle.onStop(`roots of ${resource.plural}`, async () => {
     endFollowing()
     await watch.close()
     await writing
+    clearTimeout(again)
   })
   const endFollowing = identity.onChange(write)
 }

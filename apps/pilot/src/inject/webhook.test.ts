@@ -13,7 +13,7 @@ import { createLogger } from '@weft/service/logger'
 import { createRegistry } from '@weft/service/metrics'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { serverCertificate } from '../testing/server-certificate.ts'
-import { keepCaBundle } from './ca-bundle.ts'
+import { keepCaBundles } from './ca-bundle.ts'
 import { followSettings } from './settings-file.ts'
 import { startWebhook } from './webhook.ts'
 
@@ -76,14 +76,17 @@ test('what is no review is answered with an error, and the next one is served', 
   expect(await ask(url, certificate.bundlePem, review)).toMatchObject({ status: 200 })
 })
 
-test('the roots are written into the webhook configuration of the revision, again after a change and a rotation', async () => {
+test.for([
+  ['mutatingwebhookconfigurations', 'sidecar-injector'],
+  ['validatingwebhookconfigurations', 'config-validator'],
+] as const)('the roots are written into %s of the revision, again after a change and a rotation', async ([plural, app]) => {
   const server = await StubApiServer.start()
   onTestFinished(() => server.stop())
   const client = new KubernetesClient(accessTo(server.url))
   onTestFinished(() => client.close())
-  const path = '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations'
+  const path = `/apis/admissionregistration.k8s.io/v1/${plural}`
   const configuration = (caBundle?: string) => ({
-    metadata: { name: 'injector', labels: { app: 'sidecar-injector', 'istio.io/rev': 'canary' } },
+    metadata: { name: 'injector', labels: { app, 'istio.io/rev': 'canary' } },
     webhooks: ['a', 'b'].map((name) => ({
       name,
       clientConfig: { service: { name: 'pilot' }, ...(caBundle ? { caBundle } : {}) },
@@ -92,7 +95,7 @@ test('the roots are written into the webhook configuration of the revision, agai
   await client.call({ method: 'POST', path, body: configuration() })
   const [first, second] = [await serverCertificate(serviceName), await serverCertificate(serviceName)]
   const { holder, identity, lifecycle } = await webhookWith(first)
-  keepCaBundle({ client, identity, revision: 'canary', lifecycle, logger })
+  keepCaBundles({ client, identity, revision: 'canary', lifecycle, logger })
   const written = async (): Promise<string> => JSON.stringify(await client.call({ path: `${path}/injector` }))
   const bundle = (material: IdentityMaterial): string => Buffer.from(material.bundlePem).toString('base64')
   await vi.waitFor(async () => expect(await written()).toContain(bundle(first)), 15_000)

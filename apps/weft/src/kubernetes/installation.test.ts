@@ -114,6 +114,7 @@ test('a revision is a Pilot with its webhook beside what is there', () => {
   const objects = installed({}, 'canary')
   expect(workloadsOf(objects).map(({ metadata }) => metadata.name)).toEqual(['pilot-canary'])
   expect(named(objects, 'MutatingWebhookConfiguration')).toEqual(['istio-sidecar-injector-canary'])
+  expect(named(objects, 'ValidatingWebhookConfiguration')).toEqual(['istio-validator-canary-istio-system'])
   const args = workloadsOf(objects)[0]?.spec.template.spec.containers[0]?.args ?? []
   expect(args).toEqual(
     expect.arrayContaining([

@@ -3,7 +3,6 @@ import type { Scenario } from '../scenario.ts'
 
 /** Where the cluster's services and pods are: Kubernetes takes no loopback addresses, so these are given to the loopback device. */
 export const serviceRange = '10.213.0.0/17'
-export const pilotServiceAddress = '10.213.0.53'
 export const podAddress = (number: number): string => `10.213.128.${number}`
 const own = '10.213.0.1/16'
 

@@ -1,16 +1,16 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { proxyBootstrap } from '@weft/weft/mesh/bootstrap'
 import type { KubernetesServer } from '../../kubernetes/server.ts'
 import { type Running, start, until } from '../../processes.ts'
 import { root } from '../mesh-under-test.ts'
 import type { Scenario } from '../scenario.ts'
-import { pilotServiceAddress } from './addresses.ts'
 
 const main = (app: string): string => join(root, `apps/${app}/src/main.ts`)
 const patienceMs = 300_000
 const grpcPort = 15012
 const adminPort = 15014
+const gatewayAccount = 'istio-ingressgateway'
 
 /** Citadel, Pilot and an ingress gateway as they run in a cluster: each with its service account's token and rights alone. */
 export class ControlPlane {
@@ -22,6 +22,7 @@ export class ControlPlane {
   readonly #folder: string
   #pilot: Running | undefined
   #pilotArgs: string[] = []
+  #pilotEnvironment: NodeJS.ProcessEnv = {}
 
   private constructor(scenario: Scenario, server: KubernetesServer, folder: string, octet: number) {
     this.#scenario = scenario
@@ -50,8 +51,56 @@ export class ControlPlane {
     return (await (await fetch(`${this.pilotAdmin}${path}`)).json()) as T
   }
 
+  /** The endpoints of a service that Pilot has for healthy, as `address:port`. */
+  async healthyEndpoints(service: string): Promise<string[]> {
+    interface Endpoint {
+      address: string
+      port: number
+      health: string
+    }
+    const { services } = await this.ask<{ services: { name: string; endpoints: Endpoint[] }[] }>('/v1/registry')
+    const endpoints = services.find(({ name }) => name === service)?.endpoints ?? []
+    return endpoints.filter(({ health }) => health === 'healthy').map(({ address, port }) => `${address}:${port}`)
+  }
+
+  /** What Pilot has to say against the cluster; undefined while it follows it. */
+  async problem(): Promise<string | undefined> {
+    const { registries } = await this.ask<{ registries: { name: string; problem?: string }[] }>('/v1/status')
+    return registries.find(({ name }) => name === 'kubernetes')?.problem
+  }
+
+  /** Waits until each webhook that is installed trusts this many roots. */
+  async untilWebhooksTrust(count: number): Promise<void> {
+    const configurations = 'mutatingwebhookconfigurations,validatingwebhookconfigurations'
+    const path = 'jsonpath={range .items[*].webhooks[*]}[{.clientConfig.caBundle}]{end}'
+    const isWritten = async (): Promise<boolean> => {
+      const text = await this.#server.kubectl(['get', configurations, '-o', path])
+      const roots = [...text.matchAll(/\[(.*?)\]/g)].map(
+        ([, bundle = '']) => Buffer.from(bundle, 'base64').toString().split('BEGIN CERTIFICATE').length - 1,
+      )
+      return roots.length > 0 && roots.every((each) => each === count)
+    }
+    await until(isWritten, `${count} roots in all webhooks`, undefined, patienceMs)
+  }
+
+  /** Takes the next step of a rotation of Citadel's root, once all have taken the one before. */
+  async rotateRoot(step: 'begin' | 'switch'): Promise<void> {
+    const token = (await readFile(join(this.#folder, 'citadel', 'operator.token'), 'utf8')).trim()
+    const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
+    let said = ''
+    const isTaken = async (): Promise<boolean> => {
+      const body = JSON.stringify({ step })
+      const answer = await fetch(`http://${this.citadel.host}:${adminPort}/v1/rotation`, { method: 'POST', headers, body })
+      said = await answer.text()
+      return answer.ok
+    }
+    await until(isTaken, `the step ${step}`, undefined, patienceMs).catch((error: unknown) => {
+      throw new Error(`${String(error)}: ${said}`)
+    })
+  }
+
   async startPilot(): Promise<void> {
-    const pilot = start(this.#pilotArgs, { env: { ...process.env, POD_NAMESPACE: 'istio-system', POD_NAME: 'pilot-0' } })
+    const pilot = start(this.#pilotArgs, { env: this.#pilotEnvironment })
     this.#pilot = pilot
     this.#scenario.cleanup(() => pilot.stop())
     await untilReady(this.pilotAdmin, 'Pilot', pilot)
@@ -64,16 +113,16 @@ export class ControlPlane {
 
   /** A gateway beside the pods, its port 8080 at `port` of 127.0.0.1. */
   async startGateway(port: number, octet: number): Promise<void> {
-    await this.#pod('ingressgateway')
+    await this.#pod(gatewayAccount)
     const bootstrap = proxyBootstrap({
       ...{ pilot: this.pilot, citadel: this.citadel, meshId: 'kubernetes', rootCertFile: this.rootCertFile },
       admin: `127.${octet}.0.9`,
       proxy: {
-        ...{ type: 'router', address: `127.${octet}.0.9`, name: 'ingressgateway-0', workload: 'ingressgateway' },
-        ...{ namespace: 'istio-system', serviceAccount: 'ingressgateway', labels: { istio: 'ingressgateway' } },
+        ...{ type: 'router', address: `127.${octet}.0.9`, name: `${gatewayAccount}-0`, workload: gatewayAccount },
+        ...{ namespace: 'istio-system', serviceAccount: gatewayAccount, labels: { istio: 'ingressgateway' } },
       },
       interception: { mode: 'NONE', loopback: { bind: '127.0.0.1', ports: { 8080: port } } },
-      joinToken: await this.#token('ingressgateway'),
+      joinToken: await this.#token(gatewayAccount),
     })
     const file = join(this.#folder, 'ingressgateway.json')
     await writeFile(file, JSON.stringify(bootstrap), { mode: 0o600 })
@@ -87,7 +136,7 @@ export class ControlPlane {
     const citadel = start([
       ...[process.execPath, main('citadel'), '--grpc-address', `${host}:${grpcPort}`, '--admin-address', `${host}:${adminPort}`],
       ...['--data-dir', join(this.#folder, 'citadel'), '--root-cert-file', this.rootCertFile],
-      ...['--kubernetes', 'review', '--kubeconfig', kubeconfig],
+      ...['--kubernetes', 'review', '--kubeconfig', kubeconfig, '--root-config-map', 'istio-ca-root-cert'],
     ])
     this.#scenario.cleanup(() => citadel.stop())
     await untilReady(`http://${host}:${adminPort}`, 'Citadel', citadel)
@@ -99,19 +148,23 @@ export class ControlPlane {
     const tokenFile = join(this.#folder, 'pilot.token')
     await writeFile(tokenFile, await this.#token('pilot'), { mode: 0o600 })
     const { host } = this.pilot
+    // Addresses of services are this machine's too: what calls the webhook's Service calls Pilot.
+    const service = ['get', 'service', 'pilot', '-n', 'istio-system', '-o', 'jsonpath={.spec.clusterIP}']
+    const serviceAddress = await this.#server.kubectl(service)
     this.#pilotArgs = [
       ...[process.execPath, main('pilot'), '--grpc-address', `${host}:${grpcPort}`, '--admin-address', `${host}:${adminPort}`],
-      ...['--registry', `kubernetes=?kubeconfig=${kubeconfig}`, '--config-source', `kubernetes=?kubeconfig=${kubeconfig}`],
+      ...['--registry', 'kubernetes', '--config-source', 'kubernetes'],
       ...['--citadel-address', `${this.citadel.host}:${grpcPort}`, '--root-cert-file', this.rootCertFile],
       ...['--join-token-file', tokenFile],
-      ...['--webhook-address', `${pilotServiceAddress}:443`, '--webhook-dns-name', 'pilot.istio-system.svc'],
+      ...['--webhook-address', `${serviceAddress}:443`, '--webhook-dns-name', 'pilot.istio-system.svc'],
     ]
+    this.#pilotEnvironment = { ...process.env, KUBECONFIG: kubeconfig, POD_NAMESPACE: 'istio-system', POD_NAME: 'pilot-0' }
   }
 
   /** The pod that a token is bound to. */
   async #pod(account: string): Promise<void> {
     const pod = {
-      metadata: { name: `${account}-0`, namespace: 'istio-system' },
+      metadata: { name: `${account}-0`, namespace: 'istio-system', labels: { 'sidecar.istio.io/inject': 'false' } },
       spec: { serviceAccountName: account, containers: [{ name: account, image: account }] },
     }
     await this.#server.client.call({ method: 'POST', path: '/api/v1/namespaces/istio-system/pods', body: pod })

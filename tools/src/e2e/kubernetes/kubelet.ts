@@ -62,6 +62,8 @@ export class Kubelet {
   readonly #watch: ListWatch<Pod>
   readonly #lives = new Map<string, Life>()
   #numbers = 0
+  /** Of real Envoy, once it runs as a pod's sidecar. */
+  envoyAdmin: string | undefined
   /** What went wrong, to be looked at by the scenario. */
   readonly problems: string[] = []
 
@@ -159,6 +161,7 @@ export class Kubelet {
     const file = join(folder, `${name}.json`)
     if (envoy?.app === labels['app']) {
       const admin = await freePort()
+      this.envoyAdmin = `http://127.0.0.1:${admin}`
       await writeFile(file, JSON.stringify(asEnvoy(bootstrap, admin, joinToken)), { mode: 0o600 })
       const running = start([envoy.binary, '-c', file, '--disable-hot-restart', '--concurrency', '1', '-l', 'warn'])
       return { running, admin: `127.0.0.1:${admin}` }

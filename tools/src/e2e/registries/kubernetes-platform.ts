@@ -1,12 +1,12 @@
 import type { Platform } from '@weft/pilot/registries/conformance/platform'
 import { apiStore, kubernetesPlatform } from '@weft/pilot/registries/kubernetes/platform'
-import { pilotRole } from '../../kubernetes/roles.ts'
+import { installRights } from '../../kubernetes/installed.ts'
 import { KubernetesServer } from '../../kubernetes/server.ts'
 
 /** A real kube-apiserver as a platform of the conformance suite; the registry has the rights that a Pilot is given, no more. */
 export async function kubernetesOfServer(bin: string): Promise<Platform> {
   const server = await KubernetesServer.start({ bin })
-  server.kubectl(['apply', '-f', '-'], pilotRole)
+  await installRights(server)
   let token = await server.tokenOf('istio-system', 'pilot')
   return kubernetesPlatform({
     name: 'kubernetes',

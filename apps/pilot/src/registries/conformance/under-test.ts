@@ -85,8 +85,10 @@ export class UnderTest {
     return this.endpoints(name, port, namespace).map((endpoint) => `${endpoint.address}:${endpoint.port}`)
   }
 
-  /** Waits for a condition on the model; it is looked at after each change, and now and then. */
-  async until(condition: () => boolean, what: string): Promise<void> {
+  /**
+   * Waits for a condition on the model; it is looked at after each change, and now and then. Patience begins once `told` is done.
+   */
+  async until(condition: () => boolean, what: string, told: Promise<void> = Promise.resolve()): Promise<void> {
     if (condition()) return
     await new Promise<void>((resolve, reject) => {
       const look = (): void => {
@@ -96,25 +98,35 @@ export class UnderTest {
       }
       const unsubscribe = this.snapshots.subscribe(look)
       const again = setInterval(look, 20)
-      const deadline = setTimeout(() => {
+      let isOver = false
+      let deadline: NodeJS.Timeout | undefined
+      const fail = (error: unknown): void => {
         end()
-        reject(
-          new Error(`waited ${patienceMs} ms for ${what}; known: ${this.describe()}; ${JSON.stringify(this.registry.state)}`),
-        )
-      }, patienceMs)
+        reject(error)
+      }
+      const wait = (): void => {
+        if (isOver) return
+        deadline = setTimeout(() => {
+          fail(
+            new Error(`waited ${patienceMs} ms for ${what}; known: ${this.describe()}; ${JSON.stringify(this.registry.state)}`),
+          )
+        }, patienceMs)
+      }
       const end = (): void => {
+        isOver = true
         unsubscribe()
         clearInterval(again)
         clearTimeout(deadline)
       }
+      told.then(wait, fail)
     })
   }
 
   /** Changes the platform and waits until the model shows it; the time counts for the suite's median. */
   async change(services: readonly PlatformService[], condition: () => boolean, what: string): Promise<void> {
     const startedMs = performance.now()
-    const taken = this.platform.set(services)
-    await Promise.all([taken, this.until(condition, what)])
+    const told = this.platform.set(services)
+    await Promise.all([told, this.until(condition, what, told)])
     this.latencies.push(performance.now() - startedMs)
   }
 

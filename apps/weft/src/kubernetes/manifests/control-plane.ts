@@ -3,6 +3,7 @@ import { stringify } from 'yaml'
 import type { InstallSettings } from '../install-settings.ts'
 import { type KubernetesObject, labelsOf, role, scaling } from './object.ts'
 import { citadelFlags, servicePod } from './service-pod.ts'
+import { webhookNames } from './webhook.ts'
 
 const read = ['get', 'list', 'watch']
 
@@ -15,6 +16,7 @@ export function pilot(settings: InstallSettings): KubernetesObject[] {
   const { proxy } = injection.values.global
   const groups = [...new Set(customResourceKinds.map(({ group }) => group))].sort()
   const trustDomain = injection.mesh.trustDomain
+  const { injector, validator } = webhookNames(settings)
   return [
     { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name, namespace, labels } },
     ...role(
@@ -28,11 +30,21 @@ export function pilot(settings: InstallSettings): KubernetesObject[] {
         { apiGroups: groups, resources: ['*'], verbs: read },
         { apiGroups: groups, resources: ['*/status'], verbs: ['get', 'update', 'patch'] },
         // To list and watch takes the right to all; to change, that to ours alone.
-        { apiGroups: ['admissionregistration.k8s.io'], resources: ['mutatingwebhookconfigurations'], verbs: read },
+        {
+          apiGroups: ['admissionregistration.k8s.io'],
+          resources: ['mutatingwebhookconfigurations', 'validatingwebhookconfigurations'],
+          verbs: read,
+        },
         {
           apiGroups: ['admissionregistration.k8s.io'],
           resources: ['mutatingwebhookconfigurations'],
-          resourceNames: [webhookName(settings)],
+          resourceNames: [injector],
+          verbs: ['patch'],
+        },
+        {
+          apiGroups: ['admissionregistration.k8s.io'],
+          resources: ['validatingwebhookconfigurations'],
+          resourceNames: [validator],
           verbs: ['patch'],
         },
       ],
@@ -107,11 +119,6 @@ export function pilot(settings: InstallSettings): KubernetesObject[] {
     },
     ...scaling(name, settings, selector, parts.pilot),
   ]
-}
-
-/** The name of the webhook configuration that a control plane's Pilot keeps. */
-export function webhookName({ namespace, suffix }: InstallSettings): string {
-  return `istio-sidecar-injector${suffix}${namespace === 'istio-system' ? '' : `-${namespace}`}`
 }
 
 /** The values that injection reads; the rest of them says nothing to Pilot. */

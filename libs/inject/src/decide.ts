@@ -1,6 +1,7 @@
 import { names } from './annotations.ts'
+import { type LabelSelector, selects } from './label-selector.ts'
 import type { Pod } from './pod.ts'
-import type { InjectionSettings, LabelSelector } from './settings.ts'
+import type { InjectionSettings } from './settings.ts'
 
 /** Namespaces of Kubernetes itself, whose pods are never injected. */
 export const ignoredNamespaces: readonly string[] = ['kube-system', 'kube-public', 'kube-node-lease', 'local-path-storage']
@@ -19,8 +20,8 @@ export function decide(pod: Pod, namespace: string, { values }: InjectionSetting
   const said = labels[names.inject] ?? annotations[names.inject]
   if (said === 'true') return { inject: true }
   if (said === 'false') return no(`it says ${names.inject}: "false"`)
-  if (neverInjectSelector.some((selector) => selects(selector, labels))) return no('its labels match neverInjectSelector')
-  if (alwaysInjectSelector.some((selector) => selects(selector, labels))) return { inject: true }
+  if (isSelected(neverInjectSelector, labels)) return no('its labels match neverInjectSelector')
+  if (isSelected(alwaysInjectSelector, labels)) return { inject: true }
   return values.global.proxy.autoInject === 'enabled' ? { inject: true } : no('injection is off unless a pod asks for it')
 }
 
@@ -28,15 +29,9 @@ function no(reason: string): Decision {
   return { inject: false, reason }
 }
 
-/** Kubernetes' label selector; an empty one selects nothing here. */
-function selects({ matchLabels = {}, matchExpressions = [] }: LabelSelector, labels: Readonly<Record<string, string>>): boolean {
-  if (Object.keys(matchLabels).length + matchExpressions.length === 0) return false
-  if (!Object.entries(matchLabels).every(([key, value]) => labels[key] === value)) return false
-  return matchExpressions.every(({ key, operator, values = [] }) => {
-    const value = labels[key]
-    if (operator === 'Exists') return value !== undefined
-    if (operator === 'DoesNotExist') return value === undefined
-    const listed = value !== undefined && values.includes(value)
-    return operator === 'In' ? listed : !listed
-  })
+/** An empty selector selects nothing here. */
+function isSelected(selectors: readonly LabelSelector[], labels: Readonly<Record<string, string>>): boolean {
+  const isEmpty = ({ matchLabels = {}, matchExpressions = [] }: LabelSelector): boolean =>
+    Object.keys(matchLabels).length + matchExpressions.length === 0
+  return selectors.some((selector) => !isEmpty(selector) && selects(selector, labels))
 }

@@ -1,6 +1,7 @@
 import { WeftError } from '@weft/service/errors'
 import { parse } from 'yaml'
 import { z } from 'zod'
+import { labelSelectorSchema } from './label-selector.ts'
 import { withoutNulls } from './pod.ts'
 import { mergeProxyConfig, type ProxyConfig, readProxyConfig } from './proxy-config.ts'
 
@@ -14,20 +15,6 @@ const whole = z.union([
     .transform(Number),
 ])
 const object = z.looseObject({})
-
-const selector = z.looseObject({
-  matchLabels: z.record(z.string(), text).optional(),
-  matchExpressions: z
-    .array(
-      z.looseObject({
-        key: z.string(),
-        operator: z.enum(['In', 'NotIn', 'Exists', 'DoesNotExist']),
-        values: z.array(text).optional(),
-      }),
-    )
-    .optional(),
-})
-export type LabelSelector = z.infer<typeof selector>
 
 const resources = z.looseObject({ requests: object.optional(), limits: object.optional() })
 
@@ -92,8 +79,8 @@ const valuesSchema = z.looseObject({
     .prefault({}),
   sidecarInjectorWebhook: z
     .looseObject({
-      neverInjectSelector: z.array(selector).default([]),
-      alwaysInjectSelector: z.array(selector).default([]),
+      neverInjectSelector: z.array(labelSelectorSchema).default([]),
+      alwaysInjectSelector: z.array(labelSelectorSchema).default([]),
       injectedAnnotations: z.record(z.string(), text).default({}),
       rewriteAppHTTPProbe: z.boolean().default(true),
       enableNamespacesByDefault: z.boolean().default(false),

@@ -46,3 +46,10 @@ export function readApiObject(value: unknown): ApiObject | undefined {
 export function apiObjectKey({ metadata }: ApiObject): string {
   return metadata.namespace === undefined ? metadata.name : `${metadata.namespace}/${metadata.name}`
 }
+
+const labelsSchema = z.record(z.string(), z.string()).catch({})
+
+/** An object's labels; none where they cannot be read. */
+export function labelsOf({ metadata }: ApiObject): Readonly<Record<string, string>> {
+  return labelsSchema.parse(metadata['labels'] ?? {})
+}

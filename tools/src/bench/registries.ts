@@ -4,7 +4,9 @@ import { many } from '@weft/pilot/registries/conformance/samples'
 import { filePlatform } from '@weft/pilot/registries/file/platform'
 import { installConsul } from '../consul/install.ts'
 import { consulPlatform } from '../e2e/registries/consul-platform.ts'
+import { kubernetesOfServer } from '../e2e/registries/kubernetes-platform.ts'
 import { nomadPlatform } from '../e2e/registries/nomad-platform.ts'
+import { installKubernetes } from '../kubernetes/install.ts'
 import { cpuMicroseconds, freePort, type Running, residentMiB, start, until } from '../processes.ts'
 import type { BenchOptions } from './main.ts'
 import { formatTable, median } from './table.ts'
@@ -15,6 +17,10 @@ const patienceMs = 300_000
 
 const platforms: Readonly<Record<string, () => Promise<Platform | undefined>>> = {
   file: filePlatform,
+  kubernetes: async () => {
+    const bin = installKubernetes()
+    return bin === undefined ? undefined : await kubernetesOfServer(bin)
+  },
   consul: async () => {
     const binary = installConsul()
     return binary === undefined ? undefined : await consulPlatform(binary)

@@ -69,6 +69,8 @@ export async function registriesScenario(scenario: Scenario): Promise<void> {
           return undefined
         })
       }
+      // A part of the suite may change nothing.
+      if (only !== undefined && latencies.length === 0) continue
       await scenario.attempt(`a change is in Pilot's model within ${mostMs} ms (median)`, () => {
         expect(latencies.length > 0, 'no change was timed')
         const middle = median(latencies)

@@ -1,4 +1,7 @@
 import { MeshConfig_H2UpgradePolicy as H2UpgradePolicy, type MeshConfig } from '@weft/contracts/istio/mesh/v1alpha1/config'
+import { type LabelSelector, labelSelectorSchema } from '@weft/inject/label-selector'
+import { WeftError } from '@weft/service/errors'
+import { z } from 'zod'
 import { type ExtensionProvider, readExtensionProviders } from './extension-providers.ts'
 
 export type PathNormalization = 'NONE' | 'BASE' | 'MERGE_SLASHES' | 'DECODE_AND_MERGE_SLASHES'
@@ -39,6 +42,8 @@ export interface MeshSettings {
   readonly defaultServiceExportTo: readonly string[]
   readonly defaultVirtualServiceExportTo: readonly string[]
   readonly defaultDestinationRuleExportTo: readonly string[]
+  /** Of Kubernetes, only namespaces that one of these selects are in the mesh; all where there are none. */
+  readonly discoverySelectors: readonly LabelSelector[]
 }
 
 export const defaultMeshSettings: MeshSettings = {
@@ -64,13 +69,14 @@ export const defaultMeshSettings: MeshSettings = {
   defaultServiceExportTo: ['*'],
   defaultVirtualServiceExportTo: ['*'],
   defaultDestinationRuleExportTo: ['*'],
+  discoverySelectors: [],
 }
 
 function millisecondsOf({ seconds, nanos }: { seconds: number; nanos: number }): number {
   return seconds * 1_000 + nanos / 1_000_000
 }
 
-/** MeshConfig on top of the defaults (or what the flags say); what it leaves out stays. */
+/** MeshConfig on top of the defaults (or what the flags say); what it leaves out stays. Throws `invalid_argument` for a selector that is none. */
 export function meshSettings(config: MeshConfig, base: MeshSettings): MeshSettings {
   const { connectTimeout, protocolDetectionTimeout, outboundTrafficPolicy } = config
   const orElse = <T extends string | readonly string[]>(value: T, other: T): T => (value.length > 0 ? value : other)
@@ -109,5 +115,15 @@ export function meshSettings(config: MeshConfig, base: MeshSettings): MeshSettin
       config.defaultDestinationRuleExportTo,
       base.defaultDestinationRuleExportTo,
     ),
+    discoverySelectors: readSelectors(config.discoverySelectors),
   }
+}
+
+function readSelectors(values: readonly unknown[]): LabelSelector[] {
+  const read = z.array(labelSelectorSchema).safeParse(values)
+  if (read.success) return read.data
+  const [issue] = read.error.issues
+  throw new WeftError('invalid_argument', `the mesh configuration: ${issue?.message}`, {
+    where: { path: `discoverySelectors.${issue?.path.join('.')}` },
+  })
 }

@@ -27,7 +27,7 @@ export async function openConfigSource(text: string, { mesh, logger }: RegistryC
     import('./kubernetes/status-writer.ts'),
   ])
   const { client, namespaces } = await openCluster(spec)
-  const config = new KubernetesConfig({ client, namespaces, logger })
+  const config = new KubernetesConfig({ client, namespaces, discoverySelectors: mesh.discoverySelectors, logger })
   return {
     provider: config,
     writeStatus: (proxies, generation) => {

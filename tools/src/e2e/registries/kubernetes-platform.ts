@@ -8,8 +8,10 @@ export async function kubernetesOfServer(bin: string): Promise<Platform> {
   const server = await KubernetesServer.start({ bin })
   await installRights(server)
   let token = await server.tokenOf('istio-system', 'pilot')
+  const kubeconfig = await server.writeKubeconfig('pilot', token)
   return kubernetesPlatform({
     name: 'kubernetes',
+    kubeconfig,
     url: server.url,
     host: server.host,
     port: server.port,

@@ -1,3 +1,4 @@
+import type { LabelSelector } from '@weft/inject/label-selector'
 import { KubernetesClient } from '@weft/kubernetes/client'
 import { accessTo } from '@weft/kubernetes/testing/access-to'
 import { StubApiServer } from '@weft/kubernetes/testing/stub-api-server'
@@ -248,6 +249,25 @@ describe('what only Kubernetes has', () => {
     expect(server.requests.every((line) => line.includes('/namespaces/default/') || line.includes('/namespaces/other/'))).toBe(
       true,
     )
+  })
+
+  test('with discoverySelectors only the namespaces that one selects are in the mesh, as their labels say now', async () => {
+    const namespace = (name: string, labels: object) => server.put('/api/v1/namespaces', { metadata: { name, labels } })
+    namespace('default', { mesh: 'on' })
+    namespace('other', {})
+    service('web', { ports: [{ port: 80 }] })
+    pod('web-1', '10.0.0.1')
+    server.put('/api/v1/services', { metadata: { name: 'web', namespace: 'other' }, spec: { ports: [{ port: 80 }] } })
+    const discoverySelectors: LabelSelector[] = [{ matchLabels: { mesh: 'on' } }, { matchLabels: { team: 'pay' } }]
+    await open({ mesh: { ...defaultMeshSettings, discoverySelectors } })
+    const known = (): string[] => registry.contents.services.map(({ service: one }) => one.namespace).sort()
+    expect(known()).toEqual(['default'])
+    expect(registry.contents.workloads).toHaveLength(1)
+    namespace('other', { team: 'pay' })
+    await vi.waitFor(() => expect(known()).toEqual(['default', 'other']))
+    namespace('default', {})
+    await vi.waitFor(() => expect(known()).toEqual(['other']))
+    expect(registry.contents.workloads).toEqual([])
   })
 
   test('objects that cannot be read are passed over', async () => {

@@ -4,13 +4,17 @@ import type { Locality, Workload } from '../../model/workload.ts'
 import type { RegisteredService, Registry, RegistryContents, RegistryContext, RegistryState } from '../registry.ts'
 import { Collection, type CollectionOptions, tellOfProblem } from './collection.ts'
 import { type EndpointSlice, readEndpointSlice, type SliceEndpoint } from './endpoint-slice.ts'
-import { readNetwork, readNodeLocality } from './locality.ts'
+import { readNodeLocality } from './locality.ts'
+import { type Namespace, namespaceOf, readNamespace } from './namespace.ts'
 import { type Pod, readPod, workloadOfPod } from './pod.ts'
 import { type KubernetesServiceFacts, readService } from './service.ts'
 
 export interface KubernetesRegistryOptions extends RegistryContext {
   client: KubernetesClient
-  /** Empty: all. With some named, nothing of the cluster as a whole is read: no Nodes, no Namespaces. */
+  /**
+   * Empty: all that the mesh's `discoverySelectors` select. With some named, nothing of the cluster as a whole is read: no Nodes,
+   * no Namespaces.
+   */
   namespaces?: readonly string[]
   /** Of Services and their slices. */
   labelSelector?: string | undefined
@@ -33,7 +37,7 @@ export class KubernetesRegistry implements Registry {
   readonly #slices: Collection<EndpointSlice>
   readonly #pods: Collection<Pod>
   readonly #nodes: Collection<Locality> | undefined
-  readonly #namespaces: Collection<string> | undefined
+  readonly #namespaces: Collection<Namespace> | undefined
 
   /** Slices by service: those of which it consists. */
   readonly #slicesOf = new Map<string, Map<string, EndpointSlice>>()
@@ -43,6 +47,7 @@ export class KubernetesRegistry implements Registry {
   readonly #registered = new Map<string, RegisteredService>()
   readonly #workloads = new Map<string, Workload>()
   readonly #localities = new Map<string, Locality>()
+  readonly #discovered = new Set<string>()
   #network = ''
 
   readonly #dirtyServices = new Set<string>()
@@ -85,7 +90,7 @@ export class KubernetesRegistry implements Registry {
     this.#namespaces = watch({
       resource: core('namespaces'),
       namespaces: [],
-      read: readNetwork,
+      read: (object) => readNamespace(object, mesh.discoverySelectors),
       onChange: (keys) => this.#namespacesChanged(keys),
     })
   }
@@ -161,12 +166,28 @@ export class KubernetesRegistry implements Registry {
 
   #namespacesChanged(keys: ReadonlySet<string>): void {
     const { rootNamespace } = this.#options.mesh
-    if (!keys.has(rootNamespace)) return
-    const network = this.#namespaces?.get(rootNamespace) ?? ''
-    if (network === this.#network) return
+    const turned = new Set<string>()
+    for (const key of keys) {
+      const isDiscovered = this.#namespaces?.get(key)?.isDiscovered === true
+      if (isDiscovered === this.#discovered.has(key)) continue
+      if (isDiscovered) this.#discovered.add(key)
+      else this.#discovered.delete(key)
+      turned.add(key)
+    }
+    const network = this.#namespaces?.get(rootNamespace)?.network ?? ''
+    const isElsewhere = network !== this.#network
+    if (turned.size === 0 && !isElsewhere) return
     this.#network = network
-    for (const [key] of this.#pods.entries()) this.#dirtyPods.add(key)
-    this.#touch(this.#dirtyServices, this.#registered.keys())
+    const isTouched = (key: string): boolean => isElsewhere || turned.has(namespaceOf(key) ?? '')
+    for (const [key] of this.#pods.entries()) if (isTouched(key)) this.#dirtyPods.add(key)
+    for (const [key] of this.#services.entries()) if (isTouched(key)) this.#dirtyServices.add(key)
+    this.#schedule()
+  }
+
+  /** Whether an object is in a namespace of the mesh. */
+  #isDiscovered(key: string): boolean {
+    const isAnyDiscovered = this.#namespaces === undefined || this.#options.mesh.discoverySelectors.length === 0
+    return isAnyDiscovered || this.#discovered.has(namespaceOf(key) ?? '')
   }
 
   #rebuild(): void {
@@ -194,7 +215,7 @@ export class KubernetesRegistry implements Registry {
 
   /** True when the pod, as a workload, is another than before. */
   #rebuildPod(key: string): boolean {
-    const pod = this.#pods.get(key)
+    const pod = this.#isDiscovered(key) ? this.#pods.get(key) : undefined
     const before = this.#workloads.get(key)
     if (pod === undefined || pod.address === '' || pod.onHostNetwork) return this.#workloads.delete(key)
     const workload = workloadOfPod(pod, this.#placeOf(pod))
@@ -211,7 +232,7 @@ export class KubernetesRegistry implements Registry {
   /** True when the service or its endpoints are others than before; what stayed is the very object. */
   #rebuildService(key: string): boolean {
     const before = this.#registered.get(key)
-    const facts = this.#services.get(key)
+    const facts = this.#isDiscovered(key) ? this.#services.get(key) : undefined
     this.#forgetPodsOf(key, before)
     if (facts === undefined) return this.#registered.delete(key)
     const listed = this.#endpointsOf(key, facts)

@@ -12,6 +12,8 @@ export interface ApiServer {
   readonly url: string
   /** As an administrator. */
   readonly store: ObjectStore
+  /** Of a Pilot that is started beside it, with its rights. */
+  readonly kubeconfig?: string
   readonly host: string
   readonly port: number
   restart(): Promise<void>
@@ -58,6 +60,9 @@ export function kubernetesPlatform(server: ApiServer): Platform {
     name: server.name,
     lacks: { weights: 'endpoints of Kubernetes have no weights', 'half-written': 'an object is written whole' },
     target: { host: server.host, port: server.port },
+    ...(server.kubeconfig === undefined
+      ? {}
+      : { pilotFlags: ['--registry', `kubernetes=?kubeconfig=${server.kubeconfig}&label-selector=${labelSelector}`] }),
     async set(services) {
       const before = current
       const next = wantedOf(services)

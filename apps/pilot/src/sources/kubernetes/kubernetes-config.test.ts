@@ -4,7 +4,7 @@ import { accessTo } from '@weft/kubernetes/testing/access-to'
 import { StubApiServer } from '@weft/kubernetes/testing/stub-api-server'
 import { createLogger } from '@weft/service/logger'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { KubernetesConfig } from './kubernetes-config.ts'
+import { KubernetesConfig, type KubernetesConfigOptions } from './kubernetes-config.ts'
 import { type ProxyProgress, StatusWriter } from './status-writer.ts'
 
 const definitions = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions'
@@ -44,8 +44,8 @@ function route(name: string, weight: unknown, more: { generation?: number; colle
   })
 }
 
-async function open(): Promise<KubernetesConfig> {
-  const config = new KubernetesConfig({ client: new KubernetesClient(accessTo(server.url)), logger })
+async function open(options: Partial<KubernetesConfigOptions> = {}): Promise<KubernetesConfig> {
+  const config = new KubernetesConfig({ client: new KubernetesClient(accessTo(server.url)), logger, ...options })
   closers.push(config)
   await vi.waitFor(() => expect(config.state).toEqual({ synced: true, problem: undefined }), patience)
   return config
@@ -87,6 +87,23 @@ test('an object that turns bad leaves its last good version in force; one that i
   expect(config.current.objects.get('VirtualService/default/a')).toBe(before)
   server.remove(virtualServices, 'default', 'a')
   await vi.waitFor(() => expect(config.current.objects.size).toBe(1), patience)
+})
+
+test('of namespaces that no discovery selector selects nothing is read, nor is anything written there', async () => {
+  const namespace = (name: string, labels: object) => server.put('/api/v1/namespaces', { metadata: { name, labels } })
+  namespace('default', { mesh: 'on' })
+  namespace('other', {})
+  define('VirtualService', 'virtualservices', ['v1'])
+  route('a', 1)
+  route('b', 'broken', { namespace: 'other' })
+  const config = await open({ discoverySelectors: [{ matchLabels: { mesh: 'on' } }] })
+  expect([...config.current.objects.keys()]).toEqual(['VirtualService/default/a'])
+  expect(config.current.problems).toEqual([])
+  expect([...config.objects.keys()]).toEqual(['virtualservices.networking.istio.io/default/a'])
+  namespace('default', {})
+  namespace('other', { mesh: 'on' })
+  await vi.waitFor(() => expect(config.current.problems).toHaveLength(1), patience)
+  await vi.waitFor(() => expect(config.current.objects.size).toBe(0), patience)
 })
 
 const settled: ProxyProgress = {

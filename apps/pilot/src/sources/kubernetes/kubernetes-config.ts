@@ -1,18 +1,22 @@
 import { type CustomResourceKind, customResourceKinds } from '@weft/config/custom-resources/kinds'
 import type { Problem } from '@weft/config/problem'
 import type { Loaded, LoadedConfig } from '@weft/config/watch/loaded'
+import type { LabelSelector } from '@weft/inject/label-selector'
 import type { KubernetesClient } from '@weft/kubernetes/client'
 import type { ApiObject } from '@weft/kubernetes/resource'
 import type { Logger } from '@weft/service/logger'
 import { z } from 'zod'
 import { Collection, tellOfProblem } from '../../registries/kubernetes/collection.ts'
+import { type Namespace, namespaceOf, readNamespace } from '../../registries/kubernetes/namespace.ts'
 import type { ConfigProvider } from '../config-provider.ts'
 import { readStoredObject, type StoredObject } from './stored-object.ts'
 
 export interface KubernetesConfigOptions {
   client: KubernetesClient
-  /** Empty: all. */
+  /** Empty: all that `discoverySelectors` select. */
   namespaces?: readonly string[]
+  /** Of MeshConfig; where there are some, Namespaces are followed. */
+  discoverySelectors?: readonly LabelSelector[]
   logger: Logger
 }
 
@@ -56,6 +60,8 @@ export class KubernetesConfig implements ConfigProvider {
   readonly objects = new Map<string, KeptObject>()
   readonly #options: KubernetesConfigOptions
   readonly #definitions: Collection<ServedKind>
+  /** Undefined where all are in the mesh. */
+  readonly #namespaces: Collection<Namespace> | undefined
   readonly #kinds = new Map<string, { kind: ServedKind; collection: Collection<StoredObject> }>()
   readonly #closing = new Set<Promise<void>>()
   readonly #listeners = new Set<() => void>()
@@ -63,7 +69,18 @@ export class KubernetesConfig implements ConfigProvider {
 
   constructor(options: KubernetesConfigOptions) {
     this.#options = options
-    const { client, logger } = options
+    const { client, logger, namespaces = [], discoverySelectors = [] } = options
+    if (discoverySelectors.length > 0 && namespaces.length === 0) {
+      this.#namespaces = new Collection({
+        client,
+        logger,
+        resource: { group: '', version: 'v1', plural: 'namespaces' },
+        namespaces: [],
+        read: (object) => readNamespace(object, discoverySelectors),
+        onChange: (names) => this.#namespacesChanged(names),
+        onState: () => this.#schedule(),
+      })
+    }
     this.#definitions = new Collection({
       client,
       logger,
@@ -83,9 +100,31 @@ export class KubernetesConfig implements ConfigProvider {
   async close(): Promise<void> {
     clearImmediate(this.#scheduled)
     this.#listeners.clear()
-    const collections = [this.#definitions, ...[...this.#kinds.values()].map(({ collection }) => collection)]
+    const collections = this.#collections()
     await Promise.all([...collections.map((collection) => collection.close()), ...this.#closing])
     this.#options.client.close()
+  }
+
+  #collections(): Collection<unknown>[] {
+    const kinds = [...this.#kinds.values()].map(({ collection }) => collection)
+    return [this.#definitions, ...(this.#namespaces === undefined ? [] : [this.#namespaces]), ...kinds]
+  }
+
+  /** Objects of namespaces that are selected now, or no longer, come or go. */
+  #namespacesChanged(names: ReadonlySet<string>): void {
+    for (const [name, { kind, collection }] of this.#kinds) {
+      for (const [key, stored] of collection.entries()) {
+        const id = `${name}/${key}`
+        const isOther = names.has(namespaceOf(key) ?? '') && this.#isDiscovered(key) !== this.objects.has(id)
+        if (isOther) this.#objectChanged(id, key, kind, stored)
+      }
+    }
+    this.#schedule()
+  }
+
+  #isDiscovered(key: string): boolean {
+    const namespace = namespaceOf(key)
+    return this.#namespaces === undefined || namespace === undefined || this.#namespaces.get(namespace)?.isDiscovered === true
   }
 
   #definitionsChanged(names: ReadonlySet<string>): void {
@@ -126,15 +165,13 @@ export class KubernetesConfig implements ConfigProvider {
   }
 
   #objectChanged(id: string, key: string, kind: ServedKind, stored: StoredObject | undefined): void {
-    if (stored === undefined) {
+    if (stored === undefined || !this.#isDiscovered(key)) {
       this.objects.delete(id)
       return
     }
-    const { reading } = stored
-    const slash = key.indexOf('/')
-    const namespace = slash < 0 ? undefined : key.slice(0, slash)
     const before = this.objects.get(id)?.loaded
-    this.objects.set(id, { stored, kind, namespace, name: key.slice(slash + 1), loaded: inForce(reading, before) })
+    const [namespace, name] = [namespaceOf(key), key.slice(key.indexOf('/') + 1)]
+    this.objects.set(id, { stored, kind, namespace, name, loaded: inForce(stored.reading, before) })
   }
 
   #schedule(): void {
@@ -145,7 +182,7 @@ export class KubernetesConfig implements ConfigProvider {
   }
 
   #rebuild(): void {
-    const collections = [this.#definitions, ...[...this.#kinds.values()].map(({ collection }) => collection)]
+    const collections = this.#collections()
     const { problem: before } = this.state
     this.state.problem = collections.find(({ problem }) => problem !== undefined)?.problem
     tellOfProblem(this.#options.logger, 'custom resources of Kubernetes', before, this.state.problem)

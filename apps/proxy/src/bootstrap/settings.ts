@@ -14,7 +14,7 @@ import type { StatsConfig } from '@weft/contracts/envoy/config/metrics/v3/stats'
 import type { OverloadManager } from '@weft/contracts/envoy/config/overload/v3/overload'
 import { Secret } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/secret'
 import { WeftError } from '@weft/service/errors'
-import { discoveryType } from '../control/cross-field-rules.ts'
+import { discoveryType } from '../control/cluster-rules.ts'
 import { checkOverload } from '../control/overload/overload-manager.ts'
 import { type CheckedResource, checkedResource } from '../control/resource.ts'
 import { checkInlineClusters } from '../control/route-clusters.ts'
@@ -66,6 +66,21 @@ export function readSettings(bytes: Uint8Array, flags: ProxyFlags): BootstrapSet
   checkControlPlanes(bytes, staticResources?.clusters ?? [])
   const flush = bootstrap.statsFlushInterval
   const clusterNames = new Set(staticResources?.clusters.map(({ name }) => name))
+  const secretNames = new Set(staticResources?.secrets.map(({ name }) => name))
+  const clusters = statics('cluster', staticResources?.clusters ?? [], (cluster) => Cluster.encode(cluster).finish())
+  const checkedListeners = statics('listener', listeners, (listener) => {
+    const encoded = Listener.encode(listener).finish()
+    checkInlineClusters(encoded, (name) => clusterNames.has(name))
+    return encoded
+  })
+  for (const { kind, name, secrets } of [...clusters, ...checkedListeners]) {
+    const unknown = secrets.find((secret) => secret.source === undefined && !secretNames.has(secret.name))
+    if (unknown !== undefined)
+      throw new WeftError('invalid_argument', `Unknown static secret: ${unknown.name}`, {
+        where: { path: `${kind} ${name}` },
+        hint: 'add it to static_resources.secrets, or say in sds_config where it comes from',
+      })
+  }
   return {
     node,
     adminAddress: bootstrap.admin?.address,
@@ -76,12 +91,8 @@ export function readSettings(bytes: Uint8Array, flags: ProxyFlags): BootstrapSet
     statsFlushMs: flush === undefined ? 5_000 : Number(flush.seconds) * 1000 + flush.nanos / 1e6,
     secrets: statics('secret', staticResources?.secrets ?? [], (secret) => Secret.encode(secret).finish()),
     localCluster: bootstrap.clusterManager?.localClusterName ?? '',
-    clusters: statics('cluster', staticResources?.clusters ?? [], (cluster) => Cluster.encode(cluster).finish()),
-    listeners: statics('listener', listeners, (listener) => {
-      const encoded = Listener.encode(listener).finish()
-      checkInlineClusters(encoded, (name) => clusterNames.has(name))
-      return encoded
-    }),
+    clusters,
+    listeners: checkedListeners,
     bytes,
     warnings,
   }

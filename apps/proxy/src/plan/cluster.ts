@@ -69,6 +69,8 @@ export function compileCluster(bytes: Uint8Array, secrets: SecretStore, runtime 
   const options = protocolOptions(source, at)
   const common = options?.commonHttpProtocolOptions ?? source.commonHttpProtocolOptions
   const { http, http1, http2 } = httpOf(source, options)
+  if (http === 'http1' && source.healthChecks.some(({ healthChecker }) => healthChecker?.$case === 'grpcHealthCheck'))
+    throw invalid(`${at}: health_checks[0]`, `${source.name} cluster must support HTTP/2 for gRPC healthchecking`)
   const connectTimeoutMs = durationMs(source.connectTimeout, 5000)
   if (connectTimeoutMs <= 0) throw invalid(`${at}: connect_timeout`, 'must be greater than 0')
   const tls =
@@ -141,6 +143,7 @@ function protocolOptions(source: ClusterProto, at: string): HttpProtocolOptions 
   for (const [key, any] of Object.entries(source.typedExtensionProtocolOptions)) {
     const path = `${at}: typed_extension_protocol_options['${key}']`
     if (!any.typeUrl.endsWith(`/${protocolOptionsKey}`)) throw unsupported(path, `'${any.typeUrl}'`)
+    if (key !== protocolOptionsKey) throw invalid(path, 'no extension has options by this name', `write ${protocolOptionsKey}`)
     return HttpProtocolOptions.decode(any.value)
   }
   return undefined

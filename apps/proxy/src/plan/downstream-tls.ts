@@ -1,7 +1,7 @@
 import tls from 'node:tls'
 import type { TransportSocket } from '@weft/contracts/envoy/config/core/v3/base'
 import { DownstreamTlsContext } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/tls'
-import { unsupported } from './problems.ts'
+import { invalid, unsupported } from './problems.ts'
 import type { SecretStore } from './secret-store.ts'
 import { compileSessionTickets } from './session-tickets.ts'
 import { compileTlsContext, type TlsMaterial } from './tls-context.ts'
@@ -22,15 +22,17 @@ export function compileDownstreamTls(
   speaks: readonly string[] | null,
 ): DownstreamTls | null {
   const any = socket.configType?.value
-  if (
-    any?.typeUrl.endsWith('.raw_buffer.v3.RawBuffer') ||
-    (any === undefined && socket.name === 'envoy.transport_sockets.raw_buffer')
-  )
-    return null
+  if (any?.typeUrl.endsWith('.raw_buffer.v3.RawBuffer')) return null
   if (any === undefined || !any.typeUrl.endsWith('.tls.v3.DownstreamTlsContext')) {
     throw unsupported(`${path}.typed_config`, `transport socket '${any?.typeUrl ?? socket.name}'`)
   }
   const source = DownstreamTlsContext.decode(any.value)
+  const { tlsCertificates = [], tlsCertificateSdsSecretConfigs = [] } = source.commonTlsContext ?? {}
+  if (tlsCertificates.length > 0 && tlsCertificateSdsSecretConfigs.length > 0)
+    throw invalid(
+      `${path}.typed_config.common_tls_context`,
+      'SDS and non-SDS TLS certificates may not be mixed in server contexts',
+    )
   const context = compileTlsContext(source.commonTlsContext, `${path}.typed_config`, secrets, false)
   const requireClientCertificate = source.requireClientCertificate ?? false
   const alpn = speaks === null ? context.alpn : context.alpn.filter((name) => speaks.includes(name))

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Cluster } from '@weft/contracts/envoy/config/cluster/v3/cluster'
 import type { UpstreamTls } from '../transport/upstream-tls.ts'
+import { invalid } from './problems.ts'
 import type { SecretStore } from './secret-store.ts'
 import { compileUpstreamTls } from './upstream-tls.ts'
 
@@ -15,13 +16,11 @@ const matchMetadata = 'envoy.transport_socket_match'
 
 /** Compiles a cluster's transport_socket_matches, in their order. */
 export function compileSocketMatches(source: Cluster, at: string, secrets: SecretStore): SocketMatch[] {
-  return source.transportSocketMatches.map(({ match, transportSocket }, index) => ({
-    criteria: Object.entries(match ?? {}),
-    tls:
-      transportSocket === undefined
-        ? null
-        : compileUpstreamTls(transportSocket, `${at}: transport_socket_matches[${index}].transport_socket`, secrets),
-  }))
+  return source.transportSocketMatches.map(({ match, transportSocket }, index) => {
+    const path = `${at}: transport_socket_matches[${index}].transport_socket`
+    if (transportSocket === undefined) throw invalid(path, 'must be set')
+    return { criteria: Object.entries(match ?? {}), tls: compileUpstreamTls(transportSocket, path, secrets) }
+  })
 }
 
 /** The first match that an endpoint's metadata satisfies; undefined: the cluster's own transport socket holds. */

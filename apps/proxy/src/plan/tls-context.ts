@@ -50,7 +50,7 @@ export function compileTlsContext(
   const certificateSecrets = (source?.tlsCertificateSdsSecretConfigs ?? []).map((config) => config.name)
   if (!client && inline.length === 0 && certificateSecrets.length === 0) throw invalid(at, 'a server needs a certificate')
   const validation = compileValidationSource(source, at, secrets)
-  const parameters = compileParameters(source?.tlsParams, client)
+  const parameters = compileParameters(source?.tlsParams, client, `${at}.tls_params`)
   let made: TlsMaterial | null = null
   let version = -1
   const build = (): TlsMaterial | null => {
@@ -118,7 +118,7 @@ function splitPem(bundle: Buffer): string[] {
 }
 
 /** A client goes no higher than TLS 1.2 unless it is told to, as Envoy's. */
-function compileParameters(source: TlsParameters | undefined, client: boolean): SecureContextOptions {
+function compileParameters(source: TlsParameters | undefined, client: boolean, path: string): SecureContextOptions {
   const options: SecureContextOptions = {
     minVersion: versions[source?.tlsMinimumProtocolVersion ?? 0] ?? 'TLSv1.2',
     maxVersion: versions[source?.tlsMaximumProtocolVersion ?? 0] ?? (client && !asksFor13(source) ? 'TLSv1.2' : 'TLSv1.3'),
@@ -132,6 +132,9 @@ function compileParameters(source: TlsParameters | undefined, client: boolean): 
           .join(':'),
       )
       .join(':')
+    // OpenSSL takes them here; BoringSSL knows them, and does not let them be chosen.
+    const fixed = options.ciphers.split(':').find((suite) => suite.startsWith('TLS_'))
+    if (fixed !== undefined) throw invalid(`${path}.cipher_suites`, `Failed to initialize cipher suites: ${fixed}`)
   }
   if (source !== undefined && source.ecdhCurves.length > 0) options.ecdhCurve = source.ecdhCurves.join(':')
   if (source !== undefined && source.signatureAlgorithms.length > 0) options.sigalgs = source.signatureAlgorithms.join(':')
@@ -157,7 +160,12 @@ function compileValidationSource(
     case undefined:
       return () => null
     case 'validationContext': {
-      const plan = compileValidation(type.value, `${at}.validation_context`)
+      const path = `${at}.validation_context`
+      const plan = compileValidation(type.value, path)
+      if (plan.ca === null && plan.allowExpired)
+        throw invalid(path, 'Certificate validity period is always ignored without trusted CA')
+      if (plan.ca === null && plan.matchesNames)
+        throw invalid(path, 'SAN-based verification of peer certificates without trusted CA is insecure and not allowed')
       return () => plan
     }
     case 'validationContextSdsSecretConfig': {
@@ -192,6 +200,7 @@ function combine(base: ValidationPlan, dynamic: ValidationPlan): ValidationPlan 
     crl: dynamic.crl ?? base.crl,
     acceptUntrusted: base.acceptUntrusted || dynamic.acceptUntrusted,
     allowExpired: base.allowExpired || dynamic.allowExpired,
+    matchesNames: base.matchesNames || dynamic.matchesNames,
     check: (certificate) => base.check(certificate) ?? dynamic.check(certificate),
   }
 }

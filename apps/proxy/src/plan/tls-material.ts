@@ -29,6 +29,8 @@ export interface ValidationPlan {
   /** Certificates that no authority signed are let in (their names are still matched). */
   acceptUntrusted: boolean
   allowExpired: boolean
+  /** Whether a peer's names count. */
+  matchesNames: boolean
   /** What a peer's own certificate lacks, whoever signed it; null: nothing. */
   check(certificate: X509Certificate): 'pin' | 'name' | null
 }
@@ -102,6 +104,7 @@ export function compileValidation(source: CertificateValidationContext, path: st
     crl: source.crl === undefined ? null : readDataSource(source.crl, `${path}.crl`),
     acceptUntrusted: source.trustChainVerification === CertificateValidationContext_TrustChainVerification.ACCEPT_UNTRUSTED,
     allowExpired: source.allowExpiredCertificate,
+    matchesNames: matchers.length > 0,
     check(certificate) {
       if (hashes.length > 0 || pins.length > 0) {
         const hash = createHash('sha256').update(certificate.raw).digest('hex')

@@ -15,11 +15,7 @@ import { compileTlsContext } from './tls-context.ts'
 /** Compiles a cluster's transport socket; null for a plaintext one. */
 export function compileUpstreamTls(socket: TransportSocket, path: string, secrets: SecretStore): UpstreamTls | null {
   const any = socket.configType?.value
-  if (
-    any?.typeUrl.endsWith('.raw_buffer.v3.RawBuffer') ||
-    (any === undefined && socket.name === 'envoy.transport_sockets.raw_buffer')
-  )
-    return null
+  if (any?.typeUrl.endsWith('.raw_buffer.v3.RawBuffer')) return null
   if (any?.typeUrl.endsWith('.proxy_protocol.v3.ProxyProtocolUpstreamTransport'))
     return behindPrelude(ProxyProtocolUpstreamTransport.decode(any.value), `${path}.typed_config`, secrets)
   if (any === undefined || !any.typeUrl.endsWith('.tls.v3.UpstreamTlsContext')) {

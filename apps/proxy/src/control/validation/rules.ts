@@ -1,4 +1,12 @@
-import { type DescExtension, type DescField, type DescOneof, type FileRegistry, getOption, hasOption } from '@bufbuild/protobuf'
+import {
+  type DescEnum,
+  type DescExtension,
+  type DescField,
+  type DescOneof,
+  type FileRegistry,
+  getOption,
+  hasOption,
+} from '@bufbuild/protobuf'
 import { isReflectMessage, type ReflectMessage, reflect } from '@bufbuild/protobuf/reflect'
 import { formats, headerForm } from './formats.ts'
 
@@ -38,7 +46,7 @@ export function rulesReader(registry: FileRegistry): {
       if (fieldRules !== undefined && hasOption(field, rulesExtension)) {
         const option: unknown = getOption(field, rulesExtension)
         const message = isMessage(option) ? reflect(fieldRules, option) : undefined
-        if (message !== undefined) rules = compile(message)
+        if (message !== undefined) rules = compile(message, field.enum)
       }
       compiled.set(field, rules)
       return rules
@@ -71,7 +79,7 @@ function membersOf(message: ReflectMessage): Members {
   return members
 }
 
-function compile(message: ReflectMessage): FieldRules {
+function compile(message: ReflectMessage, words: DescEnum | undefined): FieldRules {
   const rules: FieldRules = {
     required: false,
     skip: false,
@@ -89,18 +97,18 @@ function compile(message: ReflectMessage): FieldRules {
     if (kind === 'repeated') {
       rules.size = countCheck(options, 'min_items', 'max_items', 'item')
       rules.unique = options.get('unique') === true
-      rules.items = nested(options.get('items'))
+      rules.items = nested(options.get('items'), words)
     } else if (kind === 'map') {
       rules.size = countCheck(options, 'min_pairs', 'max_pairs', 'entry')
-      rules.keys = nested(options.get('keys'))
-      rules.items = nested(options.get('values'))
-    } else rules.value = valueCheck(kind, options)
+      rules.keys = nested(options.get('keys'), undefined)
+      rules.items = nested(options.get('values'), words)
+    } else rules.value = valueCheck(kind, options, words)
   }
   return rules
 }
 
-function nested(member: unknown): FieldRules | undefined {
-  return isReflectMessage(member) ? compile(member) : undefined
+function nested(member: unknown, words: DescEnum | undefined): FieldRules | undefined {
+  return isReflectMessage(member) ? compile(member, words) : undefined
 }
 
 function countCheck(options: Members, least: string, most: string, noun: string): FieldRules['size'] {
@@ -116,14 +124,15 @@ function countCheck(options: Members, least: string, most: string, noun: string)
   }
 }
 
-function valueCheck(kind: string, options: Members): Check | undefined {
+function valueCheck(kind: string, options: Members, words: DescEnum | undefined): Check | undefined {
   switch (kind) {
     case 'string':
       return all(options, [sizes(options), affixes(options), pattern(options), wellKnown(options), choice(options, same)])
     case 'bytes':
       return all(options, [sizes(options), choice(options, same)])
-    case 'bool':
     case 'enum':
+      return all(options, [defined(options, words), choice(options, same)])
+    case 'bool':
       return all(options, [choice(options, same)])
     case 'any':
       return all(options, [choice(options, (value, each) => isReflectMessage(value) && anyUrl(value) === each)])
@@ -183,6 +192,12 @@ function choice(options: Members, equal: (value: RuleValue, each: unknown) => bo
     if (refused.some((each) => equal(value, each))) return `must not be ${String(value)}`
     return undefined
   }
+}
+
+/** An enum's number that has no word. */
+function defined(options: Members, words: DescEnum | undefined): Check | undefined {
+  if (options.get('defined_only') !== true || words === undefined) return undefined
+  return (value) => (words.value[Number(value)] === undefined ? `${String(value)} is no ${words.name}` : undefined)
 }
 
 function sizes(options: Members): Check | undefined {

@@ -34,6 +34,76 @@ static_resources:
 const cluster = (fields: string): string => `static_resources: {clusters: [${fields}]}`
 const oneRoute = '[{match: {prefix: /}, route: {cluster: a}}]'
 
+const check = (kind: string): string =>
+  `health_checks: [{timeout: 1s, interval: 1s, unhealthy_threshold: 1, healthy_threshold: 1, ${kind}}]`
+const endpoint = (fields: string): string =>
+  `load_assignment: {cluster_name: b, endpoints: [{lb_endpoints: [${fields}]}], policy: {}}`
+
+/** What a cluster says besides its name and connect timeout. */
+const clusters: [name: string, fields: string, refusal: RegExp | undefined][] = [
+  [
+    'an enum that has no such number',
+    'lb_subset_config: {fallback_policy: 9}',
+    /fallback_policy: 9 is no LbSubsetFallbackPolicy/,
+  ],
+  [
+    'a status that a check expects',
+    check('http_health_check: {path: /, expected_statuses: [{start: 200, end: 201}]}'),
+    undefined,
+  ],
+  [
+    'statuses of nothing',
+    check('http_health_check: {path: /, expected_statuses: [{start: 200, end: 200}]}'),
+    /expected_statuses\[0\]: .*start < end/,
+  ],
+  [
+    'statuses that are none',
+    check('http_health_check: {path: /, retriable_statuses: [{start: 500, end: 601}]}'),
+    /outside 100 to 600/,
+  ],
+  [
+    'a check that sends by GET',
+    check('http_health_check: {path: /, send: {text: "00"}}'),
+    /send: a check can send a payload by POST/,
+  ],
+  ['a check that sends by POST', check('http_health_check: {path: /, method: POST, send: {text: "00"}}'), undefined],
+  [
+    'a check without its path',
+    check('http_health_check: {path: /, request_headers_to_remove: [":path"]}'),
+    /headers may not be removed/,
+  ],
+  ['a gRPC check by HTTP/1.1', check('grpc_health_check: {}'), /must support HTTP\/2 for gRPC/],
+  ['a gRPC check by HTTP/2', `http2_protocol_options: {}, ${check('grpc_health_check: {}')}`, undefined],
+  [
+    'a limit of requests to each endpoint',
+    'circuit_breakers: {per_host_thresholds: [{max_requests: 1}]}',
+    /Unsupported field in per_host_thresholds/,
+  ],
+  [
+    'keys to fall back to, and another way to fall back',
+    'lb_subset_config: {subset_selectors: [{keys: [a, b], fallback_keys_subset: [a]}]}',
+    /only for KEYS_SUBSET/,
+  ],
+  ['options of both protocols', 'http_protocol_options: {}, http2_protocol_options: {}', /may not both be set/],
+  ['a transport socket in name', 'transport_socket: {name: envoy.transport_sockets.raw_buffer}', /transport_socket/],
+  ['a match without transport socket', 'transport_socket_matches: [{name: a}]', /transport_socket: must be set/],
+  ['an endpoint without address', endpoint('{}'), /Address must be set/],
+  ['a long socket path', endpoint(`{endpoint: {address: {pipe: {path: /${'x'.repeat(107)}}}}}`), /exceeds maximum/],
+  [
+    'overload drops of two kinds',
+    endpoint('').replace(
+      'policy: {}',
+      'policy: {drop_overloads: [{category: x, drop_percentage: {}}, {category: z, drop_percentage: {}}]}',
+    ),
+    /2 categories/,
+  ],
+  [
+    'overload drops of more than all',
+    endpoint('').replace('policy: {}', 'policy: {drop_overloads: [{category: x, drop_percentage: {numerator: 101}}]}'),
+    /more than all/,
+  ],
+]
+
 /** Configurations, whether they are good, and what our refusal has to tell. */
 const table: [name: string, yaml: string, refusal: RegExp | undefined][] = [
   ['an empty one', 'admin: {address: {socket_address: {address: 127.0.0.1, port_value: 0}}}', undefined],
@@ -167,6 +237,11 @@ const table: [name: string, yaml: string, refusal: RegExp | undefined][] = [
     /api_config_source: no static cluster is named 'nobody'/,
   ],
   ['no YAML at all', 'static_resources: [unclosed', /x\.yaml:1: not readable as YAML/],
+  ...clusters.map(([name, fields, refusal]): (typeof table)[number] => [
+    name,
+    cluster(`{name: b, type: STATIC, connect_timeout: 1s, ${fields}}`),
+    refusal,
+  ]),
 ]
 
 function verdict(yaml: string): string | undefined {

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { WeftError } from '@weft/service/errors'
@@ -56,7 +56,12 @@ test('another context may be named; one without a user has no credentials', asyn
 })
 
 test.each([
-  ['exec: {command: aws}', 'server: https://a', 'exec cannot be used (credential plugins are not run'],
+  ['exec: {command: aws}', 'server: https://a', 'users.0.user.exec.apiVersion'],
+  [
+    'exec: {apiVersion: client.authentication.k8s.io/v1, command: aws, interactiveMode: Always}',
+    'server: https://a',
+    'the credential plugin wants to ask questions',
+  ],
   ['auth-provider: {name: gcp}', 'server: https://a', 'auth-provider cannot be used'],
   ['username: me, password: x', 'server: https://a', 'username cannot be used'],
   ['token: x', 'server: https://a, proxy-url: http://p', 'proxies towards the API server are not used'],
@@ -74,6 +79,26 @@ test('a context, cluster or file that is not there is told', async () => {
   await expect(kubeconfigAccess(file, 'three')).rejects.toThrow("there is no context 'three'")
   await expect(kubeconfigAccess(join(folder, 'absent'))).rejects.toThrow('cannot be read')
   await expect(kubeconfigAccess(await written('bad', 'a: [b'))).rejects.toThrow('cannot be read')
+})
+
+test('the credentials of a plugin go with each call, and others are had when the server refuses them', async () => {
+  const server = await StubApiServer.start()
+  server.put('/api/v1/services', { metadata: { name: 'a', namespace: 'default' } })
+  server.refuse = ({ authorization }) => (authorization === 'Bearer second' ? undefined : 401)
+  const status = '"status":{"token":"%s"}'
+  const script = `#!/bin/sh
+next=$(cat "$0.next" 2>/dev/null || echo first); echo second > "$0.next"
+printf '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential",${status}}' "$next"
+`
+  await chmod(await written('plugin.sh', script), 0o700)
+  const user = 'exec: {apiVersion: client.authentication.k8s.io/v1, command: ./plugin.sh, interactiveMode: Never}'
+  const access = await kubeconfigAccess(await written('config', kubeconfig(user, `server: "${server.url}"`)))
+  const client = new KubernetesClient(access)
+  const call = { path: '/api/v1/namespaces/default/services/a' }
+  expect(await client.send(call)).toMatchObject({ status: 401 })
+  expect(await client.send(call)).toMatchObject({ status: 200 })
+  client.close()
+  await server.stop()
 })
 
 test("a pod's token is read again when Kubernetes replaces it", async () => {

@@ -4,6 +4,7 @@ import { dirname, join, resolve } from 'node:path'
 import { WeftError } from '@weft/service/errors'
 import { parse } from 'yaml'
 import { z } from 'zod'
+import { ExecPlugin, execSchema } from './exec-credentials.ts'
 
 /** How one API server is reached, and by which right. Files are read again when they change: tokens and certificates rotate. */
 export interface ClusterAccess {
@@ -19,6 +20,8 @@ export interface ClusterAccess {
   ca(): Promise<string | undefined>
   token(): Promise<string | undefined>
   clientCertificate(): Promise<{ cert: string; key: string } | undefined>
+  /** Told when the server does not take the credentials (401), where others may be had. */
+  refused?(): void
 }
 
 /** Where Kubernetes mounts a pod's credentials. */
@@ -93,6 +96,7 @@ const configSchema = z.looseObject({
           'client-certificate-data': text,
           'client-key': text,
           'client-key-data': text,
+          exec: execSchema.optional(),
         }),
       }),
     )
@@ -101,15 +105,14 @@ const configSchema = z.looseObject({
 
 /** What a kubeconfig may say and is not done here; saying nothing would be to act as somebody else, or to be refused without a word. */
 const refusedOfUsers: Readonly<Record<string, string>> = {
-  exec: 'credential plugins are not run: write a token, a tokenFile or a client certificate',
   'auth-provider': 'auth providers are not called: write a token, a tokenFile or a client certificate',
   username: 'Kubernetes has no passwords any more: write a token',
   as: 'impersonation is not done: use credentials of that user',
 }
 
 /**
- * The access that a kubeconfig describes in `context`, or its current one. Paths in it are relative to its folder. Throws
- * `invalid_argument` with the path of what cannot be used: credential plugins are not run.
+ * The access that a kubeconfig describes in `context`, or its current one. Paths in it are relative to its folder; a credential
+ * plugin that it names is run. Throws `invalid_argument` with the path of what cannot be used.
  */
 export async function kubeconfigAccess(file: string, context?: string): Promise<ClusterAccess> {
   const refuse = (message: string, path?: string, hint?: string, cause?: unknown): WeftError =>
@@ -142,7 +145,10 @@ export async function kubeconfigAccess(file: string, context?: string): Promise<
   for (const [field, hint] of Object.entries(refusedOfUsers)) {
     if (Object.hasOwn(user, field)) throw refuse(`${field} cannot be used`, `users: ${field}`, hint)
   }
-  const folder = dirname(file)
+  if (user.exec?.interactiveMode === 'Always') {
+    throw refuse('the credential plugin wants to ask questions', 'users: exec: interactiveMode', 'nobody is here to answer')
+  }
+  const folder = dirname(resolve(file))
   const dataOrFile = (data: string | undefined, path: string | undefined): (() => Promise<string | undefined>) => {
     if (data !== undefined) return async () => Buffer.from(data, 'base64').toString('utf8')
     return path === undefined ? async () => undefined : fileReader(resolve(folder, path))
@@ -151,12 +157,31 @@ export async function kubeconfigAccess(file: string, context?: string): Promise<
   const cert = dataOrFile(user['client-certificate-data'], user['client-certificate'])
   const key = dataOrFile(user['client-key-data'], user['client-key'])
   const tokenFile = user.tokenFile === undefined ? undefined : fileReader(resolve(folder, user.tokenFile))
-  return {
-    server: cluster.server.replace(/\/+$/, ''),
+  const server = cluster.server.replace(/\/+$/, '')
+  const common = {
+    server,
     namespace: chosen.namespace ?? 'default',
     serverName: cluster['tls-server-name'],
     skipVerify: cluster['insecure-skip-tls-verify'] ?? false,
     ca,
+  }
+  if (user.exec !== undefined) {
+    const describeCluster = async (): Promise<Record<string, unknown>> => ({
+      server,
+      'certificate-authority-data': Buffer.from((await ca()) ?? '').toString('base64'),
+      ...(common.serverName === undefined ? {} : { 'tls-server-name': common.serverName }),
+      ...(common.skipVerify ? { 'insecure-skip-tls-verify': true } : {}),
+    })
+    const plugin = new ExecPlugin({ config: user.exec, folder, cluster: describeCluster })
+    return {
+      ...common,
+      token: async () => (await plugin.credentials()).token,
+      clientCertificate: async () => (await plugin.credentials()).certificate,
+      refused: () => plugin.forget(),
+    }
+  }
+  return {
+    ...common,
     token: async () => (tokenFile === undefined ? user.token : (await tokenFile()).trim()),
     clientCertificate: async () => {
       const [certPem, keyPem] = await Promise.all([cert(), key()])

@@ -143,7 +143,10 @@ export class KubernetesClient {
     }
     const isIdempotent = call.method !== 'POST'
     return await new Promise<IncomingMessage>((resolve, reject) => {
-      const request = (isHttps ? httpsRequest : httpRequest)(options, resolve)
+      const request = (isHttps ? httpsRequest : httpRequest)(options, (response) => {
+        if (response.statusCode === 401) access.refused?.()
+        resolve(response)
+      })
       request.on('error', (cause) => {
         // A kept connection that the server was just ending: the next one is another.
         const wasEnded = request.reusedSocket && 'code' in cause && cause.code === 'ECONNRESET'

@@ -125,7 +125,7 @@ export class KubernetesServer {
   }
 
   async stopApi(): Promise<void> {
-    await this.#api?.stop(20_000)
+    await this.#api?.stop(5_000)
     this.#api = undefined
   }
 

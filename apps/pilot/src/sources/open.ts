@@ -18,7 +18,10 @@ export interface OpenedSource {
  * `consul=URL?prefix=weft/config/` with the options of a Consul client. It begins to follow its platform,
  * which need not be there yet. Throws `invalid_argument` with what it should be.
  */
-export async function openConfigSource(text: string, { mesh, logger }: RegistryContext): Promise<OpenedSource> {
+export async function openConfigSource(
+  text: string,
+  { mesh, logger, revision }: RegistryContext & { revision: string },
+): Promise<OpenedSource> {
   const spec = parsePlatform('--config-source', text, ['kubernetes', 'consul'])
   if (spec.platform === 'consul') return await openConsulConfig(spec, logger)
   const [{ openCluster }, { KubernetesConfig }, { StatusWriter }] = await Promise.all([
@@ -27,16 +30,26 @@ export async function openConfigSource(text: string, { mesh, logger }: RegistryC
     import('./kubernetes/status-writer.ts'),
   ])
   const { client, namespaces } = await openCluster(spec)
-  const config = new KubernetesConfig({ client, namespaces, discoverySelectors: mesh.discoverySelectors, logger })
+  const ofRevision = revision === 'default' ? undefined : revision
+  const config = new KubernetesConfig({ client, namespaces, discoverySelectors: mesh.discoverySelectors, revision, logger })
   return {
     provider: config,
     writeStatus: (proxies, generation) => {
       const identity = `${process.env['POD_NAME'] ?? hostname()}_${process.pid}`
       const namespace = process.env['POD_NAMESPACE'] ?? mesh.rootNamespace
-      return new StatusWriter({ client, config, proxies, generation, namespace, identity, logger })
+      const common = { client, config, proxies, generation, namespace, identity, logger }
+      const writers = [new StatusWriter({ ...common, leaseName, writes: (stored) => stored.revision !== ofRevision })]
+      // What is for one control plane alone is written by that one, whoever writes the rest.
+      if (ofRevision !== undefined) {
+        const ownLease = `${leaseName}-${ofRevision}`
+        writers.push(new StatusWriter({ ...common, leaseName: ownLease, writes: (stored) => stored.revision === ofRevision }))
+      }
+      return { close: async () => void (await Promise.all(writers.map((writer) => writer.close()))) }
     },
   }
 }
+
+const leaseName = 'weft-pilot-status'
 
 async function openConsulConfig(spec: PlatformSpec, logger: Logger): Promise<OpenedSource> {
   const [{ clientOptions, consulClient }, { ConsulConfig }] = await Promise.all([

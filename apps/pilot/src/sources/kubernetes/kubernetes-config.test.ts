@@ -36,10 +36,14 @@ function define(kind: string, plural: string, versions: string[], established = 
   })
 }
 
-function route(name: string, weight: unknown, more: { generation?: number; collection?: string; namespace?: string } = {}): void {
-  const { generation = 1, collection = virtualServices, namespace = 'default' } = more
+function route(
+  name: string,
+  weight: unknown,
+  more: { generation?: number; collection?: string; namespace?: string; labels?: object } = {},
+): void {
+  const { generation = 1, collection = virtualServices, namespace = 'default', labels = {} } = more
   server.put(collection, {
-    metadata: { name, namespace, generation, managedFields: [] },
+    metadata: { name, namespace, generation, labels, managedFields: [] },
     spec: { hosts: ['reviews'], http: [{ route: [{ destination: { host: 'reviews' }, weight }] }] },
   })
 }
@@ -106,6 +110,18 @@ test('of namespaces that no discovery selector selects nothing is read, nor is a
   await vi.waitFor(() => expect(config.current.objects.size).toBe(0), patience)
 })
 
+test.for([
+  ['default', ['a', 'of-default']],
+  ['canary', ['a', 'of-canary']],
+] as const)('an object that names a revision is read by that one alone: %s', async ([revision, names]) => {
+  define('VirtualService', 'virtualservices', ['v1'])
+  route('a', 1)
+  route('of-default', 1, { labels: { 'istio.io/rev': 'default' } })
+  route('of-canary', 1, { labels: { 'istio.io/rev': 'canary' } })
+  const config = await open({ revision })
+  expect([...config.current.objects.keys()]).toEqual(names.map((name) => `VirtualService/default/${name}`))
+})
+
 const settled: ProxyProgress = {
   progress: () => ({ settled: ['a', 'b'], refused: [], waiting: [] }),
   nacks: () => [],
@@ -120,6 +136,7 @@ function writer(config: KubernetesConfig, proxies: ProxyProgress, identity = 'pi
     proxies,
     generation: () => 1,
     namespace: 'istio-system',
+    leaseName: 'weft-pilot-status',
     identity,
     logger,
     leaseMs: 2_000,

@@ -17,6 +17,8 @@ export interface KubernetesConfigOptions {
   namespaces?: readonly string[]
   /** Of MeshConfig; where there are some, Namespaces are followed. */
   discoverySelectors?: readonly LabelSelector[]
+  /** Of this control plane, `default` where none is given: objects that name another are not read. */
+  revision?: string
   logger: Logger
 }
 
@@ -146,7 +148,7 @@ export class KubernetesConfig implements ConfigProvider {
   }
 
   #follow(name: string, kind: ServedKind): Collection<StoredObject> {
-    const { client, logger, namespaces = [] } = this.#options
+    const { client, logger, namespaces = [], revision = 'default' } = this.#options
     const { group, plural, kind: kindName, scope } = kind.resource
     const type = { apiVersion: `${group}/${kind.version}`, kind: kindName, plural }
     const collection: Collection<StoredObject> = new Collection({
@@ -154,7 +156,10 @@ export class KubernetesConfig implements ConfigProvider {
       logger,
       resource: { group, version: kind.version, plural },
       namespaces: scope === 'Cluster' ? [] : namespaces,
-      read: (object: ApiObject) => readStoredObject(object, type),
+      read: (object: ApiObject) => {
+        const stored = readStoredObject(object, type)
+        return stored.revision === undefined || stored.revision === revision ? stored : undefined
+      },
       onChange: (keys) => {
         for (const key of keys) this.#objectChanged(`${name}/${key}`, key, kind, collection.get(key))
         this.#schedule()

@@ -6,6 +6,7 @@ import { WeftError } from '@weft/service/errors'
 import type { Logger } from '@weft/service/logger'
 import type { KeptObject, KubernetesConfig } from './kubernetes-config.ts'
 import { statusWith } from './object-status.ts'
+import type { StoredObject } from './stored-object.ts'
 
 /** How far proxies are: what the writer asks of Pilot's own book. */
 export interface ProxyProgress {
@@ -20,15 +21,17 @@ export interface StatusWriterOptions {
   proxies: ProxyProgress
   /** The generation of Pilot's snapshot in force. */
   generation: () => number
-  /** Where the lease is, and who this replica is. */
+  /** Where the lease is, how it is called, and who this replica is. */
   namespace: string
+  leaseName: string
   identity: string
+  /** Which objects are written back to under this lease; all by default. */
+  writes?: (stored: StoredObject) => boolean
   logger: Logger
   /** Of the lease; for tests. */
   leaseMs?: number
 }
 
-const leaseName = 'weft-pilot-status'
 const writesAtOnce = 4
 /** Progress of proxies is looked at this long after a change, together. */
 const quietMs = 100
@@ -53,12 +56,12 @@ export class StatusWriter {
 
   constructor(options: StatusWriterOptions) {
     this.#options = options
-    const { client, namespace, identity, logger, config, proxies, leaseMs } = options
+    const { client, namespace, leaseName: name, identity, logger, config, proxies, leaseMs } = options
     const onChange = (): void => this.#soon(0)
     this.#election = new LeaseElection({
       client,
       namespace,
-      name: leaseName,
+      name,
       identity,
       onChange,
       logger,
@@ -89,7 +92,7 @@ export class StatusWriter {
 
   /** Begins as many writes as may be made at a time; the end of each begins the next. */
   #write(): void {
-    const { config, proxies, generation } = this.#options
+    const { config, proxies, generation, writes = () => true } = this.#options
     const now = performance.now()
     let waits = false
     const refusals = refusalsByObject(proxies.nacks())
@@ -104,6 +107,7 @@ export class StatusWriter {
     }
     for (const [id, object] of config.objects) {
       const { stored } = object
+      if (!writes(stored)) continue
       let since = this.#since.get(id)
       if (since?.generation !== stored.generation) {
         since = { generation: stored.generation, pilot: generation(), atMs: now }

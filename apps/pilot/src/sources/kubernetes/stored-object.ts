@@ -1,6 +1,6 @@
 import { type Document, isRecord } from '@weft/config/document'
 import { type Reading, readObject } from '@weft/config/read-object'
-import type { ApiObject } from '@weft/kubernetes/resource'
+import { type ApiObject, labelsOf } from '@weft/kubernetes/resource'
 
 /** An object of configuration as the API server keeps it. */
 export interface StoredObject {
@@ -10,6 +10,8 @@ export interface StoredObject {
   resourceVersion: string
   /** What was written back last, by whomever. */
   status: Readonly<Record<string, unknown>>
+  /** The control plane that it is for, by its label `istio.io/rev`; undefined for all. */
+  revision: string | undefined
 }
 
 /** Reads a custom resource by the rules that files are read by. Its place is told as `plural.group/namespace/name`. */
@@ -35,6 +37,7 @@ export function readStoredObject(object: ApiObject, type: { apiVersion: string; 
     generation: typeof generation === 'number' ? generation : 0,
     resourceVersion: metadata.resourceVersion,
     status,
+    revision: labelsOf(object)['istio.io/rev'],
   }
 }
 

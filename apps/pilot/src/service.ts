@@ -134,7 +134,8 @@ async function start(flags: Flags, logger: Logger, lifecycle: Lifecycle): Promis
   const statuses = new ProxyStatuses(() => snapshots.current, pushMetrics)
   snapshots.subscribe(({ snapshot, changedAtMs }) => pushMetrics.changed(snapshot.version, changedAtMs))
 
-  const sources = await Promise.all(flags.configSource.map((text) => openConfigSource(text, { mesh, logger })))
+  const revision = flags.revision || 'default'
+  const sources = await Promise.all(flags.configSource.map((text) => openConfigSource(text, { mesh, logger, revision })))
   const providers = sources.map(({ provider }) => provider)
   for (const provider of providers) lifecycle.onStop(`config source ${provider.name}`, () => provider.close())
   const source = await ConfigSource.open({

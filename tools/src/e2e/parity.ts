@@ -18,6 +18,7 @@ import { routingCases } from './parity/cases/routing.ts'
 import { tcpCases } from './parity/cases/tcp.ts'
 import { timeoutCases } from './parity/cases/timeouts.ts'
 import { tlsCases } from './parity/cases/tls.ts'
+import { tunnelCases } from './parity/cases/tunnels.ts'
 import { differences, explainedDifferences } from './parity/differences.ts'
 import { observe, type Subject } from './parity/subject.ts'
 import type { Scenario } from './scenario.ts'
@@ -35,6 +36,7 @@ export const parityCases: readonly ParityCase[] = [
   ...flagCases,
   ...tcpCases,
   ...tlsCases,
+  ...tunnelCases,
   ...rejectCases,
 ]
 

@@ -1,9 +1,11 @@
 import type { TypedExtensionConfig } from '@weft/contracts/envoy/config/core/v3/extension'
+import { ProxyProtocolConfig_Version as Version } from '@weft/contracts/envoy/config/core/v3/proxy_protocol'
 import {
   type HedgePolicy,
   type RouteAction,
   RouteAction_ClusterNotFoundResponseCode,
   type RouteAction_RequestMirrorPolicy,
+  type RouteAction_UpgradeConfig,
 } from '@weft/contracts/envoy/config/route/v3/route_components'
 import { UriTemplateRewriteConfig } from '@weft/contracts/envoy/extensions/path/rewrite/uri_template/v3/uri_template_rewrite'
 import { type HeaderName, headerName } from '@weft/http/header-name'
@@ -101,6 +103,16 @@ export interface ForwardPlan {
   /** Redirects that are followed here; null: none. */
   internalRedirect: InternalRedirectPlan | null
   upgrades: ReadonlyMap<string, boolean>
+  /** CONNECT requests end here and go on as their bytes; null: they are passed on. */
+  tcp: TcpTermination | null
+}
+
+/** How requests are turned into bare connections (connect_config). */
+export interface TcpTermination {
+  /** Of POST too. */
+  allowsPost: boolean
+  /** Of the PROXY header that the endpoint is told the client by; 0: none. */
+  proxyHeader: 0 | 1 | 2
 }
 
 /** Gives the new path. */
@@ -158,8 +170,23 @@ export function compileForward(
       source.internalRedirectPolicy === undefined
         ? null
         : compileInternalRedirect(source.internalRedirectPolicy, `${path}.internal_redirect_policy`),
-    upgrades: new Map(source.upgradeConfigs.map((upgrade) => [upgrade.upgradeType.toLowerCase(), upgrade.enabled ?? true])),
+    ...compileUpgrades(source.upgradeConfigs, `${path}.upgrade_configs`),
   }
+}
+
+function compileUpgrades(sources: readonly RouteAction_UpgradeConfig[], path: string): Pick<ForwardPlan, 'upgrades' | 'tcp'> {
+  const upgrades = new Map<string, boolean>()
+  let tcp: TcpTermination | null = null
+  sources.forEach(({ upgradeType, enabled, connectConfig }, i) => {
+    const type = upgradeType.toLowerCase()
+    if (upgrades.has(type)) throw invalid(`${path}[${i}].upgrade_type`, `duplicate upgrade '${upgradeType}'`)
+    upgrades.set(type, enabled ?? true)
+    if (connectConfig === undefined) return
+    if (type !== 'connect') throw invalid(`${path}[${i}].connect_config`, `the upgrade type '${upgradeType}' is not CONNECT`)
+    const header = connectConfig.proxyProtocolConfig
+    tcp = { allowsPost: connectConfig.allowPost, proxyHeader: header === undefined ? 0 : header.version === Version.V2 ? 2 : 1 }
+  })
+  return { upgrades, tcp }
 }
 
 /** Compiles request_mirror_policies of a route, a virtual host or a whole table. */

@@ -27,11 +27,14 @@ import type { LocalZones } from './load-balancers/zone-routing.ts'
 import { NegotiatedPool } from './negotiated-pool.ts'
 import type { OutlierRows } from './outcome.ts'
 import type { UpstreamPool } from './pool.ts'
+import { TcpPool } from './tcp-pool.ts'
 
 /** Aggregate clusters of aggregate clusters: that deep, so that a circle ends. */
 const maxNesting = 4
 /** Places in an endpoint's pools, each for two priorities. */
-const poolKind = { http1: 0, http2: 2, negotiated: 4 } as const
+const poolKind = { http1: 0, http2: 2, negotiated: 4, tcp: 6 } as const
+const poolClasses = { 0: Http1Pool, 2: Http2Pool, 4: NegotiatedPool, 6: TcpPool } as const
+type PoolKind = keyof typeof poolClasses
 /** Most addresses of an ORIGINAL_DST cluster at once: clients choose them. */
 const maxOriginalDestinations = 10_000
 
@@ -280,17 +283,23 @@ export class Cluster implements ClusterHandle, AggregateMember {
    * an upgrade, which keeps the connection.
    */
   poolOf(endpoint: Endpoint, priority: 0 | 1, requestVersion: 10 | 11 | 20, tunnel: boolean): UpstreamPool {
-    const kind = this.kindOf(endpoint, requestVersion, tunnel)
-    const place = kind + priority
-    const known = endpoint.pools[place]
+    return this.poolAt(endpoint, this.kindOf(endpoint, requestVersion, tunnel), priority)
+  }
+
+  /** The endpoint's connections for requests that end here and go on as bare bytes. */
+  tcpPoolOf(endpoint: Endpoint, priority: 0 | 1): UpstreamPool {
+    return this.poolAt(endpoint, poolKind.tcp, priority)
+  }
+
+  private poolAt(endpoint: Endpoint, kind: PoolKind, priority: 0 | 1): UpstreamPool {
+    const known = endpoint.pools[kind + priority]
     if (known !== null && known !== undefined) return known
-    const Pool = kind === poolKind.http1 ? Http1Pool : kind === poolKind.http2 ? Http2Pool : NegotiatedPool
-    const pool = new Pool(this, endpoint, this.services, this.slab, this.breakers[priority])
-    endpoint.pools[place] = pool
+    const pool = new poolClasses[kind](this, endpoint, this.services, this.slab, this.breakers[priority])
+    endpoint.pools[kind + priority] = pool
     return pool
   }
 
-  private kindOf(endpoint: Endpoint, requestVersion: 10 | 11 | 20, tunnel: boolean): number {
+  private kindOf(endpoint: Endpoint, requestVersion: 10 | 11 | 20, tunnel: boolean): PoolKind {
     const { http, negotiates } = this.plan
     if (http === 'http2' || (http === 'downstream' && requestVersion === 20)) return poolKind.http2
     if (!negotiates || http === 'downstream') return poolKind.http1

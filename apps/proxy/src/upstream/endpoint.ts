@@ -38,8 +38,8 @@ export class Endpoint {
   removed = false
   /** Requests of this worker under way; the slab has those of all. */
   active = 0
-  /** Connections: of HTTP/1.1 by the priority of requests, then the same of HTTP/2, and of what the handshake tells. */
-  readonly pools: (UpstreamPool | null)[] = [null, null, null, null, null, null]
+  /** Connections: of HTTP/1.1 by the priority of requests, then the same of HTTP/2, of what the handshake tells, and bare ones. */
+  readonly pools: (UpstreamPool | null)[] = [null, null, null, null, null, null, null, null]
   /** Whether the handshake is asked which HTTP to speak; null: to be found out, by the metadata as they are now. */
   negotiates: boolean | null = null
 

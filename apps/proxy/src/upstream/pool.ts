@@ -9,7 +9,8 @@ export interface PoolWaiter extends IncomingResponse {
 
 /** A connection to an endpoint, of whatever HTTP. */
 export interface PooledConnection extends ConnectionInfo {
-  readonly protocol: 'HTTP/1.1' | 'HTTP/2'
+  /** Empty: none, bare bytes. */
+  readonly protocol: 'HTTP/1.1' | 'HTTP/2' | ''
   /** Whether the handshakes are done. */
   readonly connected: boolean
   /** How many requests it has had. */

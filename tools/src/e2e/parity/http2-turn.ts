@@ -30,7 +30,9 @@ export async function playHttp2Turn(port: number, turn: ClientTurn): Promise<Tur
 function play(session: http2.ClientHttp2Session, one: Http2Request, patienceMs: number): Promise<WireMessage> {
   const message: WireMessage = { start: 'HTTP/2', headers: [], body: '', trailers: [], complete: false }
   return new Promise((resolve) => {
-    const head = { ':method': 'GET', ':path': '/', ':authority': 'a.test', ...one.headers }
+    // A plain CONNECT has neither path nor scheme.
+    const tunnel = one.headers?.[':method'] === 'CONNECT' && one.headers[':protocol'] === undefined
+    const head = { ':method': 'GET', ...(tunnel ? {} : { ':path': '/' }), ':authority': 'a.test', ...one.headers }
     const stream = session.request(head, {
       endStream: one.body === undefined && one.trailers === undefined,
       waitForTrailers: one.trailers !== undefined,

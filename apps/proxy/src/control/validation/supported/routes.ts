@@ -16,7 +16,7 @@ export const routeSupport: SupportTable = {
   'envoy.config.route.v3.WeightedCluster': '* ~total_weight',
   'envoy.config.route.v3.WeightedCluster.ClusterWeight': '*',
   'envoy.config.route.v3.RouteAction.RequestMirrorPolicy': '* ~trace_sampled',
-  'envoy.config.route.v3.RouteAction.UpgradeConfig': '* -connect_config',
+  'envoy.config.route.v3.RouteAction.UpgradeConfig.ConnectConfig': '*',
   'envoy.config.route.v3.FilterConfig': '*',
   'envoy.config.route.v3.RouteList': '*',
   'envoy.config.route.v3.HedgePolicy': '* ~initial_requests ~additional_request_chance',

@@ -9,6 +9,7 @@ import { type ClusterChoice, type ClusterSelector, type ForwardPlan, selectClust
 import type { FilterConfigs, RouteOutcome, RoutePlan } from '../../../routing/route-table.ts'
 import type { VirtualCluster } from '../../../routing/virtual-clusters.ts'
 import { monotonicMs } from '../../../transport/clock.ts'
+import { writeProxyHeader } from '../../../transport/proxy-protocol.ts'
 import { Timeout } from '../../../transport/timer-wheel.ts'
 import type { CircuitBreaker } from '../../../upstream/circuit-breaker.ts'
 import type { Cluster } from '../../../upstream/cluster.ts'
@@ -362,7 +363,16 @@ export class Router implements PoolWaiter, HedgeOwner {
   private poolOf(endpoint: Endpoint): UpstreamPool {
     const { cluster } = endpoint
     const { request, upgrade } = this.exchange
+    if (this.endsHere) return cluster.tcpPoolOf(endpoint, this.forward!.priority)
     return cluster.poolOf(endpoint, this.forward!.priority, request.version, upgrade !== '')
+  }
+
+  /** Whether the request goes on as a bare connection. */
+  private get endsHere(): boolean {
+    const tcp = this.forward?.tcp ?? null
+    if (tcp === null) return false
+    const { method } = this.exchange.request
+    return method === 'CONNECT' || (method === 'POST' && tcp.allowsPost)
   }
 
   /** The limits of the cluster whose endpoint was picked: an aggregate cluster's members have their own. */
@@ -413,9 +423,24 @@ export class Router implements PoolWaiter, HedgeOwner {
     if (exchange.span !== null) this.span = exchange.plan.tracing?.attempt(exchange, exchange.span, monotonicMs()) ?? null
     info.wire?.requestWritten(exchange.request)
     const wholeHead = this.bodyEnded && this.keptBytes === 0 && this.bodyTrailers === null
-    stream.sendHead(exchange.request, wholeHead)
+    const introduction = this.introduction()
+    stream.sendHead(exchange.request, wholeHead && introduction === null)
+    if (introduction !== null) stream.sendData(introduction, 0, introduction.length, wholeHead)
     if (!wholeHead) this.sendKept()
     if (this.bodyEnded) info.upstreamSendEndMs = monotonicMs()
+  }
+
+  /** The PROXY header that a bare connection begins with; null: none does. */
+  private introduction(): Buffer | null {
+    const version = this.forward?.tcp?.proxyHeader ?? 0
+    if (version === 0 || !this.endsHere) return null
+    const { remoteAddress, remotePort, localAddress, localPort } = this.exchange.downstream
+    const source = { address: remoteAddress, port: remotePort }
+    return writeProxyHeader({
+      version,
+      addresses: { source, destination: { address: localAddress, port: localPort } },
+      tlvs: [],
+    })
   }
 
   /** Upstream said something, or is about to be asked. */

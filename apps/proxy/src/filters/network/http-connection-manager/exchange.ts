@@ -511,8 +511,10 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
   private beforeEnd(): void {
     if (this.requestComplete) return
     this.router.cancel()
-    // HTTP/2 gives the rest of the request up, which counts as with Envoy.
-    if (this.downstream.isHttp2 && this.upgrade === '') this.plan.stats.rxReset.inc()
+    const { stats } = this.plan
+    // The rest of a tunnel is given up, and HTTP/2 gives up that of any request: it counts as with Envoy.
+    if (this.upgrade !== '') stats.responseBeforeRequest.inc()
+    if (this.upgrade !== '' || this.downstream.isHttp2) stats.rxReset.inc()
   }
 
   // HttpStream

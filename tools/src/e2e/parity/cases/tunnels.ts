@@ -1,0 +1,397 @@
+import { cluster, http, listenerFilter, type Message, tcp, typed } from '../bootstrap.ts'
+import { type ClientTurn, get, group, type Http2Request, type ParityCase, type Ports, request } from '../case.ts'
+import { asks, throughInner } from '../two-hops.ts'
+
+const connectMatch: Message = { connect_matcher: {} }
+const connectHead = 'CONNECT a.test:80 HTTP/1.1\r\nhost: a.test:80\r\n\r\n'
+const untilClosed = (...send: (string | number)[]): ClientTurn => ({ send, untilClosed: true, patienceMs: 3000 })
+
+/** CONNECT ends here; what the client says inside goes to origin `a`. */
+const terminating =
+  (config: Message = {}, upgrade: Message = {}, route: Message = {}, more: { clusters?: Message[] } = {}) =>
+  (ports: Ports) =>
+    http(ports, {
+      manager: { http2_protocol_options: { allow_connect: true } },
+      routes: [
+        {
+          match: connectMatch,
+          route: {
+            cluster: 'a',
+            upgrade_configs: [{ upgrade_type: 'CONNECT', connect_config: config, ...upgrade }],
+            ...route,
+          },
+        },
+        { match: { prefix: '/plain' }, route: { cluster: 'a' } },
+        {
+          match: { prefix: '/' },
+          route: {
+            cluster: 'a',
+            upgrade_configs: [{ upgrade_type: 'CONNECT', connect_config: { allow_post: true, ...config } }],
+          },
+        },
+      ],
+      ...more,
+    })
+
+const connect2 = (body: Http2Request['body']): Http2Request => ({
+  headers: { ':method': 'CONNECT', ':authority': 'a.test:80' },
+  ...(body === undefined ? {} : { body }),
+})
+
+const webSocket: Message = { upgrade_configs: [{ upgrade_type: 'websocket' }] }
+const knock = (...headers: string[]) =>
+  get(
+    '/chat',
+    'connection: Upgrade',
+    'upgrade: websocket',
+    'sec-websocket-version: 13',
+    'sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==',
+    ...headers,
+  )
+const extendedConnect: Record<string, string> = {
+  ':method': 'CONNECT',
+  ':protocol': 'websocket',
+  ':path': '/chat',
+  ':scheme': 'http',
+  'sec-websocket-version': '13',
+}
+const accepts = {
+  status: 101,
+  headers: [
+    ['connection', 'Upgrade'],
+    ['upgrade', 'websocket'],
+    ['sec-websocket-accept', 's3pPLMBiTxaQ9kYGzzhZRbK+xOo='],
+  ],
+} as const
+const allowing: Message = { http2_protocol_options: { allow_connect: true } }
+/** Between the two hops as well. */
+const allowingUpstream: Message = {
+  typed_extension_protocol_options: {
+    'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': typed('envoy.extensions.upstreams.http.v3.HttpProtocolOptions', {
+      explicit_http_config: { http2_protocol_options: { allow_connect: true } },
+    }),
+  },
+}
+const socketOverOne =
+  (manager: Message = {}) =>
+  (ports: Ports) =>
+    http(ports, { manager: { ...allowing, ...webSocket, ...manager } })
+const socketOverTwo =
+  (manager: Message = {}) =>
+  (ports: Ports) =>
+    throughInner(ports, { ...allowing, ...webSocket, ...manager }, allowingUpstream)
+const hops = { ports: ['inner'], ignoreStats: /nghttp2/ }
+const refused = {
+  status: 403,
+  headers: [['x-why', 'no']],
+  body: 'go away',
+} as const
+
+/** A WebSocket or what asks for one, over the client's protocol and the one between two proxies. */
+function sockets(
+  name: string,
+  bootstrap: ParityCase['bootstrap'],
+  turns: ParityCase['turns'],
+  more: Partial<ParityCase> = {},
+): ParityCase[] {
+  return [{ name, bootstrap, origins: { a: { answers: [accepts] } }, ...(turns === undefined ? {} : { turns }), ...more }]
+}
+
+/** CONNECT goes on as it came. */
+const passing =
+  (more: Message = {}) =>
+  (ports: Ports) =>
+    http(ports, {
+      manager: allowing,
+      routes: [{ match: connectMatch, route: { cluster: 'a', upgrade_configs: [{ upgrade_type: 'CONNECT' }], ...more } }],
+    })
+
+const cases: ParityCase[] = [
+  {
+    name: 'connect-ends-here',
+    bootstrap: terminating(),
+    turns: [
+      { send: [connectHead, 100, get('/inside')], untilClosed: true, patienceMs: 1000 },
+      { send: [connectHead + get('/at-once')], untilClosed: true, patienceMs: 1000 },
+    ],
+  },
+  {
+    name: 'connect-ends-here-and-the-server-closes',
+    bootstrap: terminating(),
+    origins: { a: { answers: [{ after: 'close' }] } },
+    turns: [untilClosed(connectHead, 100, get('/inside'))],
+  },
+  {
+    name: 'connect-ends-here-and-the-client-says-no-more',
+    bootstrap: terminating(),
+    turns: [{ ...untilClosed(connectHead, 100, get('/inside')), halfClose: true }],
+    // Envoy may throw away what came before the end.
+    ignoreUpstream: true,
+  },
+  {
+    name: 'connect-ends-here-and-nobody-listens',
+    bootstrap: terminating(),
+    origins: { a: { down: true } },
+    turns: [connectHead, asks(connect2([50, 'x']))],
+  },
+  {
+    name: 'connect-ends-here-tried-again',
+    bootstrap: terminating({}, {}, { retry_policy: { retry_on: 'connect-failure', num_retries: 2 } }),
+    origins: { a: { down: true } },
+    turns: [connectHead],
+  },
+  {
+    name: 'connect-ends-here-over-http2',
+    bootstrap: terminating(),
+    origins: { a: { answers: [{ after: 'close' }] } },
+    turns: [asks(connect2([50, get('/inside')]))],
+  },
+  {
+    name: 'connect-ends-here-over-http2-and-the-server-resets',
+    bootstrap: terminating(),
+    origins: { a: { answers: [{ raw: 'half', after: 'reset' }] } },
+    turns: [asks({ ...connect2([50, get('/inside')]), leaveOpen: true })],
+  },
+  {
+    name: 'connect-switched-off',
+    bootstrap: terminating({}, { enabled: false }),
+    turns: [untilClosed(connectHead)],
+  },
+  {
+    name: 'post-ends-here',
+    bootstrap: terminating(),
+    origins: { a: { answers: [{ after: 'close' }] } },
+    turns: [
+      request('POST', '/x', [], get('/inside')),
+      asks({ headers: { ':method': 'POST' }, body: get('/inside') }),
+      get('/passed-on'),
+      request('POST', '/plain', [], 'body'),
+    ],
+  },
+  ...['V1', 'V2'].map(
+    (version): ParityCase => ({
+      name: `connect-ends-here-with-proxy-header-${version.toLowerCase()}`,
+      ports: ['inner'],
+      // A second listener reads the header.
+      bootstrap: (ports) => {
+        const outer = terminating({ proxy_protocol_config: { version } }, {}, {}, { clusters: [] })(ports)
+        const inner = tcp(
+          { ...ports, http: ports['inner'] ?? 0 },
+          {
+            proxy: { cluster: 'b' },
+            log: 'from=%DOWNSTREAM_REMOTE_ADDRESS% to=%DOWNSTREAM_LOCAL_ADDRESS%\n',
+            listener: { listener_filters: [listenerFilter('proxy_protocol', 'ProxyProtocol')] },
+          },
+        )
+        const resources = (one: Message) => one['static_resources'] as { listeners: Message[]; clusters: Message[] }
+        resources(outer).listeners.push(...resources(inner).listeners)
+        resources(outer).clusters.push(cluster('a', [ports['inner'] ?? 1]), cluster('b', [ports['a'] ?? 1]))
+        return outer
+      },
+      origins: { a: { answers: [{ after: 'close' }] } },
+      turns: [untilClosed(connectHead, 100, get('/inside'))],
+    }),
+  ),
+  {
+    name: 'connect-of-too-many',
+    bootstrap: (ports) =>
+      terminating(
+        {},
+        {},
+        {},
+        {
+          clusters: [
+            cluster('a', [ports['a'] ?? 1], {
+              circuit_breakers: { thresholds: [{ max_connections: 1, max_pending_requests: 1 }] },
+            }),
+          ],
+        },
+      )(ports),
+    turns: [
+      { send: [connectHead, 600], untilClosed: true, patienceMs: 700 },
+      { send: [200, connectHead], untilClosed: true, patienceMs: 700, together: true },
+    ],
+  },
+  ...sockets('socket-1-1', socketOverOne(), [{ send: [knock(), 100, 'ping'], untilClosed: true, patienceMs: 800 }]),
+  ...sockets('socket-2-1', socketOverOne(), [
+    asks({ headers: extendedConnect, body: [100, 'ping', 200], leaveOpen: true, cancelAfterMs: 600 }),
+  ]),
+  ...sockets('socket-1-2-1', socketOverTwo(), [{ send: [knock(), 100, 'ping'], untilClosed: true, patienceMs: 800 }], hops),
+  ...sockets(
+    'socket-2-2-1',
+    socketOverTwo(),
+    [asks({ headers: extendedConnect, body: [100, 'ping', 200], leaveOpen: true, cancelAfterMs: 600 })],
+    hops,
+  ),
+  ...sockets('socket-refused-1-1', socketOverOne(), [knock()], { origins: { a: { answers: [refused] } } }),
+  ...sockets('socket-refused-2-1', socketOverOne(), [asks({ headers: extendedConnect, leaveOpen: true, body: [50, 'x'] })], {
+    origins: { a: { answers: [refused] } },
+  }),
+  ...sockets('socket-refused-1-2-1', socketOverTwo(), [knock()], { ...hops, origins: { a: { answers: [refused] } } }),
+  ...sockets('socket-answered-as-a-request', socketOverOne(), [knock()], { origins: { a: {} } }),
+  ...sockets('socket-not-allowed', (ports) => http(ports, { manager: allowing }), [
+    untilClosed(knock()),
+    asks({ headers: extendedConnect, leaveOpen: true, body: [50, 'x'] }),
+  ]),
+  ...sockets('socket-not-offered-over-http2', (ports) => http(ports, { manager: webSocket }), [
+    asks({ headers: extendedConnect, leaveOpen: true, body: [50, 'x'] }),
+  ]),
+  ...sockets(
+    'socket-by-route',
+    (ports) =>
+      http(ports, {
+        manager: allowing,
+        routes: [
+          { match: { prefix: '/chat' }, route: { cluster: 'a', upgrade_configs: [{ upgrade_type: 'websocket' }] } },
+          { match: { prefix: '/' }, route: { cluster: 'a' } },
+        ],
+      }),
+    [{ send: [knock(), 100, 'ping'], untilClosed: true, patienceMs: 800 }, untilClosed(knock().replace('/chat', '/other'))],
+  ),
+  ...sockets(
+    'socket-off-by-route',
+    (ports) =>
+      http(ports, {
+        manager: webSocket,
+        routes: [
+          {
+            match: { prefix: '/' },
+            route: { cluster: 'a', upgrade_configs: [{ upgrade_type: 'websocket', enabled: false }] },
+          },
+        ],
+      }),
+    [untilClosed(knock())],
+  ),
+  ...sockets('socket-and-silence', socketOverOne({ stream_idle_timeout: '0.4s' }), [
+    { send: [knock()], untilClosed: true, patienceMs: 1500 },
+  ]),
+  ...sockets(
+    'socket-and-silence-by-route',
+    (ports) =>
+      http(ports, {
+        manager: webSocket,
+        routes: [{ match: { prefix: '/' }, route: { cluster: 'a', idle_timeout: '0.4s', timeout: '0.2s' } }],
+      }),
+    [{ send: [knock()], untilClosed: true, patienceMs: 1500 }],
+  ),
+  ...sockets('socket-that-lasts-too-long', socketOverOne({ common_http_protocol_options: { max_stream_duration: '0.5s' } }), [
+    { send: [knock(), 100, 'ping'], untilClosed: true, patienceMs: 1500 },
+  ]),
+  ...sockets('socket-and-the-server-closes', socketOverOne(), [{ send: [knock()], untilClosed: true, patienceMs: 1500 }], {
+    origins: { a: { answers: [{ ...accepts, after: 'close' }] } },
+  }),
+  ...sockets(
+    'socket-over-two-and-the-server-closes',
+    socketOverTwo(),
+    [{ send: [knock()], untilClosed: true, patienceMs: 1500 }],
+    {
+      ...hops,
+      origins: { a: { answers: [{ ...accepts, after: 'close' }] } },
+    },
+  ),
+  ...sockets(
+    'socket-and-nobody-listens',
+    socketOverOne(),
+    [knock(), asks({ headers: extendedConnect, leaveOpen: true, body: [50, 'x'] })],
+    {
+      origins: { a: { down: true } },
+    },
+  ),
+  ...sockets(
+    'another-upgrade',
+    (ports) => http(ports, { manager: { upgrade_configs: [{ upgrade_type: 'Foo' }] } }),
+    [{ send: [get('/', 'connection: upgrade', 'upgrade: foo'), 100, 'ping'], untilClosed: true, patienceMs: 800 }],
+    {
+      origins: {
+        a: {
+          answers: [
+            {
+              status: 101,
+              headers: [
+                ['connection', 'upgrade'],
+                ['upgrade', 'foo'],
+              ],
+            },
+          ],
+        },
+      },
+    },
+  ),
+  {
+    name: 'connect-passed-on-1-1',
+    bootstrap: passing(),
+    origins: { a: { answers: [{ raw: 'HTTP/1.1 200 OK\r\n\r\nhello' }] } },
+    turns: [{ send: [connectHead, 100, 'ping'], untilClosed: true, patienceMs: 800 }],
+  },
+  {
+    name: 'connect-passed-on-2-1',
+    bootstrap: passing(),
+    origins: { a: { answers: [{ raw: 'HTTP/1.1 200 OK\r\n\r\nhello' }] } },
+    turns: [asks({ ...connect2([100, 'ping', 200]), leaveOpen: true, cancelAfterMs: 600 })],
+  },
+  {
+    name: 'connect-passed-on-and-refused',
+    bootstrap: passing(),
+    origins: { a: { answers: [{ status: 405, body: 'no' }] } },
+    turns: [untilClosed(connectHead), asks({ ...connect2([100, 'ping']), leaveOpen: true })],
+  },
+  {
+    name: 'connect-of-no-route',
+    bootstrap: (ports) => http(ports, { manager: { ...allowing, upgrade_configs: [{ upgrade_type: 'CONNECT' }] } }),
+    turns: [untilClosed(connectHead), asks(connect2([50, 'x']))],
+  },
+  {
+    name: 'connect-over-http2-not-allowed',
+    bootstrap: (ports) =>
+      http(ports, { routes: [{ match: connectMatch, route: { cluster: 'a', upgrade_configs: [{ upgrade_type: 'CONNECT' }] } }] }),
+    turns: [asks(connect2([50, 'x']))],
+  },
+  {
+    name: 'interim-answers',
+    bootstrap: (ports) => http(ports),
+    origins: {
+      a: { answers: [{ raw: 'HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok' }] },
+    },
+    turns: [get('/'), asks({})],
+  },
+  {
+    name: 'continue-passed-on',
+    bootstrap: (ports) => http(ports, { manager: { proxy_100_continue: true } }),
+    origins: {
+      a: { answers: [{ early: true, raw: 'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok' }] },
+    },
+    turns: [
+      { send: ['POST / HTTP/1.1\r\nhost: a.test\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n', 300, 'body'] },
+      asks({ headers: { ':method': 'POST', expect: '100-continue' }, body: [300, 'body'] }),
+    ],
+    ignoreUpstream: true,
+  },
+  {
+    name: 'connect-config-of-another-upgrade',
+    bootstrap: (ports) =>
+      http(ports, {
+        routes: [
+          {
+            match: { prefix: '/' },
+            route: { cluster: 'a', upgrade_configs: [{ upgrade_type: 'websocket', connect_config: {} }] },
+          },
+        ],
+      }),
+    validateOnly: true,
+  },
+  {
+    name: 'an-upgrade-named-twice',
+    bootstrap: (ports) =>
+      http(ports, {
+        routes: [
+          {
+            match: { prefix: '/' },
+            route: { cluster: 'a', upgrade_configs: [{ upgrade_type: 'websocket' }, { upgrade_type: 'WebSocket' }] },
+          },
+        ],
+      }),
+    validateOnly: true,
+  },
+]
+
+export const tunnelCases = group('tunnels', cases)

@@ -5,6 +5,7 @@ import { readOptions } from '../registries/read-options.ts'
 import type { RegistryContext } from '../registries/registry.ts'
 import type { ConfigProvider } from './config-provider.ts'
 import type { ProxyProgress } from './kubernetes/status-writer.ts'
+import type { StoredObject } from './kubernetes/stored-object.ts'
 
 /** A source that is followed, and how what became of its objects is told where they come from. */
 export interface OpenedSource {
@@ -30,7 +31,6 @@ export async function openConfigSource(
     import('./kubernetes/status-writer.ts'),
   ])
   const { client, namespaces } = await openCluster(spec)
-  const ofRevision = revision === 'default' ? undefined : revision
   const config = new KubernetesConfig({ client, namespaces, discoverySelectors: mesh.discoverySelectors, revision, logger })
   return {
     provider: config,
@@ -38,12 +38,15 @@ export async function openConfigSource(
       const identity = `${process.env['POD_NAME'] ?? hostname()}_${process.pid}`
       const namespace = process.env['POD_NAMESPACE'] ?? mesh.rootNamespace
       const common = { client, config, proxies, generation, namespace, identity, logger }
-      const writers = [new StatusWriter({ ...common, leaseName, writes: (stored) => stored.revision !== ofRevision })]
+      const isOurs = ({ revision: named }: StoredObject): boolean => named === revision
       // What is for one control plane alone is written by that one, whoever writes the rest.
-      if (ofRevision !== undefined) {
-        const ownLease = `${leaseName}-${ofRevision}`
-        writers.push(new StatusWriter({ ...common, leaseName: ownLease, writes: (stored) => stored.revision === ofRevision }))
-      }
+      const writers =
+        revision === 'default'
+          ? [new StatusWriter({ ...common, leaseName })]
+          : [
+              new StatusWriter({ ...common, leaseName, writes: (stored) => !isOurs(stored) }),
+              new StatusWriter({ ...common, leaseName: `${leaseName}-${revision}`, writes: isOurs }),
+            ]
       return { close: async () => void (await Promise.all(writers.map((writer) => writer.close()))) }
     },
   }

@@ -141,6 +141,24 @@ describe('HTTP/2 from clients', () => {
     await until(() => closed === 1, 'upstream sees the end')
   })
 
+  it('answers all of many requests in few reads, in parts', async () => {
+    const server = await upstream(() => {})
+    const proxy = worker()
+    const route = { ...routeTo('c'), action: { $case: 'directResponse' as const, value: { status: 204 } } }
+    await proxy.apply(cluster('c', [server.port]), listener('in', [{ filters: [connectionManager([route])] }]))
+    // GET, http, / and an authority of x, again and again.
+    const block = '\x82\x86\x84\x01\x01x'
+    const count = 5000
+    const requests = Array.from({ length: count }, (_, i) => {
+      const id = i * 2 + 1
+      return `\0\0${String.fromCharCode(block.length)}\x01\x05${String.fromCharCode(id >>> 24, (id >>> 16) & 255, (id >>> 8) & 255, id & 255)}${block}`
+    })
+    const asked = `PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0${requests.join('')}`
+    const answered = (): number => proxy.stats.value('http.test.downstream_rq_2xx') ?? 0
+    await raw(proxy.port('in'), asked, () => answered() === count)
+    expect(answered()).toBe(count)
+  })
+
   it('counts resets, open streams, GOAWAYs and floods under names of Envoy', async () => {
     const server = await upstream(() => {})
     const proxy = worker()

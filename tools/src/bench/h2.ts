@@ -72,7 +72,8 @@ export function http2Bootstrap(listen: number, admin: number, upstream: number, 
   )
 }
 
-function nginxConfig(listen: number, upstream: number, folder: string): string {
+/** nginx as the proxy for HTTP/2 clients. */
+export function nginxConfig(listen: number, upstream: number, folder: string): string {
   const kinds = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
   return `daemon off; master_process off; worker_processes 1; pid ${folder}/nginx.pid; error_log stderr crit;
 events { worker_connections 4096; }

@@ -5,7 +5,7 @@ import type { CodecEvent, FloodEvent } from './codec-event.ts'
 import { errorCode, errorCodeName } from './error-code.ts'
 import { ReceiveWindow } from './flow-control.ts'
 import { defaultWindow, flag, frameType, maxStreamId, readUint32 } from './frame.ts'
-import { type FrameHandler, FrameReader } from './frame-reader.ts'
+import { type Deadline, type FrameHandler, FrameReader } from './frame-reader.ts'
 import { HeaderBlock } from './header-block.ts'
 import { HpackDecoder } from './hpack/decoder.ts'
 import { HpackEncoder } from './hpack/encoder.ts'
@@ -118,11 +118,12 @@ export class Http2Connection implements FrameHandler {
     return this.dead
   }
 
-  receive(bytes: Buffer, start: number, end: number): void {
-    if (this.dead) return
+  /** Gives the position behind what was taken, which is `end` but where the deadline was over. */
+  receive(bytes: Buffer, start: number, end: number, deadline: Deadline | null = null): number {
+    if (this.dead) return end
     if (!this.outbox.isCongested) this.budget.drained()
     this.liveness.heard()
-    this.reader.read(bytes, start, end)
+    return this.reader.read(bytes, start, end, deadline)
   }
 
   /** The sink has room again. */

@@ -1,5 +1,10 @@
 import { defaultMaxFrameSize, flag, frameHeaderSize, frameType } from './frame.ts'
 
+/** How long somebody may go on; asked once a frame. */
+export interface Deadline {
+  isOver(): boolean
+}
+
 /** Who is told of frames. Ranges are valid during the call. */
 export interface FrameHandler {
   /** A frame, whole. */
@@ -43,9 +48,14 @@ export class FrameReader {
     return this.keptLength === 0 && this.dataLeft === 0 && this.padLeft === 0
   }
 
-  read(bytes: Buffer, start: number, end: number): void {
+  /**
+   * Takes what it can of the range, and gives the position behind that: at `deadline`'s end it leaves the rest for another
+   * time.
+   */
+  read(bytes: Buffer, start: number, end: number, deadline: Deadline | null = null): number {
     let at = start
     while (at < end && !this.stopped) {
+      if (deadline?.isOver() === true) return at
       if (this.dataLeft > 0) {
         const take = Math.min(this.dataLeft, end - at)
         this.dataLeft -= take
@@ -58,6 +68,7 @@ export class FrameReader {
       } else if (this.keptLength > 0) at = this.complete(bytes, at, end)
       else at = this.frame(bytes, at, end)
     }
+    return end
   }
 
   /** A frame that begins at `at`: handled where it stands when it is whole. Gives the position behind what was used. */

@@ -12,6 +12,28 @@ const endStream = flag.endStream
 const raw = (type: number, flags: number, id: number, payload: string | Buffer = ''): Buffer =>
   frame(type, flags, id, Buffer.from(payload))
 
+describe('bytes', () => {
+  it('that came when the deadline was over are left, and go on where they were left', () => {
+    const bytes = Buffer.concat(
+      [1, 3, 5, 7].map((id) => Buffer.concat([headers(id, [...post], endHeaders), data(id, 'x', endStream)])),
+    )
+    const server = new ServerUnderTest().greet()
+    const heads = (): number => server.events.filter((event) => event.includes('head')).length
+    let left = 3
+    const deadline = { isOver: () => left-- <= 0 }
+    let at = server.connection.receive(bytes, 0, bytes.length, deadline)
+    expect(heads()).toBe(1)
+    expect(at).toBeLessThan(bytes.length)
+    let turns = 1
+    for (; at < bytes.length; turns++) {
+      left = 3
+      at = server.connection.receive(bytes, at, bytes.length, deadline)
+    }
+    expect(turns).toBe(4)
+    expect(server.events).toEqual([1, 3, 5, 7].flatMap((id) => [`${id} head POST example.com/ `, `${id} data x end`]))
+  })
+})
+
 describe('a request', () => {
   it('comes with its head, body and trailers, and is answered', () => {
     const server = new ServerUnderTest().greet()

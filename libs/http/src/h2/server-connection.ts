@@ -5,12 +5,13 @@ import type { CodecEvent } from './codec-event.ts'
 import { type ConnectionRole, Http2Connection } from './connection.ts'
 import { errorCode } from './error-code.ts'
 import { clientPreface } from './frame.ts'
+import type { Deadline } from './frame-reader.ts'
 import type { HeaderBlock } from './header-block.ts'
 import { HpackEncoder } from './hpack/encoder.ts'
 import { violation } from './message-fields.ts'
 import type { Http2Options } from './options.ts'
 import type { Http2Stream, StreamUser } from './stream.ts'
-import { isLocalOpen, isRemoteOpen } from './stream-states.ts'
+import { isRemoteOpen } from './stream-states.ts'
 import { dropAccept, toUpgrade } from './websocket.ts'
 
 export interface Http2ServerEvents {
@@ -57,8 +58,11 @@ export class Http2ServerConnection implements ConnectionRole {
     return this.core.draining !== 'no'
   }
 
-  /** Bytes from the peer; they are not used after the call. */
-  receive(bytes: Buffer, start: number, end: number): void {
+  /**
+   * Bytes from the peer; they are not used after the call. Gives the position behind what was taken: where the deadline was
+   * over before `end`, the rest is to be given again.
+   */
+  receive(bytes: Buffer, start: number, end: number, deadline: Deadline | null = null): number {
     let at = start
     while (this.prefaceLeft > 0 && at < end) {
       if (bytes[at] !== clientPreface[clientPreface.length - this.prefaceLeft]) {
@@ -68,12 +72,12 @@ export class Http2ServerConnection implements ConnectionRole {
         this.events.failed('invalid connection preface')
         this.core.lose('protocol-error', 'invalid connection preface')
         this.events.closeAfterWrite()
-        return
+        return end
       }
       at++
       if (--this.prefaceLeft === 0) this.core.start()
     }
-    this.core.receive(bytes, at, end)
+    return this.core.receive(bytes, at, end, deadline)
   }
 
   /** The sink has room again. */
@@ -321,10 +325,10 @@ export class Http2ServerStream implements ServerStream, StreamUser {
     core.outbox.trailers(stream, trailers)
   }
 
-  /** The answer is complete: but for a tunnel, who made it hears no more. */
+  /** The answer is complete: but for CONNECT, who made it hears no more. */
   private finished(): void {
     const { stream } = this
-    if (stream === null || stream.isTunnel) return
+    if (stream === null || this.isConnect) return
     this.receiver = null
     this.stream = null
     // What still comes of the request is thrown away.
@@ -336,8 +340,11 @@ export class Http2ServerStream implements ServerStream, StreamUser {
     this.receiver = null
     this.stream = null
     if (stream === null) return
-    // A tunnel whose other direction is complete ends without blame.
-    this.core.resetStream(stream, isLocalOpen(stream.state) ? errorCode.internalError : errorCode.noError)
+    if (stream.endQueued) {
+      // What waits is sent to its end, and the rest of the request thrown away.
+      stream.isTunnel = false
+      this.core.resume(stream)
+    } else this.core.resetStream(stream, this.isConnect ? errorCode.connectError : errorCode.internalError)
   }
 
   closeAfterResponse(): void {}

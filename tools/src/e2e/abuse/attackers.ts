@@ -72,28 +72,28 @@ const attacks: Record<string, Attack> = {
       Buffer.concat(
         Array.from({ length: 100 }, (_, i) => {
           const stream = (round * 100 + i) * 2 + 1
-          return Buffer.concat([frame(1, 5, stream, get('/')), frame(3, 0, stream, cancel)])
+          return Buffer.concat([frame(1, 5, stream, get('/attack')), frame(3, 0, stream, cancel)])
         }),
       ),
   },
   'a CONTINUATION flood': {
-    first: () => Buffer.concat([hello(), frame(1, 1, 1, get('/'))]),
+    first: () => Buffer.concat([hello(), frame(1, 1, 1, get('/attack'))]),
     next: () => frame(9, 0, 1, Buffer.alloc(16_000, 0x82)),
   },
   'an HPACK bomb': {
     first: () => {
       const size = Buffer.from([0x7f, 0xbd, 0x1d])
       const entry = Buffer.concat([Buffer.from([0x40, 1]), Buffer.from('a'), size, Buffer.alloc(3900, 'x')])
-      return Buffer.concat([hello(), frame(1, 5, 1, Buffer.concat([get('/'), entry]))])
+      return Buffer.concat([hello(), frame(1, 5, 1, Buffer.concat([get('/attack'), entry]))])
     },
-    next: (round) => frame(1, 5, round * 2 + 3, Buffer.concat([get('/'), Buffer.alloc(12_000, 0xbe)])),
+    next: (round) => frame(1, 5, round * 2 + 3, Buffer.concat([get('/attack'), Buffer.alloc(12_000, 0xbe)])),
   },
   'windows of nothing before large answers': {
     first: () => Buffer.concat([preface, settings([4, 0])]),
-    next: (round) => (round < 200 ? frame(1, 5, round * 2 + 1, get('/big')) : null),
+    next: (round) => (round < 200 ? frame(1, 5, round * 2 + 1, get('/attack/big')) : null),
   },
   'slow heads of HTTP/1.1': {
-    first: () => Buffer.from('GET / HTTP/1.1\r\nhost: a.test\r\n'),
+    first: () => Buffer.from('GET /attack HTTP/1.1\r\nhost: a.test\r\n'),
     next: (round) => (round < 90 ? Buffer.from(`x-${round}: y\r\n`) : null),
   },
 }

@@ -1,9 +1,11 @@
 import type { CodecEvent } from '@weft/http/h2/codec-event'
+import type { Deadline } from '@weft/http/h2/frame-reader'
 import { Http2ServerConnection, type Http2ServerEvents, type Http2ServerStream } from '@weft/http/h2/server-connection'
 import type { IncomingRequest } from '@weft/http/stream'
 import { meshHttp2Options } from '../../../plan/http2-options.ts'
 import { CoalescingOutput } from '../../../transport/coalescing-output.ts'
 import type { Connection } from '../../../transport/connection.ts'
+import { fairTurns, type Unfinished } from '../../../transport/fair-turns.ts'
 import { meshAlpn } from '../../../transport/mesh-alpn.ts'
 import { Timeout } from '../../../transport/timer-wheel.ts'
 import type { DownstreamConnection } from './downstream-connection.ts'
@@ -13,19 +15,24 @@ import { Exchange } from './exchange.ts'
 const tickMs = 1000
 /** Exchanges that are kept for later requests. */
 const maxSpare = 64
+const nothing = Buffer.alloc(0)
 
 /** HTTP/2 on a downstream connection: an exchange a stream, used again for later ones. */
-export class Http2Session implements DownstreamProtocol, Http2ServerEvents {
+export class Http2Session implements DownstreamProtocol, Http2ServerEvents, Unfinished {
   readonly name = 'http2'
   private readonly downstream: DownstreamConnection
+  private readonly connection: Connection
   private readonly output: CoalescingOutput
   private readonly codec: Http2ServerConnection
   private readonly active = new Set<Exchange>()
   private readonly spare: Exchange[] = []
   private readonly timer: Timeout
+  /** Bytes that would have taken too long, for later rounds of the event loop; none are read before those are done. */
+  private left: Buffer = nothing
 
   constructor(downstream: DownstreamConnection, connection: Connection) {
     this.downstream = downstream
+    this.connection = connection
     this.output = new CoalescingOutput(connection)
     const { http2 } = downstream.plan
     const options = downstream.tls?.alpn === meshAlpn ? meshHttp2Options(http2) : http2
@@ -46,7 +53,23 @@ export class Http2Session implements DownstreamProtocol, Http2ServerEvents {
   }
 
   receive(bytes: Buffer, start: number, end: number): void {
-    this.codec.receive(bytes, start, end)
+    if (this.left.length > 0) {
+      this.left = Buffer.concat([this.left, bytes.subarray(start, end)])
+      return
+    }
+    const at = this.codec.receive(bytes, start, end, fairTurns.forRead())
+    if (at === end) return
+    this.left = Buffer.from(bytes.subarray(at, end))
+    this.connection.pause()
+    fairTurns.add(this)
+  }
+
+  goOn(deadline: Deadline): boolean {
+    const { left } = this
+    this.left = left.subarray(this.codec.receive(left, 0, left.length, deadline))
+    if (this.left.length > 0) return false
+    this.connection.resume()
+    return true
   }
 
   receiveEnd(): boolean {
@@ -65,6 +88,7 @@ export class Http2Session implements DownstreamProtocol, Http2ServerEvents {
   }
 
   lost(): void {
+    this.left = nothing
     this.downstream.timers.cancel(this.timer)
     this.codec.connectionLost('connection closed')
     for (const exchange of this.active) exchange.dispose()

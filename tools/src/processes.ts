@@ -69,12 +69,21 @@ export function start(command: readonly string[], options: SpawnOptions = {}): R
 
 /** A port of 127.0.0.1 that was free a moment ago. */
 export async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return address.port
+  const [port] = await freePorts(1)
+  if (port === undefined) throw new Error('no port')
+  return port
+}
+
+/** Ports of 127.0.0.1 that were free a moment ago, each another one. */
+export async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer())
+  const listening = servers.map(
+    (server) => new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve)),
+  )
+  await Promise.all(listening)
+  const addresses = servers.map((server) => server.address())
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
+  return addresses.flatMap((address) => (address === null || typeof address === 'string' ? [] : [address.port]))
 }
 
 /** Waits until something accepts connections on the port; fails with the process's output when it ended before. */

@@ -2,44 +2,79 @@ import { randomUUID } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { freePort, type Running, start, until } from '../processes.ts'
+import type { KeyPair } from '../certificates.ts'
+import { freePorts, type Running, start, until } from '../processes.ts'
+
+export interface ConsulOptions {
+  /** Default `dc1`. */
+  datacenter?: string
+  /** Port of a server of another datacenter that it joins over the WAN pool: tokens are its, which is the primary. */
+  joins?: { wanPort: number; manager: string; datacenter: string }
+  /** Its API is served over TLS too, to clients with a certificate of this authority. */
+  tls?: { ca: string; server: KeyPair }
+}
 
 /** A real Consul server on loopback with a data folder, ACLs that deny by default, and a token that may do everything. */
 export class ConsulServer {
   readonly port: number
+  /** Where its API is served over TLS. */
+  readonly tlsPort: number
+  readonly wanPort: number
   /** Its own, gone when it is stopped. */
   readonly folder: string
   readonly #binary: string
-  readonly #manager: string
+  /** The token that may do everything. */
+  readonly manager: string
   #running: Running
 
-  private constructor(binary: string, folder: string, port: number, manager: string, running: Running) {
+  private constructor(
+    binary: string,
+    folder: string,
+    ports: { http: number; https: number; wan: number },
+    manager: string,
+    running: Running,
+  ) {
     this.#binary = binary
     this.folder = folder
-    this.port = port
-    this.#manager = manager
+    this.port = ports.http
+    this.tlsPort = ports.https
+    this.wanPort = ports.wan
+    this.manager = manager
     this.#running = running
   }
 
   /** Starts one; resolves when it has a leader. */
-  static async start(binary: string): Promise<ConsulServer> {
+  static async start(binary: string, { datacenter = 'dc1', joins, tls }: ConsulOptions = {}): Promise<ConsulServer> {
     const folder = await mkdtemp(join(tmpdir(), 'weft-consul-'))
-    const [http, serf, rpc] = [await freePort(), await freePort(), await freePort()]
-    const manager = randomUUID()
+    const [http = 0, serf, rpc, https = 0, wan = 0] = await freePorts(5)
+    const manager = joins?.manager ?? randomUUID()
     const config = {
       server: true,
       bootstrap_expect: 1,
       node_name: 'server',
+      datacenter,
+      ...(joins === undefined
+        ? {}
+        : { primary_datacenter: joins.datacenter, retry_join_wan: [`127.0.0.1:${joins.wanPort}`], retry_interval_wan: '1s' }),
       bind_addr: '127.0.0.1',
       client_addr: '127.0.0.1',
       disable_update_check: true,
       leave_on_terminate: false,
-      ports: { http, dns: -1, grpc: -1, grpc_tls: -1, serf_lan: serf, serf_wan: -1, server: rpc },
-      acl: { enabled: true, default_policy: 'deny', tokens: { initial_management: manager } },
+      ports: {
+        ...{ http, https: tls === undefined ? -1 : https, dns: -1, grpc: -1, grpc_tls: -1 },
+        ...{ serf_lan: serf, serf_wan: wan, server: rpc },
+      },
+      ...(tls === undefined
+        ? {}
+        : { tls: { https: { ca_file: tls.ca, cert_file: tls.server.cert, key_file: tls.server.key, verify_incoming: true } } }),
+      acl: {
+        ...{ enabled: true, default_policy: 'deny', enable_token_replication: joins !== undefined },
+        tokens: joins === undefined ? { initial_management: manager } : { replication: manager },
+      },
       performance: { raft_multiplier: 1 },
     }
     await writeFile(join(folder, 'config.json'), JSON.stringify(config))
-    const server = new ConsulServer(binary, folder, http, manager, launch(binary, folder))
+    const server = new ConsulServer(binary, folder, { http, https, wan }, manager, launch(binary, folder))
     await server.#untilLed()
     return server
   }
@@ -71,7 +106,7 @@ export class ConsulServer {
   async call(method: string, path: string, body?: unknown): Promise<unknown> {
     const response = await fetch(`${this.url}${path}`, {
       method,
-      headers: { 'x-consul-token': this.#manager },
+      headers: { 'x-consul-token': this.manager },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     })
     const text = await response.text()
@@ -101,7 +136,7 @@ export class ConsulServer {
       const response = await fetch(`${this.url}/v1/kv/is-led`, {
         method: 'PUT',
         body: 'yes',
-        headers: { 'x-consul-token': this.#manager },
+        headers: { 'x-consul-token': this.manager },
       }).catch(() => undefined)
       return response?.status === 200
     }

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { installConsul } from '../consul/install.ts'
 import { ConsulServer } from '../consul/server.ts'
 import { start } from '../processes.ts'
+import { reachChecks } from './consul/reach.ts'
 import { type BookinfoInstance, bookinfoPort } from './on-platform/bookinfo.ts'
 import { bookinfoChecks, type HealthPages, healthPages } from './on-platform/checks.ts'
 import { MeshOnPlatform } from './on-platform/mesh.ts'
@@ -12,6 +13,7 @@ import type { Scenario } from './scenario.ts'
 export async function consulScenario(scenario: Scenario): Promise<void> {
   const binary = installConsul()
   if (binary === undefined) return scenario.skip('Bookinfo on Consul', 'Consul is not on this machine and could not be built')
+  await reachChecks(scenario, binary)
   const consul = await ConsulServer.start(binary)
   scenario.cleanup(() => consul.stop())
   const health = await healthPages(scenario)

@@ -23,5 +23,8 @@ test('an option that a platform does not know is refused', async () => {
   await expect(openRegistry(parseRegistry('consul=http://127.0.0.1:1?datacenter=east'), context)).rejects.toThrow(
     "no option 'datacenter'",
   )
+  await expect(openRegistry(parseRegistry('consul=http://127.0.0.1:1?partition=a'), context)).rejects.toThrow(
+    "'partition' is of Consul Enterprise",
+  )
   await expect(openRegistry(parseRegistry('consul=http://127.0.0.1:1?watches=none'), context)).rejects.toThrow('watches')
 })

@@ -115,7 +115,7 @@ export class PlatformClient {
       const sent = request(target, { agent, headers, signal, timeout: timeoutMs }, resolve)
       sent.on('socket', (socket) => socket.setKeepAlive(true, keepAliveMs))
       sent.on('timeout', () => sent.destroy(new Error(`no answer within ${Math.round(timeoutMs / 1_000)} s`)))
-      sent.on('error', (cause) => reject(this.#error('unavailable', path, cause.message, cause)))
+      sent.on('error', (cause) => reject(this.#error('unavailable', path, reasonOf(cause), cause)))
       sent.end()
     })
     if (response.statusCode === 200 || (response.statusCode === 404 && absent !== undefined)) return response
@@ -176,6 +176,11 @@ export class PlatformClient {
       )
     })
   }
+}
+
+/** What went wrong with a connection, in words: OpenSSL puts them after addresses of its memory. */
+function reasonOf(error: Error): string {
+  return 'reason' in error && typeof error.reason === 'string' ? `TLS: ${error.reason}` : error.message
 }
 
 /** The beginning of an answer's text, in one line. */

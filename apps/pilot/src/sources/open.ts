@@ -1,7 +1,6 @@
 import { hostname } from 'node:os'
 import type { Logger } from '@weft/service/logger'
 import { type PlatformSpec, parsePlatform } from '../registries/platform-spec.ts'
-import { readOptions } from '../registries/read-options.ts'
 import type { RegistryContext } from '../registries/registry.ts'
 import type { ConfigProvider } from './config-provider.ts'
 import type { ProxyProgress } from './kubernetes/status-writer.ts'
@@ -55,11 +54,11 @@ export async function openConfigSource(
 const leaseName = 'weft-pilot-status'
 
 async function openConsulConfig(spec: PlatformSpec, logger: Logger): Promise<OpenedSource> {
-  const [{ clientOptions, consulClient }, { ConsulConfig }] = await Promise.all([
+  const [{ consulClient, readConsulOptions }, { ConsulConfig }] = await Promise.all([
     import('../registries/consul/client.ts'),
     import('./consul/consul-config.ts'),
   ])
-  const { prefix = 'weft/config/', ...given } = readOptions(spec, [...clientOptions, 'prefix'])
+  const { prefix = 'weft/config/', ...given } = readConsulOptions(spec, ['prefix'])
   const config = new ConsulConfig({ ...consulClient(spec, given, 2), prefix, logger })
   // Keys have no status: what is wrong with them stands in Pilot's own.
   return { provider: config, writeStatus: () => ({ close: async () => undefined }) }

@@ -1,19 +1,17 @@
 import { WeftError } from '@weft/service/errors'
 import type { RegistrySpec } from '../open.ts'
-import { readOptions } from '../read-options.ts'
 import type { Registry, RegistryContext } from '../registry.ts'
 import type { Consistency } from './blocking-query.ts'
-import { clientOptions, consulClient } from './client.ts'
+import { consulClient, readConsulOptions } from './client.ts'
 import { ConsulRegistry } from './consul-registry.ts'
 
 const consistencies: readonly Consistency[] = ['default', 'stale', 'consistent']
-const options = [...clientOptions, 'consistency', 'watches'] as const
 /** Consul takes 200 connections of one client unless `limits.http_max_conns_per_client` says otherwise. */
 const defaultWatches = 128
 
 /** `--registry consul=http://127.0.0.1:8500?dc=dc1&token-file=FILE&ca-file=FILE&cert-file=FILE&key-file=FILE&consistency=stale&watches=128`. */
 export async function openConsul(spec: RegistrySpec, { mesh, logger }: RegistryContext): Promise<Registry> {
-  const given = readOptions(spec, options)
+  const given = readConsulOptions(spec, ['consistency', 'watches'])
   const consistency = consistencies.find((one) => one === (given.consistency ?? 'stale'))
   const watches = Number(given.watches ?? defaultWatches)
   if (consistency === undefined || !Number.isInteger(watches) || watches < 1) {

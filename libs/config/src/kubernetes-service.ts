@@ -8,6 +8,8 @@ export const kubernetesServiceSchema = z.looseObject({
   clusterIPs: z.array(z.string()).nullish(),
   ipFamilies: z.array(z.string()).nullish(),
   externalName: z.string().nullish(),
+  trafficDistribution: z.string().nullish(),
+  internalTrafficPolicy: z.string().nullish(),
   type: z.enum(['ClusterIP', 'NodePort', 'LoadBalancer', 'ExternalName']).nullish(),
   ports: z
     .array(

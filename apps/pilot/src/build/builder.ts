@@ -7,6 +7,7 @@ import type { Service } from '../model/service.ts'
 import type { Snapshot } from '../model/snapshot.ts'
 import type { Scope } from '../scope/scope.ts'
 import { builtInClusters, inboundCluster } from './clusters/local-clusters.ts'
+import { placeKey } from './endpoints/place-key.ts'
 import { mixerOutbound } from './filters/mixer.ts'
 import { gatewayListener } from './listeners/gateway.ts'
 import { gatewayPorts } from './listeners/gateway-ports.ts'
@@ -118,7 +119,7 @@ export class Builder {
     for (const inbound of inboundPorts(scope)) local.push(inboundCluster(inbound, scope.snapshot.mesh))
     local.push(...workloadSecurity(scope).clusters)
     const own = local.map((recipe) => cache.get(recipe))
-    const key = keyOf('clusters', scope.key, isTransparent(scope), systemRootsOf(scope.proxy))
+    const key = keyOf('clusters', scope.key, isTransparent(scope), systemRootsOf(scope.proxy), placeKey(scope))
     const outbound = this.#sharedSet(key, scope, (last) => {
       const concerned = this.#concerned(scope, last)
       if (last !== undefined && concerned !== undefined) {
@@ -146,7 +147,7 @@ export class Builder {
 
   #endpoints(scope: Scope): ResourceSet {
     const cache = this.#caches.endpoint
-    return this.#sharedSet(keyOf('endpoints', scope.key, isTransparent(scope)), scope, (last) => {
+    return this.#sharedSet(keyOf('endpoints', scope.key, isTransparent(scope), placeKey(scope)), scope, (last) => {
       const concerned = this.#concerned(scope, last)
       if (last !== undefined && concerned !== undefined) {
         return last.set.with(

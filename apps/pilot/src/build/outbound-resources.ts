@@ -14,7 +14,11 @@ import {
   outboundTargets,
   targetName,
 } from './clusters/outbound-cluster.ts'
+import { effectivePolicy } from './clusters/traffic-policy.ts'
 import { loadAssignment, withLabels } from './endpoints/load-assignment.ts'
+import { localityBalanceOf, seenOf } from './endpoints/locality-balance.ts'
+import { localityGroups } from './endpoints/locality-groups.ts'
+import { placeOfProxy, topology } from './endpoints/place.ts'
 import type { Recipe, ResourceCache } from './resource-cache.ts'
 import { systemRootsOf } from './tls/contexts.ts'
 import { keyOf } from './wire.ts'
@@ -32,6 +36,7 @@ function contextOf(service: Service, scope: Scope): OutboundContext {
     transparent: isTransparent(scope),
     systemRoots: systemRootsOf(scope.proxy),
     isWeft: scope.proxy.isWeft,
+    place: placeOfProxy(scope),
     takesMeshTls: (endpoint) => takesMeshTls(snapshot, endpoint),
   }
 }
@@ -56,16 +61,28 @@ export function serviceEndpoints(service: Service, scope: Scope, cache: Resource
 }
 
 function assignment(target: OutboundTarget, scope: Scope): Recipe {
-  const { service, port, labels, rule } = target
-  const { endpoints } = contextOf(service, scope)
+  const { service, port, labels, rule, subset } = target
+  const { endpoints, place, mesh } = contextOf(service, scope)
   const name = targetName(target)
+  const balance = localityBalanceOf(mesh, effectivePolicy(rule?.spec, subset, port.number), service)
+  const node = service.nodeLocal === true ? place.labels[topology.node] : undefined
   return {
     name,
-    key: keyOf(service.namespace, endpoints?.version, JSON.stringify(labels), peerPolicies(scope.snapshot)),
+    key: keyOf(
+      service.namespace,
+      endpoints?.version,
+      JSON.stringify(labels),
+      peerPolicies(scope.snapshot),
+      balance === undefined ? '' : JSON.stringify([balance, seenOf(place, balance)]),
+      service.nodeLocal === true ? `on ${node}` : '',
+    ),
     origins: rule === undefined || target.subset === '' ? [service.origin] : [service.origin, objectKeyOf(rule)],
     build: () => {
       const own = withLabels(endpoints?.byPort.get(port.number) ?? [], labels)
-      const message = loadAssignment(name, own, (endpoint) => takesMeshTls(scope.snapshot, endpoint))
+      const near = service.nodeLocal === true ? own.filter(({ workload }) => workload.node === node) : own
+      const message = loadAssignment(name, localityGroups(near, balance, place), (endpoint) =>
+        takesMeshTls(scope.snapshot, endpoint),
+      )
       return ClusterLoadAssignment.encode(message).finish()
     },
   }

@@ -1,4 +1,5 @@
 import { MeshConfig_H2UpgradePolicy as H2UpgradePolicy, type MeshConfig } from '@weft/contracts/istio/mesh/v1alpha1/config'
+import type { LocalityLoadBalancerSetting } from '@weft/contracts/istio/networking/v1alpha3/destination_rule'
 import { type LabelSelector, labelSelectorSchema } from '@weft/inject/label-selector'
 import { WeftError } from '@weft/service/errors'
 import { z } from 'zod'
@@ -42,6 +43,8 @@ export interface MeshSettings {
   readonly defaultServiceExportTo: readonly string[]
   readonly defaultVirtualServiceExportTo: readonly string[]
   readonly defaultDestinationRuleExportTo: readonly string[]
+  /** How load keeps to near endpoints where neither a DestinationRule nor the service says it. */
+  readonly localityLbSetting: LocalityLoadBalancerSetting
   /** Of Kubernetes, only namespaces that one of these selects are in the mesh; all where there are none. */
   readonly discoverySelectors: readonly LabelSelector[]
 }
@@ -69,6 +72,7 @@ export const defaultMeshSettings: MeshSettings = {
   defaultServiceExportTo: ['*'],
   defaultVirtualServiceExportTo: ['*'],
   defaultDestinationRuleExportTo: ['*'],
+  localityLbSetting: { enabled: true, distribute: [], failover: [], failoverPriority: [] },
   discoverySelectors: [],
 }
 
@@ -115,6 +119,7 @@ export function meshSettings(config: MeshConfig, base: MeshSettings): MeshSettin
       config.defaultDestinationRuleExportTo,
       base.defaultDestinationRuleExportTo,
     ),
+    localityLbSetting: config.localityLbSetting ?? base.localityLbSetting,
     discoverySelectors: readSelectors(config.discoverySelectors),
   }
 }

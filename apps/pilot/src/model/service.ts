@@ -51,6 +51,10 @@ export interface Service {
   readonly exportTo: readonly string[]
   /** Identities that a server of this service may have, besides those of its endpoints. */
   readonly subjectAltNames: readonly string[]
+  /** Which endpoints are to be used first (Kubernetes' `trafficDistribution`); undefined: all alike. */
+  readonly prefers?: 'same-zone' | 'same-node' | undefined
+  /** Only endpoints on the caller's own node are used (Kubernetes' `internalTrafficPolicy: Local`). */
+  readonly nodeLocal?: boolean
   readonly labels: Readonly<Record<string, string>>
   readonly createdMs: number
   /** The object that said so: `kind/namespace/name` (see objectKey) in Snapshot.objects. */

@@ -22,6 +22,8 @@ export interface Workload {
   readonly identity: string
   readonly locality: Locality
   readonly network: string
+  /** The machine it runs on; undefined where that is not known. */
+  readonly node?: string
   /** Relative; 0 is unsaid (Envoy's 1). */
   readonly weight: number
   readonly health: Health

@@ -30,6 +30,7 @@ const metadataSchema = z.looseObject({
   INSTANCE_IPS: text,
   GENERATOR: text,
   NETWORK: text,
+  NODE_NAME: text,
   AUTO_REGISTER_GROUP: text,
   WEFT_PROXY: z
     .union([z.boolean(), z.literal('true').transform(() => true)])
@@ -69,6 +70,7 @@ export function parseNode(node: Pick<Node, 'id' | 'metadata' | 'locality'>): Pro
     locality:
       locality === undefined ? parseLocality('') : { region: locality.region, zone: locality.zone, subZone: locality.subZone },
     network: metadata.NETWORK ?? '',
+    nodeName: metadata.NODE_NAME ?? '',
     autoRegisterGroup: metadata.AUTO_REGISTER_GROUP ?? '',
     interceptionMode: metadata.INTERCEPTION_MODE ?? 'REDIRECT',
     loopback: parseLoopback(metadata.LOOPBACK, node.id),

@@ -39,6 +39,8 @@ export interface ProxyNode {
   readonly locality: Locality
   /** Node metadata NETWORK; empty where nothing is said. */
   readonly network: string
+  /** Node metadata NODE_NAME: the machine it runs on; empty where nothing is said. */
+  readonly nodeName: string
   /** Node metadata AUTO_REGISTER_GROUP: the WorkloadGroup by which it is registered; empty where something else knows it. */
   readonly autoRegisterGroup: string
   readonly interceptionMode: 'REDIRECT' | 'TPROXY' | 'NONE'

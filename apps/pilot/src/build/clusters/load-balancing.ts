@@ -18,6 +18,12 @@ export function applyLoadBalancing(cluster: Cluster, settings: LoadBalancerSetti
   return true
 }
 
+/** Lets the weights of localities count. A cluster of one original destination has no localities. */
+export function weighLocalities({ commonLbConfig }: Cluster): void {
+  if (commonLbConfig === undefined) return
+  commonLbConfig.localityConfigSpecifier = { $case: 'localityWeightedLbConfig', value: {} }
+}
+
 type ConsistentHash = Extract<LoadBalancerSettings['lbPolicy'], { $case: 'consistentHash' }>['value']
 
 function applyConsistentHash(cluster: Cluster, hash: ConsistentHash): void {

@@ -10,12 +10,15 @@ import type { MeshSettings } from '../../model/mesh-settings.ts'
 import { isHttp, isHttp2, type Service, type ServicePort } from '../../model/service.ts'
 import type { EndpointSet } from '../../model/workload.ts'
 import { identitiesOf, loadAssignment, type TakesMeshTls, withLabels } from '../endpoints/load-assignment.ts'
+import { localityBalanceOf, weighsLocalities } from '../endpoints/locality-balance.ts'
+import { localityGroups } from '../endpoints/locality-groups.ts'
+import type { Place } from '../endpoints/place.ts'
 import { outboundClusterName, serverNameOf } from '../names.ts'
 import type { Recipe } from '../resource-cache.ts'
 import type { SystemRoots } from '../tls/contexts.ts'
 import { keyOf, milliseconds } from '../wire.ts'
 import { applyConnectionPool, applyHttpProtocol, applyOutlierDetection, sharesConnections, usesHttp2 } from './connection-pool.ts'
-import { applyLoadBalancing } from './load-balancing.ts'
+import { applyLoadBalancing, weighLocalities } from './load-balancing.ts'
 import { effectivePolicy } from './traffic-policy.ts'
 import { applyUpstreamTls } from './upstream-tls.ts'
 
@@ -38,6 +41,8 @@ export interface OutboundContext {
   readonly systemRoots: SystemRoots
   /** The proxy is ours, not Envoy. */
   readonly isWeft: boolean
+  /** Where the proxy stands. */
+  readonly place: Place
 }
 
 /** All clusters of a service: one a port, and one more for each subset of its DestinationRule. */
@@ -81,6 +86,7 @@ export function outboundCluster(target: OutboundTarget, context: OutboundContext
       mesh.connectTimeoutMs,
       mesh.enableAutoMtls,
       mesh.upgradesToHttp2,
+      JSON.stringify([mesh.localityLbSetting, discovery.endsWith('dns') ? context.place : '']),
       context.isWeft,
       port.number,
     ),
@@ -92,7 +98,7 @@ export function outboundCluster(target: OutboundTarget, context: OutboundContext
 
 function build(
   target: OutboundTarget,
-  { mesh, endpoints, takesMeshTls, systemRoots, isWeft }: OutboundContext,
+  { mesh, endpoints, takesMeshTls, systemRoots, isWeft, place }: OutboundContext,
   name: string,
   discovery: ReturnType<typeof discoveryOf>,
   identities: readonly string[],
@@ -101,10 +107,12 @@ function build(
   const policy = effectivePolicy(rule?.spec, subset, port.number)
   const cluster = Cluster.fromPartial({ name })
   const balances = applyLoadBalancing(cluster, policy.loadBalancer)
+  const balance = localityBalanceOf(mesh, policy, service)
+  if (balances && weighsLocalities(balance)) weighLocalities(cluster)
   applyDiscovery(cluster, balances ? discovery : 'original-dst')
   if (cluster.clusterDiscoveryType?.$case === 'type' && discovery.endsWith('dns')) {
     const own = withLabels(endpoints?.byPort.get(port.number) ?? [], labels)
-    cluster.loadAssignment = loadAssignment(name, own, takesMeshTls)
+    cluster.loadAssignment = loadAssignment(name, localityGroups(own, balance, place), takesMeshTls)
   }
   const http = isHttp(port.protocol)
   const http2 = usesHttp2(isHttp2(port.protocol), http, policy.connectionPool, mesh.upgradesToHttp2)

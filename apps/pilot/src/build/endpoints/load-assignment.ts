@@ -1,7 +1,8 @@
 import { HealthStatus } from '@weft/contracts/envoy/config/core/v3/health_check'
 import type { ClusterLoadAssignment } from '@weft/contracts/envoy/config/endpoint/v3/endpoint'
-import { LbEndpoint, type LocalityLbEndpoints } from '@weft/contracts/envoy/config/endpoint/v3/endpoint_components'
+import { LbEndpoint } from '@weft/contracts/envoy/config/endpoint/v3/endpoint_components'
 import type { Endpoint, Health, Workload } from '../../model/workload.ts'
+import { type LocalityGroup, weightOf } from './locality-groups.ts'
 
 /** Whether mutual TLS of the mesh is what an endpoint takes. */
 export type TakesMeshTls = (endpoint: Endpoint) => boolean
@@ -19,35 +20,26 @@ export function withLabels(endpoints: readonly Endpoint[], labels: Readonly<Reco
   return endpoints.filter(({ workload }) => wanted.every(([name, value]) => workload.labels[name] === value))
 }
 
-/** The endpoints of one cluster by locality, with weights, health, and what a sidecar has to know to reach them. */
+/** The endpoints of one cluster by locality, with weights, priorities, health, and what a sidecar has to know to reach them. */
 export function loadAssignment(
   clusterName: string,
-  endpoints: readonly Endpoint[],
+  groups: readonly LocalityGroup[],
   takesMeshTls: TakesMeshTls,
 ): ClusterLoadAssignment {
-  const byLocality = new Map<string, LocalityLbEndpoints>()
-  for (const endpoint of endpoints) {
-    const { region, zone, subZone } = endpoint.workload.locality
-    const key = `${region}/${zone}/${subZone}`
-    let group = byLocality.get(key)
-    if (group === undefined) {
-      group = {
-        locality: { region, zone, subZone },
-        metadata: undefined,
-        lbEndpoints: [],
-        lbConfig: undefined,
-        loadBalancingWeight: 0,
-        priority: 0,
-        proximity: undefined,
-      }
-      byLocality.set(key, group)
-    }
-    const weight = endpoint.workload.weight > 0 ? endpoint.workload.weight : 1
-    group.loadBalancingWeight = (group.loadBalancingWeight ?? 0) + weight
-    group.lbEndpoints.push(lbEndpoint(endpoint, weight, takesMeshTls(endpoint)))
+  return {
+    clusterName,
+    endpoints: groups.map(({ locality: { region, zone, subZone }, endpoints, weight, priority }) => ({
+      locality: { region, zone, subZone },
+      metadata: undefined,
+      lbEndpoints: endpoints.map((endpoint) => lbEndpoint(endpoint, weightOf(endpoint), takesMeshTls(endpoint))),
+      lbConfig: undefined,
+      loadBalancingWeight: weight,
+      priority,
+      proximity: undefined,
+    })),
+    namedEndpoints: {},
+    policy: undefined,
   }
-  const sorted = [...byLocality].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, group]) => group)
-  return { clusterName, endpoints: sorted, namedEndpoints: {}, policy: undefined }
 }
 
 function lbEndpoint(endpoint: Endpoint, weight: number, meshTls: boolean): LbEndpoint {

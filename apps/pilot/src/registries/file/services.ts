@@ -9,6 +9,7 @@ import type { RegisteredService } from '../registry.ts'
 import { workloadOfEntry } from './workloads.ts'
 
 const exportToAnnotation = 'networking.istio.io/exportTo'
+const distributionAnnotation = 'networking.istio.io/traffic-distribution'
 
 /** A Kubernetes `v1 Service` as the mesh's service. */
 export function serviceOfKubernetes(
@@ -43,6 +44,8 @@ export function serviceOfKubernetes(
       .map((item) => item.trim())
       .filter((item) => item !== ''),
     subjectAltNames: [],
+    prefers: preferenceOf(spec.trafficDistribution ?? metadata.annotations[distributionAnnotation]),
+    nodeLocal: spec.internalTrafficPolicy === 'Local',
     labels: metadata.labels,
     createdMs: metadata.createdMs,
     origin: keyOf(object),
@@ -51,6 +54,19 @@ export function serviceOfKubernetes(
   const selector = Object.keys(spec.selector ?? {}).length > 0 ? (spec.selector ?? undefined) : undefined
   const workloads = external === undefined ? [] : [nameAsWorkload(external, service)]
   return { service, selector: external === undefined ? selector : undefined, targetPorts, workloads }
+}
+
+/** What `trafficDistribution` asks for; other words are as if nothing was said. */
+function preferenceOf(distribution: string | null | undefined): Service['prefers'] {
+  switch (distribution?.toLowerCase()) {
+    case 'preferclose':
+    case 'prefersamezone':
+      return 'same-zone'
+    case 'prefersamenode':
+      return 'same-node'
+    default:
+      return undefined
+  }
 }
 
 const resolutions: readonly Resolution[] = ['passthrough', 'static', 'dns', 'dns-round-robin', 'dynamic-dns']
@@ -90,6 +106,7 @@ export function servicesOfEntry(object: TypedObject<'ServiceEntry'>, mesh: MeshS
       headless: false,
       exportTo: spec.exportTo,
       subjectAltNames: spec.subjectAltNames,
+      prefers: preferenceOf(metadata.annotations[distributionAnnotation]),
       labels: metadata.labels,
       createdMs: metadata.createdMs,
       origin,

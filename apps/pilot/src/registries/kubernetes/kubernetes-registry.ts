@@ -293,6 +293,7 @@ export class KubernetesRegistry implements Registry {
       identity: '',
       locality: place.locality,
       network: place.network,
+      ...(node === '' ? {} : { node }),
       weight: 0,
       health,
       tlsMode: 'disabled',

@@ -105,6 +105,7 @@ export function workloadOfPod(pod: Pod, { trustDomain, locality, network }: PodP
     identity: `spiffe://${trustDomain}/ns/${namespace}/sa/${serviceAccount}`,
     locality: own === undefined ? locality : parseLocality(own.replaceAll('.', '/')),
     network: labels['topology.istio.io/network'] ?? network,
+    ...(pod.node === '' ? {} : { node: pod.node }),
     weight: 0,
     health: pod.ready ? 'healthy' : 'unhealthy',
     tlsMode: labels['security.istio.io/tlsMode'] === 'istio' ? 'istio' : 'disabled',

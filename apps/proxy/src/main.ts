@@ -1,9 +1,13 @@
 #!/usr/bin/env node
 import { enableCompileCache } from 'node:module'
+import { restartLean } from '@weft/service/lean-memory'
 
-enableCompileCache()
 const argv = process.argv.slice(2)
-if (argv[0] !== undefined && ['proxy', 'wait', 'request'].includes(argv[0])) {
+const asked = argv[0] === 'wait' || argv[0] === 'request'
+// What stays for long is worth a restart; what only asks it is not.
+if (!asked) restartLean()
+enableCompileCache()
+if (asked || argv[0] === 'proxy') {
   // In a pod into which it was injected.
   const { runAgent } = await import('./agent/agent.ts')
   await runAgent(argv)

@@ -62,6 +62,8 @@ export async function bundleApp(name: string, folder: string): Promise<string[]>
     target: 'node24',
     external: app.packages,
     minifySyntax: true,
+    // Node keeps the text of what it runs, in every thread.
+    minifyWhitespace: true,
     legalComments: 'none',
     logLevel: 'error',
     chunkNames: 'chunks/[hash]',

@@ -1,4 +1,5 @@
 import { delimiter, dirname, join } from 'node:path'
+import { leanMemory } from '@weft/service/lean-memory'
 import { citadelHost, mixerHost, pilotHost, ports, trustDomain } from './addresses.ts'
 import { type BootstrapOptions, proxyBootstrap } from './bootstrap.ts'
 import type { ProcessSpec } from './managed-process.ts'
@@ -110,7 +111,7 @@ export function proxyProcess(context: ProcessContext, name: string, kind: 'sidec
       ...['-c', bootstrapFile(files, name), '--concurrency', String(context.concurrency), '-l', 'info'],
       ...['--drain-time-s', '1', '--parent-shutdown-time-s', '2'],
     ],
-    env: environment({}),
+    env: environment(leanMemory(process.env)),
     cwd: files.state,
     logFile: join(files.logs, `${name}.log`),
     readiness: { type: 'http', host: address, port: ports.proxyAdmin, path: '/ready' },

@@ -1,0 +1,54 @@
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { leanMemory } from './lean-memory.ts'
+
+describe('the environment of a lean process', () => {
+  test('adds to what is there', () => {
+    const options = '--enable-source-maps --max-semi-space-size=4'
+    expect(leanMemory({ NODE_OPTIONS: '--enable-source-maps' })).toEqual({ MALLOC_ARENA_MAX: '1', NODE_OPTIONS: options })
+  })
+
+  test('leaves what somebody chose', () => {
+    const chosen = { MALLOC_ARENA_MAX: '4', NODE_OPTIONS: '--max-semi-space-size=32' }
+    expect(leanMemory(chosen)).toEqual(chosen)
+  })
+})
+
+describe.skipIf(process.platform !== 'linux')('a process that restarts', () => {
+  let folder = ''
+  let file = ''
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'weft-lean-'))
+    file = join(folder, 'main.mjs')
+    const told = '{ pid: process.pid, begins: process.argv.slice(2), flags: process.execArgv, options: process.env.NODE_OPTIONS }'
+    const module = new URL('lean-memory.ts', import.meta.url).href
+    writeFileSync(
+      file,
+      `import { restartLean } from ${JSON.stringify(module)}\nconsole.log(process.pid)\nrestartLean()\nconsole.log(JSON.stringify(${told}))\n`,
+    )
+  })
+  afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+  const run = (environment: Record<string, string>): string[] => {
+    const { MALLOC_ARENA_MAX: _arenas, NODE_OPTIONS: _options, ...env } = process.env
+    const words = ['--no-warnings', file, '-c', 'a b']
+    return execFileSync(process.execPath, words, { env: { ...env, ...environment }, encoding: 'utf8' })
+      .trim()
+      .split('\n')
+  }
+
+  test('is the same process with the same arguments, once more', () => {
+    const lines = run({})
+    expect(lines).toHaveLength(3)
+    const told = { begins: ['-c', 'a b'], flags: ['--no-warnings'], options: '--max-semi-space-size=4' }
+    expect(JSON.parse(lines[2] ?? '')).toEqual({ pid: Number(lines[0]), ...told })
+    expect(lines[1]).toBe(lines[0])
+  })
+
+  test('goes on where it was started lean', () => {
+    expect(run({ MALLOC_ARENA_MAX: '2' })).toHaveLength(2)
+  })
+})

@@ -207,9 +207,20 @@ async function runBookinfo(scenario: Scenario, { server, mesh, kubelet, gateway 
   const traffic = new Traffic(`${gateway}/productpage`, 2, pageProblem)
   try {
     scenario.section('while traffic runs')
-    await scenario.attempt('a deployment grows and shrinks', async () => {
+    await scenario.attempt('a deployment grows and shrinks, and where its Service prefers its own zone that serves', async () => {
       await server.kubectl(['scale', 'deployment', 'reviews-v3', '--replicas=2'])
       await untilEndpoints('reviews', 4)
+      const served = async (): Promise<string> => [...(await reviewersSeen(gateway, 20))].sort().join()
+      const near = kubelet.podsOn('node-1', 'reviews v3').join()
+      const all = [near, ...kubelet.podsOn('node-2', 'reviews v3')].sort().join()
+      await until(async () => (await served()) === all, `pages of ${all}`, undefined, patienceMs)
+      // The product page is on the first node, which is in a zone of its own.
+      const prefer = (distribution: string | null): Promise<string> =>
+        server.kubectl(['patch', 'service', 'reviews', '-p', JSON.stringify({ spec: { trafficDistribution: distribution } })])
+      await prefer('PreferClose')
+      await until(async () => (await served()) === near, `pages of ${near} alone`, undefined, patienceMs)
+      await prefer(null)
+      await until(async () => (await served()) === all, `pages of ${all} again`, undefined, patienceMs)
       await server.kubectl(['scale', 'deployment', 'reviews-v3', '--replicas=1'])
       await untilEndpoints('reviews', 3)
       return traffic.describe()
@@ -280,12 +291,27 @@ function failed(): { status: number; body: string; headers: Record<string, strin
   return { status: 0, body: '', headers: {} }
 }
 
-/** A node for the pods, and the namespace whose pods are injected. */
+/** The pods of reviews that `count` pages name. */
+async function reviewersSeen(gateway: string, count: number): Promise<Set<string>> {
+  const seen = new Set<string>()
+  for (let number = 0; number < count; number++) {
+    seen.add(/Reviews served by: ([^<]*)/.exec((await page(gateway).catch(failed)).body)?.[1] ?? '')
+  }
+  return seen
+}
+
+/** Nodes for the pods, and the namespace whose pods are injected. */
 const cluster = `apiVersion: v1
 kind: Node
 metadata:
   name: node-1
   labels: { topology.kubernetes.io/region: eu, topology.kubernetes.io/zone: eu-a }
+---
+apiVersion: v1
+kind: Node
+metadata:
+  name: node-2
+  labels: { topology.kubernetes.io/region: eu, topology.kubernetes.io/zone: eu-b }
 ---
 apiVersion: v1
 kind: Namespace

@@ -43,11 +43,15 @@ type Pod = z.infer<typeof podSchema>
 
 /** What runs for one pod. */
 interface Life {
+  /** What it is one of, and the node it was put on. */
+  program: string
+  node: string
   processes: Running[]
   started: Promise<void>
 }
 
-const node = 'node-1'
+/** Those of the cluster. */
+const nodes = ['node-1', 'node-2'] as const
 const readyMs = 300_000
 /** Between the end of a pod's readiness and of its processes: as its termination grace period. */
 const graceMs = 1_500
@@ -100,16 +104,32 @@ export class Kubelet {
     }
     if (life !== undefined) return
     const processes: Running[] = []
-    const started = this.#start(pod, ++this.#numbers, processes)
-    this.#lives.set(key, { processes, started })
+    const { app = '', version = '' } = pod.metadata.labels
+    const program = `${app} ${version}`
+    const node = this.#nodeFor(program)
+    const started = this.#start(pod, node, ++this.#numbers, processes)
+    this.#lives.set(key, { program, node, processes, started })
     this.#guard(key, started)
+  }
+
+  /** The first node where it does not run yet. */
+  #nodeFor(program: string): string {
+    const taken = new Set([...this.#lives.values()].filter((life) => life.program === program).map(({ node }) => node))
+    return nodes.find((node) => !taken.has(node)) ?? nodes[0]
+  }
+
+  /** The pods of a program on a node, by name. */
+  podsOn(node: (typeof nodes)[number], program: string): string[] {
+    return [...this.#lives].flatMap(([key, life]) =>
+      life.node === node && life.program === program ? [key.slice(key.indexOf('/') + 1)] : [],
+    )
   }
 
   #guard(key: string, work: Promise<void>): void {
     work.catch((error: unknown) => this.problems.push(`${key}: ${error instanceof Error ? error.message : String(error)}`))
   }
 
-  async #start(pod: Pod, number: number, processes: Running[]): Promise<void> {
+  async #start(pod: Pod, node: string, number: number, processes: Running[]): Promise<void> {
     const { server, octet } = this.#options
     const { name, namespace } = pod.metadata
     const path = `/api/v1/namespaces/${namespace}/pods/${name}`

@@ -1,8 +1,9 @@
 import http2 from 'node:http2'
 import net from 'node:net'
 import { ProxyProtocolConfig_Version as Version } from '@weft/contracts/envoy/config/core/v3/proxy_protocol'
+import { TcpProxy } from '@weft/contracts/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy'
 import { afterEach, describe, expect, it } from 'vitest'
-import { cluster, connectionManager, listener } from './testing/resources.ts'
+import { any, cluster, connectionManager, listener } from './testing/resources.ts'
 import { raw, until, WorkerHarness } from './testing/worker-harness.ts'
 
 const open: { close(): unknown }[] = []
@@ -136,5 +137,75 @@ describe('CONNECT that ends here', () => {
       return looks === 20
     }, 'the endpoint to be held up')
     expect(sent).toBeLessThan(64 * 1024 * 1024)
+  })
+})
+
+/** A tcp_proxy to cluster `c`. */
+function tcpProxy(fields: Parameters<(typeof TcpProxy)['fromPartial']>[0]) {
+  const type = 'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy'
+  const source = TcpProxy.fromPartial({ statPrefix: 't', clusterSpecifier: { $case: 'cluster', value: 'c' }, ...fields })
+  return {
+    name: 'envoy.filters.network.tcp_proxy',
+    configType: { $case: 'typedConfig' as const, value: any(type, TcpProxy.encode(source).finish()) },
+  }
+}
+
+/** A client's proxy whose TCP sessions are tunnelled to `port`. */
+async function tunnelling(port: number, tunnelingConfig: object, overHttp2: boolean, more: object = {}): Promise<WorkerHarness> {
+  const proxy = new WorkerHarness()
+  open.push(proxy)
+  const errors = await proxy.apply(
+    cluster('c', [port], overHttp2 ? { http2ProtocolOptions: {} } : {}),
+    listener('in', [{ filters: [tcpProxy({ tunnelingConfig: { hostname: 'far:1', ...tunnelingConfig }, ...more })] }]),
+  )
+  expect(errors).toEqual([])
+  return proxy
+}
+
+describe('TCP through a tunnel', () => {
+  for (const overHttp2 of [false, true]) {
+    for (const usePost of [false, true]) {
+      it(`of ${usePost ? 'POST' : 'CONNECT'} by HTTP/${overHttp2 ? 2 : 1} comes out as it went in`, async () => {
+        const far = await proxyTo(await echoServer(), { allowPost: true })
+        const near = await tunnelling(far.port('in'), { usePost }, overHttp2)
+        const large = 'x'.repeat(300_000)
+        const seen = await raw(near.port('in'), large, (text) => text.length === large.length)
+        expect(seen === large).toBe(true)
+        await until(() => far.stats.value('cluster.c.upstream_cx_destroy') === 1, 'the end of it reaches the endpoint')
+        expect(near.stats.value('cluster.c.upstream_rq_total')).toBe(1)
+      })
+    }
+  }
+
+  it('ends a half at a time where that is HTTP/2', async () => {
+    const far = await proxyTo(await echoServer(), {})
+    const near = await tunnelling(far.port('in'), {}, true)
+    const client = net.connect({ port: near.port('in'), host: '127.0.0.1', allowHalfOpen: true })
+    let text = ''
+    client.setEncoding('latin1').on('data', (piece: string) => {
+      text += piece
+    })
+    client.end('ping')
+    await new Promise((resolve) => client.once('close', resolve))
+    expect(text).toBe('pingbye')
+  })
+
+  it('that is refused is tried as often as connections are, and ends the session', async () => {
+    const refusing = new WorkerHarness()
+    open.push(refusing)
+    await refusing.apply(listener('in', [{ filters: [connectionManager([])] }]))
+    const near = await tunnelling(refusing.port('in'), {}, true, { maxConnectAttempts: 2 })
+    // Its end may be a reset.
+    expect(await raw(near.port('in'), 'ping').catch(() => '')).toBe('')
+    await until(() => near.stats.value('cluster.c.upstream_cx_connect_attempts_exceeded') === 1, 'the session is given up')
+    expect(near.stats.value('cluster.c.upstream_rq_total')).toBe(2)
+  })
+
+  it('a path without POST makes no sense', async () => {
+    const proxy = new WorkerHarness()
+    open.push(proxy)
+    const filters = [tcpProxy({ tunnelingConfig: { hostname: 'a:1', postPath: '/x' } })]
+    const [error] = await proxy.apply(cluster('c', []), listener('in', [{ filters }]))
+    expect(error?.message).toContain('post path')
   })
 })

@@ -14,7 +14,7 @@ import { cell, type EndpointSlab } from './endpoint-slab.ts'
 import { describeConnectFailure, openSocket } from './open-socket.ts'
 import { noteConnected } from './outcome.ts'
 import { PendingRequests } from './pending-requests.ts'
-import type { PooledConnection, PoolWaiter, UpstreamPool } from './pool.ts'
+import type { PooledConnection, UpstreamPool } from './pool.ts'
 
 /** The bare connections of this worker to one endpoint, each for the one CONNECT (or POST) that ends here and goes on as its body's bytes. */
 export class TcpPool implements UpstreamPool {
@@ -39,20 +39,14 @@ export class TcpPool implements UpstreamPool {
     return this.all.size
   }
 
-  acquire(waiter: PoolWaiter): PooledConnection | null | 'overflow' {
-    const { waiting, breaker } = this
+  acquire(): PooledConnection | 'overflow' {
+    const { waiting } = this
     if (!waiting.enter()) return 'overflow'
-    if (!breaker.takeConnection(this.endpoint.slot)) {
-      this.cluster.stats.connectionOverflow.inc()
-      if (this.all.size > 0) {
-        waiting.wait(waiter)
-        return null
-      }
-      // An endpoint without any connection gets one over the limit, or its requests could wait for ever.
-      breaker.force('connections')
-    }
     waiting.pass()
-    return this.connect()
+    if (this.breaker.takeConnection(this.endpoint.slot)) return this.connect()
+    // Nobody knows how long those that there are may last: there is nothing to wait for.
+    this.cluster.stats.connectionOverflow.inc()
+    return 'overflow'
   }
 
   private connect(): TcpUpstream {
@@ -66,21 +60,14 @@ export class TcpPool implements UpstreamPool {
     return connection
   }
 
-  forget(waiter: PoolWaiter): void {
-    this.waiting.remove(waiter)
-  }
+  /** Nobody waits. */
+  forget(): void {}
 
   onClosed(connection: TcpUpstream): void {
     this.all.delete(connection)
     this.cluster.stats.connectionActive.dec()
     this.slab.add(this.endpoint.slot, cell.activeConnections, -1)
     this.breaker.release('connections')
-    if (this.waiting.length === 0) return
-    if (!this.breaker.take('connections')) {
-      if (this.all.size > 0) return
-      this.breaker.force('connections')
-    }
-    this.waiting.shift()?.onPoolReady(this.connect())
   }
 
   /** None is ever idle. */
@@ -109,7 +96,6 @@ class TcpUpstream implements PooledConnection, ClientStream, ConnectionHandler {
   private failure = 'remote closed'
   private receiver: IncomingResponse | null = null
   private localClose = false
-  private writeEnded = false
 
   constructor(pool: TcpPool, endpoint: Endpoint) {
     this.pool = pool
@@ -160,21 +146,16 @@ class TcpUpstream implements PooledConnection, ClientStream, ConnectionHandler {
   }
 
   sendHead(_head: RequestHead, endStream: boolean): void {
-    if (endStream) this.endWriting()
+    if (endStream) this.connection.endWriting()
   }
 
   sendData(buffer: Buffer, start: number, end: number, endStream: boolean): boolean {
     const more = end === start || this.connection.write(buffer, start, end)
-    if (endStream) this.endWriting()
+    if (endStream) this.connection.endWriting()
     return more
   }
 
   sendTrailers(): void {
-    this.endWriting()
-  }
-
-  private endWriting(): void {
-    this.writeEnded = true
     this.connection.endWriting()
   }
 
@@ -207,7 +188,8 @@ class TcpUpstream implements PooledConnection, ClientStream, ConnectionHandler {
     const { receiver } = this
     this.receiver = null
     receiver?.onResponseData(empty, 0, 0, true)
-    if (this.writeEnded || receiver === null) this.connection.closeWhenFlushed()
+    // What the client still says is for nobody: its request ends with the answer.
+    this.connection.closeWhenFlushed()
   }
 
   onWritable(): void {

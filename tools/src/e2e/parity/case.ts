@@ -41,6 +41,8 @@ export interface Http2Request {
   /** Its side stays open behind the body. */
   leaveOpen?: boolean
   cancelAfterMs?: number
+  /** The whole connection is ended after so long. */
+  leaveAfterMs?: number
 }
 
 /** What a client does on one connection. */

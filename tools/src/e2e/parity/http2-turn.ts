@@ -81,6 +81,7 @@ function play(session: http2.ClientHttp2Session, one: Http2Request, patienceMs: 
       if (pieces.length === 0 && one.leaveOpen !== true && !stream.destroyed) stream.end()
     }
     if (one.body !== undefined || one.trailers !== undefined) void write()
+    if (one.leaveAfterMs !== undefined) setTimeout(() => session.destroy(), one.leaveAfterMs)
     if (one.cancelAfterMs !== undefined) setTimeout(() => stream.close(http2.constants.NGHTTP2_CANCEL), one.cancelAfterMs)
   })
 }

@@ -1,4 +1,4 @@
-import { cluster, http, listenerFilter, type Message, tcp, typed } from '../bootstrap.ts'
+import { cluster, http, listenerFilter, type Message, tcp, tcpLogFormat, typed } from '../bootstrap.ts'
 import { type ClientTurn, get, group, type Http2Request, type ParityCase, type Ports, request } from '../case.ts'
 import { asks, throughInner } from '../two-hops.ts'
 
@@ -106,7 +106,60 @@ const passing =
       routes: [{ match: connectMatch, route: { cluster: 'a', upgrade_configs: [{ upgrade_type: 'CONNECT' }], ...more } }],
     })
 
+/** TCP that a first listener takes through HTTP to a second, where it ends. */
+function tunnelling(
+  name: string,
+  config: Message,
+  more: Partial<ParityCase> & { overHttp2?: boolean; proxy?: Message; refuses?: boolean } = {},
+): ParityCase {
+  const { overHttp2 = false, proxy = {}, refuses = false, ...rest } = more
+  return {
+    name,
+    ...hops,
+    origins: { a: { answers: [{ after: 'close' }] } },
+    bootstrap: (ports) => {
+      const outer = tcp(ports, {
+        clusters: [cluster('inner', [ports['inner'] ?? 1], overHttp2 ? allowingUpstream : {})],
+        proxy: { cluster: 'inner', tunneling_config: { hostname: 'a.test:80', ...config }, ...proxy },
+        log: `${tcpLogFormat.trimEnd()} said=%FILTER_STATE(envoy.tcp_proxy.propagate_response_headers:TYPED)%\n`,
+      })
+      const inner = terminating({}, { enabled: !refuses })({ ...ports, http: ports['inner'] ?? 0 })
+      const resources = (one: Message) => one['static_resources'] as { listeners: Message[]; clusters: Message[] }
+      resources(outer).listeners.push(...resources(inner).listeners)
+      resources(outer).clusters.push(...resources(inner).clusters)
+      return outer
+    },
+    turns: [refuses ? untilClosed() : untilClosed(get('/inside'))],
+    // Which side ends a stream of HTTP/2 that is over, and whether a connection is kept behind it.
+    ...(overHttp2 ? { ignoreStats: /nghttp2|reset|protocol_error|cx_http2_active/ } : {}),
+    ...rest,
+  }
+}
+
 const cases: ParityCase[] = [
+  tunnelling('tcp-by-connect-1', {}),
+  tunnelling('tcp-by-connect-2', {}, { overHttp2: true }),
+  // By POST over HTTP/1.1 this Envoy crashes.
+  tunnelling('tcp-by-post', { use_post: true, post_path: '/there' }, { overHttp2: true }),
+  tunnelling('tcp-by-connect-with-headers', {
+    hostname: '%DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT%:80',
+    headers_to_add: [{ header: { key: 'x-from', value: '%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%' } }],
+  }),
+  tunnelling('tcp-by-connect-keeps-the-answer', { propagate_response_headers: true }),
+  tunnelling('tcp-by-connect-refused', {}, { refuses: true, proxy: { max_connect_attempts: 2 } }),
+  tunnelling('tcp-by-connect-refused-2', {}, { refuses: true, overHttp2: true }),
+  tunnelling('tcp-by-connect-and-nobody-listens', {}, { origins: { a: { down: true } } }),
+  tunnelling(
+    'tcp-by-connect-2-and-the-client-says-no-more',
+    {},
+    {
+      overHttp2: true,
+      turns: [{ ...untilClosed(get('/inside')), halfClose: true }],
+    },
+  ),
+  tunnelling('tcp-by-connect-idle', {}, { origins: { a: {} }, proxy: { idle_timeout: '0.4s' } }),
+  { ...tunnelling('tcp-post-path-without-post', { post_path: '/x' }), validateOnly: true },
+
   {
     name: 'connect-ends-here',
     bootstrap: terminating(),
@@ -214,13 +267,13 @@ const cases: ParityCase[] = [
   },
   ...sockets('socket-1-1', socketOverOne(), [{ send: [knock(), 100, 'ping'], untilClosed: true, patienceMs: 800 }]),
   ...sockets('socket-2-1', socketOverOne(), [
-    asks({ headers: extendedConnect, body: [100, 'ping', 200], leaveOpen: true, cancelAfterMs: 600 }),
+    asks({ headers: extendedConnect, body: [100, 'ping', 200], leaveOpen: true, leaveAfterMs: 600 }),
   ]),
   ...sockets('socket-1-2-1', socketOverTwo(), [{ send: [knock(), 100, 'ping'], untilClosed: true, patienceMs: 800 }], hops),
   ...sockets(
     'socket-2-2-1',
     socketOverTwo(),
-    [asks({ headers: extendedConnect, body: [100, 'ping', 200], leaveOpen: true, cancelAfterMs: 600 })],
+    [asks({ headers: extendedConnect, body: [100, 'ping', 200], leaveOpen: true, leaveAfterMs: 600 })],
     hops,
   ),
   ...sockets('socket-refused-1-1', socketOverOne(), [knock()], { origins: { a: { answers: [refused] } } }),
@@ -327,7 +380,7 @@ const cases: ParityCase[] = [
     name: 'connect-passed-on-2-1',
     bootstrap: passing(),
     origins: { a: { answers: [{ raw: 'HTTP/1.1 200 OK\r\n\r\nhello' }] } },
-    turns: [asks({ ...connect2([100, 'ping', 200]), leaveOpen: true, cancelAfterMs: 600 })],
+    turns: [asks({ ...connect2([100, 'ping', 200]), leaveOpen: true, leaveAfterMs: 600 })],
   },
   {
     name: 'connect-passed-on-and-refused',
@@ -344,7 +397,7 @@ const cases: ParityCase[] = [
     name: 'connect-over-http2-not-allowed',
     bootstrap: (ports) =>
       http(ports, { routes: [{ match: connectMatch, route: { cluster: 'a', upgrade_configs: [{ upgrade_type: 'CONNECT' }] } }] }),
-    turns: [asks(connect2([50, 'x']))],
+    turns: [asks({ ...connect2([50, 'x']), leaveOpen: true, leaveAfterMs: 600 })],
   },
   {
     name: 'interim-answers',

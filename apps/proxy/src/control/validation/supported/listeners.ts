@@ -38,7 +38,7 @@ export const listenerSupport: SupportTable = {
   'envoy.extensions.filters.network.rbac.v3.RBAC': 'rules shadow_rules shadow_rules_stat_prefix stat_prefix enforcement_type',
   'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy':
     'stat_prefix cluster weighted_clusters idle_timeout access_log max_connect_attempts hash_policy metadata_match ' +
-    'max_downstream_connection_duration access_log_flush_interval flush_access_log_on_connected access_log_options',
+    'max_downstream_connection_duration access_log_flush_interval flush_access_log_on_connected access_log_options tunneling_config',
   'envoy.extensions.filters.network.ext_authz.v3.ExtAuthz': '* -bootstrap_metadata_labels_key ~transport_api_version',
   'envoy.extensions.filters.network.local_ratelimit.v3.LocalRateLimit': '*',
   'envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit': '*',

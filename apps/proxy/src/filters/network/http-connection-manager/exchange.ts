@@ -293,9 +293,9 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
 
   /** Whether the upgrade is allowed here; one that is not configured is dropped (or refused, as Envoy does). */
   private acceptUpgrade(): boolean {
-    if (this.upgrade === 'connect' && this.route === null) return true
     const forward = this.route?.outcome.type === 'forward' ? this.route.outcome.forward : null
     const allowed = forward?.upgrades.get(this.upgrade) ?? this.plan.upgrades.get(this.upgrade) ?? false
+    if (!allowed && this.upgrade === 'connect' && this.route === null) return true
     if (allowed) {
       this.plan.stats.upgradesTotal.inc()
       this.plan.stats.upgradesActive.inc()
@@ -334,8 +334,6 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     if (this.done) return
     const { info, plan } = this
     if (reason !== 'protocol-error') plan.stats.rxReset.inc()
-    // A tunnel's response has begun, and its request had no end yet.
-    if (this.upgrade !== '' && this.responseStarted) plan.stats.responseBeforeRequest.inc()
     if (info.protocol === '') info.protocol = protocolNames[this.request.version]
     const [flag, details] = resetMeanings[reason] ?? ['DC', 'downstream_remote_disconnect']
     info.addResponseFlag(flag)
@@ -462,11 +460,13 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     if (downstream.wantsClose()) sender.closeAfterResponse()
     else if (downstream.wantsEnd()) sender.announceClose()
     const tunnel = this.upgrade !== '' && (response.status === 101 || (this.upgrade === 'connect' && response.status < 300))
-    if (!this.requestComplete && !tunnel) {
-      // Nobody waits for the rest of the request: the connection can't be used again.
+    if (!this.requestComplete) {
       plan.stats.responseBeforeRequest.inc()
-      if (!downstream.isHttp2) plan.stats.rxReset.inc()
-      sender.closeAfterResponse()
+      if (!tunnel) {
+        // Nobody waits for the rest of the request: the connection can't be used again.
+        if (!downstream.isHttp2) plan.stats.rxReset.inc()
+        sender.closeAfterResponse()
+      }
     }
     this.headSent = true
     info.downstreamFirstByteMs = monotonicMs()
@@ -511,10 +511,8 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
   private beforeEnd(): void {
     if (this.requestComplete) return
     this.router.cancel()
-    const { stats } = this.plan
     // The rest of a tunnel is given up, and HTTP/2 gives up that of any request: it counts as with Envoy.
-    if (this.upgrade !== '') stats.responseBeforeRequest.inc()
-    if (this.upgrade !== '' || this.downstream.isHttp2) stats.rxReset.inc()
+    if (this.upgrade !== '' || this.downstream.isHttp2) this.plan.stats.rxReset.inc()
   }
 
   // HttpStream

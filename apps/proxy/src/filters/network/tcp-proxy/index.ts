@@ -6,13 +6,13 @@ import { isRecord, MetadataCriteria } from '../../../upstream/load-balancers/met
 import type { NetworkFilterKind } from '../filter.ts'
 import { compileConnectionHash } from './connection-pick.ts'
 import { type ClusterShare, type TcpProxyPlan, TcpSession } from './tcp-session.ts'
+import { compileTunnel } from './tunnel.ts'
 
 /** `envoy.filters.network.tcp_proxy`. */
 export const tcpProxy: NetworkFilterKind = {
   types: ['envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy'],
   compile(config, path, context) {
     const source = TcpProxy.decode(config)
-    if (source.tunnelingConfig !== undefined) throw unsupported(`${path}.tunneling_config`, 'tunneling_config')
     if (source.onDemand !== undefined) throw unsupported(`${path}.on_demand`, 'on_demand')
     const prefix = `tcp.${source.statPrefix}.`
     const counter = (name: string) => context.stats.counter(prefix + name)
@@ -27,6 +27,7 @@ export const tcpProxy: NetworkFilterKind = {
       idleMs: durationMs(source.idleTimeout, 3_600_000),
       maxDurationMs: durationMs(source.maxDownstreamConnectionDuration, 0),
       maxConnectAttempts: source.maxConnectAttempts ?? 1,
+      tunnel: source.tunnelingConfig === undefined ? null : compileTunnel(source.tunnelingConfig, `${path}.tunneling_config`),
       accessLog: compileAccessLogs(source.accessLog, `${path}.access_log`, {
         runtime: context.runtime,
         files: context.logFiles,

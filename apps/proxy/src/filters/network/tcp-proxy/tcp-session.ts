@@ -1,4 +1,3 @@
-import tls from 'node:tls'
 import type { AccessLog } from '../../../observe/access-log/access-log.ts'
 import type { FormatContext } from '../../../observe/format/context.ts'
 import type { Counter, Gauge } from '../../../observe/stats.ts'
@@ -6,19 +5,19 @@ import { StreamRecord } from '../../../observe/stream-record.ts'
 import type { Connection, ConnectionHandler, ConnectionStats } from '../../../transport/connection.ts'
 import { nextConnectionId } from '../../../transport/connection-id.ts'
 import type { ConnectionInfo } from '../../../transport/connection-info.ts'
-import { meshAlpn } from '../../../transport/mesh-alpn.ts'
 import { Timeout } from '../../../transport/timer-wheel.ts'
-import { tlsInfoOf } from '../../../transport/tls-info.ts'
 import type { Cluster } from '../../../upstream/cluster.ts'
 import type { Endpoint } from '../../../upstream/endpoint.ts'
-import { cell } from '../../../upstream/endpoint-slab.ts'
 import type { MetadataCriteria } from '../../../upstream/load-balancers/metadata-criteria.ts'
-import { describeConnectFailure, openSocket } from '../../../upstream/open-socket.ts'
-import { noteConnected, noteLocalFailure } from '../../../upstream/outcome.ts'
+import { noteLocalFailure } from '../../../upstream/outcome.ts'
 import type { NetworkSession, Refusal } from '../filter.ts'
 import type { AcceptedInfo, HcmServices } from '../http-connection-manager/downstream-connection.ts'
 import { clusterOverride } from './cluster-override.ts'
 import { type ConnectionHash, connectionPick } from './connection-pick.ts'
+import { DirectUpstream } from './direct-upstream.ts'
+import type { SessionUpstream, SessionUpstreamEvents } from './session-upstream.ts'
+import type { TunnelPlan } from './tunnel.ts'
+import { TunnelUpstream } from './tunnel-upstream.ts'
 
 /** One of a tcp_proxy's clusters. */
 export interface ClusterShare {
@@ -39,6 +38,8 @@ export interface TcpProxyPlan {
   /** 0: any. */
   maxDurationMs: number
   maxConnectAttempts: number
+  /** Sessions go through HTTP; null: straight to the endpoint. */
+  tunnel: TunnelPlan | null
   accessLog: AccessLog | null
   /** Logs are also written as a session goes on, at this interval; 0: not. */
   logIntervalMs: number
@@ -67,7 +68,14 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
   private readonly accepted: AcceptedInfo
   private readonly services: HcmServices
   private readonly onGone: (session: NetworkSession) => void
-  private upstream: Connection | null = null
+  private upstream: SessionUpstream | null = null
+  private readonly upstreamEvents: SessionUpstreamEvents = {
+    onConnected: () => this.onConnected(),
+    onBytes: (bytes, start, end) => this.fromUpstream(bytes, start, end),
+    onEnd: () => this.onUpstreamEnd(),
+    onWritable: () => this.downstream.resume(),
+    onClose: (failure) => this.upstreamClosed(failure),
+  }
   private connected = false
   /** Whether the client may be written to, which the first bytes from upstream ask. */
   private mayWrite: boolean
@@ -75,14 +83,12 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
   private share: ClusterShare | null = null
   private endpoint: Endpoint | null = null
   private attempts = 0
-  private connectStartMs = 0
-  private connectTimedOut = false
-  private openingFailure = ''
   private ended = false
+  /** The client has left, and what it sent has not. */
+  private flushing = false
   private downstreamEnded = false
   private upstreamEnded = false
   private lastActivityMs = performance.now()
-  private connectTimer: Timeout | null = null
   private readonly idleTimer: Timeout
   private logTimer: Timeout | null = null
 
@@ -170,73 +176,38 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
     this.cluster = cluster
     info.clusterName = cluster.name
     info.clusterStatName = cluster.plan.statName
-    const { stats } = cluster
-    if (!cluster.breakers[0].take('connections')) {
-      stats.connectionOverflow.inc()
+    const breaker = cluster.breakers[0]
+    if (!breaker.take('connections')) {
+      cluster.stats.connectionOverflow.inc()
       this.fail('UO')
       return
     }
     const endpoint = cluster.pick(connectionPick(this.accepted, plan.hash, this.share.metadataMatch))
     if (endpoint === null) {
-      cluster.breakers[0].release('connections')
+      breaker.release('connections')
       this.fail('UH')
       return
     }
     this.endpoint = endpoint
     info.attemptCount = this.attempts
     info.upstreamEndpoint = endpoint
-    stats.connectionTotal.inc()
-    stats.connectionActive.inc()
-    stats.pendingTotal.inc()
-    cluster.slab.add(endpoint.slot, cell.activeConnections, 1)
-    cluster.slab.add(endpoint.slot, cell.connectionsTotal, 1)
-    this.connectTimedOut = false
-    this.openingFailure = ''
-    this.connectStartMs = performance.now()
-    this.connectTimer = new Timeout(() => {
-      stats.connectTimeout.inc()
-      this.connectTimedOut = true
-      this.upstream?.destroy()
-    })
-    services.timers.arm(this.connectTimer, cluster.connectTimeoutMs)
-    this.upstream = this.open(cluster, endpoint)
-  }
-
-  private open(cluster: Cluster, endpoint: Endpoint): Connection {
-    const handler: ConnectionHandler = {
-      onBytes: (bytes, start, end) => this.fromUpstream(bytes, start, end),
-      onEnd: () => this.onUpstreamEnd(),
-      onWritable: () => this.downstream.resume(),
-      onClose: (error) => this.upstreamClosed(error),
+    if (plan.tunnel === null) {
+      this.upstream = new DirectUpstream(cluster, endpoint, this.accepted, services, this.upstreamEvents)
+      return
     }
-    const offer = (configured: readonly string[]) => configured.filter((name) => name !== meshAlpn)
-    return openSocket(cluster, endpoint, this.services, handler, this.accepted.serverName, offer, {
-      onConnected: () => this.onConnected(),
-      onFailure: (text) => {
-        this.openingFailure = text
-      },
-      client: this.accepted,
-    })
+    // The tunnel's pool counts connections itself.
+    breaker.release('connections')
+    this.accepted.filterState ??= new Map()
+    const tunnel = new TunnelUpstream(plan.tunnel, cluster, endpoint, this, this.accepted.filterState, this.upstreamEvents)
+    this.upstream = tunnel
+    if (!tunnel.open()) this.upstreamClosed('')
   }
 
   private onConnected(): void {
-    const { upstream, cluster, endpoint, info, plan } = this
-    if (this.ended || upstream === null || cluster === null || endpoint === null) return
+    const { upstream, info, plan } = this
+    if (this.ended || upstream === null) return
     this.connected = true
-    if (this.connectTimer !== null) this.services.timers.cancel(this.connectTimer)
-    cluster.stats.requestTotal.inc()
-    cluster.stats.connectMs.record(Math.round(performance.now() - this.connectStartMs))
-    noteConnected(endpoint, true)
-    const { socket } = upstream
-    info.upstreamConnection = {
-      id: nextConnectionId(),
-      remoteAddress: endpoint.address.type === 'ip' ? endpoint.address.host : endpoint.address.path,
-      remotePort: endpoint.address.type === 'ip' ? endpoint.address.port : 0,
-      localAddress: socket.localAddress ?? '',
-      localPort: socket.localPort ?? 0,
-      tls: socket instanceof tls.TLSSocket ? tlsInfoOf(socket, '') : null,
-      serverName: '',
-    }
+    info.upstreamConnection = upstream.info
     if (plan.logOnConnected) {
       this.logType = 'TcpUpstreamConnected'
       plan.accessLog?.(this)
@@ -262,36 +233,18 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
     else this.downstream.endWriting()
   }
 
-  private upstreamClosed(error: Error | null): void {
-    const { cluster, endpoint } = this
+  private upstreamClosed(failure: string): void {
     this.upstream = null
-    if (cluster !== null && endpoint !== null) {
-      const { stats } = cluster
-      stats.connectionActive.dec()
-      stats.connectionDestroy.inc()
-      if (this.ended && !this.upstreamEnded) stats.destroyLocal.inc()
-      else stats.destroyRemote.inc()
-      stats.connectionLength.record(Math.round(performance.now() - this.connectStartMs))
-      cluster.slab.add(endpoint.slot, cell.activeConnections, -1)
-      cluster.breakers[0].release('connections')
-    }
-    if (this.connectTimer !== null) this.services.timers.cancel(this.connectTimer)
+    if (this.flushing) this.plan.stats.flushActive.dec()
     if (this.ended) return
     if (this.connected) this.downstream.closeAfterWrite()
-    else this.connectFailed(error)
+    else this.connectFailed(failure)
   }
 
-  private connectFailed(error: Error | null): void {
+  private connectFailed(failure: string): void {
     const { cluster, endpoint, info, plan } = this
-    if (cluster !== null && endpoint !== null) {
-      cluster.stats.connectFail.inc()
-      cluster.stats.pendingFailureEject.inc()
-      cluster.slab.add(endpoint.slot, cell.connectFailures, 1)
-      noteLocalFailure(endpoint, this.connectTimedOut ? 504 : 503)
-    }
-    info.upstreamFailure = this.connectTimedOut
-      ? 'connection timeout'
-      : describeConnectFailure(error, this.openingFailure || 'remote closed')
+    if (endpoint !== null) noteLocalFailure(endpoint, failure === 'connection timeout' ? 504 : 503)
+    info.upstreamFailure = failure
     if (this.attempts < plan.maxConnectAttempts) {
       this.connect()
       return
@@ -380,13 +333,11 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
   private flushUpstream(): void {
     const { upstream, plan } = this
     if (upstream === null) return
-    if (!this.connected || upstream.buffered === 0) {
-      upstream.closeWhenFlushed()
-      return
+    if (this.connected && upstream.buffered > 0) {
+      this.flushing = true
+      plan.stats.flushTotal.inc()
+      plan.stats.flushActive.inc()
     }
-    plan.stats.flushTotal.inc()
-    plan.stats.flushActive.inc()
-    upstream.socket.once('close', () => plan.stats.flushActive.dec())
     upstream.closeWhenFlushed()
   }
 }

@@ -24,6 +24,7 @@ export async function installScenario(scenario: Scenario): Promise<void> {
   const weft = (...args: string[]): string =>
     execFileSync(process.execPath, [join(root, 'apps/weft/src/main.ts'), 'install', '--platform', 'kubernetes', ...args], {
       encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, KUBECONFIG: server.kubeconfig },
       maxBuffer: 64 << 20,
     })
@@ -50,6 +51,42 @@ export async function installScenario(scenario: Scenario): Promise<void> {
     const kinds = weft('--apply', '--revision', 'canary').trim().split('\n').length
     await server.kubectl(['get', 'deployment', 'pilot', 'pilot-canary', '-n', 'istio-system'])
     return `${kinds} objects`
+  })
+
+  scenario.section('credentials of a kubeconfig')
+  const dryRun = (kubeconfig: string): string => weft('--apply', '--dry-run', '--kubeconfig', kubeconfig)
+  const isRefused = (kubeconfig: string, words: RegExp): void => {
+    try {
+      dryRun(kubeconfig)
+    } catch (error) {
+      if (words.test(String(error))) return
+      throw error
+    }
+    throw new Error('it was taken')
+  }
+  await scenario.attempt('a client certificate, as that user may', async () => {
+    const { cert, key } = server.clientCertificate
+    const kubeconfig = await server.writeKubeconfig('certificate', { 'client-certificate': cert, 'client-key': key })
+    isRefused(kubeconfig, /403: .*User "client" cannot patch/)
+    await server.kubectl(['create', 'clusterrolebinding', 'client', '--clusterrole=cluster-admin', '--user=client'])
+    return `${dryRun(kubeconfig).trim().split('\n').length} objects`
+  })
+  await scenario.attempt('a credential plugin that gives a certificate, or a token', async () => {
+    const apiVersion = 'client.authentication.k8s.io/v1'
+    const output = join(folder, 'credential.json')
+    const exec = { apiVersion, command: 'cat', args: [output], interactiveMode: 'Never' }
+    const kubeconfig = await server.writeKubeconfig('plugin', { exec })
+    const give = (status: object): Promise<void> =>
+      writeFile(output, JSON.stringify({ apiVersion, kind: 'ExecCredential', status }))
+    const { cert, key } = server.clientCertificate
+    const [clientCertificateData, clientKeyData] = await Promise.all([readFile(cert, 'utf8'), readFile(key, 'utf8')])
+    await give({ clientCertificateData, clientKeyData })
+    dryRun(kubeconfig)
+    await give({ token: 'wrong' })
+    isRefused(kubeconfig, /401/)
+    await give({ token: await server.tokenOf('istio-system', 'pilot') })
+    isRefused(kubeconfig, /403: .*system:serviceaccount:istio-system:pilot/)
+    return undefined
   })
 
   scenario.section('rights')

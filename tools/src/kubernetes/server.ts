@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ClusterAccess } from '@weft/kubernetes/access'
 import { KubernetesClient } from '@weft/kubernetes/client'
+import { type Certificates, type KeyPair, makeCertificates } from '../certificates.ts'
 import { freePort, type Running, start, until } from '../processes.ts'
 
 const adminToken = 'admin-of-the-test'
@@ -31,6 +32,7 @@ export class KubernetesServer {
   readonly client: KubernetesClient
   readonly #options: KubernetesServerOptions
   readonly #etcdPort: number
+  #certificates: Certificates | undefined
   #etcd: Running | undefined
   #api: Running | undefined
   #controllers: Running | undefined
@@ -62,6 +64,12 @@ export class KubernetesServer {
 
   get url(): string {
     return `https://${this.host}:${this.port}`
+  }
+
+  /** The certificate of a client that it knows as the user `client`, who has no rights. */
+  get clientCertificate(): KeyPair {
+    if (this.#certificates === undefined) throw new Error('the server was not started')
+    return this.#certificates.client
   }
 
   /** Access with a token, which may be another each time. */
@@ -111,10 +119,10 @@ export class KubernetesServer {
     return token
   }
 
-  /** Writes a kubeconfig with a token; gives its path. */
-  async writeKubeconfig(name: string, token: string): Promise<string> {
+  /** Writes a kubeconfig with a token, or with a user as YAML has it; gives its path. */
+  async writeKubeconfig(name: string, user: string | object): Promise<string> {
     const path = join(this.folder, `${name}.kubeconfig`)
-    await writeFile(path, kubeconfigOf(this.url, this.#file('apiserver.crt'), token), { mode: 0o600 })
+    await writeFile(path, kubeconfigOf(this.url, this.#file('apiserver.crt'), user), { mode: 0o600 })
     return path
   }
 
@@ -145,6 +153,7 @@ export class KubernetesServer {
       ...[`--token-auth-file=${this.#file('tokens.csv')}`, '--authorization-mode=RBAC', '--allow-privileged=true'],
       ...['--service-account-issuer=https://kubernetes.default.svc', `--service-account-key-file=${publicKey}`],
       ...[`--service-account-signing-key-file=${key}`],
+      ...(this.#certificates === undefined ? [] : [`--client-ca-file=${this.#certificates.ca}`]),
       `--service-cluster-ip-range=${this.#options.serviceRange ?? '10.96.0.0/16'}`,
     ])
     this.#api = api
@@ -173,6 +182,7 @@ export class KubernetesServer {
     const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
     await writeFile(this.#file('sa.key'), privateKey.export({ type: 'pkcs1', format: 'pem' }), { mode: 0o600 })
     await writeFile(this.#file('sa.pub'), publicKey.export({ type: 'spki', format: 'pem' }))
+    this.#certificates = makeCertificates(this.folder)
     await writeFile(this.#file('tokens.csv'), `${adminToken},admin,admin-uid,system:masters\n`, { mode: 0o600 })
   }
 
@@ -197,12 +207,12 @@ export class KubernetesServer {
   }
 }
 
-function kubeconfigOf(server: string, ca: string, token: string): string {
+function kubeconfigOf(server: string, ca: string, user: string | object): string {
   return `apiVersion: v1
 kind: Config
 current-context: test
 contexts: [{ name: test, context: { cluster: test, user: test } }]
 clusters: [{ name: test, cluster: { server: "${server}", certificate-authority: "${ca}" } }]
-users: [{ name: test, user: { token: "${token}" } }]
+users: [{ name: test, user: ${JSON.stringify(typeof user === 'string' ? { token: user } : user)} }]
 `
 }

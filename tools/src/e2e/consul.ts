@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { installConsul } from '../consul/install.ts'
 import { ConsulServer } from '../consul/server.ts'
 import { start } from '../processes.ts'
+import { entriesChecks } from './consul/entries.ts'
 import { reachChecks } from './consul/reach.ts'
 import { type BookinfoInstance, bookinfoPort } from './on-platform/bookinfo.ts'
 import { bookinfoChecks, type HealthPages, healthPages } from './on-platform/checks.ts'
@@ -19,6 +20,7 @@ export async function consulScenario(scenario: Scenario): Promise<void> {
   const health = await healthPages(scenario)
   const tokenFile = join(consul.folder, 'reader.token')
   await writeFile(tokenFile, await consul.readerToken())
+  await entriesChecks(scenario, consul, tokenFile)
   const registry = `consul=${consul.url}?token-file=${tokenFile}`
   const mesh = await MeshOnPlatform.start(scenario, { registry })
   for (const instance of mesh.instances) {

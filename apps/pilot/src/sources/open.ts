@@ -1,4 +1,5 @@
 import { hostname } from 'node:os'
+import { WeftError } from '@weft/service/errors'
 import type { Logger } from '@weft/service/logger'
 import { type PlatformSpec, parsePlatform } from '../registries/platform-spec.ts'
 import type { RegistryContext } from '../registries/registry.ts'
@@ -15,7 +16,7 @@ export interface OpenedSource {
 
 /**
  * Opens one `--config-source`: `kubernetes[=?kubeconfig=FILE&context=NAME&namespaces=A,B]` or
- * `consul=URL?prefix=weft/config/` with the options of a Consul client. It begins to follow its platform,
+ * `consul=URL?prefix=weft/config/` or `consul=URL?entries=true` with the options of a Consul client. It begins to follow its platform,
  * which need not be there yet. Throws `invalid_argument` with what it should be.
  */
 export async function openConfigSource(
@@ -54,12 +55,20 @@ export async function openConfigSource(
 const leaseName = 'weft-pilot-status'
 
 async function openConsulConfig(spec: PlatformSpec, logger: Logger): Promise<OpenedSource> {
-  const [{ consulClient, readConsulOptions }, { ConsulConfig }] = await Promise.all([
-    import('../registries/consul/client.ts'),
-    import('./consul/consul-config.ts'),
-  ])
-  const { prefix = 'weft/config/', ...given } = readConsulOptions(spec, ['prefix'])
-  const config = new ConsulConfig({ ...consulClient(spec, given, 2), prefix, logger })
-  // Keys have no status: what is wrong with them stands in Pilot's own.
-  return { provider: config, writeStatus: () => ({ close: async () => undefined }) }
+  const { consulClient, readConsulOptions } = await import('../registries/consul/client.ts')
+  const { prefix, entries, ...given } = readConsulOptions(spec, ['prefix', 'entries'])
+  // Neither keys nor config entries have a status: what is wrong with them stands in Pilot's own.
+  const writeStatus = (): { close(): Promise<void> } => ({ close: async () => undefined })
+  if (entries === undefined || entries === 'false') {
+    const { ConsulConfig } = await import('./consul/consul-config.ts')
+    const config = new ConsulConfig({ ...consulClient(spec, given, 2), prefix: prefix ?? 'weft/config/', logger })
+    return { provider: config, writeStatus }
+  }
+  if (entries !== 'true' || prefix !== undefined) {
+    throw new WeftError('invalid_argument', '--config-source consul: entries is true or false, and goes without a prefix', {
+      hint: 'give --config-source twice for keys and config entries',
+    })
+  }
+  const { ConsulEntries } = await import('./consul/consul-entries.ts')
+  return { provider: new ConsulEntries({ ...consulClient(spec, given, 6), logger }), writeStatus }
 }

@@ -3,6 +3,8 @@ import type { HeaderTable } from './header-table.ts'
 /** How header names are written where a peer insists on their case (HTTP/1.1 only; names are lower case everywhere else). */
 export interface HeaderCasing {
   nameOf(lower: string): string
+  /** The words behind the status, where those of the response that came are to be kept. */
+  readonly reason?: string | null
 }
 
 const maxRemembered = 1024
@@ -24,10 +26,12 @@ export const properCase: HeaderCasing = {
 export class ReceivedCase implements HeaderCasing {
   private readonly received = new Map<string, string>()
   private readonly others: HeaderCasing | null
+  readonly reason: string | null
 
   /** `bytes`: the block that `table`'s ranges tell of, before its names were made lower case. */
-  constructor(table: HeaderTable, bytes: Buffer, others: HeaderCasing | null) {
+  constructor(table: HeaderTable, bytes: Buffer, others: HeaderCasing | null, reason: string | null = null) {
     this.others = others
+    this.reason = reason
     for (let i = 0; i < table.entries; i++) {
       const start = table.ranges[i * 4]!
       if (start < 0) continue
@@ -46,8 +50,11 @@ export class ReceivedCase implements HeaderCasing {
 export interface CaseOptions {
   /** Of heads that bring no casing of their own; null: lower case. */
   written: HeaderCasing | null
-  /** Keep the case of names that are read, for whoever writes them on; `others` is that of names added meanwhile. */
-  kept: { others: HeaderCasing | null } | null
+  /**
+   * Keep the case of names that are read, for whoever writes them on; `others` is that of names added meanwhile. `reason`: keep
+   * the words of a status line too.
+   */
+  kept: { others: HeaderCasing | null; reason: boolean } | null
 }
 
 export const lowerCase: CaseOptions = { written: null, kept: null }

@@ -99,6 +99,23 @@ const wellKnown = [
   'x-envoy-ip-tags',
   'x-envoy-original-url',
   'http2-settings',
+  'if-match',
+  'if-range',
+  'if-unmodified-since',
+  'pragma',
+  'expires',
+  'age',
+  'proxy-status',
+  'grpc-accept-encoding',
+  'access-control-request-method',
+  'access-control-request-headers',
+  'access-control-allow-origin',
+  'access-control-allow-credentials',
+  'access-control-allow-methods',
+  'access-control-expose-headers',
+  'access-control-max-age',
+  'x-envoy-degraded',
+  'x-envoy-upstream-healthchecked-cluster',
 ] as const
 
 /** One more than the highest slot; slot 0 is "no slot". */
@@ -180,3 +197,26 @@ export const names = {
   grpcTimeout: headerName('grpc-timeout'),
   upgradeInsecure: headerName('upgrade-insecure-requests'),
 } as const
+
+const singleAnywhere =
+  'content-type content-encoding via cache-control x-request-id x-envoy-decorator-operation x-envoy-attempt-count proxy-status'
+
+/** Names that Envoy keeps one entry of in a request: of several one is made. */
+export const singleInRequests: readonly HeaderName[] = (
+  `${singleAnywhere} expect te x-forwarded-for x-forwarded-host x-forwarded-port x-forwarded-proto x-forwarded-client-cert ` +
+  'user-agent authorization accept accept-encoding origin referer if-none-match if-modified-since if-match if-range ' +
+  'if-unmodified-since grpc-timeout grpc-accept-encoding pragma access-control-request-method access-control-request-headers ' +
+  'x-client-trace-id x-envoy-original-path x-envoy-original-host x-envoy-downstream-service-cluster x-envoy-downstream-service-node'
+)
+  .split(' ')
+  .map(headerName)
+
+/** The same in a response. */
+export const singleInResponses: readonly HeaderName[] = (
+  `${singleAnywhere} location etag vary last-modified expires age server date grpc-status grpc-message ` +
+  'access-control-allow-origin access-control-allow-credentials access-control-allow-methods access-control-expose-headers ' +
+  'access-control-max-age x-envoy-degraded x-envoy-ratelimited x-envoy-upstream-canary x-envoy-immediate-health-check-fail ' +
+  'x-envoy-upstream-healthchecked-cluster x-envoy-upstream-service-time'
+)
+  .split(' ')
+  .map(headerName)

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { headerName } from './header-name.ts'
+import { headerName, singleInRequests } from './header-name.ts'
 import { HeaderTable } from './header-table.ts'
 
 function written(table: HeaderTable): string {
@@ -82,5 +82,25 @@ describe('a header table', () => {
         for (const name of names) expect(table.get(headerName(name))).toBe(list.find(([one]) => one === name)?.[1] ?? null)
       }),
     )
+  })
+
+  it('makes one of several where only one is kept, and leaves the others', () => {
+    const table = new HeaderTable()
+    const bytes = Buffer.from('accept: a\r\ncookie: b\r\naccept: c\r\ncookie: d\r\n')
+    let at = 0
+    bytes.copy(table.buffer)
+    table.used = bytes.length
+    for (const line of bytes.toString().trimEnd().split('\r\n')) {
+      const colon = at + line.indexOf(':')
+      table.add(bytes, 0, at, colon, colon + 2, at + line.length, true)
+      at += line.length + 2
+    }
+    expect(table.repeated).toBe(true)
+    table.joinRepeated(singleInRequests)
+    const out: string[] = []
+    table.forEach((name, value) => out.push(`${name}: ${value}`))
+    expect(out).toEqual(['accept: a,c', 'cookie: b', 'cookie: d'])
+    table.clear()
+    expect(table.repeated).toBe(false)
   })
 })

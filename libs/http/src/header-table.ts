@@ -25,6 +25,8 @@ export class HeaderTable {
   whole: Uint8Array = new Uint8Array(initialHeaders)
   /** How HTTP/1.1 writes the names; null: as its codec is told. */
   casing: HeaderCasing | null = null
+  /** A name that has a slot stands more than once. */
+  repeated = false
   /** Index + 1 of the first entry of each slot; 0: absent. */
   private readonly first = new Uint16Array(slotCount)
 
@@ -33,6 +35,7 @@ export class HeaderTable {
     for (let i = 0; i < this.entries; i++) this.first[this.slots[i]!] = 0
     this.used = 0
     this.entries = 0
+    this.repeated = false
     this.casing = null
     if (this.buffer.length > 65536) this.buffer = Buffer.allocUnsafeSlow(initialBytes)
   }
@@ -74,7 +77,10 @@ export class HeaderTable {
     ranges[at + 3] = valueEnd
     this.slots[index] = slot
     this.whole[index] = whole ? 1 : 0
-    if (slot !== 0 && this.first[slot] === 0) this.first[slot] = index + 1
+    if (slot !== 0) {
+      if (this.first[slot] === 0) this.first[slot] = index + 1
+      else this.repeated = true
+    }
     return slot
   }
 
@@ -126,6 +132,14 @@ export class HeaderTable {
       index = this.find(name, index + 1)
       if (index < 0) return value
       value += separator + this.valueAt(index)
+    }
+  }
+
+  /** One entry, its values joined by commas, in place of several of the same name, where that is one of `single`. */
+  joinRepeated(single: readonly HeaderName[]): void {
+    for (const name of single) {
+      const index = this.find(name)
+      if (index >= 0 && this.find(name, index + 1) >= 0) this.set(name, this.getAll(name)!)
     }
   }
 

@@ -21,10 +21,12 @@ export function compileHeaderCasing(options: Http1ProtocolOptions | undefined, p
         throw unsupported(at, `header formatter '${config?.typeUrl ?? format.value.name}'`)
       }
       const { formatterTypeOnEnvoyHeaders, forwardReasonPhrase } = PreserveCaseFormatterConfig.decode(config.value)
-      if (forwardReasonPhrase) throw unsupported(`${at}.forward_reason_phrase`, 'forward_reason_phrase')
       return {
         written: null,
-        kept: { others: formatterTypeOnEnvoyHeaders === OnEnvoyHeaders.PROPER_CASE ? properCase : null },
+        kept: {
+          others: formatterTypeOnEnvoyHeaders === OnEnvoyHeaders.PROPER_CASE ? properCase : null,
+          reason: forwardReasonPhrase,
+        },
       }
     }
   }

@@ -203,16 +203,24 @@ export class Connection implements ByteSink, OutputOwner {
   }
 
   /**
-   * Closes when what was written has left and the peer has closed too, or after a second (Envoy's delayed close): an
-   * immediate close would let the kernel throw the last bytes away when the peer has sent more than was read. `linger`: the
-   * peer closes first, or the second passes.
+   * Closes when what was written has left and the peer has closed too, or after a second: an immediate close would let the kernel
+   * throw the last bytes away when the peer has sent more than was read.
    */
-  closeAfterWrite(linger = false): void {
+  closeAfterWrite(): void {
+    if (this.closed || this.closing !== null) return
+    this.lingerAfterWrite(delayedCloseMs, () => {})
+    this.socket.end()
+  }
+
+  /** Closes when what was written has left and the peer has closed, or when it has not by then, of which `onLate` is told. */
+  lingerAfterWrite(limitMs: number, onLate: () => void): void {
     if (this.closed || this.closing !== null) return
     this.flush()
-    this.closing = new Timeout(() => this.destroy())
-    this.timers.arm(this.closing, delayedCloseMs)
-    if (!linger) this.socket.end()
+    this.closing = new Timeout(() => {
+      onLate()
+      this.destroy()
+    })
+    this.timers.arm(this.closing, limitMs)
     if (this.paused) this.resume()
   }
 

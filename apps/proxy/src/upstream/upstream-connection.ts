@@ -146,6 +146,10 @@ export class UpstreamConnection implements PooledConnection, ConnectionHandler, 
     this.connection.flushAndDestroy()
   }
 
+  surplus(): void {
+    this.pool.cluster.stats.protocolError.inc()
+  }
+
   endWriting(): void {
     this.connection.endWriting()
   }

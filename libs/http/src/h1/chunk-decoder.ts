@@ -1,6 +1,6 @@
 import { HeaderTable } from '../header-table.ts'
 import { hexValue } from './bytes.ts'
-import { bad, HeadScanner } from './head-scanner.ts'
+import { bad, HeadScanner, type ScanError } from './head-scanner.ts'
 
 export type ChunkEvent = 'data' | 'more' | 'end' | 'bad'
 
@@ -26,6 +26,8 @@ export class ChunkDecoder {
   dataEnd = 0
   position = 0
   trailers: HeaderTable | null = null
+  /** What is wrong, after `bad`; of a trailer what the scanner says. */
+  error: ScanError = 'bad-line'
   /** Something was let pass that other readers might cut elsewhere. */
   loose = false
   private state = firstDigit
@@ -46,6 +48,7 @@ export class ChunkDecoder {
     this.remaining = 0
     this.extensionBytes = 0
     this.trailers = null
+    this.error = 'bad-line'
     this.loose = false
   }
 
@@ -130,10 +133,16 @@ export class ChunkDecoder {
     bytes.copy(table.buffer, before, start, start + take)
     table.used += take
     const stop = this.scanner.scan(table.buffer, 0, table.used, table, this.maxTrailers)
-    if (stop === bad) return 'bad'
+    if (stop === bad) {
+      this.error = this.scanner.error
+      return 'bad'
+    }
     if (this.scanner.loose) this.loose = true
     if (stop < 0) {
-      if (table.used > this.maxTrailerBytes) return 'bad'
+      if (table.used > this.maxTrailerBytes) {
+        this.error = 'too-large'
+        return 'bad'
+      }
       this.position = end
       return 'more'
     }

@@ -9,6 +9,7 @@ class Client {
   readonly sink = new MemorySink()
   readonly seen: string[] = []
   closed = false
+  surplus = 0
   reusable = 0
   readonly connection: Http1ClientConnection
   private body = ''
@@ -23,6 +24,9 @@ class Client {
         },
         close: () => {
           this.closed = true
+        },
+        surplus: () => {
+          this.surplus++
         },
         endWriting: () => {},
         pause: () => {},
@@ -174,5 +178,16 @@ describe('the HTTP/1.1 client side', () => {
       else client.connection.connectionLost('connection-closed', 'reset by peer')
       expect(client.seen.at(-1)).toContain(`reset ${reason}`)
     }
+  })
+
+  it('tells of bytes behind an answer, and does not use the connection again', () => {
+    const behind = new Client().send()
+    behind.give('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhiEXTRA')
+    expect(behind.seen).toEqual(['head 200', 'body hi', 'end'])
+    expect([behind.surplus, behind.closed, behind.reusable]).toEqual([1, true, 0])
+    const later = new Client().send()
+    later.give('HTTP/1.1 204 None\r\n\r\n')
+    later.give('x')
+    expect([later.surplus, later.closed]).toEqual([1, true])
   })
 })

@@ -36,6 +36,8 @@ export interface Http1ClientEvents {
   reusable(): void
   /** The connection can't be used any more: close it (nothing is waiting to be written). */
   close(): void
+  /** The peer sent what nobody had asked for. */
+  surplus(): void
   /** The tunnel's request side has ended: send that on, and go on reading. */
   endWriting(): void
   pause(): void
@@ -137,6 +139,7 @@ export class Http1ClientConnection implements ClientStream {
         case 'idle':
           // Bytes nobody asked for: the connection is out of step.
           this.reading = 'dead'
+          this.events.surplus()
           this.events.close()
           return
         case 'dead':
@@ -232,7 +235,7 @@ export class Http1ClientConnection implements ClientStream {
     const { response } = receiver
     const { headers, status } = response
     const { kept } = this.options.casing
-    if (kept !== null) headers.casing = new ReceivedCase(headers, this.raw, kept.others)
+    if (kept !== null) headers.casing = new ReceivedCase(headers, this.raw, kept.others, kept.reason ? reasonOf(this.raw) : null)
     if (status < 200 && status !== 101) {
       receiver.onInterim(response)
       if (this.receiver === receiver) this.beginHead(receiver)
@@ -323,6 +326,7 @@ export class Http1ClientConnection implements ClientStream {
     const receiver = this.receiver!
     this.receiver = null
     this.paused = false
+    if (more) this.events.surplus()
     // An answer before the request was all sent, or bytes behind the answer: not to be used again.
     this.reading = this.closing || !this.requestDone || more ? 'dead' : 'idle'
     return receiver
@@ -440,11 +444,17 @@ function scanStatusLine(bytes: Buffer, start: number, end: number, head: Respons
   if (i - digits !== 3 || status < 100) return bad
   for (; i < stop; i++) {
     const byte = bytes[i]!
-    if ((byte < 32 && byte !== 9 && byte !== 13) || byte > 126) return bad
+    if ((byte < 32 && byte !== 9 && byte !== 13) || byte === 127) return bad
   }
   head.version = major === 1 && minor === 1 ? 11 : 10
   head.status = status
   return stop + 1
+}
+
+/** What stands behind the status. */
+function reasonOf(head: Buffer): string {
+  const line = head.latin1Slice(0, head.indexOf(10)).trimEnd()
+  return line.split(/\s+/, 2).length < 2 ? '' : line.replace(/^\S+\s+\S+\s?/, '')
 }
 
 const maxStatusLine = 8192

@@ -25,6 +25,11 @@ export function statusLine(status: number): Buffer {
   return line
 }
 
+/** A status line with words of somebody else's. */
+export function statusLineWith(status: number, reason: string): Buffer {
+  return Buffer.from(`HTTP/1.1 ${status} ${reason}\r\n`, 'latin1')
+}
+
 export const lines = {
   chunked: Buffer.from('transfer-encoding: chunked\r\n'),
   emptyLength: Buffer.from('content-length: 0\r\n'),

@@ -80,7 +80,7 @@ export class HeadScanner {
           this.loose = true
           return i + 1 - base
         }
-        if (byte !== 58 || i === nameStart) return this.fail('bad-name')
+        if (byte !== 58 || i === nameStart) return this.fail(isControl(byte) ? 'bad-character' : 'bad-name')
         nameEnd = i++
         inValue = true
       }
@@ -124,6 +124,11 @@ export class HeadScanner {
     this.error = error
     return bad
   }
+}
+
+/** Control bytes that stand nowhere in a head. */
+export function isControl(byte: number): boolean {
+  return byte < 32 ? byte !== 9 && byte !== 10 && byte !== 13 : byte === 127
 }
 
 /** Takes CR and LF out of a range, in place: a folded value is one line from then on. Gives the new end. */

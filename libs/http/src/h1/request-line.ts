@@ -1,6 +1,6 @@
 import type { RequestHead } from '../message.ts'
 import { targetByte, tokenLower } from './bytes.ts'
-import { bad, incomplete, type ScanError } from './head-scanner.ts'
+import { bad, incomplete, isControl, type ScanError } from './head-scanner.ts'
 
 /** Where the parts of a request line stand; filled by `scanRequestLine`. */
 export class RequestLine {
@@ -14,7 +14,7 @@ export class RequestLine {
 /** The methods that are taken unless any are allowed. */
 const methodNames = (
   'GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH ACL BIND CHECKOUT COPY LINK LOCK MERGE MKACTIVITY MKCALENDAR MKCOL ' +
-  'M-SEARCH MOVE NOTIFY PROPFIND PROPPATCH PURGE REBIND REPORT SEARCH SOURCE SUBSCRIBE UNBIND UNLINK UNLOCK UNSUBSCRIBE'
+  'MOVE MSEARCH NOTIFY PROPFIND PROPPATCH PURGE QUERY REBIND REPORT SEARCH SOURCE SUBSCRIBE UNBIND UNLINK UNLOCK UNSUBSCRIBE'
 ).split(' ')
 const methods = new Map<number, { bytes: Buffer; name: string }[]>()
 const firstBytes = new Uint8Array(256)
@@ -31,7 +31,8 @@ function methodKey(length: number, first: number, second: number): number {
 /**
  * Reads `method SP target SP HTTP/1.x CRLF` (RFC 9112 section 3), and what Envoy takes besides: blank lines before it, any
  * white space between the parts and behind them, LF alone, no version (then the request is an old one). Sets method and
- * version of `head`, the target's range in `line`. Gives the position behind the line, `incomplete` or `bad`.
+ * version of `head`, the target's range in `line`. Gives the position behind the line, `incomplete` or `bad`. `first`: of its
+ * connection, where a byte that no method begins with is refused before the line is whole.
  */
 export function scanRequestLine(
   bytes: Buffer,
@@ -40,12 +41,13 @@ export function scanRequestLine(
   head: RequestHead,
   line: RequestLine,
   anyMethod = false,
+  first = true,
 ): number {
   line.loose = false
   let at = start
   while (at < end && (bytes[at] === 13 || bytes[at] === 10)) at++
   if (at >= end) return incomplete
-  if (!anyMethod && firstBytes[bytes[at]!] === 0) return failed(line, 'bad-line')
+  if (first && !anyMethod && firstBytes[bytes[at]!] === 0) return failed(line, 'bad-line')
   const behind = scanUsual(bytes, at, end, head, line)
   if (behind === unusual) return scanLoose(bytes, at, end, head, line, anyMethod)
   if (behind >= 0 && !anyMethod && !isKnown(head.method)) return failed(line, 'bad-line')
@@ -86,6 +88,7 @@ function scanLoose(bytes: Buffer, start: number, end: number, head: RequestHead,
   if (lf < 0) return incomplete
   const stop = start + lf
   let i = start
+  for (let k = start; k < stop; k++) if (isControl(bytes[k]!)) return failed(line, 'bad-character')
   const word = () => {
     while (i < stop && bytes[i]! <= 32) i++
     const from = i
@@ -103,7 +106,7 @@ function scanLoose(bytes: Buffer, start: number, end: number, head: RequestHead,
   if (version !== '' && !/^HTTP\/\d\.\d$/.test(version)) return failed(line, 'bad-version')
   if (anyMethod ? !isToken(bytes, methodStart, methodEnd) : !isKnown(method)) return failed(line, 'bad-line')
   for (let k = targetStart; k < targetEnd; k++) {
-    if (targetByte[bytes[k]!] !== 1) return failed(line, bytes[k] === 127 ? 'bad-character' : 'bad-line')
+    if (targetByte[bytes[k]!] !== 1) return failed(line, 'bad-line')
   }
   line.loose = true
   head.version = version === 'HTTP/1.1' ? 11 : 10

@@ -4,7 +4,13 @@ import { MemorySink } from '../byte-sink.ts'
 import { type HeaderCasing, properCase } from '../header-casing.ts'
 import { type HeaderTable, headerName } from '../header-table.ts'
 import { RequestHead, ResponseHead } from '../message.ts'
-import { defaultServerOptions, type Http1Request, Http1ServerConnection, type Http1ServerOptions } from './server-connection.ts'
+import {
+  type ClosePace,
+  defaultServerOptions,
+  type Http1Request,
+  Http1ServerConnection,
+  type Http1ServerOptions,
+} from './server-connection.ts'
 
 /** A server that notes every request and answers it at once, or when it is told to. */
 class Server {
@@ -12,6 +18,7 @@ class Server {
   readonly connection: Http1ServerConnection
   readonly seen: string[] = []
   closed = false
+  pace: ClosePace | null = null
   answerAtOnce = true
   private body = ''
   paused = 0
@@ -23,8 +30,9 @@ class Server {
       { ...defaultServerOptions, ...options },
       {
         begin: () => this.request(),
-        closeAfterWrite: () => {
+        closeAfterWrite: (how) => {
           this.closed = true
+          this.pace = how
         },
         pause: () => {
           this.paused++
@@ -246,7 +254,7 @@ describe('the HTTP/1.1 server side', () => {
     const proper = new Server({ casing: { written: properCase, kept: null } })
     proper.give('GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n')
     expect(proper.sink.take()).toBe('HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok')
-    const kept = new Server({ casing: { written: null, kept: { others: null } } })
+    const kept = new Server({ casing: { written: null, kept: { others: null, reason: false } } })
     kept.give('GET / HTTP/1.1\r\nHOST: a\r\nX-miXed').give(': 1\r\n\r\n')
     expect(kept.lastCasing?.nameOf('x-mixed')).toBe('X-miXed')
     expect(kept.lastCasing?.nameOf('host')).toBe('HOST')
@@ -312,5 +320,57 @@ describe('the HTTP/1.1 server side', () => {
         server.give('GET / HTTP/1.1\r\nhost: a\r\n\r\n')
       }),
     )
+  })
+
+  it('refuses a control byte in the line or in a name for what it is', () => {
+    for (const head of [
+      'GET /\x01 HTTP/1.1\r\n',
+      'GET\x0b/ HTTP/1.1\r\n',
+      'GET / HTTP/1.1\x7f\r\n',
+      'GET / HTTP/1.1\r\nx\x01a: 1\r\n',
+    ])
+      expect(new Server().give(`${head}host: a\r\n\r\n`).seen).toEqual(['error 400 http1.invalid_characters'])
+  })
+
+  it('refuses trailers that are too many or too long with 431', () => {
+    const chunk = `${post}transfer-encoding: chunked\r\n\r\n0\r\n`
+    const many = new Server({ maxHeaders: 3 }).give(`${chunk}a: 1\r\nb: 2\r\nc: 3\r\nd: 4\r\n\r\n`)
+    expect(many.seen).toEqual(['error 431 http1.too_many_headers'])
+    const long = new Server({ maxHeadBytes: 80 }).give(`${chunk}a: ${'z'.repeat(100)}\r\n\r\n`)
+    expect(long.seen).toEqual(['error 431 http1.headers_too_large'])
+  })
+
+  it('takes lengths of 64 bits, and no longer ones', () => {
+    const server = new Server({}).give(`${post}content-length: 18446744073709551615\r\n\r\nab`)
+    expect(server.seen).toEqual([])
+    const longer = new Server({}).give(`${post}content-length: 18446744073709551616\r\n\r\nab`)
+    expect(longer.seen).toEqual(['error 400 http1.codec_error'])
+  })
+
+  it('refuses CONNECT with a body', () => {
+    const connect = 'CONNECT a:1 HTTP/1.1\r\nhost: a:1\r\n'
+    expect(new Server().give(`${connect}content-length: 1\r\n\r\nx`).seen).toEqual(['error 400 http1.body_disallowed'])
+    expect(new Server().give(`${connect}transfer-encoding: chunked\r\n\r\n`).seen[0]).toContain('501')
+  })
+
+  it('waits for the end of a line behind the first request, whatever it begins with', () => {
+    expect(new Server().give('x').seen).toEqual(['error 400 http1.codec_error'])
+    const later = new Server().give('GET / HTTP/1.1\r\nhost: a\r\n\r\nx')
+    expect(later.seen).toHaveLength(1)
+    expect(later.give('\r\n').seen[1]).toBe('error 400 http1.codec_error')
+  })
+
+  it('says how the connection may end', () => {
+    const asked = new Server()
+    asked.answerAtOnce = false
+    asked.give('GET / HTTP/1.1\r\nhost: a\r\nproxy-connection: close\r\n\r\n').answer('ok')
+    expect(asked.pace).toBe('now')
+    expect(new Server().give('GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n').pace).toBe('early')
+    const drained = new Server()
+    drained.answerAtOnce = false
+    drained.give('GET / HTTP/1.1\r\nhost: a\r\n\r\n')
+    drained.connection.closeAfterResponse()
+    drained.answer('ok')
+    expect(drained.pace).toBe('announced')
   })
 })

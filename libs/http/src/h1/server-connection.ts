@@ -3,12 +3,12 @@ import { names } from '../header-name.ts'
 import type { HeaderTable } from '../header-table.ts'
 import type { RequestHead, ResponseHead } from '../message.ts'
 import type { ByteSink, IncomingRequest, ServerStream } from '../stream.ts'
-import { authorityByte, isAuthority } from './bytes.ts'
+import { authorityByte, equalsIgnoreCase, isAuthority } from './bytes.ts'
 import { ChunkDecoder } from './chunk-decoder.ts'
 import { removeNominated } from './connection-header.ts'
-import { lines, put, putData, putHeaders, putLastChunk, putLine, statusLine } from './encode.ts'
+import { lines, put, putData, putHeaders, putLastChunk, putLine, statusLine, statusLineWith } from './encode.ts'
 import { bodyOf, chunked, connectionHas, framingError, framingProblem, none } from './framing.ts'
-import { bad, HeadScanner, incomplete } from './head-scanner.ts'
+import { bad, HeadScanner, incomplete, type ScanError } from './head-scanner.ts'
 import { RequestLine, scanRequestLine } from './request-line.ts'
 import { applyTarget } from './request-target.ts'
 
@@ -47,16 +47,19 @@ export type Http1Request = IncomingRequest
 export interface Http1ServerEvents {
   /** The first byte of a request came. */
   begin(sender: Http1ServerConnection): Http1Request
-  /**
-   * Close once what was written has left. `linger`: the peer, which did not ask for the end, is given the time to see it
-   * announced and to close first.
-   */
-  closeAfterWrite(linger: boolean): void
+  /** Close once what was written has left. */
+  closeAfterWrite(how: ClosePace): void
   pause(): void
   resume(): void
   /** Request and response are both complete and the connection waits for the next request. */
   idle(): void
 }
+
+/**
+ * How the connection ends behind an answer. `now`: the peer expects the end. `announced`: the peer, which did not ask for it, is
+ * given the time to see it announced and to close first. `early`: the same, as the request was not read to its end.
+ */
+export type ClosePace = 'now' | 'announced' | 'early'
 
 /** Where the request side stands. */
 type Reading = 'idle' | 'head' | 'length' | 'chunked' | 'tunnel' | 'complete' | 'dead'
@@ -85,6 +88,10 @@ export class Http1ServerConnection implements ServerStream {
   private lastHost: Buffer = Buffer.alloc(0)
   private lastAuthority = ''
   private closing = false
+  /** No head has come yet. */
+  private fresh = true
+  /** The head is being told of: an answer from within comes before the request's end is known. */
+  private telling = false
   /**
    * The last request was written in a way that others might cut elsewhere. It was taken as Envoy takes it, but what comes
    * behind it on this connection is not read: nobody can tell whose request that is.
@@ -131,7 +138,7 @@ export class Http1ServerConnection implements ServerStream {
         case 'idle':
           if (this.loose) {
             this.reading = 'dead'
-            this.events.closeAfterWrite(false)
+            this.events.closeAfterWrite('now')
             return
           }
           this.begin()
@@ -245,7 +252,7 @@ export class Http1ServerConnection implements ServerStream {
   /** Scans line and headers; after `bad` the request is refused. */
   private scanHead(bytes: Buffer, base: number, end: number, head: RequestHead): number {
     if (this.scanner.wantsLine) {
-      const behind = scanRequestLine(bytes, base, end, head, this.line, this.options.allowCustomMethods)
+      const behind = scanRequestLine(bytes, base, end, head, this.line, this.options.allowCustomMethods, this.fresh)
       if (behind === incomplete) return incomplete
       if (behind === bad) {
         this.refuse(400, this.line.error === 'bad-character' ? 'http1.invalid_characters' : 'http1.codec_error', end)
@@ -256,20 +263,31 @@ export class Http1ServerConnection implements ServerStream {
       this.scanner.lineDone(behind - base)
     }
     const stop = this.scanner.scan(bytes, base, end, head.headers, this.options.maxHeaders)
-    if (stop === bad) {
-      if (this.scanner.error === 'too-many-headers') this.refuse(431, 'http1.too_many_headers', end)
-      else if (this.scanner.error === 'bad-character') this.refuse(400, 'http1.invalid_characters', end)
-      else this.refuse(400, 'http1.codec_error', end)
-    }
+    if (stop === bad) this.refuseScan(this.scanner.error, end)
     return stop
+  }
+
+  /** Refuses for what is wrong with a block of headers or trailers. */
+  private refuseScan(error: ScanError, end: number): number {
+    switch (error) {
+      case 'too-many-headers':
+        return this.refuse(431, 'http1.too_many_headers', end)
+      case 'too-large':
+        return this.refuse(431, 'http1.headers_too_large', end)
+      case 'bad-character':
+        return this.refuse(400, 'http1.invalid_characters', end)
+      default:
+        return this.refuse(400, 'http1.codec_error', end)
+    }
   }
 
   /** The head is whole and stands in the table's own buffer. */
   private headDone(head: RequestHead): void {
     const table = head.headers
     const { line, options } = this
+    this.fresh = false
     if (line.loose || this.scanner.loose) this.loose = true
-    head.scheme = 'http'
+    head.scheme = ''
     this.headRequest = head.method === 'HEAD'
     const { kept } = options.casing
     if (kept !== null) table.casing = new ReceivedCase(table, this.raw, kept.others)
@@ -295,7 +313,7 @@ export class Http1ServerConnection implements ServerStream {
       table.removeAt(hostAt)
     } else head.authority = ''
     const target = table.buffer.latin1Slice(line.targetStart, line.targetEnd)
-    const ordinary = target.charCodeAt(0) === 47 && head.method !== 'CONNECT'
+    const ordinary = head.method !== 'CONNECT' && (target.charCodeAt(0) === 47 || !options.allowAbsoluteUrl)
     const problem = ordinary ? null : applyTarget(head, target)
     if (problem === 'form') {
       head.version = 11
@@ -311,7 +329,7 @@ export class Http1ServerConnection implements ServerStream {
       }
       if (hostAt < 0 && head.authority === '') head.authority = options.defaultHost
       if (!connectionHas(table, 'keep-alive')) this.closeAsExpected()
-    }
+    } else if (connectionHas(table, 'close') || closesProxy(table)) this.closeAsExpected()
     if (ordinary) head.path = target
     else {
       if (problem !== null) {
@@ -324,12 +342,9 @@ export class Http1ServerConnection implements ServerStream {
         return
       }
     }
-    if (table.find(names.connection) >= 0) {
-      if (connectionHas(table, 'close')) this.closeAsExpected()
-      if (!removeNominated(head)) {
-        this.refuse(400, 'http1.connection_header_rejected', 0)
-        return
-      }
+    if (table.find(names.connection) >= 0 && !removeNominated(head)) {
+      this.refuse(400, 'http1.connection_header_rejected', 0)
+      return
     }
     const body = bodyOf(table, options.allowChunkedLength)
     if (body === framingError) {
@@ -345,22 +360,29 @@ export class Http1ServerConnection implements ServerStream {
           return
       }
     }
+    if (head.method === 'CONNECT' && body !== none) {
+      if (body === chunked) {
+        this.refuse(501, 'http1.invalid_transfer_encoding', 0)
+        return
+      }
+      if (body > 0) {
+        this.refuse(400, 'http1.body_disallowed', 0)
+        return
+      }
+    }
     this.upgradeAsked = head.method === 'CONNECT' || (table.has(names.upgrade) && connectionHas(table, 'upgrade'))
     if (body === chunked) {
       if (head.version === 10) this.loose = true
       this.chunks ??= new ChunkDecoder(options.maxHeaders, options.maxHeadBytes)
       this.chunks.reset()
       this.reading = 'chunked'
-      this.receiver!.onRequestHead(false)
     } else if (body > 0) {
       this.remaining = body
       this.reading = 'length'
-      this.receiver!.onRequestHead(false)
-    } else {
-      this.reading = this.upgradeAsked ? 'tunnel' : 'complete'
-      if (body === none && !this.upgradeAsked) this.receiver!.onRequestHead(true)
-      else this.receiver!.onRequestHead(!this.upgradeAsked)
-    }
+    } else this.reading = this.upgradeAsked ? 'tunnel' : 'complete'
+    this.telling = true
+    this.receiver!.onRequestHead(this.reading === 'complete')
+    this.telling = false
   }
 
   /** The upgrade was not taken: the request had no body and is complete. */
@@ -400,7 +422,7 @@ export class Http1ServerConnection implements ServerStream {
           return at
         }
         case 'bad':
-          return this.refuse(400, 'http1.codec_error', end)
+          return this.refuseScan(chunks.error, end)
       }
     }
   }
@@ -454,7 +476,8 @@ export class Http1ServerConnection implements ServerStream {
     const { headers, status } = head
     const { sink } = this
     const request = this.receiver!.request
-    const line = statusLine(status)
+    const reason = headers.casing?.reason ?? null
+    const line = reason === null ? statusLine(status) : statusLineWith(status, reason)
     const tunnel = this.upgradeAsked && (status === 101 || (request.method === 'CONNECT' && status >= 200 && status < 300))
     if (!tunnel && this.reading === 'tunnel') this.reading = 'complete'
     const bodiless = this.headRequest || status === 204 || status === 304 || status < 200
@@ -465,12 +488,13 @@ export class Http1ServerConnection implements ServerStream {
       if (endStream) {
         if (!bodiless) framing = lines.emptyLength
       } else if (!bodiless) {
-        if (request.version === 10) this.closeAsExpected()
-        else {
+        if (request.version !== 10) {
           this.responseChunked = true
           framing = lines.chunked
         }
       }
+      // Its client may take the end for that of the body, whether there is one or not.
+      if (request.version === 10) this.closeAsExpected()
       if (this.headRequest && framing === null && status >= 200 && status !== 204 && status !== 304 && request.version === 11)
         framing = lines.chunked
     }
@@ -509,7 +533,7 @@ export class Http1ServerConnection implements ServerStream {
     this.reading = 'dead'
     this.receiver = null
     this.waiting = null
-    this.events.closeAfterWrite(false)
+    this.events.closeAfterWrite('now')
   }
 
   private closeAsExpected(): void {
@@ -539,7 +563,7 @@ export class Http1ServerConnection implements ServerStream {
     if (this.closing || !complete) {
       this.reading = 'dead'
       this.waiting = null
-      this.events.closeAfterWrite(complete && !this.endExpected)
+      this.events.closeAfterWrite(!complete || this.telling ? 'early' : this.endExpected ? 'now' : 'announced')
       return
     }
     this.reading = 'idle'
@@ -565,6 +589,12 @@ function joinHosts(table: HeaderTable, first: number): void {
   const values: string[] = []
   for (let i = first; i >= 0; i = table.find(names.host, i + 1)) values.push(table.valueAt(i))
   table.set(names.host, values.filter((value) => value !== '').join(','))
+}
+
+/** Proxy-Connection of those who have only that. */
+function closesProxy(table: HeaderTable): boolean {
+  const at = table.find(names.proxyConnection)
+  return at >= 0 && equalsIgnoreCase(table.buffer, table.ranges[at * 4 + 2]!, table.ranges[at * 4 + 3]!, 'close')
 }
 
 const empty = Buffer.alloc(0)

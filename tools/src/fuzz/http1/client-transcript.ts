@@ -32,6 +32,7 @@ export async function clientTranscript(
       close: () => {
         state.closed = true
       },
+      surplus: () => {},
       endWriting: () => {},
       pause: () => {
         state.paused = true

@@ -20,7 +20,7 @@ const hopByHop = new Set([
 export function forwarded(seen: SeenRequest): Buffer {
   const sink = new MemorySink()
   const connection = new Http1ClientConnection(sink, defaultClientOptions, {
-    ...{ reusable: () => {}, close: () => {}, endWriting: () => {}, pause: () => {}, resume: () => {} },
+    ...{ reusable: () => {}, close: () => {}, surplus: () => {}, endWriting: () => {}, pause: () => {}, resume: () => {} },
   })
   connection.begin({
     response: new ResponseHead(),

@@ -53,7 +53,7 @@ export const listenerSupport: SupportTable = {
     'set_current_client_cert_details proxy_100_continue upgrade_configs normalize_path merge_slashes ' +
     'path_with_escaped_slashes_action local_reply_config strip_matching_host_port strip_any_host_port ' +
     'stream_error_on_invalid_http_message strip_trailing_host_dot append_x_forwarded_port ' +
-    'original_ip_detection_extensions early_header_mutation_extensions http2_protocol_options drain_timeout tracing request_id_extension',
+    'scheme_header_transformation original_ip_detection_extensions early_header_mutation_extensions http2_protocol_options drain_timeout tracing request_id_extension',
   'envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter':
     'name typed_config config_discovery is_optional disabled',
 
@@ -71,7 +71,7 @@ export const listenerSupport: SupportTable = {
   'envoy.extensions.access_loggers.stream.v3.StdoutAccessLog': '*',
   'envoy.extensions.access_loggers.stream.v3.StderrAccessLog': '*',
   'envoy.config.core.v3.Http1ProtocolOptions': '* -send_fully_qualified_url ~use_balsa_parser',
-  'envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig': '* -forward_reason_phrase',
+  'envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig': '*',
   'envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig': '*',
   'envoy.extensions.http.original_ip_detection.xff.v3.XffConfig': '*',
   'envoy.extensions.http.original_ip_detection.custom_header.v3.CustomHeaderConfig': '*',

@@ -1,4 +1,4 @@
-import { headerName, names } from '@weft/http/header-name'
+import { headerName, names, singleInResponses } from '@weft/http/header-name'
 import type { HeaderTable } from '@weft/http/header-table'
 import type { RequestHead, ResponseHead } from '@weft/http/message'
 import type { ClientStream, ResetReason } from '@weft/http/stream'
@@ -538,6 +538,7 @@ export class Router implements PoolWaiter, HedgeOwner {
     const cluster = this.cluster!
     info.upstreamFirstByteMs = monotonicMs()
     const { status } = response
+    if (response.headers.repeated) response.headers.joinRepeated(singleInResponses)
     info.wire?.responseRead(response)
     this.noteAnswer(status, endStream)
     const { retry } = this

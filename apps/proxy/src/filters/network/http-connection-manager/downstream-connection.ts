@@ -1,3 +1,4 @@
+import type { ClosePace } from '@weft/http/h1/server-connection'
 import type { RequestHead } from '@weft/http/message'
 import type { RouteTable } from '../../../routing/route-table.ts'
 import type { ProcessState } from '../../../shared/process-state.ts'
@@ -290,9 +291,16 @@ export class DownstreamConnection implements ConnectionHandler, ConnectionInfo {
   }
 
   /** For the protocol: the connection ends with what is written. */
-  closeAfterWrite(linger: boolean): void {
+  closeAfterWrite(how: ClosePace): void {
     this.localClose = true
-    this.connection.closeAfterWrite(linger)
+    const { delayedCloseMs } = this.plan
+    if (how === 'now' || delayedCloseMs === 0) {
+      this.connection.closeAfterWrite()
+      return
+    }
+    this.connection.lingerAfterWrite(delayedCloseMs, () => {
+      if (how === 'early') this.stats.delayedCloseTimeout.inc()
+    })
   }
 
   // ConnectionHandler

@@ -1,5 +1,5 @@
 import { connectionHas } from '@weft/http/h1/framing'
-import { names } from '@weft/http/header-name'
+import { names, singleInRequests } from '@weft/http/header-name'
 import type { HeaderTable } from '@weft/http/header-table'
 import { RequestHead, ResponseHead } from '@weft/http/message'
 import type { IncomingRequest, ResetReason, ServerStream } from '@weft/http/stream'
@@ -179,6 +179,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
   onRequestHead(endStream: boolean): void {
     const { request, plan, info } = this
     const { headers } = request
+    if (headers.repeated) headers.joinRepeated(singleInRequests)
     info.protocol = protocolNames[request.version]
     info.wire?.requestRead(request)
     if (endStream) {
@@ -206,6 +207,12 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
       return
     }
     if (plan.path !== null && request.path !== '' && !this.normalize()) return
+    if (request.method === 'QUERY' && !headers.has(names.contentType)) {
+      // RFC 10008 section 2.1: there is no telling what is asked for.
+      this.sender.closeAfterResponse()
+      this.fail(400, '', 'query_missing_content_type')
+      return
+    }
     if (request.method === 'CONNECT') this.upgrade = 'connect'
     else if (headers.find(names.upgrade) >= 0 && connectionHas(headers, 'upgrade')) {
       this.upgrade = upgradeOf(headers.get(names.upgrade) ?? '')
@@ -269,7 +276,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     if (table !== null && table.internalOnlyHeaders !== null && !this.internal) {
       for (const name of table.internalOnlyHeaders) this.request.headers.remove(name)
     }
-    this.route = table === null ? null : table.match(this.request, this)
+    this.route = table === null || this.request.scheme === '' ? null : table.match(this.request, this)
     const { route, info } = this
     if (route !== null) {
       info.routeName = route.name
@@ -652,13 +659,20 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     for (let i = 0; i < headers.entries; i++) {
       const start = headers.ranges[i * 4]!
       if (start < 0 || !headers.nameAt(i).includes('_')) continue
-      if (this.plan.underscores === 'drop') headers.removeAt(i)
-      else {
+      if (this.plan.underscores === 'drop') {
+        this.noteUnderscore('dropped_headers_with_underscores')
+        headers.removeAt(i)
+      } else {
+        this.noteUnderscore('requests_rejected_with_underscores_in_headers')
         this.refuseUnderscore()
         return false
       }
     }
     return true
+  }
+
+  private noteUnderscore(what: string): void {
+    this.plan.stats.store.counter(`${this.downstream.isHttp2 ? 'http2' : 'http1'}.${what}`).inc()
   }
 
   private refuseUnderscore(): void {

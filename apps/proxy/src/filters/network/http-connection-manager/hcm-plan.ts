@@ -70,6 +70,8 @@ export interface HcmPlan {
   requestIdInResponse: boolean
   clientCert: ClientCertRules
   via: string
+  /** The scheme that every request is taken to have; null: its own. */
+  scheme: string | null
   path: PathRules | null
   stripPort: 'none' | 'any' | 'matching'
   stripTrailingHostDot: boolean
@@ -77,6 +79,8 @@ export interface HcmPlan {
   /** Milliseconds; 0: none. */
   connectionIdleMs: number
   drainTimeoutMs: number
+  /** How long a client that did not ask for the end has to close first. */
+  delayedCloseMs: number
   maxConnectionMs: number
   streamIdleMs: number
   requestMs: number
@@ -162,6 +166,7 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
     requestIdInResponse: source.alwaysSetRequestIdInResponse,
     clientCert: { mode: source.forwardClientCertDetails, details: source.setCurrentClientCertDetails },
     via: source.via,
+    scheme: compileScheme(source, path),
     path: compilePath(source, path),
     stripPort: source.stripPortMode?.value === true ? 'any' : source.stripMatchingHostPort ? 'matching' : 'none',
     stripTrailingHostDot: source.stripTrailingHostDot,
@@ -172,6 +177,7 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
           ? 'drop'
           : 'allow',
     drainTimeoutMs: durationMs(source.drainTimeout, 5_000),
+    delayedCloseMs: durationMs(source.delayedCloseTimeout, 1_000),
     connectionIdleMs: durationMs(common?.idleTimeout, 3_600_000),
     maxConnectionMs: durationMs(common?.maxConnectionDuration, 0),
     streamIdleMs: durationMs(source.streamIdleTimeout, 300_000),
@@ -220,6 +226,13 @@ function compileTracing(
 
 function isRouter(typeUrl: string): boolean {
   return typeUrl.endsWith('/envoy.extensions.filters.http.router.v3.Router')
+}
+
+function compileScheme(source: HttpConnectionManager, path: string): string | null {
+  const rules = source.schemeHeaderTransformation
+  if (rules?.matchUpstream === true)
+    throw unsupported(`${path}.scheme_header_transformation.match_upstream`, 'the scheme of the upstream connection')
+  return rules?.transformation?.value ?? null
 }
 
 function compilePath(source: HttpConnectionManager, path: string): PathRules | null {

@@ -1,4 +1,4 @@
-import { type Http1Request, Http1ServerConnection, type Http1ServerEvents } from '@weft/http/h1/server-connection'
+import { type ClosePace, type Http1Request, Http1ServerConnection, type Http1ServerEvents } from '@weft/http/h1/server-connection'
 import type { Connection } from '../../../transport/connection.ts'
 import type { DownstreamConnection } from './downstream-connection.ts'
 import type { DownstreamProtocol } from './downstream-protocol.ts'
@@ -59,8 +59,8 @@ export class Http1Session implements DownstreamProtocol, Http1ServerEvents {
     return this.exchange
   }
 
-  closeAfterWrite(linger: boolean): void {
-    this.downstream.closeAfterWrite(linger)
+  closeAfterWrite(how: ClosePace): void {
+    this.downstream.closeAfterWrite(how)
   }
 
   pause(): void {

@@ -119,7 +119,7 @@ export class Http2Session implements DownstreamProtocol, Http2ServerEvents, Unfi
 
   closeAfterWrite(): void {
     this.output.flush()
-    this.downstream.closeAfterWrite(false)
+    this.downstream.closeAfterWrite('now')
   }
 
   idle(): void {}

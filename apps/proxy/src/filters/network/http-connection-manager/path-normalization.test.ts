@@ -20,12 +20,18 @@ describe('path normalisation', () => {
     ['/a//b', '/a//b'],
     ['/plain/path.html?q#f', '/plain/path.html?q#f'],
     ['/a/%00', 'reject'],
+    ['/a/..;x=1/b', '/b'],
+    ['/a/.;/b', '/a/b'],
+    ['/a/...;/b', '/a/...;/b'],
+    ['/a/%2e%2e;/b', '/a/..;/b'],
+    ['/a"<>^`{|}', '/a%22%3C%3E%5E%60%7B%7C%7D'],
   ])('makes %s into %s', (from, to) => {
     expect(path(from)).toBe(to)
   })
 
   it('merges slashes, and treats escaped ones as told', () => {
     expect(path('/a///b//', { mergeSlashes: true })).toBe('/a/b/')
+    expect(path('///?x//', { mergeSlashes: true })).toBe('//?x//')
     expect(path('/a%2Fb', { escapedSlashes: 'reject' })).toBe('reject')
     expect(path('/x%2f..%2fadmin', { escapedSlashes: 'forward' })).toBe('/admin')
     expect(path('/a%2fb', { escapedSlashes: 'redirect' })).toBe('redirect')

@@ -10,7 +10,10 @@ export type NormalizedPath =
   | { type: 'reject'; path: string }
   | { type: 'redirect'; path: string }
 
-const plain = /^\/(?:[^%/\\.]|\/(?![/.])|\.(?!\.?(?:\/|$)))*$/
+const plain = /^\/(?:[^%/\\."<>^`{|}]|\/(?![/.])|\.(?!\.?(?:[/;]|$)))*$/
+const dotsWithParameters = /(?<=\/\.\.?);[^/]*/g
+/** Visible, and yet not to stand in a path (RFC 3986 section 3.3). */
+const unsafe = /["<>^`{|}]/g
 
 /**
  * Normalises as Envoy does: `%2F`, `%5C` as told, dot segments removed and unreserved escapes decoded (RFC 3986 section
@@ -32,13 +35,17 @@ export function normalizePath(full: string, rules: PathRules): NormalizedPath {
     if (canonical === null) return { type: 'reject', path: result + rest }
     result = canonical
   }
-  if (rules.mergeSlashes && result.includes('//')) result = result.replaceAll(/\/{2,}/g, '/')
+  // Of nothing but slashes the first and the last stay.
+  if (rules.mergeSlashes && result.includes('//')) result = /^\/+$/.test(result) ? '//' : result.replaceAll(/\/{2,}/g, '/')
   return redirect ? { type: 'redirect', path: result + rest } : { type: 'path', path: result + rest }
 }
 
-/** Dot segments out, unreserved bytes decoded, backslashes turned; null: an escape that stands for nothing, or NUL. */
+/** Dot segments (with parameters too) out, unreserved bytes decoded and unsafe ones escaped, backslashes turned; null: an escape that stands for nothing, or NUL. */
 function canonicalPath(path: string): string | null {
-  const decoded = path.replaceAll(/%([0-9a-fA-F]{2})/g, (sequence, hex: string) => {
+  const safe = path
+    .replaceAll(dotsWithParameters, '')
+    .replaceAll(unsafe, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)
+  const decoded = safe.replaceAll(/%([0-9a-fA-F]{2})/g, (sequence, hex: string) => {
     const code = Number.parseInt(hex, 16)
     const char = String.fromCharCode(code)
     return /[A-Za-z0-9._~-]/.test(char) ? char : sequence

@@ -82,8 +82,7 @@ export function prepareRequest(
     }
     if (!headers.has(names.forwardedProto)) headers.append(names.forwardedProto, proto)
   }
-  const forwardedProto = headers.get(names.forwardedProto)
-  request.scheme = forwardedProto === 'http' || forwardedProto === 'https' ? forwardedProto : proto
+  request.scheme = plan.scheme ?? schemeOf(request, headers.get(names.forwardedProto), proto)
   if (plan.appendForwardedPort && !headers.has(names.forwardedPort))
     headers.append(names.forwardedPort, String(connection.localPort))
   const isInternal = trusted && plan.isInternalAddress(remoteAddress)
@@ -107,6 +106,22 @@ export function prepareRequest(
     headers.set(names.via, via === null ? plan.via : `${via}, ${plan.via}`)
   }
   return { remoteAddress, internal: isInternal, refusal: 0 }
+}
+
+/** What the client says, in its target or as it reached the proxy before this one; else that of the connection. Empty: no route fits. */
+function schemeOf(request: RequestHead, forwardedProto: string | null, proto: 'http' | 'https'): string {
+  if (forwardedProto === '') return ''
+  if (request.scheme !== '') {
+    const own = knownScheme(request.scheme)
+    if (own !== null) return own
+  }
+  return knownScheme(forwardedProto) ?? proto
+}
+
+function knownScheme(text: string | null): 'http' | 'https' | null {
+  if (text === 'http' || text === 'https') return text
+  const lower = text?.toLowerCase()
+  return lower === 'http' || lower === 'https' ? lower : null
 }
 
 /** Connection and its kin end here; an upgrade keeps what asks for it. */

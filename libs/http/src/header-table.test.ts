@@ -98,7 +98,9 @@ describe('a header table', () => {
     expect(table.repeated).toBe(true)
     table.joinRepeated(singleInRequests)
     const out: string[] = []
-    table.forEach((name, value) => out.push(`${name}: ${value}`))
+    table.forEach((name, value) => {
+      out.push(`${name}: ${value}`)
+    })
     expect(out).toEqual(['accept: a,c', 'cookie: b', 'cookie: d'])
     table.clear()
     expect(table.repeated).toBe(false)

@@ -208,7 +208,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     }
     if (plan.path !== null && request.path !== '' && !this.normalize()) return
     if (request.method === 'QUERY' && !headers.has(names.contentType)) {
-      // RFC 10008 section 2.1: there is no telling what is asked for.
+      // The query is the body: without its type there is no telling what is asked for.
       this.sender.closeAfterResponse()
       this.fail(400, '', 'query_missing_content_type')
       return

@@ -245,6 +245,8 @@ async function runBookinfo(scenario: Scenario, { server, mesh, kubelet, gateway 
       await untilEndpoints('ratings', 2)
       await server.kubectl(['scale', 'deployment', 'ratings-v1', '--replicas=1'])
       await untilEndpoints('ratings', 1)
+      // Proxies hear of it from Pilot, which is killed next.
+      await until(() => kubelet.ending === 0, 'the pod that went to have ended', undefined, patienceMs)
       return traffic.describe()
     })
     await scenario.attempt('Pilot is killed and comes back; what changed meanwhile is known', async () => {

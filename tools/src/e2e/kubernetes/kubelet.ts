@@ -54,7 +54,7 @@ interface Life {
 const nodes = ['node-1', 'node-2'] as const
 const readyMs = 300_000
 /** Between the end of a pod's readiness and of its processes: as its termination grace period. */
-const graceMs = 1_500
+const graceMs = 3_000
 const audience = 'istio-ca'
 
 /**
@@ -65,6 +65,8 @@ export class Kubelet {
   readonly #options: KubeletOptions
   readonly #watch: ListWatch<Pod>
   readonly #lives = new Map<string, Life>()
+  /** How many pods are ending. */
+  ending = 0
   #numbers = 0
   /** Of real Envoy, once it runs as a pod's sidecar. */
   envoyAdmin: string | undefined
@@ -219,9 +221,11 @@ export class Kubelet {
   /** The pod is terminating: callers hear of it, then its processes end, then it is gone. */
   async #end(key: string, pod: Pod | undefined, { processes, started }: Life): Promise<void> {
     this.#lives.delete(key)
+    this.ending += 1
     await started.catch(() => undefined)
     await delay(graceMs)
     await Promise.all(processes.map((process) => process.stop()))
+    this.ending -= 1
     if (pod === undefined) return
     const { name, namespace } = pod.metadata
     const path = `/api/v1/namespaces/${namespace}/pods/${name}`

@@ -93,7 +93,6 @@ async function measure(platform: Platform, services: readonly PlatformService[],
     }
   } finally {
     await pilot.stop()
-    await platform.set([])
   }
 }
 

@@ -9,6 +9,8 @@ export class Http2Stats {
   constructor(stats: Stats, prefix: string) {
     this.active = stats.gauge(`${prefix}streams_active`)
     for (const event of counted) this.counters.set(event, stats.counter(`${prefix}${event}`))
+    // Counted by who looks at underscores, and there from the first connection on.
+    for (const name of ofUnderscores) stats.counter(`${prefix}${name}`)
   }
 
   note(event: CodecEvent): void {
@@ -17,6 +19,8 @@ export class Http2Stats {
     else this.counters.get(event)?.inc()
   }
 }
+
+const ofUnderscores = ['dropped_headers_with_underscores', 'requests_rejected_with_underscores_in_headers']
 
 const counted = [
   'rx_reset',

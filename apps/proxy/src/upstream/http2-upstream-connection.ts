@@ -1,6 +1,7 @@
 import tls from 'node:tls'
 import { Http2ClientConnection, type Http2ClientEvents } from '@weft/http/h2/client-connection'
 import type { CodecEvent } from '@weft/http/h2/codec-event'
+import { tickMsOf } from '@weft/http/h2/liveness'
 import type { ClientStream, IncomingResponse } from '@weft/http/stream'
 import { meshHttp2Options } from '../plan/http2-options.ts'
 import { monotonicMs } from '../transport/clock.ts'
@@ -16,8 +17,6 @@ import type { Http2Pool } from './http2-pool.ts'
 import { describeConnectFailure, type Opened, openSocket } from './open-socket.ts'
 import { noteConnected } from './outcome.ts'
 import type { PooledConnection } from './pool.ts'
-
-const tickMs = 1000
 
 /** One HTTP/2 connection to an endpoint, carrying many requests at once. */
 export class Http2UpstreamConnection implements PooledConnection, ConnectionHandler, Http2ClientEvents {
@@ -63,7 +62,7 @@ export class Http2UpstreamConnection implements PooledConnection, ConnectionHand
     this.codec.presumedStreams = presumedStreams
     this.codec.start()
     this.ticker = new Timeout(() => this.tick())
-    services.timers.arm(this.ticker, tickMs)
+    services.timers.arm(this.ticker, tickMsOf(cluster.plan.http2))
     if (opened === null) services.timers.arm(this.connectTimer, cluster.connectTimeoutMs)
     else {
       this.connection.handler = this
@@ -155,7 +154,7 @@ export class Http2UpstreamConnection implements PooledConnection, ConnectionHand
         return
       }
     }
-    services.timers.arm(this.ticker, tickMs)
+    services.timers.arm(this.ticker, tickMsOf(cluster.plan.http2))
   }
 
   // Http2ClientEvents
@@ -174,7 +173,10 @@ export class Http2UpstreamConnection implements PooledConnection, ConnectionHand
   failed(): void {}
 
   noted(event: CodecEvent): void {
-    this.pool.cluster.stats.http2.note(event)
+    const { stats } = this.pool.cluster
+    stats.http2.note(event)
+    if (event === 'tx_reset') stats.txReset.inc()
+    if (event === 'rx_messaging_error') stats.protocolError.inc()
   }
 
   closeAfterWrite(): void {

@@ -177,7 +177,7 @@ describe('a request', () => {
       false,
     )
     expect(client.frames()).toEqual([
-      'HEADERS 1 :method: CONNECT; :scheme: http; :path: /a; :authority: example.com; :protocol: websocket',
+      'HEADERS 1 :method: CONNECT; :scheme: http; :path: /a; :authority: example.com; :protocol: websocket; sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==',
     ])
     client.send(headers(1, ok, endHeaders), data(1, 'down', 1))
     stream.sendData(Buffer.from('up'), 0, 2, true)

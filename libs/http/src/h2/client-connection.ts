@@ -12,7 +12,7 @@ import { unknownLength, violation } from './message-fields.ts'
 import type { Http2Options } from './options.ts'
 import type { Http2Stream, StreamUser } from './stream.ts'
 import { isRemoteOpen } from './stream-states.ts'
-import { takeKey, toSwitching } from './websocket.ts'
+import { keyOf, toSwitching } from './websocket.ts'
 
 export interface Http2ClientEvents {
   /** There may be room for another stream: one is closed, or the peer allows more. */
@@ -289,7 +289,7 @@ export class Http2ClientStream implements ClientStream, StreamUser {
     this.upgrade = headers.get(names.upgrade) ?? ''
     const connect = head.method === 'CONNECT'
     this.isConnect = connect || this.upgrade !== ''
-    if (this.upgrade.toLowerCase() === 'websocket') this.webSocketKey = takeKey(headers)
+    if (this.upgrade.toLowerCase() === 'websocket') this.webSocketKey = keyOf(headers)
     const out = outbox.beginHeaders(
       HpackEncoder.bound(headers) + head.method.length + head.path.length + head.authority.length + this.upgrade.length + 32,
     )

@@ -139,14 +139,17 @@ export class Http2Connection implements FrameHandler {
   fail(code: number, detail: string): void {
     if (this.dead) return
     this.goaway(this.lastPeerStream, code, detail)
-    if (code !== errorCode.enhanceYourCalm) this.role.note('rx_messaging_error')
+    this.role.note('rx_messaging_error')
     this.role.onFailure(detail)
-    this.lose(code === errorCode.enhanceYourCalm ? 'overflow' : 'protocol-error', detail)
+    this.lose('protocol-error', codecError)
     this.role.closeAfterWrite()
   }
 
-  /** The same for what is well formed and yet must not be; where the options say so without a word (Envoy's way). */
-  violate(code: number, detail: string): void {
+  /**
+   * The same for what is well formed and yet must not be; where the options say so without a word (Envoy's way). `ofStreams`:
+   * what those that are open hear.
+   */
+  violate(code: number, detail: string, ofStreams = detail): void {
     if (this.dead) return
     if (this.options.announceViolations) {
       this.fail(code, detail)
@@ -154,7 +157,7 @@ export class Http2Connection implements FrameHandler {
     }
     this.role.note('rx_messaging_error')
     this.role.onFailure(detail)
-    this.lose('protocol-error', detail)
+    this.lose('protocol-error', ofStreams)
     this.role.closeAfterWrite()
   }
 
@@ -166,7 +169,9 @@ export class Http2Connection implements FrameHandler {
   private flood(what: FloodEvent): void {
     if (this.dead) return
     this.role.note(what)
-    this.fail(errorCode.enhanceYourCalm, what)
+    this.goaway(this.lastPeerStream, errorCode.enhanceYourCalm, what)
+    this.lose('protocol-error', `http2.${what}`)
+    this.role.closeAfterWrite()
   }
 
   /** The connection is gone: every stream ends. */
@@ -247,18 +252,21 @@ export class Http2Connection implements FrameHandler {
       return
     }
     this.draining = 'notice'
-    this.goaway(maxStreamId, errorCode.noError, '')
+    // Counted is the last one only, as Envoy does.
+    this.outbox.goaway(maxStreamId, errorCode.noError, '')
     this.liveness.beginDrain()
   }
 
   private lastGoaway(): void {
     this.draining = 'goaway'
-    this.goaway(this.lastPeerStream, errorCode.noError, '')
+    // A client's says that it takes no streams, of which there are none; some servers give up those that are open.
+    if (this.role.isServer) this.goaway(this.lastPeerStream, errorCode.noError, '')
     this.closeIfDrained()
   }
 
   private closeIfDrained(): void {
     if (this.draining !== 'goaway' || this.streams.size > 0 || this.dead) return
+    if (!this.role.isServer) this.goaway(this.lastPeerStream, errorCode.noError, '')
     this.dead = true
     this.reader.stop()
     this.role.closeAfterWrite()
@@ -422,8 +430,7 @@ export class Http2Connection implements FrameHandler {
       return
     }
     if (!isRemoteOpen(stream.state)) {
-      this.giveBack(length)
-      this.streamError(stream, errorCode.streamClosed, 'DATA after the end')
+      this.fail(errorCode.streamClosed, 'DATA after the end')
       return
     }
     if (!stream.receiveWindow.take(length)) {
@@ -433,7 +440,7 @@ export class Http2Connection implements FrameHandler {
     }
     if (!this.role.mayHaveData(stream)) {
       this.giveBack(length)
-      this.streamError(stream, errorCode.protocolError, 'DATA before the head')
+      this.malformed(stream, violation('DATA before the head'))
       return
     }
     this.dataStream = stream
@@ -455,7 +462,7 @@ export class Http2Connection implements FrameHandler {
     const expected = stream.expectedLength
     if (expected !== unknownLength && (stream.receivedLength > expected || (ends && stream.receivedLength < expected))) {
       this.giveBack(length)
-      this.malformed(stream, violation('body does not have the announced length'))
+      this.streamError(stream, errorCode.protocolError, lengthMismatch)
       return
     }
     if (this.discarding.size > 0 && this.discarding.has(stream)) {
@@ -544,7 +551,7 @@ export class Http2Connection implements FrameHandler {
 
   private onHeaders(flags: number, streamId: number, bytes: Buffer, start: number, end: number): void {
     if (streamId === 0) {
-      this.fail(errorCode.protocolError, 'HEADERS on stream 0')
+      this.violate(errorCode.protocolError, 'HEADERS on stream 0')
       return
     }
     const problem = this.block.begin(flags, streamId, bytes, start, end)
@@ -615,7 +622,7 @@ export class Http2Connection implements FrameHandler {
     else if (fields.full) {
       this.role.note('header_overflow')
       this.streamError(stream, errorCode.protocolError, 'trailers too large')
-    } else if (stream.expectedLength !== unknownLength && stream.receivedLength !== stream.expectedLength) {
+    } else if (!stream.hasLength(fields.contentLength)) {
       this.malformed(stream, violation('body does not have the announced length'))
     } else {
       this.role.note('trailers')
@@ -655,9 +662,15 @@ export class Http2Connection implements FrameHandler {
       const answered = !isLocalOpen(stream.state)
       this.role.note('rx_reset')
       this.close(stream, 'remote-reset')
-      user?.onReset(code === errorCode.refusedStream ? 'refused-stream' : 'remote-reset', errorCodeName(code))
+      user?.onReset(this.resetReason(code), errorCodeName(code))
       if (this.role.isServer && !answered) this.noteReset()
     }
+  }
+
+  private resetReason(code: number): ResetReason {
+    if (code === errorCode.refusedStream) return 'refused-stream'
+    // A server that finds fault with our bytes; of a client's reasons nothing follows.
+    return code === errorCode.protocolError && !this.role.isServer ? 'protocol-error' : 'remote-reset'
   }
 
   private onSettings(flags: number, streamId: number, bytes: Buffer, start: number, end: number): void {
@@ -702,7 +715,10 @@ export class Http2Connection implements FrameHandler {
 
   /** What we said counts from now on. */
   private onSettingsAck(): void {
-    if (this.settingsAcked) return
+    if (this.settingsAcked) {
+      this.violate(errorCode.protocolError, 'SETTINGS acknowledged twice')
+      return
+    }
     this.settingsAcked = true
     this.decoder.setLimit(this.options.hpackTableSize)
     const size = this.options.initialStreamWindow
@@ -719,7 +735,7 @@ export class Http2Connection implements FrameHandler {
   }
 
   private onGoaway(streamId: number, bytes: Buffer, start: number, end: number): void {
-    if (streamId !== 0) this.fail(errorCode.protocolError, 'GOAWAY not on stream 0')
+    if (streamId !== 0) this.violate(errorCode.protocolError, 'GOAWAY not on stream 0')
     else if (end - start < 8) this.fail(errorCode.frameSizeError, 'GOAWAY frame of a wrong size')
     else this.role.onGoaway(readUint32(bytes, start) & 0x7fffffff, readUint32(bytes, start + 4))
   }
@@ -733,12 +749,12 @@ export class Http2Connection implements FrameHandler {
     const increment = readUint32(bytes, start) & 0x7fffffff
     if (streamId === 0) {
       if (increment === 0) this.violate(errorCode.protocolError, 'WINDOW_UPDATE of 0')
-      else if (!this.outbox.window.widen(increment)) this.fail(errorCode.flowControlError, 'a window beyond 2^31-1')
+      else if (!this.outbox.window.widen(increment)) this.violate(errorCode.flowControlError, 'a window beyond 2^31-1')
       else this.outbox.pump()
       return
     }
     if (this.isIdle(streamId)) {
-      this.fail(errorCode.protocolError, 'WINDOW_UPDATE on an idle stream')
+      this.violate(errorCode.protocolError, 'WINDOW_UPDATE on an idle stream')
       return
     }
     const stream = this.streams.get(streamId)
@@ -752,6 +768,10 @@ export class Http2Connection implements FrameHandler {
 
 /** Of a request whose answer is complete: so much, and so long, until the client is told to stop. */
 const maxDiscarded = 65536
+/** What Envoy says of streams that end because their connection's bytes are none of HTTP/2. */
+const codecError = 'codec_error:The_user_callback_function_failed'
 const maxDiscardMs = 1000
+/** Of a body that is not as long as its head said: Envoy ends its stream, and says no more of it. */
+const lengthMismatch = 'http2.remote_reset: body does not have the announced length'
 const keepalivePing = Buffer.from('weft-you')
 const empty = Buffer.alloc(0)

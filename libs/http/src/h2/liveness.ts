@@ -1,5 +1,10 @@
 import type { Http2Options } from './options.ts'
 
+/** Milliseconds between two looks at the clock that its keepalive asks for; 1000 is what all else needs. */
+export function tickMsOf({ keepalive: { intervalMs, timeoutMs } }: Http2Options): number {
+  return intervalMs === 0 ? 1000 : Math.max(20, Math.min(1000, intervalMs / 4, timeoutMs / 4))
+}
+
 /** What a connection owes to time: the acknowledgement of our settings, keepalive, the notice before a drain's end. */
 export class Liveness {
   private readonly options: Http2Options

@@ -46,6 +46,7 @@ export class MessageFields implements FieldReceiver {
   private cookies = 0
   private hasHost = false
   private bytes = 0
+  private fields = 0
 
   constructor(maxBytes: number, maxHeaders: number) {
     this.maxBytes = maxBytes
@@ -74,6 +75,7 @@ export class MessageFields implements FieldReceiver {
     this.cookies = 0
     this.hasHost = false
     this.bytes = 0
+    this.fields = 0
   }
 
   onSpecial(kind: number, value: string): void {
@@ -117,6 +119,7 @@ export class MessageFields implements FieldReceiver {
       this.malformed = invalid('pseudo-header of the other direction')
     this.pseudos |= bit
     this.bytes += value.length
+    this.fields++
     if (this.bytes > this.maxBytes) this.excess = 'http2.header_list_size_too_large'
   }
 
@@ -124,20 +127,20 @@ export class MessageFields implements FieldReceiver {
     this.ordinary = true
     this.bytes += lineLength
     if (this.bytes > this.maxBytes) this.excess = 'http2.header_list_size_too_large'
-    else if (this.table.entries >= this.maxHeaders) this.excess = 'http2.too_many_headers'
+    // Cookies are one header in the end, however many crumbs there are; the bytes bound those.
+    else if (kind !== fieldKind.cookie && ++this.fields > this.maxHeaders) this.excess = 'http2.too_many_headers'
     if (this.excess !== '') return false
     if (kind === fieldKind.regular) return true
     const { buffer } = this.table
     switch (kind) {
       case fieldKind.contentLength: {
         const length = lengthOf(buffer, valueStart, valueEnd)
-        if (length < 0 || (this.contentLength !== unknownLength && this.contentLength !== length)) {
-          this.malformed = invalid('invalid content-length')
+        if (length < 0 || this.contentLength !== unknownLength) {
+          this.malformed = invalid('invalid content-length, or one too many')
           return false
         }
-        const first = this.contentLength === unknownLength
         this.contentLength = length
-        return first
+        return true
       }
       case fieldKind.te:
         if (valueEnd - valueStart !== 8 || !listHas(buffer, valueStart, valueEnd, 'trailers')) {
@@ -162,17 +165,22 @@ export class MessageFields implements FieldReceiver {
     const { method, path, scheme, protocol } = this
     const connect = method === 'CONNECT'
     const has = (kind: number): boolean => (this.pseudos & (1 << kind)) !== 0
-    if (method === '') return violation('no :method')
+    if (!has(fieldKind.method)) return violation('no :method')
     if (!isToken(method)) return invalid('invalid :method')
     if (has(fieldKind.protocol)) {
-      if (!extended || !connect || !isToken(protocol)) return invalid(':protocol without extended CONNECT')
+      if (!extended || !isToken(protocol)) return invalid(':protocol without extended CONNECT')
+      if (!connect) return violation(':protocol without CONNECT')
     }
     if (connect && protocol === '') {
       if (has(fieldKind.path) || has(fieldKind.scheme) || this.authority === '') return violation('CONNECT takes :authority only')
     } else {
       if (!has(fieldKind.scheme) || !has(fieldKind.path)) return violation('no :scheme or :path')
       if (!isScheme(scheme)) return invalid('invalid :scheme')
-      if (path === '' || !hasOnly(path, targetByte)) return invalid('invalid :path')
+      if (path === '' || !hasOnly(path, pathByte)) return invalid('invalid :path')
+      const isHttp = scheme === 'http' || scheme === 'https' || /^https?$/i.test(scheme)
+      if (isHttp && path.charCodeAt(0) !== 47 && !(path === '*' && method === 'OPTIONS')) {
+        return violation(':path that is none of its scheme')
+      }
     }
     if (this.hasHost) {
       // :authority is what counts (section 8.3.1); Host stands in for it only when it is missing.
@@ -198,6 +206,10 @@ export class MessageFields implements FieldReceiver {
     if (this.malformed !== '') return this.malformed
     // 101 is HTTP/1.1's (section 8.6).
     if (this.status < 100 || this.status === 101) return violation('missing or invalid :status')
+    if (this.status === 204 && this.contentLength !== unknownLength) {
+      if (this.contentLength > 0) return invalid('content-length of an answer that has no body')
+      head.headers.remove(names.contentLength)
+    }
     head.status = this.status
     head.version = 20
     return ''
@@ -205,11 +217,16 @@ export class MessageFields implements FieldReceiver {
 
   /** Crumbs become one Cookie again (section 8.2.3). */
   private joinCookies(): void {
-    if (this.cookies < 2) return
+    if (this.cookies === 0) return
     const { table } = this
-    table.set(names.cookie, table.getAll(names.cookie, '; ') ?? '')
+    const joined = table.getAll(names.cookie, '; ') ?? ''
+    if (joined === '') table.remove(names.cookie)
+    else if (this.cookies > 1) table.set(names.cookie, joined)
   }
 }
+
+/** What a path may have: beyond a request target's bytes, those of other alphabets, as peers send them. */
+const pathByte = targetByte.map((allowed, byte) => (byte >= 0x80 ? 1 : allowed))
 
 function statusOf(value: string): number {
   return /^[1-9]\d\d$/.test(value) ? Number(value) : 0

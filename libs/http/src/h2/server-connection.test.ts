@@ -167,8 +167,26 @@ describe('a request', () => {
     expect(server.frames()).toEqual(['RST_STREAM 7 NO_ERROR'])
   })
 
+  it('may have bytes beyond ASCII in its path, * for OPTIONS, and cookies in crumbs of which empty ones are nothing', () => {
+    const server = new ServerUnderTest({ maxHeaders: 6 }).greet()
+    const path = (value: string): [string, string][] => [...get.filter(([name]) => name !== ':path'), [':path', value]]
+    const crumbs = Array.from({ length: 9 }, (_, i): [string, string] => ['cookie', `${i}`])
+    server.send(
+      headers(1, path('/\xc3\xa9')),
+      headers(3, [[':method', 'OPTIONS'], ...path('*').slice(1)]),
+      headers(5, [...get, ['cookie', '']]),
+      headers(7, [...get, ...crumbs]),
+    )
+    expect(server.events.filter((event) => event !== 'idle')).toEqual([
+      '1 head GET example.com/\xc3\xa9  end',
+      '3 head OPTIONS example.com*  end',
+      '5 head GET example.com/  end',
+      '7 head GET example.com/ cookie=0; 1; 2; 3; 4; 5; 6; 7; 8 end',
+    ])
+  })
+
   it('with headers beyond the limits is refused, and later ones are understood', () => {
-    const server = new ServerUnderTest({ maxHeadBytes: 500, maxHeaders: 5 }).greet()
+    const server = new ServerUnderTest({ maxHeadBytes: 500, maxHeaders: 9 }).greet()
     server.send(
       headers(1, [
         ...get,
@@ -215,7 +233,10 @@ describe('a malformed request ends its stream with PROTOCOL_ERROR', () => {
     ['Upgrade', [...get, ['upgrade', 'websocket']]],
     ['TE other than trailers', [...get, ['te', 'gzip']]],
     ['Content-Length without a body', [...get, ['content-length', '5']]],
-    ['two different Content-Lengths', [...get, ['content-length', '0'], ['content-length', '1']]],
+    ['two Content-Lengths', [...get, ['content-length', '0'], ['content-length', '0']]],
+    ['a :path that does not begin with a slash', [...without(':path'), [':path', 'a']]],
+    ['a URL as :path', [...without(':path'), [':path', 'http://example.com/']]],
+    ['* as :path of GET', [...without(':path'), [':path', '*']]],
     ['a Content-Length that is no number', [...get, ['content-length', '+0']]],
     ['CONNECT with :path', [[':method', 'CONNECT'], ...get.slice(1)]],
     ['extended CONNECT that was not offered', [[':method', 'CONNECT'], [':protocol', 'websocket'], ...get.slice(1)]],
@@ -327,15 +348,29 @@ describe('what breaks the connection', () => {
     expect(server.frames()).toEqual([])
     expect(server.closed).toBe(true)
   })
+
+  it('DATA or HEADERS after the end of a stream that is open: STREAM_CLOSED', () => {
+    for (const late of [data(1, 'x'), headers(1, get)]) {
+      const server = new ServerUnderTest().greet()
+      server.send(headers(1, get), late)
+      expect(server.frames()).toEqual(['GOAWAY 1 STREAM_CLOSED'])
+    }
+  })
+
+  it('a stream that depends on itself, and SETTINGS acknowledged twice', () => {
+    const depends = Buffer.concat([uint32(1), Buffer.from([16]), literals(...get)])
+    for (const frames of [
+      [raw(frameType.headers, 0x25, 1, depends)],
+      [raw(frameType.settings, 1, 0), raw(frameType.settings, 1, 0)],
+    ]) {
+      const server = new ServerUnderTest().greet()
+      server.send(...frames)
+      expect(server.frames()).toEqual(['GOAWAY 0 PROTOCOL_ERROR'])
+    }
+  })
 })
 
 describe('what breaks a stream only', () => {
-  it('DATA after its end: STREAM_CLOSED', () => {
-    const server = new ServerUnderTest().greet()
-    server.send(headers(1, get), data(1, 'x'))
-    expect(server.frames()).toEqual(['RST_STREAM 1 STREAM_CLOSED'])
-  })
-
   it('a window of a stream beyond 2^31-1, or an increment of 0', () => {
     const server = new ServerUnderTest().greet()
     server.send(headers(1, get), raw(frameType.windowUpdate, 0, 1, uint32(0x7fffffff)))

@@ -11,7 +11,7 @@ import { HpackEncoder } from './hpack/encoder.ts'
 import { violation } from './message-fields.ts'
 import type { Http2Options } from './options.ts'
 import type { Http2Stream, StreamUser } from './stream.ts'
-import { isRemoteOpen } from './stream-states.ts'
+import { isLocalOpen, isRemoteOpen } from './stream-states.ts'
 import { dropAccept, toUpgrade } from './websocket.ts'
 
 export interface Http2ServerEvents {
@@ -139,12 +139,16 @@ export class Http2ServerConnection implements ConnectionRole {
       if (isRemoteOpen(stream.state)) {
         const table = stream.user instanceof Http2ServerStream ? stream.user.trailersTable() : new HeaderTable()
         core.trailers(block, stream, table, bytes, start, end)
-      } else if (core.dropBlock(bytes, start, end)) core.streamError(stream, errorCode.streamClosed, 'HEADERS after the end')
+      } else core.violate(errorCode.streamClosed, 'HEADERS after the end', 'http2.unknown.nghttp2.error')
       return
     }
     const id = block.streamId
     if ((id & 1) === 0) {
       core.violate(errorCode.protocolError, 'a client opened a stream of even number')
+      return
+    }
+    if (block.dependsOnItself) {
+      core.violate(errorCode.protocolError, 'stream depends on itself')
       return
     }
     if (id <= core.lastPeerStream) {
@@ -187,10 +191,6 @@ export class Http2ServerConnection implements ConnectionRole {
     request.version = 20
     if (!core.decode('request', request.headers, bytes, start, end)) return
     const { fields } = core
-    if (block.dependsOnItself) {
-      core.streamError(stream, errorCode.protocolError, 'stream depends on itself')
-      return
-    }
     if (fields.full && fields.malformed === '') {
       // As Envoy does; who asked hears nothing of a head that was not taken.
       request.clear()
@@ -213,7 +213,7 @@ export class Http2ServerConnection implements ConnectionRole {
     }
     if (fields.protocol !== '') {
       answer.upgrade = fields.protocol
-      toUpgrade(request, fields.protocol)
+      answer.madeKey = toUpgrade(request, fields.protocol)
     }
     answer.isConnect = request.method === 'CONNECT' || answer.upgrade !== ''
     if (endStream) core.remoteEnd(stream)
@@ -225,6 +225,8 @@ export class Http2ServerConnection implements ConnectionRole {
 export class Http2ServerStream implements ServerStream, StreamUser {
   /** The protocol of an extended CONNECT. */
   upgrade = ''
+  /** The client of a WebSocket brought no key. */
+  madeKey = false
   /** CONNECT, plain or extended: an accepted one is a tunnel. */
   isConnect = false
   private readonly core: Http2Connection
@@ -293,7 +295,7 @@ export class Http2ServerStream implements ServerStream, StreamUser {
       stream.isTunnel = true
       if (this.upgrade !== '') {
         status = 200
-        dropAccept(head.headers)
+        if (this.madeKey) dropAccept(head.headers)
       }
     }
     if (endStream) this.finished()
@@ -344,7 +346,11 @@ export class Http2ServerStream implements ServerStream, StreamUser {
       // What waits is sent to its end, and the rest of the request thrown away.
       stream.isTunnel = false
       this.core.resume(stream)
-    } else this.core.resetStream(stream, this.isConnect ? errorCode.connectError : errorCode.internalError)
+      return
+    }
+    // Behind a complete answer nobody is to blame.
+    const blame = this.isConnect ? errorCode.connectError : errorCode.internalError
+    this.core.resetStream(stream, isLocalOpen(stream.state) ? blame : errorCode.noError)
   }
 
   closeAfterResponse(): void {}

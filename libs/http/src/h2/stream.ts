@@ -55,6 +55,13 @@ export class Http2Stream {
     this.receiveWindow = new ReceiveWindow(receiveWindow)
   }
 
+  /** Whether what came of the body is what its head announced, or trailers say, which may if the head did not. */
+  hasLength(inTrailers: number): boolean {
+    const { expectedLength, receivedLength } = this
+    if (expectedLength !== unknownLength) return receivedLength === expectedLength && inTrailers === unknownLength
+    return inTrailers === unknownLength || inTrailers === receivedLength
+  }
+
   /** Whether something waits to be sent. */
   get hasQueued(): boolean {
     return this.queuedBytes > 0 || this.endQueued || this.queuedTrailers !== null

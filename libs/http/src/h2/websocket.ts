@@ -13,24 +13,22 @@ const acceptSuffix = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
 
 /**
  * An extended CONNECT (RFC 8441) becomes the upgrade that it stands for, so that whoever takes requests knows one form: GET
- * with Upgrade and Connection. WebSocket over HTTP/2 has no key; HTTP/1.1 servers want one.
+ * with Upgrade and Connection. WebSocket over HTTP/2 needs no key; HTTP/1.1 servers want one. True: one was made up.
  */
-export function toUpgrade(head: RequestHead, protocol: string): void {
+export function toUpgrade(head: RequestHead, protocol: string): boolean {
   const { headers } = head
   head.method = 'GET'
   headers.append(names.upgrade, protocol)
   headers.append(names.connection, 'upgrade')
   // Every client that follows the RFC names the version.
-  if (protocol === 'websocket' && headers.has(webSocketVersion) && !headers.has(webSocketKey)) {
-    headers.append(webSocketKey, crypto().randomBytes(16).toString('base64'))
-  }
+  if (protocol !== 'websocket' || !headers.has(webSocketVersion) || headers.has(webSocketKey)) return false
+  headers.append(webSocketKey, crypto().randomBytes(16).toString('base64'))
+  return true
 }
 
-/** What an upgrade to WebSocket carries in HTTP/1.1 only: not to be sent by HTTP/2. Gives the key; '' when there is none. */
-export function takeKey(headers: HeaderTable): string {
-  const key = headers.get(webSocketKey) ?? ''
-  headers.remove(webSocketKey)
-  return key
+/** The key of an upgrade to WebSocket; '' when there is none. It is sent on: behind the next hop may be HTTP/1.1 again. */
+export function keyOf(headers: HeaderTable): string {
+  return headers.get(webSocketKey) ?? ''
 }
 
 export function dropAccept(headers: HeaderTable): void {
@@ -42,13 +40,9 @@ export function toSwitching(headers: HeaderTable, protocol: string, key: string)
   headers.set(names.upgrade, protocol)
   headers.set(names.connection, 'upgrade')
   headers.remove(names.contentLength)
-  if (key !== '') {
-    headers.set(
-      webSocketAccept,
-      crypto()
-        .createHash('sha1')
-        .update(key + acceptSuffix)
-        .digest('base64'),
-    )
-  }
+  if (key === '' || headers.has(webSocketAccept)) return
+  const accept = crypto()
+    .createHash('sha1')
+    .update(key + acceptSuffix)
+  headers.set(webSocketAccept, accept.digest('base64'))
 }

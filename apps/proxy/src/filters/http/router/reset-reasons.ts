@@ -42,6 +42,7 @@ function words(reason: ResetReason, detail: string): { word: string; flag: strin
     case 'overflow':
       return { word: 'overflow', flag: 'UO', status: 503 }
     default:
+      if (detail === 'CONNECT_ERROR') return { word: 'remote error with CONNECT request', flag: 'UR', status: 503 }
       return { word: 'remote reset', flag: 'UR', status: 503 }
   }
 }

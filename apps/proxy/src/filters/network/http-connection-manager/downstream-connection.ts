@@ -284,6 +284,9 @@ export class DownstreamConnection implements ConnectionHandler, ConnectionInfo {
   /** For the protocol: a request begins. */
   onExchangeBegin(): void {
     this.requests++
+    const { maxRequestsPerConnection: max } = this.plan
+    // A client of HTTP/2 may know before its answer is there.
+    if (max > 0 && this.requests >= max && this.isHttp2) this.protocol?.drain()
   }
 
   onExchangeEnd(): void {

@@ -310,6 +310,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
       return true
     }
     this.plan.stats.wsOnNonWsRoute.inc()
+    if (this.downstream.isHttp2) this.downstream.drain()
     this.fail(403, '', 'upgrade_failed')
     return false
   }
@@ -343,9 +344,13 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     if (reason !== 'protocol-error') plan.stats.rxReset.inc()
     if (info.protocol === '') info.protocol = protocolNames[this.request.version]
     const [flag, details] = resetMeanings[reason] ?? ['DC', 'downstream_remote_disconnect']
-    info.addResponseFlag(flag)
-    // The codec's details, without what it says besides.
-    info.responseCodeDetails = detail.startsWith('http2.') ? detail.replace(/:.*/, '') : details
+    // Who gives a request up and says that nothing is wrong is not told of in the log, as with Envoy.
+    if (detail !== 'NO_ERROR') {
+      info.addResponseFlag(flag)
+      // The codec's details, without what it says besides.
+      if (detail.startsWith('codec_error:')) info.responseCodeDetails = detail
+      else info.responseCodeDetails = detail.startsWith('http2.') ? detail.replace(/:.*/, '') : details
+    }
     this.router.cancel()
     this.finish()
   }

@@ -1,5 +1,6 @@
 import type { CodecEvent } from '@weft/http/h2/codec-event'
 import type { Deadline } from '@weft/http/h2/frame-reader'
+import { tickMsOf } from '@weft/http/h2/liveness'
 import { Http2ServerConnection, type Http2ServerEvents, type Http2ServerStream } from '@weft/http/h2/server-connection'
 import type { IncomingRequest } from '@weft/http/stream'
 import { meshHttp2Options } from '../../../plan/http2-options.ts'
@@ -12,7 +13,6 @@ import type { DownstreamConnection } from './downstream-connection.ts'
 import type { DownstreamProtocol } from './downstream-protocol.ts'
 import { Exchange } from './exchange.ts'
 
-const tickMs = 1000
 /** Exchanges that are kept for later requests. */
 const maxSpare = 64
 const nothing = Buffer.alloc(0)
@@ -37,6 +37,7 @@ export class Http2Session implements DownstreamProtocol, Http2ServerEvents, Unfi
     const { http2 } = downstream.plan
     const options = downstream.tls?.alpn === meshAlpn ? meshHttp2Options(http2) : http2
     this.codec = new Http2ServerConnection(this.output, options, this)
+    const tickMs = tickMsOf(options)
     this.timer = new Timeout(() => {
       this.codec.tick()
       downstream.timers.arm(this.timer, tickMs)

@@ -127,7 +127,8 @@ export class KubernetesClient {
       path: `${this.#url.pathname.replace(/\/$/, '')}${call.path}${query}`,
       signal,
       headers: {
-        accept: 'application/json',
+        // Key sets come as application/jwk-set+json.
+        accept: 'application/json, */*;q=0.1',
         'user-agent': 'weft',
         ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
         ...(body === undefined ? {} : { 'content-type': call.contentType ?? 'application/json', 'content-length': body.length }),

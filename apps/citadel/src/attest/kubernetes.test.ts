@@ -42,6 +42,9 @@ beforeEach(async () => {
     const chunks: Buffer[] = []
     for await (const chunk of request) chunks.push(Buffer.from(chunk))
     if (request.url === '/.well-known/openid-configuration') return response.end(JSON.stringify({ issuer }))
+    // As a real one: it has this in no other type.
+    const takesKeySet = /application\/jwk-set\+json|\*\/\*/.test(request.headers.accept ?? '')
+    if (request.url === '/openid/v1/jwks' && !takesKeySet) return response.writeHead(406).end('406: Not Acceptable')
     if (request.url === '/openid/v1/jwks')
       return response.end(JSON.stringify({ keys: [{ ...keys.publicKey.export({ format: 'jwk' }), kid: 'k', use: 'sig' }] }))
     reviews += 1

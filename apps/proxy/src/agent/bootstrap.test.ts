@@ -1,5 +1,6 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { isIP } from 'node:net'
+import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { loadBootstrap } from '../bootstrap/load.ts'
@@ -62,6 +63,28 @@ test('what the command line and the environment say is followed', () => {
   const limited = { ...environment, ISTIO_CPU_LIMIT: '2', REWRITE_PROBE_LEGACY_LOCALHOST_DESTINATION: 'true' }
   expect(readAgentSettings(argv, limited)).toMatchObject({ concurrency: 2, probedHost: 'localhost' })
   expect(readAgentSettings(argv, { ...limited, PROXY_CONFIG: '{"concurrency":0}' }).concurrency).toBeUndefined()
+})
+
+test('a container or machine has to say little: its name and address are its own, and Pilot may be named by an address', () => {
+  const settings = readAgentSettings(argv, {
+    POD_NAMESPACE: 'shop',
+    CA_ADDR: '10.0.0.3:15012',
+    PROXY_CONFIG: '{"discoveryAddress":"10.0.0.4:15012"}',
+    TOKEN_FILE: '/enrolled/web.token',
+    CA_ROOT_CA: '/roots/root-cert.pem',
+    ISTIO_META_AUTO_REGISTER_GROUP: 'web',
+    ISTIO_METAJSON_LABELS: '{"LABELS":{"app":"web"}}',
+  })
+  expect(settings.pod.name).toBe(hostname())
+  expect(isIP(settings.pod.ip)).not.toBe(0)
+  const bootstrap = podBootstrap(settings, { version: 'v1' })
+  expect(bootstrap).toMatchObject({
+    node: { metadata: { AUTO_REGISTER_GROUP: 'web', LABELS: { app: 'web', version: 'v1' } } },
+  })
+  const json = JSON.stringify(bootstrap)
+  expect(json).toContain('spiffe://cluster.local/ns/istio-system/sa/pilot"')
+  expect(json).toContain('Bearer %FILE_CONTENT(/enrolled/web.token)%')
+  expect(json).toContain('/roots/root-cert.pem')
 })
 
 test.for([

@@ -2,30 +2,18 @@ import { isIP } from 'node:net'
 import { parseAddress } from '@weft/service/flags'
 import type { AgentSettings } from './settings.ts'
 
-/** Where an injected pod has what proves who it is, and by what it knows Citadel. */
-const tokenFile = '/var/run/secrets/tokens/istio-token'
-const rootCertFile = '/var/run/secrets/istio/root-cert.pem'
-
-export interface PodFiles {
-  tokenFile: string
-  rootCertFile: string
-}
-
 /**
  * The Envoy v3 bootstrap of a proxy in a pod: its node as Istio names it, ADS from Pilot over mutual TLS, and the secrets from
  * Citadel, to which each stream carries the pod's token as it is then: Kubernetes rotates it.
  */
-export function podBootstrap(
-  settings: AgentSettings,
-  labels: Readonly<Record<string, string>>,
-  files: PodFiles = { tokenFile, rootCertFile },
-): Record<string, unknown> {
+export function podBootstrap(settings: AgentSettings, labels: Readonly<Record<string, string>>): Record<string, unknown> {
   const { role, pod, metadata, domain, trustDomain } = settings
   const workload = typeof metadata['WORKLOAD_NAME'] === 'string' ? metadata['WORKLOAD_NAME'] : pod.name
+  const said = metadata['LABELS']
   const pilot = parseAddress(settings.pilot)
   // The account of Pilot is named like its Service, whatever the revision.
-  const [service = 'pilot', namespace = 'istio-system'] = pilot.host.split('.')
-  const secret = (name: string): Record<string, unknown> => ({ name, sds_config: sdsConfig(files.tokenFile) })
+  const [service = 'pilot', namespace = 'istio-system'] = isIP(pilot.host) === 0 ? pilot.host.split('.') : []
+  const secret = (name: string): Record<string, unknown> => ({ name, sds_config: sdsConfig(settings.tokenFile) })
   return {
     node: {
       id: `${role}~${pod.ip}~${pod.name}.${pod.namespace}~${domain}`,
@@ -36,7 +24,7 @@ export function podBootstrap(
         NAMESPACE: pod.namespace,
         SERVICE_ACCOUNT: pod.serviceAccount,
         INSTANCE_IPS: pod.ip,
-        LABELS: labels,
+        LABELS: typeof said === 'object' ? { ...said, ...labels } : labels,
         WEFT_PROXY: true,
       },
     },
@@ -55,7 +43,7 @@ export function podBootstrap(
         // First: the other one's secrets come over it.
         grpcCluster('sds-grpc', settings.citadel, 'citadel.istio-system.svc', {
           validation_context: {
-            trusted_ca: { filename: files.rootCertFile },
+            trusted_ca: { filename: settings.rootCertFile },
             ...sanIs(`spiffe://${trustDomain}/ns/istio-system/sa/citadel`),
           },
         }),

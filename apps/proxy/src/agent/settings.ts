@@ -1,10 +1,14 @@
+import { hostname, networkInterfaces } from 'node:os'
 import { parseDuration } from '@weft/config/duration'
 import { WeftError } from '@weft/service/errors'
 
-/** What an injected pod tells its proxy: the variables that Istio's injector sets too. */
+/** What a pod, container or machine tells its proxy: the variables that Istio's injector sets too. */
 export interface AgentSettings {
   role: 'sidecar' | 'router'
   pod: { name: string; namespace: string; ip: string; serviceAccount: string }
+  /** What proves to Citadel who it is, and the root by which it knows Citadel; read anew as they are replaced. */
+  tokenFile: string
+  rootCertFile: string
   /** `host:port` of Pilot and of Citadel. */
   pilot: string
   citadel: string
@@ -53,11 +57,13 @@ export function readAgentSettings(argv: readonly string[], env: NodeJS.ProcessEn
     throw new WeftError('invalid_argument', `the environment has no ${name}`, { hint: 'injection sets it: see weft inject' })
   }
   const config = readJson(env['PROXY_CONFIG'] ?? '{}', 'PROXY_CONFIG')
-  const [namespace, ip] = [variable('POD_NAMESPACE'), variable('INSTANCE_IP')]
+  const [namespace, ip] = [variable('POD_NAMESPACE'), env['INSTANCE_IP'] || ownAddress()]
   const legacy = env['REWRITE_PROBE_LEGACY_LOCALHOST_DESTINATION'] === 'true'
   return {
     role,
-    pod: { name: variable('POD_NAME'), namespace, ip, serviceAccount: env['SERVICE_ACCOUNT'] ?? 'default' },
+    pod: { name: env['POD_NAME'] || hostname(), namespace, ip, serviceAccount: env['SERVICE_ACCOUNT'] ?? 'default' },
+    tokenFile: env['TOKEN_FILE'] || '/var/run/secrets/tokens/istio-token',
+    rootCertFile: env['CA_ROOT_CA'] || '/var/run/secrets/istio/root-cert.pem',
     pilot: text(config, 'discoveryAddress') ?? 'istiod.istio-system.svc:15012',
     citadel: variable('CA_ADDR'),
     trustDomain: env['TRUST_DOMAIN'] || 'cluster.local',
@@ -76,6 +82,16 @@ export function readAgentSettings(argv: readonly string[], env: NodeJS.ProcessEn
     metrics: env['ISTIO_PROMETHEUS_ANNOTATIONS'] ?? '',
     probedHost: legacy ? 'localhost' : ip,
   }
+}
+
+/** The first address that others reach this machine by. */
+function ownAddress(): string {
+  const found = Object.values(networkInterfaces())
+    .flatMap((addresses) => addresses ?? [])
+    .filter(({ internal, scopeid }) => !internal && !scopeid)
+    .sort((a, b) => a.family.localeCompare(b.family))[0]
+  if (found !== undefined) return found.address
+  throw new WeftError('failed_precondition', 'this machine has no address but loopback', { hint: 'give one as INSTANCE_IP' })
 }
 
 /** `--name=value` or `--name value`; flags that say nothing to this proxy are passed over. */

@@ -1,4 +1,5 @@
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { execFileSync } from 'node:child_process'
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -29,10 +30,11 @@ const composeSchema = z.object({
       cap_drop: z.array(z.string()).optional(),
       read_only: z.boolean().optional(),
       network_mode: z.string().optional(),
+      entrypoint: z.array(z.string()).optional(),
       networks: z
         .union([
-          z.record(z.string(), z.object({ ipv4_address: z.string() })),
-          z.array(z.string()).transform((): Record<string, { ipv4_address: string }> => ({})),
+          z.record(z.string(), z.looseObject({ ipv4_address: z.string().optional() })),
+          z.array(z.string()).transform((): Record<string, { ipv4_address?: string }> => ({})),
         ])
         .optional(),
     }),
@@ -74,11 +76,37 @@ describe('weft enroll', () => {
   it('makes a bootstrap for each proxy, and tokens for the control plane apart from them', async () => {
     await enroll(options, terminal)
     expect((await readdir(options.controlOut)).sort()).toEqual(['mixer.token', 'operator.token', 'pilot.token'])
-    expect(await readdir(options.out)).toHaveLength(7)
-    const file = join(options.out, 'reviews-v2.json')
+    const file = join(options.out, 'istio-ingressgateway.json')
     const bootstrap = await readFile(file, 'utf8')
-    expect(bootstrap).toContain('Bearer token of spiffe://cluster.local/ns/default/sa/bookinfo-reviews')
+    expect(bootstrap).toContain('Bearer token of spiffe://cluster.local/ns/istio-system/sa/istio-ingressgateway-service-account')
     expect((await stat(file)).mode & 0o077).toBe(0)
+  })
+
+  it('makes an environment and a token for the sidecars of a WorkloadGroup, which a shell reads', async () => {
+    const group = join(folder, 'groups')
+    await mkdir(group)
+    await writeFile(
+      join(group, 'group.yaml'),
+      `kind: WorkloadGroup
+metadata: { name: web, namespace: shop, annotations: { mesh.weft.dev/proxy: sidecar } }
+spec: { metadata: { labels: { app: "it's" } }, template: { serviceAccount: web } }
+`,
+    )
+    await enroll({ ...options, config: [group] }, terminal)
+    expect((await readdir(options.out)).sort()).toEqual(['web.env', 'web.token'])
+    expect(await readFile(join(options.out, 'web.token'), 'utf8')).toBe('token of spiffe://cluster.local/ns/shop/sa/web')
+    const script = 'set -a; . "$0"; env'
+    const read = execFileSync('sh', ['-c', script, join(options.out, 'web.env')], { env: {}, encoding: 'utf8' }).split('\n')
+    expect(read).toContain(`ISTIO_METAJSON_LABELS={"LABELS":{"app":"it's"}}`)
+    expect(read).toContain('ISTIO_META_AUTO_REGISTER_GROUP=web')
+    expect(read).toContain('POD_NAMESPACE=shop')
+    expect(read).toContain(`TOKEN_FILE=${join(options.out, 'web.token')}`)
+    for (const name of ['web.env', 'web.token']) expect((await stat(join(options.out, name))).mode & 0o077).toBe(0)
+    await writeFile(
+      join(group, 'group.yaml'),
+      'kind: WorkloadGroup\nmetadata: { name: web, annotations: { mesh.weft.dev/proxy: router } }\nspec: { template: {} }\n',
+    )
+    await expect(enroll({ ...options, config: [group] }, terminal)).rejects.toThrow("'router' is no kind of proxy")
   })
 
   it('refuses a way to catch connections that does not exist, and tells other addresses of a workload', async () => {
@@ -107,25 +135,21 @@ describe('weft enroll', () => {
 })
 
 describe('docker-compose.yml', () => {
-  it('has the addresses that deploy/compose/mesh says, and a pod around each application with a sidecar', async () => {
+  it('has the addresses and the sidecars that deploy/compose/mesh says', async () => {
     await enroll(options, terminal)
     const compose = composeSchema.parse(parse(await readFile(join(installation, 'docker-compose.yml'), 'utf8'), { merge: true }))
-    let sidecars = 0
-    for (const file of await readdir(options.out)) {
+    const made = await readdir(options.out)
+    for (const file of made.filter((name) => name.endsWith('.json'))) {
       const { node } = bootstrapSchema.parse(JSON.parse(await readFile(join(options.out, file), 'utf8')))
-      const [type, address, id] = node.id.split('~')
-      const name = type === 'router' ? 'gateway' : (id?.split('.')[0] ?? '')
-      const container = type === 'router' ? name : `${name}-pod`
-      expect(compose.services[container]?.networks?.['mesh']?.ipv4_address, container).toBe(address)
-      if (type === 'router') continue
-      sidecars++
-      expect(node.metadata).toMatchObject({ INTERCEPTION_MODE: 'REDIRECT' })
-      expect(node.metadata.LOOPBACK, 'no addresses of its own').toBeUndefined()
-      for (const member of [name, `${name}-sidecar`]) {
-        expect(compose.services[member]?.network_mode, member).toBe(`service:${container}`)
-      }
+      expect(compose.services['gateway']?.networks?.['mesh']?.ipv4_address).toBe(node.id.split('~')[1])
     }
-    expect(sidecars).toBe(6)
+    const environments = made.filter((name) => name.endsWith('.env'))
+    expect(environments).toHaveLength(6)
+    for (const file of environments) {
+      const { entrypoint, networks } = compose.services[file.slice(0, -'.env'.length)] ?? {}
+      expect(entrypoint?.slice(0, 2), file).toEqual(['/sidecar/bin/with-sidecar', `/enrolled/${file}`])
+      expect(networks?.['mesh']?.ipv4_address, 'replicas have addresses of their own').toBeUndefined()
+    }
   })
 
   it('publishes ports on loopback alone, and lets nothing write or gain rights', async () => {

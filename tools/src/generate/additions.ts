@@ -41,6 +41,21 @@ export const additions: readonly Addition[] = [
     into: ['message FilterStateMatcher', 'oneof matcher'],
     lines: ['AddressMatcher address_match = 3;'],
   },
+  {
+    file: 'envoy/config/core/v3/protocol.proto',
+    into: ['message HttpProtocolOptions'],
+    lines: ['google.protobuf.UInt32Value max_response_headers_kb = 7 [(validate.rules).uint32 = {lte: 8192 gt: 0}];'],
+  },
+  {
+    file: 'envoy/extensions/http/original_ip_detection/xff/v3/xff.proto',
+    imports: ['envoy/config/core/v3/address.proto', 'google/protobuf/wrappers.proto'],
+    into: ['message XffConfig'],
+    lines: ['XffTrustedCidrs xff_trusted_cidrs = 2;', 'google.protobuf.BoolValue skip_xff_append = 3;'],
+  },
+  {
+    file: 'envoy/extensions/http/original_ip_detection/xff/v3/xff.proto',
+    lines: ['message XffTrustedCidrs {', '  repeated config.core.v3.CidrRange cidrs = 1;', '}'],
+  },
   { file: 'envoy/config/route/v3/route.proto', into: ['message RouteConfiguration'], lines: ['string vhost_header = 18;'] },
 ]
 

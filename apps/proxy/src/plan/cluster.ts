@@ -37,6 +37,8 @@ export interface ClusterPlan {
   connectTimeoutMs: number
   /** 0: never. */
   idleTimeoutMs: number
+  /** How long a try may take, all its body included (ms); 0: any time. */
+  maxStreamMs: number
   /** 0: any number. */
   maxRequestsPerConnection: number
   balancer: BalancerPolicy
@@ -89,6 +91,7 @@ export function compileCluster(bytes: Uint8Array, secrets: SecretStore, runtime 
     source,
     connectTimeoutMs,
     idleTimeoutMs,
+    maxStreamMs: durationMs(common?.maxStreamDuration, 0),
     maxRequestsPerConnection: common?.maxRequestsPerConnection ?? source.maxRequestsPerConnection ?? 0,
     balancer: compileBalancer(source, at, runtime),
     aggregate: aggregateOf(source, at),
@@ -100,6 +103,7 @@ export function compileCluster(bytes: Uint8Array, secrets: SecretStore, runtime 
     http1: {
       ...defaultClientOptions,
       maxHeaders: common?.maxHeadersCount ?? defaultClientOptions.maxHeaders,
+      maxHeadBytes: (common?.maxResponseHeadersKb ?? 80) * 1024,
       allowChunkedLength: http1?.allowChunkedLength ?? false,
       enableTrailers: http1?.enableTrailers ?? false,
       casing: compileHeaderCasing(http1, `${at}: http_protocol_options`),

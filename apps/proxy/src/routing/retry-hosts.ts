@@ -65,8 +65,7 @@ function typeOf(url: string | undefined): string {
 }
 
 function isCanary(endpoint: Endpoint): boolean {
-  const metadata = endpoint.metadata['envoy.lb']
-  return isRecord(metadata) && metadata['canary'] === true
+  return endpoint.isCanary
 }
 
 function withMetadata(wanted: Readonly<Record<string, unknown>>): Predicate {

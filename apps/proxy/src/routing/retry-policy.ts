@@ -107,6 +107,12 @@ export function askedWait(plan: RetryPlan, response: ResponseHead, nowMs: number
 }
 
 /** The known words of a retry_on list; unknown ones are ignored, as Envoy does. */
+/** Whether a list of words has none that is unknown. */
+export function isRetryOn(text: string): boolean {
+  const words = text.split(',').filter((word) => word.trim() !== '')
+  return words.every((word) => parseRetryOn(word).size === 1)
+}
+
 export function parseRetryOn(text: string): Set<RetryWord> {
   const found = new Set<RetryWord>()
   for (const part of text.split(',')) {
@@ -119,6 +125,7 @@ export function parseRetryOn(text: string): Set<RetryWord> {
 const retryOn = headerName('x-envoy-retry-on')
 const retryGrpcOn = headerName('x-envoy-retry-grpc-on')
 const maxRetries = headerName('x-envoy-max-retries')
+const headerNamesHeader = headerName('x-envoy-retriable-header-names')
 const statusCodesHeader = headerName('x-envoy-retriable-status-codes')
 
 /** The plan for one request: the route's, with what request headers ask for added. null: never retry. */
@@ -134,12 +141,27 @@ export function retryPlanFor(plan: RetryPlan | null, request: RequestHead): Retr
   const asked = Number(headers.get(maxRetries) ?? Number.NaN)
   const codes = (headers.get(statusCodesHeader) ?? '').split(',').map(Number).filter(Number.isInteger)
   const base = plan ?? defaults
+  const asking = namesOf(headers.get(headerNamesHeader))
   return {
     ...base,
+    headers: asking.length === 0 ? base.headers : [...base.headers, ...asking],
     on,
     retries: Number.isInteger(asked) && asked >= 0 ? asked : base.retries,
     statusCodes: new Set([...base.statusCodes, ...codes]),
   }
+}
+
+/** Matchers of the headers that a request lists. */
+function namesOf(list: string | null): HeadMatcher[] {
+  const listed = (list ?? '').split(',').map((name) => name.trim())
+  return listed
+    .filter((name) => name !== '')
+    .map(headerName)
+    .map(
+      (name) =>
+        ({ headers }) =>
+          headers.has(name),
+    )
 }
 
 const defaults: RetryPlan = {

@@ -10,6 +10,7 @@ export class ClusterStats {
   readonly requestTimeout: Counter
   readonly perTryTimeout: Counter
   readonly perTryIdleTimeout: Counter
+  readonly maxDurationReached: Counter
   readonly requestCancelled: Counter
   readonly maintenance: Counter
   readonly rxReset: Counter
@@ -87,6 +88,7 @@ export class ClusterStats {
     this.requestTimeout = counter('upstream_rq_timeout')
     this.perTryTimeout = counter('upstream_rq_per_try_timeout')
     this.perTryIdleTimeout = counter('upstream_rq_per_try_idle_timeout')
+    this.maxDurationReached = counter('upstream_rq_max_duration_reached')
     this.requestCancelled = counter('upstream_rq_cancelled')
     this.maintenance = counter('upstream_rq_maintenance_mode')
     this.rxReset = counter('upstream_rq_rx_reset')
@@ -153,6 +155,15 @@ export class ClusterStats {
     for (let i = 0; i < counters.length; i++) counters[i]!.inc()
   }
 
+  /** The same besides, under a name of its own: `canary.`, or what a request asks for. */
+  responseApart(name: string, status: number, internal: boolean): void {
+    const origin = name.endsWith(canaryName) ? '' : internal ? 'internal.' : 'external.'
+    for (const stat of statusNames(status)) {
+      this.stats.counter(this.prefix + name + stat).inc()
+      if (origin !== '') this.stats.counter(this.prefix + name + origin + stat).inc()
+    }
+  }
+
   /** Counts a response that is not passed on but tried again: `retry.upstream_rq_503` and its like. */
   retriedResponse(status: number): void {
     let counters = this.retriedCodes[status]
@@ -165,10 +176,16 @@ export class ClusterStats {
   }
 
   private codeCounters(status: number, origin: string): Counter[] {
-    const group = `upstream_rq_${Math.floor(status / 100)}xx`
-    const names = ['upstream_rq_completed', group, `upstream_rq_${status}`]
+    const names = statusNames(status)
     return [...names, ...names.map((name) => origin + name)].map((name) => this.stats.counter(this.prefix + name))
   }
+}
+
+/** The prefix of what canaries answered. */
+export const canaryName = 'canary.'
+
+function statusNames(status: number): string[] {
+  return ['upstream_rq_completed', `upstream_rq_${Math.floor(status / 100)}xx`, `upstream_rq_${status}`]
 }
 
 const unused =

@@ -50,6 +50,12 @@ export class Endpoint {
     this.healthySinceMs = performance.now()
   }
 
+  /** Its metadata says that it is one of the few that try a new version. */
+  get isCanary(): boolean {
+    const metadata = this.metadata['envoy.lb']
+    return typeof metadata === 'object' && metadata !== null && 'canary' in metadata && metadata.canary === true
+  }
+
   /** Its health now, as `hostState`; notes when it gets healthy. */
   state(slab: EndpointSlab, now: () => number): number {
     const flags = slab.get(this.slot, cell.health)

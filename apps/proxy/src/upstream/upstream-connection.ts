@@ -203,6 +203,8 @@ export class UpstreamConnection implements PooledConnection, ConnectionHandler, 
     }
     pool.onClosed(this)
     if (!busy) return
+    // A reset behind the end of an idle connection is told as EPIPE: by this one the peer gave up what it had begun.
+    if (error !== null && 'code' in error && error.code === 'ECONNRESET') this.requestTaken = true
     if (this.connected) this.codec.connectionLost('connection-closed', this.failure)
     else
       this.codec.connectionLost(

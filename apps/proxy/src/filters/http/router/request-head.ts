@@ -7,6 +7,7 @@ import { pathOnly } from '../../../routing/route-match.ts'
 import type { RoutePlan } from '../../../routing/route-table.ts'
 import type { Exchange } from '../../network/http-connection-manager/exchange.ts'
 import { grpcTimeoutText, parseGrpcTimeout, shortened } from './grpc-timeout.ts'
+import type { RouterOptions } from './router-options.ts'
 
 const originalPath = headerName('x-envoy-original-path')
 const originalHost = headerName('x-envoy-original-host')
@@ -14,6 +15,9 @@ const expectedTimeout = headerName('x-envoy-expected-rq-timeout-ms')
 const askedTimeout = headerName('x-envoy-upstream-rq-timeout-ms')
 const askedPerTry = headerName('x-envoy-upstream-rq-per-try-timeout-ms')
 const attemptCount = headerName('x-envoy-attempt-count')
+const altStatName = headerName('x-envoy-upstream-alt-stat-name')
+const timeoutResponse = headerName('x-envoy-upstream-rq-timeout-alt-response')
+const streamDuration = headerName('x-envoy-upstream-stream-duration-ms')
 /** Words to the router, which end with it. */
 const consumed = [
   'x-envoy-retry-on',
@@ -22,10 +26,35 @@ const consumed = [
   'x-envoy-retriable-status-codes',
   'x-envoy-retriable-header-names',
   'x-envoy-hedge-on-per-try-timeout',
+  altStatName.name,
+  timeoutResponse.name,
+  streamDuration.name,
 ].map(headerName)
 
 /** What of an exchange a request's head depends on. */
-export type HeadedRequest = FormatContext & Pick<Exchange, 'request' | 'isGrpcTimed'>
+export type HeadedRequest = FormatContext &
+  Pick<Exchange, 'request' | 'isGrpcTimed'> & { readonly plan: { readonly router: RouterOptions } }
+
+/** What a request says about itself to the router, beside its time limits and retries. */
+export interface RequestWishes {
+  /** A name that its response is counted under besides (`name.`); empty: none. */
+  statName: string
+  /** 204 is the answer to a request that takes too long. */
+  timeoutIsNoContent: boolean
+  /** How long a try may take, its body included (ms); -1: as the cluster says. */
+  streamMs: number
+}
+
+const noWishes: RequestWishes = { statName: '', timeoutIsNoContent: false, streamMs: -1 }
+
+/** Reads them before `finishRequestHead` takes them off. */
+export function wishesOf({ headers }: RequestHead): RequestWishes {
+  const alternative = headers.find(altStatName) >= 0 ? headers.get(altStatName)! : ''
+  const timeoutIsNoContent = headers.find(timeoutResponse) >= 0
+  const streamMs = headers.find(streamDuration) >= 0 ? (milliseconds(headers.get(streamDuration)) ?? -1) : -1
+  if (alternative === '' && !timeoutIsNoContent && streamMs < 0) return noWishes
+  return { statName: alternative === '' ? '' : `${alternative}.`, timeoutIsNoContent, streamMs }
+}
 
 /** Makes the head what upstream is to see: rewrites, header edits, time limits. Gives the limits that hold. */
 export function finishRequestHead(
@@ -35,9 +64,10 @@ export function finishRequestHead(
   route: RoutePlan,
   retry: RetryPlan | null,
 ): { timeoutMs: number; perTryMs: number } {
-  const { request } = exchange
+  const { request, plan } = exchange
   const { headers } = request
-  const times = timeouts(request, exchange.isGrpcTimed, forward, retry)
+  const { suppressHeaders, respectExpected } = plan.router
+  const times = timeouts(request, exchange.isGrpcTimed, forward, retry, respectExpected)
   for (let i = 0; i < consumed.length; i++) headers.remove(consumed[i]!)
   if (route.host.includeAttemptCount) headers.set(attemptCount, '1')
   choice.edits?.onRequest(exchange, request)
@@ -47,9 +77,10 @@ export function finishRequestHead(
   if (forward.rewrite !== null && request.path !== '') {
     const before = request.path
     request.path = forward.rewrite(before, exchange)
-    headers.set(originalPath, before)
+    if (!suppressHeaders) headers.set(originalPath, before)
   }
-  if (times.timeoutMs > 0) headers.set(expectedTimeout, wholeText(times.perTryMs > 0 ? times.perTryMs : times.timeoutMs))
+  if (times.timeoutMs > 0 && !suppressHeaders)
+    headers.set(expectedTimeout, wholeText(times.perTryMs > 0 ? times.perTryMs : times.timeoutMs))
   return times
 }
 
@@ -59,6 +90,7 @@ function timeouts(
   grpc: boolean,
   forward: ForwardPlan,
   retry: RetryPlan | null,
+  respectExpected: boolean,
 ): { timeoutMs: number; perTryMs: number } {
   const { headers } = request
   // A route that limits streams has no limit of its own for the response.
@@ -70,7 +102,9 @@ function timeouts(
     if (asked !== null) timeoutMs = forward.maxGrpcTimeoutMs === 0 ? asked : Math.min(asked, forward.maxGrpcTimeoutMs)
     else timeoutMs = forward.maxGrpcTimeoutMs
   }
-  if (headers.find(askedTimeout) >= 0) {
+  const expected = respectExpected ? milliseconds(headers.get(expectedTimeout)) : null
+  if (expected !== null) timeoutMs = expected
+  else if (headers.find(askedTimeout) >= 0) {
     timeoutMs = milliseconds(headers.get(askedTimeout)) ?? timeoutMs
     headers.remove(askedTimeout)
   }

@@ -13,6 +13,7 @@ import { writeProxyHeader } from '../../../transport/proxy-protocol.ts'
 import { Timeout } from '../../../transport/timer-wheel.ts'
 import type { CircuitBreaker } from '../../../upstream/circuit-breaker.ts'
 import type { Cluster } from '../../../upstream/cluster.ts'
+import { canaryName } from '../../../upstream/cluster-stats.ts'
 import type { Endpoint } from '../../../upstream/endpoint.ts'
 import { cell } from '../../../upstream/endpoint-slab.ts'
 import { httpStatusOf } from '../../../upstream/grpc-status.ts'
@@ -23,9 +24,10 @@ import type { Exchange } from '../../network/http-connection-manager/exchange.ts
 import { HedgedTry, type HedgeOwner } from './hedge.ts'
 import { turnRequest } from './internal-redirect.ts'
 import { Mirrors } from './mirror.ts'
-import { finishRequestHead, replaceHost } from './request-head.ts'
+import { finishRequestHead, type RequestWishes, replaceHost, wishesOf } from './request-head.ts'
 import { RequestPick } from './request-pick.ts'
 import { describeBreak, describeReset, resetWord } from './reset-reasons.ts'
+import { malformedHeader } from './router-options.ts'
 
 const attemptCount = headerName('x-envoy-attempt-count')
 const serviceTime = headerName('x-envoy-upstream-service-time')
@@ -81,6 +83,9 @@ export class Router implements PoolWaiter, HedgeOwner {
   private span: Span | null = null
   private resetReason = ''
   private virtualCluster: VirtualCluster | null = null
+  private wishes: RequestWishes | null = null
+  /** When the try has taken as long as it may. */
+  private streamDeadline = never
   private timeoutMs = 0
   private perTryMs = 0
   private routeDeadline = never
@@ -119,7 +124,7 @@ export class Router implements PoolWaiter, HedgeOwner {
   }
 
   get nextDeadline(): number {
-    return Math.min(this.routeDeadline, this.tryDeadline, this.tryIdleDeadline)
+    return Math.min(this.routeDeadline, this.tryDeadline, this.tryIdleDeadline, this.streamDeadline)
   }
 
   private get tryIdleDeadline(): number {
@@ -140,6 +145,7 @@ export class Router implements PoolWaiter, HedgeOwner {
     this.cluster = null
     this.mirrors = null
     this.virtualCluster = null
+    this.wishes = null
     if (this.choice !== null && this.exchange.info.clusterName !== this.choice.name) {
       const known = this.exchange.downstream.cluster(this.choice.name)
       this.exchange.info.clusterName = known === undefined ? '' : known.name
@@ -163,6 +169,7 @@ export class Router implements PoolWaiter, HedgeOwner {
     this.bodyTrailers = null
     this.routeDeadline = never
     this.tryDeadline = never
+    this.streamDeadline = never
     this.responding = false
     this.interim = false
     this.pausedResponse = false
@@ -198,6 +205,14 @@ export class Router implements PoolWaiter, HedgeOwner {
       this.answer(route)
       return
     }
+    const { strictHeaders } = plan.router
+    const malformed = strictHeaders.length === 0 ? null : malformedHeader(exchange.request.headers, strictHeaders)
+    if (malformed !== null) {
+      const [name, value] = malformed
+      const details = `request_headers_failed_strict_check{${name}}`
+      exchange.reply(400, `invalid header '${name}' with value '${value}'`, { details, flags: ['IH'] })
+      return
+    }
     const cluster = choice === null ? undefined : exchange.downstream.cluster(choice.name)
     if (choice === null || cluster === undefined) {
       plan.stats.noCluster.inc()
@@ -208,6 +223,7 @@ export class Router implements PoolWaiter, HedgeOwner {
     this.cluster = cluster
     this.breaker = cluster.breakers[forward.priority]
     this.countApart(route)
+    this.wishes = wishesOf(exchange.request)
     const { runtime } = cluster.plan
     const maintenance = runtime.number(cluster.maintenanceKey, 0)
     if (maintenance > 0 && runtime.random() * 100 < maintenance) {
@@ -216,7 +232,7 @@ export class Router implements PoolWaiter, HedgeOwner {
       exchange.reply(503, 'maintenance mode', {
         details: 'maintenance_mode',
         flags: ['UO'],
-        headers: [[overloaded.name, 'true']],
+        headers: this.overloadHeaders,
       })
       return
     }
@@ -238,6 +254,10 @@ export class Router implements PoolWaiter, HedgeOwner {
     this.attempt()
   }
 
+  private get overloadHeaders(): [string, string][] {
+    return this.exchange.plan.router.suppressHeaders ? [] : [[overloaded.name, 'true']]
+  }
+
   /** Finds what the request's virtual host counts it as. */
   private countApart(route: RoutePlan): void {
     const { exchange } = this
@@ -249,9 +269,17 @@ export class Router implements PoolWaiter, HedgeOwner {
   }
 
   /** Counts an answer for the cluster. */
-  private charge(status: number): void {
-    this.cluster?.stats.response(status, this.exchange.internal)
+  private charge(status: number, byCanary = false): void {
+    const { plan, internal } = this.exchange
+    if (!plan.router.countStatuses) return
+    const stats = this.cluster?.stats
+    stats?.response(status, internal)
     this.virtualCluster?.response(status)
+    const apart = this.wishes?.statName ?? ''
+    if (apart !== '') stats?.responseApart(apart, status, internal)
+    if (!byCanary) return
+    stats?.responseApart(canaryName, status, internal)
+    if (apart !== '') stats?.responseApart(apart + canaryName, status, internal)
   }
 
   /** Whether the request is one of those that the cluster's control plane has dropped; then it is answered. */
@@ -320,6 +348,12 @@ export class Router implements PoolWaiter, HedgeOwner {
   }
 
   private armTry(now: number): void {
+    const asked = this.wishes?.streamMs ?? -1
+    const streamMs = asked >= 0 ? asked : this.cluster!.plan.maxStreamMs
+    if (streamMs > 0) {
+      this.streamDeadline = now + streamMs
+      this.exchange.watch(this.streamDeadline)
+    }
     if (this.perTryMs <= 0 || !this.bodyEnded) return
     this.tryDeadline = now + this.perTryMs
     this.exchange.watch(this.tryDeadline)
@@ -387,7 +421,7 @@ export class Router implements PoolWaiter, HedgeOwner {
     const body = 'upstream connect error or disconnect/reset before headers. reset reason: overflow'
     exchange.reply(503, body, {
       details: 'upstream_reset_before_response_started{overflow}',
-      headers: [[overloaded.name, 'true']],
+      headers: this.overloadHeaders,
     })
   }
 
@@ -561,36 +595,36 @@ export class Router implements PoolWaiter, HedgeOwner {
     this.tryDeadline = never
     if (this.tryIdleMs > 0) this.noteActivity()
     if (this.forward?.internalRedirect?.codes.has(status) === true && this.followRedirect(endStream)) return
-    this.charge(status)
+    const { headers } = response
+    this.charge(status, this.endpoint?.isCanary === true || headers.get(canary) === 'true')
     info.responseCodeDetails = 'via_upstream'
     info.responseCode = status
-    const { headers } = response
-    if (headers.find(canary) >= 0) headers.remove(canary)
     if (exchange.upgrade !== '' && exchange.upgrade !== 'connect' && status !== 101) {
       this.refuseUpgrade()
       return
     }
-    if (info.requestEndMs >= 0)
+    if (info.requestEndMs >= 0 && !exchange.plan.router.suppressHeaders)
       headers.set(serviceTime, String(Math.max(0, Math.floor(info.upstreamFirstByteMs - info.requestEndMs))))
     const { route } = exchange
     if (route !== null) {
       this.editResponse()
       for (const cookie of this.pick.cookies ?? none) headers.append(setCookie, cookie)
-      if (route.host.includeAttemptCountInResponse) headers.set(attemptCount, String(info.attemptCount))
     }
     this.responding = true
     if (endStream) this.finishAttempt()
     exchange.respond(endStream)
   }
 
-  /** The header edits of the route, and of the cluster that was chosen, on the answer. */
+  /** The header edits of the route, and of the cluster that was chosen, on the answer; and how often it was tried for. */
   editResponse(): void {
     const { exchange } = this
     const { headers } = exchange.response
     this.choice?.edits?.onResponse(exchange, headers)
-    const edits = exchange.route?.edits
-    if (edits === undefined) return
+    const { route, info } = exchange
+    if (route === null) return
+    const { edits, host } = route
     for (let i = 0; i < edits.length; i++) edits[i]!.onResponse(exchange, headers)
+    if (host.includeAttemptCountInResponse && info.attemptCount > 0) headers.set(attemptCount, String(info.attemptCount))
   }
 
   /** A redirect that the route has followed here; false: the client gets it. */
@@ -757,6 +791,7 @@ export class Router implements PoolWaiter, HedgeOwner {
     }
     exchange.response.clear()
     this.tryDeadline = never
+    this.streamDeadline = never
     const ceiling = Math.min(retry.maxMs, retry.baseMs * 2 ** Math.min(20, info.attemptCount - 1))
     this.retryTimer ??= new Timeout(() => this.onRetryTimer())
     exchange.downstream.timers.arm(this.retryTimer, waitMs === null ? Math.random() * ceiling : waitMs * (1 + Math.random() / 2))
@@ -812,6 +847,11 @@ export class Router implements PoolWaiter, HedgeOwner {
       this.onTimeout('upstream_per_try_timeout', true)
       return true
     }
+    if (now >= this.streamDeadline) {
+      this.streamDeadline = never
+      this.onTimeout('upstream_max_stream_duration_reached', true)
+      return true
+    }
     return false
   }
 
@@ -819,7 +859,10 @@ export class Router implements PoolWaiter, HedgeOwner {
     const { exchange, cluster, retry } = this
     const { info } = exchange
     if (cluster === null) return
-    if (details === 'upstream_per_try_idle_timeout') cluster.stats.perTryIdleTimeout.inc()
+    const tooLong = details === 'upstream_max_stream_duration_reached'
+    const flag = tooLong ? 'UMSDR' : 'UT'
+    if (tooLong) cluster.stats.maxDurationReached.inc()
+    else if (details === 'upstream_per_try_idle_timeout') cluster.stats.perTryIdleTimeout.inc()
     else if (perTry) cluster.stats.perTryTimeout.inc()
     else {
       cluster.stats.requestTimeout.inc()
@@ -827,7 +870,7 @@ export class Router implements PoolWaiter, HedgeOwner {
     }
     if (this.endpoint !== null && !this.responding) noteLocalFailure(this.endpoint, 504)
     if (this.responding) {
-      info.addResponseFlag('UT')
+      info.addResponseFlag(flag)
       info.responseCodeDetails = details
       this.dropAttempt()
       exchange.abort()
@@ -853,9 +896,13 @@ export class Router implements PoolWaiter, HedgeOwner {
       this.virtualCluster?.inc('retry_limit_exceeded')
       info.addResponseFlag('URX')
     }
-    info.addResponseFlag('UT')
-    this.charge(504)
-    exchange.reply(504, 'upstream request timeout', { details })
+    info.addResponseFlag(flag)
+    const noContent = this.wishes?.timeoutIsNoContent === true && !tooLong
+    const status = noContent ? 204 : 504
+    this.charge(status)
+    exchange.reply(status, noContent ? '' : tooLong ? 'upstream max stream duration reached' : 'upstream request timeout', {
+      details,
+    })
   }
 
   // Ends
@@ -1002,6 +1049,7 @@ export class Router implements PoolWaiter, HedgeOwner {
     if (this.older.length > 0) this.giveUpOlder()
     this.routeDeadline = never
     this.tryDeadline = never
+    this.streamDeadline = never
     if (this.retryTimer !== null) this.exchange.downstream.timers.cancel(this.retryTimer)
   }
 
@@ -1015,6 +1063,7 @@ export class Router implements PoolWaiter, HedgeOwner {
     }
     this.routeDeadline = never
     this.tryDeadline = never
+    this.streamDeadline = never
     if (this.kept !== noBuffers) this.kept = noBuffers
     this.keptBytes = 0
   }

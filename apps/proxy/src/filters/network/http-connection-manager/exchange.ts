@@ -1,5 +1,5 @@
 import { connectionHas } from '@weft/http/h1/framing'
-import { names, singleInRequests } from '@weft/http/header-name'
+import { headerName, names, singleInRequests } from '@weft/http/header-name'
 import type { HeaderTable } from '@weft/http/header-table'
 import { RequestHead, ResponseHead } from '@weft/http/message'
 import type { IncomingRequest, ResetReason, ServerStream } from '@weft/http/stream'
@@ -461,7 +461,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
       headers.set(names.server, plan.serverName)
     }
     if (this.span !== null) plan.tracing?.respond(this, this.span)
-    if (plan.requestIdInResponse) {
+    if (plan.requestIdInResponse || (this.internal && this.request.headers.has(forceTrace))) {
       const id = this.request.headers.get(names.requestId)
       if (id !== null) headers.set(names.requestId, id)
     }
@@ -572,6 +572,8 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
   /** `edit` may change the head that was made. */
   reply(status: number, body: string | Buffer, options: LocalReply, edit?: () => void): void {
     if (this.done) return
+    // As a rule the request was malformed: who sent it may be out of step.
+    if (status === 400 && !this.plan.streamErrorOnInvalidMessage) this.sender.closeAfterResponse()
     if (this.responseStarted) {
       // Too late for another answer.
       this.info.responseCodeDetails = options.details
@@ -798,6 +800,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
   }
 }
 
+const forceTrace = headerName('x-envoy-force-trace')
 const protocolNames = { 10: 'HTTP/1.0', 11: 'HTTP/1.1', 20: 'HTTP/2' } as const
 
 /** Flag and details of how a client ended its request, where it did not just go away. */

@@ -25,6 +25,7 @@ import { type AddressSet, compileRanges } from '../../../transport/address.ts'
 import type { CompiledHttpFilter } from '../../http/filter.ts'
 import type { HeadEdit } from '../../http/head-edit.ts'
 import { httpFilterKind, httpFilterTypes } from '../../http/index.ts'
+import { compileRouterOptions, defaultRouterOptions, type RouterOptions } from '../../http/router/router-options.ts'
 import { discoveredFilter } from './discovered-filter.ts'
 import { compileEarlyEdits } from './early-edits.ts'
 import type { ClientCertRules } from './forwarded-client-cert.ts'
@@ -97,6 +98,7 @@ export interface HcmPlan {
   /** null: requests are not traced. */
   tracing: TracingPlan | null
   accessLog: AccessLog | null
+  router: RouterOptions
   /** A log asks how much was on the wire. */
   countsWireBytes: boolean
 }
@@ -200,6 +202,7 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
     streamErrorOnInvalidMessage:
       http1?.overrideStreamErrorOnInvalidHttpMessage ?? source.streamErrorOnInvalidHttpMessage ?? false,
     tracing: compileTracing(source, path, statPrefix, context),
+    router: compileRouter(source),
     countsWireBytes: asksForWireBytes(source.accessLog),
     accessLog: compileAccessLogs(source.accessLog, `${path}.access_log`, {
       runtime: context.runtime,
@@ -222,6 +225,11 @@ function compileTracing(
   const last = source.httpFilters.at(-1)?.configType?.value
   const childSpans = last !== undefined && 'value' in last && isRouter(last.typeUrl) && Router.decode(last.value).startChildSpan
   return new TracingPlan(source.tracing, `${path}.tracing`, statPrefix, packs, childSpans, context)
+}
+
+function compileRouter(source: HttpConnectionManager): RouterOptions {
+  const last = source.httpFilters.at(-1)?.configType?.value
+  return last !== undefined && 'value' in last && isRouter(last.typeUrl) ? compileRouterOptions(last.value) : defaultRouterOptions
 }
 
 function isRouter(typeUrl: string): boolean {

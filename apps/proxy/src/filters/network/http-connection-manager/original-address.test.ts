@@ -14,16 +14,20 @@ const custom = (source: Parameters<(typeof CustomHeaderConfig)['fromPartial']>[0
     CustomHeaderConfig.encode(CustomHeaderConfig.fromPartial({ headerName: 'x-real-ip', ...source })).finish(),
   ),
 })
-const xff = (xffNumTrustedHops: number) => ({
+const xffBy = (source: Parameters<(typeof XffConfig)['fromPartial']>[0]) => ({
   name: 'xff',
-  typedConfig: any(`${prefix}xff.v3.XffConfig`, XffConfig.encode({ xffNumTrustedHops }).finish()),
+  typedConfig: any(`${prefix}xff.v3.XffConfig`, XffConfig.encode(XffConfig.fromPartial(source)).finish()),
+})
+const xff = (xffNumTrustedHops: number) => xffBy({ xffNumTrustedHops })
+const near = xffBy({
+  xffTrustedCidrs: { cidrs: ['10.0.0.0', '127.0.0.0'].map((addressPrefix) => ({ addressPrefix, prefixLen: 8 })) },
 })
 const alone = { useRemoteAddress: false, xffTrustedHops: 0 }
 
 function detected(extensions: Parameters<typeof compileOriginalAddress>[0], headers: Record<string, string>) {
   const table = new HeaderTable()
   for (const [name, value] of Object.entries(headers)) table.append(headerName(name), value)
-  return compileOriginalAddress(extensions, alone, 'path')?.(table)
+  return compileOriginalAddress(extensions, alone, 'path')?.find(table, '127.0.0.1')
 }
 
 // As Envoy 1.40 answered the same requests.
@@ -36,6 +40,14 @@ describe('the address that a request comes from', () => {
       { 'x-real-ip': '::1' },
       { address: '::1', trusted: true },
     ],
+    [
+      'who is no trusted proxy',
+      [near],
+      { 'x-forwarded-for': '1.1.1.1, 2.2.2.2,10.0.0.2' },
+      { address: '2.2.2.2', trusted: false },
+    ],
+    ['the first of trusted proxies', [near], { 'x-forwarded-for': '10.0.0.1,10.0.0.2' }, { address: '10.0.0.1', trusted: false }],
+    ['nothing, where a list has other things', [near], { 'x-forwarded-for': 'bad,10.0.0.2' }, null],
     ['nothing, where the header is no address', [custom({})], { 'x-real-ip': 'me' }, null],
     ['a refusal, where one is asked for', [custom({ rejectWithStatus: { code: 401 } })], {}, { refusal: 401 }],
     ['a refusal with a status that is none', [custom({ rejectWithStatus: { code: 200 } })], {}, { refusal: 403 }],

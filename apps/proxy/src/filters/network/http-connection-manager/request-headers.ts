@@ -61,16 +61,13 @@ export function prepareRequest(
     if (plan.xffTrustedHops > 0 && forwarded !== null) {
       remoteAddress = addressAt(forwarded, plan.xffTrustedHops - 1) ?? remoteAddress
     }
-    if (!plan.skipXffAppend) {
-      // A loopback peer says nothing to who reads this elsewhere: Envoy names the machine's own address then.
-      const own = isLoopback(connection.remoteAddress) ? localAddress : connection.remoteAddress
-      headers.set(names.forwardedFor, forwarded === null ? own : `${forwarded},${own}`)
-    }
+    if (!plan.skipXffAppend) appendForwarded(headers, connection.remoteAddress)
     if (plan.xffTrustedHops === 0 || !headers.has(names.forwardedProto)) headers.set(names.forwardedProto, proto)
   } else if (plan.originalAddress !== null) {
-    const found = plan.originalAddress(headers)
+    const found = plan.originalAddress.find(headers, connection.remoteAddress)
     if (found !== null && 'refusal' in found) return { remoteAddress, internal: false, refusal: found.refusal }
     if (found !== null) ({ address: remoteAddress, trusted } = found)
+    if (plan.originalAddress.appends) appendForwarded(headers, connection.remoteAddress)
     if (!headers.has(names.forwardedProto)) headers.append(names.forwardedProto, proto)
   } else {
     const at = headers.find(names.forwardedFor)
@@ -82,6 +79,7 @@ export function prepareRequest(
     }
     if (!headers.has(names.forwardedProto)) headers.append(names.forwardedProto, proto)
   }
+  if (plan.scheme !== null) headers.set(names.forwardedProto, plan.scheme)
   request.scheme = plan.scheme ?? schemeOf(request, headers.get(names.forwardedProto), proto)
   if (plan.appendForwardedPort && !headers.has(names.forwardedPort))
     headers.append(names.forwardedPort, String(connection.localPort))
@@ -96,7 +94,7 @@ export function prepareRequest(
       headers.set(externalAddress, remoteAddress)
     }
   }
-  if (plan.generateRequestId && ((edge && !plan.preserveExternalRequestId) || !headers.has(names.requestId))) {
+  if (plan.generateRequestId && ((edge && !plan.preserveExternalRequestId) || (headers.get(names.requestId) ?? '') === '')) {
     headers.set(names.requestId, newRequestId())
   }
   if (plan.clientCert.mode !== 0 || headers.find(names.forwardedClientCert) >= 0)
@@ -141,6 +139,13 @@ function removeHopByHop(headers: HeaderTable, upgrade: boolean): void {
     if (keeps) headers.set(names.te, trailersToken)
     else headers.remove(names.te)
   }
+}
+
+/** A loopback peer says nothing to who reads this elsewhere: Envoy names the machine's own address then. */
+function appendForwarded(headers: HeaderTable, peer: string): void {
+  const forwarded = headers.getAll(names.forwardedFor)
+  const own = isLoopback(peer) ? localAddress : peer
+  headers.set(names.forwardedFor, forwarded === null ? own : `${forwarded},${own}`)
 }
 
 function isLoopback(address: string): boolean {

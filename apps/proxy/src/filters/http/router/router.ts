@@ -599,7 +599,7 @@ export class Router implements PoolWaiter, HedgeOwner {
     this.charge(status, this.endpoint?.isCanary === true || headers.get(canary) === 'true')
     info.responseCodeDetails = 'via_upstream'
     info.responseCode = status
-    if (exchange.upgrade !== '' && exchange.upgrade !== 'connect' && status !== 101) {
+    if (exchange.upgrade !== '' && exchange.upgrade !== 'connect' && status !== 101 && status < 400 && !endStream) {
       this.refuseUpgrade()
       return
     }
@@ -670,7 +670,7 @@ export class Router implements PoolWaiter, HedgeOwner {
     else if (endStream || status !== 200) noteStatus(endpoint, status)
   }
 
-  /** Upstream did not switch protocols: its answer is passed on without the body, as Envoy does. */
+  /** Upstream did not switch protocols, and said no error: its answer is passed on without the body, as Envoy does. */
   private refuseUpgrade(): void {
     const { exchange } = this
     exchange.info.responseCodeDetails = 'websocket_handshake_unsuccessful'
@@ -709,10 +709,14 @@ export class Router implements PoolWaiter, HedgeOwner {
     const endpoint = this.endpoint ?? this.waitingFor
     this.waitingFor = null
     if (endpoint !== null) noteLocalFailure(endpoint, 503)
-    if (reason === 'protocol-error') cluster.stats.protocolError.inc()
-    else if (reason === 'connect-failure' || (overHttp2 && reason === 'connection-closed'))
+    if (reason === 'protocol-error') {
+      // Of HTTP/2 the codec counts it, but for a server that finds fault with us.
+      if (!overHttp2) cluster.stats.protocolError.inc()
+      else if (detail === 'PROTOCOL_ERROR') cluster.stats.txReset.inc()
+    } else if (reason === 'connect-failure' || (overHttp2 && reason === 'connection-closed'))
       cluster.stats.pendingFailureEject.inc()
-    else if (overHttp2 ? reason === 'remote-reset' : reason !== 'connection-closed') cluster.stats.rxReset.inc()
+    else if (overHttp2 ? reason === 'remote-reset' && detail !== 'CONNECT_ERROR' : reason !== 'connection-closed')
+      cluster.stats.rxReset.inc()
     // HTTP/2 says by GOAWAY what it has not looked at.
     if (this.span !== null) this.resetReason = resetWord(reason, detail)
     const raced =

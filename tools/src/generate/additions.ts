@@ -1,4 +1,4 @@
-/** Fields of Envoy's API that are newer than the copy which is shipped; names and numbers as Envoy 1.40 has them. */
+/** Fields of Envoy's API that are newer than the copy which is shipped; names, numbers and rules as Envoy 1.40 has them. */
 interface Addition {
   file: string
   imports?: readonly string[]
@@ -8,8 +8,18 @@ interface Addition {
 }
 
 const routes = 'envoy/config/route/v3/route_components.proto'
+const base = 'envoy/config/core/v3/base.proto'
+const extAuthz = 'envoy/extensions/filters/http/ext_authz/v3/ext_authz.proto'
+const headerMutation = 'envoy/extensions/filters/http/header_mutation/v3/header_mutation.proto'
+const jwt = 'envoy/extensions/filters/http/jwt_authn/v3/config.proto'
+const localRatelimit = 'envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit.proto'
+const mutations = 'envoy/config/common/mutation_rules/v3/mutation_rules.proto'
+const ratelimit = 'envoy/extensions/filters/http/ratelimit/v3/rate_limit.proto'
+const descriptors = 'envoy/extensions/common/ratelimit/v3/ratelimit.proto'
+const rbac = 'envoy/config/rbac/v3/rbac.proto'
+const compressor = 'envoy/extensions/filters/http/compressor/v3/compressor.proto'
 
-export const additions: readonly Addition[] = [
+const fields: readonly Addition[] = [
   {
     file: routes,
     imports: ['envoy/config/core/v3/substitution_format_string.proto', 'envoy/type/matcher/v3/filter_state.proto'],
@@ -57,12 +67,201 @@ export const additions: readonly Addition[] = [
     lines: ['message XffTrustedCidrs {', '  repeated config.core.v3.CidrRange cidrs = 1;', '}'],
   },
   { file: 'envoy/config/route/v3/route.proto', into: ['message RouteConfiguration'], lines: ['string vhost_header = 18;'] },
+  {
+    file: routes,
+    imports: ['envoy/type/matcher/v3/address.proto'],
+    into: ['message RateLimit'],
+    lines: [
+      'message HitsAddend {',
+      '  google.protobuf.UInt64Value number = 1 [(validate.rules).uint64 = {lte: 1000000000}];',
+      '  string format = 2 [(validate.rules).string = {prefix: "%" suffix: "%" ignore_empty: true}];',
+      '  bool is_negative_hits = 3;',
+      '}',
+      'HitsAddend hits_addend = 5;',
+      'bool apply_on_stream_done = 6;',
+    ],
+  },
+  {
+    file: routes,
+    into: ['message RateLimit', 'message Action'],
+    lines: [
+      'message QueryParameters {',
+      '  string query_parameter_name = 1 [(validate.rules).string = {min_len: 1}];',
+      '  string descriptor_key = 2 [(validate.rules).string = {min_len: 1}];',
+      '  bool skip_if_absent = 3;',
+      '}',
+      'message RemoteAddressMatch {',
+      '  string descriptor_value = 1 [(validate.rules).string = {min_len: 1}];',
+      '  string descriptor_key = 2;',
+      '  string default_value = 3;',
+      '  type.matcher.v3.AddressMatcher address_matcher = 4 [(validate.rules).message = {required: true}];',
+      '}',
+    ],
+  },
+  {
+    file: routes,
+    into: ['message RateLimit', 'message Action', 'oneof action_specifier'],
+    lines: ['QueryParameters query_parameters = 12;', 'RemoteAddressMatch remote_address_match = 13;'],
+  },
+  { file: routes, into: ['message RateLimit', 'message GenericKey'], lines: ['string default_value = 3;'] },
+  { file: routes, into: ['message RateLimit', 'message HeaderValueMatch'], lines: ['string default_value = 5;'] },
+  { file: routes, into: ['message RateLimit', 'message QueryParameterValueMatch'], lines: ['string default_value = 5;'] },
+  {
+    file: routes,
+    imports: ['envoy/type/v3/ratelimit_unit.proto'],
+    into: ['message RateLimit', 'message Override'],
+    lines: [
+      'message RateLimitOverride {',
+      '  uint32 requests_per_unit = 1;',
+      '  type.v3.RateLimitUnit unit = 2 [(validate.rules).enum = {defined_only: true}];',
+      '}',
+    ],
+  },
+  {
+    file: routes,
+    into: ['message RateLimit', 'message Override', 'oneof override_specifier'],
+    lines: ['RateLimitOverride rate_limit = 2;'],
+  },
+  {
+    file: descriptors,
+    imports: ['google/protobuf/wrappers.proto'],
+    into: ['message RateLimitDescriptor'],
+    lines: ['google.protobuf.UInt64Value hits_addend = 3;', 'bool is_negative_hits = 4;'],
+  },
+  {
+    file: localRatelimit,
+    imports: [routes],
+    into: ['message LocalRateLimit'],
+    lines: ['repeated config.route.v3.RateLimit rate_limits = 17;', 'google.protobuf.UInt32Value max_dynamic_descriptors = 18;'],
+  },
+  {
+    file: ratelimit,
+    into: ['message RateLimit'],
+    lines: [
+      'config.core.v3.RuntimeFractionalPercent filter_enabled = 14;',
+      'config.core.v3.RuntimeFractionalPercent filter_enforced = 15;',
+      'config.core.v3.RuntimeFractionalPercent failure_mode_deny_percent = 16;',
+      'repeated config.route.v3.RateLimit rate_limits = 17;',
+      'string metadata_namespace = 18;',
+    ],
+  },
+  { file: extAuthz, into: ['message ExtAuthz'], lines: ['uint32 max_denied_response_body_bytes = 30;'] },
+  { file: extAuthz, into: ['message HttpService'], lines: ['string path_override = 10;'] },
+  {
+    file: extAuthz,
+    into: ['message CheckSettings'],
+    lines: ['oneof service_override {', '  config.core.v3.GrpcService grpc_service = 4;', '  HttpService http_service = 5;', '}'],
+  },
+  {
+    file: 'envoy/service/auth/v3/external_auth.proto',
+    into: ['message CheckResponse', 'oneof http_response'],
+    lines: ['DeniedHttpResponse error_response = 5;'],
+  },
+  {
+    file: mutations,
+    imports: ['envoy/type/matcher/v3/string.proto'],
+    into: ['message HeaderMutation'],
+    lines: [
+      'message RemoveOnMatch {',
+      '  type.matcher.v3.StringMatcher key_matcher = 1 [(validate.rules).message = {required: true}];',
+      '}',
+    ],
+  },
+  { file: mutations, into: ['message HeaderMutation', 'oneof action'], lines: ['RemoveOnMatch remove_on_match = 3;'] },
+  {
+    file: base,
+    lines: [
+      'message KeyValuePair {',
+      '  string key = 1 [(validate.rules).string = {min_len: 1 max_bytes: 16384}];',
+      '  google.protobuf.Value value = 2;',
+      '}',
+    ],
+  },
+  { file: base, into: ['message KeyValueAppend'], lines: ['KeyValuePair record = 3;'] },
+  {
+    file: headerMutation,
+    imports: [base],
+    into: ['message Mutations'],
+    lines: [
+      'repeated config.core.v3.KeyValueMutation query_parameter_mutations = 3;',
+      'repeated config.common.mutation_rules.v3.HeaderMutation response_trailers_mutations = 4;',
+      'repeated config.common.mutation_rules.v3.HeaderMutation request_trailers_mutations = 5;',
+    ],
+  },
+  {
+    file: compressor,
+    into: ['message ResponseDirectionConfig'],
+    lines: [
+      'repeated uint32 uncompressible_response_codes = 4',
+      '  [(validate.rules).repeated = {unique: true items {uint32 {lt: 600 gte: 200}}}];',
+      'bool weaken_etag_on_compress = 6;',
+    ],
+  },
+  { file: jwt, into: ['message JwtAuthentication'], lines: ['string stat_prefix = 7;'] },
+  { file: jwt, into: ['message JwtCacheConfig'], lines: ['uint32 jwt_max_token_size = 2;'] },
+  {
+    file: jwt,
+    into: ['message JwtClaimToHeader'],
+    lines: [
+      'message PathSegment {',
+      '  oneof segment {',
+      '    option (validate.required) = true;',
+      '    string key = 1 [(validate.rules).string = {min_len: 1}];',
+      '  }',
+      '}',
+      'repeated PathSegment claim_path = 3;',
+    ],
+  },
+  {
+    file: rbac,
+    lines: [
+      'enum MetadataSource {',
+      '  DYNAMIC = 0;',
+      '  ROUTE = 1;',
+      '}',
+      'message SourcedMetadata {',
+      '  type.matcher.v3.MetadataMatcher metadata_matcher = 1 [(validate.rules).message = {required: true}];',
+      '  MetadataSource metadata_source = 2 [(validate.rules).enum = {defined_only: true}];',
+      '}',
+    ],
+  },
+  { file: rbac, into: ['message Permission', 'oneof rule'], lines: ['SourcedMetadata sourced_metadata = 14;'] },
+  { file: rbac, into: ['message Principal', 'oneof identifier'], lines: ['SourcedMetadata sourced_metadata = 13;'] },
+  {
+    file: 'envoy/extensions/filters/http/fault/v3/fault.proto',
+    into: ['message FaultAbort'],
+    lines: ['string response_body = 6;'],
+  },
 ]
+
+/** Rules of the shipped copy that Envoy 1.40 has loosened or changed. */
+const changes: readonly { file: string; from: string; to: string }[] = [
+  { file: 'envoy/type/v3/token_bucket.proto', from: 'uint32 = {gt: 0}', to: 'uint32 = {gte: 0}' },
+  { file: descriptors, from: 'string value = 2 [(validate.rules).string = {min_len: 1}]', to: 'string value = 2' },
+  {
+    file: base,
+    from: 'KeyValue entry = 1 [(validate.rules).message = {required: true}]',
+    to: 'KeyValue entry = 1',
+  },
+  { file: ratelimit, from: 'repeated RateLimitConfig rate_limits = 3', to: 'repeated config.route.v3.RateLimit rate_limits = 3' },
+  { file: base, from: 'string runtime_key = 2 [(validate.rules).string = {min_len: 1}]', to: 'string runtime_key = 2' },
+  { file: base, from: 'string runtime_key = 3 [(validate.rules).string = {min_len: 1}]', to: 'string runtime_key = 3' },
+  { file: extAuthz, from: 'bool disabled = 1 [(validate.rules).bool = {const: true}]', to: 'bool disabled = 1' },
+  { file: jwt, from: 'string claim_name = 2 [(validate.rules).string = {min_len: 1}]', to: 'string claim_name = 2' },
+]
+
+/** All that makes the shipped copy Envoy 1.40's, for telling whether it changed. */
+export const additions = { fields, changes }
 
 /** The text of a proto file with what is added to it. Throws when the place of an addition is not there. */
 export function withAdditions(file: string, text: string): string {
   let result = text
-  for (const addition of additions.filter((one) => one.file === file)) {
+  for (const { file: changed, from, to } of changes) {
+    if (changed !== file) continue
+    if (!result.includes(from)) throw new Error(`${file} has no "${from}" to change`)
+    result = result.replaceAll(from, to)
+  }
+  for (const addition of fields.filter((one) => one.file === file)) {
     for (const name of addition.imports ?? []) {
       const line = `import "${name}";`
       if (!result.includes(line)) result = result.replace(/^import /m, `${line}\nimport `)

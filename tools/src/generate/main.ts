@@ -80,7 +80,7 @@ async function assemble(workspace: string): Promise<void> {
       await cp(join(deps, folder, path), join(workspace, path))
   }
   for (const path of leftOut) await rm(join(workspace, path), { recursive: true, force: true })
-  for (const file of new Set(additions.map((addition) => addition.file))) {
+  for (const file of new Set([...additions.fields, ...additions.changes].map(({ file }) => file))) {
     const path = join(workspace, file)
     await writeFile(path, withAdditions(file, await readFile(path, 'utf8')))
   }

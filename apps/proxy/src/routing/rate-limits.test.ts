@@ -8,11 +8,14 @@ import { compileRateLimits, type Descriptor, describeRequest } from './rate-limi
 function describeBy(actions: NonNullable<RateLimit_Action['actionSpecifier']>[], request: FakeRequest, more = {}): Descriptor[] {
   const limit = RateLimit.fromPartial({ actions: actions.map((actionSpecifier) => ({ actionSpecifier })), ...more })
   const descriptors: Descriptor[] = []
-  describeRequest(compileRateLimits([limit], 'test'), 0, new FakeStream(request), 'local', new Runtime(), descriptors)
+  const scope = { stage: 0, onDone: false, localCluster: 'local', runtime: new Runtime() }
+  describeRequest(compileRateLimits([limit], 'test'), scope, new FakeStream(request), descriptors)
   return descriptors
 }
 
-const entry = (key: string, value: string): Descriptor[] => [{ entries: [{ key, value }], limit: null }]
+const entry = (key: string, value: string): Descriptor[] => [
+  { entries: [{ key, value }], limit: null, hits: null, negative: false },
+]
 const route = { name: '', virtualHost: '', cluster: 'c', metadata: { n: { k: 'v' } } }
 
 describe('descriptors of a request', () => {
@@ -32,10 +35,38 @@ describe('descriptors of a request', () => {
       { info: { downstreamRemoteAddress: '2001:db8:1::2' } },
       entry('masked_remote_address', '2001:db8::/32'),
     ],
-    ['a key', { $case: 'genericKey', value: { descriptorKey: '', descriptorValue: 'g' } }, {}, entry('generic_key', 'g')],
+    [
+      'a key',
+      { $case: 'genericKey', value: { descriptorKey: '', descriptorValue: 'g', defaultValue: '' } },
+      {},
+      entry('generic_key', 'g'),
+    ],
+    [
+      'a query parameter',
+      { $case: 'queryParameters', value: { queryParameterName: 'q', descriptorKey: 'k', skipIfAbsent: false } },
+      { path: '/?q=%311' },
+      entry('k', '11'),
+    ],
+    [
+      'an address of a network',
+      {
+        $case: 'remoteAddressMatch',
+        value: {
+          descriptorKey: '',
+          descriptorValue: 'in',
+          defaultValue: '',
+          addressMatcher: { ranges: [{ addressPrefix: '127.0.0.0', prefixLen: 8 }], invertMatch: false },
+        },
+      },
+      {},
+      entry('remote_address_match', 'in'),
+    ],
     [
       'no header',
-      { $case: 'headerValueMatch', value: { descriptorKey: '', descriptorValue: 'no', expectMatch: false, headers: [] } },
+      {
+        $case: 'headerValueMatch',
+        value: { descriptorKey: '', descriptorValue: 'no', defaultValue: '', expectMatch: false, headers: [] },
+      },
       {},
       [],
     ],
@@ -49,17 +80,33 @@ describe('descriptors of a request', () => {
     expect(describeBy([action], request)).toEqual(expected)
   })
 
+  it('say how many hits they count for, and their limit', () => {
+    const key: NonNullable<RateLimit_Action['actionSpecifier']> = {
+      $case: 'genericKey',
+      value: { descriptorKey: '', descriptorValue: 'g', defaultValue: '' },
+    }
+    const hitsOf = (hitsAddend: object) => describeBy([key], {}, { hitsAddend })[0]?.hits
+    expect([hitsOf({ number: 3 }), hitsOf({ format: '%BYTES_RECEIVED%' }), hitsOf({ format: '%PROTOCOL%' })]).toEqual([
+      3,
+      0,
+      null,
+    ])
+    const limit = { overrideSpecifier: { $case: 'rateLimit', value: { requestsPerUnit: 5, unit: 1 } } }
+    expect(describeBy([key], {}, { limit })[0]?.limit).toEqual({ requestsPerUnit: 5, unit: 1 })
+    expect(() => describeBy([key], {}, { hitsAddend: { format: '%A%B%' } })).toThrow(/one command operator/)
+  })
+
   it('leave out other stages and what runtime turns off', () => {
     const key: NonNullable<RateLimit_Action['actionSpecifier']> = {
       $case: 'genericKey',
-      value: { descriptorKey: '', descriptorValue: 'g' },
+      value: { descriptorKey: '', descriptorValue: 'g', defaultValue: '' },
     }
     expect(describeBy([key], {}, { stage: 1 })).toEqual([])
     const limits = compileRateLimits([RateLimit.fromPartial({ disableKey: 'k', actions: [{ actionSpecifier: key }] })], 'test')
     const runtime = new Runtime()
     runtime.replace({ 'ratelimit.k.http_filter_enabled': 0 })
     const descriptors: Descriptor[] = []
-    describeRequest(limits, 0, new FakeStream(), 'local', runtime, descriptors)
+    describeRequest(limits, { stage: 0, onDone: false, localCluster: 'local', runtime }, new FakeStream(), descriptors)
     expect(descriptors).toEqual([])
   })
 })

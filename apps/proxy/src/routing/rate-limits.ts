@@ -2,31 +2,53 @@ import {
   type RateLimit,
   type RateLimit_Action,
   RateLimit_Action_MetaData_Source,
+  type RateLimit_HitsAddend,
 } from '@weft/contracts/envoy/config/route/v3/route_components'
 import type { MetadataKey } from '@weft/contracts/envoy/type/metadata/v3/metadata'
+import { RateLimitUnit } from '@weft/contracts/envoy/type/v3/ratelimit_unit'
 import { headerName } from '@weft/http/header-name'
 import type { HttpStream } from '../filters/http/filter.ts'
+import { compileTextFormat } from '../observe/format/text-format.ts'
 import { invalid, unsupported } from '../plan/problems.ts'
 import type { Runtime } from '../plan/runtime.ts'
+import { compileRanges } from '../transport/address.ts'
 import { compileHeaderMatcher } from './matchers/header-matcher.ts'
-import { compileQueryParameterMatcher } from './matchers/query-parameter-matcher.ts'
+import { compileQueryParameterMatcher, queryParameter } from './matchers/query-parameter-matcher.ts'
 
 /** What of a request a rate limit counts by. */
 export interface Descriptor {
   entries: { key: string; value: string }[]
-  /** The limit that dynamic metadata asks for instead of the configured one. */
-  limit: { requestsPerUnit: number; unit: string } | null
+  /** The limit that is asked for instead of the service's own. */
+  limit: { requestsPerUnit: number; unit: RateLimitUnit } | null
+  /** How many hits the request counts for; null: one, or what the service takes for one. */
+  hits: number | null
+  /** Hits are given back. */
+  negative: boolean
 }
 
 /** One rate limit of a route or virtual host, compiled. */
 export interface RateLimitPolicy {
   readonly stage: number
   readonly disableKey: string
+  /** Counts when the request is over, not before it goes on. */
+  readonly onDone: boolean
   /** null: the request lacks something that the limit counts by. `localCluster`: --service-cluster. */
   describe(stream: HttpStream, localCluster: string): Descriptor | null
 }
 
-/** Compiles the rate limits of a route, a virtual host or a filter's override. */
+/**
+ * Compiles the rate limits that a filter has of its own, or an override of it for a route: they are for this filter alone, so
+ * that what sorts those of routes means nothing. Throws WeftError.
+ */
+export function compileFilterRateLimits(limits: readonly RateLimit[], path: string): readonly RateLimitPolicy[] {
+  for (const [i, { stage, disableKey }] of limits.entries()) {
+    if ((stage ?? 0) !== 0 || disableKey !== '')
+      throw invalid(`${path}[${i}]`, "'stage' field and 'disable_key' field are not supported here")
+  }
+  return compileRateLimits(limits, path)
+}
+
+/** Compiles the rate limits of a route or a virtual host. */
 export function compileRateLimits(limits: readonly RateLimit[], path: string): readonly RateLimitPolicy[] {
   return limits.map((limit, i) => compileRateLimit(limit, `${path}[${i}]`))
 }
@@ -39,17 +61,25 @@ export interface RouteRateLimits {
   readonly includeHost: boolean
 }
 
-/** The descriptors of a request for a stage; a limit whose runtime key is off gives none. */
+/** Which rate limits are asked about, and for whom. */
+export interface RateLimitScope {
+  stage: number
+  /** Those that count when the request is over. */
+  onDone: boolean
+  /** Of --service-cluster. */
+  localCluster: string
+  runtime: Runtime
+}
+
+/** Adds the descriptors of a request; a limit whose runtime key is off gives none. */
 export function describeRequest(
   policies: readonly RateLimitPolicy[],
-  stage: number,
+  { stage, onDone, localCluster, runtime }: RateLimitScope,
   stream: HttpStream,
-  localCluster: string,
-  runtime: Runtime,
   descriptors: Descriptor[],
 ): void {
   for (const policy of policies) {
-    if (policy.stage !== stage) continue
+    if (policy.stage !== stage || policy.onDone !== onDone) continue
     if (policy.disableKey !== '' && !drawn(runtime, `ratelimit.${policy.disableKey}.http_filter_enabled`)) continue
     const descriptor = policy.describe(stream, localCluster)
     if (descriptor !== null) descriptors.push(descriptor)
@@ -67,25 +97,53 @@ type Action = (stream: HttpStream, entries: Descriptor['entries'], localCluster:
 
 function compileRateLimit(source: RateLimit, path: string): RateLimitPolicy {
   const actions = source.actions.map((action, i) => compileAction(action, `${path}.actions[${i}]`))
-  const override = source.limit?.overrideSpecifier?.value.metadataKey
-  const limitAt = override === undefined ? null : metadataReader(override)
+  const limitOf = compileLimit(source)
+  const hitsOf = compileHits(source.hitsAddend, `${path}.hits_addend`)
+  const negative = source.hitsAddend?.isNegativeHits ?? false
   return {
     stage: source.stage ?? 0,
     disableKey: source.disableKey,
+    onDone: source.applyOnStreamDone,
     describe(stream, localCluster) {
       const entries: Descriptor['entries'] = []
       for (const action of actions) if (!action(stream, entries, localCluster)) return null
       if (entries.length === 0) return null
-      return { entries, limit: limitAt === null ? null : readLimit(limitAt(stream.metadataOrNull)) }
+      return { entries, limit: limitOf(stream), hits: hitsOf(stream), negative }
     },
   }
+}
+
+function compileLimit({ limit }: RateLimit): (stream: HttpStream) => Descriptor['limit'] {
+  const override = limit?.overrideSpecifier
+  if (override?.$case === 'rateLimit') {
+    const fixed = override.value
+    return () => fixed
+  }
+  if (override?.value.metadataKey === undefined) return () => null
+  const read = metadataReader(override.value.metadataKey)
+  return (stream) => readLimit(read(stream.metadataOrNull))
 }
 
 function readLimit(value: unknown): Descriptor['limit'] {
   if (typeof value !== 'object' || value === null) return null
   const requestsPerUnit: unknown = Reflect.get(value, 'requests_per_unit')
-  const unit: unknown = Reflect.get(value, 'unit')
-  return typeof requestsPerUnit === 'number' && typeof unit === 'string' ? { requestsPerUnit, unit } : null
+  const name: unknown = Reflect.get(value, 'unit')
+  if (typeof requestsPerUnit !== 'number' || typeof name !== 'string') return null
+  const units: Readonly<Record<string, RateLimitUnit>> = RateLimitUnit
+  return { requestsPerUnit, unit: units[name.toUpperCase()] ?? RateLimitUnit.UNKNOWN }
+}
+
+/** What is no number counts as if nothing was said. */
+function compileHits(source: RateLimit_HitsAddend | undefined, path: string): (stream: HttpStream) => number | null {
+  if (source === undefined) return () => null
+  if (source.format === '') return () => source.number ?? null
+  if (source.number !== undefined) throw invalid(path, 'only one of number and format may be set')
+  if (!/^%[^%]+%$/.test(source.format)) throw invalid(`${path}.format`, 'is one command operator', '%BYTES_SENT%')
+  const format = compileTextFormat(source.format, `${path}.format`, '')
+  return (stream) => {
+    const text = format(stream.format)
+    return /^\d+(\.\d+)?$/.test(text) ? Math.floor(Number(text)) : null
+  }
 }
 
 function compileAction({ actionSpecifier: action }: RateLimit_Action, path: string): Action {
@@ -118,8 +176,8 @@ function compileAction({ actionSpecifier: action }: RateLimit_Action, path: stri
     case 'headerValueMatch': {
       const { descriptorKey, descriptorValue, expectMatch = true } = action.value
       const matchers = action.value.headers.map((one, i) => compileHeaderMatcher(one, `${path}.header_value_match.headers[${i}]`))
-      return ({ request }, entries) =>
-        matchers.every((matches) => matches(request)) === expectMatch &&
+      return (stream, entries) =>
+        matchers.every((matches) => matches(stream.request)) === expectMatch &&
         add(entries, descriptorKey || 'header_match', descriptorValue)
     }
     case 'queryParameterValueMatch': {
@@ -127,9 +185,24 @@ function compileAction({ actionSpecifier: action }: RateLimit_Action, path: stri
       const matchers = action.value.queryParameters.map((one, i) =>
         compileQueryParameterMatcher(one, `${path}.query_parameter_value_match.query_parameters[${i}]`),
       )
-      return ({ request }, entries) =>
-        matchers.every((matches) => matches(request.path)) === expectMatch &&
+      return (stream, entries) =>
+        matchers.every((matches) => matches(stream.request.path)) === expectMatch &&
         add(entries, descriptorKey || 'query_match', descriptorValue)
+    }
+    case 'queryParameters': {
+      const { queryParameterName, descriptorKey, skipIfAbsent } = action.value
+      return (stream, entries) => {
+        const value = queryParameter(stream.request.path, queryParameterName)
+        return value === null ? skipIfAbsent : add(entries, descriptorKey, percentDecoded(value))
+      }
+    }
+    case 'remoteAddressMatch': {
+      const { descriptorKey, descriptorValue, addressMatcher } = action.value
+      const matches = compileRanges(addressMatcher?.ranges ?? [], `${path}.remote_address_match.address_matcher.ranges`)
+      const expected = addressMatcher?.invertMatch !== true
+      return (stream, entries) =>
+        matches(stream.info.downstreamRemoteAddress) === expected &&
+        add(entries, descriptorKey || 'remote_address_match', descriptorValue)
     }
     case 'dynamicMetadata': {
       const { descriptorKey, metadataKey, defaultValue } = action.value
@@ -143,6 +216,13 @@ function compileAction({ actionSpecifier: action }: RateLimit_Action, path: stri
     case 'extension':
       throw unsupported(`${path}.extension`, `rate limit descriptor extension '${action.value.name}'`)
   }
+}
+
+function percentDecoded(text: string): string {
+  return Buffer.from(
+    text.replaceAll(/%([0-9a-f]{2})/gi, (_match, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))),
+    'latin1',
+  ).toString()
 }
 
 function add(entries: Descriptor['entries'], key: string, value: string): boolean {

@@ -10,8 +10,8 @@ export interface BucketRate {
 /** A token bucket; `now` is `process.hrtime.bigint()`, which all threads share. */
 export interface TokenBucket {
   readonly rate: BucketRate
-  /** Takes one token; false: there is none. */
-  consume(now?: bigint): boolean
+  /** Takes so many tokens, one unless told; false: there are not enough. */
+  consume(now?: bigint, tokens?: number): boolean
   /** Whole tokens left. */
   remaining(now?: bigint): number
   /** Nanoseconds until there is a token more than now, or (none left) a first one. */
@@ -149,15 +149,16 @@ class SharedTokenBucket implements TokenBucket {
     this.onRelease = onRelease
   }
 
-  consume(now = process.hrtime.bigint()): boolean {
+  consume(now = process.hrtime.bigint(), wanted = 1): boolean {
+    if (wanted === 0) return true
     for (;;) {
       const stored = Atomics.load(this.cells, this.at)
       const { maxTokens, perNanosecond } = this.rate
       const tokens = this.tokensSince(stored, now)
-      if (tokens < 1) return false
+      if (tokens < wanted) return false
       const full = tokens >= maxTokens
       const from = full ? now - BigInt(Math.round(maxTokens / perNanosecond)) : stored
-      const next = from + BigInt(Math.round(1 / perNanosecond))
+      const next = from + BigInt(Math.round(wanted / perNanosecond))
       if (Atomics.compareExchange(this.cells, this.at, stored, next) === stored) return true
     }
   }

@@ -10,7 +10,8 @@ export function compileRanges(ranges: readonly CidrRange[], path: string): Addre
   const list = new BlockList()
   ranges.forEach((range, i) => {
     try {
-      list.addSubnet(range.addressPrefix, range.prefixLen ?? 0, isIPv4(range.addressPrefix) ? 'ipv4' : 'ipv6')
+      const isV4 = isIPv4(range.addressPrefix)
+      list.addSubnet(range.addressPrefix, Math.min(range.prefixLen ?? 0, isV4 ? 32 : 128), isV4 ? 'ipv4' : 'ipv6')
     } catch {
       throw invalid(`${path}[${i}]`, `not a CIDR range: ${range.addressPrefix}/${range.prefixLen ?? 0}`)
     }

@@ -1,4 +1,4 @@
-import { HTTPFault } from '@weft/contracts/envoy/extensions/filters/http/fault/v3/fault'
+import { FaultAbort, HTTPFault } from '@weft/contracts/envoy/extensions/filters/http/fault/v3/fault'
 import { type FractionalPercent, FractionalPercent_DenominatorType } from '@weft/contracts/envoy/type/v3/percent'
 import type { HTTPFaultInjection, Percent } from '@weft/contracts/istio/networking/v1alpha3/virtual_service'
 
@@ -16,10 +16,14 @@ export function httpFault(fault: HTTPFaultInjection | undefined): HTTPFault | un
   }
   if (abort?.errorType?.$case === 'httpStatus') {
     const percent = percentage(abort.percentage)
-    result.abort = { errorType: { $case: 'httpStatus', value: abort.errorType.value }, percentage: percent }
+    result.abort = FaultAbort.fromPartial({
+      errorType: { $case: 'httpStatus', value: abort.errorType.value },
+      percentage: percent,
+    })
   } else if (abort?.errorType?.$case === 'grpcStatus') {
     const percent = percentage(abort.percentage)
-    result.abort = { errorType: { $case: 'grpcStatus', value: grpcCode(abort.errorType.value) }, percentage: percent }
+    const status = grpcCode(abort.errorType.value)
+    result.abort = FaultAbort.fromPartial({ errorType: { $case: 'grpcStatus', value: status }, percentage: percent })
   }
   return result
 }

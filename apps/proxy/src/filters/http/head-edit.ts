@@ -1,5 +1,6 @@
 import type { HeaderMutation } from '@weft/contracts/envoy/config/common/mutation_rules/v3/mutation_rules'
 import { HeaderValueOption_HeaderAppendAction as Action, type HeaderValueOption } from '@weft/contracts/envoy/config/core/v3/base'
+import type { StringMatcher } from '@weft/contracts/envoy/type/matcher/v3/string'
 import { type HeaderName, headerName } from '@weft/http/header-name'
 import type { HeaderTable } from '@weft/http/header-table'
 import type { RequestHead, ResponseHead } from '@weft/http/message'
@@ -7,6 +8,7 @@ import type { FormatContext } from '../../observe/format/context.ts'
 import { compileTextFormat } from '../../observe/format/text-format.ts'
 import { invalid } from '../../plan/problems.ts'
 import { headerReader } from '../../routing/matchers/header-matcher.ts'
+import { compileStringMatcher } from '../../routing/matchers/string-matcher.ts'
 
 /** One edit of a request's or response's head, pseudo headers included. */
 export type HeadEdit = (context: FormatContext, head: RequestHead | ResponseHead) => void
@@ -22,12 +24,26 @@ export function compileMutations(mutations: readonly HeaderMutation[], path: str
     const at = `${path}[${i}]`
     if (action === undefined) throw invalid(at, 'an action is needed')
     if (action.$case === 'append') return compileHeaderOption(action.value, `${at}.append`)
+    if (action.$case === 'removeOnMatch') return compileRemoval(action.value.keyMatcher, `${at}.remove_on_match.key_matcher`)
     if (isPseudo(action.value)) throw invalid(`${at}.remove`, `':'-prefixed or host headers may not be removed`)
     const name = headerName(action.value)
     return (_context, head) => {
       head.headers.remove(name)
     }
   })
+}
+
+/** Removes the headers whose names a matcher holds for. */
+function compileRemoval(matcher: StringMatcher | undefined, path: string): HeadEdit {
+  if (matcher === undefined) throw invalid(path, 'must be set')
+  const matches = compileStringMatcher(matcher, path)
+  return (_context, { headers }) => {
+    const gone: string[] = []
+    headers.forEach((name) => {
+      if (matches(name)) gone.push(name)
+    })
+    for (const name of gone) headers.remove(headerName(name))
+  }
 }
 
 /** Applies edits in their order. */

@@ -16,9 +16,8 @@ export const httpFilterSupport: SupportTable = {
   'envoy.extensions.compression.brotli.compressor.v3.Brotli': '*',
   'envoy.extensions.compression.zstd.compressor.v3.Zstd': '*',
   'envoy.extensions.filters.http.ext_authz.v3.ExtAuthz':
-    '* -validate_mutations -typed_metadata_context_namespaces -route_typed_metadata_context_namespaces ' +
-    '-bootstrap_metadata_labels_key -encode_raw_headers -decoder_header_mutation_rules',
-  'envoy.extensions.filters.http.ratelimit.v3.RateLimitPerRoute': '* -rate_limits -override_option',
+    '* -typed_metadata_context_namespaces -route_typed_metadata_context_namespaces',
+  'envoy.extensions.filters.http.ratelimit.v3.RateLimitPerRoute': '* ~override_option',
   'envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit': '* -local_cluster_rate_limit',
   'envoy.extensions.filters.http.set_metadata.v3.Metadata': '* -typed_value',
   'envoy.extensions.filters.common.set_filter_state.v3.FilterStateValue': '* ~read_only ~shared_with_upstream',

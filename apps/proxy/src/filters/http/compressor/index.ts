@@ -33,6 +33,8 @@ export const compressor: HttpFilterKind = {
       response: compileDirection(response?.commonConfig, response === undefined ? source : null, responsePrefix, context),
       request: request === undefined ? null : compileDirection(request.commonConfig, null, `${statPrefix}request.`, context),
       disableOnEtag: response?.disableOnEtagHeader ?? source.disableOnEtagHeader,
+      weakensEtag: response?.weakenEtagOnCompress ?? false,
+      leavesStatus: new Set(response?.uncompressibleResponseCodes),
       removeAcceptEncoding: response?.removeAcceptEncodingHeader ?? source.removeAcceptEncodingHeader,
       stats: {
         noHeader: stat('no_accept_header'),
@@ -76,6 +78,10 @@ interface Rules {
   readonly response: DirectionRules
   readonly request: DirectionRules | null
   readonly disableOnEtag: boolean
+  /** A strong tag becomes a weak one, instead of going. */
+  readonly weakensEtag: boolean
+  /** Responses of these are never compressed. */
+  readonly leavesStatus: ReadonlySet<number>
   readonly removeAcceptEncoding: boolean
   readonly stats: Readonly<Record<'noHeader' | 'identity' | 'used' | 'overshadowed' | 'wildcard' | 'notValid' | 'etag', Counter>>
 }
@@ -173,6 +179,7 @@ class CompressorFilter implements HttpFilter {
     }
     const compressible =
       status !== 101 &&
+      !this.rules.leavesStatus.has(status) &&
       rules.isOfType(headers) &&
       !tokensOf(headers.getAll(cacheControl)).includes('no-transform') &&
       this.isEtagAllowed(headers) &&
@@ -180,7 +187,10 @@ class CompressorFilter implements HttpFilter {
     if (!endStream && this.isAccepted(this.agreement, headers) && compressible && isTransferPlain(headers)) {
       rules.compressed.inc()
       const tag = headers.get(etag)
-      if (tag !== null && !/^w\//i.test(tag)) headers.remove(etag)
+      if (tag !== null && !/^w\//i.test(tag)) {
+        if (this.rules.weakensEtag) headers.set(etag, `W/${tag}`)
+        else headers.remove(etag)
+      }
       headers.remove(names.contentLength)
       headers.set(contentEncoding, library.encoding)
       this.responseBody = new BodyCompressor(

@@ -1,4 +1,5 @@
 import type { Address } from '@weft/contracts/envoy/config/core/v3/address'
+import type { GrpcService } from '@weft/contracts/envoy/config/core/v3/grpc_service'
 import type { ExtAuthz } from '@weft/contracts/envoy/extensions/filters/http/ext_authz/v3/ext_authz'
 import type { DeepPartial } from '@weft/contracts/envoy/service/auth/v3/attribute_context'
 import { CheckRequest, CheckResponse } from '@weft/contracts/envoy/service/auth/v3/external_auth'
@@ -17,29 +18,46 @@ const checkMethod: UnaryMethod<CheckRequest, CheckResponse> = {
 }
 
 /** Compiles the check by Envoy's gRPC authorization service; null when only checking. */
-export function compileGrpcCheck(source: ExtAuthz, context: FilterContext): Check<Verdict> | null {
-  if (source.services?.$case !== 'grpcService') return context.fail('grpc_service', 'must be set')
-  const call = compileGrpcService(source.services.value, checkMethod, 'grpc_service', context, { fallbackMs: 200 })
+export function compileGrpcCheck(service: GrpcService, source: ExtAuthz, context: FilterContext): Check<Verdict> | null {
+  const call = compileGrpcService(service, checkMethod, 'grpc_service', context, { fallbackMs: 200 })
   const allowed = compileSelection(source.allowedHeaders, `${context.path}.allowed_headers`)
   const disallowed = compileSelection(source.disallowedHeaders, `${context.path}.disallowed_headers`)
   const isSent: HeaderSelection = (name) => (allowed === null || allowed(name)) && disallowed?.(name) !== true
   if (call === null) return null
-  return async (input, signal) => verdictOf(await call(checkRequest(input, source, isSent), signal))
+  const labels = labelsOf(context.services?.node.metadata?.[source.bootstrapMetadataLabelsKey])
+  return async (input, signal) => verdictOf(await call(checkRequest(input, source, isSent, labels), signal))
 }
 
-function checkRequest(input: CheckInput, source: ExtAuthz, isSent: HeaderSelection): CheckRequest {
+/** Labels of this proxy's node, as text. */
+function labelsOf(value: unknown): Record<string, string> {
+  if (typeof value !== 'object' || value === null) return {}
+  return Object.fromEntries(Object.entries(value).filter(([, label]) => typeof label === 'string'))
+}
+
+function checkRequest(
+  input: CheckInput,
+  source: ExtAuthz,
+  isSent: HeaderSelection,
+  labels: Readonly<Record<string, string>>,
+): CheckRequest {
   const { stream, body, contextExtensions } = input
   const { request, connection, info } = stream
   const headers: Record<string, string> = {}
+  const raw: { key: string; rawValue: Buffer }[] = []
   const note = (name: string, value: string): void => {
-    if (isSent(name)) headers[name] = headers[name] === undefined ? value : `${headers[name]},${value}`
+    if (!isSent(name)) return
+    if (source.encodeRawHeaders) raw.push({ key: name, rawValue: Buffer.from(value, 'latin1') })
+    else headers[name] = headers[name] === undefined ? value : `${headers[name]},${value}`
   }
   note(':authority', request.authority)
   note(':path', request.path)
   note(':method', request.method)
   note(':scheme', request.scheme)
   request.headers.forEach(note)
-  if (body !== null) headers[partialBody] = String(body.isPartial)
+  if (body !== null) {
+    if (source.encodeRawHeaders) raw.push({ key: partialBody, rawValue: Buffer.from(String(body.isPartial)) })
+    else headers[partialBody] = String(body.isPartial)
+  }
   const packs = source.withRequestBody?.packAsBytes === true
   const peer = connection.tls?.peer ?? null
   const attributes: DeepPartial<NonNullable<CheckRequest['attributes']>> = {
@@ -51,6 +69,7 @@ function checkRequest(input: CheckInput, source: ExtAuthz, isSent: HeaderSelecti
     destination: {
       address: address(connection.localAddress, connection.localPort),
       principal: connection.tls?.localUris[0] ?? '',
+      labels,
     },
     request: {
       time: new Date(info.startTimeMs),
@@ -58,6 +77,7 @@ function checkRequest(input: CheckInput, source: ExtAuthz, isSent: HeaderSelecti
         id: streamId(connection.id, info.startTimeMs),
         method: request.method,
         headers: Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, utf8(value)])),
+        ...(source.encodeRawHeaders ? { headerMap: { headers: raw } } : {}),
         path: request.path,
         host: request.authority,
         scheme: request.scheme,
@@ -117,6 +137,15 @@ function verdictOf({ status, httpResponse, dynamicMetadata }: CheckResponse): Ve
       setParameters: ok?.queryParametersToSet ?? [],
       removeParameters: ok?.queryParametersToRemove ?? [],
       metadata: metadata ?? ok?.dynamicMetadata ?? null,
+    }
+  }
+  if (httpResponse?.$case === 'errorResponse') {
+    const { status: shown, headers, body } = httpResponse.value
+    const changes = headers.map((option) => changeOf(option, 'append-if-there'))
+    return {
+      type: 'error',
+      reason: `it answered an error: ${status?.message ?? ''}`,
+      answer: { status: shown?.code ?? 0, headers: changes, body: Buffer.from(body) },
     }
   }
   const denied = httpResponse?.$case === 'deniedResponse' ? httpResponse.value : null

@@ -1,4 +1,5 @@
 import type { ExtAuthz, HttpService } from '@weft/contracts/envoy/extensions/filters/http/ext_authz/v3/ext_authz'
+import { compileTextFormat, type TextFormat } from '../../../observe/format/text-format.ts'
 import { durationMs } from '../../../plan/duration.ts'
 import { type HttpAnswer, httpCall } from '../../../upstream/http-client.ts'
 import type { FilterContext } from '../filter.ts'
@@ -33,7 +34,17 @@ export function compileHttpCheck(source: HttpService, filter: ExtAuthz, context:
   const disallowed = compileSelection(filter.disallowedHeaders, `${context.path}.disallowed_headers`)
   const isSent: HeaderSelection = (name) =>
     (always.has(name) || allowed.some((selects) => selects?.(name) === true)) && disallowed?.(name) !== true
-  const added = (ask?.headersToAdd ?? []).map(({ key, value }) => [key.toLowerCase(), value] as const)
+  const added = (ask?.headersToAdd ?? []).map(({ key, value }, i) => {
+    const at = `${path}.authorization_request.headers_to_add[${i}].value`
+    return [key.toLowerCase(), compileTextFormat(value, at, '')] as const
+  })
+  const { pathPrefix, pathOverride } = source
+  if (pathPrefix !== '' && pathOverride !== '')
+    return context.fail('http_service', 'only one of path_prefix and path_override may be set')
+  if (pathPrefix !== '' && !pathPrefix.startsWith('/'))
+    return context.fail('http_service.path_prefix', 'path_prefix should start with "/"')
+  if (pathOverride !== '' && !pathOverride.startsWith('/'))
+    return context.fail('http_service.path_override', 'path_override should start with "/"')
   const read = compileReading(answers, path)
   const { services } = context
   if (services === null) return null
@@ -45,7 +56,7 @@ export function compileHttpCheck(source: HttpService, filter: ExtAuthz, context:
       maxBytes: maxAnswerBytes,
       method: request.method,
       host: request.authority,
-      path: source.pathPrefix + request.path,
+      path: pathOverride || pathPrefix + request.path,
       headers: headersOf(input, isSent, added),
       body: input.body?.bytes ?? Buffer.alloc(0),
     })
@@ -56,7 +67,7 @@ export function compileHttpCheck(source: HttpService, filter: ExtAuthz, context:
 function headersOf(
   { stream, body }: CheckInput,
   isSent: HeaderSelection,
-  added: readonly (readonly [string, string])[],
+  added: readonly (readonly [string, TextFormat])[],
 ): Record<string, string[]> {
   const headers: Record<string, string[]> = {}
   stream.request.headers.forEach((name, value) => {
@@ -66,7 +77,7 @@ function headersOf(
     else values.push(value)
   })
   if (body !== null) headers[partialBody] = [String(body.isPartial)]
-  for (const [name, value] of added) headers[name] = [value]
+  for (const [name, format] of added) headers[name] = [format(stream.format)]
   return headers
 }
 

@@ -17,6 +17,7 @@ import { mergeMetadata } from '../metadata-merge.ts'
 import type { Check, CheckInput } from './check-input.ts'
 import { compileGrpcCheck } from './grpc-service.ts'
 import { compileHttpCheck } from './http-service.ts'
+import { compileMutationRules, isHeaderName, isHeaderValue, type MutationCheck } from './mutation-rules.ts'
 import { editQuery } from './query-parameters.ts'
 import { applyChanges, type HeaderChange, type Verdict } from './verdict.ts'
 
@@ -30,10 +31,22 @@ export const extAuthz: HttpFilterKind = {
   compile(bytes, context) {
     const source = ExtAuthz.decode(bytes)
     const rules = compileRules(source, context)
+    const ofRoutes = new WeakMap<object, Check<Verdict> | null>()
+    /** The service that a route names instead of the filter's. */
+    const checkOf = (service: NonNullable<CheckSettings['serviceOverride']>): Check<Verdict> | null => {
+      let check = ofRoutes.get(service)
+      if (check === undefined) {
+        check = compileCheck(service, source, context)
+        ofRoutes.set(service, check)
+      }
+      return check
+    }
     return {
       start(stream, routeConfig) {
         if (rules.check === null || stream.route === null) return null
-        return new ExtAuthzFilter(rules, isSettings(routeConfig) ? routeConfig : noSettings)
+        const settings = isSettings(routeConfig) ? routeConfig : noSettings
+        const check = settings.serviceOverride === undefined ? rules.check : checkOf(settings.serviceOverride)
+        return check === null ? null : new ExtAuthzFilter(rules, settings, check)
       },
       mergeRouteConfigs(configs) {
         const levels = configs.filter(isSettings)
@@ -44,11 +57,34 @@ export const extAuthz: HttpFilterKind = {
   compileRouteConfig(bytes, _type, context) {
     const { override } = ExtAuthzPerRoute.decode(bytes)
     if (override === undefined) return context.fail('', 'one of disabled and check_settings is needed')
-    return override.$case === 'disabled' ? 'off' : override.value
+    if (override.$case === 'disabled') return override.value ? 'off' : noSettings
+    const { disableRequestBodyBuffering, withRequestBody, serviceOverride } = override.value
+    if (disableRequestBodyBuffering && withRequestBody !== undefined)
+      return context.fail(
+        'check_settings',
+        'Invalid configuration for check_settings. Only one of disable_request_body_buffering or with_request_body can be set.',
+      )
+    if (serviceOverride !== undefined) compileCheck(serviceOverride, ExtAuthz.create(), { ...context, services: null })
+    return override.value
   },
 }
 
-const noSettings: CheckSettings = { contextExtensions: {}, disableRequestBodyBuffering: false, withRequestBody: undefined }
+const noSettings: CheckSettings = {
+  contextExtensions: {},
+  disableRequestBodyBuffering: false,
+  withRequestBody: undefined,
+  serviceOverride: undefined,
+}
+
+/** Compiles the check by one service or the other; null when only checking. */
+function compileCheck(
+  service: NonNullable<ExtAuthz['services'] | CheckSettings['serviceOverride']>,
+  source: ExtAuthz,
+  context: FilterContext,
+): Check<Verdict> | null {
+  if (service.$case === 'httpService') return compileHttpCheck(service.value, source, context)
+  return compileGrpcCheck(service.value, source, context)
+}
 
 function isSettings(config: unknown): config is CheckSettings {
   return typeof config === 'object' && config !== null && 'contextExtensions' in config
@@ -57,6 +93,8 @@ function isSettings(config: unknown): config is CheckSettings {
 interface Rules {
   readonly source: ExtAuthz
   readonly check: Check<Verdict> | null
+  /** What the service may do to the request's headers. */
+  readonly mayChange: MutationCheck
   readonly context: FilterContext
   readonly enabled: (stream: HttpStream) => boolean
   readonly denyAtDisable: () => boolean
@@ -66,6 +104,12 @@ interface Rules {
   readonly stats: Readonly<
     Record<'ok' | 'denied' | 'error' | 'disabled' | 'failureAllowed' | 'invalid' | 'ignoredMetadata', Counter>
   >
+}
+
+/** Rules over the request's headers; without any, nothing is looked at. */
+function compileMutationChecks({ decoderHeaderMutationRules }: ExtAuthz, { path }: FilterContext): MutationCheck {
+  if (decoderHeaderMutationRules === undefined) return () => 'ok'
+  return compileMutationRules(decoderHeaderMutationRules, `${path}.decoder_header_mutation_rules`)
 }
 
 function compileRules(source: ExtAuthz, context: FilterContext): Rules {
@@ -80,8 +124,8 @@ function compileRules(source: ExtAuthz, context: FilterContext): Rules {
   const stat = (name: string) => context.stats.counter(context.statPrefix + prefix + name)
   return {
     source,
-    check:
-      services.$case === 'httpService' ? compileHttpCheck(services.value, source, context) : compileGrpcCheck(source, context),
+    check: compileCheck(services, source, context),
+    mayChange: compileMutationChecks(source, context),
     context,
     enabled: (stream) => drawn() && noted(stream.metadataOrNull),
     denyAtDisable: () =>
@@ -104,6 +148,7 @@ function compileRules(source: ExtAuthz, context: FilterContext): Rules {
 class ExtAuthzFilter implements HttpFilter {
   private readonly rules: Rules
   private readonly settings: CheckSettings
+  private readonly check: Check<Verdict>
   private readonly abort = new AbortController()
   private state: 'before' | 'gathering' | 'asking' | 'done' = 'before'
   private body: Buffer[] = []
@@ -111,9 +156,10 @@ class ExtAuthzFilter implements HttpFilter {
   private startedMs = 0
   private responseChanges: readonly HeaderChange[] = []
 
-  constructor(rules: Rules, settings: CheckSettings) {
+  constructor(rules: Rules, settings: CheckSettings, check: Check<Verdict>) {
     this.rules = rules
     this.settings = settings
+    this.check = check
   }
 
   private get buffering(): BufferSettings | undefined {
@@ -162,12 +208,12 @@ class ExtAuthzFilter implements HttpFilter {
   }
 
   private ask(stream: HttpStream, body: CheckInput['body']): void {
-    const { rules, settings } = this
+    const { settings } = this
     this.state = 'asking'
     this.startedMs = performance.now()
     this.body = []
     const input = { stream, body, contextExtensions: settings.contextExtensions }
-    rules.check?.(input, this.abort.signal).then(
+    this.check(input, this.abort.signal).then(
       (verdict) => this.conclude(stream, verdict),
       (error: unknown) => this.conclude(stream, { type: 'error', reason: WeftError.from(error).message }),
     )
@@ -176,6 +222,10 @@ class ExtAuthzFilter implements HttpFilter {
   private conclude(stream: HttpStream, verdict: Verdict): void {
     if (stream.done || this.state !== 'asking') return
     this.state = 'done'
+    if (this.rules.source.validateMutations && !isValid(verdict)) {
+      this.onInvalid(stream)
+      return
+    }
     switch (verdict.type) {
       case 'ok':
         this.letPass(stream, verdict)
@@ -184,7 +234,7 @@ class ExtAuthzFilter implements HttpFilter {
         this.deny(stream, verdict)
         break
       case 'error':
-        this.onError(stream, verdict.reason)
+        this.onError(stream, verdict)
     }
   }
 
@@ -207,13 +257,21 @@ class ExtAuthzFilter implements HttpFilter {
   private letPass(stream: HttpStream, verdict: Extract<Verdict, { type: 'ok' }>): void {
     const { rules } = this
     const { request } = stream
+    const judged = verdict.request.map((change) => ({ change, may: rules.mayChange(change.name, change.value) }))
+    const removals = verdict.remove.map((name) => ({ name, may: rules.mayChange(name.toLowerCase(), null) }))
+    if ([...judged, ...removals].some(({ may }) => may === 'error')) {
+      this.onInvalid(stream)
+      return
+    }
+    const changes = judged.filter(({ may }) => may === 'ok').map(({ change }) => change)
     this.note(stream, verdict.metadata, true)
-    applyPseudo(stream, verdict.request)
+    applyPseudo(stream, changes)
     applyChanges(
       request.headers,
-      verdict.request.filter(({ name }) => !isPseudo(name)),
+      changes.filter(({ name }) => !isPseudo(name)),
     )
-    for (const name of verdict.remove) if (name !== '' && !isPseudo(name)) request.headers.remove(headerName(name))
+    for (const { name, may } of removals)
+      if (may === 'ok' && name !== '' && !isPseudo(name)) request.headers.remove(headerName(name))
     request.path = editQuery(request.path, verdict.setParameters, verdict.removeParameters)
     this.responseChanges = verdict.response
     this.count(stream, 'ok')
@@ -230,7 +288,9 @@ class ExtAuthzFilter implements HttpFilter {
     this.count(stream, 'denied')
     rules.stats.denied.inc()
     if (rules.source.chargeClusterResponseStats ?? true) rules.counters.response(stream.clusterName, verdict.status)
-    stream.reply(verdict.status, verdict.body, {
+    const most = rules.source.maxDeniedResponseBodyBytes
+    const body = most > 0 ? verdict.body.subarray(0, most) : verdict.body
+    stream.reply(verdict.status, body, {
       details: 'ext_authz_denied',
       flags: ['UAEX'],
       edit: ({ headers }) =>
@@ -241,7 +301,13 @@ class ExtAuthzFilter implements HttpFilter {
     })
   }
 
-  private onError(stream: HttpStream, reason: string): void {
+  /** The service asks for what no header can be, or what it may not change. */
+  private onInvalid(stream: HttpStream): void {
+    this.rules.stats.invalid.inc()
+    stream.reply(500, '', { details: 'ext_authz_invalid', flags: ['UAEX'] })
+  }
+
+  private onError(stream: HttpStream, { reason, answer }: Extract<Verdict, { type: 'error' }>): void {
     const { rules } = this
     rules.context.services?.log('debug', `ext_authz: ${reason}`)
     this.count(stream, 'error')
@@ -253,7 +319,15 @@ class ExtAuthzFilter implements HttpFilter {
       stream.continueRequest()
       return
     }
-    stream.reply(rules.errorStatus, '', { details: 'ext_authz_error', flags: ['UAEX'] })
+    stream.reply(answer?.status || rules.errorStatus, answer?.body ?? '', {
+      details: 'ext_authz_error',
+      flags: ['UAEX'],
+      edit: ({ headers }) =>
+        applyChanges(
+          headers,
+          (answer?.headers ?? []).filter(({ name }) => !isPseudo(name) && name !== 'content-length'),
+        ),
+    })
   }
 
   onResponseHeaders({ response }: HttpStream): FilterStatus {
@@ -264,6 +338,18 @@ class ExtAuthzFilter implements HttpFilter {
   onComplete(): void {
     if (this.state === 'asking') this.abort.abort()
     this.state = 'done'
+  }
+}
+
+function isValid(verdict: Verdict): boolean {
+  const change = ({ name, value }: HeaderChange) => isHeaderName(name) && isHeaderValue(value)
+  switch (verdict.type) {
+    case 'ok':
+      return verdict.request.every(change) && verdict.response.every(change) && verdict.remove.every(isHeaderName)
+    case 'denied':
+      return verdict.headers.every(change)
+    case 'error':
+      return (verdict.answer?.headers ?? []).every(change)
   }
 }
 

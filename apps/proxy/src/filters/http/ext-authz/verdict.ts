@@ -27,7 +27,12 @@ export type Verdict =
       body: Buffer
       metadata: Readonly<Record<string, unknown>> | null
     }
-  | { type: 'error'; reason: string }
+  | {
+      type: 'error'
+      reason: string
+      /** What the service wants the client to be told; absent: what the filter's configuration says. */
+      answer?: { status: number; headers: readonly HeaderChange[]; body: Buffer }
+    }
 
 /** A header option of the service's answer; `append` absent replaces. */
 export function changeOf({ header, append, appendAction }: HeaderValueOption, appends: HeaderChange['how']): HeaderChange {

@@ -59,7 +59,7 @@ type Draw = (asked: number | null) => boolean
 
 interface FaultRules {
   delay: { fixedMs: number | null; draw: Draw; durationKey: string } | null
-  abort: { status: number | null; grpcStatus: number | null; draw: Draw; statusKey: string; grpcKey: string } | null
+  abort: { status: number | null; grpcStatus: number | null; body: string; draw: Draw; statusKey: string; grpcKey: string } | null
   /** Response bytes a second; null bytes: as a header says. */
   rate: { fixedBytes: number | null; draw: Draw } | null
   headers: readonly HeadMatcher[]
@@ -118,6 +118,7 @@ function compileAbort(source: FaultAbort, config: HTTPFault, runtime: Runtime, c
   return {
     status: type?.$case === 'httpStatus' ? type.value : null,
     grpcStatus: type?.$case === 'grpcStatus' ? type.value : null,
+    body: source.responseBody || 'fault filter abort',
     draw: compileDraw(source.percentage, config.abortPercentRuntime || 'fault.http.abort.abort_percent', runtime),
     statusKey: config.abortHttpStatusRuntime || 'fault.http.abort.http_status',
     grpcKey: config.abortGrpcStatusRuntime || 'fault.http.abort.grpc_status',
@@ -241,7 +242,7 @@ class FaultFilter implements HttpFilter {
     else grpcStatus = runtime.number(abort.grpcKey, grpcStatus ?? 0)
     if (!abort.draw(asked) || !this.enter()) return false
     this.stats.aborts.inc()
-    stream.reply(status ?? 200, 'fault filter abort', {
+    stream.reply(status ?? 200, abort.body, {
       details: 'fault_filter_abort',
       flags: ['FI'],
       ...(grpcStatus === null ? {} : { grpcStatus }),

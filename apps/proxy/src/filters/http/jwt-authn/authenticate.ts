@@ -30,8 +30,8 @@ export function authenticate(stream: HttpStream, demand: Demand): Verdict {
     0,
     false,
     ({ text }) => {
-      const { enabled, hit, miss } = provider.cache
-      if (enabled && verified.has(text)) hit.inc()
+      const { longest, hit, miss } = provider.cache
+      if (text.length <= longest && verified.has(text)) hit.inc()
       else miss.inc()
     },
   )

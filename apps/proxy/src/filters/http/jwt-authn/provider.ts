@@ -1,4 +1,4 @@
-import type { JwtProvider } from '@weft/contracts/envoy/extensions/filters/http/jwt_authn/v3/config'
+import type { JwtCacheConfig, JwtProvider } from '@weft/contracts/envoy/extensions/filters/http/jwt_authn/v3/config'
 import { type HeaderName, headerName } from '@weft/http/header-table'
 import type { Counter } from '../../../observe/stats.ts'
 import { compileStringMatcher } from '../../../routing/matchers/string-matcher.ts'
@@ -10,6 +10,8 @@ import { type JwtStatus, jwtStatus } from './status.ts'
 import { plainAudience } from './verify.ts'
 
 const defaultClockSkew = 60
+/** Bytes of a token, beyond which it is not kept. */
+const defaultLongestCached = 4096
 
 /** A provider of tokens, compiled: where its tokens stand, which it accepts, and what it hands on. */
 export interface Provider {
@@ -26,8 +28,8 @@ export interface Provider {
   readonly failedStatusInMetadata: string
   readonly spaceDelimitedClaims: readonly string[]
   readonly clearRouteCache: boolean
-  /** Whether tokens that held are known again, and what is counted when one is, or is not. */
-  readonly cache: { readonly enabled: boolean; readonly hit: Counter; readonly miss: Counter }
+  /** Up to which length tokens that held are known again, and what is counted when one is, or is not. */
+  readonly cache: { readonly longest: number; readonly hit: Counter; readonly miss: Counter }
   /** Whether subject and lifetime are as the provider insists. */
   checkSubject(jwt: Jwt, now: number): JwtStatus
   /** Whether an audience is allowed; `audiences` stand in for the provider's own when given. */
@@ -61,16 +63,18 @@ export function compileProvider(
       config.forwardPayloadHeader === ''
         ? null
         : { name: headerName(config.forwardPayloadHeader), pad: config.padForwardPayloadHeader },
-    claimHeaders: config.claimToHeaders.map(({ headerName: header, claimName }) => ({
-      name: headerName(header),
-      claim: claimName.split('.'),
-    })),
+    claimHeaders: config.claimToHeaders.map(({ headerName: header, claimName, claimPath }, i) => {
+      if ((claimName === '') === (claimPath.length === 0))
+        return context.fail(`providers[${name}].claim_to_headers[${i}]`, 'one of claim_name and claim_path is needed')
+      const claim = claimPath.length > 0 ? claimPath.map(({ segment }) => segment?.value ?? '') : claimName.split('.')
+      return { name: headerName(header), claim }
+    }),
     payloadInMetadata: config.payloadInMetadata,
     headerInMetadata: config.headerInMetadata,
     failedStatusInMetadata: config.failedStatusInMetadata,
     spaceDelimitedClaims: config.normalizePayloadInMetadata?.spaceDelimitedClaims ?? [],
     clearRouteCache: config.clearRouteCache,
-    cache: { enabled: config.jwtCacheConfig !== undefined, hit: counters.hit, miss: counters.miss },
+    cache: { longest: longestCached(config.jwtCacheConfig), hit: counters.hit, miss: counters.miss },
     checkSubject(jwt, now) {
       const { subject: who, expires } = jwt
       const fits =
@@ -87,6 +91,10 @@ export function compileProvider(
       return jwtStatus.ok
     },
   }
+}
+
+function longestCached(config: JwtCacheConfig | undefined): number {
+  return config === undefined ? -1 : config.jwtMaxTokenSize || defaultLongestCached
 }
 
 /** null: any audience. */

@@ -3,7 +3,7 @@ import { StatusCode } from '@weft/contracts/envoy/type/v3/http_status'
 import { headerName } from '@weft/http/header-name'
 import type { Counter } from '../../../observe/stats.ts'
 import { compileFraction } from '../../../plan/runtime.ts'
-import { type Descriptor, describeRequest } from '../../../routing/rate-limits.ts'
+import { compileFilterRateLimits, type Descriptor, describeRequest, type RateLimitPolicy } from '../../../routing/rate-limits.ts'
 import type { TokenBucket } from '../../../shared/token-buckets.ts'
 import type { FilterContext, FilterStatus, HttpFilter, HttpFilterKind, HttpStream } from '../filter.ts'
 import { compileHeaderOptions, editHead, type HeadEdit } from '../head-edit.ts'
@@ -50,6 +50,8 @@ class Rules {
   /** How limits of the virtual host count: OVERRIDE, INCLUDE, IGNORE. */
   readonly hostLimits: number
   readonly stats: RatelimitStats
+  /** The filter's own, which stand before those of routes. */
+  readonly limits: readonly RateLimitPolicy[]
   readonly limiterOf: OpenLimiter | null
   private readonly perConnection: boolean
   private shared: Limiter | null = null
@@ -73,6 +75,10 @@ class Rules {
     const stat = (name: string) => context.stats.counter(`${source.statPrefix}.http_local_rate_limit.${name}`)
     this.stats = { enabled: stat('enabled'), enforced: stat('enforced'), rateLimited: stat('rate_limited'), ok: stat('ok') }
     this.perConnection = source.localRateLimitPerDownstreamConnection
+    source.rateLimits.forEach(({ limit }, i) => {
+      if (limit !== undefined) context.fail(`rate_limits[${i}].limit`, "'limit' field is not supported here")
+    })
+    this.limits = compileFilterRateLimits(source.rateLimits, `${context.path}.rate_limits`)
     this.limiterOf = compileBuckets(source, identity, context)
   }
 
@@ -141,14 +147,20 @@ class LocalRatelimitFilter implements HttpFilter {
   private descriptors(stream: HttpStream): Descriptor[] {
     const { rules, context } = this
     const descriptors: Descriptor[] = []
+    const scope = {
+      stage: rules.stage,
+      onDone: false,
+      localCluster: context.services?.node.cluster ?? '',
+      runtime: context.runtime,
+    }
+    const describe = (policies: readonly RateLimitPolicy[]) => describeRequest(policies, scope, stream, descriptors)
     const limits = stream.route?.rateLimits
-    if (limits == null) return descriptors
-    const cluster = context.services?.node.cluster ?? ''
-    const describe = (policies: typeof limits.own) =>
-      describeRequest(policies, rules.stage, stream, cluster, context.runtime, descriptors)
-    describe(limits.own)
-    const included = limits.includeHost || rules.hostLimits === 1 || (rules.hostLimits === 0 && limits.own.length === 0)
-    if (included) describe(limits.ofHost)
+    if (rules.limits.length > 0) describeRequest(rules.limits, { ...scope, stage: 0 }, stream, descriptors)
+    else if (limits != null) {
+      describe(limits.own)
+      const included = limits.includeHost || rules.hostLimits === 1 || (rules.hostLimits === 0 && limits.own.length === 0)
+      if (included) describe(limits.ofHost)
+    }
     return descriptors
   }
 

@@ -21,8 +21,8 @@ export interface Limiter {
 /** Opens the buckets: those that `owner` shares with all workers, or (null) some of its own. */
 export type OpenLimiter = (owner: '' | null) => Limiter
 
-/** Buckets that values make which the configuration leaves open; the one used longest ago goes. */
-const maxDynamic = 20
+/** Buckets that values make which the configuration leaves open, unless it says how many; the one used longest ago goes. */
+const defaultMaxDynamic = 20
 
 interface DescriptorRule {
   readonly key: string
@@ -46,10 +46,11 @@ export function compileBuckets(source: LocalRateLimit, identity: string, context
   })
   if (byDefault === null && rules.length === 0) return null
   const consumesDefault = source.alwaysConsumeDefaultTokenBucket ?? true
+  const maxDynamic = source.maxDynamicDescriptors ?? defaultMaxDynamic
   return (owner) => {
     const shared = owner === null ? null : (context.services?.tokenBuckets ?? null)
     const own = shared ?? new TokenBuckets(rules.length + 1 + maxDynamic)
-    return openLimiter(own, identity, byDefault, rules, consumesDefault)
+    return openLimiter(own, identity, byDefault, rules, { consumesDefault, maxDynamic })
   }
 }
 
@@ -58,7 +59,7 @@ function openLimiter(
   identity: string,
   byDefault: BucketRate | null,
   rules: readonly DescriptorRule[],
-  consumesDefault: boolean,
+  { consumesDefault, maxDynamic }: { consumesDefault: boolean; maxDynamic: number },
 ): Limiter {
   const base = byDefault === null ? null : buckets.open(`${identity}\ndefault`, byDefault)
   const given = new Map(
@@ -88,15 +89,15 @@ function openLimiter(
     countsByDescriptors: rules.length > 0,
     take(descriptors) {
       const now = process.hrtime.bigint()
-      const matched: TokenBucket[] = []
+      const matched: { bucket: TokenBucket; hits: number }[] = []
       for (const descriptor of descriptors) {
         const bucket = given.get(keyOf(descriptor.entries)) ?? dynamicBucket(descriptor)
-        if (bucket !== undefined) matched.push(bucket)
+        if (bucket !== undefined) matched.push({ bucket, hits: descriptor.hits ?? 1 })
       }
       // The slowest first: it is the one to tell of.
-      if (matched.length > 1) matched.sort((a, b) => a.rate.perNanosecond - b.rate.perNanosecond)
-      for (const bucket of matched) if (!bucket.consume(now)) return { allowed: false, bucket }
-      const first = matched[0] ?? base
+      if (matched.length > 1) matched.sort((a, b) => a.bucket.rate.perNanosecond - b.bucket.rate.perNanosecond)
+      for (const { bucket, hits } of matched) if (!bucket.consume(now, hits)) return { allowed: false, bucket }
+      const first = matched[0]?.bucket ?? base
       if (base === null || (matched.length > 0 && !consumesDefault)) return { allowed: true, bucket: first }
       return base.consume(now) ? { allowed: true, bucket: first } : { allowed: false, bucket: base }
     },

@@ -1,3 +1,4 @@
+import type { RuntimeFractionalPercent } from '@weft/contracts/envoy/config/core/v3/base'
 import {
   RateLimitPerRoute_VhRateLimitsOptions as HostLimits,
   RateLimit,
@@ -9,11 +10,17 @@ import {
   RateLimitResponse,
 } from '@weft/contracts/envoy/service/ratelimit/v3/rls'
 import { StatusCode } from '@weft/contracts/envoy/type/v3/http_status'
-import { RateLimitUnit } from '@weft/contracts/envoy/type/v3/ratelimit_unit'
 import { headerName } from '@weft/http/header-name'
 import { WeftError } from '@weft/service/errors'
 import { durationMs } from '../../../plan/duration.ts'
-import { type Descriptor, describeRequest, drawn } from '../../../routing/rate-limits.ts'
+import { compileFraction } from '../../../plan/runtime.ts'
+import {
+  compileFilterRateLimits,
+  type Descriptor,
+  describeRequest,
+  drawn,
+  type RateLimitPolicy,
+} from '../../../routing/rate-limits.ts'
 import type { UnaryMethod } from '../../../upstream/grpc-client.ts'
 import { ClusterCounters } from '../cluster-counters.ts'
 import type { FilterContext, FilterStatus, HttpFilter, HttpFilterKind, HttpStream } from '../filter.ts'
@@ -48,17 +55,19 @@ export const ratelimit: HttpFilterKind = {
   },
   compileRouteConfig(bytes, _type, context): RouteOverride {
     const source = RateLimitPerRoute.decode(bytes)
-    if (source.rateLimits.length > 0) context.fail('rate_limits', 'rate limits of an override are not supported')
-    return { hostLimits: source.vhRateLimits, domain: source.domain }
+    const limits = compileFilterRateLimits(source.rateLimits, `${context.path}.rate_limits`)
+    return { hostLimits: source.vhRateLimits, domain: source.domain, limits }
   },
 }
 
 interface RouteOverride {
   readonly hostLimits: HostLimits
   readonly domain: string
+  /** Where there are any, they count instead of the filter's and the route's. */
+  readonly limits: readonly RateLimitPolicy[]
 }
 
-const defaultOverride: RouteOverride = { hostLimits: HostLimits.OVERRIDE, domain: '' }
+const defaultOverride: RouteOverride = { hostLimits: HostLimits.OVERRIDE, domain: '', limits: [] }
 
 interface Rules {
   readonly call: UnaryCall<RateLimitRequest, RateLimitResponse> | null
@@ -66,7 +75,12 @@ interface Rules {
   readonly domain: string
   readonly stage: number
   readonly requestType: string
-  readonly denyOnFailure: boolean
+  readonly denyOnFailure: () => boolean
+  readonly enabled: () => boolean
+  readonly enforced: () => boolean
+  /** The filter's own, which stand before those of routes. */
+  readonly limits: readonly RateLimitPolicy[]
+  readonly metadataNamespace: string
   readonly status: number
   readonly errorStatus: number
   readonly grpcStatus: number | undefined
@@ -80,6 +94,9 @@ interface Rules {
 function compileRules(source: RateLimit, context: FilterContext): Rules {
   const code = source.rateLimitedStatus?.code ?? StatusCode.TooManyRequests
   const service = source.rateLimitService?.grpcService
+  const { runtime } = context
+  const fraction = (given: RuntimeFractionalPercent | undefined, byDefault: () => boolean) =>
+    given === undefined ? byDefault : compileFraction(runtime, given)
   return {
     call: compileGrpcService(service, shouldRateLimit, 'rate_limit_service.grpc_service', context, {
       timeoutMs: durationMs(source.timeout, defaultTimeoutMs),
@@ -89,7 +106,11 @@ function compileRules(source: RateLimit, context: FilterContext): Rules {
     domain: source.domain,
     stage: source.stage,
     requestType: source.requestType === '' ? 'both' : source.requestType,
-    denyOnFailure: source.failureModeDeny,
+    denyOnFailure: fraction(source.failureModeDenyPercent, () => source.failureModeDeny),
+    enabled: fraction(source.filterEnabled, () => drawn(runtime, 'ratelimit.http_filter_enabled')),
+    enforced: fraction(source.filterEnforced, () => drawn(runtime, 'ratelimit.http_filter_enforcing')),
+    limits: compileFilterRateLimits(source.rateLimits, `${context.path}.rate_limits`),
+    metadataNamespace: source.metadataNamespace || namespace,
     status: code < 400 ? StatusCode.TooManyRequests : code,
     errorStatus: source.statusOnError?.code || StatusCode.InternalServerError,
     grpcStatus: source.rateLimitedAsResourceExhausted ? 8 : undefined,
@@ -107,6 +128,7 @@ class RatelimitFilter implements HttpFilter {
   private readonly abort = new AbortController()
   private answer: RateLimitResponse | null = null
   private calling = false
+  private asked: HttpStream | null = null
 
   constructor(rules: Rules, override: RouteOverride) {
     this.rules = rules
@@ -114,22 +136,16 @@ class RatelimitFilter implements HttpFilter {
   }
 
   onRequestHeaders(stream: HttpStream): FilterStatus {
-    const { rules, override } = this
-    const { call, context } = rules
-    if (call === null || !drawn(context.runtime, 'ratelimit.http_filter_enabled')) return 'continue'
+    const { rules } = this
+    const { call } = rules
+    if (call === null || !rules.enabled()) return 'continue'
     if (rules.requestType !== 'both') {
       const internal = stream.request.headers.get(internalHeader) === 'true'
       if (internal !== (rules.requestType === 'internal')) return 'continue'
     }
-    const descriptors = this.descriptors(stream)
-    if (descriptors.length === 0) return 'continue'
-    const request = RateLimitRequest.fromPartial({
-      domain: override.domain === '' ? rules.domain : override.domain,
-      descriptors: descriptors.map(({ entries, limit }) => ({
-        entries,
-        ...(limit === null ? {} : { limit: { requestsPerUnit: limit.requestsPerUnit, unit: unitOf(limit.unit) } }),
-      })),
-    })
+    this.asked = stream
+    const request = this.request(stream, false)
+    if (request === null) return 'continue'
     this.calling = true
     call(request, this.abort.signal).then(
       (answer) => this.onAnswer(stream, answer),
@@ -138,18 +154,41 @@ class RatelimitFilter implements HttpFilter {
     return 'stop'
   }
 
-  private descriptors(stream: HttpStream): Descriptor[] {
+  /** What the service is asked; null: there is nothing to ask about. */
+  private request(stream: HttpStream, onDone: boolean): RateLimitRequest | null {
+    const { rules, override } = this
+    const descriptors = this.descriptors(stream, onDone)
+    if (descriptors.length === 0) return null
+    return RateLimitRequest.fromPartial({
+      domain: override.domain === '' ? rules.domain : override.domain,
+      hitsAddend: hitsOf(stream),
+      descriptors: descriptors.map(({ entries, limit, hits, negative }) => ({
+        entries,
+        ...(limit === null ? {} : { limit }),
+        ...(hits === null ? {} : { hitsAddend: hits }),
+        isNegativeHits: negative,
+      })),
+    })
+  }
+
+  private descriptors(stream: HttpStream, onDone: boolean): Descriptor[] {
     const { rules, override } = this
     const { runtime, services } = rules.context
     const descriptors: Descriptor[] = []
-    const limits = stream.route?.rateLimits
-    if (limits == null || services?.cluster(stream.clusterName) === undefined) return descriptors
-    const describe = (policies: typeof limits.own) =>
-      describeRequest(policies, rules.stage, stream, services.node.cluster, runtime, descriptors)
-    describe(limits.own)
-    const { hostLimits } = override
-    const byDefault = hostLimits === HostLimits.OVERRIDE && limits.own.length === 0
-    if (limits.includeHost || hostLimits === HostLimits.INCLUDE || byDefault) describe(limits.ofHost)
+    const { route } = stream
+    if (route == null || services?.cluster(stream.clusterName) === undefined) return descriptors
+    const localCluster = services.node.cluster
+    const describe = (policies: readonly RateLimitPolicy[], stage: number) =>
+      describeRequest(policies, { stage, onDone, localCluster, runtime }, stream, descriptors)
+    const own = override.limits.length > 0 ? override.limits : rules.limits
+    const limits = route.rateLimits
+    if (own.length > 0) describe(own, 0)
+    else if (limits != null) {
+      describe(limits.own, rules.stage)
+      const { hostLimits } = override
+      const byDefault = hostLimits === HostLimits.OVERRIDE && limits.own.length === 0
+      if (limits.includeHost || hostLimits === HostLimits.INCLUDE || byDefault) describe(limits.ofHost, rules.stage)
+    }
     return descriptors
   }
 
@@ -162,7 +201,7 @@ class RatelimitFilter implements HttpFilter {
     const { rules } = this
     this.calling = false
     this.answer = answer
-    if (answer.dynamicMetadata !== undefined) mergeMetadata(stream.metadata(namespace), answer.dynamicMetadata)
+    if (answer.dynamicMetadata !== undefined) mergeMetadata(stream.metadata(rules.metadataNamespace), answer.dynamicMetadata)
     if (answer.overallCode !== Code.OVER_LIMIT) {
       this.count(stream, 'ok')
       for (const { key, value } of answer.requestHeadersToAdd) stream.request.headers.append(headerName(key), value)
@@ -171,7 +210,7 @@ class RatelimitFilter implements HttpFilter {
     }
     this.count(stream, 'over_limit')
     rules.counters.response(stream.clusterName, rules.status)
-    if (!drawn(rules.context.runtime, 'ratelimit.http_filter_enforcing')) {
+    if (!rules.enforced()) {
       stream.continueRequest()
       return
     }
@@ -192,7 +231,7 @@ class RatelimitFilter implements HttpFilter {
     this.calling = false
     this.count(stream, 'error')
     rules.context.services?.log('debug', `ratelimit: ${error.message}`)
-    if (rules.denyOnFailure) {
+    if (rules.denyOnFailure()) {
       stream.reply(rules.errorStatus, '', { details: 'rate_limiter_error', flags: ['RLSE'] })
       return
     }
@@ -210,11 +249,22 @@ class RatelimitFilter implements HttpFilter {
   }
 
   onComplete(): void {
-    if (this.calling) this.abort.abort()
+    const { asked, rules } = this
+    if (this.calling) {
+      this.abort.abort()
+      return
+    }
+    const request = asked === null ? null : this.request(asked, true)
+    if (request === null) return
+    // Nobody waits for this answer, which changes nothing any more.
+    rules.call?.(request, this.abort.signal).catch((error: unknown) => {
+      rules.context.services?.log('debug', `ratelimit: ${WeftError.from(error).message}`)
+    })
   }
 }
 
-function unitOf(name: string): RateLimitUnit {
-  const units: Readonly<Record<string, RateLimitUnit>> = RateLimitUnit
-  return units[name.toUpperCase()] ?? RateLimitUnit.UNKNOWN
+/** How many hits a request counts for, by what another filter left for this one; 0: one. */
+function hitsOf({ filterState }: HttpStream): number {
+  const hits = Number(filterState.get('envoy.ratelimit.hits_addend') ?? 0)
+  return Number.isInteger(hits) && hits > 0 && hits <= 0xffffffff ? hits : 0
 }

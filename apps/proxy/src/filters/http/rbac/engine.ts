@@ -1,6 +1,15 @@
 import type { CidrRange } from '@weft/contracts/envoy/config/core/v3/address'
-import { Action, type Permission, type Principal, type RBAC, RBAC_Action } from '@weft/contracts/envoy/config/rbac/v3/rbac'
+import {
+  Action,
+  MetadataSource,
+  type Permission,
+  type Principal,
+  type RBAC,
+  RBAC_Action,
+  type SourcedMetadata,
+} from '@weft/contracts/envoy/config/rbac/v3/rbac'
 import { UriTemplateMatchConfig } from '@weft/contracts/envoy/extensions/path/match/uri_template/v3/uri_template_match'
+import type { Int32Range } from '@weft/contracts/envoy/type/v3/range'
 import type { Matcher } from '@weft/contracts/xds/type/matcher/v3/matcher'
 import { invalid, unsupported } from '../../../plan/problems.ts'
 import { compileFilterStateMatcher } from '../../../routing/matchers/filter-state-matcher.ts'
@@ -17,7 +26,7 @@ import type { HttpStream } from '../filter.ts'
 export type Rule = (stream: RbacSubject) => boolean
 
 /** What rules ask about: a request, or a connection that has none. */
-export type RbacSubject = Pick<HttpStream, 'request' | 'connection' | 'metadata' | 'metadataOrNull' | 'filterState'> & {
+export type RbacSubject = Pick<HttpStream, 'request' | 'connection' | 'metadata' | 'metadataOrNull' | 'filterState' | 'route'> & {
   readonly info: Pick<HttpStream['info'], 'downstreamRemoteAddress'>
 }
 
@@ -138,11 +147,14 @@ function compilePermission(source: Permission, path: string): Rule {
     case 'destinationPort':
       return (stream) => stream.connection.localPort === rule.value
     case 'destinationPortRange':
+      checkPortRange(rule.value, `${path}.destination_port_range`)
       return ({ connection }) => connection.localPort >= rule.value.start && connection.localPort < rule.value.end
     case 'metadata': {
       const matches = compileMetadataMatcher(rule.value, `${path}.metadata`)
       return (stream) => matches(stream.metadataOrNull)
     }
+    case 'sourcedMetadata':
+      return sourcedMetadata(rule.value, `${path}.sourced_metadata`)
     case 'requestedServerName': {
       const matches = compileStringMatcher(rule.value, `${path}.requested_server_name`)
       return (stream) => matches(stream.connection.serverName)
@@ -200,6 +212,8 @@ function compilePrincipal(source: Principal, path: string): Rule {
       const matches = compileMetadataMatcher(identifier.value, `${path}.metadata`)
       return (stream) => matches(stream.metadataOrNull)
     }
+    case 'sourcedMetadata':
+      return sourcedMetadata(identifier.value, `${path}.sourced_metadata`)
     case 'filterState': {
       const { key, matcher } = identifier.value
       if (matcher === undefined) throw invalid(`${path}.filter_state`, 'a matcher is needed')
@@ -207,6 +221,14 @@ function compilePrincipal(source: Principal, path: string): Rule {
       return (stream) => matches(stream.filterState.get(key))
     }
   }
+}
+
+/** Metadata of the request, or of the route it takes. */
+function sourcedMetadata({ metadataMatcher, metadataSource }: SourcedMetadata, path: string): Rule {
+  if (metadataMatcher === undefined) throw invalid(`${path}.metadata_matcher`, 'must be set')
+  const matches = compileMetadataMatcher(metadataMatcher, `${path}.metadata_matcher`)
+  if (metadataSource === MetadataSource.ROUTE) return (stream) => matches(stream.route?.metadata ?? null)
+  return (stream) => matches(stream.metadataOrNull)
 }
 
 /** URI names, else DNS names, else the subject, as Envoy reads a peer. */
@@ -221,6 +243,13 @@ function urlPath(matcher: Parameters<typeof compileStringMatcher>[0] | undefined
   if (matcher === undefined) throw invalid(path, 'a path matcher is needed')
   const matches = compileStringMatcher(matcher, `${path}.path`)
   return (stream) => matches(pathOnly(stream.request.path))
+}
+
+/** A range of ports without its end. */
+function checkPortRange({ start, end }: Int32Range, path: string): void {
+  if (start < 0 || start > 65536) throw invalid(`${path}.start`, `range start ${start} is out of bounds`)
+  if (end < 0 || end > 65536) throw invalid(`${path}.end`, `range end ${end} is out of bounds`)
+  if (start >= end) throw invalid(path, `range start ${start} cannot be greater or equal than range end ${end}`)
 }
 
 function inRange(range: CidrRange, path: string, read: (stream: RbacSubject) => string): Rule {

@@ -71,6 +71,7 @@ function subjectOf(info: AcceptedInfo): RbacSubject {
   const metadata = info.metadata ?? {}
   return {
     request: noRequest,
+    route: null,
     connection: { id: 0, ...info },
     info: { downstreamRemoteAddress: info.remoteAddress },
     filterState: info.filterState ?? new Map(),

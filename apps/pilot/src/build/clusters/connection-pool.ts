@@ -6,8 +6,10 @@ import { HttpProtocolOptions } from '@weft/contracts/envoy/extensions/upstreams/
 import {
   type ConnectionPoolSettings,
   type OutlierDetection,
+  type TrafficPolicy_RetryBudget,
   ConnectionPoolSettings_HTTPSettings_H2UpgradePolicy as UpgradePolicy,
 } from '@weft/contracts/istio/networking/v1alpha3/destination_rule'
+import type { Service } from '../../model/service.ts'
 import { milliseconds, pack } from '../wire.ts'
 
 /** Envoy's way of saying no limit; the limits that a DestinationRule leaves open. */
@@ -18,6 +20,7 @@ export function applyConnectionPool(
   cluster: Cluster,
   pool: ConnectionPoolSettings | undefined,
   meshConnectTimeoutMs: number,
+  retryBudget?: TrafficPolicy_RetryBudget,
 ): void {
   const tcp = pool?.tcp
   const http = pool?.http
@@ -31,6 +34,13 @@ export function applyConnectionPool(
         maxRequests: or(http?.http2MaxRequests),
         maxRetries: or(http?.maxRetries),
         trackRemaining: true,
+        retryBudget:
+          retryBudget === undefined
+            ? undefined
+            : {
+                budgetPercent: retryBudget.percent === undefined ? undefined : { value: retryBudget.percent },
+                minRetryConcurrency: retryBudget.minRetryConcurrency || undefined,
+              },
       },
     ],
   })
@@ -116,9 +126,19 @@ export function applyHttpProtocol(cluster: Cluster, http2: boolean, pool: Connec
   }
 }
 
-/** Ejection of endpoints that fail, set on a cluster. */
-export function applyOutlierDetection(cluster: Cluster, outlier: OutlierDetection | undefined): void {
+/**
+ * Ejection of endpoints that fail, set on a cluster; and from which share of healthy ones on all are used, unless the service
+ * goes by their health itself.
+ */
+export function applyOutlierDetection(
+  cluster: Cluster,
+  outlier: OutlierDetection | undefined,
+  { prefers }: Pick<Service, 'prefers'>,
+): void {
   if (outlier === undefined) return
+  if (cluster.commonLbConfig !== undefined && prefers === undefined) {
+    cluster.commonLbConfig.healthyPanicThreshold = { value: Math.max(0, outlier.minHealthPercent) }
+  }
   const gateway = outlier.consecutiveGatewayErrors
   const fives = outlier.consecutive5xxErrors ?? (outlier.consecutiveErrors > 0 ? outlier.consecutiveErrors : undefined)
   const local = outlier.consecutiveLocalOriginFailures

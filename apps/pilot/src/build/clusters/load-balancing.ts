@@ -1,4 +1,10 @@
-import { type Cluster, Cluster_CommonLbConfig, Cluster_LbPolicy } from '@weft/contracts/envoy/config/cluster/v3/cluster'
+import {
+  type Cluster,
+  Cluster_CommonLbConfig,
+  Cluster_LbPolicy,
+  Cluster_LeastRequestLbConfig,
+  Cluster_RoundRobinLbConfig,
+} from '@weft/contracts/envoy/config/cluster/v3/cluster'
 import {
   type LoadBalancerSettings,
   LoadBalancerSettings_SimpleLB as SimpleLb,
@@ -11,11 +17,33 @@ export function applyLoadBalancing(cluster: Cluster, settings: LoadBalancerSetti
   const policy = settings?.lbPolicy
   cluster.lbPolicy = Cluster_LbPolicy.LEAST_REQUEST
   if (policy?.$case === 'consistentHash') applyConsistentHash(cluster, policy.value)
-  if (policy?.$case !== 'simple') return true
-  if (policy.value === SimpleLb.PASSTHROUGH) return false
-  if (policy.value === SimpleLb.RANDOM) cluster.lbPolicy = Cluster_LbPolicy.RANDOM
-  if (policy.value === SimpleLb.ROUND_ROBIN) cluster.lbPolicy = Cluster_LbPolicy.ROUND_ROBIN
+  if (policy?.$case === 'simple') {
+    if (policy.value === SimpleLb.PASSTHROUGH) return false
+    if (policy.value === SimpleLb.RANDOM) cluster.lbPolicy = Cluster_LbPolicy.RANDOM
+    if (policy.value === SimpleLb.ROUND_ROBIN) cluster.lbPolicy = Cluster_LbPolicy.ROUND_ROBIN
+  }
+  applyWarmup(cluster, settings)
   return true
+}
+
+/** New endpoints get their share little by little, where the policy knows of shares. */
+function applyWarmup(cluster: Cluster, settings: LoadBalancerSettings | undefined): void {
+  const { warmup, warmupDurationSecs } = settings ?? {}
+  if (warmup === undefined && warmupDurationSecs === undefined) return
+  const slowStartConfig =
+    warmup === undefined
+      ? { slowStartWindow: warmupDurationSecs }
+      : {
+          slowStartWindow: warmup.duration,
+          // A key that nothing sets: Envoy wants one.
+          aggression: { defaultValue: warmup.aggression ?? 1, runtimeKey: 'weft.warmup.aggression' },
+          minWeightPercent: { value: warmup.minimumPercent ?? 10 },
+        }
+  if (cluster.lbPolicy === Cluster_LbPolicy.ROUND_ROBIN) {
+    cluster.lbConfig = { $case: 'roundRobinLbConfig', value: Cluster_RoundRobinLbConfig.fromPartial({ slowStartConfig }) }
+  } else if (cluster.lbPolicy === Cluster_LbPolicy.LEAST_REQUEST) {
+    cluster.lbConfig = { $case: 'leastRequestLbConfig', value: Cluster_LeastRequestLbConfig.fromPartial({ slowStartConfig }) }
+  }
 }
 
 /** Lets the weights of localities count. A cluster of one original destination has no localities. */

@@ -19,6 +19,7 @@ import type { SystemRoots } from '../tls/contexts.ts'
 import { keyOf, milliseconds } from '../wire.ts'
 import { applyConnectionPool, applyHttpProtocol, applyOutlierDetection, sharesConnections, usesHttp2 } from './connection-pool.ts'
 import { applyLoadBalancing, weighLocalities } from './load-balancing.ts'
+import { applyProxyProtocol } from './proxy-protocol.ts'
 import { effectivePolicy } from './traffic-policy.ts'
 import { applyUpstreamTls } from './upstream-tls.ts'
 
@@ -116,9 +117,9 @@ function build(
   }
   const http = isHttp(port.protocol)
   const http2 = usesHttp2(isHttp2(port.protocol), http, policy.connectionPool, mesh.upgradesToHttp2)
-  applyConnectionPool(cluster, policy.connectionPool, mesh.connectTimeoutMs)
+  applyConnectionPool(cluster, policy.connectionPool, mesh.connectTimeoutMs, policy.retryBudget)
   applyHttpProtocol(cluster, http2, policy.connectionPool)
-  applyOutlierDetection(cluster, policy.outlierDetection)
+  applyOutlierDetection(cluster, policy.outlierDetection, service)
   applyUpstreamTls(cluster, {
     settings: policy.tls,
     automatic: mesh.enableAutoMtls && !service.meshExternal && cluster.lbPolicy !== Cluster_LbPolicy.CLUSTER_PROVIDED,
@@ -130,6 +131,7 @@ function build(
     shares: isWeft && sharesConnections(policy.connectionPool),
     systemRoots,
   })
+  applyProxyProtocol(cluster, policy.proxyProtocol)
   cluster.metadata = {
     filterMetadata: {
       istio: {

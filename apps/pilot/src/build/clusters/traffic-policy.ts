@@ -5,6 +5,8 @@ import type {
   LoadBalancerSettings,
   OutlierDetection,
   TrafficPolicy,
+  TrafficPolicy_ProxyProtocol,
+  TrafficPolicy_RetryBudget,
 } from '@weft/contracts/istio/networking/v1alpha3/destination_rule'
 
 /** The policy that holds for one port of one subset. */
@@ -13,6 +15,8 @@ export interface EffectivePolicy {
   readonly connectionPool: ConnectionPoolSettings | undefined
   readonly outlierDetection: OutlierDetection | undefined
   readonly tls: ClientTLSSettings | undefined
+  readonly proxyProtocol: TrafficPolicy_ProxyProtocol | undefined
+  readonly retryBudget: TrafficPolicy_RetryBudget | undefined
 }
 
 export const noPolicy: EffectivePolicy = {
@@ -20,6 +24,8 @@ export const noPolicy: EffectivePolicy = {
   connectionPool: undefined,
   outlierDetection: undefined,
   tls: undefined,
+  proxyProtocol: undefined,
+  retryBudget: undefined,
 }
 
 /**
@@ -37,10 +43,15 @@ export function effectivePolicy(rule: DestinationRule | undefined, subset: strin
     connectionPool: over.connectionPool ?? base.connectionPool,
     outlierDetection: over.outlierDetection ?? base.outlierDetection,
     tls: over.tls ?? base.tls,
+    // Ports say nothing of these.
+    proxyProtocol: own?.proxyProtocol ?? rule.trafficPolicy?.proxyProtocol,
+    retryBudget: own?.retryBudget ?? rule.trafficPolicy?.retryBudget,
   }
 }
 
-function atPort(policy: TrafficPolicy | undefined, port: number): EffectivePolicy {
+type PortPolicy = Pick<TrafficPolicy, 'loadBalancer' | 'connectionPool' | 'outlierDetection' | 'tls'>
+
+function atPort(policy: TrafficPolicy | undefined, port: number): PortPolicy {
   if (policy === undefined) return noPolicy
   return policy.portLevelSettings.find((settings) => settings.port?.number === port) ?? policy
 }

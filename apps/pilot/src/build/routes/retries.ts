@@ -1,5 +1,6 @@
 import { RetryPolicy } from '@weft/contracts/envoy/config/route/v3/route_components'
 import { PreviousHostsPredicate } from '@weft/contracts/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts'
+import { PreviousPrioritiesConfig } from '@weft/contracts/envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config'
 import type { HTTPRetry } from '@weft/contracts/istio/networking/v1alpha3/virtual_service'
 import { pack } from '../wire.ts'
 
@@ -30,6 +31,20 @@ export function retryPolicy(retries: HTTPRetry | undefined): RetryPolicy | undef
           },
         ]
       : [],
+    retryPriority:
+      retries?.retryRemoteLocalities === true
+        ? {
+            name: 'envoy.retry_priorities.previous_priorities',
+            configType: {
+              $case: 'typedConfig',
+              value: pack(
+                'envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig',
+                PreviousPrioritiesConfig,
+                { updateFrequency: 2 },
+              ),
+            },
+          }
+        : undefined,
     hostSelectionRetryMaxAttempts: ignorePrevious ? 5 : 0,
   })
 }

@@ -147,6 +147,24 @@ export function headerName(name: string): HeaderName {
   return interned.get(lower) ?? { name: lower, bytes: Buffer.from(lower, 'latin1'), slot: 0 }
 }
 
+/** Of each slot: the groups it belongs to, a bit each. */
+export const slotGroups = new Int32Array(slotCount)
+let groups = 0
+
+/**
+ * A group of well-known names, as a bit: a table knows which groups it has had names of, so that one look answers for all.
+ * Made when a module loads; there can be 31.
+ */
+export function headerGroup(members: readonly HeaderName[]): number {
+  if (groups === 31) throw new RangeError('there are 31 groups of header names already')
+  const group = 1 << groups++
+  for (const { slot, name } of members) {
+    if (slot === 0) throw new RangeError(`'${name}' is no well-known header name and can be in no group`)
+    slotGroups[slot]! |= group
+  }
+  return group
+}
+
 /** The slot of the lower-case name standing in `bytes` from `start` to `end`; 0 when it has none. */
 export function slotOf(bytes: Uint8Array, start: number, end: number): number {
   const length = end - start

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { headerName, singleInRequests } from './header-name.ts'
+import { headerGroup, headerName, singleInRequests } from './header-name.ts'
 import { HeaderTable } from './header-table.ts'
 
 function written(table: HeaderTable): string {
@@ -31,6 +31,32 @@ describe('a header table', () => {
     table.set(headerName('server'), 'weft')
     expect(written(table)).toBe('a: 1\r\nserver: weft\r\nb: 2\r\n')
     expect(table.size).toBe(3)
+  })
+
+  it('says of a group of names that none is there', () => {
+    const group = headerGroup([headerName('via'), headerName('etag')])
+    const table = new HeaderTable()
+    table.append(headerName('date'), 'now')
+    table.append(headerName('x-own'), '1')
+    expect(table.mayHave(group)).toBe(false)
+    table.set(headerName('etag'), '"1"')
+    expect(table.mayHave(group)).toBe(true)
+    table.clear()
+    expect(table.mayHave(group)).toBe(false)
+    expect(() => headerGroup([headerName('x-own')])).toThrow("'x-own' is no well-known header name")
+  })
+
+  it('takes values that are written in place', () => {
+    const table = new HeaderTable()
+    const put = (text: string) => {
+      const at = table.setRoom(headerName('etag'), text.length)
+      table.buffer.latin1Write(text, at)
+    }
+    put('new')
+    table.append(headerName('b'), '2')
+    expect(written(table)).toBe('etag: new\r\nb: 2\r\n')
+    put('other')
+    expect(written(table)).toBe('etag: other\r\nb: 2\r\n')
   })
 
   it('forgets a removed name, and finds it again when it comes again', () => {

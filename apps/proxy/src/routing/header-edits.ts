@@ -16,6 +16,8 @@ interface Addition {
   name: HeaderName
   action: HeaderValueOption_HeaderAppendAction
   keepEmpty: boolean
+  /** Joins the value that is there. */
+  joins: boolean
   value: TextFormat
 }
 
@@ -28,8 +30,8 @@ interface EditSource {
 
 /** Compiles a level's edits; null when it has none. */
 export function compileHeaderEdits(source: EditSource, path: string): HeaderEdits | null {
-  const requestAdd = compileAdditions(source.requestHeadersToAdd, `${path}.request_headers_to_add`)
-  const responseAdd = compileAdditions(source.responseHeadersToAdd, `${path}.response_headers_to_add`)
+  const requestAdd = compileAdditions(source.requestHeadersToAdd, `${path}.request_headers_to_add`, joinedInRequests)
+  const responseAdd = compileAdditions(source.responseHeadersToAdd, `${path}.response_headers_to_add`, joinedInResponses)
   const requestRemove = compileRemovals(source.requestHeadersToRemove, `${path}.request_headers_to_remove`)
   const responseRemove = compileRemovals(source.responseHeadersToRemove, `${path}.response_headers_to_remove`)
   if (requestAdd.length + responseAdd.length + requestRemove.length + responseRemove.length === 0) return null
@@ -37,11 +39,11 @@ export function compileHeaderEdits(source: EditSource, path: string): HeaderEdit
     onRequest(context, request) {
       const { headers } = request
       for (let i = 0; i < requestRemove.length; i++) headers.remove(requestRemove[i]!)
-      for (let i = 0; i < requestAdd.length; i++) apply(headers, requestAdd[i]!, context, joinedInRequests)
+      for (let i = 0; i < requestAdd.length; i++) apply(headers, requestAdd[i]!, context)
     },
     onResponse(context, headers) {
       for (let i = 0; i < responseRemove.length; i++) headers.remove(responseRemove[i]!)
-      for (let i = 0; i < responseAdd.length; i++) apply(headers, responseAdd[i]!, context, joinedInResponses)
+      for (let i = 0; i < responseAdd.length; i++) apply(headers, responseAdd[i]!, context)
     },
   }
 }
@@ -64,7 +66,7 @@ const joinedInResponses = new Set(
   ).split(' '),
 )
 
-function apply(headers: HeaderTable, addition: Addition, context: FormatContext, joined: ReadonlySet<string>): void {
+function apply(headers: HeaderTable, addition: Addition, context: FormatContext): void {
   const value = addition.value(context)
   if (value === '' && !addition.keepEmpty) return
   switch (addition.action) {
@@ -78,14 +80,14 @@ function apply(headers: HeaderTable, addition: Addition, context: FormatContext,
       if (headers.has(addition.name)) headers.set(addition.name, value)
       break
     default: {
-      const before = joined.has(addition.name.name) ? headers.getAll(addition.name) : null
+      const before = addition.joins ? headers.getAll(addition.name) : null
       if (before !== null && before !== '') headers.set(addition.name, `${before},${value}`)
       else headers.append(addition.name, value)
     }
   }
 }
 
-function compileAdditions(options: readonly HeaderValueOption[], path: string): Addition[] {
+function compileAdditions(options: readonly HeaderValueOption[], path: string, joined: ReadonlySet<string>): Addition[] {
   return options.map((option, i) => {
     const at = `${path}[${i}]`
     const header = option.header
@@ -101,9 +103,11 @@ function compileAdditions(options: readonly HeaderValueOption[], path: string): 
         : option.append
           ? HeaderValueOption_HeaderAppendAction.APPEND_IF_EXISTS_OR_ADD
           : HeaderValueOption_HeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD
+    const name = headerName(header.key)
     return {
-      name: headerName(header.key),
+      name,
       action,
+      joins: joined.has(name.name),
       keepEmpty: option.keepEmptyValue,
       value: compileTextFormat(text, `${at}.header.value`, ''),
     }

@@ -25,19 +25,40 @@ const words = [
   'resource-exhausted',
   'unavailable',
 ] as const
-export type RetryWord = (typeof words)[number]
+type RetryWord = (typeof words)[number]
 
-const grpcCodes: Readonly<Record<string, string>> = {
-  '1': 'cancelled',
-  '4': 'deadline-exceeded',
-  '13': 'internal',
-  '8': 'resource-exhausted',
-  '14': 'unavailable',
+/** These words as bits. */
+function bits(...some: RetryWord[]): number {
+  return some.reduce((sum, word) => sum | (1 << words.indexOf(word)), 0)
 }
+
+const on = {
+  serverError: bits('5xx'),
+  gatewayError: bits('gateway-error'),
+  resetBeforeRequest: bits('reset-before-request'),
+  ratelimited: bits('envoy-ratelimited'),
+  conflict: bits('retriable-4xx'),
+  statusCodes: bits('retriable-status-codes'),
+  headers: bits('retriable-headers'),
+  anyReset: bits('5xx', 'gateway-error', 'reset'),
+  connectFailure: bits('connect-failure', '5xx', 'gateway-error', 'reset', 'reset-before-request'),
+  refusedStream: bits('refused-stream', '5xx', 'gateway-error', 'reset'),
+} as const
+
+/** By grpc-status. */
+const onGrpc: Readonly<Record<string, number>> = {
+  '1': bits('cancelled'),
+  '4': bits('deadline-exceeded'),
+  '13': bits('internal'),
+  '8': bits('resource-exhausted'),
+  '14': bits('unavailable'),
+}
+const onAnyGrpc = Object.values(onGrpc).reduce((sum, bit) => sum | bit)
 
 /** A retry policy, compiled. */
 export interface RetryPlan {
-  on: ReadonlySet<RetryWord>
+  /** Words of retry_on, as bits. */
+  on: number
   retries: number
   /** 0: none. */
   perTryTimeoutMs: number
@@ -106,18 +127,18 @@ export function askedWait(plan: RetryPlan, response: ResponseHead, nowMs: number
   return null
 }
 
-/** The known words of a retry_on list; unknown ones are ignored, as Envoy does. */
 /** Whether a list of words has none that is unknown. */
 export function isRetryOn(text: string): boolean {
   const words = text.split(',').filter((word) => word.trim() !== '')
-  return words.every((word) => parseRetryOn(word).size === 1)
+  return words.every((word) => parseRetryOn(word) !== 0)
 }
 
-export function parseRetryOn(text: string): Set<RetryWord> {
-  const found = new Set<RetryWord>()
+/** The known words of a retry_on list, as bits; unknown ones are ignored, as Envoy does. */
+export function parseRetryOn(text: string): number {
+  let found = 0
   for (const part of text.split(',')) {
     const word = words.find((one) => one === part.trim())
-    if (word !== undefined) found.add(word)
+    if (word !== undefined) found |= bits(word)
   }
   return found
 }
@@ -131,13 +152,12 @@ const statusCodesHeader = headerName('x-envoy-retriable-status-codes')
 /** The plan for one request: the route's, with what request headers ask for added. null: never retry. */
 export function retryPlanFor(plan: RetryPlan | null, request: RequestHead): RetryPlan | null {
   const { headers } = request
-  const words = headers.get(retryOn)
-  const grpcWords = headers.get(retryGrpcOn)
-  if (words === null && grpcWords === null) {
+  const asks = headers.get(retryOn)
+  const asksGrpc = headers.get(retryGrpcOn)
+  if (asks === null && asksGrpc === null) {
     if (plan === null || (plan.requestHeaders.length > 0 && !plan.requestHeaders.some((matches) => matches(request)))) return null
     return plan
   }
-  const on = new Set([...(plan?.on ?? []), ...parseRetryOn(words ?? ''), ...parseRetryOn(grpcWords ?? '')])
   const asked = Number(headers.get(maxRetries) ?? Number.NaN)
   const codes = (headers.get(statusCodesHeader) ?? '').split(',').map(Number).filter(Number.isInteger)
   const base = plan ?? defaults
@@ -145,7 +165,7 @@ export function retryPlanFor(plan: RetryPlan | null, request: RequestHead): Retr
   return {
     ...base,
     headers: asking.length === 0 ? base.headers : [...base.headers, ...asking],
-    on,
+    on: base.on | parseRetryOn(asks ?? '') | parseRetryOn(asksGrpc ?? ''),
     retries: Number.isInteger(asked) && asked >= 0 ? asked : base.retries,
     statusCodes: new Set([...base.statusCodes, ...codes]),
   }
@@ -165,7 +185,7 @@ function namesOf(list: string | null): HeadMatcher[] {
 }
 
 const defaults: RetryPlan = {
-  on: new Set(),
+  on: 0,
   retries: 1,
   perTryTimeoutMs: 0,
   perTryIdleTimeoutMs: 0,
@@ -182,19 +202,18 @@ const defaults: RetryPlan = {
 /** Whether a response asks for another try. */
 export function retriableResponse(plan: RetryPlan, response: ResponseHead): boolean {
   const { status, headers } = response
-  const { on } = plan
+  const { on: asked } = plan
   if (status >= 500 && status < 600) {
-    if (on.has('5xx')) return true
-    if (on.has('gateway-error') && status >= 502 && status <= 504) return true
+    if ((asked & on.serverError) !== 0) return true
+    if ((asked & on.gatewayError) !== 0 && status >= 502 && status <= 504) return true
   }
-  if (on.has('retriable-4xx') && status === 409) return true
-  if (on.has('retriable-status-codes') && plan.statusCodes.has(status)) return true
-  if (on.has('retriable-headers') && plan.headers.some((matches) => matches(response))) return true
-  if (on.has('envoy-ratelimited') && headers.has(ratelimited)) return true
+  if (status === 409 && (asked & on.conflict) !== 0) return true
+  if ((asked & on.statusCodes) !== 0 && plan.statusCodes.has(status)) return true
+  if ((asked & on.headers) !== 0 && plan.headers.some((matches) => matches(response))) return true
+  if ((asked & on.ratelimited) !== 0 && headers.has(ratelimited)) return true
+  if ((asked & onAnyGrpc) === 0) return false
   const grpc = headers.get(names.grpcStatus)
-  if (grpc === null) return false
-  const word = grpcCodes[grpc]
-  return words.some((one) => one === word && on.has(one))
+  return grpc !== null && (asked & (onGrpc[grpc] ?? 0)) !== 0
 }
 
 const ratelimited = headerName('x-envoy-ratelimited')
@@ -205,17 +224,15 @@ export function retriableReset(
   reset: 'connect-failure' | 'refused-stream' | 'overflow' | 'timeout' | 'other',
   unsent: boolean,
 ): boolean {
-  const { on } = plan
+  const { on: asked } = plan
   switch (reset) {
     case 'overflow':
       return false
     case 'connect-failure':
-      return (
-        on.has('connect-failure') || on.has('5xx') || on.has('gateway-error') || on.has('reset') || on.has('reset-before-request')
-      )
+      return (asked & on.connectFailure) !== 0
     case 'refused-stream':
-      return on.has('refused-stream') || on.has('5xx') || on.has('gateway-error') || on.has('reset')
+      return (asked & on.refusedStream) !== 0
     default:
-      return on.has('5xx') || on.has('gateway-error') || on.has('reset') || (unsent && on.has('reset-before-request'))
+      return (asked & on.anyReset) !== 0 || (unsent && (asked & on.resetBeforeRequest) !== 0)
   }
 }

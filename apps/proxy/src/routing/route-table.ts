@@ -120,14 +120,7 @@ export class RouteTable {
       const at = path.indexOf(';')
       if (at >= 0) path = path.slice(0, at)
     }
-    if (host.index !== null && host.tree === null) {
-      const place = host.index.find(path, (i, literal) => {
-        const { conditions, path: match } = routes[i]!
-        if (!literal && !pathMatches(match, path, request.method)) return false
-        return conditions === null || conditions(request, facts, draw)
-      })
-      return place < 0 ? null : routes[place]!
-    }
+    if (host.index !== null && host.tree === null) return matchByIndex(routes, host.index, path, request, facts, draw)
     for (let i = 0; i < routes.length; i++) {
       const route = routes[i]!
       if (!pathMatches(route.path, path, request.method)) continue
@@ -135,6 +128,23 @@ export class RouteTable {
     }
     return null
   }
+}
+
+/** Apart from `match`, which would have to keep all of this for the closure even where there is no index. */
+function matchByIndex(
+  routes: readonly RoutePlan[],
+  index: RouteIndex,
+  path: string,
+  request: RequestHead,
+  facts: RouteFacts,
+  draw: number | undefined,
+): RoutePlan | null {
+  const place = index.find(path, (i, literal) => {
+    const { conditions, path: match } = routes[i]!
+    if (!literal && !pathMatches(match, path, request.method)) return false
+    return conditions === null || conditions(request, facts, draw)
+  })
+  return place < 0 ? null : routes[place]!
 }
 
 /** Compiles a RouteConfiguration; throws WeftError at the place of what is invalid or not supported. */

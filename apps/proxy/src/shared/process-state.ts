@@ -31,7 +31,7 @@ export class ProcessState {
 
   /** Whether the operator has the proxy fail health checks (admin `/healthcheck/fail`). */
   get healthCheckFailed(): boolean {
-    return Atomics.load(this.cells, cell.healthCheckFailed) === 1
+    return this.cells[cell.healthCheckFailed] === 1
   }
 
   set healthCheckFailed(failed: boolean) {
@@ -40,7 +40,8 @@ export class ProcessState {
 
   /** Whether any action or load-shed point is above 0: else there is nothing to ask. */
   get overloaded(): boolean {
-    return Atomics.load(this.cells, cell.overloaded) !== 0
+    // A plain read, as of an endpoint's cells: many requests ask, and nothing else in memory hangs on its order.
+    return this.cells[cell.overloaded] !== 0
   }
 
   /** Sets the share (0…1) of an action or a load-shed point. */

@@ -4,7 +4,7 @@ import { getSystemErrorName } from 'node:util'
 import type { ByteSink } from '@weft/http/stream'
 import type { Counter, Gauge } from '../observe/stats.ts'
 import { beginTurn, endTurn } from './clock.ts'
-import { notDirect, waiting, writeDirect, written } from './direct-write.ts'
+import { notDirect, readDirect, waiting, writeDirect, written } from './direct-handle.ts'
 import { type OutputOwner, sharedOutput } from './shared-output.ts'
 import { Timeout, type TimerWheel } from './timer-wheel.ts'
 
@@ -291,15 +291,17 @@ export function rewrapAccepted(accepted: net.Socket, makeHandler: (socket: net.S
   handle.readStop()
   handle.reading = false
   let connection: Connection | null = null
+  const onBytes = (length: number) => connection?.deliver(readBuffer, 0, length) ?? true
   // The types know `handle` only as another class than an accepted socket's.
   const options: Omit<net.SocketConstructorOpts, 'handle'> & { handle: SocketHandle } = {
     handle,
     readable: true,
     writable: true,
     allowHalfOpen: true,
-    onread: { buffer: readBuffer, callback: (length: number) => connection?.deliver(readBuffer, 0, length) ?? true },
+    onread: { buffer: readBuffer, callback: onBytes },
   }
   const socket = new net.Socket(options as unknown as net.SocketConstructorOpts)
+  readDirect(socket, onBytes)
   connection = makeHandler(socket)
   return connection
 }
@@ -323,12 +325,11 @@ export function connectSecure(options: tls.ConnectionOptions, makeHandler: (sock
 /** A connecting plain socket that reads into the shared buffer. */
 export function connectPlain(target: net.NetConnectOpts, makeHandler: (socket: net.Socket) => Connection): Connection {
   let connection: Connection | null = null
-  const socket = net.connect({
-    ...target,
-    noDelay: true,
-    allowHalfOpen: true,
-    onread: { buffer: readBuffer, callback: (length: number) => connection?.deliver(readBuffer, 0, length) ?? true },
-  })
+  const onBytes = (length: number) => connection?.deliver(readBuffer, 0, length) ?? true
+  const onread = { buffer: readBuffer, callback: onBytes }
+  const socket = net.connect({ ...target, noDelay: true, allowHalfOpen: true, onread })
+  // Before that its handle may be another than it will have.
+  socket.once('connect', () => readDirect(socket, onBytes))
   connection = makeHandler(socket)
   return connection
 }

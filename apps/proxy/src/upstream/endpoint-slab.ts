@@ -134,6 +134,6 @@ export class EndpointSlab {
 
   /** Grows with each change of health. */
   get version(): number {
-    return Atomics.load(this.cells, versionCell)
+    return this.cells[versionCell]!
   }
 }

@@ -241,8 +241,8 @@ export class Http1ClientConnection implements ClientStream {
       if (this.receiver === receiver) this.beginHead(receiver)
       return at
     }
-    const keep = connectionHas(headers, 'keep-alive')
-    if (connectionHas(headers, 'close') || (response.version === 10 && !keep)) this.closing = true
+    if (connectionHas(headers, 'close')) this.closing = true
+    if (response.version === 10 && !connectionHas(headers, 'keep-alive')) this.closing = true
     if (status === 101 && !this.upgradeAsked) {
       // Nobody asked for it: an answer like others, without a body, and the last of its connection.
       if (bodyOf(headers, false) !== none) return this.fail('http1.codec_error', end)
@@ -368,7 +368,7 @@ export class Http1ClientConnection implements ClientStream {
     at = putHeaders(headers, casing, out, at)
     if (!headers.has(names.contentLength)) {
       if (endStream) {
-        if (!bodilessMethods.has(method)) at = putLine(lines.emptyLength, casing, out, at)
+        if (method !== 'GET' && !bodilessMethods.has(method)) at = putLine(lines.emptyLength, casing, out, at)
       } else if (!this.connectRequest && !this.upgradeAsked) {
         this.requestChunked = true
         at = putLine(lines.chunked, casing, out, at)

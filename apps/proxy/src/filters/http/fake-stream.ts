@@ -85,6 +85,10 @@ export class FakeStream implements HttpStream {
     return this.metadataOrNull[namespace]
   }
 
+  noteShared(metadata: Record<string, Record<string, unknown>>): void {
+    for (const namespace of Object.keys(metadata)) Object.assign(this.metadata(namespace), metadata[namespace])
+  }
+
   continueRequest(): void {
     this.requestsContinued++
   }

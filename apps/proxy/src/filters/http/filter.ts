@@ -123,6 +123,8 @@ export interface HttpStream {
   metadata(namespace: string): Record<string, unknown>
   /** The same without making it. */
   readonly metadataOrNull: Readonly<Record<string, Record<string, unknown>>> | null
+  /** Adds metadata that is the same for many requests: copied only where one of them has more to say. */
+  noteShared(metadata: Record<string, Record<string, unknown>>): void
   /** Filter state: objects shared by filters of this request. */
   readonly filterState: Map<string, unknown>
   /** Goes on after a filter stopped the request. */

@@ -168,3 +168,20 @@ test('bytes on the wire are those of HTTP/1.1, fields counted as Envoy counts th
       .length,
   )
 })
+
+test('a line written into a buffer is the line, as far as there is room', () => {
+  const numbers = [0, 7, 10, 1234567890, 2 ** 31, 1.5, -1]
+  const made = context(({ info }) => {
+    info.flags = ['UF', 'URX']
+  })
+  for (const bytes of numbers) {
+    made.info.bytesSent = bytes
+    const text = '[%START_TIME%] %BYTES_SENT%|%REQ(X-NONE)%|%RESPONSE_FLAGS%|%REQ(:PATH):3% %PROTOCOL%"'
+    const format = compileTextFormat(text, 'f')
+    const line = format(made)
+    const out = Buffer.alloc(line.length + 20)
+    const end = format.write?.(made, out, 1) ?? -1
+    expect(out.latin1Slice(1, end)).toBe(line)
+    expect(format.write?.(made, out.subarray(0, line.length - 20), 0)).toBe(-1)
+  }
+})

@@ -2,7 +2,7 @@ import { copyBytes } from '@weft/http/header-table'
 import { putLatin1 } from '@weft/http/latin1'
 import { invalid } from '../../plan/problems.ts'
 import type { FormatContext } from './context.ts'
-import type { FormatValue, Operator } from './operator.ts'
+import type { FormatValue, HeaderSource, Operator } from './operator.ts'
 import { compileOperator } from './operators.ts'
 
 export interface TextFormat {
@@ -56,8 +56,12 @@ export function textOf(value: FormatValue, absent: string): string {
 }
 
 function textBy(operator: Operator, context: FormatContext, absent: string): string {
-  const text = textOf(operator(context), absent)
-  return operator.textLimit === undefined ? text : text.slice(0, operator.textLimit)
+  return cutText(operator, operator(context), absent)
+}
+
+function cutText({ textLimit }: Operator, value: FormatValue, absent: string): string {
+  const text = textOf(value, absent)
+  return textLimit === undefined ? text : text.slice(0, textLimit)
 }
 
 /** An object as protobuf's structs are written: keys sorted, numbers in their shorter form (`4e+09`). */
@@ -95,32 +99,84 @@ export function compileTextFormat(text: string, path: string, absent = '-'): Tex
   return Object.assign(format, { write: compileWriter(pieces, absent) })
 }
 
-function compileWriter(pieces: readonly (string | Operator)[], absent: string): TextFormat['write'] {
+/** An operator with the literal before it; at the end of a format there may be a literal alone. */
+interface Piece {
+  readonly literal: Buffer
+  readonly operator: Operator | null
+}
+
+function compileWriter(parts: readonly (string | Operator)[], absent: string): TextFormat['write'] {
+  const pieces: Piece[] = []
+  let literal = ''
+  for (const part of parts) {
+    if (typeof part === 'string') {
+      literal = part
+      continue
+    }
+    pieces.push({ literal: Buffer.from(literal, 'latin1'), operator: part })
+    literal = ''
+  }
+  if (literal !== '') pieces.push({ literal: Buffer.from(literal, 'latin1'), operator: null })
+  const ofAbsent = Buffer.from(absent, 'latin1')
   return (context, out, start) => {
     let at = start
     for (let i = 0; i < pieces.length; i++) {
-      const piece = pieces[i]!
-      if (typeof piece !== 'string' && piece.header !== undefined) {
-        const { header } = piece
-        const table = header.table(context)
-        if (table !== null) {
-          let index = table.find(header.name)
-          if (index < 0 && header.alternative !== null) index = table.find(header.alternative)
-          if (index >= 0) {
-            const from = table.ranges[index * 4 + 2]!
-            const to = table.ranges[index * 4 + 3]!
-            if (at + to - from > out.length) return -1
-            at = copyBytes(table.buffer, from, to, out, at)
-            continue
-          }
-        }
+      const { literal, operator } = pieces[i]!
+      if (at + literal.length + mostDigits > out.length) return -1
+      at = copyBytes(literal, 0, literal.length, out, at)
+      if (operator === null) break
+      const { header } = operator
+      if (header !== undefined) {
+        at = putHeader(header, context, ofAbsent, out, at)
+        if (at < 0) return -1
+        continue
       }
-      const text = typeof piece === 'string' ? piece : piece.header === undefined ? textBy(piece, context, absent) : absent
+      const value = operator(context)
+      if (typeof value === 'number' && value >= 0 && value <= 0x7fffffff && Number.isInteger(value)) {
+        at = putInteger(value, out, at)
+        continue
+      }
+      const text = cutText(operator, value, absent)
       if (at + text.length > out.length) return -1
       at = putLatin1(text, out, at)
     }
     return at
   }
+}
+
+/** Copies a header's first value as it stands in its table; -1 where there is no room. */
+function putHeader(
+  { table: find, name, alternative }: HeaderSource,
+  context: FormatContext,
+  absent: Buffer,
+  out: Buffer,
+  at: number,
+) {
+  const table = find(context)
+  let index = -1
+  if (table !== null) {
+    index = table.find(name)
+    if (index < 0 && alternative !== null) index = table.find(alternative)
+  }
+  const bytes = index < 0 ? absent : table!.buffer
+  const from = index < 0 ? 0 : table!.ranges[index * 4 + 2]!
+  const to = index < 0 ? absent.length : table!.ranges[index * 4 + 3]!
+  return at + to - from > out.length ? -1 : copyBytes(bytes, from, to, out, at)
+}
+
+/** Of an integer below 2^31. */
+const mostDigits = 10
+
+function putInteger(value: number, out: Buffer, at: number): number {
+  let end = at + 1
+  for (let rest = value; rest >= 10; rest = (rest / 10) | 0) end++
+  let rest = value
+  for (let i = end - 1; i >= at; i--) {
+    const above = (rest / 10) | 0
+    out[i] = 48 + rest - above * 10
+    rest = above
+  }
+  return end
 }
 
 /** The value that a format made of one operator gives, else the text. */

@@ -173,7 +173,8 @@ class FaultFilter implements HttpFilter {
     const { cluster, nodes, headers } = this.rules
     if (cluster !== '' && stream.route?.cluster !== cluster) return false
     if (nodes.length > 0 && !nodes.includes(stream.request.headers.get(downstreamNode) ?? '')) return false
-    return headers.every((matches) => matches(stream.request))
+    for (let i = 0; i < headers.length; i++) if (!headers[i]!(stream.request)) return false
+    return true
   }
 
   private delayOf(stream: HttpStream): number {

@@ -115,11 +115,17 @@ function compileTreeEngine(tree: Matcher, path: string): (stream: RbacSubject) =
 function anyOf(rules: readonly Rule[]): Rule {
   const [first, second] = rules
   if (first !== undefined && second === undefined) return first
-  return (stream) => rules.some((rule) => rule(stream))
+  return (stream) => {
+    for (let i = 0; i < rules.length; i++) if (rules[i]!(stream)) return true
+    return false
+  }
 }
 
 function allOf(rules: readonly Rule[]): Rule {
-  return (stream) => rules.every((rule) => rule(stream))
+  return (stream) => {
+    for (let i = 0; i < rules.length; i++) if (!rules[i]!(stream)) return false
+    return true
+  }
 }
 
 function compilePermission(source: Permission, path: string): Rule {

@@ -39,13 +39,13 @@ type Engine = (stream: HttpStream) => Verdict
 class RbacRules {
   readonly rules: Engine | null
   readonly shadow: Engine | null
-  readonly own: NoteKeys
-  readonly shadowed: NoteKeys
+  readonly own: VerdictNotes
+  readonly shadowed: VerdictNotes
   constructor(rules: Engine | null, shadow: Engine | null, ownPrefix: string, shadowPrefix: string) {
     this.rules = rules
     this.shadow = shadow
-    this.own = keysOf(`${ownPrefix}enforced`)
-    this.shadowed = keysOf(`${shadowPrefix}shadow`)
+    this.own = new VerdictNotes(`${ownPrefix}enforced`)
+    this.shadowed = new VerdictNotes(`${shadowPrefix}shadow`)
   }
 }
 
@@ -53,10 +53,6 @@ function compileRules(source: RBAC, path: string): RbacRules | null {
   const { rules, shadow } = compileEngines(source, path)
   if (rules === null && shadow === null) return null
   return new RbacRules(rules, shadow, source.rulesStatPrefix, source.shadowRulesStatPrefix)
-}
-
-function keysOf(prefix: string): NoteKeys {
-  return { policy: `${prefix}_effective_policy_id`, result: `${prefix}_engine_result` }
 }
 
 /** Counts verdicts, of each policy too where that is asked for. */
@@ -114,26 +110,35 @@ class RbacFilter implements HttpFilter {
     if (shadow !== null) {
       const verdict = shadow(stream)
       this.stats.shadowed(verdict)
-      note(stream, verdict, shadowed)
+      stream.noteShared(shadowed.of(verdict))
     }
     if (rules === null) return 'continue'
     const verdict = rules(stream)
     this.stats.enforced(verdict)
-    note(stream, verdict, own)
+    stream.noteShared(own.of(verdict))
     if (verdict.allowed) return 'continue'
     stream.reply(403, 'RBAC: access denied', { details: `rbac_access_denied_matched_policy[${verdict.policy ?? 'none'}]` })
     return 'stop'
   }
 }
 
-/** Keys of the metadata that tells a verdict. */
-interface NoteKeys {
-  readonly policy: string
-  readonly result: string
-}
+/** Tells verdicts by metadata, which is the same for all requests with the same verdict. */
+class VerdictNotes {
+  private readonly prefix: string
+  private last: Verdict | null = null
+  private lastNote: Record<string, Record<string, unknown>> = {}
 
-function note(stream: HttpStream, { allowed, policy }: Verdict, keys: NoteKeys): void {
-  const metadata = stream.metadata(namespace)
-  if (policy !== null) metadata[keys.policy] = policy
-  metadata[keys.result] = allowed ? 'allowed' : 'denied'
+  constructor(prefix: string) {
+    this.prefix = prefix
+  }
+
+  of(verdict: Verdict): Record<string, Record<string, unknown>> {
+    if (verdict === this.last) return this.lastNote
+    const { allowed, policy } = verdict
+    const values: Record<string, unknown> = policy === null ? {} : { [`${this.prefix}_effective_policy_id`]: policy }
+    values[`${this.prefix}_engine_result`] = allowed ? 'allowed' : 'denied'
+    this.last = verdict
+    this.lastNote = { [namespace]: values }
+    return this.lastNote
+  }
 }

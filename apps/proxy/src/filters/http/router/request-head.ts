@@ -1,4 +1,4 @@
-import { headerName, names } from '@weft/http/header-name'
+import { headerGroup, headerName, names } from '@weft/http/header-name'
 import type { RequestHead } from '@weft/http/message'
 import type { FormatContext } from '../../../observe/format/context.ts'
 import type { RetryPlan } from '../../../routing/retry-policy.ts'
@@ -30,6 +30,7 @@ const consumed = [
   timeoutResponse.name,
   streamDuration.name,
 ].map(headerName)
+const anyConsumed = headerGroup(consumed)
 
 /** What of an exchange a request's head depends on. */
 export type HeadedRequest = FormatContext &
@@ -49,6 +50,7 @@ const noWishes: RequestWishes = { statName: '', timeoutIsNoContent: false, strea
 
 /** Reads them before `finishRequestHead` takes them off. */
 export function wishesOf({ headers }: RequestHead): RequestWishes {
+  if (!headers.mayHave(anyConsumed)) return noWishes
   const alternative = headers.find(altStatName) >= 0 ? headers.get(altStatName)! : ''
   const timeoutIsNoContent = headers.find(timeoutResponse) >= 0
   const streamMs = headers.find(streamDuration) >= 0 ? (milliseconds(headers.get(streamDuration)) ?? -1) : -1
@@ -68,7 +70,7 @@ export function finishRequestHead(
   const { headers } = request
   const { suppressHeaders, respectExpected } = plan.router
   const times = timeouts(request, exchange.isGrpcTimed, forward, retry, respectExpected)
-  for (let i = 0; i < consumed.length; i++) headers.remove(consumed[i]!)
+  if (headers.mayHave(anyConsumed)) for (let i = 0; i < consumed.length; i++) headers.remove(consumed[i]!)
   if (route.host.includeAttemptCount) headers.set(attemptCount, '1')
   choice.edits?.onRequest(exchange, request)
   const { edits } = route

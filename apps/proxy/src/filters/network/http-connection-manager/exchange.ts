@@ -1,5 +1,5 @@
 import { connectionHas } from '@weft/http/h1/framing'
-import { headerName, names, singleInRequests } from '@weft/http/header-name'
+import { headerGroup, headerName, names, singleInRequests } from '@weft/http/header-name'
 import type { HeaderTable } from '@weft/http/header-table'
 import { RequestHead, ResponseHead } from '@weft/http/message'
 import type { IncomingRequest, ResetReason, ServerStream } from '@weft/http/stream'
@@ -46,6 +46,8 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
   /** Where the request is traced. */
   span: Span | null = null
   metadataOrNull: Record<string, Record<string, unknown>> | null = null
+  /** `metadataOrNull` is other requests' too, and not to be changed. */
+  private metadataShared = false
   private state: Map<string, unknown> | null = null
   internal = false
   /** How often the request was turned to another place here. */
@@ -164,7 +166,12 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
   }
 
   metadata(namespace: string): Record<string, unknown> {
-    this.metadataOrNull ??= {}
+    if (this.metadataOrNull === null || this.metadataShared) {
+      const own: Record<string, Record<string, unknown>> = {}
+      for (const [name, values] of Object.entries(this.metadataOrNull ?? {})) own[name] = { ...values }
+      this.metadataOrNull = own
+      this.metadataShared = false
+    }
     const all = this.metadataOrNull
     let one = all[namespace]
     if (one === undefined) {
@@ -172,6 +179,15 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
       all[namespace] = one
     }
     return one
+  }
+
+  noteShared(metadata: Record<string, Record<string, unknown>>): void {
+    if (this.metadataOrNull === null) {
+      this.metadataOrNull = metadata
+      this.metadataShared = true
+      return
+    }
+    for (const namespace of Object.keys(metadata)) Object.assign(this.metadata(namespace), metadata[namespace])
   }
 
   // IncomingRequest
@@ -449,13 +465,15 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
   sendHead(endStream: boolean): void {
     const { response, plan, info, sender, downstream } = this
     const { headers } = response
-    if (response.status !== 101 || this.upgrade === '') {
-      headers.remove(names.connection)
-      headers.remove(names.upgrade)
+    if (headers.mayHave(hopByHop)) {
+      if (response.status !== 101 || this.upgrade === '') {
+        headers.remove(names.connection)
+        headers.remove(names.upgrade)
+      }
+      headers.remove(names.keepAlive)
+      headers.remove(names.transferEncoding)
+      headers.remove(names.proxyConnection)
     }
-    if (headers.find(names.keepAlive) >= 0) headers.remove(names.keepAlive)
-    if (headers.find(names.transferEncoding) >= 0) headers.remove(names.transferEncoding)
-    if (headers.find(names.proxyConnection) >= 0) headers.remove(names.proxyConnection)
     if (!headers.has(names.date)) headers.append(names.date, httpDateText())
     if (plan.serverHeader === 'overwrite' || (plan.serverHeader === 'append-if-absent' && !headers.has(names.server))) {
       headers.set(names.server, plan.serverName)
@@ -801,6 +819,10 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
 }
 
 const forceTrace = headerName('x-envoy-force-trace')
+
+/** What of a response ends here. */
+const hopByHop = headerGroup([names.connection, names.upgrade, names.keepAlive, names.transferEncoding, names.proxyConnection])
+
 const protocolNames = { 10: 'HTTP/1.0', 11: 'HTTP/1.1', 20: 'HTTP/2' } as const
 
 /** Flag and details of how a client ended its request, where it did not just go away. */

@@ -1,13 +1,13 @@
 import { isIP } from 'node:net'
 import { listHas } from '@weft/http/h1/bytes'
-import { headerName, names } from '@weft/http/header-name'
+import { type HeaderName, headerGroup, headerName, names } from '@weft/http/header-name'
 import type { HeaderTable } from '@weft/http/header-table'
 import type { RequestHead } from '@weft/http/message'
 import type { ConnectionInfo } from '../../../transport/connection-info.ts'
 import { localAddress } from '../../../transport/local-address.ts'
 import { applyClientCert } from './forwarded-client-cert.ts'
 import type { HcmPlan } from './hcm-plan.ts'
-import { newRequestId } from './request-id.ts'
+import { putRequestId, requestIdLength } from './request-id.ts'
 
 const internal = headerName('x-envoy-internal')
 const externalAddress = headerName('x-envoy-external-address')
@@ -39,6 +39,17 @@ const edgeHeaders = [
 ].map(headerName)
 const http2Settings = headerName('http2-settings')
 
+/** Groups of what most requests have none of. */
+const words = headerGroup([internal, ...internalHeaders, ...edgeHeaders])
+const hopByHop = headerGroup([
+  names.connection,
+  names.upgrade,
+  names.keepAlive,
+  names.proxyConnection,
+  names.transferEncoding,
+  http2Settings,
+  names.te,
+])
 /**
  * Makes a request fit to be sent on: hop-by-hop headers go, X-Forwarded-*, request id, client certificate and trust marks are
  * set as the connection manager is configured (Envoy's ConnectionManagerUtility). Gives the address the request is taken to
@@ -51,7 +62,7 @@ export function prepareRequest(
   upgrade: boolean,
 ): { remoteAddress: string; internal: boolean; refusal: number } {
   const { headers } = request
-  removeHopByHop(headers, upgrade)
+  if (headers.mayHave(hopByHop)) removeHopByHop(headers, upgrade)
   const proto = connection.tls === null ? 'http' : 'https'
   let remoteAddress = connection.remoteAddress
   let trusted = false
@@ -80,22 +91,21 @@ export function prepareRequest(
     if (!headers.has(names.forwardedProto)) headers.append(names.forwardedProto, proto)
   }
   if (plan.scheme !== null) headers.set(names.forwardedProto, plan.scheme)
-  request.scheme = plan.scheme ?? schemeOf(request, headers.get(names.forwardedProto), proto)
+  request.scheme = plan.scheme ?? schemeOf(request, forwardedScheme(headers), proto)
   if (plan.appendForwardedPort && !headers.has(names.forwardedPort))
     headers.append(names.forwardedPort, String(connection.localPort))
   const isInternal = trusted && plan.isInternalAddress(remoteAddress)
   const edge = plan.useRemoteAddress && !isInternal
   if (isInternal) headers.set(internal, 'true')
-  else {
+  else if (headers.mayHave(words)) {
     headers.remove(internal)
     for (let i = 0; i < internalHeaders.length; i++) headers.remove(internalHeaders[i]!)
-    if (edge) {
-      for (let i = 0; i < edgeHeaders.length; i++) headers.remove(edgeHeaders[i]!)
-      headers.set(externalAddress, remoteAddress)
-    }
+    if (edge) for (let i = 0; i < edgeHeaders.length; i++) headers.remove(edgeHeaders[i]!)
   }
-  if (plan.generateRequestId && ((edge && !plan.preserveExternalRequestId) || (headers.get(names.requestId) ?? '') === '')) {
-    headers.set(names.requestId, newRequestId())
+  if (edge) headers.set(externalAddress, remoteAddress)
+  if (plan.generateRequestId && ((edge && !plan.preserveExternalRequestId) || lacksValue(headers, names.requestId))) {
+    const at = headers.setRoom(names.requestId, requestIdLength)
+    putRequestId(headers.buffer, at)
   }
   if (plan.clientCert.mode !== 0 || headers.find(names.forwardedClientCert) >= 0)
     applyClientCert(headers, connection.tls, plan.clientCert)
@@ -105,6 +115,23 @@ export function prepareRequest(
   }
   return { remoteAddress, internal: isInternal, refusal: 0 }
 }
+
+function lacksValue(headers: HeaderTable, name: HeaderName): boolean {
+  const at = headers.find(name)
+  return at < 0 || headers.valueIs(at, nothing)
+}
+
+const nothing = Buffer.alloc(0)
+
+/** What X-Forwarded-Proto says; null: it is not there. Nearly always it is one of two words, of which no string has to be made. */
+function forwardedScheme(headers: HeaderTable): string | null {
+  const at = headers.find(names.forwardedProto)
+  if (at < 0) return null
+  return headers.valueIs(at, httpBytes) ? 'http' : headers.valueIs(at, httpsBytes) ? 'https' : headers.valueAt(at)
+}
+
+const httpBytes = Buffer.from('http')
+const httpsBytes = Buffer.from('https')
 
 /** What the client says, in its target or as it reached the proxy before this one; else that of the connection. Empty: no route fits. */
 function schemeOf(request: RequestHead, forwardedProto: string | null, proto: 'http' | 'https'): string {

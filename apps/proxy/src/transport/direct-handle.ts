@@ -1,9 +1,9 @@
 import type net from 'node:net'
 
 /**
- * Writes past the stream machinery of a plain socket, straight on its handle: for a write that the kernel takes whole, which
- * is nearly every one, a stream's queue, callbacks and ticks are half of its cost. Node has no public way to it; without
- * `process.binding` (it is deprecated), sockets write as ever.
+ * Reads and writes past the stream machinery of a plain socket, straight on its handle: for a write that the kernel takes whole,
+ * which is nearly every one, a stream's queue, callbacks and ticks are half of its cost. Node has no public way to it; without
+ * `process.binding` (it is deprecated), sockets read and write as ever.
  */
 
 interface WriteRequest {
@@ -15,9 +15,14 @@ interface StreamWrap {
   WriteWrap: new () => WriteRequest
   streamBaseState: Int32Array
   kLastWriteWasAsync: number
+  kReadBytesOrError: number
 }
 
 interface StreamHandle {
+  reading: boolean
+  readStop(): number
+  /** Called for each read; the number of bytes, or a negative error number, stands in `streamBaseState`. */
+  onread: (this: StreamHandle, bytes?: ArrayBuffer) => unknown
   writeBuffer(request: WriteRequest, bytes: Buffer): number
 }
 
@@ -28,9 +33,12 @@ interface WithHandle {
 function streamWrap(): StreamWrap | null {
   const { binding } = process as unknown as { binding?: (name: string) => Partial<StreamWrap> }
   try {
-    const { WriteWrap, streamBaseState, kLastWriteWasAsync } = binding?.call(process, 'stream_wrap') ?? {}
-    return WriteWrap !== undefined && streamBaseState !== undefined && kLastWriteWasAsync !== undefined
-      ? { WriteWrap, streamBaseState, kLastWriteWasAsync }
+    const { WriteWrap, streamBaseState, kLastWriteWasAsync, kReadBytesOrError } = binding?.call(process, 'stream_wrap') ?? {}
+    return WriteWrap !== undefined &&
+      streamBaseState !== undefined &&
+      kLastWriteWasAsync !== undefined &&
+      kReadBytesOrError !== undefined
+      ? { WriteWrap, streamBaseState, kLastWriteWasAsync, kReadBytesOrError }
       : null
   } catch {
     return null
@@ -63,4 +71,22 @@ export function writeDirect(socket: net.Socket, bytes: Buffer, onComplete: (stat
   spare.buffer = bytes
   spare = new wrap.WriteWrap()
   return waiting
+}
+
+/**
+ * Has the handle of a plain socket that reads into a buffer of ours (`onread`) call `onBytes` itself with the number of bytes
+ * read; ends and errors go the socket's way. `onBytes` gives whether to go on reading.
+ */
+export function readDirect(socket: net.Socket, onBytes: (length: number) => boolean): void {
+  const handle = (socket as unknown as WithHandle)._handle
+  if (wrap === null || handle?.onread === undefined) return
+  const { streamBaseState, kReadBytesOrError } = wrap
+  const ofSocket = handle.onread
+  handle.onread = function read(bytes) {
+    const length = streamBaseState[kReadBytesOrError]!
+    if (length <= 0 || socket.destroyed) return ofSocket.call(this, bytes)
+    if (onBytes(length)) return
+    this.reading = false
+    this.readStop()
+  }
 }

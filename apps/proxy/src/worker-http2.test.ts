@@ -141,6 +141,26 @@ describe('HTTP/2 from clients', () => {
     await until(() => closed === 1, 'upstream sees the end')
   })
 
+  it('answers with the bytes of UTF-8 that the configuration has, gRPC in a message of percent codes', async () => {
+    const proxy = worker()
+    const route = {
+      ...routeTo('c'),
+      action: {
+        $case: 'directResponse' as const,
+        value: { status: 403, body: { specifier: { $case: 'inlineString' as const, value: 'non é' } } },
+      },
+      responseHeadersToAdd: [{ header: { key: 'x-word', value: 'é' } }],
+    }
+    await proxy.apply(cluster('c', [1]), listener('in', [{ filters: [connectionManager([route])] }]))
+    const session = connect(proxy.port('in'))
+    const plain = await request(session, { ':path': '/' })
+    expect([plain.body, plain.headers['x-word']]).toEqual(['non \xc3\xa9', '\xc3\xa9'])
+    const grpc = await request(session, { ':path': '/a/b', ':method': 'POST', 'content-type': 'application/grpc' })
+    expect(grpc.headers).toMatchObject({ ':status': 200, 'grpc-status': '7', 'grpc-message': 'non %C3%A9' })
+    const other = await request(session, { ':path': '/a/b', ':method': 'POST', 'content-type': 'application/grpc;a=b' })
+    expect(other.headers[':status']).toBe(403)
+  })
+
   it('answers all of many requests in few reads, in parts', async () => {
     const server = await upstream(() => {})
     const proxy = worker()

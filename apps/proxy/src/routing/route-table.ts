@@ -299,11 +299,12 @@ function compileOutcome(
       return { type: 'redirect', redirect: compileRedirect(route.action.value, `${at}.redirect`, match) }
     case 'directResponse': {
       const { status, body, bodyFormat } = route.action.value
-      const text = body === undefined ? '' : readDataSource(body, `${at}.direct_response.body`).toString('latin1')
+      const bytes = body === undefined ? Buffer.alloc(0) : readDataSource(body, `${at}.direct_response.body`)
       const limit = table.maxDirectResponseBodySizeBytes ?? 4096
-      if (text.length > limit)
-        throw invalid(`${at}.direct_response.body`, `response body size is ${text.length} bytes; maximum is ${limit}`)
-      return { type: 'direct', status, body: text, format: compileBodyFormat(bodyFormat, `${at}.direct_response.body_format`) }
+      if (bytes.length > limit)
+        throw invalid(`${at}.direct_response.body`, `response body size is ${bytes.length} bytes; maximum is ${limit}`)
+      const format = compileBodyFormat(bodyFormat, `${at}.direct_response.body_format`)
+      return { type: 'direct', status, body: bytes.toString(), format }
     }
     case 'nonForwardingAction':
       return { type: 'nothing' }

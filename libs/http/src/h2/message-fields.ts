@@ -127,8 +127,7 @@ export class MessageFields implements FieldReceiver {
     this.ordinary = true
     this.bytes += lineLength
     if (this.bytes > this.maxBytes) this.excess = 'http2.header_list_size_too_large'
-    // Cookies are one header in the end, however many crumbs there are; the bytes bound those.
-    else if (kind !== fieldKind.cookie && ++this.fields > this.maxHeaders) this.excess = 'http2.too_many_headers'
+    else if (++this.fields > this.maxHeaders) this.excess = 'http2.too_many_headers'
     if (this.excess !== '') return false
     if (kind === fieldKind.regular) return true
     const { buffer } = this.table

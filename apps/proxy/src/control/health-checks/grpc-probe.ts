@@ -48,6 +48,7 @@ export function grpcProbe(config: HealthCheck_GrpcHealthCheck, options: { cluste
           ':authority': config.authority || options.clusterName,
           'content-type': 'application/grpc',
           te: 'trailers',
+          'grpc-timeout': `${timeoutMs}m`,
           'user-agent': 'Envoy/HC',
         })
         let headers: IncomingHttpHeaders = {}

@@ -35,12 +35,17 @@ export function grpcStatusOperator(format: string, path: string): Operator {
     case 'CAMEL_STRING':
       return (context) => named(context, (name) => name)
     case 'SNAKE_STRING':
-      return (context) => named(context, (name) => name.replaceAll(/(?<=[a-z])[A-Z]/g, '_$&').toUpperCase())
+      return (context) => named(context, snakeName)
     case 'NUMBER':
       return statusOf
     default:
       throw invalid(path, `GRPC_STATUS has no format '${format}': CAMEL_STRING, SNAKE_STRING or NUMBER`)
   }
+}
+
+function snakeName(name: string): string {
+  // The one that gRPC spells otherwise.
+  return name === 'Canceled' ? 'CANCELLED' : name.replaceAll(/(?<=[a-z])[A-Z]/g, '_$&').toUpperCase()
 }
 
 function named(context: FormatContext, change: (name: string) => string): string | null {

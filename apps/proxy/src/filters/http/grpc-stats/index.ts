@@ -49,7 +49,8 @@ function prefixOf(path: string, { names, replacesDots }: Rules, seen: Set<string
   if (method === null) return null
   if (names === 'none') return 'grpc.'
   if (names !== 'all' && !names.has(`${method.service}/${method.name}`)) return 'grpc.'
-  const service = replacesDots ? method.service.replaceAll('.', '_') : method.service
+  // Services of a list keep their names.
+  const service = replacesDots && names === 'all' ? method.service.replaceAll('.', '_') : method.service
   const prefix = `grpc.${service}.${method.name}.`
   if (!seen.has(prefix)) {
     if (seen.size >= maxMethods) return 'grpc.'

@@ -1,5 +1,6 @@
 import { headerName, names } from '@weft/http/header-name'
 import type { HeaderTable } from '@weft/http/header-table'
+import { WeftError } from '@weft/service/errors'
 import { grpcMessageText, grpcStatusOf } from '../../../upstream/grpc-status.ts'
 import { ClusterCounters } from '../cluster-counters.ts'
 import type { FilterStatus, HttpFilter, HttpFilterKind, HttpStream } from '../filter.ts'
@@ -64,9 +65,10 @@ class GrpcWebFilter implements HttpFilter {
     let bytes: Buffer
     try {
       bytes = this.decoder.add(data, endStream)
-    } catch {
+    } catch (error) {
+      const cut = WeftError.from(error).code === 'failed_precondition'
       stream.reply(400, 'Bad gRPC-web request, invalid base64 data.', {
-        details: 'grpc_base_64_decode_failed',
+        details: cut ? 'grpc_base_64_decode_failed_bad_size' : 'grpc_base_64_decode_failed',
         unfinished: true,
       })
       return 'taken'

@@ -1,3 +1,4 @@
+const most = 99_999_999
 const units: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 }
 
 /** Milliseconds of a grpc-timeout header (gRPC over HTTP/2, Requests): up to eight digits and a unit. null: it is none. */
@@ -8,8 +9,12 @@ export function parseGrpcTimeout(text: string | null): number | null {
 
 /** The header's value for a time; eight digits are all it has. */
 export function grpcTimeoutText(milliseconds: number): string {
-  if (milliseconds <= 99_999_999) return `${Math.round(milliseconds)}m`
-  return milliseconds <= 99_999_999_000 ? `${Math.floor(milliseconds / 1000)}S` : '99999999H'
+  if (milliseconds <= most) return `${Math.round(milliseconds)}m`
+  for (const unit of ['S', 'M', 'H']) {
+    const whole = Math.floor(milliseconds / units[unit]!)
+    if (whole <= most) return `${whole}${unit}`
+  }
+  return `${most}H`
 }
 
 /** A timeout less an offset, where it is longer than that. */

@@ -101,8 +101,10 @@ function timeouts(
   const grpcLimited = grpc && !forward.limitsStream && forward.maxGrpcTimeoutMs >= 0
   if (grpcLimited) {
     const asked = shortened(parseGrpcTimeout(headers.get(names.grpcTimeout)), forward.grpcOffsetMs)
-    if (asked !== null) timeoutMs = forward.maxGrpcTimeoutMs === 0 ? asked : Math.min(asked, forward.maxGrpcTimeoutMs)
-    else timeoutMs = forward.maxGrpcTimeoutMs
+    const most = forward.maxGrpcTimeoutMs
+    // 0 is no limit, on either side.
+    if (asked !== null && asked > 0) timeoutMs = most === 0 ? asked : Math.min(asked, most)
+    else timeoutMs = most
   }
   const expected = respectExpected ? milliseconds(headers.get(expectedTimeout)) : null
   if (expected !== null) timeoutMs = expected

@@ -230,5 +230,6 @@ describe('the router', () => {
     expect(parseGrpcTimeout('123456789m')).toBeNull()
     expect(grpcTimeoutText(90_000)).toBe('90000m')
     expect(grpcTimeoutText(200_000_000)).toBe('200000S')
+    expect(grpcTimeoutText(99_999_999 * 3_600_000 - 200)).toBe('99999998H')
   })
 })

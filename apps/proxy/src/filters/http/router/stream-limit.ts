@@ -3,6 +3,8 @@ import type { ForwardPlan } from '../../../routing/route-action.ts'
 import type { Exchange } from '../../network/http-connection-manager/exchange.ts'
 import { grpcTimeoutText, parseGrpcTimeout, shortened } from './grpc-timeout.ts'
 
+const atOnceMs = 0.001
+
 /**
  * How long a stream may take by its route's max_stream_duration (ms; 0: as long as the connection manager says). A gRPC
  * request may say so itself, up to the route's limit, and upstream is told what holds.
@@ -16,6 +18,8 @@ export function streamLimit(forward: ForwardPlan, exchange: Exchange): number {
     const asked = parseGrpcTimeout(headers.get(names.grpcTimeout))
     const held = asked === null || grpcHeaderMaxMs === 0 ? asked : Math.min(asked, grpcHeaderMaxMs)
     limit = shortened(held, forward.grpcHeaderOffsetMs) ?? limit
+    // A client that gives no time at all, and not one that sets no limit.
+    if (held === 0) return atOnceMs
   }
   if (limit > 0) headers.set(names.grpcTimeout, grpcTimeoutText(limit))
   return limit

@@ -360,8 +360,8 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     if (reason !== 'protocol-error') plan.stats.rxReset.inc()
     if (info.protocol === '') info.protocol = protocolNames[this.request.version]
     const [flag, details] = resetMeanings[reason] ?? ['DC', 'downstream_remote_disconnect']
-    // Who gives a request up and says that nothing is wrong is not told of in the log, as with Envoy.
-    if (detail !== 'NO_ERROR') {
+    // Who gives a whole request up and says that nothing is wrong is not told of in the log, as with Envoy.
+    if (detail !== 'NO_ERROR' || !this.requestComplete) {
       info.addResponseFlag(flag)
       // The codec's details, without what it says besides.
       if (detail.startsWith('codec_error:')) info.responseCodeDetails = detail
@@ -502,9 +502,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     info.downstreamFirstByteMs = monotonicMs()
     info.responseCode = response.status
     info.wire?.responseWritten(response, this.framing(endStream))
-    if (tunnel) {
-      this.idleDeadline = Number.POSITIVE_INFINITY
-    } else if (this.upgrade !== '') this.upgrade = ''
+    if (!tunnel) this.upgrade = ''
     if (endStream) this.beforeEnd()
     sender.sendHead(response, endStream)
     if (endStream) this.finish()
@@ -524,6 +522,8 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     this.info.wire?.responseBody(end - start, true)
     if (endStream) {
       this.info.wire?.responseEnd(true)
+      // A filter may have made body of them.
+      this.responseTrailers = null
       this.beforeEnd()
     }
     const more = this.sender.sendData(buffer, start, end, endStream)

@@ -23,7 +23,7 @@ export function controlPlaneClusters(
       throw new WeftError('not_found', `there is no cluster ${name} to reach the control plane by`, {
         hint: 'name one of static_resources.clusters in grpc_services',
       })
-    const tls = tlsOf(cluster)?.connectOptions('', '') ?? null
+    const tls = tlsOf(cluster)?.connectOptions('', null) ?? null
     if (tls === 'not-ready') throw new WeftError('unavailable', `cluster ${name} waits for its secrets`)
     const endpoints = (cluster.assignment?.endpoints ?? []).flatMap(({ lbEndpoints }) => lbEndpoints)
     const keys = endpoints.map(endpointKey).filter((key) => key !== undefined)

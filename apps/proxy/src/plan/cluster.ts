@@ -9,6 +9,7 @@ import type { Destination } from '../transport/socket-calls.ts'
 import type { UpstreamTls } from '../transport/upstream-tls.ts'
 import type { OriginalDestinationPolicy } from '../upstream/load-balancers/original-destination.ts'
 import type { BalancerPolicy } from '../upstream/load-balancers/policy.ts'
+import { type AutoNames, compileAutoNames } from './auto-names.ts'
 import { compileBalancer } from './balancer.ts'
 import { durationMs } from './duration.ts'
 import { compileHeaderCasing } from './header-casing.ts'
@@ -59,6 +60,8 @@ export interface ClusterPlan {
   /** For endpoints that none of `socketMatches` holds for. */
   tls: UpstreamTls | null
   socketMatches: readonly SocketMatch[]
+  /** What requests have the handshake ask for; null: nothing. */
+  autoNames: AutoNames | null
 }
 
 const protocolOptionsKey = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions'
@@ -110,6 +113,7 @@ export function compileCluster(bytes: Uint8Array, secrets: SecretStore, runtime 
     },
     tls,
     socketMatches,
+    autoNames: compileAutoNames(options?.upstreamHttpProtocolOptions),
     negotiates: sockets.some((one) => negotiatesBy(http, one)),
   }
 }

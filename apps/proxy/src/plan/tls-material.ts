@@ -158,3 +158,16 @@ export function namesOf(certificate: X509Certificate): Names {
   }
   return names
 }
+
+/** Whether a certificate is for this host: a name (`*.` stands for one label), an address or a URI. */
+export function isNamed(certificate: X509Certificate, host: string): boolean {
+  const { dnsNames, uris, addresses } = namesOf(certificate)
+  const wanted = host.toLowerCase()
+  const dot = wanted.indexOf('.')
+  const wild = dot > 0 ? `*${wanted.slice(dot)}` : null
+  return (
+    dnsNames.some((name) => name.toLowerCase() === wanted || name.toLowerCase() === wild) ||
+    uris.includes(host) ||
+    addresses.includes(host)
+  )
+}

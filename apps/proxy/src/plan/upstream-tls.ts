@@ -11,6 +11,7 @@ import { PeerNotWanted, type UpstreamTls } from '../transport/upstream-tls.ts'
 import { invalid, unsupported } from './problems.ts'
 import type { SecretStore } from './secret-store.ts'
 import { compileTlsContext } from './tls-context.ts'
+import { isNamed } from './tls-material.ts'
 
 /** Compiles a cluster's transport socket; null for a plaintext one. */
 export function compileUpstreamTls(socket: TransportSocket, path: string, secrets: SecretStore): UpstreamTls | null {
@@ -25,11 +26,12 @@ export function compileUpstreamTls(socket: TransportSocket, path: string, secret
   const context = compileTlsContext(source.commonTlsContext, `${path}.typed_config`, secrets, true)
   return {
     alpn: context.alpn,
-    connectOptions() {
+    connectOptions(_hostname, names) {
       const material = context.current()
       if (material === null) return 'not-ready'
       const { validation } = material
-      const servername = source.sni
+      const servername = names?.sni || source.sni
+      const asked = names?.san ?? ''
       const verify = validation !== null && validation.ca !== null && !validation.acceptUntrusted
       return {
         secureContext: material.context,
@@ -38,7 +40,8 @@ export function compileUpstreamTls(socket: TransportSocket, path: string, secret
         // Names are matched as configured, not by the host that was asked for.
         checkServerIdentity: (_host, peer) => {
           if (validation === null || peer.raw === undefined) return undefined
-          const problem = validation.check(new X509Certificate(peer.raw))
+          const certificate = new X509Certificate(peer.raw)
+          const problem = validation.check(certificate) ?? (asked === '' || isNamed(certificate, asked) ? null : 'name')
           return problem === null ? undefined : new PeerNotWanted(problem)
         },
       }
@@ -58,7 +61,7 @@ function behindPrelude(source: ProxyProtocolUpstreamTransport, path: string, sec
       version: source.config?.version === Version.V2 ? 2 : 1,
       passes: ({ type }: Tlv) => pass !== undefined && (pass.matchType === PassTlvs.INCLUDE_ALL || pass.tlvType.includes(type)),
     },
-    connectOptions: (hostname, requestName) => inner?.connectOptions(hostname, requestName) ?? null,
+    connectOptions: (hostname, names) => inner?.connectOptions(hostname, names) ?? null,
     close: () => inner?.close(),
   }
 }

@@ -1,5 +1,6 @@
 import type { X509Certificate } from 'node:crypto'
-import type { TLSSocket } from 'node:tls'
+import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
 import { namesOf } from '../plan/tls-material.ts'
 import type { PeerCertificate, TlsInfo } from './connection-info.ts'
 
@@ -29,6 +30,13 @@ export function tlsInfoOf(
     },
     group: local === null ? groupOf(socket) : '',
   }
+}
+
+/** What TLS says of a connection that was made here; null: it is none of TLS. Asked when it stands: at its end nobody knows. */
+export function clientTlsInfo(socket: Socket): TlsInfo | null {
+  if (!(socket instanceof TLSSocket)) return null
+  const name: unknown = 'servername' in socket ? socket.servername : ''
+  return tlsInfoOf(socket, typeof name === 'string' ? name : '')
 }
 
 /** The certificate that a server shows. */

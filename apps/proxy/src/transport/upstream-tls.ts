@@ -8,14 +8,22 @@ export interface ProxyPrelude {
   passes(tlv: Tlv): boolean
 }
 
+/** What a request has its connection's handshake ask for (auto_sni, auto_san_validation). */
+export interface RequestNames {
+  /** Empty: what the TLS settings say. */
+  readonly sni: string
+  /** A name that the endpoint's certificate has to have besides; empty: none. */
+  readonly san: string
+}
+
 /** Security towards a cluster's endpoints, from files or SDS. */
 export interface UpstreamTls {
   /** The application protocols it names. */
   readonly alpn: readonly string[]
   /** What comes before all else on a connection; absent: nothing does. */
   readonly prelude?: ProxyPrelude
-  /** Options for `tls.connect`; null: plaintext; 'not-ready' until the secrets have come. `hostname`: the endpoint's; `requestName`: the request's host. */
-  connectOptions(hostname: string, requestName: string): ConnectionOptions | null | 'not-ready'
+  /** Options for `tls.connect`; null: plaintext; 'not-ready' until the secrets have come. `hostname`: the endpoint's; `names`: those that the request asks for. */
+  connectOptions(hostname: string, names: RequestNames | null): ConnectionOptions | null | 'not-ready'
   close(): void
 }
 

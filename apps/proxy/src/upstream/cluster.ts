@@ -8,7 +8,7 @@ import { invalid } from '../plan/problems.ts'
 import { fractionOf } from '../plan/runtime.ts'
 import { matchSocket } from '../plan/socket-matches.ts'
 import { Timeout } from '../transport/timer-wheel.ts'
-import type { UpstreamTls } from '../transport/upstream-tls.ts'
+import type { RequestNames, UpstreamTls } from '../transport/upstream-tls.ts'
 import type { ClusterHandle, WorkerServices } from '../worker-services.ts'
 import { CircuitBreaker } from './circuit-breaker.ts'
 import { ClusterStats } from './cluster-stats.ts'
@@ -35,6 +35,8 @@ const maxNesting = 4
 const poolKind = { http1: 0, http2: 2, negotiated: 4, tcp: 6 } as const
 const poolClasses = { 0: Http1Pool, 2: Http2Pool, 4: NegotiatedPool, 6: TcpPool } as const
 type PoolKind = keyof typeof poolClasses
+/** So many pools of an endpoint for different names are looked through for those without a connection. */
+const manyNames = 64
 /** Most addresses of an ORIGINAL_DST cluster at once: clients choose them. */
 const maxOriginalDestinations = 10_000
 
@@ -282,20 +284,34 @@ export class Cluster implements ClusterHandle, AggregateMember {
    * The endpoint's connections for requests of a priority that came by this version of HTTP, made on first use. `tunnel`: for
    * an upgrade, which keeps the connection.
    */
-  poolOf(endpoint: Endpoint, priority: 0 | 1, requestVersion: 10 | 11 | 20, tunnel: boolean): UpstreamPool {
-    return this.poolAt(endpoint, this.kindOf(endpoint, requestVersion, tunnel), priority)
+  poolOf(
+    endpoint: Endpoint,
+    priority: 0 | 1,
+    requestVersion: 10 | 11 | 20,
+    tunnel: boolean,
+    names: RequestNames | null = null,
+  ): UpstreamPool {
+    return this.poolAt(endpoint, this.kindOf(endpoint, requestVersion, tunnel), priority, names)
   }
 
   /** The endpoint's connections for requests that end here and go on as bare bytes. */
-  tcpPoolOf(endpoint: Endpoint, priority: 0 | 1): UpstreamPool {
-    return this.poolAt(endpoint, poolKind.tcp, priority)
+  tcpPoolOf(endpoint: Endpoint, priority: 0 | 1, names: RequestNames | null): UpstreamPool {
+    return this.poolAt(endpoint, poolKind.tcp, priority, names)
   }
 
-  private poolAt(endpoint: Endpoint, kind: PoolKind, priority: 0 | 1): UpstreamPool {
-    const known = endpoint.pools[kind + priority]
+  private poolAt(endpoint: Endpoint, kind: PoolKind, priority: 0 | 1, names: RequestNames | null): UpstreamPool {
+    const key = names === null ? '' : `${kind + priority} ${names.sni} ${names.san}`
+    const known = names === null ? endpoint.pools[kind + priority] : endpoint.namedPools.get(key)
     if (known !== null && known !== undefined) return known
     const pool = new poolClasses[kind](this, endpoint, this.services, this.slab, this.breakers[priority])
-    endpoint.pools[kind + priority] = pool
+    pool.requestNames = names
+    if (names === null) endpoint.pools[kind + priority] = pool
+    else {
+      // Clients choose the names: what nobody uses any more goes.
+      if (endpoint.namedPools.size >= manyNames)
+        for (const [name, one] of endpoint.namedPools) if (one.size === 0) endpoint.namedPools.delete(name)
+      endpoint.namedPools.set(key, pool)
+    }
     return pool
   }
 
@@ -328,7 +344,7 @@ export class Cluster implements ClusterHandle, AggregateMember {
   /** A host failed its health check or was ejected: with `close_connections_on_host_health_failure` its connections end. */
   onHealthFailure(key: string): void {
     if (!this.source.closeConnectionsOnHostHealthFailure) return
-    for (const pool of this.endpoints.get(key)?.pools ?? []) pool?.closeAll()
+    for (const pool of this.endpoints.get(key)?.allPools ?? []) pool.closeAll()
   }
 
   /** The cluster left the configuration or was replaced. */
@@ -360,7 +376,7 @@ export class Cluster implements ClusterHandle, AggregateMember {
   }
 
   tlsOptions(key: string): ConnectionOptions | null | 'not-ready' {
-    return this.tlsOf(this.endpoints.get(key))?.connectOptions('', '') ?? null
+    return this.tlsOf(this.endpoints.get(key))?.connectOptions('', null) ?? null
   }
 
   beginRequest(key: string): { end(outcome: 'success' | 'error' | 'timeout' | 'cancelled'): void } {

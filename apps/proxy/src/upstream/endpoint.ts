@@ -40,6 +40,8 @@ export class Endpoint {
   active = 0
   /** Connections: of HTTP/1.1 by the priority of requests, then the same of HTTP/2, of what the handshake tells, and bare ones. */
   readonly pools: (UpstreamPool | null)[] = [null, null, null, null, null, null, null, null]
+  /** The same of clusters whose requests name what the handshake asks for, by those names. */
+  readonly namedPools = new Map<string, UpstreamPool>()
   /** Whether the handshake is asked which HTTP to speak; null: to be found out, by the metadata as they are now. */
   negotiates: boolean | null = null
 
@@ -70,9 +72,13 @@ export class Endpoint {
     return state
   }
 
+  get allPools(): UpstreamPool[] {
+    return [...this.pools.filter((pool) => pool !== null), ...this.namedPools.values()]
+  }
+
   /** Lets its connections end as they get free. */
   drain(): void {
-    for (const pool of this.pools) pool?.drain()
+    for (const pool of this.allPools) pool.drain()
   }
 }
 

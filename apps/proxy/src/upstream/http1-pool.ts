@@ -1,3 +1,4 @@
+import type { RequestNames } from '../transport/upstream-tls.ts'
 import type { WorkerServices } from '../worker-services.ts'
 import type { CircuitBreaker } from './circuit-breaker.ts'
 import type { Cluster } from './cluster.ts'
@@ -22,7 +23,7 @@ export class Http1Pool implements UpstreamPool {
   private readonly all = new Set<UpstreamConnection>()
   private readonly waiting: PendingRequests
   private readonly owner: PoolOwner | null
-  requestServerName = ''
+  requestNames: RequestNames | null = null
   private draining = false
 
   /** `owner`: opens the connections, which this pool then adopts. */

@@ -1,3 +1,4 @@
+import type { RequestNames } from '../transport/upstream-tls.ts'
 import type { WorkerServices } from '../worker-services.ts'
 import type { CircuitBreaker } from './circuit-breaker.ts'
 import type { Cluster } from './cluster.ts'
@@ -16,7 +17,7 @@ export class Http2Pool implements UpstreamPool {
   readonly cluster: Cluster
   readonly services: WorkerServices
   readonly slab: EndpointSlab
-  requestServerName = ''
+  requestNames: RequestNames | null = null
   private readonly endpoint: Endpoint
   private readonly breaker: CircuitBreaker
   private readonly all = new Set<Http2UpstreamConnection>()

@@ -1,4 +1,3 @@
-import tls from 'node:tls'
 import { Http2ClientConnection, type Http2ClientEvents } from '@weft/http/h2/client-connection'
 import type { CodecEvent } from '@weft/http/h2/codec-event'
 import { tickMsOf } from '@weft/http/h2/liveness'
@@ -8,9 +7,10 @@ import { monotonicMs } from '../transport/clock.ts'
 import { CoalescingOutput } from '../transport/coalescing-output.ts'
 import type { Connection, ConnectionHandler } from '../transport/connection.ts'
 import { nextConnectionId } from '../transport/connection-id.ts'
+import type { TlsInfo } from '../transport/connection-info.ts'
 import { meshAlpn } from '../transport/mesh-alpn.ts'
 import { Timeout } from '../transport/timer-wheel.ts'
-import { tlsInfoOf } from '../transport/tls-info.ts'
+import { clientTlsInfo } from '../transport/tls-info.ts'
 import type { Endpoint } from './endpoint.ts'
 import { cell } from './endpoint-slab.ts'
 import type { Http2Pool } from './http2-pool.ts'
@@ -22,6 +22,7 @@ import type { PooledConnection } from './pool.ts'
 export class Http2UpstreamConnection implements PooledConnection, ConnectionHandler, Http2ClientEvents {
   readonly id = nextConnectionId()
   readonly protocol = 'HTTP/2'
+  tls: TlsInfo | null = null
   connected = false
   requests = 0
   private readonly pool: Http2Pool
@@ -71,9 +72,9 @@ export class Http2UpstreamConnection implements PooledConnection, ConnectionHand
   }
 
   private open(): Connection {
-    const { cluster, services, requestServerName } = this.pool
+    const { cluster, services, requestNames } = this.pool
     const offer = (configured: readonly string[]): readonly string[] => (configured.length > 0 ? configured : ['h2'])
-    return openSocket(cluster, this.endpoint, services, this, requestServerName, offer, {
+    return openSocket(cluster, this.endpoint, services, this, requestNames, offer, {
       onConnected: () => this.onConnected(),
       onFailure: (text) => {
         this.failure = text
@@ -84,6 +85,7 @@ export class Http2UpstreamConnection implements PooledConnection, ConnectionHand
   private onConnected(): void {
     if (this.gone) return
     this.connected = true
+    this.tls = clientTlsInfo(this.connection.socket)
     const { stats } = this.pool.cluster
     this.pool.services.timers.cancel(this.connectTimer)
     noteConnected(this.endpoint, false)
@@ -241,9 +243,6 @@ export class Http2UpstreamConnection implements PooledConnection, ConnectionHand
   }
   get localPort(): number {
     return this.connection.socket.localPort ?? 0
-  }
-  get tls() {
-    return this.connection.socket instanceof tls.TLSSocket ? tlsInfoOf(this.connection.socket, '') : null
   }
   get serverName(): string {
     return ''

@@ -2,6 +2,7 @@ import tls from 'node:tls'
 import type { Connection, ConnectionHandler } from '../transport/connection.ts'
 import { isHttp2Alpn } from '../transport/mesh-alpn.ts'
 import { Timeout } from '../transport/timer-wheel.ts'
+import type { RequestNames } from '../transport/upstream-tls.ts'
 import type { WorkerServices } from '../worker-services.ts'
 import type { CircuitBreaker } from './circuit-breaker.ts'
 import type { Cluster } from './cluster.ts'
@@ -23,7 +24,7 @@ export class NegotiatedPool implements UpstreamPool, PoolOwner {
   readonly endpoint: Endpoint
   readonly slab: EndpointSlab
   readonly waiting: PendingRequests
-  requestServerName = ''
+  requestNames: RequestNames | null = null
   private readonly breaker: CircuitBreaker
   private readonly http1: Http1Pool
   private readonly http2: Http2Pool
@@ -132,7 +133,7 @@ class Negotiation implements ConnectionHandler {
       this.connection.destroy()
     })
     const offer = (configured: readonly string[]): readonly string[] => (configured.length > 0 ? configured : ['h2', 'http/1.1'])
-    this.connection = openSocket(cluster, endpoint, services, this, pool.requestServerName, offer, {
+    this.connection = openSocket(cluster, endpoint, services, this, pool.requestNames, offer, {
       onConnected: () => this.onConnected(),
       onFailure: (text) => {
         this.failure = text

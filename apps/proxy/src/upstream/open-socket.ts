@@ -2,7 +2,7 @@ import net from 'node:net'
 import tls, { type ConnectionOptions } from 'node:tls'
 import { Connection, type ConnectionHandler, connectPlain, connectSecure } from '../transport/connection.ts'
 import { type Tlv, writeProxyHeader } from '../transport/proxy-protocol.ts'
-import { PeerNotWanted, type ProxyPrelude } from '../transport/upstream-tls.ts'
+import { PeerNotWanted, type ProxyPrelude, type RequestNames } from '../transport/upstream-tls.ts'
 import type { WorkerServices } from '../worker-services.ts'
 import type { Cluster } from './cluster.ts'
 import type { ClusterStats } from './cluster-stats.ts'
@@ -36,14 +36,14 @@ export interface Opened {
 
 /**
  * Connects to an endpoint, by TLS where the cluster says so. `offer`: the application protocols to offer, given those that the
- * cluster's TLS settings name.
+ * cluster's TLS settings name. `names`: what the request has the handshake ask for.
  */
 export function openSocket(
   cluster: Cluster,
   endpoint: Endpoint,
   services: Pick<WorkerServices, 'timers'>,
   handler: ConnectionHandler,
-  serverName: string,
+  names: RequestNames | null,
   offer: (configured: readonly string[]) => readonly string[],
   opening: SocketOpening,
 ): Connection {
@@ -51,7 +51,7 @@ export function openSocket(
   const { timers } = services
   const target = connectTarget(endpoint.address, cluster.plan.sourceAddresses)
   const settings = cluster.tlsOf(endpoint)
-  const security = settings?.connectOptions(endpoint.hostname, serverName) ?? null
+  const security = settings?.connectOptions(endpoint.hostname, names) ?? null
   const prelude = settings?.prelude
   if (security === null) {
     return connectPlain(target, (socket) => {

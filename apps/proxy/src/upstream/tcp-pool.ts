@@ -1,11 +1,12 @@
-import tls from 'node:tls'
 import type { RequestHead } from '@weft/http/message'
 import type { ClientStream, IncomingResponse } from '@weft/http/stream'
 import type { Connection, ConnectionHandler } from '../transport/connection.ts'
 import { nextConnectionId } from '../transport/connection-id.ts'
+import type { TlsInfo } from '../transport/connection-info.ts'
 import { meshAlpn } from '../transport/mesh-alpn.ts'
 import { Timeout } from '../transport/timer-wheel.ts'
-import { tlsInfoOf } from '../transport/tls-info.ts'
+import { clientTlsInfo } from '../transport/tls-info.ts'
+import type { RequestNames } from '../transport/upstream-tls.ts'
 import type { WorkerServices } from '../worker-services.ts'
 import type { CircuitBreaker } from './circuit-breaker.ts'
 import type { Cluster } from './cluster.ts'
@@ -21,6 +22,7 @@ export class TcpPool implements UpstreamPool {
   readonly cluster: Cluster
   readonly services: WorkerServices
   readonly slab: EndpointSlab
+  requestNames: RequestNames | null = null
   private readonly endpoint: Endpoint
   private readonly breaker: CircuitBreaker
   private readonly waiting: PendingRequests
@@ -85,6 +87,7 @@ export class TcpPool implements UpstreamPool {
 class TcpUpstream implements PooledConnection, ClientStream, ConnectionHandler {
   readonly id = nextConnectionId()
   readonly protocol = ''
+  tls: TlsInfo | null = null
   connected = false
   requests = 0
   private readonly pool: TcpPool
@@ -109,7 +112,7 @@ class TcpUpstream implements PooledConnection, ClientStream, ConnectionHandler {
     })
     services.timers.arm(this.connectTimer, cluster.connectTimeoutMs)
     const offer = (configured: readonly string[]) => configured.filter((name) => name !== meshAlpn)
-    this.connection = openSocket(cluster, endpoint, services, this, '', offer, {
+    this.connection = openSocket(cluster, endpoint, services, this, this.pool.requestNames, offer, {
       onConnected: () => this.onConnected(),
       onFailure: (text) => {
         this.failure = text
@@ -121,6 +124,7 @@ class TcpUpstream implements PooledConnection, ClientStream, ConnectionHandler {
     const { pool, receiver } = this
     const { stats } = pool.cluster
     this.connected = true
+    this.tls = clientTlsInfo(this.connection.socket)
     pool.services.timers.cancel(this.connectTimer)
     noteConnected(this.endpoint, false)
     stats.connectMs.record(Math.round(performance.now() - this.startedMs))
@@ -231,9 +235,6 @@ class TcpUpstream implements PooledConnection, ClientStream, ConnectionHandler {
   }
   get localPort(): number {
     return this.connection.socket.localPort ?? 0
-  }
-  get tls() {
-    return this.connection.socket instanceof tls.TLSSocket ? tlsInfoOf(this.connection.socket, '') : null
   }
   get serverName(): string {
     return ''

@@ -1,14 +1,14 @@
 import type { Socket } from 'node:net'
-import tls from 'node:tls'
 import { Http1ClientConnection, type Http1ClientEvents } from '@weft/http/h1/client-connection'
 import type { ClientStream, IncomingResponse } from '@weft/http/stream'
 import { monotonicMs } from '../transport/clock.ts'
 import type { Connection, ConnectionHandler } from '../transport/connection.ts'
 import { nextConnectionId } from '../transport/connection-id.ts'
+import type { TlsInfo } from '../transport/connection-info.ts'
 import { meshAlpn } from '../transport/mesh-alpn.ts'
 import { socketCalls } from '../transport/socket-calls.ts'
 import { Timeout } from '../transport/timer-wheel.ts'
-import { tlsInfoOf } from '../transport/tls-info.ts'
+import { clientTlsInfo } from '../transport/tls-info.ts'
 import type { Endpoint } from './endpoint.ts'
 import { cell } from './endpoint-slab.ts'
 import type { Http1Pool } from './http1-pool.ts'
@@ -20,6 +20,7 @@ import type { PooledConnection } from './pool.ts'
 export class UpstreamConnection implements PooledConnection, ConnectionHandler, Http1ClientEvents {
   readonly id = nextConnectionId()
   readonly protocol = 'HTTP/1.1'
+  tls: TlsInfo | null = null
   readonly pool: Http1Pool
   readonly endpoint: Endpoint
   private readonly codec: Http1ClientConnection
@@ -62,9 +63,9 @@ export class UpstreamConnection implements PooledConnection, ConnectionHandler, 
   }
 
   private open(): Connection {
-    const { cluster, services, requestServerName } = this.pool
+    const { cluster, services, requestNames } = this.pool
     const offer = (configured: readonly string[]) => configured.filter((name) => name !== meshAlpn)
-    return openSocket(cluster, this.endpoint, services, this, requestServerName, offer, {
+    return openSocket(cluster, this.endpoint, services, this, requestNames, offer, {
       onConnected: () => this.onConnected(),
       onFailure: (text) => {
         this.failure = text
@@ -84,6 +85,7 @@ export class UpstreamConnection implements PooledConnection, ConnectionHandler, 
 
   private noteConnected(): void {
     this.connected = true
+    this.tls = clientTlsInfo(this.connection.socket)
     this.connectEndMs = performance.now()
     noteConnected(this.endpoint, false)
     this.pool.cluster.stats.connectMs.record(Math.round(this.connectEndMs - this.connectStartMs))
@@ -226,9 +228,6 @@ export class UpstreamConnection implements PooledConnection, ConnectionHandler, 
   }
   get localPort(): number {
     return this.connection.socket.localPort ?? 0
-  }
-  get tls() {
-    return this.connection.socket instanceof tls.TLSSocket ? tlsInfoOf(this.connection.socket, '') : null
   }
   get serverName(): string {
     return ''

@@ -106,7 +106,7 @@ export class HealthChecks {
     }
     const altPort = host?.healthCheckConfig?.portValue || (config.altPort ?? 0)
     const target = (): ProbeTarget | null => {
-      const tls = this.#options.tlsOf(cluster)?.connectOptions(host?.hostname ?? '', '') ?? null
+      const tls = this.#options.tlsOf(cluster)?.connectOptions(host?.hostname ?? '', null) ?? null
       if (tls === 'not-ready') return null
       return { address: addressOf(key, altPort), hostname: host?.healthCheckConfig?.hostname ?? '', tls }
     }

@@ -76,7 +76,13 @@ function mutual(name: string, more: () => Message, context: Message = required, 
   return { name, bootstrap: (ports) => secure(trusting(more()), context)(ports), turns }
 }
 
-function upstream(name: string, context: () => Message, turns: (ClientTurn | string)[] = [get('/')]): ParityCase {
+/** `options`: more of the cluster. */
+function upstream(
+  name: string,
+  context: () => Message,
+  turns: (ClientTurn | string)[] = [get('/')],
+  options: Message = {},
+): ParityCase {
   return {
     name,
     // Its own listener with TLS is the server.
@@ -87,8 +93,8 @@ function upstream(name: string, context: () => Message, turns: (ClientTurn | str
         typed_config: typed('envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext', context()),
       }
       const whole = http(ports, {
-        clusters: [cluster('a', [ports['secure'] ?? 1], { transport_socket: socket })],
-        log: '%RESPONSE_CODE% %RESPONSE_FLAGS% %UPSTREAM_TLS_VERSION% %UPSTREAM_PEER_DNS_SAN%\n',
+        clusters: [cluster('a', [ports['secure'] ?? 1], { transport_socket: socket, ...options })],
+        log: '%RESPONSE_CODE% %RESPONSE_FLAGS% %UPSTREAM_TLS_VERSION% %UPSTREAM_PEER_DNS_SAN% %UPSTREAM_SERVER_NAME%\n',
       })
       const { listeners } = whole['static_resources'] as { listeners: Message[] }
       const server = says('server')
@@ -101,9 +107,21 @@ function upstream(name: string, context: () => Message, turns: (ClientTurn | str
     },
     origins: {},
     turns,
-    ignoreStats: /upstream_cx_|http\.server/,
+    // Node judges certificates after the handshake, which the server has then counted.
+    ignoreStats: /upstream_cx_|http\.server|<secure>\.ssl/,
   }
 }
+
+/** The server's name, and what its certificate has to be, by the request's host. */
+const byHost = (fields: Message): Message => ({
+  typed_extension_protocol_options: {
+    'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': typed('envoy.extensions.upstreams.http.v3.HttpProtocolOptions', {
+      explicit_http_config: { http_protocol_options: {} },
+      upstream_http_protocol_options: fields,
+    }),
+  },
+})
+const trusted = () => ({ common_tls_context: trusting() })
 
 const cases: ParityCase[] = [
   {
@@ -237,6 +255,24 @@ const cases: ParityCase[] = [
   upstream('upstream-untrusted', () => ({
     common_tls_context: { validation_context: { trusted_ca: { filename: certificates().stranger.cert } } },
   })),
+  upstream(
+    'upstream-named-by-the-host',
+    trusted,
+    [get('/'), get('/', 'host: a.test:80'), get('/', 'host: b.test'), get('/', 'host: 10.0.0.1'), get('/', 'host: localhost')],
+    byHost({ auto_sni: true }),
+  ),
+  upstream(
+    'upstream-verified-by-the-host',
+    trusted,
+    [get('/'), get('/', 'host: b.test'), get('/', 'host: localhost')],
+    byHost({ auto_sni: true, auto_san_validation: true }),
+  ),
+  upstream(
+    'upstream-named-by-a-header',
+    trusted,
+    [get('/', 'x-name: other.test'), get('/')],
+    byHost({ auto_sni: true, override_auto_sni_header: 'x-name' }),
+  ),
   upstream('upstream-1-3', () => ({ common_tls_context: { tls_params: { tls_maximum_protocol_version: 'TLSv1_3' } } })),
 ]
 

@@ -397,8 +397,9 @@ export class Router implements PoolWaiter, HedgeOwner {
   private poolOf(endpoint: Endpoint): UpstreamPool {
     const { cluster } = endpoint
     const { request, upgrade } = this.exchange
-    if (this.endsHere) return cluster.tcpPoolOf(endpoint, this.forward!.priority)
-    return cluster.poolOf(endpoint, this.forward!.priority, request.version, upgrade !== '')
+    const names = cluster.plan.autoNames?.(request) ?? null
+    if (this.endsHere) return cluster.tcpPoolOf(endpoint, this.forward!.priority, names)
+    return cluster.poolOf(endpoint, this.forward!.priority, request.version, upgrade !== '', names)
   }
 
   /** Whether the request goes on as a bare connection. */
@@ -596,13 +597,13 @@ export class Router implements PoolWaiter, HedgeOwner {
     if (this.tryIdleMs > 0) this.noteActivity()
     if (this.forward?.internalRedirect?.codes.has(status) === true && this.followRedirect(endStream)) return
     const { headers } = response
-    this.charge(status, this.endpoint?.isCanary === true || headers.get(canary) === 'true')
-    info.responseCodeDetails = 'via_upstream'
     info.responseCode = status
     if (exchange.upgrade !== '' && exchange.upgrade !== 'connect' && status !== 101 && status < 400 && !endStream) {
       this.refuseUpgrade()
       return
     }
+    this.charge(status, this.endpoint?.isCanary === true || headers.get(canary) === 'true')
+    info.responseCodeDetails = 'via_upstream'
     if (info.requestEndMs >= 0 && !exchange.plan.router.suppressHeaders)
       headers.set(serviceTime, String(Math.max(0, Math.floor(info.upstreamFirstByteMs - info.requestEndMs))))
     const { route } = exchange
@@ -686,9 +687,19 @@ export class Router implements PoolWaiter, HedgeOwner {
     wire?.responseBody(end - start, false)
     if (endStream) {
       wire?.responseEnd(false)
+      if (this.exchange.upgrade !== '' && this.connection?.protocol === 'HTTP/1.1') this.noteTunnelEnd()
       this.finishAttempt()
     }
     this.exchange.respondData(buffer, start, end, endStream)
+  }
+
+  /** A tunnel of HTTP/1.1 has no other end than its connection's: logged and counted as that, as Envoy does. */
+  private noteTunnelEnd(): void {
+    const { info, plan } = this.exchange
+    const said = describeBreak('connection-closed', '')
+    info.addResponseFlag(said.flag)
+    info.responseCodeDetails = said.details
+    plan.stats.txReset.inc()
   }
 
   onResponseTrailers(trailers: HeaderTable): void {

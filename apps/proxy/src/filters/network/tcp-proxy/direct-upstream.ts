@@ -1,10 +1,9 @@
-import tls from 'node:tls'
 import type { Connection, ConnectionHandler } from '../../../transport/connection.ts'
 import { nextConnectionId } from '../../../transport/connection-id.ts'
 import type { ConnectionInfo } from '../../../transport/connection-info.ts'
 import { meshAlpn } from '../../../transport/mesh-alpn.ts'
 import { Timeout } from '../../../transport/timer-wheel.ts'
-import { tlsInfoOf } from '../../../transport/tls-info.ts'
+import { clientTlsInfo } from '../../../transport/tls-info.ts'
 import type { Cluster } from '../../../upstream/cluster.ts'
 import type { Endpoint } from '../../../upstream/endpoint.ts'
 import { cell } from '../../../upstream/endpoint-slab.ts'
@@ -53,7 +52,7 @@ export class DirectUpstream implements SessionUpstream, ConnectionHandler {
     })
     services.timers.arm(this.connectTimer, cluster.connectTimeoutMs)
     const offer = (configured: readonly string[]) => configured.filter((name) => name !== meshAlpn)
-    this.connection = openSocket(cluster, endpoint, services, this, accepted.serverName, offer, {
+    this.connection = openSocket(cluster, endpoint, services, this, null, offer, {
       onConnected: () => this.onConnected(),
       onFailure: (text) => {
         this.openingFailure = text
@@ -77,7 +76,7 @@ export class DirectUpstream implements SessionUpstream, ConnectionHandler {
       remotePort: endpoint.address.type === 'ip' ? endpoint.address.port : 0,
       localAddress: socket.localAddress ?? '',
       localPort: socket.localPort ?? 0,
-      tls: socket instanceof tls.TLSSocket ? tlsInfoOf(socket, '') : null,
+      tls: clientTlsInfo(socket),
       serverName: '',
     }
     this.events.onConnected()

@@ -11,8 +11,8 @@ const defaultGraceMs = 5_000
 
 /** What goes on around a proxy that something else runs in its own process. */
 export interface Surroundings {
-  /** Done at the first SIGTERM, before the proxy stops. */
-  beforeStop?: () => Promise<void>
+  /** Done at the first SIGTERM, before the proxy stops. `leave` tells the control plane that it will. */
+  beforeStop?: (leave: () => void) => Promise<void>
 }
 
 /** The whole life of the command: reads the flags, starts or validates, and ends the process. */
@@ -95,7 +95,7 @@ async function serve(
     const first = preparing
     preparing = undefined
     if (first === undefined) stop('caught SIGTERM')
-    else void first().finally(() => stop('caught SIGTERM'))
+    else void first(() => control.sources.leave()).finally(() => stop('caught SIGTERM'))
   })
   process.on('SIGINT', () => stop('caught SIGINT'))
   process.on('SIGUSR1', () => {

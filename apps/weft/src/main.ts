@@ -130,7 +130,7 @@ Examples:
     .command('enroll')
     .summary('make proxy bootstraps and join tokens for processes that something else starts')
     .description(
-      'For a mesh in containers or on several machines: a bootstrap with a join token for each WorkloadEntry with the annotation mesh.weft.dev/proxy, and join tokens for Pilot and Mixer.',
+      'For a mesh in containers or on several machines: a bootstrap with a join token for each WorkloadEntry with the annotation mesh.weft.dev/proxy, an environment and a token for each such WorkloadGroup, and join tokens for Pilot and Mixer.',
     )
     .requiredOption('--config <dir>', 'folder with WorkloadEntries and Services (may be repeated)', collect)
     .requiredOption('--out <dir>', 'where the bootstraps are written, readable by their owner alone')

@@ -9,6 +9,9 @@ export const typeUrls = {
   runtime: 'type.googleapis.com/envoy.service.runtime.v3.Runtime',
 } as const
 
+/** By this type clients tell how they are, as Istio's agents do: a request with an error is of one that takes no requests. */
+export const healthType = 'type.googleapis.com/istio.v1.HealthInformation'
+
 /**
  * The order in which a change is told: what is referred to before what refers to it (make before break). Types that are
  * not listed have no place in it and go last.

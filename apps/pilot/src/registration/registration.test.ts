@@ -86,18 +86,18 @@ describe('a proxy that names a WorkloadGroup', () => {
         network: 'east',
       },
     })
-    first()
+    first.end()
     const other = registration.connected(proxy('10.0.0.8'))
-    other()
+    other.end()
     await expect.poll(entries, patience).toEqual(['WorkloadEntry/default/reviews-v2-10.0.0.7'])
-    second()
+    second.end()
     await expect.poll(entries, patience).toEqual([])
     expect(await readdir(folder)).toEqual(['group.yaml'])
   })
 
   it('stays when it is back in time, and when Pilot starts again', async () => {
     const { registration } = opened(600_000)
-    registration.connected(proxy('10.0.0.7'))()
+    registration.connected(proxy('10.0.0.7')).end()
     registration.connected(proxy('10.0.0.7'))
     await expect.poll(entries, patience).toHaveLength(1)
     registration.close()
@@ -119,11 +119,25 @@ describe('a proxy that names a WorkloadGroup', () => {
     await expect.poll(entries, patience).toEqual(['WorkloadEntry/default/own'])
   })
 
+  it('takes no requests while it says so', async () => {
+    const { registration } = opened(600_000)
+    const registered = registration.connected(proxy('10.0.0.7'))
+    const status = (): unknown => objects().get('WorkloadEntry/default/reviews-v2-10.0.0.7')?.document.value['status'] ?? 'none'
+    await expect.poll(entries, patience).toHaveLength(1)
+    expect(status()).toBe('none')
+    registered.health('it is told to stop')
+    await expect.poll(status, patience).toEqual({
+      conditions: [{ type: 'Healthy', status: 'False', message: 'it is told to stop' }],
+    })
+    registered.health(undefined)
+    await expect.poll(status, patience).toBe('none')
+  })
+
   it('takes the place of who had its address before', async () => {
     const other = group.replace('reviews-v2', 'ratings').replaceAll('reviews', 'ratings')
     await source.apply([{ name: 'other', content: other }])
     const { registration } = opened(600_000)
-    registration.connected(proxy('10.0.0.7'))()
+    registration.connected(proxy('10.0.0.7')).end()
     await expect.poll(entries, patience).toEqual(['WorkloadEntry/default/reviews-v2-10.0.0.7'])
     registration.connected(proxy('10.0.0.7', { AUTO_REGISTER_GROUP: 'ratings', SERVICE_ACCOUNT: 'ratings' }))
     await expect.poll(entries, patience).toEqual(['WorkloadEntry/default/ratings-10.0.0.7'])
@@ -143,7 +157,7 @@ describe('a proxy that names a WorkloadGroup', () => {
     )
     expect(() => registration.connected(proxy('10.0.0.7', { SERVICE_ACCOUNT: 'ratings' }))).toThrow(/service account 'reviews'/)
     expect(() => registration.connected(proxy('unix:///a'))).toThrow(/no address to register/)
-    expect(() => registration.connected(proxy('10.0.0.7', { AUTO_REGISTER_GROUP: '' }))()).not.toThrow()
+    expect(() => registration.connected(proxy('10.0.0.7', { AUTO_REGISTER_GROUP: '' })).end()).not.toThrow()
     expect(entries()).toEqual([])
   })
 })

@@ -20,6 +20,14 @@ export interface RegistrationOptions {
   returnMs?: number
 }
 
+/** A stream of a proxy that is registered, or needs not be. */
+export interface Registered {
+  /** The proxy says why its workload takes no requests now, or with undefined that it does. */
+  health(problem: string | undefined): void
+  /** The stream is over. */
+  end(): void
+}
+
 /** What is to be done with an entry: its text, or undefined to take it away. */
 type Change = string | undefined
 
@@ -50,11 +58,11 @@ export class Registration {
   }
 
   /**
-   * A proxy's stream began: registers it where it asks for that. Returns what to call when the stream is over. Throws `not_found`
-   * where there is no such group, `permission_denied` where the group's identity is another.
+   * A proxy's stream began: registers it where it asks for that. Throws `not_found` where there is no such group, `permission_denied`
+   * where the group's identity is another.
    */
-  connected(proxy: ProxyNode): () => void {
-    if (proxy.autoRegisterGroup === '') return () => undefined
+  connected(proxy: ProxyNode): Registered {
+    if (proxy.autoRegisterGroup === '') return { health: () => undefined, end: () => undefined }
     const group = this.#options.objects().get(`WorkloadGroup/${proxy.namespace}/${proxy.autoRegisterGroup}`)
     if (group?.kind !== 'WorkloadGroup') {
       throw new WeftError('not_found', `there is no WorkloadGroup ${proxy.namespace}/${proxy.autoRegisterGroup.slice(0, 200)}`, {
@@ -75,17 +83,25 @@ export class Registration {
       throw new WeftError('invalid_argument', `'${proxy.ip.slice(0, 200)}' of the node id is no address to register`)
     }
     const { key, text } = entryOf(group, proxy)
+    let isHealthy = true
     const stream = Symbol(proxy.id)
     const streams = this.#streams.get(key) ?? new Set()
     this.#streams.set(key, streams.add(stream))
     this.#keep(key)
     this.#change(key, text)
     this.#removeOthersAt(proxy.ip, key)
-    return () => {
-      streams.delete(stream)
-      if (streams.size > 0 || this.#closed) return
-      this.#streams.delete(key)
-      this.#removeLater(key, this.#options.graceMs ?? 10_000)
+    return {
+      health: (problem) => {
+        if (isHealthy === (problem === undefined)) return
+        isHealthy = problem === undefined
+        this.#change(key, isHealthy ? text : entryOf(group, proxy, problem).text)
+      },
+      end: () => {
+        streams.delete(stream)
+        if (streams.size > 0 || this.#closed) return
+        this.#streams.delete(key)
+        this.#removeLater(key, this.#options.graceMs ?? 10_000)
+      },
     }
   }
 
@@ -150,7 +166,7 @@ function isRegistered(object: ConfigObject): object is TypedObject<'WorkloadEntr
 }
 
 /** The WorkloadEntry of a proxy, named as Istio names it; what the proxy knows of its place goes before the template. */
-function entryOf(group: TypedObject<'WorkloadGroup'>, proxy: ProxyNode): { key: string; text: string } {
+function entryOf(group: TypedObject<'WorkloadGroup'>, proxy: ProxyNode, problem?: string): { key: string; text: string } {
   const { metadata, spec } = group
   const { template } = spec
   const { region, zone, subZone } = proxy.locality
@@ -181,6 +197,9 @@ function entryOf(group: TypedObject<'WorkloadGroup'>, proxy: ProxyNode): { key: 
       ...(network === '' ? {} : { network }),
       serviceAccount: proxy.serviceAccount,
     },
+    ...(problem === undefined
+      ? {}
+      : { status: { conditions: [{ type: 'Healthy', status: 'False', message: problem.slice(0, 1_000) }] } }),
   }
   return { key: `WorkloadEntry/${metadata.namespace}/${name}`, text: JSON.stringify(entry, null, 2) }
 }

@@ -44,7 +44,7 @@ function connect(client: XdsClient, pushes: Pushes, options: DiscoveryOptions): 
   const identity =
     certificate === undefined ? undefined : peerIdentity({ getAuthContext: () => ({ sslPeerCertificate: { raw: certificate } }) })
   checkIdentity(proxy, identity, allowUnauthenticated)
-  const unregister = registration.connected(proxy)
+  const registered = registration.connected(proxy)
 
   const node: NodeRef = { connectionId: `${proxy.id}-${client.id}`, nodeId: proxy.id }
   const inFlight = new Map<string, readonly Resource[]>()
@@ -78,9 +78,10 @@ function connect(client: XdsClient, pushes: Pushes, options: DiscoveryOptions): 
       typeOf(typeUrl, (type) => observer.nacked(node, type, nonce, message, blamed))
     },
     unserved: (typeUrl) => logger.debug({ proxy: proxy.id, typeUrl }, 'proxy asks for a type that is not served'),
+    health: (problem) => registered.health(problem),
     closed: () => {
       unfollow()
-      unregister()
+      registered.end()
       observer.disconnected(node)
       logger.info({ proxy: proxy.id }, 'proxy disconnected')
     },

@@ -49,8 +49,9 @@ async function runPodProxy(argv: readonly string[]): Promise<void> {
     ...['--drain-time-s', String(Math.ceil(settings.drainMs / 1_000))],
   ]
   await run(flags, {
-    // Endpoints lists take a moment to forget a pod that is stopped.
-    beforeStop: async () => {
+    // Endpoints lists take a moment to forget a pod that is stopped; one that registered itself says so.
+    beforeStop: async (leave) => {
+      if (typeof settings.metadata['AUTO_REGISTER_GROUP'] === 'string') leave()
       await fetch(`${admin}/drain_listeners?graceful&skip_exit`, { method: 'POST' }).catch(() => undefined)
       await delay(settings.terminationDrainMs)
     },

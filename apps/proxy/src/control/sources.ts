@@ -99,6 +99,11 @@ export class ConfigSources {
     for (const own of this.#own.values()) if (own.cluster === cluster) for (const stream of own.streams) stream.reconnect(reason)
   }
 
+  /** Tells the control plane that this proxy will stop: what asks for its workload may go elsewhere from now on. */
+  leave(): void {
+    this.#ads?.reportHealth('the proxy is told to stop')
+  }
+
   close(): void {
     this.#ads?.close()
     for (const { streams } of this.#own.values()) for (const stream of streams) stream.close()

@@ -1,7 +1,7 @@
 import type { Client, ClientDuplexStream, Metadata, StatusObject } from '@grpc/grpc-js'
 import type { Node } from '@weft/contracts/envoy/config/core/v3/base'
 import { WeftError } from '@weft/service/errors'
-import { shortTypeName } from '../types.ts'
+import { healthType, shortTypeName } from '../types.ts'
 import { Backoff } from './backoff.ts'
 import { delta } from './delta.ts'
 import { discoveryMethod } from './methods.ts'
@@ -90,6 +90,14 @@ export class XdsStream {
     this.#backoff.reset()
     this.#drop()
     this.#open()
+  }
+
+  /** Tells how the client is, as Istio's agents do: why it takes no requests now, or with undefined that it does. */
+  reportHealth(problem: string | undefined): void {
+    if (this.#call === undefined) return
+    const handler: ResourceHandler = { receive: async () => [] }
+    const about: TypeState = { typeUrl: healthType, handler, names: 'all', version: '', nonce: '', held: new Map(), told: null }
+    this.#send(this.#protocol.answer(about, { problems: problem === undefined ? [] : [problem] }, this.#node()))
   }
 
   close(): void {

@@ -1,4 +1,5 @@
-import { type ClientDuplexStream, credentials, Server, ServerCredentials } from '@grpc/grpc-js'
+import { Client, type ClientDuplexStream, credentials, Metadata, Server, ServerCredentials } from '@grpc/grpc-js'
+import { Node } from '@weft/contracts/envoy/config/core/v3/base'
 import {
   AggregatedDiscoveryServiceClient as AdsClient,
   type AggregatedDiscoveryServiceClient,
@@ -9,6 +10,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { createResource, type Resource } from '../cache/resource.ts'
 import { ResourceSet } from '../cache/resource-set.ts'
 import type { Snapshot } from '../cache/snapshot.ts'
+import { XdsStream } from '../client/stream.ts'
 import { typeUrls } from '../types.ts'
 import { createXdsService, type XdsClient, type XdsService } from './server.ts'
 
@@ -36,6 +38,7 @@ beforeEach(async () => {
         refused: (_type, _nonce, refusal) => void events.push(`refused ${refusal.message}`),
         accepted: (_type, nonce) => void events.push(`accepted ${nonce}`),
         closed: () => void events.push('closed'),
+        health: (problem) => void events.push(`health ${problem ?? 'good'}`),
       }
     },
   })
@@ -243,6 +246,19 @@ test('a reconnecting client that holds the current version of a wildcard is not 
   again.ask(cluster, { versionInfo, responseNonce: '1' })
   again.ask(listener)
   expect((await again.next()).typeUrl).toBe(listener)
+})
+
+test.each(['sotw', 'delta'] as const)('%s: how a client says it is, is told to the owner', async (variant) => {
+  const stream = new XdsStream({
+    ...{ variant, service: 'aggregated', node: Node.create({ id: 'a' }), log: () => undefined },
+    connect: async () => ({ client: new Client(`127.0.0.1:${port}`, credentials.createInsecure()), metadata: new Metadata() }),
+  })
+  stream.subscribe(cluster, 'all', { receive: async () => [] })
+  await until(() => log.some((event) => /^(accepted|refused)/.test(event)))
+  stream.reportHealth('it stops')
+  stream.reportHealth(undefined)
+  await until(() => log.filter((event) => event.startsWith('health')).join() === 'health it stops,health good')
+  stream.close()
 })
 
 test('delta: what changed is sent, what is gone is named, what does not exist is said', async () => {

@@ -119,6 +119,7 @@ export function createXdsService(options: XdsServerOptions): XdsService {
               accepted: (typeUrl, nonce) => events.accepted?.(typeUrl, nonce),
               refused: (typeUrl, nonce, refusal) => events.refused?.(typeUrl, nonce, refusal),
               unserved: (typeUrl) => events.unserved?.(typeUrl),
+              health: (problem) => events.health?.(problem),
             },
             write: (typeUrl, nonce, update) => call.write(variant.write(typeUrl, nonce, update)),
             wantsFlush: () => turns.take(stream),

@@ -1,6 +1,6 @@
 import { WeftError } from '@weft/service/errors'
 import { resourcesOf, type Snapshot } from '../cache/snapshot.ts'
-import { pushOrder, typeUrls } from '../types.ts'
+import { healthType, pushOrder, typeUrls } from '../types.ts'
 import { type InFlight, type Refusal, TypeState, type Update, type Verdict } from './type-state.ts'
 import type { Ask } from './variant.ts'
 
@@ -35,6 +35,8 @@ export interface StreamEvents {
   refused?(typeUrl: string, nonce: string, refusal: Refusal): void
   /** A type that is not served was asked for. */
   unserved?(typeUrl: string): void
+  /** The client says why it takes no requests now, or with undefined that it does. */
+  health?(problem: string | undefined): void
 }
 
 export interface StreamOptions {
@@ -76,6 +78,10 @@ export class Stream {
   /** Takes a request. Throws a WeftError when the client does not keep to the protocol's bounds. */
   receive(ask: Ask): void {
     if (ask.typeUrl === '') throw new WeftError('invalid_argument', 'a request without type_url')
+    if (ask.typeUrl === healthType) {
+      this.#options.events.health?.(ask.refusal)
+      return
+    }
     const state = this.#types.get(ask.typeUrl)
     if (state === undefined) this.#begin(ask)
     else if (!this.#continue(state, ask)) return

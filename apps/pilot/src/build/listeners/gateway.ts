@@ -17,7 +17,7 @@ import { httpConnectionManager } from './http-connection-manager.ts'
 import { listenAddress, tlsInspector } from './listener.ts'
 import { cors } from './outbound.ts'
 import { tcpProxy } from './tcp-proxy.ts'
-import { tcpTargets, tlsTargets } from './tcp-routes.ts'
+import { prefixRanges, tcpTargets, tlsTargets } from './tcp-routes.ts'
 
 /** The listener of one port of a router; undefined when nothing of what its servers ask for can be served. */
 export function gatewayListener(port: GatewayPort, scope: Scope): Recipe {
@@ -111,25 +111,28 @@ function chains(known: KnownServer, name: string, scope: Scope, taken: Set<strin
   const specs = gatewayServer.virtualServices.map(({ spec }) => spec)
   if (kind === 'passthrough') {
     return specs.flatMap((spec) =>
-      tlsTargets(spec, gateway, known.port, scope).flatMap(({ serverNames, targets }) => {
+      tlsTargets(spec, gateway, known.port, scope).flatMap(({ serverNames, subnets, targets }) => {
         const own = claim(serverNames, taken, true)
         if (own === undefined || targets.length === 0) return []
         return FilterChain.fromPartial({
-          filterChainMatch: tlsMatch(own),
+          filterChainMatch: { ...tlsMatch(own), prefixRanges: prefixRanges(subnets) },
           filters: [...tcpSecurity, tcpProxy(targets[0]?.cluster ?? name, targets, mesh)],
         })
       }),
     )
   }
-  const targets = specs.map((spec) => tcpTargets(spec, gateway, known.port, scope)).find((found) => found !== undefined)
-  if (targets === undefined || names === undefined) return []
-  const filters = [...tcpSecurity, tcpProxy(targets[0]?.cluster ?? name, targets, mesh)]
-  const chain = FilterChain.fromPartial({ filters })
-  if (kind === 'tls-terminated' && server.tls !== undefined) {
-    chain.filterChainMatch = tlsMatch(names)
-    chain.transportSocket = serverSocket(server.tls, [])
-  }
-  return [chain]
+  const stated = specs.map((spec) => tcpTargets(spec, gateway, known.port, scope)).find((found) => found.length > 0)
+  if (stated === undefined || names === undefined) return []
+  return stated.map(({ subnets, targets }) => {
+    const filters = [...tcpSecurity, tcpProxy(targets[0]?.cluster ?? name, targets, mesh)]
+    const tls = kind === 'tls-terminated' ? server.tls : undefined
+    const match = { ...(tls === undefined ? {} : tlsMatch(names)), prefixRanges: prefixRanges(subnets) }
+    return FilterChain.fromPartial({
+      filters,
+      ...(tls !== undefined || subnets.length > 0 ? { filterChainMatch: match } : {}),
+      ...(tls === undefined ? {} : { transportSocket: serverSocket(tls, []) }),
+    })
+  })
 }
 
 /** The names that nobody has claimed yet; undefined when none is left. */

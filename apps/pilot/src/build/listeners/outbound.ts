@@ -22,7 +22,7 @@ import {
 } from './listener.ts'
 import { loopbackAddresses } from './loopback.ts'
 import { tcpProxy } from './tcp-proxy.ts'
-import { tcpTargets, tlsTargets } from './tcp-routes.ts'
+import { prefixRanges, tcpTargets, tlsTargets } from './tcp-routes.ts'
 
 /** Outbound listeners, and the route configurations they name. */
 export interface OutboundListeners {
@@ -180,7 +180,12 @@ function build(place: Place, scope: Scope, name: string): Listener {
     listener.filterChains = [httpChain(place, scope, name)]
     return listener
   }
-  const chains = http ? [] : [...place.entries.flatMap((entry) => tlsChains(entry, place, scope)), ...rangeChains(place, scope)]
+  const chains = http
+    ? []
+    : [
+        ...place.entries.flatMap((entry) => [...tlsChains(entry, place, scope), ...subnetChains(entry, place, scope)]),
+        ...rangeChains(place, scope),
+      ]
   if (detects || sniffed) {
     const chain = httpChain(place, scope, name)
     const match = { transportProtocol: 'raw_buffer', applicationProtocols: [...plainHttpProtocols] }
@@ -227,10 +232,7 @@ function rangeChains(place: Place, scope: Scope): FilterChain[] {
       FilterChain.fromPartial({
         ...tcpChain(entry, scope, place),
         filterChainMatch: {
-          prefixRanges: entry.ranges.map((range) => {
-            const [addressPrefix = '', prefixLen] = range.split('/')
-            return { addressPrefix, prefixLen: Number(prefixLen) }
-          }),
+          prefixRanges: prefixRanges(entry.ranges),
         },
       }),
     )
@@ -260,8 +262,24 @@ function httpChain(place: Place, scope: Scope, name: string): FilterChain {
 function tcpChain({ service, port }: Entry, scope: Scope, place: Place): FilterChain {
   const whole = outboundClusterName(port.number, '', service.host)
   const spec = indexOf(place.egress).for(service.host)?.spec
-  const targets = tcpTargets(spec, 'mesh', port.number, scope) ?? [{ cluster: whole, weight: 100 }]
+  const stated = tcpTargets(spec, 'mesh', port.number, scope).find(({ subnets }) => subnets.length === 0)
+  const targets = stated?.targets ?? [{ cluster: whole, weight: 100 }]
   return FilterChain.fromPartial({ filters: [tcpProxy(whole, targets, scope.snapshot.mesh)] })
+}
+
+/** Chains of a service whose VirtualService tells connections apart by the addresses that they are to. */
+function subnetChains({ service, port }: Entry, place: Place, scope: Scope): FilterChain[] {
+  if (isHttp(port.protocol)) return []
+  const spec = indexOf(place.egress).for(service.host)?.spec
+  const whole = outboundClusterName(port.number, '', service.host)
+  return tcpTargets(spec, 'mesh', port.number, scope)
+    .filter(({ subnets }) => subnets.length > 0)
+    .map(({ subnets, targets }) =>
+      FilterChain.fromPartial({
+        filterChainMatch: { prefixRanges: prefixRanges(subnets) },
+        filters: [tcpProxy(whole, targets, scope.snapshot.mesh)],
+      }),
+    )
 }
 
 /** Chains by server name: those a VirtualService states, and where services share a place each service's own. */
@@ -272,11 +290,15 @@ function tlsChains({ service, port }: Entry, place: Place, scope: Scope): Filter
   const stated = tlsTargets(spec, 'mesh', port.number, scope)
   if (stated.length === 0) {
     if (place.only !== undefined) return []
-    stated.push({ serverNames: [service.host], targets: [{ cluster: whole, weight: 100 }] })
+    stated.push({ subnets: [], serverNames: [service.host], targets: [{ cluster: whole, weight: 100 }] })
   }
-  return stated.map(({ serverNames, targets }) =>
+  return stated.map(({ serverNames, subnets, targets }) =>
     FilterChain.fromPartial({
-      filterChainMatch: { transportProtocol: 'tls', serverNames: serverNames.includes('*') ? [] : [...serverNames] },
+      filterChainMatch: {
+        transportProtocol: 'tls',
+        serverNames: serverNames.includes('*') ? [] : [...serverNames],
+        prefixRanges: prefixRanges(subnets),
+      },
       filters: [tcpProxy(whole, targets, scope.snapshot.mesh)],
     }),
   )

@@ -1,16 +1,24 @@
+import type { CidrRange } from '@weft/contracts/envoy/config/core/v3/address'
 import type { RouteDestination, VirtualService } from '@weft/contracts/istio/networking/v1alpha3/virtual_service'
 import type { Scope } from '../../scope/scope.ts'
 import { outboundClusterName } from '../names.ts'
 import { destinationPort } from '../routes/sidecar-routes.ts'
 import type { WeightedTarget } from './tcp-proxy.ts'
 
-/** Connections that a VirtualService takes by server name: one filter chain each. */
-export interface TlsTarget {
-  readonly serverNames: readonly string[]
+/** Connections that a VirtualService takes: one filter chain each. */
+export interface TcpTarget {
+  /** Blocks of addresses that they are to; empty: any. */
+  readonly subnets: readonly string[]
   readonly targets: readonly WeightedTarget[]
 }
 
+/** Those that it takes by server name. */
+export interface TlsTarget extends TcpTarget {
+  readonly serverNames: readonly string[]
+}
+
 interface L4Match {
+  readonly destinationSubnets: readonly string[]
   readonly port: number
   readonly gateways: readonly string[]
   readonly sourceLabels: Readonly<Record<string, string>>
@@ -24,19 +32,26 @@ function holds(match: L4Match, gateway: string, port: number, scope: Scope): boo
   return Object.entries(match.sourceLabels).every(([name, value]) => scope.proxy.labels[name] === value)
 }
 
-/** Where a VirtualService sends the plain TCP connections of a port; undefined when it says nothing of them. */
-export function tcpTargets(
-  spec: VirtualService | undefined,
-  gateway: string,
-  port: number,
-  scope: Scope,
-): readonly WeightedTarget[] | undefined {
+/** Where a VirtualService sends the plain TCP connections of a port, in its order; the last may take all that are left. */
+export function tcpTargets(spec: VirtualService | undefined, gateway: string, port: number, scope: Scope): TcpTarget[] {
+  const found: TcpTarget[] = []
   for (const route of spec?.tcp ?? []) {
-    if (route.match.length === 0 || route.match.some((match) => holds(match, gateway, port, scope))) {
-      return weighted(route.route, port, scope)
+    const targets = weighted(route.route, port, scope)
+    const held = route.match.filter((match) => holds(match, gateway, port, scope))
+    if (route.match.length === 0 || held.some(({ destinationSubnets }) => destinationSubnets.length === 0)) {
+      return [...found, { subnets: [], targets }]
     }
+    if (held.length > 0) found.push({ subnets: held.flatMap(({ destinationSubnets }) => destinationSubnets), targets })
   }
-  return undefined
+  return found
+}
+
+/** Blocks of addresses as a filter chain matches them. A single address is a block of one. */
+export function prefixRanges(subnets: readonly string[]): CidrRange[] {
+  return subnets.map((subnet) => {
+    const [addressPrefix = '', length] = subnet.split('/')
+    return { addressPrefix, prefixLen: length === undefined ? (addressPrefix.includes(':') ? 128 : 32) : Number(length) }
+  })
 }
 
 /** What a VirtualService says of TLS connections that are not ended here, in its order. */
@@ -44,7 +59,11 @@ export function tlsTargets(spec: VirtualService | undefined, gateway: string, po
   return (spec?.tls ?? []).flatMap((route) =>
     route.match
       .filter((match) => holds(match, gateway, port, scope))
-      .map((match) => ({ serverNames: match.sniHosts, targets: weighted(route.route, port, scope) })),
+      .map((match) => ({
+        subnets: match.destinationSubnets,
+        serverNames: match.sniHosts,
+        targets: weighted(route.route, port, scope),
+      })),
   )
 }
 

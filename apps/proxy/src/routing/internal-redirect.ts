@@ -65,9 +65,9 @@ function compilePredicate({ name, typedConfig }: TypedExtensionConfig, path: str
   }
 }
 
-/** Where a Location leads, when it is an absolute one; the fragment is the client's own. */
+/** Where a Location leads, when it is an absolute one, by whatever scheme; the fragment is the client's own. */
 export function redirectTarget(location: string): { scheme: string; authority: string; path: string } | null {
-  const match = /^(https?):\/\/((?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?)([/?][^#\s]*)?(?:#.*)?$/i.exec(location)
+  const match = /^([a-z][a-z0-9+.-]*):\/\/((?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?)([/?][^#\s]*)?(?:#.*)?$/i.exec(location)
   if (match === null) return null
   const path = match[3] ?? '/'
   return { scheme: match[1]!.toLowerCase(), authority: match[2]!, path: path.startsWith('/') ? path : `/${path}` }

@@ -10,6 +10,8 @@ import type { VirtualHostPlan } from './route-table.ts'
 export interface RedirectPlan {
   status: number
   location(request: RequestHead, context: FormatContext): string
+  /** The request's path is changed by it, for whoever looks at it afterwards; null: it stays. */
+  rewrite: ((request: RequestHead, context: FormatContext) => void) | null
 }
 
 const codes: Record<number, number> = {
@@ -34,6 +36,12 @@ export function compileRedirect(source: RedirectAction, path: string, match: Pat
   const pathRedirect = rewriting?.$case === 'pathRedirect' ? rewriting.value : ''
   return {
     status: codes[source.responseCode] ?? 301,
+    rewrite:
+      rewrite === null
+        ? null
+        : (request, context) => {
+            request.path = rewrite(request.path, context)
+          },
     location(request, context) {
       const from = request.scheme
       const to =
@@ -68,5 +76,5 @@ export function tlsRedirect({ requireTls }: VirtualHostPlan, request: RequestHea
 }
 
 function withoutPort(host: string): string {
-  return host.replace(/:\d+$/, '')
+  return host.replace(/:[^:\]]*$/, '')
 }

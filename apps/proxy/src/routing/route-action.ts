@@ -225,13 +225,13 @@ function compileSelector(
         choice: { name: specifier.value, edits: null, hostRewrite: '', filterConfigs: null, metadataMatch: null },
       }
     case 'clusterHeader':
-      return { type: 'header', read: headerReader(specifier.value) }
+      return { type: 'header', read: firstValue(specifier.value) }
     case 'weightedClusters': {
       const at = `${path}.weighted_clusters`
       const outerMatch = metadataCriteria(source.metadataMatch, null)
       const choices = specifier.value.clusters.map((entry, i) => ({
         weight: entry.weight ?? 0,
-        read: entry.clusterHeader === '' ? null : headerReader(entry.clusterHeader),
+        read: entry.clusterHeader === '' ? null : firstValue(entry.clusterHeader),
         choice: {
           name: entry.name,
           edits: compileHeaderEdits(entry, `${at}.clusters[${i}]`),
@@ -305,6 +305,13 @@ export function selectCluster(selector: ClusterSelector, request: RequestHead, d
   }
 }
 
+/** A cluster's name is the first value of a header, where there are several. */
+function firstValue(name: string): HeadReader {
+  if (name.startsWith(':') || name.toLowerCase() === 'host') return headerReader(name)
+  const header = headerName(name)
+  return ({ headers }) => headers.get(header)
+}
+
 function compilePathRewrite(source: RouteAction, match: PathMatch, path: string): Rewrite | null {
   const { prefixRewrite, regexRewrite, pathRewritePolicy, pathRewrite } = source
   if (match.type === 'regex' && match.template !== undefined && prefixRewrite !== '')
@@ -355,7 +362,9 @@ export function compileRewrite(
   const { substitution } = regex
   return (full) => {
     const only = pathOnly(full)
-    return compiled.replaceAll(only, substitution) + full.slice(only.length)
+    const made = compiled.replaceAll(only, substitution)
+    // Of a path that nothing is left of, all stays.
+    return made === '' ? full : made + full.slice(only.length)
   }
 }
 

@@ -13,6 +13,7 @@ const reasons: Record<number, string> = {
   418: 'Unknown',
   425: 'Unknown',
   451: 'Unknown',
+  599: 'Last Unassigned Server Error Code',
 }
 
 /** The status line, made once a status. */

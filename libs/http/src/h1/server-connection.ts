@@ -291,6 +291,11 @@ export class Http1ServerConnection implements ServerStream {
     this.headRequest = head.method === 'HEAD'
     const { kept } = options.casing
     if (kept !== null) table.casing = new ReceivedCase(table, this.raw, kept.others)
+    const target = table.buffer.latin1Slice(line.targetStart, line.targetEnd)
+    if (head.method === 'CONNECT' && applyTarget(head, target) !== null) {
+      this.refuse(400, targetProblems.url, 0)
+      return
+    }
     const hostAt = table.find(names.host)
     if (hostAt >= 0) {
       if (table.find(names.host, hostAt + 1) >= 0) {
@@ -312,7 +317,6 @@ export class Http1ServerConnection implements ServerStream {
       head.emptyAuthority = hostStart === hostEnd
       table.removeAt(hostAt)
     } else head.authority = ''
-    const target = table.buffer.latin1Slice(line.targetStart, line.targetEnd)
     const ordinary = head.method !== 'CONNECT' && (target.charCodeAt(0) === 47 || !options.allowAbsoluteUrl)
     const problem = ordinary ? null : applyTarget(head, target)
     if (problem === 'form') {

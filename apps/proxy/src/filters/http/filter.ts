@@ -95,7 +95,7 @@ export interface LocalReply {
   /** Response flags: `FI`, `UAEX`. */
   flags?: readonly string[]
   headers?: readonly (readonly [name: string, value: string])[]
-  /** Changes the head last of all. */
+  /** Changes the head, before what the body makes of it. */
   edit?: (response: ResponseHead) => void
   contentType?: string
   /** The request counts as not read to its end, whatever came of it: HTTP/1.1 closes behind the answer. */

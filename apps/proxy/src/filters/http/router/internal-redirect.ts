@@ -24,13 +24,14 @@ export function turnRequest(exchange: Exchange, policy: InternalRedirectPlan, co
   const { stats } = plan
   if (!complete) return false
   const location = response.headers.get(names.location)
-  if (location === null || location === '') return false
+  if (location === null) return false
   const target = redirectTarget(location)
   if (target === null) {
     stats.redirectBadLocation.inc()
     return false
   }
-  if (!policy.crossScheme && target.scheme !== request.scheme) {
+  const isHttp = target.scheme === 'http' || target.scheme === 'https'
+  if (!isHttp || (!policy.crossScheme && target.scheme !== request.scheme)) {
     stats.redirectUnsafeScheme.inc()
     return false
   }
@@ -49,7 +50,7 @@ export function turnRequest(exchange: Exchange, policy: InternalRedirectPlan, co
   if (next === null) {
     Object.assign(request, before)
     // As Envoy's log has it: no route, no cluster.
-    exchange.router.nameCluster(null)
+    exchange.router.nameRoute(null)
     stats.redirectNoRoute.inc()
     return false
   }
@@ -59,6 +60,7 @@ export function turnRequest(exchange: Exchange, policy: InternalRedirectPlan, co
     const step = { ...schemes, fromRoute: exchange.route?.name ?? '', toRoute: next.name, visited }
     if (!policy.predicates.every((holds) => holds(step))) {
       Object.assign(request, before)
+      exchange.router.nameRoute(next)
       stats.redirectPredicate.inc()
       return false
     }

@@ -79,7 +79,7 @@ export function finishRequestHead(
   if (forward.rewrite !== null && request.path !== '') {
     const before = request.path
     request.path = forward.rewrite(before, exchange)
-    if (!suppressHeaders) headers.set(originalPath, before)
+    if (!suppressHeaders && request.path !== before) headers.set(originalPath, before)
   }
   if (times.timeoutMs > 0 && !suppressHeaders)
     headers.set(expectedTimeout, wholeText(times.perTryMs > 0 ? times.perTryMs : times.timeoutMs))
@@ -159,7 +159,6 @@ function rewriteHost(exchange: HeadedRequest, forward: ForwardPlan, choice: Clus
 /** Another authority; what it was goes on in headers. */
 export function replaceHost(request: RequestHead, host: string, appendForwarded: boolean): void {
   const before = request.authority
-  if (host === before) return
   request.authority = host
   request.headers.set(originalHost, before)
   if (!appendForwarded) return

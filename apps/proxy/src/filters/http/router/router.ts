@@ -198,6 +198,7 @@ export class Router implements PoolWaiter, HedgeOwner {
     }
     const secure = tlsRedirect(route.host, exchange.request, exchange.internal)
     if (secure !== null) {
+      info.clusterName = ''
       exchange.reply(301, '', { details: 'direct_response', headers: [['location', secure]] })
       return
     }
@@ -311,6 +312,7 @@ export class Router implements PoolWaiter, HedgeOwner {
       case 'redirect': {
         stats.directResponse.inc()
         const location = outcome.redirect.location(exchange.request, exchange)
+        outcome.redirect.rewrite?.(exchange.request, exchange)
         exchange.reply(outcome.redirect.status, '', { details: 'direct_response', headers: [['location', location]] }, edit)
         break
       }
@@ -649,10 +651,11 @@ export class Router implements PoolWaiter, HedgeOwner {
     return true
   }
 
-  /** For the log: the cluster that a route names. */
-  nameCluster(route: RoutePlan | null): void {
+  /** For the log: a route that a redirect led to, and its cluster. */
+  nameRoute(route: RoutePlan | null): void {
     const { info, downstream } = this.exchange
     const cluster = route === null || route.cluster === '' ? undefined : downstream.cluster(route.cluster)
+    info.routeName = route?.name ?? ''
     info.clusterName = cluster?.name ?? ''
     info.clusterStatName = cluster?.plan.statName ?? ''
   }

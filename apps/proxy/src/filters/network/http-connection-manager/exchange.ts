@@ -21,6 +21,7 @@ import type { DownstreamConnection } from './downstream-connection.ts'
 import { FilterRun } from './filter-run.ts'
 import type { HcmPlan } from './hcm-plan.ts'
 import { localReplyBody } from './local-reply.ts'
+import type { Answer } from './local-reply-config.ts'
 import { normalizePath } from './path-normalization.ts'
 import { prepareRequest } from './request-headers.ts'
 import { resolveFilters } from './resolved-filters.ts'
@@ -209,6 +210,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
       return
     }
     if (plan.underscores !== 'allow' && !this.checkUnderscores()) return
+    if (plan.stripTrailingHostDot) request.authority = request.authority.replace(/\.(?=(:\d+)?$)/, '')
     if (plan.stripPort !== 'none') this.stripPort()
     if (request.path.charCodeAt(0) !== 47 && request.method !== 'CONNECT') {
       plan.stats.nonRelativePath.inc()
@@ -435,7 +437,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     info.endMs = monotonicMs()
     this.table = downstream.routeTable(this.request)
     this.route = this.table === null ? null : this.table.match(this.request, this)
-    this.router.nameCluster(this.route)
+    this.router.nameRoute(this.route)
     this.filters.complete()
     if (plan.accessLog !== null) plan.accessLog(this)
     const { downstreamRemoteAddress, downstreamRemotePort } = info
@@ -609,16 +611,17 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     response.clear()
     const { localReply } = this.plan
     // The route's own edits, as every answer of a route has them.
-    edit ??= () => this.router.editResponse()
-    let text: Buffer | null
-    if (localReply === null) {
-      text = localReplyBody(response, status, body, options, this.isGrpc, this.request.method)
-      edit()
-    } else {
-      info.responseCode = status
-      const own: LocalReply = { ...options, edit }
-      text = localReplyBody(response, status, body, own, this.isGrpc, this.request.method, (answer) => localReply(this, answer))
+    const last = edit ?? (() => this.router.editResponse())
+    const own: LocalReply = {
+      ...options,
+      edit: (head) => {
+        options.edit?.(head)
+        last()
+      },
     }
+    info.responseCode = status
+    const rewrite = localReply === null ? null : (answer: Answer) => localReply(this, answer)
+    const text = localReplyBody(response, status, body, own, this.isGrpc, this.request.method, rewrite)
     // For formats of the body only; a log has nothing of it.
     info.localReplyBody = ''
     this.respond(text === null)
@@ -847,8 +850,9 @@ const nobody: ServerStream = {
   declineUpgrade() {},
 }
 
-/** The upgrade that is asked for; empty when h2c is all there is. */
+/** The upgrade that is asked for, `-` where it is none in words; empty when h2c is all there is. */
 function upgradeOf(value: string): string {
+  if (value === '') return '-'
   return value
     .toLowerCase()
     .split(',')

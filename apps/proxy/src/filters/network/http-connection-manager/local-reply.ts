@@ -6,7 +6,8 @@ import type { Answer } from './local-reply-config.ts'
 
 /**
  * Fills the head of an answer the proxy makes itself; gives its body, or null when it has none. A gRPC request gets the
- * status in headers (trailers only).
+ * status in headers (trailers only). What is written into the head by `options` comes first, and stays; then `rewrite` may change
+ * the answer.
  */
 export function localReplyBody(
   response: ResponseHead,
@@ -17,45 +18,13 @@ export function localReplyBody(
   method: string,
   rewrite: ((answer: Answer) => void) | null = null,
 ): Buffer | null {
-  if (rewrite !== null) return rewrittenBody(response, status, body, options, grpc, method, rewrite)
-  const { headers } = response
-  if (grpc) {
-    response.status = 200
-    headers.append(names.contentType, 'application/grpc')
-    headers.append(names.grpcStatus, String(options.grpcStatus ?? grpcStatusOf(status)))
-    if (body.length > 0) headers.append(names.grpcMessage, grpcMessageText(body))
-    for (const [name, value] of options.headers ?? []) headers.set(headerName(name), value)
-    options.edit?.(response)
-    return null
-  }
-  response.status = status
-  const bytes = typeof body === 'string' ? Buffer.from(body) : body
-  if (bytes.length > 0) {
-    headers.append(names.contentLength, String(bytes.length))
-    headers.append(names.contentType, options.contentType ?? 'text/plain')
-  }
-  for (const [name, value] of options.headers ?? []) headers.set(headerName(name), value)
-  options.edit?.(response)
-  return bytes.length === 0 || method === 'HEAD' ? null : bytes
-}
-
-/** The same where a configuration changes answers: it sees the headers that the answer has by itself. */
-function rewrittenBody(
-  response: ResponseHead,
-  status: number,
-  body: string | Buffer,
-  options: LocalReply,
-  grpc: boolean,
-  method: string,
-  rewrite: (answer: Answer) => void,
-): Buffer | null {
   const { headers } = response
   response.status = status
   for (const [name, value] of options.headers ?? []) headers.set(headerName(name), value)
   options.edit?.(response)
   const before = headers.get(names.contentType)
   const answer: Answer = { status, body, contentType: options.contentType ?? 'text/plain' }
-  rewrite(answer)
+  rewrite?.(answer)
   const bytes = typeof answer.body === 'string' ? Buffer.from(answer.body) : answer.body
   headers.remove(names.contentLength)
   if (grpc) {
@@ -64,8 +33,8 @@ function rewrittenBody(
     if (!headers.has(names.grpcStatus))
       headers.append(names.grpcStatus, String(options.grpcStatus ?? grpcStatusOf(answer.status)))
     // A JSON format ends its line, which is no part of a message.
-    const message = bytes.toString('latin1').trimEnd()
-    if (message !== '') headers.set(names.grpcMessage, grpcMessageText(Buffer.from(message, 'latin1')))
+    const message = rewrite === null ? bytes : Buffer.from(bytes.toString('latin1').trimEnd(), 'latin1')
+    if (message.length > 0) headers.set(names.grpcMessage, grpcMessageText(message))
     return null
   }
   if (bytes.length === 0) {

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { type FakeRequest, FakeStream } from '../filters/http/fake-stream.ts'
 import { limitHeaders } from '../filters/http/ratelimit/limit-headers.ts'
 import { Runtime } from '../plan/runtime.ts'
-import { compileRateLimits, type Descriptor, describeRequest } from './rate-limits.ts'
+import { compileFilterRateLimits, compileRateLimits, type Descriptor, describeRequest } from './rate-limits.ts'
 
 function describeBy(actions: NonNullable<RateLimit_Action['actionSpecifier']>[], request: FakeRequest, more = {}): Descriptor[] {
   const limit = RateLimit.fromPartial({ actions: actions.map((actionSpecifier) => ({ actionSpecifier })), ...more })
@@ -80,16 +80,19 @@ describe('descriptors of a request', () => {
     expect(describeBy([action], request)).toEqual(expected)
   })
 
-  it('say how many hits they count for, and their limit', () => {
+  it('say how many hits they count for by limits of filters, and their limit', () => {
     const key: NonNullable<RateLimit_Action['actionSpecifier']> = {
       $case: 'genericKey',
       value: { descriptorKey: '', descriptorValue: 'g', defaultValue: '' },
     }
-    const hitsOf = (hitsAddend: object) => describeBy([key], {}, { hitsAddend })[0]?.hits
-    expect([hitsOf({ number: 3 }), hitsOf({ format: '%BYTES_RECEIVED%' }), hitsOf({ format: '%PROTOCOL%' })]).toEqual([
+    const hitsOf = (hitsAddend: object) => {
+      const limit = RateLimit.fromPartial({ actions: [{ actionSpecifier: key }], hitsAddend })
+      return compileFilterRateLimits([limit], 'test')[0]?.describe(new FakeStream(), 'local')?.hits
+    }
+    expect([hitsOf({ number: 3 }), hitsOf({ format: '%BYTES_RECEIVED%' }), hitsOf({ format: '%REQ(:METHOD)%' })]).toEqual([
       3,
       0,
-      null,
+      undefined,
     ])
     const limit = { overrideSpecifier: { $case: 'rateLimit', value: { requestsPerUnit: 5, unit: 1 } } }
     expect(describeBy([key], {}, { limit })[0]?.limit).toEqual({ requestsPerUnit: 5, unit: 1 })

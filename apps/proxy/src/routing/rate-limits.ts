@@ -45,12 +45,12 @@ export function compileFilterRateLimits(limits: readonly RateLimit[], path: stri
     if ((stage ?? 0) !== 0 || disableKey !== '')
       throw invalid(`${path}[${i}]`, "'stage' field and 'disable_key' field are not supported here")
   }
-  return compileRateLimits(limits, path)
+  return limits.map((limit, i) => compileRateLimit(limit, `${path}[${i}]`, true))
 }
 
-/** Compiles the rate limits of a route or a virtual host. */
+/** Compiles the rate limits of a route or a virtual host, where (as in Envoy) hits_addend has no effect. */
 export function compileRateLimits(limits: readonly RateLimit[], path: string): readonly RateLimitPolicy[] {
-  return limits.map((limit, i) => compileRateLimit(limit, `${path}[${i}]`))
+  return limits.map((limit, i) => compileRateLimit(limit, `${path}[${i}]`, false))
 }
 
 /** Rate limits that hold on a route. */
@@ -95,11 +95,12 @@ export function drawn(runtime: Runtime, key: string): boolean {
 /** Adds an entry; false: the whole descriptor is off. */
 type Action = (stream: HttpStream, entries: Descriptor['entries'], localCluster: string) => boolean
 
-function compileRateLimit(source: RateLimit, path: string): RateLimitPolicy {
+function compileRateLimit(source: RateLimit, path: string, countsHits: boolean): RateLimitPolicy {
   const actions = source.actions.map((action, i) => compileAction(action, `${path}.actions[${i}]`))
   const limitOf = compileLimit(source)
-  const hitsOf = compileHits(source.hitsAddend, `${path}.hits_addend`)
-  const negative = source.hitsAddend?.isNegativeHits ?? false
+  const hits = compileHits(source.hitsAddend, `${path}.hits_addend`)
+  const hitsOf = countsHits ? hits : () => null
+  const negative = countsHits && (source.hitsAddend?.isNegativeHits ?? false)
   return {
     stage: source.stage ?? 0,
     disableKey: source.disableKey,
@@ -108,7 +109,8 @@ function compileRateLimit(source: RateLimit, path: string): RateLimitPolicy {
       const entries: Descriptor['entries'] = []
       for (const action of actions) if (!action(stream, entries, localCluster)) return null
       if (entries.length === 0) return null
-      return { entries, limit: limitOf(stream), hits: hitsOf(stream), negative }
+      const count = hitsOf(stream)
+      return Number.isNaN(count) ? null : { entries, limit: limitOf(stream), hits: count, negative }
     },
   }
 }
@@ -133,7 +135,7 @@ function readLimit(value: unknown): Descriptor['limit'] {
   return { requestsPerUnit, unit: units[name.toUpperCase()] ?? RateLimitUnit.UNKNOWN }
 }
 
-/** What is no number counts as if nothing was said. */
+/** NaN: the format gives no number, and the request is not counted. */
 function compileHits(source: RateLimit_HitsAddend | undefined, path: string): (stream: HttpStream) => number | null {
   if (source === undefined) return () => null
   if (source.format === '') return () => source.number ?? null
@@ -142,7 +144,7 @@ function compileHits(source: RateLimit_HitsAddend | undefined, path: string): (s
   const format = compileTextFormat(source.format, `${path}.format`, '')
   return (stream) => {
     const text = format(stream.format)
-    return /^\d+(\.\d+)?$/.test(text) ? Math.floor(Number(text)) : null
+    return /^\d+(\.\d+)?$/.test(text) ? Math.floor(Number(text)) : Number.NaN
   }
 }
 

@@ -10,7 +10,7 @@ export interface BucketRate {
 /** A token bucket; `now` is `process.hrtime.bigint()`, which all threads share. */
 export interface TokenBucket {
   readonly rate: BucketRate
-  /** Takes so many tokens, one unless told; false: there are not enough. */
+  /** Takes so many tokens, one unless told; false: there are not enough (for none at all, as with Envoy, too). */
   consume(now?: bigint, tokens?: number): boolean
   /** Whole tokens left. */
   remaining(now?: bigint): number
@@ -150,7 +150,7 @@ class SharedTokenBucket implements TokenBucket {
   }
 
   consume(now = process.hrtime.bigint(), wanted = 1): boolean {
-    if (wanted === 0) return true
+    if (wanted === 0) return false
     for (;;) {
       const stored = Atomics.load(this.cells, this.at)
       const { maxTokens, perNanosecond } = this.rate

@@ -22,7 +22,7 @@ export const localRatelimit: HttpFilterKind = {
     return {
       start(_stream, routeConfig) {
         const rules = routeConfig instanceof Rules ? routeConfig : own
-        return rules.limiterOf === null ? null : new LocalRatelimitFilter(rules, context)
+        return new LocalRatelimitFilter(rules, context)
       },
       close: () => own.close(),
     }
@@ -50,6 +50,8 @@ class Rules {
   /** How limits of the virtual host count: OVERRIDE, INCLUDE, IGNORE. */
   readonly hostLimits: number
   readonly stats: RatelimitStats
+  /** How many proxies share the buckets. */
+  readonly sharers: () => number
   /** The filter's own, which stand before those of routes. */
   readonly limits: readonly RateLimitPolicy[]
   readonly limiterOf: OpenLimiter | null
@@ -75,6 +77,7 @@ class Rules {
     const stat = (name: string) => context.stats.counter(`${source.statPrefix}.http_local_rate_limit.${name}`)
     this.stats = { enabled: stat('enabled'), enforced: stat('enforced'), rateLimited: stat('rate_limited'), ok: stat('ok') }
     this.perConnection = source.localRateLimitPerDownstreamConnection
+    this.sharers = source.localClusterRateLimit === undefined ? () => 1 : () => clusterSize(context)
     source.rateLimits.forEach(({ limit }, i) => {
       if (limit !== undefined) context.fail(`rate_limits[${i}].limit`, "'limit' field is not supported here")
     })
@@ -102,6 +105,12 @@ class Rules {
   }
 }
 
+/** How many proxies are in the cluster that this one is in; 1 while that is not known. */
+function clusterSize({ services }: FilterContext): number {
+  const total = services?.localCluster === undefined ? 0 : (services.cluster(services.localCluster)?.membership().total ?? 0)
+  return Math.max(1, total)
+}
+
 function compileRules(bytes: Uint8Array, context: FilterContext): Rules {
   return new Rules(LocalRateLimit.decode(bytes), context, `${context.path}\n${Buffer.from(bytes).toString('latin1')}`)
 }
@@ -122,8 +131,11 @@ class LocalRatelimitFilter implements HttpFilter {
     if (!rules.enabled()) return 'continue'
     stats.enabled.inc()
     const limiter = rules.limiter(stream)
-    if (limiter === null) return 'continue'
-    const { allowed, bucket } = limiter.take(limiter.countsByDescriptors ? this.descriptors(stream) : [])
+    if (limiter === null) {
+      stats.ok.inc()
+      return 'continue'
+    }
+    const { allowed, bucket } = limiter.take(limiter.countsByDescriptors ? this.descriptors(stream) : [], rules.sharers())
     this.bucket = bucket
     if (allowed) {
       stats.ok.inc()

@@ -14,7 +14,8 @@ export interface Taken {
 /** The live buckets of a configuration. */
 export interface Limiter {
   readonly countsByDescriptors: boolean
-  take(descriptors: readonly Descriptor[]): Taken
+  /** `sharers`: how many proxies have the buckets together, of which a part is this one's. */
+  take(descriptors: readonly Descriptor[], sharers: number): Taken
   close(): void
 }
 
@@ -87,7 +88,7 @@ function openLimiter(
 
   return {
     countsByDescriptors: rules.length > 0,
-    take(descriptors) {
+    take(descriptors, sharers) {
       const now = process.hrtime.bigint()
       const matched: { bucket: TokenBucket; hits: number }[] = []
       for (const descriptor of descriptors) {
@@ -96,10 +97,10 @@ function openLimiter(
       }
       // The slowest first: it is the one to tell of.
       if (matched.length > 1) matched.sort((a, b) => a.bucket.rate.perNanosecond - b.bucket.rate.perNanosecond)
-      for (const { bucket, hits } of matched) if (!bucket.consume(now, hits)) return { allowed: false, bucket }
+      for (const { bucket, hits } of matched) if (!bucket.consume(now, hits * sharers)) return { allowed: false, bucket }
       const first = matched[0]?.bucket ?? base
       if (base === null || (matched.length > 0 && !consumesDefault)) return { allowed: true, bucket: first }
-      return base.consume(now) ? { allowed: true, bucket: first } : { allowed: false, bucket: base }
+      return base.consume(now, sharers) ? { allowed: true, bucket: first } : { allowed: false, bucket: base }
     },
     close() {
       base?.release()

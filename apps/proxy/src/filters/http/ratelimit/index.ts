@@ -243,6 +243,8 @@ class RatelimitFilter implements HttpFilter {
     const { answer } = this
     if (answer === null) return 'continue'
     const { headers } = stream.response
+    // Over its limit, and let through all the same.
+    if (answer.overallCode === Code.OVER_LIMIT && this.rules.tellsLimited) headers.set(rateLimited, 'true')
     if (this.rules.headers) for (const [name, value] of limitHeaders(answer.statuses)) headers.set(headerName(name), value)
     for (const { key, value } of answer.responseHeadersToAdd) headers.append(headerName(key), value)
     return 'continue'

@@ -187,8 +187,7 @@ export class Http2ClientConnection implements ConnectionRole {
     if (!core.decode('response', response.headers, bytes, start, end)) return
     const { fields } = core
     if (fields.full && fields.malformed === '') {
-      this.note('header_overflow')
-      core.streamError(stream, errorCode.protocolError, fields.excess)
+      core.refuseTooLarge(stream, fields.excess)
       return
     }
     const problem = fields.finishResponse(response)

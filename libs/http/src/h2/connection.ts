@@ -613,19 +613,26 @@ export class Http2Connection implements FrameHandler {
     } else this.violate(errorCode.protocolError, detail)
   }
 
+  /** A head or trailers beyond our limits, which the peer could not know: as Envoy, nobody is blamed for breaking the protocol. */
+  refuseTooLarge(stream: Http2Stream, excess: string): void {
+    const { user } = stream
+    this.role.note('header_overflow')
+    this.resetStream(stream, errorCode.internalError)
+    user?.onReset(this.role.isServer ? 'refused-stream' : 'remote-reset', excess)
+    this.noteReset()
+  }
+
   /** Trailers of either direction: they end the stream. */
   trailers(block: HeaderBlock, stream: Http2Stream, table: HeaderTable, bytes: Buffer, start: number, end: number): void {
+    this.role.note('trailers')
     if (!this.decode('trailers', table, bytes, start, end)) return
     const { fields } = this
     if (!block.endStream) this.malformed(stream, violation('trailers that do not end the stream'))
     else if (fields.malformed !== '') this.malformed(stream, fields.malformed)
-    else if (fields.full) {
-      this.role.note('header_overflow')
-      this.streamError(stream, errorCode.protocolError, 'trailers too large')
-    } else if (!stream.hasLength(fields.contentLength)) {
+    else if (fields.full) this.refuseTooLarge(stream, fields.excess)
+    else if (!stream.hasLength(fields.contentLength)) {
       this.malformed(stream, violation('body does not have the announced length'))
     } else {
-      this.role.note('trailers')
       this.remoteEnd(stream)
       if (stream.isPaused || stream.hasWaiting) {
         stream.waitingTrailers = table

@@ -204,6 +204,14 @@ describe('a request', () => {
       '5 head GET example.com/  end',
     ])
   })
+
+  it('with trailers beyond the limits is given up', () => {
+    const server = new ServerUnderTest({ maxHeaders: 6 }).greet()
+    const trailers = Array.from({ length: 7 }, (): [string, string] => ['x-a', 'y'])
+    server.send(headers(1, post, endHeaders), headers(1, trailers))
+    expect(server.events).toContain('1 reset refused-stream: http2.too_many_headers')
+    expect(server.frames()).toEqual(['RST_STREAM 1 INTERNAL_ERROR'])
+  })
 })
 
 describe('a malformed request ends its stream with PROTOCOL_ERROR', () => {

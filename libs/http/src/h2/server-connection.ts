@@ -195,10 +195,7 @@ export class Http2ServerConnection implements ConnectionRole {
       // As Envoy does; who asked hears nothing of a head that was not taken.
       request.clear()
       request.version = 20
-      this.note('header_overflow')
-      core.resetStream(stream, errorCode.internalError)
-      answer.onReset('refused-stream', fields.excess)
-      core.noteReset()
+      core.refuseTooLarge(stream, fields.excess)
       return
     }
     const problem = fields.finishRequest(request, this.options.allowConnect)

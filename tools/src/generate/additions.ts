@@ -52,6 +52,16 @@ const fields: readonly Addition[] = [
     lines: ['AddressMatcher address_match = 3;'],
   },
   {
+    file: 'envoy/config/cluster/v3/cluster.proto',
+    into: ['message Cluster'],
+    lines: ['google.protobuf.Duration dns_jitter = 58 [(validate.rules).duration = {gte {}}];'],
+  },
+  {
+    file: 'envoy/extensions/transport_sockets/tls/v3/tls.proto',
+    into: ['message UpstreamTlsContext'],
+    lines: ['bool auto_host_sni = 6;', 'bool auto_sni_san_validation = 7;'],
+  },
+  {
     file: 'envoy/config/core/v3/protocol.proto',
     into: ['message HttpProtocolOptions'],
     lines: ['google.protobuf.UInt32Value max_response_headers_kb = 7 [(validate.rules).uint32 = {lte: 8192 gt: 0}];'],

@@ -232,8 +232,8 @@ export class Clusters {
           cluster: message,
           logical: type === discoveryType.logicalDns,
           changed: (assignment) => this.#takeEndpoints(entry, assignment, ''),
+          count: (what) => this.#options.stats.counter(`cluster.${name}.update_${what}`).inc(),
           failed: (host, reason) => {
-            this.#options.stats.counter(`cluster.${name}.update_failure`).inc()
             this.#options.log.debug(`cluster ${name}: ${host} cannot be resolved: ${reason}`)
           },
         })

@@ -1,22 +1,14 @@
-import { lookup, Resolver } from 'node:dns/promises'
 import { isIP } from 'node:net'
 import type { Cluster } from '@weft/contracts/envoy/config/cluster/v3/cluster'
 import type { ClusterLoadAssignment } from '@weft/contracts/envoy/config/endpoint/v3/endpoint'
 import type { LbEndpoint } from '@weft/contracts/envoy/config/endpoint/v3/endpoint_components'
 import { WeftError } from '@weft/service/errors'
+import { dnsServersOf } from '../plan/dns-servers.ts'
 import { durationMs } from '../plan/duration.ts'
+import { createResolve, type Resolve, type Resolved } from './dns-resolver.ts'
 
 /** Cluster.DnsLookupFamily. */
 const family = { auto: 0, v4Only: 1, v6Only: 2, v4Preferred: 3, all: 4 } as const
-
-export interface Resolved {
-  addresses: string[]
-  /** How long the answer holds; undefined when the resolver does not tell. */
-  ttlMs: number | undefined
-}
-
-/** Resolves a name; tests put their own here. */
-export type Resolve = (name: string, wanted: 4 | 6, withTtl: boolean) => Promise<Resolved>
 
 export interface DnsEndpointsOptions {
   cluster: Cluster
@@ -24,6 +16,8 @@ export interface DnsEndpointsOptions {
   logical: boolean
   changed(assignment: ClusterLoadAssignment): void
   failed(name: string, reason: string): void
+  /** Counts, under the names of Envoy's `update_…`. */
+  count(what: 'attempt' | 'success' | 'failure' | 'no_rebuild' | 'empty'): void
   resolve?: Resolve
 }
 
@@ -32,11 +26,15 @@ export class DnsEndpoints {
   readonly #options: DnsEndpointsOptions
   readonly #answers = new Map<string, string[] | undefined>()
   readonly #timers = new Set<NodeJS.Timeout>()
+  /** How often in a row a name could not be resolved. */
+  readonly #failures = new Map<string, number>()
+  readonly #ask: Resolve
   #shown = ''
   #closed = false
 
   constructor(options: DnsEndpointsOptions) {
     this.#options = options
+    this.#ask = options.resolve ?? createResolve(dnsServersOf(options.cluster), options.cluster.respectDnsTtl)
     const names = new Set<string>()
     for (const locality of options.cluster.loadAssignment?.endpoints ?? [])
       for (const endpoint of locality.lbEndpoints) {
@@ -54,27 +52,53 @@ export class DnsEndpoints {
   }
 
   async #resolve(name: string): Promise<void> {
-    const { cluster, failed } = this.#options
-    let waitMs = durationMs(cluster.dnsRefreshRate, 5_000)
+    const { cluster, failed, logical, count } = this.#options
+    count('attempt')
+    let reason = ''
+    let found: Resolved | undefined
     try {
-      const { addresses, ttlMs } = await resolveName(this.#options.resolve ?? systemResolve, name, cluster)
-      if (this.#closed) return
-      this.#answers.set(name, addresses)
-      if (cluster.respectDnsTtl && ttlMs !== undefined && ttlMs > 0) waitMs = ttlMs
+      found = await resolveName(this.#ask, name, cluster.dnsLookupFamily)
+      // One that goes by the first address keeps it until there is another.
+      if (logical && found.addresses.length === 0) reason = 'it has no address'
     } catch (error) {
-      if (this.#closed) return
-      failed(name, WeftError.from(error).message)
-      waitMs = durationMs(cluster.dnsFailureRefreshRate?.baseInterval, waitMs)
+      reason = WeftError.from(error).message
+    }
+    if (this.#closed) return
+    const before = this.#answers.get(name)
+    if (found !== undefined && reason === '') {
+      count('success')
+      if (found.addresses.length === 0) count('empty')
+      if (before !== undefined && sameAddresses(before, found.addresses)) count('no_rebuild')
+      this.#answers.set(name, found.addresses)
+      this.#failures.delete(name)
+    } else {
+      count('failure')
+      failed(name, reason)
       // The last good answer stays; a name that never had one counts as answered with nothing, so that others can go on.
-      this.#answers.set(name, this.#answers.get(name) ?? [])
+      this.#answers.set(name, before ?? [])
+      found = undefined
     }
     this.#show()
+    this.#again(name, found === undefined ? this.#backOffMs(name) : refreshMs(cluster, found))
+  }
+
+  #again(name: string, waitMs: number): void {
     const timer = setTimeout(() => {
       this.#timers.delete(timer)
       void this.#resolve(name)
     }, waitMs)
     timer.unref()
     this.#timers.add(timer)
+  }
+
+  /** How long until a name that could not be resolved is tried again: as often as others, or further apart each time. */
+  #backOffMs(name: string): number {
+    const { dnsFailureRefreshRate: rate, dnsRefreshRate } = this.#options.cluster
+    if (rate === undefined) return durationMs(dnsRefreshRate, 5_000)
+    const failures = this.#failures.get(name) ?? 0
+    this.#failures.set(name, failures + 1)
+    const baseMs = durationMs(rate.baseInterval, 1_000)
+    return Math.max(1, Math.random() * Math.min(baseMs * 2 ** Math.min(failures, 30), durationMs(rate.maxInterval, 10 * baseMs)))
   }
 
   /** Tells the endpoints once every name has been tried, and then whenever they are others. */
@@ -102,13 +126,24 @@ export class DnsEndpoints {
   }
 }
 
-async function resolveName(resolve: Resolve, name: string, cluster: Cluster): Promise<Resolved> {
-  const ask = (wanted: 4 | 6): Promise<Resolved> => resolve(name, wanted, cluster.respectDnsTtl)
+/** How long until a name that was resolved is asked for again. */
+function refreshMs(cluster: Cluster, { addresses, ttlMs }: Resolved): number {
+  const isTimed = cluster.respectDnsTtl && addresses.length > 0 && ttlMs !== undefined && ttlMs > 0
+  // So that names that were asked for together are not for ever.
+  return (isTimed ? ttlMs : durationMs(cluster.dnsRefreshRate, 5_000)) + Math.random() * durationMs(cluster.dnsJitter, 0)
+}
+
+function sameAddresses(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((one) => b.includes(one))
+}
+
+async function resolveName(resolve: Resolve, name: string, lookupFamily: number): Promise<Resolved> {
+  const ask = (wanted: 4 | 6): Promise<Resolved> => resolve(name, wanted)
   const either = async (first: 4 | 6, second: 4 | 6): Promise<Resolved> => {
     const answer = await ask(first).catch(() => undefined)
     return answer !== undefined && answer.addresses.length > 0 ? answer : ask(second)
   }
-  switch (cluster.dnsLookupFamily) {
+  switch (lookupFamily) {
     case family.v4Only:
       return ask(4)
     case family.v6Only:
@@ -128,19 +163,6 @@ async function resolveName(resolve: Resolve, name: string, cluster: Cluster): Pr
     default:
       return either(6, 4)
   }
-}
-
-const systemResolve: Resolve = async (name, wanted, withTtl) => {
-  if (withTtl) {
-    const resolver = new Resolver({ timeout: 5_000, tries: 2 })
-    const records = await (wanted === 4 ? resolver.resolve4(name, { ttl: true }) : resolver.resolve6(name, { ttl: true })).catch(
-      () => [],
-    )
-    if (records.length > 0)
-      return { addresses: records.map(({ address }) => address), ttlMs: Math.min(...records.map(({ ttl }) => ttl)) * 1000 }
-  }
-  const addresses = await lookup(name, { all: true, family: wanted })
-  return { addresses: [...new Set(addresses.map(({ address }) => address))], ttlMs: undefined }
 }
 
 function nameOf(endpoint: LbEndpoint): string | undefined {

@@ -11,6 +11,7 @@ import type { OriginalDestinationPolicy } from '../upstream/load-balancers/origi
 import type { BalancerPolicy } from '../upstream/load-balancers/policy.ts'
 import { type AutoNames, compileAutoNames } from './auto-names.ts'
 import { compileBalancer } from './balancer.ts'
+import { dnsServersOf } from './dns-servers.ts'
 import { durationMs } from './duration.ts'
 import { compileHeaderCasing } from './header-casing.ts'
 import { compileHttp2Options } from './http2-options.ts'
@@ -76,6 +77,8 @@ export function compileCluster(bytes: Uint8Array, secrets: SecretStore, runtime 
   const { http, http1, http2 } = httpOf(source, options)
   if (http === 'http1' && source.healthChecks.some(({ healthChecker }) => healthChecker?.$case === 'grpcHealthCheck'))
     throw invalid(`${at}: health_checks[0]`, `${source.name} cluster must support HTTP/2 for gRPC healthchecking`)
+  // Used where names are resolved; said here what is wrong with them.
+  dnsServersOf(source)
   const connectTimeoutMs = durationMs(source.connectTimeout, 5000)
   if (connectTimeoutMs <= 0) throw invalid(`${at}: connect_timeout`, 'must be greater than 0')
   const tls =

@@ -1,4 +1,5 @@
 import { X509Certificate } from 'node:crypto'
+import { isIP } from 'node:net'
 import type { TransportSocket } from '@weft/contracts/envoy/config/core/v3/base'
 import {
   ProxyProtocolPassThroughTLVs_PassTLVsMatchType as PassTlvs,
@@ -23,15 +24,17 @@ export function compileUpstreamTls(socket: TransportSocket, path: string, secret
     throw unsupported(`${path}.typed_config`, `transport socket '${any?.typeUrl ?? socket.name}'`)
   }
   const source = UpstreamTlsContext.decode(any.value)
+  if (source.autoSniSanValidation && source.commonTlsContext?.validationContextType === undefined)
+    throw invalid(`${path}.typed_config.auto_sni_san_validation`, 'was configured without a validation context')
   const context = compileTlsContext(source.commonTlsContext, `${path}.typed_config`, secrets, true)
   return {
     alpn: context.alpn,
-    connectOptions(_hostname, names) {
+    connectOptions(hostname, names) {
       const material = context.current()
       if (material === null) return 'not-ready'
       const { validation } = material
-      const servername = names?.sni || source.sni
-      const asked = names?.san ?? ''
+      const servername = names?.sni || (source.autoHostSni && isIP(hostname) === 0 && hostname) || source.sni
+      const asked = [names?.san ?? '', source.autoSniSanValidation ? servername : ''].filter((name) => name !== '')
       const verify = validation !== null && validation.ca !== null && !validation.acceptUntrusted
       return {
         secureContext: material.context,
@@ -41,7 +44,7 @@ export function compileUpstreamTls(socket: TransportSocket, path: string, secret
         checkServerIdentity: (_host, peer) => {
           if (validation === null || peer.raw === undefined) return undefined
           const certificate = new X509Certificate(peer.raw)
-          const problem = validation.check(certificate) ?? (asked === '' || isNamed(certificate, asked) ? null : 'name')
+          const problem = validation.check(certificate) ?? (asked.every((name) => isNamed(certificate, name)) ? null : 'name')
           return problem === null ? undefined : new PeerNotWanted(problem)
         },
       }

@@ -1,4 +1,15 @@
-import { cluster, http, listenerFilter, type Message, networkFilter, router, tcp, tcpLogFormat, typed } from '../bootstrap.ts'
+import {
+  address,
+  cluster,
+  http,
+  listenerFilter,
+  type Message,
+  networkFilter,
+  router,
+  tcp,
+  tcpLogFormat,
+  typed,
+} from '../bootstrap.ts'
 import { type ClientTurn, get, group, type ParityCase, type Ports, type TlsTurn } from '../case.ts'
 import { certificates } from '../certificates.ts'
 
@@ -81,7 +92,7 @@ function upstream(
   name: string,
   context: () => Message,
   turns: (ClientTurn | string)[] = [get('/')],
-  options: Message = {},
+  options: (ports: Ports) => Message = () => ({}),
 ): ParityCase {
   return {
     name,
@@ -93,7 +104,7 @@ function upstream(
         typed_config: typed('envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext', context()),
       }
       const whole = http(ports, {
-        clusters: [cluster('a', [ports['secure'] ?? 1], { transport_socket: socket, ...options })],
+        clusters: [cluster('a', [ports['secure'] ?? 1], { transport_socket: socket, ...options(ports) })],
         log: '%RESPONSE_CODE% %RESPONSE_FLAGS% %UPSTREAM_TLS_VERSION% %UPSTREAM_PEER_DNS_SAN% %UPSTREAM_SERVER_NAME%\n',
       })
       const { listeners } = whole['static_resources'] as { listeners: Message[] }
@@ -113,7 +124,7 @@ function upstream(
 }
 
 /** The server's name, and what its certificate has to be, by the request's host. */
-const byHost = (fields: Message): Message => ({
+const byHost = (fields: Message) => (): Message => ({
   typed_extension_protocol_options: {
     'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': typed('envoy.extensions.upstreams.http.v3.HttpProtocolOptions', {
       explicit_http_config: { http_protocol_options: {} },
@@ -272,6 +283,19 @@ const cases: ParityCase[] = [
     trusted,
     [get('/', 'x-name: other.test'), get('/')],
     byHost({ auto_sni: true, override_auto_sni_header: 'x-name' }),
+  ),
+  ...['a.test', 'b.test'].map((hostname) =>
+    upstream(
+      `upstream-named-by-the-endpoint-${hostname.replace('.', '-')}`,
+      () => ({ ...trusted(), auto_host_sni: true, auto_sni_san_validation: true }),
+      [get('/')],
+      (ports) => ({
+        load_assignment: {
+          cluster_name: 'a',
+          endpoints: [{ lb_endpoints: [{ endpoint: { hostname, address: address(ports['secure'] ?? 1) } }] }],
+        },
+      }),
+    ),
   ),
   upstream('upstream-1-3', () => ({ common_tls_context: { tls_params: { tls_maximum_protocol_version: 'TLSv1_3' } } })),
 ]

@@ -5,12 +5,16 @@ export const clusterSupport: SupportTable = {
   'envoy.config.cluster.v3.Cluster':
     'name alt_stat_name type eds_cluster_config connect_timeout lb_policy load_assignment health_checks ' +
     'max_requests_per_connection circuit_breakers common_http_protocol_options http_protocol_options http2_protocol_options ' +
-    'typed_extension_protocol_options dns_refresh_rate dns_failure_refresh_rate respect_dns_ttl dns_lookup_family ' +
+    'typed_extension_protocol_options typed_dns_resolver_config dns_jitter dns_refresh_rate dns_failure_refresh_rate respect_dns_ttl dns_lookup_family ' +
     'outlier_detection least_request_lb_config round_robin_lb_config ring_hash_lb_config maglev_lb_config ' +
     'original_dst_lb_config upstream_bind_config load_balancing_policy cluster_type close_connections_on_host_health_failure cleanup_interval ' +
     'common_lb_config transport_socket transport_socket_matches metadata ' +
     'lb_subset_config ignore_health_on_host_removal ~per_connection_buffer_limit_bytes ~wait_for_warm_on_init ' +
     '~upstream_connection_options ~track_timeout_budgets ~track_cluster_stats',
+  'envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig':
+    'resolvers use_resolvers_as_fallback dns_resolver_options ~filter_unroutable_families ~udp_max_queries',
+  'envoy.config.core.v3.DnsResolverOptions': 'use_tcp_for_dns_lookups ~no_default_search_domain',
+  'envoy.extensions.network.dns_resolver.getaddrinfo.v3.GetAddrInfoDnsResolverConfig': '*',
   'envoy.config.cluster.v3.Cluster.CustomClusterType': '*',
   'envoy.config.cluster.v3.Cluster.CommonLbConfig':
     '* -override_host_status -close_connections_on_host_set_change ~update_merge_window',
@@ -44,7 +48,7 @@ export const clusterSupport: SupportTable = {
 
   'envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport': '*',
   'envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext':
-    'common_tls_context sni ~max_session_keys ~enforce_rsa_key_usage',
+    'common_tls_context sni auto_host_sni auto_sni_san_validation ~max_session_keys ~enforce_rsa_key_usage',
   'envoy.extensions.upstreams.http.v3.HttpProtocolOptions':
     'common_http_protocol_options explicit_http_config use_downstream_protocol_config auto_config upstream_http_protocol_options',
   'envoy.extensions.upstreams.http.v3.HttpProtocolOptions.AutoHttpConfig': 'http_protocol_options http2_protocol_options',

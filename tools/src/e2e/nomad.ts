@@ -13,8 +13,11 @@ import { MeshOnPlatform } from './on-platform/mesh.ts'
 import { expect, type Scenario } from './scenario.ts'
 
 const audience = 'weft'
-/** Stands in the bootstrap where the task's own token belongs. */
-const tokenPlace = 'NOMAD_WORKLOAD_IDENTITY'
+/** Stands in the bootstrap where the folder of the task's secrets belongs. */
+const secretsPlace = 'NOMAD_SECRETS_DIR'
+
+/** The token is read for each connection: Nomad renews it. */
+const tokenOfTask = `%FILE_CONTENT(${secretsPlace}/nomad_${audience}.jwt)%`
 
 export async function nomadScenario(scenario: Scenario): Promise<void> {
   await judgeStandIn(scenario)
@@ -31,7 +34,7 @@ export async function nomadScenario(scenario: Scenario): Promise<void> {
   const jobs = new Map<string, Job>()
   for (const instance of mesh.instances) {
     const file = join(mesh.folder, `${instance.name}.template.json`)
-    await writeFile(file, JSON.stringify(mesh.sidecarBootstrap(instance, tokenPlace)))
+    await writeFile(file, JSON.stringify(mesh.sidecarBootstrap(instance, tokenOfTask)))
     jobs.set(instance.name, jobOf(instance, file, health, mesh))
   }
   const put = async (job: Job): Promise<void> => {
@@ -80,7 +83,7 @@ function jobOf(instance: BookinfoInstance, template: string, health: HealthPages
   const { name, app, version, sidecarAddress, command, env } = instance
   const [program = '', ...args] = command
   const bootstrap = '${NOMAD_SECRETS_DIR}/bootstrap.json'
-  const fill = `umask 077 && sed "s|${tokenPlace}|$(cat "$NOMAD_SECRETS_DIR/nomad_${audience}.jwt")|g" ${template} > "${bootstrap}"`
+  const fill = `umask 077 && sed "s|${secretsPlace}|$NOMAD_SECRETS_DIR|g" ${template} > "${bootstrap}"`
   return {
     ID: name,
     Name: name,

@@ -31,7 +31,7 @@ export function buildSnapshot(inputs: SnapshotInputs, before?: Snapshot): Snapsh
 
   const registered = registries.flatMap(({ services }) => services)
   const { services, servicesByHost } = indexServices(registered, before)
-  const listed = registries.flatMap(({ workloads }) => workloads)
+  const listed = registries.map(({ workloads }) => workloads)
   const endpoints: ReadonlyMap<string, EndpointSet> = joinEndpoints(registered, listed, before?.endpoints ?? new Map(), version)
 
   const groups = new Set([...registries.map(({ workloads }) => workloads), ...registered.map(({ workloads }) => workloads)])

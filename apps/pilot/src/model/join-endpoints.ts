@@ -1,24 +1,27 @@
 import type { RegisteredService } from '../registries/registry.ts'
-import { selects } from './host.ts'
+import { LabelIndex } from './label-index.ts'
 import { serviceKey } from './service.ts'
 import type { Endpoint, EndpointSet, Workload } from './workload.ts'
 
 /**
  * Finds each service's endpoints: those its registry knows, and the workloads of its namespace that its selector asks
- * for. What several registries know of one service (same host and namespace) is put together, each place once. A set
- * that is as it was in `before` is that very object.
+ * for, of which there is a list a registry. What several registries know of one service (same host and namespace) is put
+ * together, each place once. A set that is as it was in `before` is that very object.
  */
 export function joinEndpoints(
   services: readonly RegisteredService[],
-  workloads: readonly Workload[],
+  workloads: readonly (readonly Workload[])[],
   before: ReadonlyMap<string, EndpointSet>,
   version: number,
 ): Map<string, EndpointSet> {
-  const byLabel = indexByLabel(workloads)
+  const known = indexes.get(before)
+  const byLabel = workloads.map((list, registry) => LabelIndex.of(list, known?.[registry]))
   const sets = new Map<string, EndpointSet>()
   for (const [key, parts] of byService(services)) {
     const found = parts.map(({ service, selector, selects = all, workloads: own }) =>
-      selector === undefined ? own : [...own, ...select(service.namespace, selector, byLabel).filter(selects)],
+      selector === undefined
+        ? own
+        : [...own, ...byLabel.flatMap((index) => index.select(service.namespace, selector)).filter(selects)],
     )
     const last = before.get(key)
     const kept = last === undefined ? undefined : joined.get(last)
@@ -36,8 +39,12 @@ export function joinEndpoints(
     joined.set(set, { parts, found })
     sets.set(key, set)
   }
+  indexes.set(sets, byLabel)
   return sets
 }
+
+/** Of which workloads the sets were made, so that the next need not look at all of them again. */
+const indexes = new WeakMap<ReadonlyMap<string, EndpointSet>, readonly LabelIndex[]>()
 
 const all = (): boolean => true
 
@@ -79,35 +86,6 @@ function portsOf(parts: readonly RegisteredService[], found: readonly (readonly 
     byPort.set(port.number, [...endpoints.values()])
   }
   return byPort
-}
-
-type LabelIndex = ReadonlyMap<string, readonly Workload[]>
-
-function labelKey(namespace: string, key: string, value: string): string {
-  return `${namespace}\0${key}\0${value}`
-}
-
-function indexByLabel(workloads: readonly Workload[]): LabelIndex {
-  const index = new Map<string, Workload[]>()
-  for (const workload of workloads) {
-    for (const label in workload.labels) {
-      const key = labelKey(workload.namespace, label, workload.labels[label]!)
-      const list = index.get(key)
-      if (list === undefined) index.set(key, [workload])
-      else list.push(workload)
-    }
-  }
-  return index
-}
-
-/** Looks among the workloads that have the selector's rarest label. */
-function select(namespace: string, selector: Readonly<Record<string, string>>, index: LabelIndex): readonly Workload[] {
-  let fewest: readonly Workload[] | undefined
-  for (const key in selector) {
-    const candidates = index.get(labelKey(namespace, key, selector[key]!)) ?? []
-    if (fewest === undefined || candidates.length < fewest.length) fewest = candidates
-  }
-  return (fewest ?? []).filter(({ labels }) => selects(selector, labels))
 }
 
 /** The workload's own port of that name goes before the service's target port, and that before the same number. */

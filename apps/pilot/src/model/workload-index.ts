@@ -1,3 +1,4 @@
+import { listDiff } from './list-diff.ts'
 import { ListIndex } from './list-index.ts'
 import type { Workload } from './workload.ts'
 
@@ -16,8 +17,10 @@ export function indexWorkloads(groups: WorkloadGroups, before: WorkloadIndex | u
     for (const group of groups) for (const workload of group) add(base, workload)
     return { groups, byAddress: new ListIndex(base) }
   }
-  const gone = new Set([...before.groups].filter((group) => !groups.has(group)).flat())
-  const come = [...groups].filter((group) => !before.groups.has(group)).flat()
+  const { gone, come } = listDiff(
+    [...before.groups].filter((group) => !groups.has(group)).flat(),
+    [...groups].filter((group) => !before.groups.has(group)).flat(),
+  )
   if (gone.size === 0 && come.length === 0) return { groups, byAddress: before.byAddress }
   const lists = new Map<string, Workload[]>()
   for (const { address } of [...gone, ...come]) {

@@ -756,7 +756,7 @@ export class Http2Connection implements FrameHandler {
     const increment = readUint32(bytes, start) & 0x7fffffff
     if (streamId === 0) {
       if (increment === 0) this.violate(errorCode.protocolError, 'WINDOW_UPDATE of 0')
-      else if (!this.outbox.window.widen(increment)) this.violate(errorCode.flowControlError, 'a window beyond 2^31-1')
+      else if (!this.outbox.window.widen(increment)) this.fail(errorCode.flowControlError, 'a window beyond 2^31-1')
       else this.outbox.pump()
       return
     }

@@ -75,7 +75,12 @@ export class ConsulServer {
     }
     await writeFile(join(folder, 'config.json'), JSON.stringify(config))
     const server = new ConsulServer(binary, folder, { http, https, wan }, manager, launch(binary, folder))
-    await server.#untilLed()
+    try {
+      await server.#untilLed()
+    } catch (error) {
+      await server.stop()
+      throw error
+    }
     return server
   }
 

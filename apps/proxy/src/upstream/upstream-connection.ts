@@ -35,6 +35,8 @@ export class UpstreamConnection implements PooledConnection, ConnectionHandler, 
   busy = false
   requests = 0
   private localClose = false
+  /** The peer ended it first, whoever closed behind that. */
+  private remoteClose = false
   requestTaken = false
   private gone = false
   private failure = 'remote closed'
@@ -171,6 +173,7 @@ export class UpstreamConnection implements PooledConnection, ConnectionHandler, 
   }
 
   onEnd(): void {
+    this.remoteClose = true
     if (this.codec.isIdle) {
       this.connection.destroy()
       return
@@ -192,11 +195,12 @@ export class UpstreamConnection implements PooledConnection, ConnectionHandler, 
     if (this.idleTimer !== null) pool.services.timers.cancel(this.idleTimer)
     stats.connectionLength.record(Math.round(performance.now() - this.connectStartMs))
     stats.connectionDestroy.inc()
-    if (this.localClose) stats.destroyLocal.inc()
+    const local = this.localClose && !this.remoteClose
+    if (local) stats.destroyLocal.inc()
     else stats.destroyRemote.inc()
-    if (busy) {
+    if (busy && this.connected) {
       stats.destroyWithRequest.inc()
-      if (this.localClose) stats.destroyLocalWithRequest.inc()
+      if (local) stats.destroyLocalWithRequest.inc()
       else stats.destroyRemoteWithRequest.inc()
     }
     if (!this.connected) {

@@ -94,6 +94,8 @@ export interface LocalReply {
   details: string
   /** Response flags: `FI`, `UAEX`. */
   flags?: readonly string[]
+  /** One that the answer itself does not tell of yet. */
+  laterFlag?: string
   headers?: readonly (readonly [name: string, value: string])[]
   /** Changes the head, before what the body makes of it. */
   edit?: (response: ResponseHead) => void

@@ -31,7 +31,7 @@ function between(from: number, to: number, perMs = 1): number | null {
 const common: OperatorKind = (argument, path) => {
   const [from = '', to = '', precision = 'ms'] = argument.split(':')
   const perMs = parts[precision]
-  if (argument === '' || perMs === undefined)
+  if (to === '' || perMs === undefined)
     throw invalid(path, `COMMON_DURATION needs START:END:PRECISION, the last of ms, us and ns, not '${argument}'`)
   const start = points[from] ?? unreached
   const end = points[to] ?? unreached

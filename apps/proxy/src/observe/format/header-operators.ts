@@ -79,7 +79,7 @@ const responseTrailer: OperatorKind = (argument, path) => {
 
 function need(argument: string, name: string, path: string): void {
   if (argument.split('?').length > 2) throw invalid(path, `${name} takes one header and another in its place, not '${argument}'`)
-  if (argument === '') throw invalid(path, `${name} needs the name of a header`)
+  if (!/^[^\s?]+(?:\?[^\s?]+)?$/.test(argument)) throw invalid(path, `${name} needs the name of a header, not '${argument}'`)
 }
 
 /** `PATH(WQ|NQ:ORIG|PATH|ORIG_OR_PATH)`. */

@@ -52,6 +52,7 @@ function need(argument: string, path: string): string {
 /** `FILTER_STATE(KEY:PLAIN|TYPED|FIELD:FIELD)`. */
 const filterState: OperatorKind = (argument, path) => {
   const [key = '', as = 'TYPED', field = ''] = argument.split(':')
+  if (as !== 'FIELD' && field !== '') throw invalid(path, `FILTER_STATE(KEY:${as}) takes nothing more, not '${field}'`)
   if (key === '') throw invalid(path, 'FILTER_STATE needs a key')
   if (!['PLAIN', 'TYPED', 'FIELD'].includes(as) || (as === 'FIELD' && field === ''))
     throw invalid(path, `FILTER_STATE can't be written as '${as}': PLAIN, TYPED or FIELD`)
@@ -74,6 +75,8 @@ export const metadataOperators: Readonly<Record<string, OperatorKind>> = {
   CLUSTER_METADATA: (argument, path) => ofType(`CLUSTER:${need(argument, path)}`, path),
   UPSTREAM_METADATA: (argument, path) => ofType(`UPSTREAM_HOST:${need(argument, path)}`, path),
   FILTER_STATE: filterState,
+  // As header edits had it before FILTER_STATE.
+  PER_REQUEST_STATE: (argument, path) => filterState(`${argument}:PLAIN`, path),
   // Filters of upstream connections are none.
   UPSTREAM_FILTER_STATE: (argument, path) => {
     filterState(argument, path)

@@ -383,7 +383,6 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     // A head that was never whole is told nothing of, and answered as HTTP/1.1.
     if (info.protocol === '') this.request.clear()
     info.protocol = protocolNames[this.request.version]
-    info.addResponseFlag('DPE')
     this.router.cancel()
     this.filters.skip()
     const text =
@@ -394,7 +393,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
           : status === 426
             ? 'Upgrade Required'
             : 'Bad Request'
-    this.reply(status, text, { details })
+    this.reply(status, text, { details, laterFlag: 'DPE' })
   }
 
   onResponseWritable(): void {
@@ -622,6 +621,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     info.responseCode = status
     const rewrite = localReply === null ? null : (answer: Answer) => localReply(this, answer)
     const text = localReplyBody(response, status, body, own, this.isGrpc, this.request.method, rewrite)
+    if (options.laterFlag !== undefined) info.addResponseFlag(options.laterFlag)
     // For formats of the body only; a log has nothing of it.
     info.localReplyBody = ''
     this.respond(text === null)

@@ -64,6 +64,8 @@ export interface HcmPlan {
   /** Edits of requests before all else; null: none. */
   earlyEdits: readonly HeadEdit[] | null
   skipXffAppend: boolean
+  /** X-Forwarded-For has IPv4 addresses as IPv6 ones. */
+  mapsIPv4: boolean
   appendForwardedPort: boolean
   isInternalAddress: AddressSet
   generateRequestId: boolean
@@ -158,6 +160,7 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
     ),
     earlyEdits: compileEarlyEdits(source.earlyHeaderMutationExtensions, `${path}.early_header_mutation_extensions`),
     skipXffAppend: source.skipXffAppend,
+    mapsIPv4: source.representIpv4RemoteAddressAsIpv4MappedIpv6,
     appendForwardedPort: source.appendXForwardedPort,
     isInternalAddress:
       source.internalAddressConfig === undefined

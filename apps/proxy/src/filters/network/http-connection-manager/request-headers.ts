@@ -1,4 +1,4 @@
-import { isIP } from 'node:net'
+import { isIP, isIPv4 } from 'node:net'
 import { listHas } from '@weft/http/h1/bytes'
 import { type HeaderName, headerGroup, headerName, names } from '@weft/http/header-name'
 import type { HeaderTable } from '@weft/http/header-table'
@@ -72,13 +72,13 @@ export function prepareRequest(
     if (plan.xffTrustedHops > 0 && forwarded !== null) {
       remoteAddress = addressAt(forwarded, plan.xffTrustedHops - 1) ?? remoteAddress
     }
-    if (!plan.skipXffAppend) appendForwarded(headers, connection.remoteAddress)
+    if (!plan.skipXffAppend) appendForwarded(headers, connection.remoteAddress, plan.mapsIPv4)
     if (plan.xffTrustedHops === 0 || !headers.has(names.forwardedProto)) headers.set(names.forwardedProto, proto)
   } else if (plan.originalAddress !== null) {
     const found = plan.originalAddress.find(headers, connection.remoteAddress)
     if (found !== null && 'refusal' in found) return { remoteAddress, internal: false, refusal: found.refusal }
     if (found !== null) ({ address: remoteAddress, trusted } = found)
-    if (plan.originalAddress.appends) appendForwarded(headers, connection.remoteAddress)
+    if (plan.originalAddress.appends) appendForwarded(headers, connection.remoteAddress, plan.mapsIPv4)
     if (!headers.has(names.forwardedProto)) headers.append(names.forwardedProto, proto)
   } else {
     const at = headers.find(names.forwardedFor)
@@ -169,10 +169,10 @@ function removeHopByHop(headers: HeaderTable, upgrade: boolean): void {
 }
 
 /** A loopback peer says nothing to who reads this elsewhere: Envoy names the machine's own address then. */
-function appendForwarded(headers: HeaderTable, peer: string): void {
+function appendForwarded(headers: HeaderTable, peer: string, mapped: boolean): void {
   const forwarded = headers.getAll(names.forwardedFor)
-  const own = isLoopback(peer) ? localAddress : peer
-  headers.set(names.forwardedFor, forwarded === null ? own : `${forwarded},${own}`)
+  const own = isLoopback(peer) ? localAddress : mapped && isIPv4(peer) ? `::ffff:${peer}` : peer
+  headers.set(names.forwardedFor, forwarded === null || forwarded === '' ? own : `${forwarded},${own}`)
 }
 
 function isLoopback(address: string): boolean {

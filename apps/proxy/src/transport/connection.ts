@@ -4,7 +4,7 @@ import { getSystemErrorName } from 'node:util'
 import type { ByteSink } from '@weft/http/stream'
 import type { Counter, Gauge } from '../observe/stats.ts'
 import { beginTurn, endTurn } from './clock.ts'
-import { notDirect, readDirect, waiting, writeDirect, written } from './direct-handle.ts'
+import { notDirect, readDirect, setReading, takeReads, waiting, writeDirect, written } from './direct-handle.ts'
 import { type OutputOwner, sharedOutput } from './shared-output.ts'
 import { Timeout, type TimerWheel } from './timer-wheel.ts'
 
@@ -31,6 +31,10 @@ export interface ConnectionStats {
 export const readBuffer = Buffer.allocUnsafeSlow(64 * 1024)
 
 const delayedCloseMs = 1000
+/** Bytes behind a write through TLS above which its sender has to stop. */
+const secureQueue = 64 * 1024
+/** Shared by connections with an empty queue; never changed. */
+const noBytes: Buffer[] = []
 
 /**
  * One socket, plain or TLS, downstream or upstream: bytes in by the handler, bytes out as a ByteSink over the thread's
@@ -45,10 +49,16 @@ export class Connection implements ByteSink, OutputOwner {
   private closed = false
   private closing: Timeout | null = null
   private failure: Error | null = null
-  /** Whether writes may go straight to the handle: not through TLS. */
-  private readonly direct: boolean
-  /** A write on the handle waits for the kernel. */
+  private readonly secure: boolean
+  /** A write on the handle has not ended: the kernel has not taken all, or it goes through TLS, where it never ends at once. */
   private directPending = false
+  /** What was written behind it through TLS, where one write has to wait for the other. */
+  private queue: Buffer[] = noBytes
+  private queuedBytes = 0
+  /** How to end once the queue is empty. */
+  private ending: 'no' | 'end' | 'close' = 'no'
+  /** The handle's reads come here, past the stream. */
+  private takesReads = false
   bytesRead = 0
   bytesWritten = 0
 
@@ -60,14 +70,16 @@ export class Connection implements ByteSink, OutputOwner {
     this.handler = handler
     this.timers = timers
     this.stats = stats
-    this.direct = !(socket instanceof tls.TLSSocket)
+    this.secure = socket instanceof tls.TLSSocket
+    // The stream knows nothing of what waits here: it must not end by itself when the peer does.
+    socket.allowHalfOpen = true
     socket.on('error', (error) => {
       this.failure = error
     })
     socket.on('close', () => this.onSocketClose())
     socket.on('end', () => {
       beginTurn()
-      if (this.closing !== null) this.socket.end()
+      if (this.closing !== null) this.end('end')
       else if (!this.closed) this.handler.onEnd()
       endTurn()
     })
@@ -99,11 +111,19 @@ export class Connection implements ByteSink, OutputOwner {
     if (!this.paused && !this.closed) this.socket.resume()
   }
 
-  /** For sockets without `onread` (TLS). */
-  readByEvents(): void {
-    this.socket.on('data', (chunk: Buffer) => {
-      this.deliver(chunk, 0, chunk.length)
-    })
+  /** For sockets without `onread` (accepted by TLS): reading begins. */
+  readAccepted(): void {
+    const { socket } = this
+    const onBytes = (length: number) => this.deliver(secureReadBuffer, 0, length)
+    if (!takeReads(socket, secureReadBuffer, onBytes)) {
+      socket.on('data', (chunk: Buffer) => {
+        this.deliver(chunk, 0, chunk.length)
+      })
+      return
+    }
+    this.takesReads = true
+    for (let chunk: Buffer | null = socket.read(); chunk !== null; chunk = socket.read()) this.deliver(chunk, 0, chunk.length)
+    if (!this.paused && !this.closed) setReading(socket, true)
   }
 
   // ByteSink
@@ -121,12 +141,12 @@ export class Connection implements ByteSink, OutputOwner {
   }
 
   get congested(): boolean {
-    return this.directPending || this.socket.writableNeedDrain
+    return (this.directPending && !this.secure) || this.queuedBytes > secureQueue || this.socket.writableNeedDrain
   }
 
   /** Bytes handed to the socket that the kernel has not taken. */
   get buffered(): number {
-    return this.socket.writableLength
+    return this.socket.writableLength + this.queuedBytes
   }
 
   /** Gives what was written to the kernel now, and does not wait for the round's end. */
@@ -142,16 +162,23 @@ export class Connection implements ByteSink, OutputOwner {
     if (this.stats !== null) this.stats.bytesWritten.add(bytes.length)
     const { socket } = this
     // Behind bytes that wait, these would wait too: a copy of them, so that the shared buffer is free.
+    if (this.directPending && this.secure) {
+      if (this.queue === noBytes) this.queue = []
+      this.queue.push(Buffer.from(bytes))
+      this.queuedBytes += bytes.length
+      return true
+    }
     if (this.directPending || socket.connecting || socket.writableLength !== 0) {
       socket.write(Buffer.from(bytes))
       return true
     }
-    if (this.direct && !socket.destroyed) {
+    if (!socket.destroyed) {
       const result = writeDirect(socket, bytes, this.onDirectComplete)
       if (result === written) return true
       if (result === waiting) {
         this.directPending = true
-        return false
+        // TLS has encrypted them, or has a copy.
+        return this.secure
       }
       if (result !== notDirect) {
         socket.destroy(writeError(result))
@@ -159,15 +186,37 @@ export class Connection implements ByteSink, OutputOwner {
       }
     }
     socket.write(bytes)
-    // TLS has encrypted them, or has a copy.
-    return !this.direct || socket.writableLength === 0
+    return this.secure || socket.writableLength === 0
   }
 
   private readonly onDirectComplete = (status: number): void => {
     this.directPending = false
-    if (this.closed) return
-    if (status < 0) this.socket.destroy(writeError(status))
-    else if (this.socket.writableLength === 0) this.onDrain()
+    if (this.closed || this.socket.destroyed) return
+    if (status < 0) {
+      this.socket.destroy(writeError(status))
+      return
+    }
+    if (this.queuedBytes > 0) {
+      const { queue, queuedBytes } = this
+      this.queue = noBytes
+      this.queuedBytes = 0
+      // They were counted when they came.
+      if (writeDirect(this.socket, queue.length === 1 ? queue[0]! : Buffer.concat(queue), this.onDirectComplete) === waiting)
+        this.directPending = true
+      else this.socket.destroy()
+      if (queuedBytes <= secureQueue) return
+    } else if (this.ending !== 'no') {
+      this.end(this.ending)
+      return
+    } else if (this.secure) return
+    if (this.socket.writableLength === 0) this.onDrain()
+  }
+
+  /** Ends the socket's writing, or closes it, once what was written has left. */
+  private end(how: 'end' | 'close'): void {
+    if (this.secure && this.directPending) this.ending = this.ending === 'close' ? 'close' : how
+    else if (how === 'end') this.socket.end()
+    else this.socket.destroySoon()
   }
 
   private onDrain(): void {
@@ -187,19 +236,21 @@ export class Connection implements ByteSink, OutputOwner {
   pause(): void {
     if (this.paused || this.closed) return
     this.paused = true
-    this.socket.pause()
+    if (this.takesReads) setReading(this.socket, false)
+    else this.socket.pause()
   }
 
   resume(): void {
     if (!this.paused || this.closed) return
     this.paused = false
-    this.socket.resume()
+    if (this.takesReads) setReading(this.socket, true)
+    else this.socket.resume()
   }
 
   /** Sends the end after what was written; goes on reading. */
   endWriting(): void {
     this.flush()
-    if (!this.closed) this.socket.end()
+    if (!this.closed) this.end('end')
   }
 
   /**
@@ -209,7 +260,7 @@ export class Connection implements ByteSink, OutputOwner {
   closeAfterWrite(): void {
     if (this.closed || this.closing !== null) return
     this.lingerAfterWrite(delayedCloseMs, () => {})
-    this.socket.end()
+    this.end('end')
   }
 
   /** Closes when what was written has left and the peer has closed, or when it has not by then, of which `onLate` is told. */
@@ -228,7 +279,7 @@ export class Connection implements ByteSink, OutputOwner {
   closeWhenFlushed(): void {
     if (this.closed) return
     this.flush()
-    this.socket.destroySoon()
+    this.end('close')
   }
 
   /** Closes now; the kernel is given what was written, and no time to send it. */
@@ -318,7 +369,9 @@ export function connectSecure(options: tls.ConnectionOptions, makeHandler: (sock
   const callback = (length: number) => connection?.deliver(secureReadBuffer, 0, length) ?? true
   // Node hands it to the socket, which the types of `tls.connect` don't say.
   const onread: Pick<net.SocketConstructorOpts, 'onread'> = { onread: { buffer: secureReadBuffer, callback } }
-  connection = makeHandler(tls.connect({ ...options, ...onread }))
+  const socket = tls.connect({ ...options, ...onread })
+  socket.once('secureConnect', () => readDirect(socket, callback))
+  connection = makeHandler(socket)
   return connection
 }
 

@@ -1,8 +1,8 @@
 import type net from 'node:net'
 
 /**
- * Reads and writes past the stream machinery of a plain socket, straight on its handle: for a write that the kernel takes whole,
- * which is nearly every one, a stream's queue, callbacks and ticks are half of its cost. Node has no public way to it; without
+ * Reads and writes past the stream machinery of a socket, straight on its handle: for a write that the kernel takes whole, which
+ * is nearly every one, a stream's queue, callbacks and ticks are half of its cost. Node has no public way to it; without
  * `process.binding` (it is deprecated), sockets read and write as ever.
  */
 
@@ -20,7 +20,9 @@ interface StreamWrap {
 
 interface StreamHandle {
   reading: boolean
+  readStart(): number
   readStop(): number
+  useUserBuffer(buffer: Buffer): void
   /** Called for each read; the number of bytes, or a negative error number, stands in `streamBaseState`. */
   onread: (this: StreamHandle, bytes?: ArrayBuffer) => unknown
   writeBuffer(request: WriteRequest, bytes: Buffer): number
@@ -57,8 +59,9 @@ export const waiting = 1
 export const notDirect = 2
 
 /**
- * Writes bytes of a connected plain socket that has none waiting. `onComplete` hears of the end of a write that waits, with
- * a negative error number where it failed; another negative result is the error of this write.
+ * Writes bytes of a connected socket that has none waiting. `onComplete` hears of the end of a write that waits, with a negative
+ * error number where it failed; another negative result is the error of this write. A write through TLS always waits, though its
+ * bytes are encrypted or copied when this returns, and there may be no other meanwhile.
  */
 export function writeDirect(socket: net.Socket, bytes: Buffer, onComplete: (status: number) => void): number {
   if (wrap === null || spare === null) return notDirect
@@ -74,7 +77,7 @@ export function writeDirect(socket: net.Socket, bytes: Buffer, onComplete: (stat
 }
 
 /**
- * Has the handle of a plain socket that reads into a buffer of ours (`onread`) call `onBytes` itself with the number of bytes
+ * Has the handle of a socket that reads into a buffer of ours (`onread`) call `onBytes` itself with the number of bytes
  * read; ends and errors go the socket's way. `onBytes` gives whether to go on reading.
  */
 export function readDirect(socket: net.Socket, onBytes: (length: number) => boolean): void {
@@ -89,4 +92,25 @@ export function readDirect(socket: net.Socket, onBytes: (length: number) => bool
     this.reading = false
     this.readStop()
   }
+}
+
+/**
+ * The same for a socket that a server accepted and that reads as a stream until now: `buffer` is what it reads into from now on.
+ * False: it goes on as a stream. What the stream has read before is its caller's to take.
+ */
+export function takeReads(socket: net.Socket, buffer: Buffer, onBytes: (length: number) => boolean): boolean {
+  const handle = (socket as unknown as WithHandle)._handle
+  if (wrap === null || handle?.useUserBuffer === undefined || handle.onread === undefined) return false
+  handle.useUserBuffer(buffer)
+  readDirect(socket, onBytes)
+  return true
+}
+
+/** Stops or goes on with the reads of a socket whose reads were taken. */
+export function setReading(socket: net.Socket, on: boolean): void {
+  const handle = (socket as unknown as WithHandle)._handle
+  if (handle === null || handle.reading === on) return
+  handle.reading = on
+  if (on) handle.readStart?.()
+  else handle.readStop?.()
 }

@@ -418,7 +418,7 @@ export class LiveListener {
       taken = true
       const connection = new Connection(secure, ignore, this.services.timers, null)
       this.start(connection, chain, { ...info, tls }, plan)
-      connection.readByEvents()
+      connection.readAccepted()
     })
   }
 

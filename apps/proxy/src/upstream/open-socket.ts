@@ -82,7 +82,7 @@ export function openSocket(
   plain.once('error', (error) => socket.destroy(error))
   watchHandshake(socket, options, opening, stats)
   const connection = new Connection(socket, handler, timers, stats)
-  connection.readByEvents()
+  connection.readAccepted()
   return connection
 }
 

@@ -1,4 +1,5 @@
 import { defaultMeshSettings } from '@weft/pilot/model/mesh-settings'
+import { openRegistry, parseRegistry } from '@weft/pilot/registries/open'
 import { openConfigSource } from '@weft/pilot/sources/open'
 import { createLogger } from '@weft/service/logger'
 import type { ConsulServer } from '../../consul/server.ts'
@@ -65,4 +66,36 @@ export async function entriesChecks(scenario: Scenario, consul: ConsulServer, to
     await until(() => provider.current.objects.size === 0, 'all of it to go', undefined, patienceMs)
     return undefined
   })
+
+  await scenario.attempt(
+    'what a service speaks that does not say so is of service-defaults, or else of proxy-defaults',
+    async () => {
+      const spec = parseRegistry(`consul=${consul.url}?${new URLSearchParams({ 'token-file': tokenFile })}`)
+      const registry = await openRegistry(spec, { mesh: defaultMeshSettings, logger: createLogger('pilot', 'silent') })
+      scenario.cleanup(() => registry.close())
+      const register = (Name: string, Meta: object = {}): Promise<unknown> =>
+        consul.call('PUT', '/v1/agent/service/register', { ...{ Name, ID: Name, Address: '10.5.0.1', Port: 7000 }, Meta })
+      await register('web')
+      await register('other')
+      await register('says', { protocol: 'grpc' })
+      const spoken = (): string =>
+        ['web', 'other', 'says']
+          .map((name) => registry.contents.services.find(({ service }) => service.name === name)?.service.ports[0]?.protocol)
+          .join()
+      const untilSpoken = (wanted: string): Promise<void> =>
+        until(() => spoken() === wanted, wanted, undefined, patienceMs).catch((error) => {
+          throw new Error(`${String(error)}: ${spoken()} ${registry.state.problem ?? ''}`)
+        })
+      await untilSpoken('http,auto,grpc')
+      await write({ Kind: 'proxy-defaults', Name: 'global', Config: { protocol: 'http2' } })
+      await untilSpoken('http,http2,grpc')
+      await consul.call('DELETE', '/v1/config/service-defaults/web')
+      await untilSpoken('http2,http2,grpc')
+      await consul.call('DELETE', '/v1/config/service-intentions/web')
+      await consul.call('DELETE', '/v1/config/proxy-defaults/global')
+      await untilSpoken('auto,auto,grpc')
+      for (const name of ['web', 'other', 'says']) await consul.call('PUT', `/v1/agent/service/deregister/${name}`)
+      return undefined
+    },
+  )
 }

@@ -9,6 +9,7 @@ import { Publisher } from '../publisher.ts'
 import type { RegisteredService, Registry, RegistryContents, RegistryState } from '../registry.ts'
 import { BlockingQuery, type Consistency } from './blocking-query.ts'
 import { Crowd } from './crowd.ts'
+import { DefaultProtocols } from './default-protocols.ts'
 import { entriesSchema, factsOf, type HealthEntry, instanceKey } from './health-entry.ts'
 
 export interface ConsulRegistryOptions {
@@ -42,6 +43,7 @@ export class ConsulRegistry implements Registry {
   readonly #publisher = new Publisher()
   readonly #catalog: BlockingQuery
   readonly #crowd: Crowd
+  readonly #protocols: DefaultProtocols
   readonly #known = new Map<string, Known>()
   /** Registered sidecars by `node/id` of what they stand beside. */
   readonly #sidecars = new Map<string, HealthEntry>()
@@ -66,6 +68,14 @@ export class ConsulRegistry implements Registry {
       onAnswer: (name, body) => this.#takeHealth(name, body),
       onProblem: (problem) => this.#setProblem('crowd', problem),
     })
+    this.#protocols = new DefaultProtocols({
+      ...{ client, query, consistency },
+      onChange: () => {
+        for (const [name, known] of this.#known) if (known.entries !== undefined) this.#assemble(name, known)
+        this.#publish()
+      },
+      onProblem: (kind, problem) => this.#setProblem(`config ${kind}`, problem),
+    })
   }
 
   get contents(): RegistryContents {
@@ -85,7 +95,7 @@ export class ConsulRegistry implements Registry {
     this.#closed = true
     this.#publisher.close()
     const queries = [...this.#known.values()].map(({ query }) => query?.close())
-    await Promise.all([this.#catalog.close(), this.#crowd.close(), ...queries])
+    await Promise.all([this.#catalog.close(), this.#crowd.close(), this.#protocols.close(), ...queries])
     this.#options.client.close()
   }
 
@@ -165,7 +175,8 @@ export class ConsulRegistry implements Registry {
     const byNamespace = new Map<string, InstanceFacts[]>()
     for (const entry of known.entries ?? []) {
       if (entry.Service.Kind !== '') continue
-      const facts = factsOf(entry, this.#sidecars.get(instanceKey(entry.Node.Node, entry.Service.ID)))
+      const sidecar = this.#sidecars.get(instanceKey(entry.Node.Node, entry.Service.ID))
+      const facts = factsOf(entry, sidecar, this.#protocols.of(name))
       if (facts === undefined) continue
       const list = byNamespace.get(facts.namespace)
       if (list === undefined) byNamespace.set(facts.namespace, [facts])
@@ -185,7 +196,7 @@ export class ConsulRegistry implements Registry {
   }
 
   #publish(): void {
-    if (!this.#hasCatalog) return
+    if (!this.#hasCatalog || !this.#protocols.isKnown) return
     const all = [...this.#known.values()]
     const isWhole = all.every(({ entries }) => entries !== undefined)
     this.#publisher.publish(isWhole, () => all.flatMap(({ services }) => [...services.values()]))

@@ -38,15 +38,20 @@ export function instanceKey(node: string, serviceId: string): string {
 
 /**
  * What Consul says of one instance. With `sidecar`, a registered `connect-proxy` of it, it is reached there, over mutual
- * TLS. Undefined for an instance that has no port.
+ * TLS. `defaultProtocol` is of instances that say neither a protocol nor a port's name. Undefined for one that has no port.
  */
-export function factsOf(entry: HealthEntry, sidecar: HealthEntry | undefined): InstanceFacts | undefined {
+export function factsOf(
+  entry: HealthEntry,
+  sidecar: HealthEntry | undefined,
+  defaultProtocol: string | undefined,
+): InstanceFacts | undefined {
   const { Node: node, Service: service } = entry
   const hints = readHints({ ...keysOfTags(service.Tags), ...service.Meta })
   const reached = sidecar ?? entry
   const { Port: port, Address: address } = reached.Service
   if (port === 0) return undefined
-  const own: InstancePort = { name: hints.portName ?? '', servicePort: hints.servicePort, port, protocol: hints.protocol }
+  const { portName: name = '', servicePort, protocol = name === '' ? defaultProtocol : undefined } = hints
+  const own: InstancePort = { name, servicePort, port, protocol }
   if (sidecar !== undefined) own.servicePort ??= service.Port === 0 ? undefined : service.Port
   const { health, weight } = conditionOf(entry, sidecar)
   return {

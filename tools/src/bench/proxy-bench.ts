@@ -13,6 +13,7 @@ import { formatTable, median } from './table.ts'
 const run = promisify(execFile)
 
 const patienceMs = 120_000
+/** Of requests; what takes longer each (a handshake) or is larger (a MiB) is told by its benchmark. */
 const warmRequests = 20_000
 
 /** What one round of load did. */
@@ -146,9 +147,10 @@ export async function measure(
   { rounds, seconds }: BenchOptions,
   unit = 'request',
   comparedWith = 'envoy',
+  warmUnits = warmRequests,
 ): Promise<Result[]> {
   const samples = new Map<Contender, (Load & { cpuMicros: number })[]>(contenders.map((one) => [one, []]))
-  for (const contender of contenders) await warm(contender)
+  for (const contender of contenders) await warm(contender, warmUnits)
   for (let round = 0; round < rounds; round++) {
     for (const [contender, taken] of samples) {
       const cpu = (): number => contender.processes.reduce((sum, { pid }) => sum + cpuMicroseconds(pid), 0)
@@ -190,9 +192,9 @@ export async function measure(
 }
 
 /** Loads it until its code is compiled for what comes: by requests, as a second on a busy machine may be a few of them. */
-async function warm(contender: Contender): Promise<void> {
+async function warm(contender: Contender, units: number): Promise<void> {
   const until = performance.now() + 60_000
-  for (let requests = 0; requests < warmRequests && performance.now() < until; ) requests += (await contender.load(2)).requests
+  for (let requests = 0; requests < units && performance.now() < until; ) requests += (await contender.load(2)).requests
 }
 
 function round(value: number, digits: number): number {

@@ -42,7 +42,7 @@ export function benchTcp(options: BenchOptions): Promise<void> {
         return bench.proxy(kind, kind, tcp(ports, { clusters: [cluster('a', [upstream])], log: '' }), listen)
       })
     }
-    await measure('tcp', `TCP, ${connections} connections, one core`, contenders, options, 'MiB', 'haproxy')
+    await measure('tcp', `TCP, ${connections} connections, one core`, contenders, options, 'MiB', 'haproxy', 4_000)
   })
 }
 

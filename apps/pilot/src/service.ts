@@ -165,14 +165,7 @@ async function start(flags: Flags, logger: Logger, lifecycle: Lifecycle): Promis
   const allowUnauthenticated = flags.plaintextGrpcAddress !== undefined
   const registration = new Registration({
     objects: () => snapshots.current.objects,
-    write: async (documents, removed) => {
-      const { problems } = await source.apply(
-        documents.map((content) => ({ name: 'registered', content })),
-        removed,
-      )
-      const [problem] = problems.filter(({ severity }) => severity === 'error')
-      if (problem !== undefined) throw new WeftError('invalid_argument', describeProblem(problem))
-    },
+    write: flags.configDir.length === 0 ? undefined : (documents, removed) => register(source, documents, removed),
     logger,
   })
   lifecycle.onStop('registration', () => registration.close())
@@ -208,6 +201,14 @@ async function start(flags: Flags, logger: Logger, lifecycle: Lifecycle): Promis
     ...grpcServers(flags, discovery.services, identity, common),
   ])
   logger.info({ admin, grpcPorts, webhook, objects: source.current.objects.size }, 'pilot serves')
+}
+
+/** Writes what registered itself, and takes away what left. */
+async function register(source: ConfigSource, documents: readonly string[], removed: readonly string[]): Promise<void> {
+  const files = documents.map((content) => ({ name: 'registered', content }))
+  const { problems } = await source.apply(files, removed)
+  const [problem] = problems.filter(({ severity }) => severity === 'error')
+  if (problem !== undefined) throw new WeftError('invalid_argument', describeProblem(problem))
 }
 
 interface Common {

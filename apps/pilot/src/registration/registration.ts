@@ -11,8 +11,8 @@ const controllerAnnotation = 'istio.io/workloadController'
 export interface RegistrationOptions {
   /** The objects in force, by key. */
   objects: () => ReadonlyMap<string, ConfigObject>
-  /** Writes objects and takes others away, by key, in one step; resolves when that is in force. */
-  write: (documents: readonly string[], removed: readonly string[]) => Promise<void>
+  /** Writes objects and takes others away, by key, in one step; resolves when that is in force. Undefined: nothing can be written. */
+  write: ((documents: readonly string[], removed: readonly string[]) => Promise<void>) | undefined
   logger: Logger
   /** How long a workload stays registered after its proxy's last stream ended. Default 10 s, Istio's. */
   graceMs?: number
@@ -51,7 +51,8 @@ export class Registration {
 
   /** Waits for the proxies of the entries that are there already. */
   start(): void {
-    const { objects, returnMs = 60_000 } = this.#options
+    const { objects, write, returnMs = 60_000 } = this.#options
+    if (write === undefined) return
     for (const [key, object] of objects()) {
       if (isRegistered(object) && !this.#streams.has(key)) this.#removeLater(key, returnMs)
     }
@@ -59,10 +60,15 @@ export class Registration {
 
   /**
    * A proxy's stream began: registers it where it asks for that. Throws `not_found` where there is no such group, `permission_denied`
-   * where the group's identity is another.
+   * where the group's identity is another, `failed_precondition` where nothing can be written.
    */
   connected(proxy: ProxyNode): Registered {
     if (proxy.autoRegisterGroup === '') return { health: () => undefined, end: () => undefined }
+    if (this.#options.write === undefined) {
+      throw new WeftError('failed_precondition', 'Pilot has no folder to register workloads in', {
+        hint: 'start it with --config-dir',
+      })
+    }
     const group = this.#options.objects().get(`WorkloadGroup/${proxy.namespace}/${proxy.autoRegisterGroup}`)
     if (group?.kind !== 'WorkloadGroup') {
       throw new WeftError('not_found', `there is no WorkloadGroup ${proxy.namespace}/${proxy.autoRegisterGroup.slice(0, 200)}`, {
@@ -149,7 +155,7 @@ export class Registration {
     // Those that somebody else took away meanwhile are gone.
     const removed = [...changes].filter(([key, change]) => change === undefined && objects().has(key)).map(([key]) => key)
     try {
-      if (documents.length + removed.length > 0) await write(documents, removed)
+      if (documents.length + removed.length > 0) await write?.(documents, removed)
     } catch (err) {
       logger.error({ err }, 'workloads could not be registered')
       // What was asked since goes first.

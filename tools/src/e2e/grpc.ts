@@ -182,7 +182,9 @@ async function slowReader(scenario: Scenario, { near, far, port }: Pair, server:
       const before = [residentMiB(near.pid), residentMiB(far.pid)]
       const sentBefore = (await direct.seen()).sent
       const call = client.spread(pieces, 65_536, 120_000)
-      call.pause()
+      // grpc-js holds a server up only when a first message has been asked of it; without, it keeps all that comes.
+      const answers = call[Symbol.asyncIterator]()
+      let length = (await answers.next()).value.length
       let sent = -1
       // It stands still when two looks see the same.
       await until(async () => {
@@ -192,13 +194,12 @@ async function slowReader(scenario: Scenario, { near, far, port }: Pair, server:
         return sent > 0 && sent === last
       }, 'the server to be held up')
       const grown = [near, far].map(({ pid }, i) => Math.round(residentMiB(pid) - before[i]!))
-      expect(sent < pieces / 4, `the server could write ${sent} of ${pieces} messages`)
+      expect(sent < pieces / 16, `the server could write ${sent} of ${pieces} messages`)
       expect(
         grown.every((mib) => mib < 96),
         `the sidecars grew by ${grown.join(' and ')} MiB`,
       )
-      let length = 0
-      for await (const piece of call) length += piece.length
+      for (let next = await answers.next(); next.done !== true; next = await answers.next()) length += next.value.length
       expect(length === pieces * 65_536, `${length} bytes came`)
       return `${Math.round((sent * 65_536) / 1_048_576)} MiB under way, the sidecars grew by ${grown.join(' and ')} MiB`
     },

@@ -15,7 +15,8 @@ import type { PlanContext } from './plan-context.ts'
 import { invalid, unsupported } from './problems.ts'
 
 /** Where a listener listens. */
-export type ListenAddress = { type: 'ip'; host: string; port: number } | { type: 'pipe'; path: string }
+/** `mode`: a pipe's permissions; 0: as the process makes files. */
+export type ListenAddress = { type: 'ip'; host: string; port: number } | { type: 'pipe'; path: string; mode: number }
 
 /** One filter chain, compiled. */
 export interface FilterChainPlan {
@@ -158,21 +159,30 @@ function listenAddresses(source: Listener, at: string): ListenAddress[] {
         if (portSpecifier?.$case !== 'portValue') throw invalid(`${path}.socket_address`, 'a port_value is needed')
         return { type: 'ip' as const, host, port: portSpecifier.value }
       }
-      case 'pipe':
-        return { type: 'pipe' as const, path: one.value.path }
+      case 'pipe': {
+        const { path: name, mode } = one.value
+        if (mode !== 0 && name.startsWith('@')) throw invalid(`${path}.pipe.mode`, 'cannot set mode for abstract AF_UNIX sockets')
+        return { type: 'pipe' as const, path: name, mode }
+      }
       default:
         throw invalid(path, 'a socket_address or pipe is needed')
     }
   })
 }
 
+/** A filter that says nothing, and closes. */
+const closing = {
+  typeUrl: 'type.googleapis.com/envoy.extensions.filters.network.direct_response.v3.Config',
+  value: new Uint8Array(),
+}
+
 function compileChain(source: FilterChain, path: string, context: PlanContext): FilterChainPlan {
-  if (source.filters.length === 0) throw invalid(`${path}.filters`, 'a filter chain needs a filter')
   const configs = source.filters.map(({ configType }, i) => {
     if (configType?.$case !== 'typedConfig') throw invalid(`${path}.filters[${i}]`, 'a typed_config is needed')
     return { any: configType.value, at: `${path}.filters[${i}].typed_config` }
   })
-  const { any, at } = configs.pop()!
+  // Without filters nobody takes the connection: it is closed.
+  const { any, at } = configs.pop() ?? { any: closing, at: path }
   const gates = configs.map((gate) => networkGateKind(gate.any.typeUrl, gate.at).compile(gate.any.value, gate.at, context))
   const compiled = behindGates(gates, networkFilterKind(any.typeUrl, at).compile(any.value, at, context))
   return {

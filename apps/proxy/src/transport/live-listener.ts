@@ -10,6 +10,7 @@ import { plainAddress } from './address.ts'
 import { type ClientHello, inspectClientHello } from './client-hello.ts'
 import { Connection, type ConnectionHandler, rewrapAccepted } from './connection.ts'
 import type { TlsInfo } from './connection-info.ts'
+import { listenOnPipe } from './pipe.ts'
 import { type Destination, socketCalls } from './socket-calls.ts'
 import { TlsAcceptor, TlsStats } from './tls-acceptor.ts'
 
@@ -136,18 +137,21 @@ export class LiveListener {
     return bound
   }
 
-  private listen(address: ListenAddress): Promise<string> {
+  private async listen(address: ListenAddress): Promise<string> {
     const server = net.createServer({ pauseOnConnect: true, noDelay: true, allowHalfOpen: true }, (socket) =>
       this.onConnection(socket),
     )
+    const { backlog } = this.plan
+    if (address.type === 'pipe') {
+      await listenOnPipe(server, address.path, address.mode, backlog)
+      server.on('error', () => {})
+      this.servers.push(server)
+      return address.path
+    }
     return new Promise((resolve, reject) => {
       server.once('error', reject)
-      const { backlog } = this.plan
-      const target =
-        address.type === 'ip'
-          ? { host: address.host, port: address.port, backlog, reusePort: true, ipv6Only: address.host.includes(':') }
-          : { path: address.path, backlog }
-      server.listen(target, () => {
+      const { host, port } = address
+      server.listen({ host, port, backlog, reusePort: true, ipv6Only: host.includes(':') }, () => {
         server.removeListener('error', reject)
         server.on('error', () => {})
         this.servers.push(server)

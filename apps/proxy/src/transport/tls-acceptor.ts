@@ -72,8 +72,7 @@ export class TlsAcceptor {
     const now = chain.tls?.server(hello.alpn) ?? null
     if (now === null) {
       // No certificate yet: as if nobody were there.
-      raw.destroy()
-      this.stats.connectionError.inc()
+      this.refuse(raw)
       return
     }
     if (!this.known.has(now.server)) this.listenTo(now.server)
@@ -94,7 +93,10 @@ export class TlsAcceptor {
     const begin = () => {
       if (!raw.destroyed) now.server.emit('connection', raw)
     }
-    if (handshakes.push(begin)) return
+    if (!handshakes.push(begin)) this.refuse(raw)
+  }
+
+  private refuse(raw: Socket): void {
     this.stats.connectionError.inc()
     raw.destroy()
   }

@@ -2,6 +2,7 @@ import type { HealthCheck } from '@weft/contracts/envoy/config/core/v3/health_ch
 import type { LbEndpoint } from '@weft/contracts/envoy/config/endpoint/v3/endpoint_components'
 import type { ComponentLog } from '../../log.ts'
 import type { Stats } from '../../observe/stats.ts'
+import { pipeName } from '../../transport/pipe.ts'
 import type { UpstreamTls } from '../../transport/upstream-tls.ts'
 import { cell, type EndpointSlab, healthFlag } from '../../upstream/endpoint-slab.ts'
 import type { ClusterState } from '../clusters.ts'
@@ -149,6 +150,6 @@ export class HealthChecks {
 
 function addressOf(key: string, altPort: number): ProbeTarget['address'] {
   const match = /^\[?(?<host>[^\]]*?)\]?:(?<port>\d+)$/.exec(key)
-  if (match?.groups === undefined) return { path: key }
+  if (match?.groups === undefined) return { path: pipeName(key) }
   return { host: match.groups['host'] ?? '', port: altPort > 0 ? altPort : Number(match.groups['port']) }
 }

@@ -192,6 +192,12 @@ const cases: ParityCase[] = [
     turns: [{ send: [get('/')], untilClosed: true, patienceMs: 3000 }],
   },
   {
+    // Neither does anything about it.
+    name: 'a-name-is-needed',
+    bootstrap: (ports) => secure({}, { require_sni: true })(ports),
+    turns: [by({ serverName: 'one.test' }), by({})],
+  },
+  {
     name: 'alpn-of-nobody',
     bootstrap: (ports) => secure({ alpn_protocols: ['h2', 'http/1.1'] })(ports),
     turns: [by({ alpn: ['zz'] }), by({ alpn: ['http/1.1'] })],

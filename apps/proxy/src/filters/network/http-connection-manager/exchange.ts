@@ -639,7 +639,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     if (this.done) return
     this.plan.stats.txReset.inc()
     // A stream that is reset counts as one that was reset, of HTTP/1.1 (where the connection ends) not twice.
-    if (this.downstream.isHttp2 || this.requestComplete) this.plan.stats.rxReset.inc()
+    if (this.downstream.isHttp2 || this.requestComplete || this.upgrade !== '') this.plan.stats.rxReset.inc()
     this.router.cancel()
     this.sender.reset()
     this.finish()

@@ -145,9 +145,12 @@ function runServer(bytes: Buffer): void {
     }
   }
   server.receive(clientPreface, 0, clientPreface.length)
+  // Its turns end in the middle of what came.
+  let frames = 0
+  const deadline = { isOver: () => ++frames % 3 === 0 }
   feed(bytes, (piece) => {
     sink.congested = piece[0] === 3
-    server.receive(piece, 0, piece.length)
+    for (let at = 0; at < piece.length; ) at = server.receive(piece, at, piece.length, deadline)
     if (!sink.congested) server.writable()
   })
   if (server.openStreams > options.maxConcurrentStreams) throw new Error('more streams than allowed')

@@ -70,7 +70,7 @@ export async function entriesChecks(scenario: Scenario, consul: ConsulServer, to
   await scenario.attempt(
     'what a service speaks that does not say so is of service-defaults, or else of proxy-defaults',
     async () => {
-      const spec = parseRegistry(`consul=${consul.url}?${new URLSearchParams({ 'token-file': tokenFile })}`)
+      const spec = parseRegistry(`consul=${consul.url}?${new URLSearchParams({ 'token-file': tokenFile, entries: 'true' })}`)
       const registry = await openRegistry(spec, { mesh: defaultMeshSettings, logger: createLogger('pilot', 'silent') })
       scenario.cleanup(() => registry.close())
       const register = (Name: string, Meta: object = {}): Promise<unknown> =>

@@ -19,6 +19,8 @@ export interface ConsulRegistryOptions {
   consistency: Consistency
   /** At most so many services have a blocking query of their own. */
   watches: number
+  /** Protocols are those of Consul's config entries where registrations say none. */
+  entries: boolean
   mesh: MeshSettings
   logger: Logger
 }
@@ -43,7 +45,7 @@ export class ConsulRegistry implements Registry {
   readonly #publisher = new Publisher()
   readonly #catalog: BlockingQuery
   readonly #crowd: Crowd
-  readonly #protocols: DefaultProtocols
+  readonly #protocols: DefaultProtocols | undefined
   readonly #known = new Map<string, Known>()
   /** Registered sidecars by `node/id` of what they stand beside. */
   readonly #sidecars = new Map<string, HealthEntry>()
@@ -68,6 +70,7 @@ export class ConsulRegistry implements Registry {
       onAnswer: (name, body) => this.#takeHealth(name, body),
       onProblem: (problem) => this.#setProblem('crowd', problem),
     })
+    if (!options.entries) return
     this.#protocols = new DefaultProtocols({
       ...{ client, query, consistency },
       onChange: () => {
@@ -95,7 +98,7 @@ export class ConsulRegistry implements Registry {
     this.#closed = true
     this.#publisher.close()
     const queries = [...this.#known.values()].map(({ query }) => query?.close())
-    await Promise.all([this.#catalog.close(), this.#crowd.close(), this.#protocols.close(), ...queries])
+    await Promise.all([this.#catalog.close(), this.#crowd.close(), this.#protocols?.close(), ...queries])
     this.#options.client.close()
   }
 
@@ -176,7 +179,7 @@ export class ConsulRegistry implements Registry {
     for (const entry of known.entries ?? []) {
       if (entry.Service.Kind !== '') continue
       const sidecar = this.#sidecars.get(instanceKey(entry.Node.Node, entry.Service.ID))
-      const facts = factsOf(entry, sidecar, this.#protocols.of(name))
+      const facts = factsOf(entry, sidecar, this.#protocols?.of(name))
       if (facts === undefined) continue
       const list = byNamespace.get(facts.namespace)
       if (list === undefined) byNamespace.set(facts.namespace, [facts])
@@ -196,7 +199,7 @@ export class ConsulRegistry implements Registry {
   }
 
   #publish(): void {
-    if (!this.#hasCatalog || !this.#protocols.isKnown) return
+    if (!this.#hasCatalog || this.#protocols?.isKnown === false) return
     const all = [...this.#known.values()]
     const isWhole = all.every(({ entries }) => entries !== undefined)
     this.#publisher.publish(isWhole, () => all.flatMap(({ services }) => [...services.values()]))

@@ -35,7 +35,6 @@ function bits(...some: RetryWord[]): number {
 const on = {
   serverError: bits('5xx'),
   gatewayError: bits('gateway-error'),
-  resetBeforeRequest: bits('reset-before-request'),
   ratelimited: bits('envoy-ratelimited'),
   conflict: bits('retriable-4xx'),
   statusCodes: bits('retriable-status-codes'),
@@ -203,6 +202,8 @@ const defaults: RetryPlan = {
 export function retriableResponse(plan: RetryPlan, response: ResponseHead): boolean {
   const { status, headers } = response
   const { on: asked } = plan
+  // Who is told to slow down does not come back at once, whatever else is asked for.
+  if (headers.find(ratelimited) >= 0) return (asked & on.ratelimited) !== 0
   if (status >= 500 && status < 600) {
     if ((asked & on.serverError) !== 0) return true
     if ((asked & on.gatewayError) !== 0 && status >= 502 && status <= 504) return true
@@ -210,7 +211,6 @@ export function retriableResponse(plan: RetryPlan, response: ResponseHead): bool
   if (status === 409 && (asked & on.conflict) !== 0) return true
   if ((asked & on.statusCodes) !== 0 && plan.statusCodes.has(status)) return true
   if ((asked & on.headers) !== 0 && plan.headers.some((matches) => matches(response))) return true
-  if ((asked & on.ratelimited) !== 0 && headers.has(ratelimited)) return true
   if ((asked & onAnyGrpc) === 0) return false
   const grpc = headers.get(names.grpcStatus)
   return grpc !== null && (asked & (onGrpc[grpc] ?? 0)) !== 0
@@ -218,11 +218,10 @@ export function retriableResponse(plan: RetryPlan, response: ResponseHead): bool
 
 const ratelimited = headerName('x-envoy-ratelimited')
 
-/** Whether a reset asks for another try. `connect`: the connection never came to be; `unsent`: no byte of an answer came. */
+/** Whether a reset asks for another try. `connect-failure`: the connection never came to be, and the request was not sent. */
 export function retriableReset(
   plan: RetryPlan,
   reset: 'connect-failure' | 'refused-stream' | 'overflow' | 'timeout' | 'other',
-  unsent: boolean,
 ): boolean {
   const { on: asked } = plan
   switch (reset) {
@@ -233,6 +232,6 @@ export function retriableReset(
     case 'refused-stream':
       return (asked & on.refusedStream) !== 0
     default:
-      return (asked & on.anyReset) !== 0 || (unsent && (asked & on.resetBeforeRequest) !== 0)
+      return (asked & on.anyReset) !== 0
   }
 }

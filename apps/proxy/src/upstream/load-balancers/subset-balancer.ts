@@ -149,7 +149,7 @@ export class SubsetBalancer implements Balancer {
       stats.subsetsFallback.inc()
       return host
     }
-    if (!this.subset.panicModeAny) return null
+    if (!this.subset.panicModeAny || this.subset.fallback === 'none') return null
     const last = this.any.pick(context)
     if (last !== null) stats.subsetsFallbackPanic.inc()
     return last

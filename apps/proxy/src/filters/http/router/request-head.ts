@@ -65,6 +65,7 @@ export function finishRequestHead(
   choice: ClusterChoice,
   route: RoutePlan,
   retry: RetryPlan | null,
+  hedges = false,
 ): { timeoutMs: number; perTryMs: number } {
   const { request, plan } = exchange
   const { headers } = request
@@ -81,9 +82,13 @@ export function finishRequestHead(
     request.path = forward.rewrite(before, exchange)
     if (!suppressHeaders && request.path !== before) headers.set(originalPath, before)
   }
-  if (times.timeoutMs > 0 && !suppressHeaders)
-    headers.set(expectedTimeout, wholeText(times.perTryMs > 0 ? times.perTryMs : times.timeoutMs))
+  if (times.timeoutMs > 0 && !suppressHeaders) tellExpected(request, hedges ? 0 : times.perTryMs, times.timeoutMs)
   return times
+}
+
+/** Tells upstream how long (ms) it has: the time of a try (0: no limit, or one that goes on beside the next), and what is left of all. */
+export function tellExpected({ headers }: RequestHead, perTryMs: number, leftMs: number): void {
+  headers.set(expectedTimeout, wholeText(Math.max(1, perTryMs > 0 ? Math.min(perTryMs, leftMs) : leftMs)))
 }
 
 /** The route's limits, with what the request's own headers ask for. */

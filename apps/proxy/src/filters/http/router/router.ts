@@ -24,7 +24,7 @@ import type { Exchange } from '../../network/http-connection-manager/exchange.ts
 import { HedgedTry, type HedgeOwner } from './hedge.ts'
 import { turnRequest } from './internal-redirect.ts'
 import { Mirrors } from './mirror.ts'
-import { finishRequestHead, type RequestWishes, replaceHost, wishesOf } from './request-head.ts'
+import { finishRequestHead, type RequestWishes, replaceHost, tellExpected, wishesOf } from './request-head.ts'
 import { RequestPick } from './request-pick.ts'
 import { describeBreak, describeReset, resetWord } from './reset-reasons.ts'
 import { malformedHeader } from './router-options.ts'
@@ -245,7 +245,7 @@ export class Router implements PoolWaiter, HedgeOwner {
     this.hedges = retry !== null && hedgesOf(forward, exchange.request)
     this.retriesLeft = retry === null ? 0 : retry.retries
     this.keepBody = !endStream && (retry !== null || forward.internalRedirect !== null)
-    const times = finishRequestHead(exchange, forward, choice, route, retry)
+    const times = finishRequestHead(exchange, forward, choice, route, retry, this.hedges)
     this.timeoutMs = times.timeoutMs
     this.perTryMs = times.perTryMs
     if (forward.mirrors.length > 0) this.mirrors = Mirrors.of(exchange, forward.mirrors, times.timeoutMs)
@@ -745,7 +745,7 @@ export class Router implements PoolWaiter, HedgeOwner {
     }
     const kind = reason === 'connect-failure' || reason === 'refused-stream' ? reason : 'other'
     const { retry } = this
-    if (retry !== null && this.retriesLeft > 0 && retriableReset(retry, kind, unanswered) && this.canRetry()) {
+    if (retry !== null && this.retriesLeft > 0 && retriableReset(retry, kind) && this.canRetry()) {
       this.scheduleRetry()
       return
     }
@@ -764,7 +764,7 @@ export class Router implements PoolWaiter, HedgeOwner {
       this.attempt()
       return
     }
-    if (retry !== null && info.attemptCount > 1 && this.retriesLeft === 0 && retriableReset(retry, kind, unanswered)) {
+    if (retry !== null && info.attemptCount > 1 && this.retriesLeft === 0 && retriableReset(retry, kind)) {
       cluster.stats.retryLimitExceeded.inc()
       this.virtualCluster?.inc('retry_limit_exceeded')
       info.addResponseFlag('URX')
@@ -828,7 +828,10 @@ export class Router implements PoolWaiter, HedgeOwner {
       this.retryHeld = false
     }
     if (this.retry!.refreshCluster) this.refreshCluster()
-    this.armTry(monotonicMs())
+    const now = monotonicMs()
+    if (this.routeDeadline < never && !exchange.plan.router.suppressHeaders)
+      tellExpected(request, this.hedges ? 0 : this.perTryMs, this.routeDeadline - now)
+    this.armTry(now)
     this.attempt()
   }
 
@@ -904,7 +907,7 @@ export class Router implements PoolWaiter, HedgeOwner {
     }
     this.dropAttempt()
     if (this.older.length > 0) this.giveUpOlder()
-    if (perTry && retry !== null && this.retriesLeft > 0 && retriableReset(retry, 'timeout', false) && this.canRetry()) {
+    if (perTry && retry !== null && this.retriesLeft > 0 && retriableReset(retry, 'timeout') && this.canRetry()) {
       this.tryTimedOut = true
       this.scheduleRetry()
       return

@@ -103,7 +103,7 @@ export class Http2Connection implements FrameHandler {
       values.push([settingId.maxConcurrentStreams, options.maxConcurrentStreams])
       values.push([settingId.enableConnectProtocol, options.allowConnect ? 1 : 0])
     }
-    if (options.initialStreamWindow !== defaultWindow) values.push([settingId.initialWindowSize, options.initialStreamWindow])
+    values.push([settingId.initialWindowSize, options.initialStreamWindow])
     this.outbox.settings(values)
     const wider = options.initialConnectionWindow - defaultWindow
     if (wider > 0) this.outbox.windowUpdate(0, wider)

@@ -9,7 +9,7 @@ import { z } from 'zod'
 import { findCommand } from '../peers.ts'
 import { until } from '../processes.ts'
 import { InterceptedMesh, outboundPolicy, peerAuthentication, virtual, type WorkloadOf } from './intercept/mesh.ts'
-import { type Namespace, Network, namespaceProblem, type Ran, runIn, startIn } from './intercept/namespaces.ts'
+import { type Namespace, Network, namespaceProblem, proxyUser, type Ran, runIn, startIn } from './intercept/namespaces.ts'
 import { expect, type Scenario } from './scenario.ts'
 
 const answerSchema = z.object({
@@ -133,9 +133,9 @@ export async function interceptScenario(scenario: Scenario): Promise<void> {
     }
     const { out } = talk(client.namespace, network.core.address, 7100)
     expect(out === 'you are ::ffff:10.77.0.2\nheard hello\n', out)
-    const passed = mesh.stat(client, /^cluster\.PassthroughCluster\.upstream_cx_total$/)
-    expect(passed >= 3, `${passed} connections were let through by the sidecar`)
-    return `${passed} connections through the sidecar`
+    const carried = mesh.stat(client, /^cluster\.PassthroughCluster\.upstream_cx_total$/)
+    expect(carried >= 3, `${carried} connections were let through by the sidecar`)
+    return `${carried} connections through the sidecar`
   })
   await scenario.attempt('is not reached with REGISTRY_ONLY, while services are', async () => {
     mesh.configure('sidecar.yaml', outboundPolicy('REGISTRY_ONLY'))
@@ -165,13 +165,59 @@ export async function interceptScenario(scenario: Scenario): Promise<void> {
     return undefined
   })
 
+  scenario.section('what the rules leave out')
+  const passed = (): number => mesh.stat(client, /^cluster\.PassthroughCluster\.upstream_cx_total$/)
+  /** Whether the sidecar carries this connection to a program outside of the mesh, which answers in any case. */
+  const isCaught = (command: () => Ran): boolean => {
+    const before = passed()
+    const ran = command()
+    expect(ran.code === 0, `${ran.out}${ran.err}`)
+    return passed() > before
+  }
+  const { address, addressV6 } = network.core
+  const web = (host: string) => (): Ran => curl(client.namespace, `http://${host}:8080/`)
+  const raw = (): Ran => talk(client.namespace, address, 7100)
+  const asUser = (): Ran =>
+    runIn(client.namespace, ['setpriv', '--reuid=4242', '--clear-groups', 'curl', '-s', `http://${address}:8080/`])
+  const [v4, v6] = [web(address), web(`[${addressV6}]`)]
+  const cases: { what: string; flags: string[]; caught: (() => Ran)[]; free: (() => Ran)[] }[] = [
+    { what: 'a range (-x)', flags: ['-x', `${address}/32`], caught: [v6], free: [v4, raw] },
+    { what: 'a range of IPv6 (-x)', flags: ['-x', `${addressV6}/128`], caught: [v4], free: [v6] },
+    { what: 'all but a range (-i)', flags: ['-i', '10.96.0.0/16'], caught: [], free: [v4, v6, raw] },
+    { what: 'all but a port (-i, -q)', flags: ['-i', '10.96.0.0/16', '-q', '7100'], caught: [raw], free: [v4, v6] },
+    { what: 'a port (-o)', flags: ['-o', '8080'], caught: [raw], free: [v4, v6] },
+    { what: 'a user (-u)', flags: ['-u', `${proxyUser},4242`], caught: [v4, v6], free: [asUser] },
+  ]
+  for (const { what, flags, caught, free } of cases) {
+    await scenario.attempt(what, () => {
+      const ran = mesh.weft('iptables', '--network-namespace', client.namespace.name, ...flags)
+      expect(ran.code === 0, ran.err)
+      expect(caught.every(isCaught), 'a connection went past the sidecar')
+      expect(!free.some(isCaught), 'the sidecar was asked')
+      if (!flags.includes('-o')) answerOf(curl(client.namespace, `http://${virtual.web}/`))
+      return undefined
+    })
+  }
+  await scenario.attempt('inbound ports (-b, -d)', () => {
+    for (const flags of [
+      ['-b', '8080'],
+      ['-d', '7100'],
+    ]) {
+      const ran = mesh.weft('iptables', '--network-namespace', server.namespace.name, ...flags)
+      expect(ran.code === 0, ran.err)
+      const { out } = talk(network.core, server.namespace.address, 7100)
+      expect(out === `you are ${network.core.address}\nheard hello\n`, out)
+      const answer = answerOf(curl(network.core, `http://${server.namespace.address}:8080/`))
+      expect(/127\.0\.0\.6$/.test(answer.remoteAddress), `the program was called by ${answer.remoteAddress}`)
+    }
+    return undefined
+  })
+
   scenario.section('weft iptables --undo')
   await scenario.attempt('lets connections go where they want', () => {
     const undone = mesh.weft('iptables', '--network-namespace', client.namespace.name, '--undo')
     expect(undone.code === 0, undone.err)
-    const passed = mesh.stat(client, /^cluster\.PassthroughCluster\.upstream_cx_total$/)
-    answerOf(curl(client.namespace, `http://${network.core.address}:8080/`))
-    expect(mesh.stat(client, /^cluster\.PassthroughCluster\.upstream_cx_total$/) === passed, 'the sidecar was asked')
+    expect(!isCaught(v4) && !isCaught(v6), 'the sidecar was asked')
     expect(curl(client.namespace, `http://${virtual.web}/`).code !== 0, 'a virtual address was reached')
     return undefined
   })

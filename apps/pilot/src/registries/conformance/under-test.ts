@@ -45,7 +45,13 @@ export class UnderTest {
     if (relay !== undefined) before?.(relay)
     const registry = await platform.open(relay)
     const it = new UnderTest(platform, relay, registry, latencies)
-    if (before === undefined) await it.until(() => registry.state.synced, 'the registry to have its first answer')
+    try {
+      if (before === undefined) await it.until(() => registry.state.synced, 'the registry to have its first answer')
+    } catch (error) {
+      // It would go on asking, and take the connections of those that come after it.
+      await it.close()
+      throw error
+    }
     // What it told of is gathered for some ms before it is in the model.
     it.snapshots.rebuild()
     return it

@@ -14,11 +14,13 @@ import { http1Cases } from './parity/cases/http1.ts'
 import { http2Cases } from './parity/cases/http2.ts'
 import { rejectCases } from './parity/cases/reject.ts'
 import { retryCases } from './parity/cases/retries.ts'
+import { routerCases } from './parity/cases/router.ts'
 import { routingCases } from './parity/cases/routing.ts'
 import { tcpCases } from './parity/cases/tcp.ts'
 import { timeoutCases } from './parity/cases/timeouts.ts'
 import { tlsCases } from './parity/cases/tls.ts'
 import { tunnelCases } from './parity/cases/tunnels.ts'
+import { verdictCases } from './parity/cases/verdicts.ts'
 import { differences, explainedDifferences } from './parity/differences.ts'
 import { observe, type Subject } from './parity/subject.ts'
 import type { Scenario } from './scenario.ts'
@@ -28,6 +30,8 @@ const proxyMain = join(import.meta.dirname, '../../../apps/proxy/src/main.ts')
 export const parityCases: readonly ParityCase[] = [
   ...routingCases,
   ...headerCases,
+  ...routerCases,
+  ...verdictCases,
   ...retryCases,
   ...timeoutCases,
   ...http1Cases,

@@ -213,7 +213,7 @@ export class Http2UpstreamConnection implements PooledConnection, ConnectionHand
     stats.connectionDestroy.inc()
     if (this.localClose) stats.destroyLocal.inc()
     else stats.destroyRemote.inc()
-    if (active) {
+    if (active && this.connected) {
       stats.destroyWithRequest.inc()
       if (this.localClose) stats.destroyLocalWithRequest.inc()
       else stats.destroyRemoteWithRequest.inc()

@@ -334,8 +334,11 @@ describe('the HTTP/1.1 server side', () => {
 
   it('refuses trailers that are too many or too long with 431', () => {
     const chunk = `${post}transfer-encoding: chunked\r\n\r\n0\r\n`
-    const many = new Server({ maxHeaders: 3 }).give(`${chunk}a: 1\r\nb: 2\r\nc: 3\r\nd: 4\r\n\r\n`)
+    const many = new Server({ maxHeaders: 3, enableTrailers: true }).give(`${chunk}a: 1\r\nb: 2\r\nc: 3\r\nd: 4\r\n\r\n`)
     expect(many.seen).toEqual(['error 431 http1.too_many_headers'])
+    const dropped = new Server({ maxHeaders: 3 }).give(`${chunk}a: 1\r\nb: 2\r\nc: 3\r\nd: 4\r\n\r\n`)
+    expect(dropped.seen).toHaveLength(1)
+    expect(dropped.seen[0]).not.toContain('error')
     const long = new Server({ maxHeadBytes: 80 }).give(`${chunk}a: ${'z'.repeat(100)}\r\n\r\n`)
     expect(long.seen).toEqual(['error 431 http1.headers_too_large'])
   })

@@ -377,7 +377,8 @@ export class Http1ServerConnection implements ServerStream {
     this.upgradeAsked = head.method === 'CONNECT' || (table.has(names.upgrade) && connectionHas(table, 'upgrade'))
     if (body === chunked) {
       if (head.version === 10) this.loose = true
-      this.chunks ??= new ChunkDecoder(options.maxHeaders, options.maxHeadBytes)
+      // Those that are dropped are counted by their bytes alone.
+      this.chunks ??= new ChunkDecoder(options.enableTrailers ? options.maxHeaders : uncounted, options.maxHeadBytes)
       this.chunks.reset()
       this.reading = 'chunked'
     } else if (body > 0) {
@@ -583,6 +584,7 @@ export class Http1ServerConnection implements ServerStream {
   }
 }
 
+const uncounted = Number.POSITIVE_INFINITY
 const targetProblems = { form: 'http1.codec_error', url: 'http1.invalid_url', scheme: 'http1.invalid_scheme' } as const
 
 /**

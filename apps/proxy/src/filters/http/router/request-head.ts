@@ -146,26 +146,32 @@ function milliseconds(text: string | null): number | null {
 function rewriteHost(exchange: HeadedRequest, forward: ForwardPlan, choice: ClusterChoice): void {
   const { request } = exchange
   const before = request.authority
+  const silent = exchange.plan.router.suppressHeaders
   const rewrite = forward.hostRewrite
   if (choice.hostRewrite !== '') {
     request.authority = choice.hostRewrite
     return
   }
   if (rewrite === null) return
-  if (rewrite.type === 'literal') replaceHost(request, rewrite.value, forward.appendForwardedHost)
-  else if (rewrite.type === 'format') replaceHost(request, rewrite.format(exchange), forward.appendForwardedHost)
+  if (rewrite.type === 'literal') replaceHost(request, rewrite.value, forward.appendForwardedHost, silent)
+  else if (rewrite.type === 'format') replaceHost(request, rewrite.format(exchange), forward.appendForwardedHost, silent)
   else if (rewrite.type === 'header')
-    replaceHost(request, request.headers.get(rewrite.header) || before, forward.appendForwardedHost)
+    replaceHost(request, request.headers.get(rewrite.header) || before, forward.appendForwardedHost, silent)
   else if (rewrite.type === 'path-regex') {
-    replaceHost(request, rewrite.regex.replaceAll(pathOnly(request.path), rewrite.substitution), forward.appendForwardedHost)
+    replaceHost(
+      request,
+      rewrite.regex.replaceAll(pathOnly(request.path), rewrite.substitution),
+      forward.appendForwardedHost,
+      silent,
+    )
   }
 }
 
-/** Another authority; what it was goes on in headers. */
-export function replaceHost(request: RequestHead, host: string, appendForwarded: boolean): void {
+/** Another authority; what it was goes on in headers (`silent`: in none of Envoy's own). */
+export function replaceHost(request: RequestHead, host: string, appendForwarded: boolean, silent: boolean): void {
   const before = request.authority
   request.authority = host
-  request.headers.set(originalHost, before)
+  if (!silent) request.headers.set(originalHost, before)
   if (!appendForwarded) return
   const forwarded = request.headers.getAll(names.forwardedHost)
   request.headers.set(names.forwardedHost, forwarded === null ? before : `${forwarded},${before}`)

@@ -199,6 +199,8 @@ export class Router implements PoolWaiter, HedgeOwner {
     const secure = tlsRedirect(route.host, exchange.request, exchange.internal)
     if (secure !== null) {
       info.clusterName = ''
+      info.clusterStatName = ''
+      plan.stats.directResponse.inc()
       exchange.reply(301, '', { details: 'direct_response', headers: [['location', secure]] })
       return
     }
@@ -489,7 +491,12 @@ export class Router implements PoolWaiter, HedgeOwner {
   /** auto_host_rewrite: the endpoint's own name. */
   private applyEndpointHost(endpoint: Endpoint): void {
     if (this.forward?.hostRewrite?.type !== 'auto' || endpoint.hostname === '') return
-    replaceHost(this.exchange.request, endpoint.hostname, this.forward.appendForwardedHost)
+    replaceHost(
+      this.exchange.request,
+      endpoint.hostname,
+      this.forward.appendForwardedHost,
+      this.exchange.plan.router.suppressHeaders,
+    )
   }
 
   private sendKept(): void {
@@ -920,7 +927,7 @@ export class Router implements PoolWaiter, HedgeOwner {
     info.addResponseFlag(flag)
     const noContent = this.wishes?.timeoutIsNoContent === true && !tooLong
     const status = noContent ? 204 : 504
-    this.charge(status)
+    if (!tooLong) this.charge(status)
     exchange.reply(status, noContent ? '' : tooLong ? 'upstream max stream duration reached' : 'upstream request timeout', {
       details,
     })

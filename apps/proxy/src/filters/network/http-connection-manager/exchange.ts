@@ -210,7 +210,10 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
       return
     }
     if (plan.underscores !== 'allow' && !this.checkUnderscores()) return
-    if (plan.stripTrailingHostDot) request.authority = request.authority.replace(/\.(?=(:\d+)?$)/, '')
+    if (plan.stripTrailingHostDot) {
+      request.authority = request.authority.replace(/\.(?=(:\d+)?$)/, '')
+      if (request.authority === '') request.emptyAuthority = true
+    }
     if (plan.stripPort !== 'none') this.stripPort()
     if (request.path.charCodeAt(0) !== 47 && request.method !== 'CONNECT') {
       plan.stats.nonRelativePath.inc()

@@ -105,7 +105,11 @@ export function compileCluster(bytes: Uint8Array, secrets: SecretStore, runtime 
     sourceAddresses: compileSourceAddresses(source.upstreamBindConfig, `${at}: upstream_bind_config`),
     runtime,
     http,
-    http2: { ...compileHttp2Options(http2), maxHeaders: common?.maxHeadersCount ?? defaultClientOptions.maxHeaders },
+    http2: {
+      ...compileHttp2Options(http2),
+      maxHeaders: common?.maxHeadersCount ?? defaultClientOptions.maxHeaders,
+      maxHeadBytes: (common?.maxResponseHeadersKb ?? 60) * 1024,
+    },
     http1: {
       ...defaultClientOptions,
       maxHeaders: common?.maxHeadersCount ?? defaultClientOptions.maxHeaders,

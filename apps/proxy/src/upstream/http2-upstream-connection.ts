@@ -33,6 +33,7 @@ export class Http2UpstreamConnection implements PooledConnection, ConnectionHand
   private readonly startedMs: number
   private readonly connectTimer: Timeout
   private readonly ticker: Timeout
+  private readonly tickMs: number
   private idleSinceMs = 0
   private waitingForHandshake = 0
   private localClose = false
@@ -63,7 +64,10 @@ export class Http2UpstreamConnection implements PooledConnection, ConnectionHand
     this.codec.presumedStreams = presumedStreams
     this.codec.start()
     this.ticker = new Timeout(() => this.tick())
-    services.timers.arm(this.ticker, tickMsOf(cluster.plan.http2))
+    // Idle times of seconds are held within a quarter.
+    const { idleTimeoutMs } = cluster
+    this.tickMs = Math.min(tickMsOf(cluster.plan.http2), idleTimeoutMs > 0 ? Math.max(20, idleTimeoutMs / 4) : 1000)
+    services.timers.arm(this.ticker, this.tickMs)
     if (opened === null) services.timers.arm(this.connectTimer, cluster.connectTimeoutMs)
     else {
       this.connection.handler = this
@@ -156,7 +160,7 @@ export class Http2UpstreamConnection implements PooledConnection, ConnectionHand
         return
       }
     }
-    services.timers.arm(this.ticker, tickMsOf(cluster.plan.http2))
+    services.timers.arm(this.ticker, this.tickMs)
   }
 
   // Http2ClientEvents

@@ -281,7 +281,7 @@ export class Http2Connection implements FrameHandler {
       for (const stream of this.outbox.stalled(this.streams.values(), this.now() - stallMs)) {
         const { user } = stream
         this.role.note('tx_flush_timeout')
-        this.resetStream(stream, errorCode.cancel)
+        this.resetStream(stream, errorCode.internalError)
         user?.onReset('local-reset', 'flush timeout')
       }
     }

@@ -597,7 +597,7 @@ describe('abuse ends the connection with ENHANCE_YOUR_CALM', () => {
     expect(server.frames()).toEqual([])
     server.nowMs += 2000
     server.connection.tick()
-    expect(server.frames()).toEqual(['RST_STREAM 1 CANCEL'])
+    expect(server.frames()).toEqual(['RST_STREAM 1 INTERNAL_ERROR'])
     expect(server.closed).toBe(false)
   })
 })

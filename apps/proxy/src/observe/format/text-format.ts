@@ -30,13 +30,18 @@ export function parseFormat(text: string, path: string): (string | Operator)[] {
     }
     const end = operatorEnd(text, percent + 1)
     if (end < 0) throw invalid(path, `a format operator begins at '${text.slice(percent, percent + 20)}' and does not end`)
-    if (literal !== '') pieces.push(literal)
+    if (literal !== '') pieces.push(wireText(literal))
     literal = ''
     pieces.push(compileOperator(text.slice(percent + 1, end), path))
     at = end + 1
   }
-  if (literal !== '') pieces.push(literal)
+  if (literal !== '') pieces.push(wireText(literal))
   return pieces
+}
+
+/** Text as headers are kept and logs are written: a character a byte of its UTF-8. */
+export function wireText(text: string): string {
+  return /^[\0-\x7f]*$/.test(text) ? text : Buffer.from(text).latin1Slice()
 }
 
 /** Where the operator's closing percent stands: a percent inside its parentheses belongs to the argument. */

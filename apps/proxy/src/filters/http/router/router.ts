@@ -332,7 +332,7 @@ export class Router implements PoolWaiter, HedgeOwner {
     exchange.info.localReplyBody = body
     exchange.reply(
       status,
-      format === null ? body : format.text(exchange),
+      format === null ? body : Buffer.from(format.text(exchange), 'latin1'),
       {
         details: 'direct_response',
         ...(created ? { headers: [['location', `${scheme}://${authority}${path}`]] } : {}),

@@ -4,6 +4,7 @@ import type { HeaderTable } from '@weft/http/header-table'
 import { RequestHead, ResponseHead } from '@weft/http/message'
 import type { IncomingRequest, ResetReason, ServerStream } from '@weft/http/stream'
 import type { FormatContext } from '../../../observe/format/context.ts'
+import { wireText } from '../../../observe/format/text-format.ts'
 import { httpDateText } from '../../../observe/format/time.ts'
 import { StreamRecord } from '../../../observe/stream-record.ts'
 import type { Span } from '../../../observe/tracing/span.ts'
@@ -608,7 +609,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     this.filters.stopRequest()
     this.router.cancel()
     info.responseCodeDetails = options.details
-    info.localReplyBody = typeof body === 'string' ? body : body.toString()
+    info.localReplyBody = typeof body === 'string' ? wireText(body) : body.latin1Slice()
     for (const flag of options.flags ?? []) info.addResponseFlag(flag)
     response.clear()
     const { localReply } = this.plan

@@ -3,6 +3,7 @@ import type {
   ResponseMapper,
 } from '@weft/contracts/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager'
 import { compileLogFilter, type LogFilter } from '../../../observe/access-log/filter.ts'
+import { wireText } from '../../../observe/format/text-format.ts'
 import { type BodyFormat, compileBodyFormat } from '../../../plan/body-format.ts'
 import { readDataSource } from '../../../plan/data-source.ts'
 import { invalid } from '../../../plan/problems.ts'
@@ -42,7 +43,7 @@ export function compileLocalReply(source: LocalReplyConfig, path: string, runtim
     if (mapper !== undefined) {
       if (mapper.body !== null) {
         answer.body = mapper.body
-        info.localReplyBody = mapper.body
+        info.localReplyBody = wireText(mapper.body)
       }
       mapper.edits?.onResponse(exchange, response.headers)
       if (mapper.status !== null) {
@@ -53,7 +54,7 @@ export function compileLocalReply(source: LocalReplyConfig, path: string, runtim
     }
     const format = mapper?.format ?? shared
     if (format === null) return
-    answer.body = format.text(exchange)
+    answer.body = Buffer.from(format.text(exchange), 'latin1')
     answer.contentType = format.contentType
   }
 }

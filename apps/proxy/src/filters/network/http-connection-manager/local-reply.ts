@@ -33,7 +33,7 @@ export function localReplyBody(
     if (!headers.has(names.grpcStatus))
       headers.append(names.grpcStatus, String(options.grpcStatus ?? grpcStatusOf(answer.status)))
     // A JSON format ends its line, which is no part of a message.
-    const message = rewrite === null ? bytes : Buffer.from(bytes.toString('latin1').trimEnd(), 'latin1')
+    const message = answer.contentType !== 'application/json' ? bytes : Buffer.from(bytes.toString('latin1').trimEnd(), 'latin1')
     if (message.length > 0) headers.set(names.grpcMessage, grpcMessageText(message))
     return null
   }

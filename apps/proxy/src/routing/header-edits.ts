@@ -95,8 +95,7 @@ function compileAdditions(options: readonly HeaderValueOption[], path: string, j
     if (header.key.startsWith(':') || header.key.toLowerCase() === 'host') {
       throw invalid(`${at}.header.key`, `headers that begin with ':', and Host, may not be modified: '${header.key}'`)
     }
-    // Of other alphabets the bytes of UTF-8 are sent, a character a byte.
-    const text = Buffer.from(header.value !== '' ? header.value : header.rawValue).toString('latin1')
+    const text = header.value !== '' ? header.value : Buffer.from(header.rawValue).toString()
     // The older boolean: false replaces.
     const action =
       option.append === undefined

@@ -1,5 +1,6 @@
 import type { ByteSink } from '@weft/http/stream'
 import type { Connection } from './connection.ts'
+import { fairTurns } from './fair-turns.ts'
 
 /** Large enough for what one round of the event loop brings about, small enough to be kept for a few connections. */
 const bufferSize = 64 * 1024
@@ -12,6 +13,7 @@ let scheduled = false
 
 function flushAll(): void {
   scheduled = false
+  fairTurns.beginRound()
   const now = waiting
   waiting = []
   for (const output of now) output.flush()

@@ -14,6 +14,23 @@ function work(name: string, times: number, log: string[]): Unfinished {
 }
 
 describe('bytes that take too long', () => {
+  it('are those of all reads of a round, however many', () => {
+    let nowMs = 0
+    const turns = new FairTurns(() => nowMs)
+    const [one, other] = [work('one', 1, []), work('other', 1, [])]
+    /** Whether a read may go on after so many milliseconds of its work. */
+    const read = (reader: Unfinished, ms: number): boolean => {
+      const deadline = turns.beginRead(reader)
+      nowMs += ms
+      turns.endRead()
+      return !deadline.isOver()
+    }
+    expect([read(one, 0.4), read(one, 0.4), read(one, 0.4), read(one, 0)]).toEqual([true, true, false, false])
+    expect([read(other, 0.9), read(other, 0.2)]).toEqual([true, false])
+    turns.beginRound()
+    expect(read(other, 0.9)).toBe(true)
+  })
+
   it('go on in turns, and whoever waits on the event loop comes in between', async () => {
     const turns = new FairTurns()
     const log: string[] = []

@@ -1,15 +1,12 @@
 import { performance } from 'node:perf_hooks'
 import type { Deadline } from '@weft/http/h2/frame-reader'
-import { beginTurn, endTurn, monotonicMs } from './clock.ts'
+import { beginTurn, endTurn } from './clock.ts'
 
-/** Milliseconds that one read's bytes may take of a round of the event loop. */
+/** Milliseconds that the bytes which a connection reads in one round of the event loop may take of it. */
 const readMs = 1
 /** Milliseconds that all which earlier reads left may take of a round, and each of them at a time. */
 const roundMs = 1
 const turnMs = 0.25
-/** The clock is looked at for every so many frames. */
-const framesALook = 4
-
 /** Who has bytes left that would have taken too long. */
 export interface Unfinished {
   /** Goes on until the deadline; whether that was all. */
@@ -23,12 +20,36 @@ export interface Unfinished {
  */
 export class FairTurns {
   private readonly queue: Unfinished[] = []
-  private readonly slice = new Slice()
+  private readonly now: () => number
+  private readonly slice: Slice
   private scheduled = false
+  /** Who read last in this round, and what is left of its time: a socket with more to read is read again and again. */
+  private reader: Unfinished | null = null
+  private leftMs = 0
+  private startedMs = 0
 
-  /** For the bytes of a read that has just begun. */
-  forRead(): Deadline {
-    return this.slice.from(monotonicMs(), readMs)
+  constructor(now: () => number = () => performance.now()) {
+    this.now = now
+    this.slice = new Slice(now)
+  }
+
+  /** For the bytes of a read that has just begun; `endRead` follows. */
+  beginRead(reader: Unfinished): Deadline {
+    if (reader !== this.reader) {
+      this.reader = reader
+      this.leftMs = readMs
+    }
+    this.startedMs = this.now()
+    return this.slice.from(this.startedMs, this.leftMs)
+  }
+
+  endRead(): void {
+    this.leftMs -= this.now() - this.startedMs
+  }
+
+  /** What has been read is done with: another round begins. */
+  beginRound(): void {
+    this.reader = null
   }
 
   /** Has `unfinished` go on in the next rounds until it is done. */
@@ -45,31 +66,35 @@ export class FairTurns {
 
   private readonly round = (): void => {
     this.scheduled = false
-    const end = performance.now() + roundMs
+    this.beginRound()
+    const end = this.now() + roundMs
     do {
       const unfinished = this.queue.shift()
       if (unfinished === undefined) return
       beginTurn()
-      const isDone = unfinished.goOn(this.slice.from(monotonicMs(), turnMs))
+      const isDone = unfinished.goOn(this.slice.from(this.now(), turnMs))
       endTurn()
       if (!isDone) this.queue.push(unfinished)
-    } while (performance.now() < end)
+    } while (this.now() < end)
     if (this.queue.length > 0) this.schedule()
   }
 }
 
 class Slice implements Deadline {
+  private readonly now: () => number
   private endMs = 0
-  private asked = 0
+
+  constructor(now: () => number) {
+    this.now = now
+  }
 
   from(nowMs: number, ms: number): this {
     this.endMs = nowMs + ms
-    this.asked = 0
     return this
   }
 
   isOver(): boolean {
-    return ++this.asked % framesALook === 0 && performance.now() >= this.endMs
+    return this.now() >= this.endMs
   }
 }
 

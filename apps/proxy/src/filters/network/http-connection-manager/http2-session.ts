@@ -58,7 +58,8 @@ export class Http2Session implements DownstreamProtocol, Http2ServerEvents, Unfi
       this.left = Buffer.concat([this.left, bytes.subarray(start, end)])
       return
     }
-    const at = this.codec.receive(bytes, start, end, fairTurns.forRead())
+    const at = this.codec.receive(bytes, start, end, fairTurns.beginRead(this))
+    fairTurns.endRead()
     if (at === end) return
     this.left = Buffer.from(bytes.subarray(at, end))
     this.connection.pause()

@@ -114,6 +114,14 @@ describe('CONNECT that ends here', () => {
     expect(await raw(proxy.port('in'), connectHead, (text) => text.includes('\r\n\r\n'))).toMatch(/^HTTP\/1.1 503 /)
   })
 
+  it('of datagrams is refused by name', async () => {
+    const proxy = new WorkerHarness()
+    open.push(proxy)
+    const filters = [connectionManager([], { upgradeConfigs: [{ upgradeType: 'CONNECT-UDP' }] })]
+    const [error] = await proxy.apply(listener('in', [{ filters }]))
+    expect(error?.message).toContain('CONNECT-UDP')
+  })
+
   it('a client that reads nothing stops the endpoint', async () => {
     let sent = 0
     const port = await echoServer((socket) => {

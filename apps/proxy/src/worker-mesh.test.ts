@@ -83,20 +83,21 @@ async function pair(
   serves: string[],
   offers: string[],
   more: Parameters<typeof cluster>[2] = {},
+  managers = { near: hcm(), far: hcm() },
 ): Promise<{ near: WorkerHarness; far: WorkerHarness; port: number }> {
   const [near, far] = [worker(), worker()]
   const errors = await far.apply(
     certificateSecret('default', bobKeys),
     authority.trustSecret(),
     cluster('c', [application]),
-    listener('in', [{ transportSocket: serverTls(serves), filters: [hcm()] }]),
+    listener('in', [{ transportSocket: serverTls(serves), filters: [managers.far] }]),
   )
   errors.push(
     ...(await near.apply(
       certificateSecret('default', aliceKeys),
       authority.trustSecret(),
       cluster('c', [far.port('in')], { transportSocket: clientTls(offers), ...more }),
-      listener('out', [{ filters: [hcm()] }]),
+      listener('out', [{ filters: [managers.near] }]),
     )),
   )
   expect(errors).toEqual([])
@@ -144,6 +145,32 @@ describe('between sidecars', () => {
     await until(() => counter(near, 'cluster.c.upstream_cx_http1_total') === 1, 'an HTTP/1.1 connection is counted')
     expect(counter(near, 'cluster.c.upstream_cx_http2_total')).toBe(0)
   })
+
+  for (const [name, serves] of Object.entries({ 'our own': weft, others: plain })) {
+    it(`a CONNECT reaches the application as bare bytes (${name})`, async () => {
+      const server = net.createServer((socket) => socket.on('error', () => {}).pipe(socket))
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+      open.push(server)
+      const manager = (connectConfig: object | undefined) =>
+        connectionManager([
+          {
+            match: { pathSpecifier: { $case: 'connectMatcher', value: {} } },
+            action: {
+              $case: 'route',
+              value: {
+                clusterSpecifier: { $case: 'cluster', value: 'c' },
+                upgradeConfigs: [{ upgradeType: 'CONNECT', ...(connectConfig === undefined ? {} : { connectConfig }) }],
+              },
+            },
+          },
+        ])
+      const application = (server.address() as net.AddressInfo).port
+      const { far, port } = await pair(application, serves, ours, {}, { near: manager(undefined), far: manager({}) })
+      const seen = await raw(port, 'CONNECT a:1 HTTP/1.1\r\nhost: a:1\r\n\r\nping', (text) => text.endsWith('ping'))
+      expect(seen).toMatch(/^HTTP\/1.1 200 /)
+      await until(() => counter(far, 'cluster.c.upstream_cx_destroy') === 1, 'its end reaches the application')
+    })
+  }
 
   it('a peer that does not know the name gets HTTP/1.1, a connection a request at a time', async () => {
     const up = await upstream((_asked, response) => setTimeout(() => response.end('hello'), 20))

@@ -180,6 +180,7 @@ function compileUpgrades(sources: readonly RouteAction_UpgradeConfig[], path: st
   sources.forEach(({ upgradeType, enabled, connectConfig }, i) => {
     const type = upgradeType.toLowerCase()
     if (upgrades.has(type)) throw invalid(`${path}[${i}].upgrade_type`, `duplicate upgrade '${upgradeType}'`)
+    if (type === 'connect-udp') throw unsupported(`${path}[${i}].upgrade_type`, 'CONNECT-UDP')
     upgrades.set(type, enabled ?? true)
     if (connectConfig === undefined) return
     if (type !== 'connect') throw invalid(`${path}[${i}].connect_config`, `the upgrade type '${upgradeType}' is not CONNECT`)

@@ -112,6 +112,11 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
   if (source.codecType === Codec.HTTP3) throw unsupported(`${path}.codec_type`, 'HTTP3')
   const common = source.commonHttpProtocolOptions
   const http1 = source.httpProtocolOptions
+  if (common?.maxResponseHeadersKb !== undefined)
+    throw invalid(
+      `${path}.common_http_protocol_options.max_response_headers_kb`,
+      'max_response_headers_kb cannot be set on http_connection_manager.',
+    )
   return {
     statPrefix,
     stats: new HcmStats(context.stats, statPrefix, context.listenerStatPrefix),
@@ -192,8 +197,12 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
     maxRequestsPerConnection: common?.maxRequestsPerConnection ?? 0,
     upgrades: new Map(
       source.upgradeConfigs.map((upgrade, i) => {
+        const kind = upgrade.upgradeType.toLowerCase()
+        if (source.upgradeConfigs.findIndex((one) => one.upgradeType.toLowerCase() === kind) < i)
+          throw invalid(`${path}.upgrade_configs[${i}]`, `multiple upgrade configs with the same name: '${upgrade.upgradeType}'`)
         if (upgrade.filters.length > 0) throw unsupported(`${path}.upgrade_configs[${i}].filters`, 'filters of an upgrade')
-        return [upgrade.upgradeType.toLowerCase(), upgrade.enabled ?? true]
+        if (kind === 'connect-udp') throw unsupported(`${path}.upgrade_configs[${i}].upgrade_type`, 'CONNECT-UDP')
+        return [kind, upgrade.enabled ?? true]
       }),
     ),
     localReply:

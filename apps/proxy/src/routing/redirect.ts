@@ -40,7 +40,7 @@ export function compileRedirect(source: RedirectAction, path: string, match: Pat
       rewrite === null
         ? null
         : (request, context) => {
-            request.path = rewrite(request.path, context)
+            request.path = rewrite(request.path, context) || request.path
           },
     location(request, context) {
       const from = request.scheme
@@ -62,7 +62,7 @@ export function compileRedirect(source: RedirectAction, path: string, match: Pat
       let target: string
       const literal = format === null ? pathRedirect : format(context)
       if (literal !== '') target = source.stripQuery || literal.includes('?') ? literal : literal + full.slice(only.length)
-      else if (rewrite !== null) target = rewrite(source.stripQuery ? only : full, context)
+      else if (rewrite !== null) target = rewrite(source.stripQuery ? only : full, context) || full
       else target = source.stripQuery ? only : full
       return `${to}://${host}${target}`
     },

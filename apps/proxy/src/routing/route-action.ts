@@ -115,7 +115,7 @@ export interface TcpTermination {
   proxyHeader: 0 | 1 | 2
 }
 
-/** Gives the new path. */
+/** Gives the new path; empty: it stays. */
 export type Rewrite = (path: string, context: FormatContext) => string
 
 export type HostRewrite =
@@ -364,8 +364,7 @@ export function compileRewrite(
   return (full) => {
     const only = pathOnly(full)
     const made = compiled.replaceAll(only, substitution)
-    // Of a path that nothing is left of, all stays.
-    return made === '' ? full : made + full.slice(only.length)
+    return made === '' ? '' : made + full.slice(only.length)
   }
 }
 

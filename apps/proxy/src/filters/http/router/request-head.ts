@@ -79,8 +79,12 @@ export function finishRequestHead(
   rewriteHost(exchange, forward, choice)
   if (forward.rewrite !== null && request.path !== '') {
     const before = request.path
-    request.path = forward.rewrite(before, exchange)
-    if (!suppressHeaders && request.path !== before) headers.set(originalPath, before)
+    const made = forward.rewrite(before, exchange)
+    // Where nothing would be left of it, it stays.
+    if (made !== '') {
+      request.path = made
+      if (!suppressHeaders) headers.set(originalPath, before)
+    }
   }
   if (times.timeoutMs > 0 && !suppressHeaders) tellExpected(request, hedges ? 0 : times.perTryMs, times.timeoutMs)
   return times
@@ -145,7 +149,6 @@ function milliseconds(text: string | null): number | null {
 
 function rewriteHost(exchange: HeadedRequest, forward: ForwardPlan, choice: ClusterChoice): void {
   const { request } = exchange
-  const before = request.authority
   const silent = exchange.plan.router.suppressHeaders
   const rewrite = forward.hostRewrite
   if (choice.hostRewrite !== '') {
@@ -155,9 +158,10 @@ function rewriteHost(exchange: HeadedRequest, forward: ForwardPlan, choice: Clus
   if (rewrite === null) return
   if (rewrite.type === 'literal') replaceHost(request, rewrite.value, forward.appendForwardedHost, silent)
   else if (rewrite.type === 'format') replaceHost(request, rewrite.format(exchange), forward.appendForwardedHost, silent)
-  else if (rewrite.type === 'header')
-    replaceHost(request, request.headers.get(rewrite.header) || before, forward.appendForwardedHost, silent)
-  else if (rewrite.type === 'path-regex') {
+  else if (rewrite.type === 'header') {
+    const asked = request.headers.get(rewrite.header) ?? ''
+    if (asked !== '') replaceHost(request, asked, forward.appendForwardedHost, silent)
+  } else if (rewrite.type === 'path-regex') {
     replaceHost(
       request,
       rewrite.regex.replaceAll(pathOnly(request.path), rewrite.substitution),

@@ -622,8 +622,13 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
         last()
       },
     }
-    info.responseCode = status
-    const rewrite = localReply === null ? null : (answer: Answer) => localReply(this, answer)
+    const rewrite =
+      localReply === null
+        ? null
+        : (answer: Answer) => {
+            info.responseCode = status
+            localReply(this, answer)
+          }
     const text = localReplyBody(response, status, body, own, this.isGrpc, this.request.method, rewrite)
     if (options.laterFlag !== undefined) info.addResponseFlag(options.laterFlag)
     // For formats of the body only; a log has nothing of it.

@@ -16,6 +16,8 @@ import { Exchange } from './exchange.ts'
 /** Exchanges that are kept for later requests. */
 const maxSpare = 64
 const nothing = Buffer.alloc(0)
+/** Bytes that take no time worth measuring, and behind which nothing waits in the socket. */
+const smallRead = 1024
 
 /** HTTP/2 on a downstream connection: an exchange a stream, used again for later ones. */
 export class Http2Session implements DownstreamProtocol, Http2ServerEvents, Unfinished {
@@ -56,6 +58,10 @@ export class Http2Session implements DownstreamProtocol, Http2ServerEvents, Unfi
   receive(bytes: Buffer, start: number, end: number): void {
     if (this.left.length > 0) {
       this.left = Buffer.concat([this.left, bytes.subarray(start, end)])
+      return
+    }
+    if (end - start <= smallRead) {
+      this.codec.receive(bytes, start, end)
       return
     }
     const at = this.codec.receive(bytes, start, end, fairTurns.beginRead(this))

@@ -1,4 +1,6 @@
 import type { StatsConfig } from '@weft/contracts/envoy/config/metrics/v3/stats'
+import { invalid } from '../plan/problems.ts'
+import { compileRegex } from '../routing/matchers/regex.ts'
 
 /** A stat's name with the tags taken out of it. */
 export interface TaggedName {
@@ -41,6 +43,17 @@ const wellKnown: readonly Extractor[] = [
 
 /** How long a name may be for the operator's own expressions to be tried on it. */
 const longestName = 1024
+
+/** Refuses tags that nothing could find. Throws WeftError. */
+export function checkStatTags(config: StatsConfig | undefined): void {
+  for (const [i, { tagName, tagValue }] of (config?.statsTags ?? []).entries()) {
+    const path = `stats_config.stats_tags[${i}]`
+    if (tagValue?.$case === 'fixedValue') continue
+    if (tagValue !== undefined && tagValue.value !== '') compileRegex(tagValue.value, `${path}.regex`)
+    else if (!wellKnown.some(({ tag }) => tag === tagName))
+      throw invalid(path, `No regex specified for tag specifier and no default regex for name: '${tagName}'`)
+  }
+}
 
 /** Makes the function that takes tags out of names: the bootstrap's own first, then Envoy's, each name's outcome kept. */
 export function tagExtractor(

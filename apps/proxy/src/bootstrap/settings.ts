@@ -1,5 +1,3 @@
-import { fromBinary, toBinary } from '@bufbuild/protobuf'
-import { descriptors } from '@weft/contracts/descriptors'
 import {
   Bootstrap,
   type Bootstrap_DynamicResources,
@@ -8,26 +6,19 @@ import {
 import { Cluster } from '@weft/contracts/envoy/config/cluster/v3/cluster'
 import type { Address } from '@weft/contracts/envoy/config/core/v3/address'
 import { Node } from '@weft/contracts/envoy/config/core/v3/base'
-import { ApiConfigSource } from '@weft/contracts/envoy/config/core/v3/config_source'
 import { Listener } from '@weft/contracts/envoy/config/listener/v3/listener'
 import type { StatsConfig } from '@weft/contracts/envoy/config/metrics/v3/stats'
 import type { OverloadManager } from '@weft/contracts/envoy/config/overload/v3/overload'
 import { Secret } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/secret'
 import { WeftError } from '@weft/service/errors'
-import { discoveryType } from '../control/cluster-rules.ts'
 import { checkOverload } from '../control/overload/overload-manager.ts'
 import { type CheckedResource, checkedResource } from '../control/resource.ts'
 import { checkInlineClusters } from '../control/route-clusters.ts'
 import { checkLayers } from '../control/runtime-layers.ts'
-import { clusterOf } from '../control/sources.ts'
-import { messageType } from '../control/validation/decode.ts'
-import { findMessages } from '../control/validation/find-messages.ts'
 import type { ProxyFlags } from '../flags.ts'
 import type { ResourceKind } from '../threads.ts'
 import { proxyVersion } from '../version.ts'
-import { bootstrapType } from './load.ts'
-
-const apiConfigSourceType = 'envoy.config.core.v3.ApiConfigSource'
+import { checkBootstrap } from './bootstrap-rules.ts'
 
 /** A bootstrap taken apart: everything in it is checked. */
 export interface BootstrapSettings {
@@ -63,7 +54,7 @@ export function readSettings(bytes: Uint8Array, flags: ProxyFlags): BootstrapSet
   if (bootstrap.overloadManager !== undefined) checkOverload(bootstrap.overloadManager)
   const warnings: string[] = []
   const listeners = named(staticResources?.listeners ?? [], warnings)
-  checkControlPlanes(bytes, staticResources?.clusters ?? [])
+  checkBootstrap(bootstrap, bytes)
   const flush = bootstrap.statsFlushInterval
   const clusterNames = new Set(staticResources?.clusters.map(({ name }) => name))
   const secretNames = new Set(staticResources?.secrets.map(({ name }) => name))
@@ -107,22 +98,6 @@ function named(listeners: readonly Listener[], warnings: string[]): Listener[] {
     else byName.set(name, { ...listener, name })
   }
   return [...byName.values()]
-}
-
-/** A control plane has to be reachable before anything is fetched: by a static cluster that is not itself fetched. */
-function checkControlPlanes(bootstrap: Uint8Array, clusters: readonly Cluster[]): void {
-  const type = messageType(bootstrapType)
-  for (const message of findMessages(descriptors(), type, fromBinary(type, bootstrap), apiConfigSourceType)) {
-    const name = clusterOf(ApiConfigSource.decode(toBinary(message.desc, message.message)))
-    const cluster = clusters.find((each) => each.name === name)
-    const isEds = cluster?.clusterDiscoveryType?.value === discoveryType.eds
-    if (name === '' || (cluster !== undefined && !isEds)) continue
-    throw new WeftError(
-      'invalid_argument',
-      isEds ? `the control plane's cluster '${name}' may not be EDS itself` : `no static cluster is named '${name}'`,
-      { where: { path: 'api_config_source' }, hint: 'name a static cluster in envoy_grpc.cluster_name' },
-    )
-  }
 }
 
 function statics<T extends { name: string }>(

@@ -21,6 +21,8 @@ export function checkFetchedClusters(configuration: Uint8Array, has: (cluster: s
 }
 
 function checkClusters(configuration: RouteConfiguration, has: (cluster: string) => boolean): void {
+  const shadow = configuration.requestMirrorPolicies.find(({ cluster }) => cluster !== '' && !has(cluster))
+  if (shadow !== undefined) throw invalid('request_mirror_policies', `route: unknown shadow cluster '${shadow.cluster}'`)
   configuration.virtualHosts.forEach((host, i) => {
     host.routes.forEach((route, k) => {
       for (const cluster of clustersOf(route)) {

@@ -96,9 +96,23 @@ export function checkLayers(config: LayeredRuntime | undefined): void {
         where: { path: `layered_runtime.layers[${index}].name` },
       })
     names.add(layer.name)
+    checkLayer(layer, `layered_runtime.layers[${index}]`)
   }
   if (configured.filter((layer) => layer.layerSpecifier?.$case === 'adminLayer').length > 1)
     throw new WeftError('invalid_argument', 'there may be one admin_layer', { where: { path: 'layered_runtime.layers' } })
+}
+
+/** What a layer of one kind lacks, or cannot hold. */
+function checkLayer({ layerSpecifier: specifier }: RuntimeLayer, path: string): void {
+  const fail = (inside: string, message: string): never => {
+    throw new WeftError('invalid_argument', message, { where: { path: `${path}.${inside}` } })
+  }
+  if (specifier?.$case === 'diskLayer' && specifier.value.symlinkRoot === '') fail('disk_layer.symlink_root', 'invalid file path')
+  if (specifier?.$case === 'rtdsLayer' && specifier.value.rtdsConfig?.configSourceSpecifier === undefined)
+    fail('rtds_layer.rtds_config', 'Missing config source specifier')
+  if (specifier?.$case !== 'staticLayer') return
+  for (const [key, value] of Object.entries(specifier.value ?? {}))
+    if (value === null || Array.isArray(value)) fail(`static_layer['${key}']`, `Invalid runtime entry value for ${key}`)
 }
 
 function readLayer(layer: RuntimeLayer, serviceCluster: string): Layer {

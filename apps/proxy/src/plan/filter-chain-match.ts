@@ -38,9 +38,10 @@ export class FilterChainMatcher<T> {
   }
 
   add(match: FilterChainMatch | undefined, chain: T, path: string): void {
-    const key = JSON.stringify(match ?? {})
-    if (this.seen.has(key)) throw invalid(path, 'multiple filter chains with overlapping matching rules are defined')
-    this.seen.add(key)
+    const keys = match === undefined ? [''] : rulesOf(match, path)
+    if (keys.some((key) => this.seen.has(key)) || new Set(keys).size < keys.length)
+      throw invalid(path, 'multiple filter chains with overlapping matching rules are defined')
+    for (const key of keys) this.seen.add(key)
     const criteria = match === undefined ? [] : compileCriteria(match, path)
     this.entries.push({ criteria, chain })
     this.trivial = this.entries.length === 1 && criteria.every((criterion) => criterion === any) ? chain : null
@@ -67,6 +68,40 @@ export class FilterChainMatcher<T> {
     }
     return left[0]?.chain ?? this.fallback
   }
+}
+
+/** More are not told apart. */
+const mostRules = 10_000
+
+/** Each single rule that a match stands for: one value of every criterion. */
+function rulesOf(match: FilterChainMatch, path: string): string[] {
+  const choices: readonly (readonly (string | number)[])[] = [
+    [match.destinationPort ?? ''],
+    match.prefixRanges.map(networkOf),
+    match.serverNames.map((name) => name.toLowerCase()),
+    [match.transportProtocol],
+    match.applicationProtocols,
+    match.directSourcePrefixRanges.map(networkOf),
+    [match.sourceType === SourceType.ANY ? '' : match.sourceType],
+    match.sourcePrefixRanges.map(networkOf),
+    match.sourcePorts,
+  ]
+  let rules = ['']
+  for (const choice of choices) {
+    const values = choice.length === 0 ? [''] : choice
+    if (rules.length * values.length > mostRules) throw invalid(path, `more than ${mostRules} combinations of what is matched`)
+    rules = rules.flatMap((rule) => values.map((value) => `${rule}|${value}`))
+  }
+  const nothing = '|'.repeat(choices.length)
+  return rules.map((rule) => (rule === nothing ? '' : rule))
+}
+
+/** A range without the bits behind its prefix. */
+function networkOf({ addressPrefix, prefixLen = 0 }: CidrRange): string {
+  if (!isIPv4(addressPrefix)) return `${addressPrefix.toLowerCase()}/${prefixLen}`
+  const length = Math.min(prefixLen, 32)
+  const bits = addressPrefix.split('.').reduce((sum, byte) => sum * 256 + Number(byte), 0)
+  return `${Math.floor(bits / 2 ** (32 - length))}/${length}`
 }
 
 const steps = 9
@@ -96,7 +131,7 @@ function ranges(source: readonly CidrRange[], path: string, read: (traits: Conne
   if (source.length === 0) return any
   const lists = source.map((range, i) => {
     const list = new BlockList()
-    const length = range.prefixLen ?? 0
+    const length = Math.min(range.prefixLen ?? 0, isIPv4(range.addressPrefix) ? 32 : 128)
     try {
       list.addSubnet(range.addressPrefix, length, isIPv4(range.addressPrefix) ? 'ipv4' : 'ipv6')
     } catch {

@@ -32,7 +32,8 @@ function compileOne(name: string, any: { typeUrl: string; value: Uint8Array }, a
   if (type === wrapper) {
     const config = FilterConfig.decode(any.value)
     if (config.disabled) return 'off'
-    if (config.config === undefined || config.config.typeUrl === '') return enabledOverride
+    if (config.config === undefined) throw invalid(at, `Empty route/virtual host per filter configuration for ${name} filter`)
+    if (config.config.typeUrl === '') return enabledOverride
     const inner = config.config.typeUrl.split('/').pop() ?? ''
     if (config.isOptional && inner !== wrapper && !httpFilterTypes.has(inner)) return spare
     return compileOne(name, config.config, `${at}.config`, context)

@@ -95,6 +95,8 @@ function compileAdditions(options: readonly HeaderValueOption[], path: string, j
     if (header.key.startsWith(':') || header.key.toLowerCase() === 'host') {
       throw invalid(`${at}.header.key`, `headers that begin with ':', and Host, may not be modified: '${header.key}'`)
     }
+    if (option.append !== undefined && option.appendAction !== HeaderValueOption_HeaderAppendAction.APPEND_IF_EXISTS_OR_ADD)
+      throw invalid(at, "Both append and append_action are set and it's not allowed")
     const text = header.value !== '' ? header.value : Buffer.from(header.rawValue).toString()
     // The older boolean: false replaces.
     const action =

@@ -158,11 +158,8 @@ export function compileRouteTable(
   if (source.clusterSpecifierPlugins.length > 0) throw unsupported(`${at}cluster_specifier_plugins`, 'cluster specifier plugins')
   const hosts = new VirtualHostIndex<VirtualHostPlan>(source.ignorePortInHostMatching)
   const tableEdits = compileHeaderEdits(source, at.replace(/\.$/, ''))
-  const names = new Set<string>()
   source.virtualHosts.forEach((host, i) => {
     const path = `${at}virtual_hosts[${i}]`
-    if (names.has(host.name)) throw invalid(`${path}.name`, `Only a single virtual host with name ${host.name} is permitted`)
-    names.add(host.name)
     const plan = compileVirtualHost(host, path, source, tableEdits, runtime, compileFilterConfigs)
     for (const [k, domain] of host.domains.entries()) hosts.add(domain, plan, `${path}.domains[${k}]`)
   })

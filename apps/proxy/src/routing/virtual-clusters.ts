@@ -1,6 +1,7 @@
 import type { VirtualHost } from '@weft/contracts/envoy/config/route/v3/route_components'
 import type { RequestHead } from '@weft/http/message'
 import type { Counter, Stats } from '../observe/stats.ts'
+import { invalid } from '../plan/problems.ts'
 import { compileHeaderMatcher, type HeadMatcher } from './matchers/header-matcher.ts'
 
 /** What is counted for requests of a virtual host that its headers put together: `vhost.HOST.vcluster.NAME.upstream_rq_…`. */
@@ -53,6 +54,7 @@ export function compileVirtualClusters(source: VirtualHost, path: string): reado
   if (source.virtualClusters.length === 0) return null
   const named = source.virtualClusters.map(({ name, headers }, i) => {
     const at = `${path}.virtual_clusters[${i}]`
+    if (headers.length === 0) throw invalid(at, "virtual clusters must define 'headers'")
     return new VirtualCluster(
       source.name,
       name,

@@ -22,7 +22,6 @@ export class VirtualHostIndex<T> {
   /** Adds a domain; throws when another virtual host has it. */
   add(domain: string, value: T, path: string): void {
     const name = domain.toLowerCase()
-    if (name === '') throw invalid(path, 'a domain must not be empty')
     if (name === '*') {
       if (this.any !== null) throw invalid(path, "Only a single wildcard domain '*' is permitted")
       this.any = value
@@ -36,7 +35,6 @@ export class VirtualHostIndex<T> {
   }
 
   private addTo(list: { text: string; value: T }[], text: string, value: T, domain: string, path: string): void {
-    if (text.includes('*')) throw invalid(path, `a wildcard may stand at one end only: '${domain}'`)
     if (list.some((entry) => entry.text === text)) {
       throw invalid(path, `Only unique values for domains are permitted. Duplicate entry of domain ${domain}`)
     }

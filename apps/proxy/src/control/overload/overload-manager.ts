@@ -121,13 +121,13 @@ function compile(config: OverloadConfig, state: ProcessState, stats: Stats | nul
     const path = `overload_manager.loadshed_points[${i}]`
     checkTriggers(triggers, path, `loadshed point ${name}`)
     const known = loadShedPoints.find((point) => name === pointPrefix + point)
-    if (known === undefined) throw unsupported(`${path}.name`, `load-shed point '${name}'`)
     const percent = stats?.gauge(`overload.${name}.scale_percent`)
     consequences.push({
       name,
       triggers,
       act(share) {
-        state.setShare(known, share)
+        // A point that nothing of ours asks, or that nobody knows, changes nothing.
+        if (known !== undefined) state.setShare(known, share)
         percent?.set(Math.round(share * 100))
       },
     })

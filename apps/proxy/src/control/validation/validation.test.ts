@@ -237,6 +237,55 @@ const table: [name: string, yaml: string, refusal: RegExp | undefined][] = [
     /api_config_source: no static cluster is named 'nobody'/,
   ],
   ['no YAML at all', 'static_resources: [unclosed', /x\.yaml:1: not readable as YAML/],
+  [
+    'a local cluster that is none',
+    'cluster_manager: {local_cluster_name: nobody}',
+    /local_cluster_name: local cluster 'nobody' must be defined/,
+  ],
+  ['an admin address by name', 'admin: {address: {socket_address: {address: x, port_value: 0}}}', /malformed IP address: x/],
+  ['a tag that nothing finds', 'stats_config: {stats_tags: [{tag_name: a}]}', /No regex specified/],
+  ['two kinds of watchdogs', 'watchdog: {}\nwatchdogs: {main_thread_watchdog: {}}', /Only one of watchdog or watchdogs/],
+  ['a disk layer nowhere', 'layered_runtime: {layers: [{name: a, disk_layer: {}}]}', /invalid file path/],
+  [
+    'a list in the runtime',
+    'layered_runtime: {layers: [{name: a, static_layer: {x: [1]}}]}',
+    /Invalid runtime entry value for x/,
+  ],
+  [
+    'a control plane of two services',
+    'node: {id: "x", cluster: "c"}\ndynamic_resources: {ads_config: {api_type: GRPC, transport_api_version: V3, grpc_services: []}}',
+    /must have either a gRPC service/,
+  ],
+  [
+    'endpoints from a file that is not there',
+    cluster(
+      '{name: b, type: EDS, connect_timeout: 1s, eds_cluster_config: {eds_config: {path_config_source: {path: /nonexistent/x}}}}',
+    ),
+    /'\/nonexistent\/x' does not exist/,
+  ],
+  [
+    'two upgrades of one kind',
+    manager(oneRoute, 'upgrade_configs: [{upgrade_type: websocket}, {upgrade_type: WebSocket}]'),
+    /multiple upgrade configs/,
+  ],
+  [
+    'two virtual hosts of one name',
+    manager(oneRoute).replace('virtual_hosts: [', 'virtual_hosts: [{name: v, domains: [b]}, '),
+    undefined,
+  ],
+  [
+    'filter chains that overlap',
+    manager(oneRoute).replace(
+      '    - filters:',
+      '    - {filter_chain_match: {server_names: [a]}}\n    - {filter_chain_match: {server_names: [b, A]}}\n    - filters:',
+    ),
+    /multiple filter chains with overlapping matching rules/,
+  ],
+  [
+    'a chain without filters',
+    manager(oneRoute).replace('    - filters:', '    - {filter_chain_match: {server_names: [a]}}\n    - filters:'),
+    undefined,
+  ],
   ...clusters.map(([name, fields, refusal]): (typeof table)[number] => [
     name,
     cluster(`{name: b, type: STATIC, connect_timeout: 1s, ${fields}}`),

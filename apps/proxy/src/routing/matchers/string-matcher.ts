@@ -13,11 +13,12 @@ interface StringMatcher {
 
 export type TextMatcher = (text: string) => boolean
 
-/** Compiles an `envoy.type.matcher.v3.StringMatcher`; `path` stands in errors. `ignore_case` leaves patterns as they are. */
+/** Compiles an `envoy.type.matcher.v3.StringMatcher`; `path` stands in errors. */
 export function compileStringMatcher(matcher: StringMatcher, path: string): TextMatcher {
   const pattern = matcher.matchPattern
   if (pattern === undefined) throw invalid(path, 'the string matcher says nothing to match')
   if (pattern.$case === 'safeRegex') {
+    if (matcher.ignoreCase) throw invalid(`${path}.ignore_case`, 'ignore_case has no effect for safe_regex.')
     const regex = compileRegex(pattern.value.regex, `${path}.safe_regex`)
     return (text) => regex.fullMatch(text)
   }

@@ -20,11 +20,6 @@ export const healthCheck: HttpFilterKind = {
     const cacheMs = durationMs(source.cacheTime, 0)
     if (!passThrough && cacheMs > 0)
       context.fail('cache_time', 'cache_time_ms must not be set when path_through_mode is disabled')
-    if (passThrough && Object.keys(source.clusterMinHealthyPercentages).length > 0)
-      context.fail(
-        'cluster_min_healthy_percentages',
-        'cluster_min_healthy_percentages must not be set when path_through_mode is enabled',
-      )
     const rules: Rules = {
       passThrough,
       matchers: source.headers.map((matcher, i) => compileHeaderMatcher(matcher, `${context.path}.headers[${i}]`)),

@@ -11,6 +11,9 @@ export interface VerificationKey {
   readonly key: KeyObject
 }
 
+/** Bits that an RSA key has at least. */
+const leastModulus = 512
+
 /** Reads a key set; keys that are of no use here are passed over, as Envoy does. */
 export function parseJwks(text: string): readonly VerificationKey[] | JwtStatus {
   let document: unknown
@@ -34,12 +37,15 @@ function readKey(jwk: unknown): VerificationKey | null {
   if (use !== undefined && use !== 'sig') return null
   try {
     if (kty === 'oct') {
+      if (alg !== '' && !alg.startsWith('HS')) return null
       return typeof fields['k'] === 'string'
         ? { kid, kty, alg, key: createSecretKey(Buffer.from(fields['k'], 'base64url')) }
         : null
     }
     if (!['RSA', 'EC', 'OKP'].includes(kty)) return null
-    return { kid, kty, alg, key: createPublicKey({ key: fields as JsonWebKey, format: 'jwk' }) }
+    if (kty === 'OKP' && fields['crv'] !== 'Ed25519') return null
+    const key = createPublicKey({ key: fields as JsonWebKey, format: 'jwk' })
+    return (key.asymmetricKeyDetails?.modulusLength ?? leastModulus) < leastModulus ? null : { kid, kty, alg, key }
   } catch {
     return null
   }

@@ -63,6 +63,14 @@ function remote(
 ): KeySource {
   if (httpUri?.httpUpstreamType === undefined) return context.fail(`${path}.remote_jwks.http_uri`, 'names no cluster')
   const cluster = httpUri.httpUpstreamType.value
+  if (!/^https?:\/\//i.test(httpUri.uri))
+    return context.fail(`${path}.remote_jwks.http_uri.uri`, `has an invalid URI: '${httpUri.uri}'`)
+  const backOff = retryPolicy?.retryBackOff
+  if (backOff?.maxInterval !== undefined && (milliseconds(backOff.maxInterval) ?? 0) < (milliseconds(backOff.baseInterval) ?? 0))
+    return context.fail(
+      `${path}.remote_jwks.retry_policy.retry_back_off`,
+      'max_interval must be greater than or equal to the base_interval',
+    )
   const timeoutMs = milliseconds(httpUri.timeout) ?? 5_000
   const cacheMs = milliseconds(cacheDuration) ?? defaultCacheMs
   const refetchMs = milliseconds(asyncFetch?.failedRefetchDuration) ?? defaultRefetchMs

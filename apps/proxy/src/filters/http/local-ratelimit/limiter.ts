@@ -48,6 +48,7 @@ export function compileBuckets(source: LocalRateLimit, identity: string, context
   if (byDefault === null && rules.length === 0) return null
   const consumesDefault = source.alwaysConsumeDefaultTokenBucket ?? true
   const maxDynamic = source.maxDynamicDescriptors ?? defaultMaxDynamic
+  if (maxDynamic < 1) return context.fail('max_dynamic_descriptors', 'must be at least 1')
   return (owner) => {
     const shared = owner === null ? null : (context.services?.tokenBuckets ?? null)
     const own = shared ?? new TokenBuckets(rules.length + 1 + maxDynamic)
@@ -114,6 +115,7 @@ function rateOf(source: TokenBucketProto, path: string, context: FilterContext):
   const intervalMs = durationMs(source.fillInterval, 0)
   if (intervalMs < 50) return context.fail(`${path}.fill_interval`, 'local rate limit token bucket fill timer must be >= 50ms')
   const tokens = source.tokensPerFill ?? 1
+  if (tokens < 1) return context.fail(`${path}.tokens_per_fill`, 'must be at least 1')
   return { maxTokens: source.maxTokens, perNanosecond: tokens / (intervalMs * 1e6) }
 }
 

@@ -3,6 +3,7 @@ import {
   ProxyProtocolConfig_Version as Version,
 } from '@weft/contracts/envoy/config/core/v3/proxy_protocol'
 import { ProxyProtocol } from '@weft/contracts/envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol'
+import { invalid } from '../../../plan/problems.ts'
 import { maxProxyHeaderBytes, readProxyHeader, type Tlv } from '../../../transport/proxy-protocol.ts'
 import type { ConnectionFacts, ListenerFilterKind } from '../filter.ts'
 
@@ -11,7 +12,7 @@ const namespace = 'envoy.filters.listener.proxy_protocol'
 /** `envoy.filters.listener.proxy_protocol`: a PROXY header says who connected to whom. */
 export const proxyProtocol: ListenerFilterKind = {
   types: ['envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol'],
-  compile(config, _path, { stats }) {
+  compile(config, path, { stats }) {
     const source = ProxyProtocol.decode(config)
     const prefix = source.statPrefix === '' ? 'proxy_proto.' : `proxy_proto.${source.statPrefix}.`
     const counter = (name: string) => stats.counter(prefix + name)
@@ -28,6 +29,8 @@ export const proxyProtocol: ListenerFilterKind = {
     const disallowed = new Set(source.disallowedVersions.map((version) => (version === Version.V1 ? 1 : 2)))
     // Where no header has to be there one of another version is none.
     const allowed = ([1, 2] as const).filter((version) => !disallowed.has(version))
+    if (allowed.length === 0)
+      throw invalid(path, 'Proxy Protocol filter is misconfigured: all proxy protocol versions are disallowed.')
     const { passThroughTlvs, allowRequestsWithoutProxyProtocol: optional } = source
     const passes = ({ type }: Tlv): boolean =>
       passThroughTlvs !== undefined &&

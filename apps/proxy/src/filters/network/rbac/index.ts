@@ -1,5 +1,7 @@
+import type { Permission, Principal, RBAC as Rules } from '@weft/contracts/envoy/config/rbac/v3/rbac'
 import { RBAC_EnforcementType as EnforcementType, RBAC } from '@weft/contracts/envoy/extensions/filters/network/rbac/v3/rbac'
 import { RequestHead } from '@weft/http/message'
+import { invalid } from '../../../plan/problems.ts'
 import { compileEngines, type RbacSubject } from '../../http/rbac/engine.ts'
 import type { NetworkGateKind, Refusal } from '../filter.ts'
 import type { AcceptedInfo } from '../http-connection-manager/downstream-connection.ts'
@@ -14,6 +16,11 @@ export const networkRbac: NetworkGateKind = {
   types: ['envoy.extensions.filters.network.rbac.v3.RBAC'],
   compile(config, path, { stats }) {
     const source = RBAC.decode(config)
+    for (const [name, rbac] of [
+      ['rules', source.rules],
+      ['shadow_rules', source.shadowRules],
+    ] as const)
+      if (rbac !== undefined) refuseHeaderRules(rbac, `${path}.${name}`)
     const { rules, shadow } = compileEngines(source, path)
     const { statPrefix, shadowRulesStatPrefix } = source
     const dotted = (prefix: string) => (prefix === '' || prefix.endsWith('.') ? prefix : `${prefix}.`)
@@ -62,6 +69,23 @@ export const networkRbac: NetworkGateKind = {
       },
     }
   },
+}
+
+/** A connection has no headers to rule by. */
+function refuseHeaderRules({ policies }: Rules, path: string): void {
+  const inside = (permission: Permission): boolean => {
+    const { rule } = permission
+    if (rule?.$case === 'andRules' || rule?.$case === 'orRules') return rule.value.rules.some(inside)
+    return rule?.$case === 'notRule' ? inside(rule.value) : rule?.$case === 'header'
+  }
+  const among = (principal: Principal): boolean => {
+    const { identifier } = principal
+    if (identifier?.$case === 'andIds' || identifier?.$case === 'orIds') return identifier.value.ids.some(among)
+    return identifier?.$case === 'notId' ? among(identifier.value) : identifier?.$case === 'header'
+  }
+  for (const [name, { permissions, principals }] of Object.entries(policies))
+    if (permissions.some(inside) || principals.some(among))
+      throw invalid(`${path}.policies['${name}']`, 'a header rule is not supported by the RBAC network filter')
 }
 
 const noRequest = new RequestHead()

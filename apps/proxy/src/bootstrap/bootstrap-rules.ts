@@ -1,0 +1,62 @@
+import { existsSync } from 'node:fs'
+import { isIP } from 'node:net'
+import { fromBinary, toBinary } from '@bufbuild/protobuf'
+import { descriptors } from '@weft/contracts/descriptors'
+import type { Bootstrap } from '@weft/contracts/envoy/config/bootstrap/v3/bootstrap'
+import type { Cluster } from '@weft/contracts/envoy/config/cluster/v3/cluster'
+import { ApiConfigSource, ApiConfigSource_ApiType, ConfigSource } from '@weft/contracts/envoy/config/core/v3/config_source'
+import { WeftError } from '@weft/service/errors'
+import { checkStatTags } from '../admin/stat-tags.ts'
+import { discoveryType } from '../control/cluster-rules.ts'
+import { clusterOf } from '../control/sources.ts'
+import { messageType } from '../control/validation/decode.ts'
+import { findMessages } from '../control/validation/find-messages.ts'
+import { invalid } from '../plan/problems.ts'
+import { bootstrapType } from './load.ts'
+
+/** What a bootstrap may not say beside what else it says; `bytes` are the same. Throws WeftError. */
+export function checkBootstrap(bootstrap: Bootstrap, bytes: Uint8Array): void {
+  const clusters = bootstrap.staticResources?.clusters ?? []
+  checkStatTags(bootstrap.statsConfig)
+  if (bootstrap.watchdog !== undefined && bootstrap.watchdogs !== undefined)
+    throw invalid('watchdog', 'Only one of watchdog or watchdogs should be set!')
+  const local = bootstrap.clusterManager?.localClusterName ?? ''
+  if (local !== '' && !clusters.some(({ name }) => name === local))
+    throw invalid('cluster_manager.local_cluster_name', `local cluster '${local}' must be defined`)
+  const admin = bootstrap.admin?.address?.address
+  if (admin?.$case === 'socketAddress' && isIP(admin.value.address) === 0)
+    throw invalid('admin.address.socket_address.address', `malformed IP address: ${admin.value.address}`)
+  checkControlPlanes(bytes, clusters)
+  for (const encoded of messagesIn(bytes, 'envoy.config.core.v3.ConfigSource')) {
+    const source = ConfigSource.decode(encoded).configSourceSpecifier
+    if (source?.$case !== 'path' && source?.$case !== 'pathConfigSource') continue
+    const path = source.$case === 'path' ? source.value : source.value.path
+    if (!existsSync(path))
+      throw invalid(source.$case, `paths must refer to an existing path in the system: '${path}' does not exist`)
+  }
+}
+
+/** Every message of a type in the bootstrap, in binary. */
+function* messagesIn(bootstrap: Uint8Array, name: string): Generator<Uint8Array> {
+  const type = messageType(bootstrapType)
+  for (const { desc, message } of findMessages(descriptors(), type, fromBinary(type, bootstrap), name))
+    yield toBinary(desc, message)
+}
+
+/** A control plane has to be reachable before anything is fetched: by a static cluster that is not itself fetched. */
+function checkControlPlanes(bootstrap: Uint8Array, clusters: readonly Cluster[]): void {
+  for (const encoded of messagesIn(bootstrap, 'envoy.config.core.v3.ApiConfigSource')) {
+    const config = ApiConfigSource.decode(encoded)
+    if (config.apiType !== ApiConfigSource_ApiType.REST && config.grpcServices.length !== 1)
+      throw invalid('api_config_source.grpc_services', 'API configs must have either a gRPC service or a cluster name defined')
+    const name = clusterOf(config)
+    const cluster = clusters.find((each) => each.name === name)
+    const isEds = cluster?.clusterDiscoveryType?.value === discoveryType.eds
+    if (name === '' || (cluster !== undefined && !isEds)) continue
+    throw new WeftError(
+      'invalid_argument',
+      isEds ? `the control plane's cluster '${name}' may not be EDS itself` : `no static cluster is named '${name}'`,
+      { where: { path: 'api_config_source' }, hint: 'name a static cluster in envoy_grpc.cluster_name' },
+    )
+  }
+}

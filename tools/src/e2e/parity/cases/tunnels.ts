@@ -133,7 +133,7 @@ function tunnelling(
     },
     turns: [refuses ? untilClosed() : untilClosed(get('/inside'))],
     // Which side ends a stream of HTTP/2 that is over, and whether a connection is kept behind it.
-    ...(overHttp2 ? { ignoreStats: /nghttp2|reset|protocol_error|cx_http2_active/ } : {}),
+    ...(overHttp2 ? { ignoreStats: /nghttp2|reset|protocol_error|cx_http2_active|goaway_sent|cx_drain_close/ } : {}),
     ...rest,
   }
 }
@@ -284,10 +284,12 @@ const cases: ParityCase[] = [
   }),
   ...sockets('socket-refused-1-2-1', socketOverTwo(), [knock()], { ...hops, origins: { a: { answers: [refused] } } }),
   ...sockets('socket-answered-as-a-request', socketOverOne(), [knock()], { origins: { a: {} } }),
-  ...sockets('socket-not-allowed', (ports) => http(ports, { manager: allowing }), [
-    untilClosed(knock()),
-    asks({ headers: extendedConnect, leaveOpen: true, body: [50, 'x'] }),
-  ]),
+  ...sockets(
+    'socket-not-allowed',
+    (ports) => http(ports, { manager: allowing }),
+    [untilClosed(knock()), asks({ headers: extendedConnect, leaveOpen: true, body: [50, 'x'] })],
+    { ignoreStats: /cx_drain_close/ },
+  ),
   ...sockets(
     'socket-by-route',
     (ports) =>
@@ -327,7 +329,7 @@ const cases: ParityCase[] = [
     [{ send: [knock()], untilClosed: true, patienceMs: 1500 }],
   ),
   ...sockets('socket-that-lasts-too-long', socketOverOne({ common_http_protocol_options: { max_stream_duration: '0.5s' } }), [
-    { send: [knock(), 100, 'ping'], untilClosed: true, patienceMs: 1500 },
+    { send: [knock(), 100, 'ping'], untilClosed: true, patienceMs: 4000 },
   ]),
   ...sockets('socket-and-the-server-closes', socketOverOne(), [{ send: [knock()], untilClosed: true, patienceMs: 1500 }], {
     origins: { a: { answers: [{ ...accepts, after: 'close' }] } },

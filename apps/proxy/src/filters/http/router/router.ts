@@ -572,7 +572,7 @@ export class Router implements PoolWaiter, HedgeOwner {
 
   onInterim(head: ResponseHead): void {
     this.interim = true
-    if (head.status === 100) this.charge(100)
+    this.charge(head.status)
     this.exchange.respondInterim(head)
   }
 

@@ -427,6 +427,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
   respondInterim(head: ResponseHead): void {
     if (this.responseStarted || this.request.version === 10) return
     if (!this.plan.proxy100Continue) return
+    this.plan.stats.response(head.status)
     this.sender.sendInterim(head)
   }
 

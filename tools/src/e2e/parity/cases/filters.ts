@@ -162,6 +162,59 @@ const cases: ParityCase[] = [
     turns: [get('/p', 'x-old: 1')],
   },
   {
+    name: 'local-rate-limit-by-user',
+    bootstrap: (ports) =>
+      http(ports, {
+        filters: [
+          httpFilter('local_ratelimit', 'LocalRateLimit', {
+            stat_prefix: 'by_user',
+            token_bucket: { max_tokens: 100, tokens_per_fill: 1, fill_interval: '3600s' },
+            filter_enabled: { default_value: { numerator: 100 } },
+            filter_enforced: { default_value: { numerator: 100 } },
+            rate_limits: [
+              {
+                actions: [{ request_headers: { header_name: 'x-user', descriptor_key: 'user' } }],
+                hits_addend: { format: '%REQ(x-hits)%' },
+              },
+            ],
+            descriptors: [
+              {
+                entries: [{ key: 'user' }],
+                token_bucket: { max_tokens: 3, tokens_per_fill: 1, fill_interval: '3600s' },
+              },
+            ],
+          }),
+        ],
+      }),
+    turns: [
+      get('/', 'x-user: bob', 'x-hits: 2'),
+      get('/', 'x-user: bob', 'x-hits: 2'),
+      get('/', 'x-user: eve', 'x-hits: 1'),
+      get('/', 'x-user: eve', 'x-hits: none'),
+      get('/'),
+    ],
+  },
+  {
+    name: 'query-mutation',
+    bootstrap: (ports) =>
+      http(ports, {
+        filters: [
+          httpFilter('header_mutation', 'HeaderMutation', {
+            mutations: {
+              query_parameter_mutations: [
+                { append: { record: { key: 'method', value: '%REQ(:METHOD)%' } } },
+                { append: { record: { key: 'b', value: 'new' }, action: 'OVERWRITE_IF_EXISTS' } },
+                { append: { record: { key: 'a', value: 'none' }, action: 'ADD_IF_ABSENT' } },
+                { remove: 'gone' },
+              ],
+              request_mutations: [{ remove_on_match: { key_matcher: { prefix: 'x-secret' } } }],
+            },
+          }),
+        ],
+      }),
+    turns: [get('/p'), get('/p?gone=1'), get('/p?b=1&c&a=2&b=3', 'x-secret-a: 1', 'x-secretive: 2', 'x-open: 3')],
+  },
+  {
     name: 'health-check',
     bootstrap: (ports) =>
       http(ports, {

@@ -22,7 +22,7 @@ describe('edits of a query', () => {
   })
 
   test('replace, or keep what is there', () => {
-    expect(edited('/p?a=1&b=2', append('a', '3', Action.OVERWRITE_IF_EXISTS_OR_ADD))).toBe('/p?b=2&a=3')
+    expect(edited('/p?a=1&b=2', append('a', '3', Action.OVERWRITE_IF_EXISTS_OR_ADD))).toBe('/p?a=3&b=2')
     expect(edited('/p?b=2', append('a', '3', Action.OVERWRITE_IF_EXISTS))).toBe('/p?b=2')
     expect(edited('/p?a=1', append('a', '3', Action.ADD_IF_ABSENT))).toBe('/p?a=1')
   })

@@ -47,7 +47,7 @@ function ofEntry(entry: KeyValueAppend['entry'], path: string): [key: string, fo
   return [entry.key, compileTextFormat(entry.value.toString('latin1'), `${path}.entry.value`, '')]
 }
 
-/** The path with its query edited. */
+/** The path with its query edited; then parameters stand in the order of their names, as Envoy writes them. */
 export function editQuery(edits: readonly QueryEdit[], context: FormatContext, path: string): string {
   const at = path.indexOf('?')
   const query = at < 0 ? '' : path.slice(at + 1)
@@ -59,6 +59,7 @@ export function editQuery(edits: readonly QueryEdit[], context: FormatContext, p
       return equals < 0 ? [pair, ''] : [pair.slice(0, equals), pair.slice(equals + 1)]
     })
   for (const edit of edits) parameters = edit(parameters, context)
+  parameters.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
   const bare = at < 0 ? path : path.slice(0, at)
   if (parameters.length === 0) return bare
   return `${bare}?${parameters.map(([name, value]) => `${name}=${value}`).join('&')}`

@@ -50,6 +50,8 @@ export class Connection implements ByteSink, OutputOwner {
   private closing: Timeout | null = null
   private failure: Error | null = null
   private readonly secure: boolean
+  /** Bytes may wait in the socket's own queue, as they do until it is connected. */
+  private streams = true
   /** A write on the handle has not ended: the kernel has not taken all, or it goes through TLS, where it never ends at once. */
   private directPending = false
   /** What was written behind it through TLS, where one write has to wait for the other. */
@@ -141,7 +143,7 @@ export class Connection implements ByteSink, OutputOwner {
   }
 
   get congested(): boolean {
-    return (this.directPending && !this.secure) || this.queuedBytes > secureQueue || this.socket.writableNeedDrain
+    return (this.directPending && !this.secure) || this.queuedBytes > secureQueue || (this.streams && this.socket.writableNeedDrain)
   }
 
   /** Bytes handed to the socket that the kernel has not taken. */
@@ -168,7 +170,9 @@ export class Connection implements ByteSink, OutputOwner {
       this.queuedBytes += bytes.length
       return true
     }
-    if (this.directPending || socket.connecting || socket.writableLength !== 0) {
+    if (this.streams) this.streams = socket.connecting || socket.writableLength !== 0
+    if (this.directPending || this.streams) {
+      this.streams = true
       socket.write(Buffer.from(bytes))
       return true
     }
@@ -185,6 +189,7 @@ export class Connection implements ByteSink, OutputOwner {
         return true
       }
     }
+    this.streams = true
     socket.write(bytes)
     return this.secure || socket.writableLength === 0
   }

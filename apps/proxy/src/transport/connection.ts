@@ -143,7 +143,9 @@ export class Connection implements ByteSink, OutputOwner {
   }
 
   get congested(): boolean {
-    return (this.directPending && !this.secure) || this.queuedBytes > secureQueue || (this.streams && this.socket.writableNeedDrain)
+    return (
+      (this.directPending && !this.secure) || this.queuedBytes > secureQueue || (this.streams && this.socket.writableNeedDrain)
+    )
   }
 
   /** Bytes handed to the socket that the kernel has not taken. */

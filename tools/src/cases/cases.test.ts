@@ -14,8 +14,6 @@ const UNFINISHED: Readonly<Record<string, number>> = {
   'istio-crds': 24,
   'pilot-simulation': 13,
   'pilot-sidecar-routes': 6,
-  // CONNECT that ends here.
-  'envoy-config_impl_routes': 1,
 }
 
 describe.skipIf(!isThere)('the cases from outside', () => {

@@ -3,7 +3,8 @@ import { pathOnly } from '@weft/proxy/routing/route-match'
 import { array, type Json, type JsonObject, object, optionalArray, readCases, text } from '../../read.ts'
 import type { CaseResult } from '../../suite.ts'
 
-const nothing: PathRules = { normalize: false, mergeSlashes: false, escapedSlashes: 'keep' }
+/** The tables are of Envoys before dot segments could have parameters (strip_dotdot_segments_with_parameters in their runtime). */
+const nothing: PathRules = { normalize: false, mergeSlashes: false, escapedSlashes: 'keep', dotParameters: false }
 
 /** Envoy's own tables of path work, each step alone. */
 export function envoyPath(dir: string): CaseResult[] {
@@ -59,7 +60,7 @@ const settings: Readonly<Record<string, PathRules>> = {
   NONE: nothing,
   BASE: { ...nothing, normalize: true },
   MERGE_SLASHES: { ...nothing, normalize: true, mergeSlashes: true },
-  DECODE_AND_MERGE_SLASHES: { normalize: true, mergeSlashes: true, escapedSlashes: 'forward' },
+  DECODE_AND_MERGE_SLASHES: { ...nothing, normalize: true, mergeSlashes: true, escapedSlashes: 'forward' },
 }
 
 function normalized(path: string, rules: PathRules): string {

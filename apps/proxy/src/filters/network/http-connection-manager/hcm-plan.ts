@@ -19,6 +19,7 @@ import { compileHeaderCasing } from '../../../plan/header-casing.ts'
 import { compileHttp2Options } from '../../../plan/http2-options.ts'
 import type { PlanContext } from '../../../plan/plan-context.ts'
 import { invalid, unsupported } from '../../../plan/problems.ts'
+import type { Runtime } from '../../../plan/runtime.ts'
 import { compileRouteTable, type RouteTable } from '../../../routing/route-table.ts'
 import { compileScopedRoutes, type ScopedRouteTables } from '../../../routing/scoped-routes.ts'
 import { type AddressSet, compileRanges } from '../../../transport/address.ts'
@@ -177,7 +178,7 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
     clientCert: { mode: source.forwardClientCertDetails, details: source.setCurrentClientCertDetails },
     via: source.via,
     scheme: compileScheme(source, path),
-    path: compilePath(source, path),
+    path: compilePath(source, path, context.runtime),
     stripPort: source.stripPortMode?.value === true ? 'any' : source.stripMatchingHostPort ? 'matching' : 'none',
     stripTrailingHostDot: source.stripTrailingHostDot,
     underscores:
@@ -255,7 +256,7 @@ function compileScheme(source: HttpConnectionManager, path: string): string | nu
   return rules?.transformation?.value ?? null
 }
 
-function compilePath(source: HttpConnectionManager, path: string): PathRules | null {
+function compilePath(source: HttpConnectionManager, path: string, runtime: Runtime): PathRules | null {
   if (source.pathNormalizationOptions !== undefined)
     throw unsupported(`${path}.path_normalization_options`, 'path_normalization_options')
   const actions: Record<number, PathRules['escapedSlashes']> = {
@@ -267,6 +268,9 @@ function compilePath(source: HttpConnectionManager, path: string): PathRules | n
     normalize: source.normalizePath ?? false,
     mergeSlashes: source.mergeSlashes,
     escapedSlashes: actions[source.pathWithEscapedSlashesAction] ?? 'keep',
+    get dotParameters() {
+      return runtime.boolean('envoy.reloadable_features.strip_dotdot_segments_with_parameters', true)
+    },
   }
   return rules.normalize || rules.mergeSlashes || rules.escapedSlashes !== 'keep' ? rules : null
 }

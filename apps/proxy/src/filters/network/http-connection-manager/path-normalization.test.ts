@@ -2,7 +2,13 @@ import { describe, expect, it } from 'vitest'
 import { normalizePath } from './path-normalization.ts'
 
 const path = (text: string, rules: Partial<Parameters<typeof normalizePath>[1]> = {}) => {
-  const result = normalizePath(text, { normalize: true, mergeSlashes: false, escapedSlashes: 'keep', ...rules })
+  const result = normalizePath(text, {
+    normalize: true,
+    mergeSlashes: false,
+    escapedSlashes: 'keep',
+    dotParameters: true,
+    ...rules,
+  })
   return result.type === 'path' ? result.path : result.type
 }
 
@@ -27,6 +33,10 @@ describe('path normalisation', () => {
     ['/a"<>^`{|}', '/a%22%3C%3E%5E%60%7B%7C%7D'],
   ])('makes %s into %s', (from, to) => {
     expect(path(from)).toBe(to)
+  })
+
+  it('leaves dot segments with parameters where the runtime says so', () => {
+    expect(path('/a/..;x=1/b', { dotParameters: false })).toBe('/a/..;x=1/b')
   })
 
   it('merges slashes, and treats escaped ones as told', () => {

@@ -3,6 +3,8 @@ export interface PathRules {
   normalize: boolean
   mergeSlashes: boolean
   escapedSlashes: 'keep' | 'reject' | 'redirect' | 'forward'
+  /** Whether dot segments with parameters (`/..;x/`) are dot segments, as some servers take them. */
+  readonly dotParameters: boolean
 }
 
 export type NormalizedPath =
@@ -31,7 +33,7 @@ export function normalizePath(full: string, rules: PathRules): NormalizedPath {
     redirect = rules.escapedSlashes === 'redirect'
   }
   if (rules.normalize && !plain.test(result)) {
-    const canonical = canonicalPath(result)
+    const canonical = canonicalPath(rules.dotParameters ? result.replaceAll(dotsWithParameters, '') : result)
     if (canonical === null) return { type: 'reject', path: result + rest }
     result = canonical
   }
@@ -40,11 +42,9 @@ export function normalizePath(full: string, rules: PathRules): NormalizedPath {
   return redirect ? { type: 'redirect', path: result + rest } : { type: 'path', path: result + rest }
 }
 
-/** Dot segments (with parameters too) out, unreserved bytes decoded and unsafe ones escaped, backslashes turned; null: an escape that stands for nothing, or NUL. */
+/** Dot segments out, unreserved bytes decoded and unsafe ones escaped, backslashes turned; null: an escape that stands for nothing, or NUL. */
 function canonicalPath(path: string): string | null {
-  const safe = path
-    .replaceAll(dotsWithParameters, '')
-    .replaceAll(unsafe, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)
+  const safe = path.replaceAll(unsafe, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)
   const decoded = safe.replaceAll(/%([0-9a-fA-F]{2})/g, (sequence, hex: string) => {
     const code = Number.parseInt(hex, 16)
     const char = String.fromCharCode(code)

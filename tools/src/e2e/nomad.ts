@@ -19,6 +19,9 @@ const secretsPlace = 'NOMAD_SECRETS_DIR'
 /** The token is read for each connection: Nomad renews it. */
 const tokenOfTask = `%FILE_CONTENT(${secretsPlace}/nomad_${audience}.jwt)%`
 
+/** The stand-in is restarted: no connection to it may be kept. */
+const oneTime = { connection: 'close' }
+
 export async function nomadScenario(scenario: Scenario): Promise<void> {
   await judgeStandIn(scenario)
   const nomad = new NomadStandIn()
@@ -38,7 +41,7 @@ export async function nomadScenario(scenario: Scenario): Promise<void> {
     jobs.set(instance.name, jobOf(instance, file, health, mesh))
   }
   const put = async (job: Job): Promise<void> => {
-    const response = await fetch(`${nomad.url}/v1/jobs`, { method: 'PUT', body: JSON.stringify({ Job: job }) })
+    const response = await fetch(`${nomad.url}/v1/jobs`, { method: 'PUT', headers: oneTime, body: JSON.stringify({ Job: job }) })
     expect(response.ok, `Nomad answered a job with ${response.status}: ${await response.text()}`)
   }
   for (const job of jobs.values()) await put(job)
@@ -53,7 +56,10 @@ export async function nomadScenario(scenario: Scenario): Promise<void> {
       const found = [...nomad.state.registrations.values()].find(({ JobID }) => JobID === name)
       if (found === undefined) throw new Error(`${name} is not registered`)
       removed.set(name, found)
-      const response = await fetch(`${nomad.url}/v1/service/${found.ServiceName}/${found.ID}`, { method: 'DELETE' })
+      const response = await fetch(`${nomad.url}/v1/service/${found.ServiceName}/${found.ID}`, {
+        method: 'DELETE',
+        headers: oneTime,
+      })
       expect(response.ok, `Nomad answered with ${response.status}`)
     },
     async add(name) {

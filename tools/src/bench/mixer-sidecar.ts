@@ -136,7 +136,7 @@ async function sidecarWork(): Promise<[name: string, run: () => unknown][]> {
           },
         }),
     },
-    counters: mixerCounters((name) => stats.counter(name)),
+    counters: mixerCounters('http_mixer_filter', (name) => stats.counter(name)),
     useCheckCache: true,
     useQuotaCache: true,
     idPrefix: '',

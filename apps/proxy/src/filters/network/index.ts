@@ -6,6 +6,7 @@ import { networkExtAuthz } from './ext-authz/index.ts'
 import type { NetworkFilterKind, NetworkGateKind } from './filter.ts'
 import { httpConnectionManager } from './http-connection-manager/index.ts'
 import { networkLocalRatelimit } from './local-ratelimit/index.ts'
+import { networkMixer } from './mixer/index.ts'
 import { networkRbac } from './rbac/index.ts'
 import { sniCluster } from './sni-cluster/index.ts'
 import { tcpProxy } from './tcp-proxy/index.ts'
@@ -13,7 +14,14 @@ import { tcpProxy } from './tcp-proxy/index.ts'
 /** Every network filter there is. */
 const kinds: readonly NetworkFilterKind[] = [httpConnectionManager, tcpProxy, networkDirectResponse, echo]
 /** Every filter that may stand before the last one. */
-const gateKinds: readonly NetworkGateKind[] = [networkRbac, networkExtAuthz, networkLocalRatelimit, connectionLimit, sniCluster]
+const gateKinds: readonly NetworkGateKind[] = [
+  networkRbac,
+  networkExtAuthz,
+  networkLocalRatelimit,
+  connectionLimit,
+  sniCluster,
+  networkMixer,
+]
 const gatesByType = new Map(gateKinds.flatMap((kind) => kind.types.map((type) => [type, kind] as const)))
 const byType = new Map(kinds.flatMap((kind) => kind.types.map((type) => [type, kind] as const)))
 

@@ -17,13 +17,19 @@ const BYTES = /^\[[\d ]+\]$/
 export function playAttributes(one: JsonObject): CaseResult[] {
   const blocks = object(one['blocks'], 'blocks')
   const claims = Object.entries(blocks).find(([name]) => name.includes('Userinfo'))?.[1]
+  return playBlocks(blocks, (expected, isReport) =>
+    attributesFor(expected, isReport, claims === undefined ? null : optionalObject(claims, 'Userinfo')),
+  )
+}
+
+/** Compares each expected bag among a case's blocks with the one that `make` gives for it. */
+export function playBlocks(blocks: JsonObject, make: (expected: JsonObject, isReport: boolean) => Bag): CaseResult[] {
   return Object.entries(blocks).flatMap(([name, block]): CaseResult[] => {
     const isReport = /report/i.test(name)
     if (!isReport && !/^check/i.test(name)) return []
     const expected = blockOf(block)
     if (expected === undefined) return []
-    const actual = attributesFor(expected, isReport, claims === undefined ? null : optionalObject(claims, name))
-    const problems = differences(expected, actual)
+    const problems = differences(expected, make(expected, isReport))
     return [{ name, passed: problems.length === 0, expected: problems.length === 0 ? 'as expected' : expected, actual: problems }]
   })
 }
@@ -67,7 +73,8 @@ function attributesFor(expected: JsonObject, isReport: boolean, claims: JsonObje
   return bag
 }
 
-function configured(value: Json): AttributeValue {
+/** An attribute's value as configuration gives it. */
+export function configured(value: Json): AttributeValue {
   if (typeof value === 'string' && BYTES.test(value)) return bytesOf(value)
   if (typeof value === 'number') return BigInt(value)
   return typeof value === 'boolean' ? value : String(value)
@@ -133,8 +140,8 @@ function headersOf(map: Json | undefined): Map<string, string> {
   return new Map(entries.map(([name, value]) => [name, known(value)]))
 }
 
-/** Any value where the case takes any. */
-function known(value: Json | undefined): string {
+/** A value, or any where the case takes any. */
+export function known(value: Json | undefined): string {
   return value === '*' || value === undefined ? 'anything' : String(value)
 }
 
@@ -167,6 +174,7 @@ function written(value: AttributeValue): string {
   return value instanceof Uint8Array ? `[${value.join(' ')}]` : String(value)
 }
 
-function bytesOf(text: string): Uint8Array {
+/** Bytes as the cases write them: `[127 0 0 1]`. */
+export function bytesOf(text: string): Uint8Array {
   return Uint8Array.from(text.slice(1, -1).split(' '), Number)
 }

@@ -1,8 +1,8 @@
-import { bagOf, type MutableBag } from '@weft/attributes/bag'
+import { bagOf } from '@weft/attributes/bag'
 import { encodeReferences } from '@weft/attributes/references'
 import { type CheckRequest, CheckResponse } from '@weft/contracts/istio/mixer/v1/check'
 import { mixerCounters } from '@weft/proxy/filters/http/mixer/counters'
-import { type CheckedBag, type FailPolicy, MixerClient } from '@weft/proxy/filters/http/mixer/mixer-client'
+import { checkedBag, type FailPolicy, MixerClient } from '@weft/proxy/filters/http/mixer/mixer-client'
 import type { QuotaCharge } from '@weft/proxy/filters/http/mixer/quota-rules'
 import { ReportBatch } from '@weft/proxy/filters/http/mixer/report-batch'
 import { replyOf } from '@weft/proxy/filters/http/mixer/verdict'
@@ -36,7 +36,7 @@ export async function playCalls(one: JsonObject): Promise<CaseResult[]> {
  * has been collected; requests that no step is about came before.
  */
 async function run(flow: readonly string[], requests: number, stats: Stats): Promise<void> {
-  const counters = mixerCounters((name) => stats.counter(name))
+  const counters = mixerCounters('http_mixer_filter', (name) => stats.counter(name))
   const caches = flow
     .map((step) => /DisableHTTPClientCache\(.*,\s*(true|false),\s*(true|false),\s*(true|false)\)/.exec(step))
     .find(Boolean)
@@ -69,7 +69,7 @@ async function run(flow: readonly string[], requests: number, stats: Stats): Pro
   })
   const send = async () => {
     const bag = bagOf({ 'target.name': 'target-name', 'request.path': '/echo' })
-    await client.check(checked(bag), charges, OPEN)
+    await client.check(checkedBag(bag), charges, OPEN)
     batch.add(bag)
   }
   const isRequest = (step: string) => /\.Verify(Check|Quota)\(/.test(step)
@@ -103,7 +103,7 @@ async function playFailPolicy(): Promise<CaseResult> {
   const stats = new Stats(null)
   const client = new MixerClient({
     transport: { check: () => Promise.reject(new WeftError('unavailable', 'no Mixer')) },
-    counters: mixerCounters((name) => stats.counter(name)),
+    counters: mixerCounters('http_mixer_filter', (name) => stats.counter(name)),
     useCheckCache: true,
     useQuotaCache: true,
     idPrefix: 'case-',
@@ -112,7 +112,7 @@ async function playFailPolicy(): Promise<CaseResult> {
   })
   const statuses: number[] = []
   for (const isOpen of [true, false]) {
-    const { verdict } = await client.check(checked(bagOf({})), [], { ...OPEN, isOpen })
+    const { verdict } = await client.check(checkedBag(bagOf({})), [], { ...OPEN, isOpen })
     statuses.push(replyOf(verdict)?.status ?? 200)
   }
   const expected = [200, 503]
@@ -121,14 +121,5 @@ async function playFailPolicy(): Promise<CaseResult> {
     passed: JSON.stringify(statuses) === JSON.stringify(expected),
     expected,
     actual: statuses,
-  }
-}
-
-function checked(bag: MutableBag): CheckedBag {
-  return {
-    get: (name) => bag.get(name),
-    getEntry: (name, key) => bag.getEntry(name, key),
-    names: () => bag.names(),
-    snapshot: () => bag,
   }
 }

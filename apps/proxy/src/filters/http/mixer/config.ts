@@ -7,6 +7,7 @@ import {
   type NetworkFailPolicy,
   NetworkFailPolicy_FailPolicy as Policy,
   type ServiceConfig,
+  type TransportConfig,
 } from '@weft/contracts/istio/mixer/v1/config/client/client_config'
 import { encodeForwarded } from './forwarded-attributes.ts'
 import type { FailPolicy } from './mixer-client.ts'
@@ -51,8 +52,8 @@ export function serviceParts(config: ServiceConfig, path: string, fail: Fail): S
   }
 }
 
-/** What the listener's configuration says, for laying services over it. */
-export interface ListenerPlan {
+/** How Mixer is reached, and what becomes of a request or connection that it gives no answer about. */
+export interface TransportPlan {
   /** '' where there is none: then nothing is asked, or reported. */
   readonly checkCluster: string
   readonly reportCluster: string
@@ -60,6 +61,12 @@ export interface ListenerPlan {
   readonly useQuotaCache: boolean
   readonly batchRecords: number
   readonly batchWaitMs: number
+  readonly failPolicy: FailPolicy
+}
+
+/** What the listener's configuration says, for laying services over it. */
+export interface ListenerPlan {
+  readonly transport: TransportPlan
   readonly ignoredForwarded: readonly string[]
   /** For requests whose route says nothing of its own. */
   readonly service: ServicePlan
@@ -70,23 +77,34 @@ const DEFAULT_BATCH_RECORDS = 1000
 const MAX_BATCH_RECORDS = 10_000
 const DEFAULT_BATCH_WAIT_MS = 1000
 
+/** Compiles how Mixer is reached. */
+export function compileTransport(transport: TransportConfig | undefined): TransportPlan {
+  const maxRecords = transport?.reportBatchMaxEntries || DEFAULT_BATCH_RECORDS
+  return {
+    checkCluster: transport?.checkCluster ?? '',
+    reportCluster: transport?.reportCluster ?? '',
+    useCheckCache: transport?.disableCheckCache !== true,
+    useQuotaCache: transport?.disableQuotaCache !== true,
+    batchRecords: transport?.disableReportBatch === true ? 1 : Math.min(maxRecords, MAX_BATCH_RECORDS),
+    batchWaitMs: toMs(transport?.reportBatchMaxTime) || DEFAULT_BATCH_WAIT_MS,
+    failPolicy: failPolicy(transport?.networkFailPolicy),
+  }
+}
+
 /** Compiles the filter's configuration. */
 export function compileConfig(config: HttpClientConfig, fail: Fail): ListenerPlan {
-  const { transport } = config
+  const transport = compileTransport(config.transport)
   const attributes = plainAttributes(config.mixerAttributes)
   const forward = plainAttributes(config.forwardAttributes)
-  const general = failPolicy(transport?.networkFailPolicy)
-  const checkCluster = transport?.checkCluster ?? ''
-  const reportCluster = transport?.reportCluster ?? ''
   const forService = (parts: ServiceParts): ServicePlan => {
     const forwarded = new Map([...forward, ...parts.forward])
     return {
-      checks: parts.checks && checkCluster !== '',
-      reports: parts.reports && reportCluster !== '',
+      checks: parts.checks && transport.checkCluster !== '',
+      reports: parts.reports && transport.reportCluster !== '',
       baseFor: baseMaker(new Map([...attributes, ...parts.attributes])),
       forwarded: forwarded.size === 0 ? null : encodeForwarded(forwarded),
       quotas: parts.quotas,
-      failPolicy: parts.failPolicy ?? general,
+      failPolicy: parts.failPolicy ?? transport.failPolicy,
     }
   }
   const services = new Map(
@@ -99,14 +117,8 @@ export function compileConfig(config: HttpClientConfig, fail: Fail): ListenerPla
   if (named === undefined && config.defaultDestinationService !== '' && services.size > 0) {
     fail('default_destination_service', `'${config.defaultDestinationService}' is not in service_configs`)
   }
-  const maxRecords = transport?.reportBatchMaxEntries || DEFAULT_BATCH_RECORDS
   return {
-    checkCluster,
-    reportCluster,
-    useCheckCache: transport?.disableCheckCache !== true,
-    useQuotaCache: transport?.disableQuotaCache !== true,
-    batchRecords: transport?.disableReportBatch === true ? 1 : Math.min(maxRecords, MAX_BATCH_RECORDS),
-    batchWaitMs: toMs(transport?.reportBatchMaxTime) || DEFAULT_BATCH_WAIT_MS,
+    transport,
     ignoredForwarded: config.ignoreForwardedAttributes,
     service: forService(named ?? SILENT_SERVICE),
     forService,
@@ -148,6 +160,7 @@ function failPolicy(policy: NetworkFailPolicy | undefined): FailPolicy {
   }
 }
 
-function toMs(duration: Duration | undefined): number {
+/** A duration in milliseconds; 0 for none. */
+export function toMs(duration: Duration | undefined): number {
   return duration === undefined ? 0 : duration.seconds * 1000 + duration.nanos / 1_000_000
 }

@@ -40,9 +40,9 @@ export interface MixerCounters {
   readonly malformedForwardedAttributes: Counter
 }
 
-/** Makes the counters; `counter` gives the one of a name. */
-export function mixerCounters(counter: (name: string) => Counter): MixerCounters {
-  const total = (name: string) => counter(`http_mixer_filter.total_${name}`)
+/** Makes the counters of `http_mixer_filter` or `tcp_mixer_filter`; `counter` gives the one of a name. */
+export function mixerCounters(filter: string, counter: (name: string) => Counter): MixerCounters {
+  const total = (name: string) => counter(`${filter}.total_${name}`)
   return {
     checkCalls: total('check_calls'),
     checkCacheHits: total('check_cache_hits'),

@@ -1,15 +1,11 @@
-import { randomUUID } from 'node:crypto'
 import { HttpClientConfig, ServiceConfig } from '@weft/contracts/istio/mixer/v1/config/client/client_config'
 import { WeftError } from '@weft/service/errors'
 import type { CompiledHttpFilter, FilterContext, HttpFilterKind, HttpStream } from '../filter.ts'
 import { compileConfig, type ListenerPlan, type ServiceParts, type ServicePlan, serviceParts } from './config.ts'
 import { mixerCounters } from './counters.ts'
 import { ForwardedAttributes } from './forwarded-attributes.ts'
-import { MixerClient } from './mixer-client.ts'
-import { PolicyRevisions } from './policy-revisions.ts'
-import { ReportBatch } from './report-batch.ts'
+import { openMixer } from './open-mixer.ts'
 import { type MixerParts, MixerRequest } from './request.ts'
-import { checkTransport, reportSender } from './transport.ts'
 
 /**
  * `mixer`: asks Mixer whether a request may pass (Check, with quotas) and tells it what became of it (Report), as the
@@ -46,31 +42,9 @@ function compile(bytes: Uint8Array, context: FilterContext): CompiledHttpFilter 
   const plan = read(context, () => compileConfig(HttpClientConfig.decode(bytes), context.fail))
   const { services } = context
   if (services === null) return { start: () => null }
-  const counters = mixerCounters((name) => context.stats.counter(name))
+  const counters = mixerCounters('http_mixer_filter', (name) => context.stats.counter(name))
   const forwarded = new ForwardedAttributes(plan.ignoredForwarded, () => counters.malformedForwardedAttributes.inc())
-  const revisions = new PolicyRevisions(() => client?.forget())
-  const client =
-    plan.checkCluster === ''
-      ? null
-      : new MixerClient({
-          transport: checkTransport(services, plan.checkCluster, revisions),
-          counters,
-          useCheckCache: plan.useCheckCache,
-          useQuotaCache: plan.useQuotaCache,
-          idPrefix: `${randomUUID()}-`,
-          now: () => performance.now(),
-          wait: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
-        })
-  const batch =
-    plan.reportCluster === ''
-      ? null
-      : new ReportBatch({
-          maxRecords: plan.batchRecords,
-          maxWaitMs: plan.batchWaitMs,
-          timers: services.timers,
-          counters,
-          send: reportSender(services, plan.reportCluster, revisions),
-        })
+  const { client, batch } = openMixer(plan.transport, services, counters)
   const parts: MixerParts = { client, batch, forwarded }
   return {
     start(_stream: HttpStream, routeConfig: unknown) {

@@ -27,7 +27,7 @@ let world: World
 
 beforeEach(() => {
   const stats = new Stats(null)
-  const counters = mixerCounters((name) => stats.counter(name))
+  const counters = mixerCounters('http_mixer_filter', (name) => stats.counter(name))
   const made: World = {
     counters,
     requests: [],

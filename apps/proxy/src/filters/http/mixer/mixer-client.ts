@@ -49,6 +49,16 @@ export interface CheckedBag extends Bag {
   snapshot(): MutableBag
 }
 
+/** A bag that is complete and will not change, as one to be checked. */
+export function checkedBag(bag: MutableBag): CheckedBag {
+  return {
+    get: (name) => bag.get(name),
+    getEntry: (name, key) => bag.getEntry(name, key),
+    names: () => bag.names(),
+    snapshot: () => bag,
+  }
+}
+
 const CACHED_VERDICTS = 10_000
 /** Checks of one client under way; requests beyond take the fail policy. */
 const MAX_IN_FLIGHT = 256

@@ -1,14 +1,10 @@
-import { once } from 'node:events'
-import { createServer, type Http2Server } from 'node:http2'
 import { decodeAttributes, plainAttributes } from '@weft/attributes/decoding'
 import { toPlainAttributes } from '@weft/attributes/encoding'
-import { encodeReferences } from '@weft/attributes/references'
 import type { AttributeValue } from '@weft/attributes/types'
 import { wordReader } from '@weft/attributes/words'
 import { Attributes } from '@weft/contracts/istio/mixer/v1/attributes'
-import { CheckRequest, CheckResponse, HeaderOperation_Operation as Operation } from '@weft/contracts/istio/mixer/v1/check'
+import { HeaderOperation_Operation as Operation } from '@weft/contracts/istio/mixer/v1/check'
 import { HttpClientConfig, ServiceConfig } from '@weft/contracts/istio/mixer/v1/config/client/client_config'
-import { ReportRequest, ReportResponse } from '@weft/contracts/istio/mixer/v1/report'
 import { HeaderTable, headerName } from '@weft/http/header-table'
 import { WeftError } from '@weft/service/errors'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
@@ -20,62 +16,20 @@ import { TimerWheel } from '../../../transport/timer-wheel.ts'
 import type { WorkerServices } from '../../../worker-services.ts'
 import { type FakeRequest, FakeStream } from '../fake-stream.ts'
 import type { CompiledHttpFilter, FilterContext, HttpFilter } from '../filter.ts'
+import { allowed, denied, FakeMixer } from './fake-mixer.ts'
 import { mixer } from './index.ts'
 
 const FORWARDED = headerName('x-istio-attributes')
 
-/** A Mixer that answers as a test says, over real HTTP/2. */
-interface FakeMixer {
-  checks: CheckRequest[]
-  reports: ReportRequest[]
-  answer: CheckResponse
-  revision: string | undefined
-}
-
-let server: Http2Server
 let fakeMixer: FakeMixer
 let services: WorkerServices
 let stats: Stats
 let isMixerUp: boolean
-const sessions = new Set<{ destroy(): void }>()
 
 beforeEach(async () => {
   isMixerUp = true
-  fakeMixer = { checks: [], reports: [], answer: allowed(), revision: undefined }
-  server = createServer()
-  server.on('session', (session) => {
-    sessions.add(session)
-    session.on('error', () => {})
-  })
-  server.on('stream', (stream, headers) => {
-    const chunks: Buffer[] = []
-    stream.on('data', (chunk: Buffer) => chunks.push(chunk))
-    stream.on('end', () => {
-      const message = Buffer.concat(chunks).subarray(5)
-      let body: Uint8Array
-      if (headers[':path'] === '/istio.mixer.v1.Mixer/Check') {
-        fakeMixer.checks.push(CheckRequest.decode(message))
-        body = CheckResponse.encode(fakeMixer.answer).finish()
-      } else {
-        fakeMixer.reports.push(ReportRequest.decode(message))
-        body = ReportResponse.encode({}).finish()
-      }
-      const head = Buffer.alloc(5)
-      head.writeUInt32BE(body.length, 1)
-      const { revision } = fakeMixer
-      stream.respond(
-        { ':status': 200, ...(revision === undefined ? {} : { 'weft-policy-revision': revision }) },
-        { waitForTrailers: true },
-      )
-      stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }))
-      stream.end(Buffer.concat([head, body]))
-    })
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  if (address === null || typeof address === 'string') throw new Error('not listening')
-  const { port } = address
+  fakeMixer = await FakeMixer.open()
+  const { port } = fakeMixer
   stats = new Stats(null)
   services = {
     node: { id: '', cluster: '', metadata: {}, locality: { region: '', zone: '', subZone: '' } },
@@ -95,28 +49,9 @@ beforeEach(async () => {
 })
 
 afterEach(() => {
-  for (const session of sessions) session.destroy()
-  sessions.clear()
   services.timers.close()
-  server.close()
+  fakeMixer.close()
 })
-
-function allowed(): CheckResponse {
-  return CheckResponse.create({
-    precondition: {
-      status: { code: 0 },
-      validUseCount: 1000,
-      validDuration: { seconds: 60, nanos: 0 },
-      referencedAttributes: encodeReferences([{ name: 'request.headers', key: 'user', condition: 'exact' }]),
-    },
-  })
-}
-
-function denied(code: number, message: string): CheckResponse {
-  const response = allowed()
-  if (response.precondition) response.precondition.status = { code, message, details: [] }
-  return response
-}
 
 const BASE: Parameters<typeof HttpClientConfig.create>[0] = {
   transport: { checkCluster: 'mixer', reportCluster: 'mixer' },

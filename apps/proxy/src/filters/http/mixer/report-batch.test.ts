@@ -16,7 +16,7 @@ afterEach(() => {
 
 function batch(options: { maxRecords?: number; send?: (report: Uint8Array) => Promise<void> } = {}) {
   const stats = new Stats(null)
-  const counters = mixerCounters((name) => stats.counter(name))
+  const counters = mixerCounters('http_mixer_filter', (name) => stats.counter(name))
   const sent: Record<string, AttributeValue | undefined>[][] = []
   const clock = { nowMs: 0 }
   const timers = new TimerWheel(5, () => clock.nowMs)

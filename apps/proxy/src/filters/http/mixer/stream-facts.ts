@@ -1,11 +1,10 @@
 import { type HeaderName, headerName } from '@weft/http/header-table'
-import type { TlsInfo } from '../../../transport/connection-info.ts'
 import type { HttpStream } from '../filter.ts'
+import { isMutualTls, localPrincipal, peerPrincipal } from './principals.ts'
 import type { RequestFacts } from './request-attributes.ts'
 import type { ResponseFacts } from './response-attributes.ts'
 
 const JWT_METADATA = 'envoy.filters.http.jwt_authn'
-const SPIFFE_SCHEME = 'spiffe://'
 /** Header names that Mixer's verdicts depend on; made once each. */
 const MAX_NAMES = 1024
 const names = new Map<string, HeaderName>()
@@ -55,7 +54,7 @@ export class StreamFacts implements RequestFacts {
   }
 
   get isMutualTls(): boolean {
-    return this.#stream.connection.tls?.peer?.verified === true
+    return isMutualTls(this.#stream.connection.tls)
   }
 
   get requestedServerName(): string {
@@ -63,13 +62,11 @@ export class StreamFacts implements RequestFacts {
   }
 
   get peerPrincipal(): string {
-    const peer = this.#stream.connection.tls?.peer
-    return peer?.verified === true ? principalOf(peer.uris) : ''
+    return peerPrincipal(this.#stream.connection.tls)
   }
 
   get localPrincipal(): string {
-    const tls: TlsInfo | null = this.#stream.connection.tls
-    return tls === null ? '' : principalOf(tls.localUris)
+    return localPrincipal(this.#stream.connection.tls)
   }
 
   get jwtClaims(): Readonly<Record<string, unknown>> | null {
@@ -123,11 +120,6 @@ function nameOf(name: string): HeaderName {
   const made = headerName(name)
   if (names.size < MAX_NAMES) names.set(name, made)
   return made
-}
-
-function principalOf(uris: readonly string[]): string {
-  for (const uri of uris) if (uri.startsWith(SPIFFE_SCHEME)) return uri.slice(SPIFFE_SCHEME.length)
-  return ''
 }
 
 function isClaims(payload: unknown): payload is Readonly<Record<string, unknown>> {

@@ -23,7 +23,7 @@ export function replyOf(verdict: Verdict): { status: number; body: string; optio
     status: isDirect ? direct : httpStatusOf(verdict.code),
     body: isDirect ? (verdict.directive?.directResponseBody ?? '') : `${grpcStatusName(verdict.code)}:${verdict.message}`,
     options: {
-      details: detailsOf(verdict),
+      details: verdictDetails(verdict),
       flags: verdict.code === 0 ? [] : ['UAEX'],
       ...(verdict.code === 0 ? {} : { grpcStatus: verdict.code }),
     },
@@ -31,10 +31,10 @@ export function replyOf(verdict: Verdict): { status: number; body: string; optio
 }
 
 /**
- * `mixer_denied[rule/handler]`: Mixer's messages begin with who made the decision. Spaces are not allowed in response code
+ * Response code details of a verdict, `mixer_denied[rule/handler]`: Mixer's messages begin with who made the decision. Spaces are not allowed in response code
  * details, since access logs are split at them.
  */
-function detailsOf(verdict: Verdict): string {
+export function verdictDetails(verdict: Verdict): string {
   if (verdict.code === 0) return 'mixer_direct_response'
   const end = verdict.message.indexOf(': ')
   const by = (end < 0 ? verdict.message : verdict.message.slice(0, end)).slice(0, MAX_DETAILS)

@@ -1,6 +1,6 @@
 import { HTTPFault } from '@weft/contracts/envoy/extensions/filters/http/fault/v3/fault'
 import { UpstreamTlsContext } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/tls'
-import { HttpClientConfig } from '@weft/contracts/istio/mixer/v1/config/client/client_config'
+import { HttpClientConfig, TcpClientConfig } from '@weft/contracts/istio/mixer/v1/config/client/client_config'
 import { typeUrls } from '@weft/xds/types'
 import { expect, test } from 'vitest'
 import { defaultMeshSettings } from '../model/mesh-settings.ts'
@@ -368,6 +368,30 @@ test('the Mixer filter is for our own proxies alone, and calls only where some r
   })
   const other = services + mixerRules('destination.service.host == "ratings.default.svc.cluster.local"')
   expect(mixerOf(builtFor(other, ours, mesh))?.serviceConfigs[host]?.disableCheckCalls).toBe(true)
+})
+
+test('a port that is no HTTP has the Mixer filter of TCP, behind authorization and before the connection goes on', () => {
+  const metadata = { INTERCEPTION_MODE: 'NONE', LABELS: { app: 'db' }, LOOPBACK: { prefix: '127.1.4', app: '127.1.4.2' } }
+  const db = services.concat(`
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: { name: db-v1 }
+spec: { address: 127.1.4.1, ports: { tcp: 5432 }, labels: { app: db }, serviceAccount: db }
+---
+`)
+  const built = builtFor(
+    db + mixerRules('destination.labels["app"] == "db"'),
+    nodeOf('sidecar', { ...metadata, WEFT_PROXY: true }, '127.1.4.1'),
+    mesh,
+  )
+  const filters = built.listeners.get('127.1.4.1_5432')?.filterChains.at(-1)?.filters ?? []
+  expect(filters.map(({ name }) => name)).toEqual(['mixer', 'envoy.filters.network.tcp_proxy'])
+  const [filter] = filters
+  const config = filter?.configType?.$case === 'typedConfig' ? TcpClientConfig.decode(filter.configType.value.value) : undefined
+  expect(config).toMatchObject({ disableCheckCalls: false, disableReportCalls: true })
+  expect(config?.mixerAttributes?.attributes['destination.service.host']?.value).toMatchObject({
+    value: 'db.default.svc.cluster.local',
+  })
 })
 
 test('what did not change is the very object it was: an endpoint that moves touches only its own assignments', () => {

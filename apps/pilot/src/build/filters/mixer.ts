@@ -1,8 +1,13 @@
 import { createHash } from 'node:crypto'
 import type { Any } from '@weft/contracts/google/protobuf/any'
 import { Attributes } from '@weft/contracts/istio/mixer/v1/attributes'
-import { HttpClientConfig, ServiceConfig } from '@weft/contracts/istio/mixer/v1/config/client/client_config'
-import type { Service } from '../../model/service.ts'
+import {
+  HttpClientConfig,
+  ServiceConfig,
+  TcpClientConfig,
+  TransportConfig,
+} from '@weft/contracts/istio/mixer/v1/config/client/client_config'
+import { isHttp, type Service } from '../../model/service.ts'
 import type { Scope } from '../../scope/scope.ts'
 import type { InboundPort } from '../listeners/inbound-ports.ts'
 import { outboundClusterName } from '../names.ts'
@@ -27,7 +32,7 @@ function hasMixer(scope: Scope): boolean {
 export function mixerOutbound(scope: Scope): MixerFilter | undefined {
   if (!hasMixer(scope)) return undefined
   return cached(outbound, scope, '', () =>
-    HttpClientConfig.fromPartial({
+    httpFilter({
       defaultDestinationService: 'outbound',
       serviceConfigs: { outbound: { disableCheckCalls: true, disableReportCalls: true } },
       forwardAttributes: attributes({
@@ -46,33 +51,33 @@ export function mixerOutbound(scope: Scope): MixerFilter | undefined {
 /** The filter for one port of the workload: asks Mixer and reports to it as far as some rule can match. */
 export function mixerInbound(inbound: InboundPort, scope: Scope): MixerFilter | undefined {
   if (!hasMixer(scope)) return undefined
-  const { mesh } = scope.snapshot
   return cached(inboundFilters, scope, String(inbound.port), () => {
     const [first] = inbound.instances
     const serviceConfigs: Record<string, ServiceConfig> = {}
     for (const { service } of inbound.instances) serviceConfigs[service.host] ??= serviceConfig(service, scope)
-    return HttpClientConfig.fromPartial({
-      transport: {
-        checkCluster: clusterOf(mesh.mixerCheckServer),
-        reportCluster: clusterOf(mesh.mixerReportServer || mesh.mixerCheckServer),
-        attributesForMixerProxy: attributes({ 'source.uid': workloadUid(scope) }),
-      },
+    return httpFilter({
+      transport: transportOf(scope),
       defaultDestinationService: first.service.host,
       serviceConfigs,
-      mixerAttributes: attributes({
-        'context.reporter.kind': 'inbound',
-        'context.reporter.uid': workloadUid(scope),
-        'destination.uid': workloadUid(scope),
-        'destination.name': podName(scope),
-        'destination.namespace': scope.proxy.namespace,
-        'destination.labels': labelsOf(scope),
-        'destination.workload.name': workloadName(scope),
-        'destination.workload.namespace': scope.proxy.namespace,
-        'destination.workload.uid': `istio://${scope.proxy.namespace}/workloads/${workloadName(scope)}`,
-        'destination.owner': ownerOf(scope),
-        'destination.port': inbound.port,
-      }),
+      mixerAttributes: attributes(destinationValues(inbound, scope)),
     })
+  })
+}
+
+/** The filter for what is no HTTP on one port of the workload. Only its address and its certificate tell of a caller. */
+export function mixerInboundTcp(inbound: InboundPort, scope: Scope): MixerFilter | undefined {
+  const [{ service, port }] = inbound.instances
+  if (!hasMixer(scope) || isHttp(port.protocol)) return undefined
+  return cached(inboundTcpFilters, scope, String(inbound.port), () => {
+    const need = mixerNeed(scope.snapshot, destinationOf(service, scope))
+    const config = TcpClientConfig.fromPartial({
+      transport: transportOf(scope),
+      mixerAttributes: attributes({ ...destinationValues(inbound, scope), ...serviceValues(service) }),
+      disableCheckCalls: scope.snapshot.mesh.disablePolicyChecks || !need.check,
+      disableReportCalls: !need.report,
+      connectionQuotaSpec: { rules: quotaSpecsFor(scope.snapshot, service).flatMap(({ rules }) => rules) },
+    })
+    return pack('istio.mixer.v1.config.client.TcpClientConfig', TcpClientConfig, config)
   })
 }
 
@@ -85,25 +90,57 @@ export function mixerServiceConfig(inbound: InboundPort, scope: Scope): Any | un
 
 function serviceConfig(service: Service, scope: Scope): ServiceConfig {
   const { mesh } = scope.snapshot
-  const destination: Destination = {
-    service,
-    namespace: scope.proxy.namespace,
-    labels: labelsOf(scope),
-    workloadName: workloadName(scope),
-  }
-  const need = mixerNeed(scope.snapshot, destination)
+  const need = mixerNeed(scope.snapshot, destinationOf(service, scope))
   return ServiceConfig.fromPartial({
     disableCheckCalls: mesh.disablePolicyChecks || !need.check,
     disableReportCalls: mesh.disableMixerHttpReports || !need.report,
     quotaSpec: quotaSpecsFor(scope.snapshot, service),
-    mixerAttributes: attributes({
-      'destination.service': service.host,
-      'destination.service.host': service.host,
-      'destination.service.name': service.name,
-      'destination.service.namespace': service.namespace,
-      'destination.service.uid': `istio://${service.namespace}/services/${service.name}`,
-    }),
+    mixerAttributes: attributes(serviceValues(service)),
   })
+}
+
+function httpFilter(config: Parameters<(typeof HttpClientConfig)['fromPartial']>[0]): Any {
+  return pack('istio.mixer.v1.config.client.HttpClientConfig', HttpClientConfig, HttpClientConfig.fromPartial(config))
+}
+
+function destinationOf(service: Service, scope: Scope): Destination {
+  return { service, namespace: scope.proxy.namespace, labels: labelsOf(scope), workloadName: workloadName(scope) }
+}
+
+function transportOf(scope: Scope): TransportConfig {
+  const { mesh } = scope.snapshot
+  return TransportConfig.fromPartial({
+    checkCluster: clusterOf(mesh.mixerCheckServer),
+    reportCluster: clusterOf(mesh.mixerReportServer || mesh.mixerCheckServer),
+    attributesForMixerProxy: attributes({ 'source.uid': workloadUid(scope) }),
+  })
+}
+
+/** What is known of the workload that a connection to one of its ports reaches. */
+function destinationValues(inbound: InboundPort, scope: Scope): Readonly<Record<string, Value>> {
+  return {
+    'context.reporter.kind': 'inbound',
+    'context.reporter.uid': workloadUid(scope),
+    'destination.uid': workloadUid(scope),
+    'destination.name': podName(scope),
+    'destination.namespace': scope.proxy.namespace,
+    'destination.labels': labelsOf(scope),
+    'destination.workload.name': workloadName(scope),
+    'destination.workload.namespace': scope.proxy.namespace,
+    'destination.workload.uid': `istio://${scope.proxy.namespace}/workloads/${workloadName(scope)}`,
+    'destination.owner': ownerOf(scope),
+    'destination.port': inbound.port,
+  }
+}
+
+function serviceValues(service: Service): Readonly<Record<string, Value>> {
+  return {
+    'destination.service': service.host,
+    'destination.service.host': service.host,
+    'destination.service.name': service.name,
+    'destination.service.namespace': service.namespace,
+    'destination.service.uid': `istio://${service.namespace}/services/${service.name}`,
+  }
 }
 
 function attributes(values: Readonly<Record<string, Value>>): Attributes {
@@ -151,14 +188,10 @@ function clusterOf(server: string): string {
 
 const outbound = new WeakMap<Scope, Map<string, MixerFilter>>()
 const inboundFilters = new WeakMap<Scope, Map<string, MixerFilter>>()
+const inboundTcpFilters = new WeakMap<Scope, Map<string, MixerFilter>>()
 
 /** A filter is asked for by several listeners, and for their keys: it is made once for a scope. */
-function cached(
-  cache: WeakMap<Scope, Map<string, MixerFilter>>,
-  scope: Scope,
-  key: string,
-  make: () => HttpClientConfig,
-): MixerFilter {
+function cached(cache: WeakMap<Scope, Map<string, MixerFilter>>, scope: Scope, key: string, make: () => Any): MixerFilter {
   let filters = cache.get(scope)
   if (filters === undefined) {
     filters = new Map()
@@ -166,7 +199,7 @@ function cached(
   }
   let filter = filters.get(key)
   if (filter === undefined) {
-    const config = pack('istio.mixer.v1.config.client.HttpClientConfig', HttpClientConfig, make())
+    const config = make()
     filter = { config, key: createHash('sha1').update(config.value).digest('base64url') }
     filters.set(key, filter)
   }

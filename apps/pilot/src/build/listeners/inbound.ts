@@ -14,7 +14,7 @@ import {
 import { isHttp } from '../../model/service.ts'
 import type { MtlsMode, Scope } from '../../scope/scope.ts'
 import { sharesConnections } from '../clusters/connection-pool.ts'
-import { mixerInbound, mixerServiceConfig } from '../filters/mixer.ts'
+import { mixerInbound, mixerInboundTcp, mixerServiceConfig } from '../filters/mixer.ts'
 import { clusterNames, inboundClusterName } from '../names.ts'
 import type { Recipe } from '../resource-cache.ts'
 import { workloadSecurity } from '../security/workload-security.ts'
@@ -65,6 +65,7 @@ function keyFor(inbound: InboundPort, scope: Scope): string {
     shares(inbound, scope),
     workloadSecurity(scope).key,
     mixerInbound(inbound, scope)?.key,
+    mixerInboundTcp(inbound, scope)?.key,
     inbound.sidecar === undefined ? undefined : `${inbound.sidecar}@${scope.sidecar?.version}`,
     ...services,
   )
@@ -266,7 +267,12 @@ function securityChains(
 
 function tcpFilters(inbound: InboundPort, scope: Scope): FilterChain['filters'] {
   const cluster = inboundClusterName(inbound.port)
-  return [...workloadSecurity(scope).tcp(), tcpProxy(cluster, [{ cluster, weight: 100 }], scope.snapshot.mesh)]
+  const mixer = mixerInboundTcp(inbound, scope)
+  return [
+    ...workloadSecurity(scope).tcp(),
+    ...(mixer === undefined ? [] : [{ name: 'mixer', configType: { $case: 'typedConfig' as const, value: mixer.config } }]),
+    tcpProxy(cluster, [{ cluster, weight: 100 }], scope.snapshot.mesh),
+  ]
 }
 
 function httpFilter(inbound: InboundPort, scope: Scope, secure: boolean) {

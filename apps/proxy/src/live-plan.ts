@@ -1,4 +1,3 @@
-import { Cluster_DiscoveryType } from '@weft/contracts/envoy/config/cluster/v3/cluster'
 import { ClusterLoadAssignment } from '@weft/contracts/envoy/config/endpoint/v3/endpoint'
 import { WeftError } from '@weft/service/errors'
 import type { HcmServices } from './filters/network/http-connection-manager/downstream-connection.ts'
@@ -45,6 +44,7 @@ export class LivePlan implements HcmServices {
   private readonly options: LivePlanOptions
   private readonly secrets = new SecretStore()
   private readonly extensions = new ExtensionStore()
+  /** By the cluster's name. */
   private readonly assignments = new Map<string, EndpointsUpdate>()
   private readonly listeners = new Map<string, LiveListener>()
   /** Made anew when it is first asked after listeners changed. */
@@ -155,7 +155,7 @@ export class LivePlan implements HcmServices {
       case 'cluster': {
         const plan = compileCluster(bytes, this.secrets, options.runtime)
         const cluster = new Cluster(plan, options.services, options.stats, options.slab, resource.slots)
-        const known = this.assignments.get(assignmentName(cluster))
+        const known = this.assignments.get(cluster.name)
         if (known !== undefined) cluster.setEndpoints(known)
         const before = clusters.get(resource.name)
         if (before !== undefined) replaced.push(before)
@@ -164,9 +164,7 @@ export class LivePlan implements HcmServices {
       }
       case 'endpoints': {
         const update: EndpointsUpdate = { assignment: ClusterLoadAssignment.decode(bytes), slots: resource.slots }
-        for (const cluster of clusters.values()) {
-          if (assignmentName(cluster) === resource.name || cluster.name === resource.name) cluster.setEndpoints(update)
-        }
+        clusters.get(resource.name)?.setEndpoints(update)
         this.assignments.set(resource.name, update)
         return
       }
@@ -263,13 +261,4 @@ export class LivePlan implements HcmServices {
 
 function sameAddresses(a: readonly string[], b: readonly string[]): boolean {
   return a.length === b.length && a.every((one, i) => one === b[i])
-}
-
-/** Name under which a cluster's endpoints come. */
-function assignmentName(cluster: Cluster): string {
-  const { source } = cluster
-  const eds = source.clusterDiscoveryType?.$case === 'type' && source.clusterDiscoveryType.value === Cluster_DiscoveryType.EDS
-  return eds && source.edsClusterConfig !== undefined && source.edsClusterConfig.serviceName !== ''
-    ? source.edsClusterConfig.serviceName
-    : source.name
 }

@@ -241,6 +241,26 @@ describe('a worker', () => {
     expect(proxy.stats.value('http.test.downstream_rq_5xx')).toBe(0)
   })
 
+  it('keeps endpoints by cluster, also of one whose EDS service has the name of another cluster', async () => {
+    const [a, b] = [await upstream((_q, r) => r.end('a')), await upstream((_q, r) => r.end('b'))]
+    const proxy = worker()
+    const eds = { clusterDiscoveryType: { $case: 'type' as const, value: 3 as const }, loadAssignment: undefined }
+    const one = (seconds: number) =>
+      cluster('one', [], { ...eds, edsClusterConfig: { serviceName: 'two' }, connectTimeout: { seconds, nanos: 0 } })
+    await proxy.apply(
+      one(1),
+      cluster('two', [], eds),
+      assignment('one', [a.port]),
+      assignment('two', [b.port]),
+      listener('in', [{ filters: [connectionManager([routeTo('one', '/one'), routeTo('two', '/two')])] }]),
+    )
+    const bodies = async () => [(await ask(proxy.port('in'), '/one')).body, (await ask(proxy.port('in'), '/two')).body]
+    expect(await bodies()).toEqual(['a', 'b'])
+    // A cluster that is made anew finds its own.
+    await proxy.apply(one(2))
+    expect(await bodies()).toEqual(['a', 'b'])
+  })
+
   it('gives the next request on a connection that is already there the new version of its listener', async () => {
     const up = await upstream()
     const proxy = worker()

@@ -3,40 +3,33 @@ import type { Cluster as ClusterProto } from '@weft/contracts/envoy/config/clust
 import type { ClusterLoadAssignment } from '@weft/contracts/envoy/config/endpoint/v3/endpoint'
 import type { Http1ClientOptions } from '@weft/http/h1/client-connection'
 import type { Counter, Stats } from '../observe/stats.ts'
-import { type ClusterPlan, negotiatesBy } from '../plan/cluster.ts'
+import type { ClusterPlan } from '../plan/cluster.ts'
 import { invalid } from '../plan/problems.ts'
 import { fractionOf } from '../plan/runtime.ts'
 import { matchSocket } from '../plan/socket-matches.ts'
 import { Timeout } from '../transport/timer-wheel.ts'
-import type { RequestNames, UpstreamTls } from '../transport/upstream-tls.ts'
+import type { UpstreamTls } from '../transport/upstream-tls.ts'
 import type { ClusterHandle, WorkerServices } from '../worker-services.ts'
 import { CircuitBreaker } from './circuit-breaker.ts'
 import { ClusterStats } from './cluster-stats.ts'
-import { addressKey, applyEndpoint, Endpoint, endpointAddress, hostState, localityKey, noLocality } from './endpoint.ts'
+import { applyEndpoint, Endpoint, hostState, localityKey, noLocality } from './endpoint.ts'
+import { addressKey, endpointAddress } from './endpoint-address.ts'
 import { cell, EndpointSlab, healthFlag } from './endpoint-slab.ts'
-import { Http1Pool } from './http1-pool.ts'
-import { Http2Pool } from './http2-pool.ts'
 import { AggregateBalancer, type AggregateMember } from './load-balancers/aggregate-balancer.ts'
 import { balancerStats } from './load-balancers/balancer-stats.ts'
-import { type OriginalDestinationPolicy, originalDestination } from './load-balancers/original-destination.ts'
+import { originalDestination } from './load-balancers/original-destination.ts'
 import type { Balancer, PickContext } from './load-balancers/pick-context.ts'
+import type { OriginalDestinationPolicy } from './load-balancers/policy.ts'
+import type { LocalityHosts } from './load-balancers/priority-hosts.ts'
 import { defaultJudging } from './load-balancers/priority-load.ts'
-import { type BalancerSurroundings, type LocalityHosts, PrioritySet } from './load-balancers/priority-set.ts'
+import { type BalancerSurroundings, PrioritySet } from './load-balancers/priority-set.ts'
 import { SubsetBalancer } from './load-balancers/subset-balancer.ts'
 import type { LocalZones } from './load-balancers/zone-routing.ts'
-import { NegotiatedPool } from './negotiated-pool.ts'
-import type { OutlierRows } from './outcome.ts'
-import type { UpstreamPool } from './pool.ts'
-import { TcpPool } from './tcp-pool.ts'
+import { type OutlierRows, outlierRows } from './outlier-rows.ts'
+import type { UpstreamCluster } from './upstream-cluster.ts'
 
 /** Aggregate clusters of aggregate clusters: that deep, so that a circle ends. */
 const maxNesting = 4
-/** Places in an endpoint's pools, each for two priorities. */
-const poolKind = { http1: 0, http2: 2, negotiated: 4, tcp: 6 } as const
-const poolClasses = { 0: Http1Pool, 2: Http2Pool, 4: NegotiatedPool, 6: TcpPool } as const
-type PoolKind = keyof typeof poolClasses
-/** So many pools of an endpoint for different names are looked through for those without a connection. */
-const manyNames = 64
 /** Most addresses of an ORIGINAL_DST cluster at once: clients choose them. */
 const maxOriginalDestinations = 10_000
 
@@ -50,7 +43,7 @@ export interface EndpointsUpdate {
  * A live cluster of one worker: endpoints, balancer, pools, breakers. It lives as long as the cluster's bytes stay the same;
  * endpoints come and go in it, and an endpoint that stays keeps its connections.
  */
-export class Cluster implements ClusterHandle, AggregateMember {
+export class Cluster implements UpstreamCluster, ClusterHandle, AggregateMember {
   readonly name: string
   readonly plan: ClusterPlan
   readonly source: ClusterProto
@@ -63,9 +56,8 @@ export class Cluster implements ClusterHandle, AggregateMember {
   readonly http1Options: Http1ClientOptions
   readonly breakers: readonly [CircuitBreaker, CircuitBreaker]
   readonly slab: EndpointSlab
-  /** null: nobody looks for outliers. */
   readonly outlierRows: OutlierRows | null
-  private readonly services: WorkerServices
+  readonly services: WorkerServices
   private readonly localSlots: boolean
   private endpoints = new Map<string, Endpoint>()
   private readonly balancer: PrioritySet | SubsetBalancer
@@ -117,8 +109,7 @@ export class Cluster implements ClusterHandle, AggregateMember {
     if (plan.source.loadAssignment !== undefined) this.setEndpoints({ assignment: plan.source.loadAssignment, slots: undefined })
   }
 
-  /** TLS towards an endpoint: by its metadata where the cluster has transport_socket_matches; null: plaintext. */
-  tlsOf(endpoint: Endpoint | undefined): UpstreamTls | null {
+  tlsOf(endpoint: { readonly metadata: Readonly<Record<string, unknown>> } | undefined): UpstreamTls | null {
     const match = matchSocket(this.plan.socketMatches, endpoint?.metadata ?? {})
     return match === undefined ? this.plan.tls : match.tls
   }
@@ -280,58 +271,11 @@ export class Cluster implements ClusterHandle, AggregateMember {
     if (this.endpoints.size > 0) this.services.timers.arm(this.cleanup, policy.cleanupMs)
   }
 
-  /**
-   * The endpoint's connections for requests of a priority that came by this version of HTTP, made on first use. `tunnel`: for
-   * an upgrade, which keeps the connection.
-   */
-  poolOf(
-    endpoint: Endpoint,
-    priority: 0 | 1,
-    requestVersion: 10 | 11 | 20,
-    tunnel: boolean,
-    names: RequestNames | null = null,
-  ): UpstreamPool {
-    return this.poolAt(endpoint, this.kindOf(endpoint, requestVersion, tunnel), priority, names)
-  }
-
-  /** The endpoint's connections for requests that end here and go on as bare bytes. */
-  tcpPoolOf(endpoint: Endpoint, priority: 0 | 1, names: RequestNames | null): UpstreamPool {
-    return this.poolAt(endpoint, poolKind.tcp, priority, names)
-  }
-
-  private poolAt(endpoint: Endpoint, kind: PoolKind, priority: 0 | 1, names: RequestNames | null): UpstreamPool {
-    const key = names === null ? '' : `${kind + priority} ${names.sni} ${names.san}`
-    const known = names === null ? endpoint.pools[kind + priority] : endpoint.namedPools.get(key)
-    if (known !== null && known !== undefined) return known
-    const pool = new poolClasses[kind](this, endpoint, this.services, this.slab, this.breakers[priority])
-    pool.requestNames = names
-    if (names === null) endpoint.pools[kind + priority] = pool
-    else {
-      // Clients choose the names: what nobody uses any more goes.
-      if (endpoint.namedPools.size >= manyNames)
-        for (const [name, one] of endpoint.namedPools) if (one.size === 0) endpoint.namedPools.delete(name)
-      endpoint.namedPools.set(key, pool)
-    }
-    return pool
-  }
-
-  private kindOf(endpoint: Endpoint, requestVersion: 10 | 11 | 20, tunnel: boolean): PoolKind {
-    const { http, negotiates } = this.plan
-    if (http === 'http2' || (http === 'downstream' && requestVersion === 20)) return poolKind.http2
-    if (!negotiates || http === 'downstream') return poolKind.http1
-    // Between sidecars a tunnel has a connection of its own, as long as it may last.
-    if (tunnel && http !== 'auto') return poolKind.http1
-    endpoint.negotiates ??= negotiatesBy(http, this.tlsOf(endpoint))
-    return endpoint.negotiates ? poolKind.negotiated : poolKind.http1
-  }
-
-  /** Whether its endpoints are checked actively. */
   get isChecked(): boolean {
     return this.source.healthChecks.length > 0
   }
 
-  /** An endpoint asks, by an answer's header, not to be used until it passes a check again. */
-  failCheck(endpoint: Endpoint): void {
+  failCheck(endpoint: { readonly slot: number }): void {
     this.slab.setHealth(endpoint.slot, healthFlag.excludedByCheck, true)
     if (!this.slab.setHealth(endpoint.slot, healthFlag.failedActiveCheck, true)) return
     this.failedPassively ??= [
@@ -399,16 +343,6 @@ export class Cluster implements ClusterHandle, AggregateMember {
         else stats.response(outcome === 'success' ? 200 : 503, true)
       },
     }
-  }
-}
-
-function outlierRows({ outlierDetection: config }: ClusterProto): OutlierRows | null {
-  if (config === undefined) return null
-  return {
-    split: config.splitExternalLocalOriginErrors,
-    consecutive5xx: config.consecutive5xx ?? 5,
-    consecutiveGateway: config.consecutiveGatewayFailure ?? 5,
-    consecutiveLocal: config.consecutiveLocalOriginFailure ?? 5,
   }
 }
 

@@ -1,7 +1,7 @@
 import net from 'node:net'
 import { pipeName } from '../transport/pipe.ts'
 import type { Destination } from '../transport/socket-calls.ts'
-import type { EndpointAddress } from './endpoint.ts'
+import type { EndpointAddress } from './endpoint-address.ts'
 
 /** What to connect to and, where the cluster says so, from which address: the one of the endpoint's family, else the first. */
 export function connectTarget(address: EndpointAddress, sources: readonly Destination[]): net.NetConnectOpts {

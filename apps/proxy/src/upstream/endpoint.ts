@@ -1,13 +1,9 @@
-import type { Address } from '@weft/contracts/envoy/config/core/v3/address'
 import { HealthStatus } from '@weft/contracts/envoy/config/core/v3/health_check'
 import type { LbEndpoint } from '@weft/contracts/envoy/config/endpoint/v3/endpoint_components'
-import { invalid, unsupported } from '../plan/problems.ts'
-import type { Cluster } from './cluster.ts'
+import type { EndpointAddress } from './endpoint-address.ts'
 import { cell, degradedMask, type EndpointSlab, excludedMask, healthFlag, unhealthyMask } from './endpoint-slab.ts'
 import type { UpstreamPool } from './pool.ts'
-
-/** Where an endpoint listens. */
-export type EndpointAddress = { type: 'ip'; host: string; port: number } | { type: 'pipe'; path: string }
+import type { UpstreamCluster } from './upstream-cluster.ts'
 
 /** Values of an endpoint's state: what its health makes of it, and whether it counts among the cluster's hosts at all. */
 export const hostState = { unhealthy: 0, degraded: 1, healthy: 2, excluded: 4 } as const
@@ -18,7 +14,7 @@ export class Endpoint {
   readonly key: string
   readonly address: EndpointAddress
   /** Whose it is: for an aggregate cluster's pick, another than the route's. */
-  readonly cluster: Cluster
+  readonly cluster: UpstreamCluster
   weight = 1
   hostname = ''
   metadata: Readonly<Record<string, unknown>> = {}
@@ -45,7 +41,7 @@ export class Endpoint {
   /** Whether the handshake is asked which HTTP to speak; null: to be found out, by the metadata as they are now. */
   negotiates: boolean | null = null
 
-  constructor(cluster: Cluster, key: string, address: EndpointAddress) {
+  constructor(cluster: UpstreamCluster, key: string, address: EndpointAddress) {
     this.cluster = cluster
     this.key = key
     this.address = address
@@ -82,11 +78,6 @@ export class Endpoint {
   }
 }
 
-/** The key of an IP address and port. */
-export function addressKey(host: string, port: number): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
-}
-
 /** A locality as one text, by which localities sort. */
 export function localityKey(locality: { region: string; zone: string; subZone: string } | undefined): string {
   return `${locality?.region ?? ''}\0${locality?.zone ?? ''}\0${locality?.subZone ?? ''}`
@@ -94,24 +85,6 @@ export function localityKey(locality: { region: string; zone: string; subZone: s
 
 /** Of an endpoint or a proxy that tells no locality. */
 export const noLocality = localityKey(undefined)
-
-/** Address and key of an endpoint, or an error that names the place. */
-export function endpointAddress(address: Address | undefined, path: string): { key: string; address: EndpointAddress } {
-  const one = address?.address
-  if (one === undefined) throw invalid(path, 'an endpoint needs an address')
-  switch (one.$case) {
-    case 'socketAddress': {
-      const { address: host, portSpecifier } = one.value
-      if (portSpecifier?.$case !== 'portValue') throw invalid(`${path}.socket_address`, 'a port_value is needed')
-      const port = portSpecifier.value
-      return { key: addressKey(host, port), address: { type: 'ip', host, port } }
-    }
-    case 'pipe':
-      return { key: one.value.path, address: { type: 'pipe', path: one.value.path } }
-    case 'envoyInternalAddress':
-      throw unsupported(`${path}.envoy_internal_address`, 'an internal address')
-  }
-}
 
 /** Takes over what an update says about an endpoint that may be known already. */
 export function applyEndpoint(endpoint: Endpoint, source: LbEndpoint): void {

@@ -5,58 +5,49 @@ import type { ClientStream, IncomingResponse } from '@weft/http/stream'
 import { meshHttp2Options } from '../plan/http2-options.ts'
 import { monotonicMs } from '../transport/clock.ts'
 import { CoalescingOutput } from '../transport/coalescing-output.ts'
-import type { Connection, ConnectionHandler } from '../transport/connection.ts'
-import { nextConnectionId } from '../transport/connection-id.ts'
-import type { TlsInfo } from '../transport/connection-info.ts'
+import type { Connection } from '../transport/connection.ts'
 import { meshAlpn } from '../transport/mesh-alpn.ts'
 import { Timeout } from '../transport/timer-wheel.ts'
-import { clientTlsInfo } from '../transport/tls-info.ts'
-import type { Endpoint } from './endpoint.ts'
-import { cell } from './endpoint-slab.ts'
-import type { Http2Pool } from './http2-pool.ts'
-import { describeConnectFailure, type Opened, openSocket } from './open-socket.ts'
-import { noteConnected } from './outcome.ts'
 import type { PooledConnection } from './pool.ts'
+import type { UpstreamCluster } from './upstream-cluster.ts'
+import { type LinkPlace, type LinkUser, UpstreamLink } from './upstream-link.ts'
+
+/** The pool of a connection of HTTP/2. */
+export interface Http2ConnectionOwner {
+  /** There may be room for another stream. */
+  onRoom(connection: Http2UpstreamConnection): void
+  /** It takes no more. */
+  onGoaway(): void
+  onClosed(connection: Http2UpstreamConnection): void
+}
 
 /** One HTTP/2 connection to an endpoint, carrying many requests at once. */
-export class Http2UpstreamConnection implements PooledConnection, ConnectionHandler, Http2ClientEvents {
-  readonly id = nextConnectionId()
+export class Http2UpstreamConnection implements PooledConnection, LinkUser, Http2ClientEvents {
   readonly protocol = 'HTTP/2'
-  tls: TlsInfo | null = null
-  connected = false
+  readonly link: UpstreamLink
   requests = 0
-  private readonly pool: Http2Pool
-  private readonly endpoint: Endpoint
+  private readonly owner: Http2ConnectionOwner
+  private readonly cluster: UpstreamCluster
   private readonly codec: Http2ClientConnection
   private readonly connection: Connection
   private readonly output: CoalescingOutput
-  private readonly startedMs: number
-  private readonly connectTimer: Timeout
   private readonly ticker: Timeout
   private readonly tickMs: number
   private idleSinceMs = 0
   private waitingForHandshake = 0
-  private localClose = false
   private gone = false
-  private failure = 'remote closed'
-  private connectTimedOut = false
 
   /**
    * `presumedStreams`: how many streams the peer is thought to allow until it has said. `opened`: the handshakes are done;
-   * else it begins them.
+   * null: it begins them.
    */
-  constructor(pool: Http2Pool, endpoint: Endpoint, presumedStreams: number, opened: Opened | null = null) {
-    this.pool = pool
-    this.endpoint = endpoint
-    this.startedMs = opened?.startedMs ?? performance.now()
-    const { cluster, services } = pool
-    this.connectTimer = new Timeout(() => {
-      this.connectTimedOut = true
-      cluster.stats.connectTimeout.inc()
-      this.failure = 'connection timeout'
-      this.destroy()
-    })
-    this.connection = opened?.connection ?? this.open()
+  constructor(owner: Http2ConnectionOwner, place: LinkPlace, presumedStreams: number, opened: UpstreamLink | null) {
+    const { endpoint } = place
+    const { cluster } = endpoint
+    this.owner = owner
+    this.cluster = cluster
+    this.link = opened ?? new UpstreamLink(place, this, (configured) => (configured.length > 0 ? configured : ['h2']))
+    this.connection = this.link.connection
     this.output = new CoalescingOutput(this.connection)
     const { http2 } = cluster.plan
     const toSidecar = cluster.tlsOf(endpoint)?.alpn.includes(meshAlpn) === true
@@ -66,35 +57,19 @@ export class Http2UpstreamConnection implements PooledConnection, ConnectionHand
     this.ticker = new Timeout(() => this.tick())
     // Idle times of seconds are held within a quarter.
     const { idleTimeoutMs } = cluster
-    this.tickMs = Math.min(tickMsOf(cluster.plan.http2), idleTimeoutMs > 0 ? Math.max(20, idleTimeoutMs / 4) : 1000)
-    services.timers.arm(this.ticker, this.tickMs)
-    if (opened === null) services.timers.arm(this.connectTimer, cluster.connectTimeoutMs)
-    else {
-      this.connection.handler = this
-      this.onConnected()
-    }
+    this.tickMs = Math.min(tickMsOf(http2), idleTimeoutMs > 0 ? Math.max(20, idleTimeoutMs / 4) : 1000)
+    cluster.services.timers.arm(this.ticker, this.tickMs)
+    if (opened === null) return
+    opened.handTo(this)
+    this.onConnected()
   }
 
-  private open(): Connection {
-    const { cluster, services, requestNames } = this.pool
-    const offer = (configured: readonly string[]): readonly string[] => (configured.length > 0 ? configured : ['h2'])
-    return openSocket(cluster, this.endpoint, services, this, requestNames, offer, {
-      onConnected: () => this.onConnected(),
-      onFailure: (text) => {
-        this.failure = text
-      },
-    })
+  get connected(): boolean {
+    return this.link.connected
   }
 
-  private onConnected(): void {
-    if (this.gone) return
-    this.connected = true
-    this.tls = clientTlsInfo(this.connection.socket)
-    const { stats } = this.pool.cluster
-    this.pool.services.timers.cancel(this.connectTimer)
-    noteConnected(this.endpoint, false)
-    stats.connectMs.record(Math.round(performance.now() - this.startedMs))
-    stats.requestTotal.add(this.waitingForHandshake)
+  onConnected(): void {
+    this.cluster.stats.requestTotal.add(this.waitingForHandshake)
     this.waitingForHandshake = 0
     this.idleSinceMs = monotonicMs()
     this.codec.writable()
@@ -119,15 +94,15 @@ export class Http2UpstreamConnection implements PooledConnection, ConnectionHand
   }
 
   private get isUsedUp(): boolean {
-    const { maxRequests } = this.pool.cluster
+    const { maxRequests } = this.cluster
     return maxRequests > 0 && this.requests >= maxRequests
   }
 
   begin(receiver: IncomingResponse): ClientStream {
-    const { stats } = this.pool.cluster
+    const { stats } = this.cluster
     this.requests++
     // A request that waits for the handshake counts when it is done.
-    if (this.connected) stats.requestTotal.inc()
+    if (this.link.connected) stats.requestTotal.inc()
     else this.waitingForHandshake++
     const stream = this.codec.begin(receiver)
     if (this.isUsedUp) {
@@ -144,18 +119,17 @@ export class Http2UpstreamConnection implements PooledConnection, ConnectionHand
 
   /** Ends now, whatever is on it. */
   destroy(): void {
-    this.localClose = true
-    this.connection.destroy()
+    this.link.destroy()
   }
 
   private tick(): void {
     if (this.gone) return
-    const { services, cluster } = this.pool
+    const { services, idleTimeoutMs, stats } = this.cluster
     this.codec.tick()
     if (!this.codec.isOpen && this.isIdle) return
-    if (this.connected && this.isIdle && cluster.idleTimeoutMs > 0) {
-      if (performance.now() - this.idleSinceMs >= cluster.idleTimeoutMs) {
-        cluster.stats.idleTimeout.inc()
+    if (this.link.connected && this.isIdle && idleTimeoutMs > 0) {
+      if (performance.now() - this.idleSinceMs >= idleTimeoutMs) {
+        stats.idleTimeout.inc()
         this.drain()
         return
       }
@@ -168,18 +142,18 @@ export class Http2UpstreamConnection implements PooledConnection, ConnectionHand
   room(): void {
     if (this.gone) return
     if (this.isIdle) this.idleSinceMs = monotonicMs()
-    this.pool.onRoom(this)
+    this.owner.onRoom(this)
   }
 
   goaway(): void {
-    this.pool.cluster.stats.closeNotify.inc()
-    this.pool.serveWaiting()
+    this.cluster.stats.closeNotify.inc()
+    this.owner.onGoaway()
   }
 
   failed(): void {}
 
   noted(event: CodecEvent): void {
-    const { stats } = this.pool.cluster
+    const { stats } = this.cluster
     stats.http2.note(event)
     if (event === 'tx_reset') stats.txReset.inc()
     if (event === 'rx_messaging_error') stats.protocolError.inc()
@@ -187,7 +161,7 @@ export class Http2UpstreamConnection implements PooledConnection, ConnectionHand
 
   closeAfterWrite(): void {
     this.output.flush()
-    this.localClose = true
+    this.link.localClose = true
     this.connection.closeWhenFlushed()
   }
 
@@ -206,49 +180,11 @@ export class Http2UpstreamConnection implements PooledConnection, ConnectionHand
   }
 
   onClose(error: Error | null): void {
-    if (this.gone) return
+    const { link, codec } = this
+    if (!link.countEnd(codec.openStreams > 0)) return
     this.gone = true
-    const { pool } = this
-    const { stats } = pool.cluster
-    const active = this.codec.openStreams > 0
-    pool.services.timers.cancel(this.connectTimer)
-    pool.services.timers.cancel(this.ticker)
-    stats.connectionLength.record(Math.round(performance.now() - this.startedMs))
-    stats.connectionDestroy.inc()
-    if (this.localClose) stats.destroyLocal.inc()
-    else stats.destroyRemote.inc()
-    if (active && this.connected) {
-      stats.destroyWithRequest.inc()
-      if (this.localClose) stats.destroyLocalWithRequest.inc()
-      else stats.destroyRemoteWithRequest.inc()
-    }
-    if (!this.connected) {
-      stats.connectFail.inc()
-      pool.slab.add(this.endpoint.slot, cell.connectFailures, 1)
-    }
-    pool.onClosed(this)
-    if (this.connected) this.codec.connectionLost('connection-closed', this.failure)
-    else {
-      const why = this.connectTimedOut ? 'connection timeout' : describeConnectFailure(error, this.failure)
-      this.codec.connectionLost('connect-failure', why)
-    }
-  }
-
-  // ConnectionInfo
-
-  get remoteAddress(): string {
-    return this.endpoint.address.type === 'ip' ? this.endpoint.address.host : this.endpoint.address.path
-  }
-  get remotePort(): number {
-    return this.endpoint.address.type === 'ip' ? this.endpoint.address.port : 0
-  }
-  get localAddress(): string {
-    return this.connection.socket.localAddress ?? ''
-  }
-  get localPort(): number {
-    return this.connection.socket.localPort ?? 0
-  }
-  get serverName(): string {
-    return ''
+    this.cluster.services.timers.cancel(this.ticker)
+    this.owner.onClosed(this)
+    codec.connectionLost(link.lossReason, link.describeLoss(error))
   }
 }

@@ -4,10 +4,10 @@ import { Connection, type ConnectionHandler, connectPlain, connectSecure } from 
 import { type Tlv, writeProxyHeader } from '../transport/proxy-protocol.ts'
 import { PeerNotWanted, type ProxyPrelude, type RequestNames } from '../transport/upstream-tls.ts'
 import type { WorkerServices } from '../worker-services.ts'
-import type { Cluster } from './cluster.ts'
 import type { ClusterStats } from './cluster-stats.ts'
 import { connectTarget } from './connect-target.ts'
 import type { Endpoint } from './endpoint.ts'
+import type { UpstreamCluster } from './upstream-cluster.ts'
 
 /** Whom a connection is for, as a PROXY header tells it. */
 export interface ProxiedClient {
@@ -28,18 +28,12 @@ export interface SocketOpening {
   onFailure(text: string): void
 }
 
-/** A connection whose handshakes are done, and when they began. */
-export interface Opened {
-  readonly connection: Connection
-  readonly startedMs: number
-}
-
 /**
  * Connects to an endpoint, by TLS where the cluster says so. `offer`: the application protocols to offer, given those that the
  * cluster's TLS settings name. `names`: what the request has the handshake ask for.
  */
 export function openSocket(
-  cluster: Cluster,
+  cluster: UpstreamCluster,
   endpoint: Endpoint,
   services: Pick<WorkerServices, 'timers'>,
   handler: ConnectionHandler,

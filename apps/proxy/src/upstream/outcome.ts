@@ -1,15 +1,6 @@
 import type { Endpoint } from './endpoint.ts'
 import { cell } from './endpoint-slab.ts'
 
-/** What outlier detection of a cluster looks at in workers: thresholds at which the main thread has to be told. */
-export interface OutlierRows {
-  /** Failures that came to be here (connect failure, timeout, reset) are counted apart from answers. */
-  split: boolean
-  consecutive5xx: number
-  consecutiveGateway: number
-  consecutiveLocal: number
-}
-
 /** Counts an answer's status (of gRPC: the HTTP status it stands for) for outlier detection and the endpoint's numbers. */
 export function noteStatus(endpoint: Endpoint, status: number): void {
   const { slot, cluster } = endpoint

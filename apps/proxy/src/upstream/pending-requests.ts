@@ -59,3 +59,10 @@ export class PendingRequests {
     return waiter
   }
 }
+
+/** Who opens connections for pools of one kind of HTTP, where the handshake has to tell which kind it is. */
+export interface PoolOwner {
+  readonly waiting: PendingRequests
+  /** Opens what those that wait need and may have. */
+  grow(): void
+}

@@ -1,6 +1,5 @@
 import type { ClientStream, IncomingResponse } from '@weft/http/stream'
 import type { ConnectionInfo } from '../transport/connection-info.ts'
-import type { PendingRequests } from './pending-requests.ts'
 
 /** A request that a pool finds a connection for: at once, or later by `onPoolReady`. */
 export interface PoolWaiter extends IncomingResponse {
@@ -8,7 +7,9 @@ export interface PoolWaiter extends IncomingResponse {
 }
 
 /** A connection to an endpoint, of whatever HTTP. */
-export interface PooledConnection extends ConnectionInfo {
+export interface PooledConnection {
+  /** The connection below its HTTP. */
+  readonly link: ConnectionInfo
   /** Empty: none, bare bytes. */
   readonly protocol: 'HTTP/1.1' | 'HTTP/2' | ''
   /** Whether the handshakes are done. */
@@ -32,11 +33,4 @@ export interface UpstreamPool {
   drain(): void
   /** Ends every connection now, with what is on it. */
   closeAll(): void
-}
-
-/** Who opens connections for pools of one kind of HTTP, where the handshake has to tell which kind it is. */
-export interface PoolOwner {
-  readonly waiting: PendingRequests
-  /** Opens what those that wait need and may have. */
-  grow(): void
 }

@@ -1,15 +1,7 @@
 import { isIP } from 'node:net'
-import type { EndpointAddress } from '../endpoint.ts'
+import type { EndpointAddress } from '../endpoint-address.ts'
 import type { PickContext } from './pick-context.ts'
-
-/** How an ORIGINAL_DST cluster learns where to connect to. */
-export interface OriginalDestinationPolicy {
-  /** Lower case; null: no header is looked at. */
-  header: string | null
-  /** Metadata namespace and path under which an address may stand. */
-  portOverride: number | null
-  cleanupMs: number
-}
+import type { OriginalDestinationPolicy } from './policy.ts'
 
 /** What the address of a request is: none, one that is no address, or where to connect to. */
 export type OriginalDestination = { type: 'none' } | { type: 'invalid' } | { type: 'address'; address: EndpointAddress }

@@ -67,3 +67,12 @@ export interface BalancerPolicy {
   /** 0…100; where a smaller share of hosts is healthy or degraded, all are used. */
   panicThreshold: () => number
 }
+
+/** How an ORIGINAL_DST cluster learns where to connect to. */
+export interface OriginalDestinationPolicy {
+  /** Lower case; null: no header is looked at. */
+  header: string | null
+  /** In place of the address's port; null: that one. */
+  portOverride: number | null
+  cleanupMs: number
+}

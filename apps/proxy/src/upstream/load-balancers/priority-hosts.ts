@@ -3,7 +3,17 @@ import { EdfScheduler } from './edf-scheduler.ts'
 import { createPicker, type HostPicker, type PickerPolicy, type PickerSurroundings } from './host-picker.ts'
 import type { BalancerPolicy } from './policy.ts'
 import type { PriorityCounts, PriorityJudging } from './priority-load.ts'
-import type { LocalityHosts } from './priority-set.ts'
+
+/** The endpoints of one locality at one priority. */
+export interface LocalityHosts {
+  hosts: readonly Endpoint[]
+  /** Share among localities of this priority; 0: none given. */
+  weight: number
+  /** Region, zone and sub-zone in one text, in which localities sort. */
+  key: string
+  /** Whether it is this proxy's own. */
+  local: boolean
+}
 
 /** A set of hosts to pick from, with a picker made when it is first needed. */
 export class HostSource {

@@ -7,21 +7,10 @@ import { slowStartEndsMs } from './host-picker.ts'
 import { createMaglev } from './maglev.ts'
 import type { Balancer, PickContext, PriorityShares } from './pick-context.ts'
 import type { BalancerPolicy } from './policy.ts'
-import { type HostSource, localitySchedule, type PriorityHosts, sortPriority } from './priority-hosts.ts'
+import { type HostSource, type LocalityHosts, localitySchedule, type PriorityHosts, sortPriority } from './priority-hosts.ts'
 import { choosePriority, type PriorityCounts, type PriorityJudging, type PriorityLoads, priorityLoads } from './priority-load.ts'
 import { createRing } from './ring-hash.ts'
 import { type LocalZones, ZoneRouting } from './zone-routing.ts'
-
-/** The endpoints of one locality at one priority. */
-export interface LocalityHosts {
-  hosts: readonly Endpoint[]
-  /** Share among localities of this priority; 0: none given. */
-  weight: number
-  /** Region, zone and sub-zone in one text, in which localities sort. */
-  key: string
-  /** Whether it is this proxy's own. */
-  local: boolean
-}
 
 /** What balancers look at besides hosts. */
 export interface BalancerSurroundings {

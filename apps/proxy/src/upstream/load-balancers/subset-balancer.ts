@@ -2,8 +2,9 @@ import type { Endpoint } from '../endpoint.ts'
 import { canonical, isRecord, keyOf, type MetadataCriteria, type MetadataEntry } from './metadata-criteria.ts'
 import type { Balancer, PickContext } from './pick-context.ts'
 import type { BalancerPolicy, FallbackPolicy, SubsetPolicy, SubsetSelector } from './policy.ts'
+import type { LocalityHosts } from './priority-hosts.ts'
 import type { PriorityJudging } from './priority-load.ts'
-import { type BalancerSurroundings, type LocalityHosts, PrioritySet } from './priority-set.ts'
+import { type BalancerSurroundings, PrioritySet } from './priority-set.ts'
 
 type Priorities = readonly (readonly LocalityHosts[])[]
 

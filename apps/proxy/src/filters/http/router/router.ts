@@ -15,11 +15,13 @@ import type { CircuitBreaker } from '../../../upstream/circuit-breaker.ts'
 import type { Cluster } from '../../../upstream/cluster.ts'
 import { canaryName } from '../../../upstream/cluster-stats.ts'
 import type { Endpoint } from '../../../upstream/endpoint.ts'
+import { poolOf, tcpPoolOf } from '../../../upstream/endpoint-pools.ts'
 import { cell } from '../../../upstream/endpoint-slab.ts'
 import { httpStatusOf } from '../../../upstream/grpc-status.ts'
 import { Hash64 } from '../../../upstream/load-balancers/hash64.ts'
 import { noteLocalFailure, noteStatus } from '../../../upstream/outcome.ts'
 import type { PooledConnection, PoolWaiter, UpstreamPool } from '../../../upstream/pool.ts'
+import type { UpstreamCluster } from '../../../upstream/upstream-cluster.ts'
 import type { Exchange } from '../../network/http-connection-manager/exchange.ts'
 import { HedgedTry, type HedgeOwner } from './hedge.ts'
 import { turnRequest } from './internal-redirect.ts'
@@ -402,8 +404,8 @@ export class Router implements PoolWaiter, HedgeOwner {
     const { cluster } = endpoint
     const { request, upgrade } = this.exchange
     const names = cluster.plan.autoNames?.(request) ?? null
-    if (this.endsHere) return cluster.tcpPoolOf(endpoint, this.forward!.priority, names)
-    return cluster.poolOf(endpoint, this.forward!.priority, request.version, upgrade !== '', names)
+    if (this.endsHere) return tcpPoolOf(endpoint, this.forward!.priority, names)
+    return poolOf(endpoint, this.forward!.priority, request.version, upgrade !== '', names)
   }
 
   /** Whether the request goes on as a bare connection. */
@@ -415,7 +417,7 @@ export class Router implements PoolWaiter, HedgeOwner {
   }
 
   /** The limits of the cluster whose endpoint was picked: an aggregate cluster's members have their own. */
-  private breakerOf(cluster: Cluster): CircuitBreaker {
+  private breakerOf(cluster: UpstreamCluster): CircuitBreaker {
     return cluster.breakers[this.forward!.priority]
   }
 
@@ -450,7 +452,7 @@ export class Router implements PoolWaiter, HedgeOwner {
     endpoint.active++
     slab.add(endpoint.slot, cell.activeRequests, 1)
     const { info } = exchange
-    info.upstreamConnection = connection
+    info.upstreamConnection = connection.link
     info.upstreamProtocol = connection.protocol
     info.upstreamSendStartMs = info.startMs
     this.applyEndpointHost(endpoint)
@@ -1017,7 +1019,7 @@ export class Router implements PoolWaiter, HedgeOwner {
       this.stream = one.stream
       this.connection = one.connection
       exchange.info.upstreamEndpoint = one.endpoint
-      exchange.info.upstreamConnection = one.connection
+      exchange.info.upstreamConnection = one.connection.link
       exchange.info.upstreamProtocol = one.connection.protocol
     }
     one.choose()

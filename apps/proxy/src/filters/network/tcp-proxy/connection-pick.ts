@@ -1,6 +1,6 @@
 import type { HashPolicy } from '@weft/contracts/envoy/type/v3/hash_policy'
 import { invalid } from '../../../plan/problems.ts'
-import { addressKey } from '../../../upstream/endpoint.ts'
+import { addressKey } from '../../../upstream/endpoint-address.ts'
 import type { Hash64 } from '../../../upstream/load-balancers/hash64.ts'
 import { latin1, xxHash64 } from '../../../upstream/load-balancers/hash64.ts'
 import type { MetadataCriteria } from '../../../upstream/load-balancers/metadata-criteria.ts'

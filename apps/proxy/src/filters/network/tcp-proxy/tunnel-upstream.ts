@@ -5,6 +5,7 @@ import type { FormatContext } from '../../../observe/format/context.ts'
 import type { ConnectionInfo } from '../../../transport/connection-info.ts'
 import type { Cluster } from '../../../upstream/cluster.ts'
 import type { Endpoint } from '../../../upstream/endpoint.ts'
+import { poolOf } from '../../../upstream/endpoint-pools.ts'
 import { cell } from '../../../upstream/endpoint-slab.ts'
 import type { PooledConnection, PoolWaiter, UpstreamPool } from '../../../upstream/pool.ts'
 import type { SessionUpstream, SessionUpstreamEvents } from './session-upstream.ts'
@@ -42,7 +43,7 @@ export class TunnelUpstream implements SessionUpstream, PoolWaiter {
     this.context = context
     this.filterState = filterState
     this.events = events
-    this.pool = cluster.poolOf(endpoint, 0, 11, true)
+    this.pool = poolOf(endpoint, 0, 11, true, null)
   }
 
   /** Asks for the tunnel; false: the cluster has too many requests. */
@@ -96,7 +97,7 @@ export class TunnelUpstream implements SessionUpstream, PoolWaiter {
 
   get info(): ConnectionInfo {
     if (this.pooled === null) throw new Error('the tunnel has no connection yet')
-    return this.pooled
+    return this.pooled.link
   }
 
   write(bytes: Buffer, start: number, end: number): boolean {

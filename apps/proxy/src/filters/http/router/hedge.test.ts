@@ -9,7 +9,7 @@ afterEach(async () => {
 })
 
 /** A worker whose tries may race, in front of an origin whose answers the test gives, in the order of the tries. */
-async function racing(retries: number) {
+async function racing(retries: number, timeoutMs = 15_000) {
   const answers: http.ServerResponse[] = []
   let given = 0
   const origin = new Upstream((request, response) => {
@@ -23,6 +23,7 @@ async function racing(retries: number) {
   const proxy = new WorkerHarness()
   open.push(proxy)
   const action = {
+    timeout: { seconds: Math.floor(timeoutMs / 1000), nanos: (timeoutMs % 1000) * 1_000_000 },
     hedgePolicy: { hedgeOnPerTryTimeout: true },
     retryPolicy: {
       retryOn: '5xx',
@@ -67,5 +68,13 @@ describe('tries that race', () => {
     first?.end('bad')
     second?.end('second')
     expect(await asked).toMatchObject({ status: 200, body: 'second' })
+  })
+
+  it('end when the whole time is up, though the last one goes on past its own', async () => {
+    const { asked, tries, stat } = await racing(1, 400)
+    await tries(2)
+    expect(await asked).toMatchObject({ status: 504, body: 'upstream request timeout' })
+    expect(stat('upstream_rq_per_try_timeout')).toBe(2)
+    await until(() => stat('upstream_rq_active') === 0, 'nothing to be under way')
   })
 })

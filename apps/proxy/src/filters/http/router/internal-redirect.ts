@@ -1,5 +1,6 @@
 import { headerName, names } from '@weft/http/header-name'
 import { type InternalRedirectPlan, redirectTarget } from '../../../routing/internal-redirect.ts'
+import type { RoutePlan } from '../../../routing/route-table.ts'
 import type { Exchange } from '../../network/http-connection-manager/exchange.ts'
 
 const originalUrl = headerName('x-envoy-original-url')
@@ -50,7 +51,7 @@ export function turnRequest(exchange: Exchange, policy: InternalRedirectPlan, co
   if (next === null) {
     Object.assign(request, before)
     // As Envoy's log has it: no route, no cluster.
-    exchange.router.nameRoute(null)
+    nameRoute(exchange, null)
     stats.redirectNoRoute.inc()
     return false
   }
@@ -60,7 +61,7 @@ export function turnRequest(exchange: Exchange, policy: InternalRedirectPlan, co
     const step = { ...schemes, fromRoute: exchange.route?.name ?? '', toRoute: next.name, visited }
     if (!policy.predicates.every((holds) => holds(step))) {
       Object.assign(request, before)
-      exchange.router.nameRoute(next)
+      nameRoute(exchange, next)
       stats.redirectPredicate.inc()
       return false
     }
@@ -73,4 +74,12 @@ export function turnRequest(exchange: Exchange, policy: InternalRedirectPlan, co
   }
   request.headers.set(originalUrl, `${before.scheme}://${before.authority}${before.path}`)
   return true
+}
+
+/** For the log: a route that a redirect led to, and its cluster. */
+export function nameRoute({ info, downstream }: Exchange, route: RoutePlan | null): void {
+  const cluster = route === null || route.cluster === '' ? undefined : downstream.cluster(route.cluster)
+  info.routeName = route?.name ?? ''
+  info.clusterName = cluster?.name ?? ''
+  info.clusterStatName = cluster?.plan.statName ?? ''
 }

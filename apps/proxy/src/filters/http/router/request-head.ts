@@ -15,6 +15,7 @@ const expectedTimeout = headerName('x-envoy-expected-rq-timeout-ms')
 const askedTimeout = headerName('x-envoy-upstream-rq-timeout-ms')
 const askedPerTry = headerName('x-envoy-upstream-rq-per-try-timeout-ms')
 const attemptCount = headerName('x-envoy-attempt-count')
+const timeoutRetry = headerName('x-envoy-is-timeout-retry')
 const altStatName = headerName('x-envoy-upstream-alt-stat-name')
 const timeoutResponse = headerName('x-envoy-upstream-rq-timeout-alt-response')
 const streamDuration = headerName('x-envoy-upstream-stream-duration-ms')
@@ -46,7 +47,7 @@ export interface RequestWishes {
   streamMs: number
 }
 
-const noWishes: RequestWishes = { statName: '', timeoutIsNoContent: false, streamMs: -1 }
+export const noWishes: RequestWishes = { statName: '', timeoutIsNoContent: false, streamMs: -1 }
 
 /** Reads them before `finishRequestHead` takes them off. */
 export function wishesOf({ headers }: RequestHead): RequestWishes {
@@ -88,6 +89,12 @@ export function finishRequestHead(
   }
   if (times.timeoutMs > 0 && !suppressHeaders) tellExpected(request, hedges ? 0 : times.perTryMs, times.timeoutMs)
   return times
+}
+
+/** Makes the head what the next try is to say; `timedOut`: the time of the one before was up. */
+export function finishNextHead({ request, info }: HeadedRequest, { host }: RoutePlan, timedOut: boolean): void {
+  if (host.includeAttemptCount) request.headers.set(attemptCount, String(info.attemptCount))
+  if (host.tellsTimeoutRetry) request.headers.set(timeoutRetry, String(timedOut))
 }
 
 /** Tells upstream how long (ms) it has: the time of a try (0: no limit, or one that goes on beside the next), and what is left of all. */

@@ -16,6 +16,7 @@ import { Timeout } from '../../../transport/timer-wheel.ts'
 import type { HttpFilter, HttpStream, LocalReply } from '../../http/filter.ts'
 import { isGrpcType } from '../../http/grpc-type.ts'
 import { editHead } from '../../http/head-edit.ts'
+import { nameRoute } from '../../http/router/internal-redirect.ts'
 import { Router } from '../../http/router/router.ts'
 import { streamLimit } from '../../http/router/stream-limit.ts'
 import type { DownstreamConnection } from './downstream-connection.ts'
@@ -441,7 +442,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     info.endMs = monotonicMs()
     this.table = downstream.routeTable(this.request)
     this.route = this.table === null ? null : this.table.match(this.request, this)
-    this.router.nameRoute(this.route)
+    nameRoute(this, this.route)
     this.filters.complete()
     if (plan.accessLog !== null) plan.accessLog(this)
     const { downstreamRemoteAddress, downstreamRemotePort } = info
@@ -772,7 +773,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
    * nearly always wants to wait longer, so that arming is rare.
    */
   watch(atMs: number): void {
-    if (atMs >= this.timerDueMs && this.timer.armed) return
+    if (atMs === Number.POSITIVE_INFINITY || (atMs >= this.timerDueMs && this.timer.armed)) return
     this.timerDueMs = atMs
     this.downstream.timers.arm(this.timer, Math.max(0, atMs - monotonicMs()))
   }
@@ -782,8 +783,10 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     if (this.done) return
     const now = monotonicMs()
     const { plan, info } = this
-    if (this.router.onTimer(now)) return
-    if (this.done) return
+    if (this.router.onTimer(now)) {
+      if (!this.done) this.watch(this.nextDeadline)
+      return
+    }
     const idleAt = this.lastActivityMs + this.idleDeadline
     if (now >= this.streamDeadline) {
       plan.stats.maxDurationReached.inc()
@@ -816,8 +819,12 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
       } else this.reply(this.requestComplete ? 504 : 408, 'stream timeout', { details: 'stream_idle_timeout' })
       return
     }
-    const next = Math.min(idleAt, this.requestDeadline, this.streamDeadline, this.router.nextDeadline)
-    if (next < Number.POSITIVE_INFINITY) this.watch(next)
+    this.watch(this.nextDeadline)
+  }
+
+  private get nextDeadline(): number {
+    const idleAt = this.lastActivityMs + this.idleDeadline
+    return Math.min(idleAt, this.requestDeadline, this.streamDeadline, this.router.nextDeadline)
   }
 
   /** The connection is closed: nothing waits any more. */

@@ -1,0 +1,62 @@
+import { tlsRedirect } from '../../../routing/redirect.ts'
+import type { RouteOutcome, RoutePlan } from '../../../routing/route-table.ts'
+import type { Exchange } from '../../network/http-connection-manager/exchange.ts'
+
+/** Answers a request for which there is no route, or none that leads on: not found, redirects, direct responses. */
+export function answerHere(exchange: Exchange, route: RoutePlan | null): void {
+  const { stats } = exchange.plan
+  const outcome = route?.outcome ?? nothing
+  switch (outcome.type) {
+    case 'direct':
+      stats.directResponse.inc()
+      for (const edits of route?.edits ?? []) edits.onRequest(exchange, exchange.request)
+      answerDirectly(exchange, outcome, () => editAnswer(exchange, route))
+      break
+    case 'redirect': {
+      stats.directResponse.inc()
+      const { redirect } = outcome
+      const location = redirect.location(exchange.request, exchange)
+      redirect.rewrite?.(exchange.request, exchange)
+      const headers: [string, string][] = [['location', location]]
+      exchange.reply(redirect.status, '', { details: 'direct_response', headers }, () => editAnswer(exchange, route))
+      break
+    }
+    default:
+      stats.noRoute.inc()
+      exchange.reply(404, '', { details: 'route_not_found', flags: ['NR'] })
+  }
+}
+
+const nothing: RouteOutcome = { type: 'nothing' }
+
+function editAnswer(exchange: Exchange, route: RoutePlan | null): void {
+  for (const edits of route?.edits ?? []) edits.onResponse(exchange, exchange.response.headers)
+}
+
+function answerDirectly(exchange: Exchange, outcome: Extract<RouteOutcome, { type: 'direct' }>, edit: () => void): void {
+  const { status, body, format } = outcome
+  const { scheme, authority, path } = exchange.request
+  const created = status === 201 || (status >= 300 && status < 400)
+  exchange.info.localReplyBody = body
+  exchange.reply(
+    status,
+    format === null ? body : Buffer.from(format.text(exchange), 'latin1'),
+    {
+      details: 'direct_response',
+      ...(created ? { headers: [['location', `${scheme}://${authority}${path}`]] } : {}),
+      ...(format === null ? {} : { contentType: format.contentType }),
+    },
+    edit,
+  )
+}
+
+/** Sends the client to TLS where the virtual host requires that; false: it does not. */
+export function sentToTls(exchange: Exchange, route: RoutePlan): boolean {
+  const location = tlsRedirect(route.host, exchange.request, exchange.internal)
+  if (location === null) return false
+  exchange.info.clusterName = ''
+  exchange.info.clusterStatName = ''
+  exchange.plan.stats.directResponse.inc()
+  exchange.reply(301, '', { details: 'direct_response', headers: [['location', location]] })
+  return true
+}

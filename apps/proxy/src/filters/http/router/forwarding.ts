@@ -1,0 +1,449 @@
+import { headerName, names, singleInResponses } from '@weft/http/header-name'
+import type { HeaderTable } from '@weft/http/header-table'
+import type { ResponseHead } from '@weft/http/message'
+import type { ResetReason } from '@weft/http/stream'
+import { askedWait, type RetryPlan, retriableReset, retryPlanFor } from '../../../routing/retry-policy.ts'
+import type { ForwardPlan } from '../../../routing/route-action.ts'
+import type { RoutePlan } from '../../../routing/route-table.ts'
+import { monotonicMs } from '../../../transport/clock.ts'
+import type { Cluster } from '../../../upstream/cluster.ts'
+import { noteLocalFailure } from '../../../upstream/outcome.ts'
+import type { PooledConnection } from '../../../upstream/pool.ts'
+import type { Exchange } from '../../network/http-connection-manager/exchange.ts'
+import { refusedByCluster } from './cluster-refusals.ts'
+import type { ClusterTarget } from './cluster-target.ts'
+import { turnRequest } from './internal-redirect.ts'
+import { KeptBody } from './kept-body.ts'
+import { Mirrors } from './mirror.ts'
+import { answerNoHost, answerOverflow, answerReset, answerTimeout, breakOff, breakOffLate, noteTunnelEnd } from './own-answers.ts'
+import { hedgesOf, type RaceOwner, RacingTries } from './racing-tries.ts'
+import { RequestCounts } from './request-counts.ts'
+import { finishNextHead, finishRequestHead, noWishes, replaceHost, tellExpected, wishesOf } from './request-head.ts'
+import type { RequestPick } from './request-pick.ts'
+import { Retries } from './retries.ts'
+import { finishAnswer } from './route-edits.ts'
+import { type TimeLimit, TimeLimits } from './time-limits.ts'
+import { UpstreamTry } from './upstream-try.ts'
+
+const canary = headerName('x-envoy-upstream-canary')
+
+/** A request on its way to its cluster, and the answer on its way back: one try after another, within its limits. */
+export class Forwarding implements RaceOwner {
+  private readonly exchange: Exchange
+  private readonly target: ClusterTarget
+  private readonly pick: RequestPick
+  private readonly counts: RequestCounts
+  private readonly limits: TimeLimits
+  private readonly retries: Retries
+  private readonly attempt: UpstreamTry
+  private readonly race: RacingTries
+  private readonly body = new KeptBody()
+  private mirrors: Mirrors | null = null
+  /** A request that nobody has seen was sent again, once. */
+  private isResent = false
+  /** The time of the last try was up. */
+  private isTimedOut = false
+  /** A try whose time is up goes on beside the next one. */
+  private hedges = false
+  private wishes = noWishes
+  /** Upstream has sent a 1xx answer. */
+  private interim = false
+  responding = false
+
+  constructor(exchange: Exchange, target: ClusterTarget, pick: RequestPick) {
+    this.exchange = exchange
+    this.target = target
+    this.pick = pick
+    this.counts = new RequestCounts(exchange)
+    this.limits = new TimeLimits(exchange)
+    const { counts, limits, body } = this
+    this.retries = new Retries(exchange, { counts, limits, pick, body }, () => this.tryAgain())
+    this.attempt = new UpstreamTry(exchange)
+    this.race = new RacingTries(exchange, this, this.attempt, this.retries)
+  }
+
+  get response(): ResponseHead {
+    return this.exchange.response
+  }
+
+  get nextDeadline(): number {
+    return this.limits.next
+  }
+
+  /** A route was chosen (anew): nothing of the request has gone to upstream. */
+  prepare(): void {
+    this.mirrors = null
+    this.counts.forget()
+    this.limits.forget()
+    this.attempt.begin(this.target.forward)
+    this.retries.begin(null, null)
+    this.race.current = null
+    this.body.begin()
+    this.isResent = false
+    this.isTimedOut = false
+    this.hedges = false
+    this.responding = false
+    this.interim = false
+  }
+
+  /** The head goes to this cluster. */
+  start(route: RoutePlan, forward: ForwardPlan, cluster: Cluster, endStream: boolean): void {
+    const { exchange, target, body, limits } = this
+    const choice = target.choice!
+    body.ended = endStream
+    this.wishes = wishesOf(exchange.request)
+    this.counts.begin(cluster, route, this.wishes.statName)
+    if (refusedByCluster(exchange, cluster, this.counts)) return
+    const retry = retryPlanFor(forward.retry, exchange.request)
+    this.retries.begin(retry, cluster.breakers[forward.priority])
+    this.pick.begin(forward, choice, retry)
+    this.hedges = retry !== null && hedgesOf(forward, exchange.request)
+    body.forRetries = !endStream && (retry !== null || forward.internalRedirect !== null)
+    const { timeoutMs, perTryMs } = finishRequestHead(exchange, forward, choice, route, retry, this.hedges)
+    limits.wholeMs = timeoutMs
+    limits.perTryMs = perTryMs
+    limits.idleMs = retry?.perTryIdleTimeoutMs ?? 0
+    this.limitStream(cluster)
+    if (forward.mirrors.length > 0) this.mirrors = Mirrors.of(exchange, forward.mirrors, timeoutMs)
+    exchange.info.attemptCount = 1
+    if (endStream) {
+      this.mirrors?.send()
+      limits.begin(monotonicMs())
+    }
+    this.try()
+  }
+
+  private limitStream({ plan }: Cluster): void {
+    const { streamMs } = this.wishes
+    this.limits.streamMs = streamMs >= 0 ? streamMs : plan.maxStreamMs
+  }
+
+  /** One try: an endpoint, a connection to it, the request on it. */
+  private try(): void {
+    const { exchange, attempt } = this
+    exchange.info.attemptStartMs = monotonicMs()
+    const endpoint = this.target.cluster!.pick(this.pick)
+    if (endpoint === null) {
+      answerNoHost(exchange, this.counts)
+      return
+    }
+    const connection = attempt.acquire(endpoint, this)
+    if (connection === 'overflow') answerOverflow(exchange, this.counts)
+    else if (connection !== null) this.useConnection(connection)
+  }
+
+  // PoolWaiter
+
+  onPoolReady(connection: PooledConnection): void {
+    this.attempt.waited()
+    this.useConnection(connection)
+  }
+
+  private useConnection(connection: PooledConnection): void {
+    const { exchange, attempt, body, limits } = this
+    const endpoint = attempt.connect(connection)
+    this.counts.tried()
+    const { forward } = this.target
+    // auto_host_rewrite: the endpoint's own name.
+    if (forward?.hostRewrite?.type === 'auto' && endpoint.hostname !== '')
+      replaceHost(exchange.request, endpoint.hostname, forward.appendForwardedHost, exchange.plan.router.suppressHeaders)
+    const racer = this.hedges ? this.race.enter(endpoint, connection) : null
+    const stream = attempt.open(connection, racer ?? this)
+    if (racer !== null) racer.stream = stream
+    if (limits.idleMs > 0) limits.noteActivity(monotonicMs())
+    const more = attempt.send(stream, body)
+    // It may have been stopped while there was no connection.
+    if (more && !body.ended) exchange.resumeRequest()
+    if (!body.forRetries) body.forget()
+  }
+
+  // The request's body, from the filters
+
+  data(buffer: Buffer, start: number, end: number, endStream: boolean): void {
+    this.mirrors?.add(buffer, start, end)
+    if (endStream) this.endBody()
+    const { stream } = this.attempt
+    if (stream === null || this.body.forRetries) this.keep(buffer, start, end)
+    if (stream === null) return
+    const { wire } = this.exchange.info
+    wire?.requestBody(end - start, true)
+    if (endStream) wire?.requestEnd(true)
+    if (!stream.sendData(buffer, start, end, endStream) && !endStream) this.exchange.pauseRequest()
+  }
+
+  trailers(trailers: HeaderTable): void {
+    this.endBody()
+    this.body.trailers = trailers
+    this.attempt.stream?.sendTrailers(trailers)
+  }
+
+  private endBody(): void {
+    this.body.ended = true
+    this.mirrors?.send()
+    const now = monotonicMs()
+    this.exchange.info.upstreamSendEndMs = now
+    if (this.target.cluster !== null) this.limits.begin(now)
+  }
+
+  private keep(buffer: Buffer, start: number, end: number): void {
+    const { body, exchange } = this
+    const limit = exchange.route?.bufferLimit ?? exchange.plan.bufferLimit
+    const isSent = this.attempt.connection !== null
+    // Without a connection all is kept: the client waits.
+    if (!body.add(buffer, start, end, isSent ? limit : Number.POSITIVE_INFINITY)) this.retries.left = 0
+    else if (!isSent && body.bytes > limit) exchange.pauseRequest()
+  }
+
+  onRequestWritable(): void {
+    this.exchange.resumeRequest()
+  }
+
+  // The response, from the codec
+
+  onInterim(head: ResponseHead): void {
+    this.interim = true
+    this.counts.response(head.status)
+    this.exchange.respondInterim(head)
+  }
+
+  onResponseHead(endStream: boolean): void {
+    const { exchange, attempt, retries, limits, counts } = this
+    const { info, response } = exchange
+    const { status, headers } = response
+    const now = monotonicMs()
+    info.upstreamFirstByteMs = now
+    if (headers.repeated) headers.joinRepeated(singleInResponses)
+    info.wire?.responseRead(response)
+    attempt.noteAnswer(status, endStream)
+    if (retries.plan !== null && retries.wantsOther(response) && retries.take()) {
+      this.target.cluster!.stats.retriedResponse(status)
+      const wait = askedWait(retries.plan, response, Date.now())
+      this.leaveTry(endStream)
+      retries.schedule(retries.plan, wait)
+      return
+    }
+    if (retries.isLast(response)) retries.noteLastFailed()
+    else if (info.attemptCount > 1) counts.retrySuccess()
+    limits.answered()
+    if (limits.idleMs > 0) limits.noteActivity(now)
+    if (this.target.forward?.internalRedirect?.codes.has(status) === true && this.followRedirect(endStream)) return
+    info.responseCode = status
+    const { upgrade } = exchange
+    if (upgrade !== '' && upgrade !== 'connect' && status !== 101 && status < 400 && !endStream) {
+      this.refuseUpgrade()
+      return
+    }
+    counts.response(status, attempt.endpoint?.isCanary === true || headers.get(canary) === 'true')
+    info.responseCodeDetails = 'via_upstream'
+    finishAnswer(exchange, this.target.choice, this.pick.cookies)
+    this.responding = true
+    if (endStream) this.finishTry()
+    exchange.respond(endStream)
+  }
+
+  /** A redirect that the route has followed here; false: the client gets it. */
+  private followRedirect(endStream: boolean): boolean {
+    const { exchange, body } = this
+    const { stats } = this.target.cluster!
+    const whole = body.ended && (body.forRetries || exchange.info.bytesReceived === 0)
+    if (!turnRequest(exchange, this.target.forward!.internalRedirect!, whole)) {
+      stats.internalRedirectFailed.inc()
+      return false
+    }
+    stats.internalRedirectSucceeded.inc()
+    // A request that became GET has no body.
+    const dropped = exchange.response.status === 303
+    const pieces = dropped ? [] : body.pieces
+    const trailers = dropped ? null : body.trailers
+    this.leaveTry(endStream)
+    this.end()
+    exchange.beginAgain(pieces, trailers)
+    return true
+  }
+
+  /** Upstream did not switch protocols, and said no error: its answer is passed on without the body, as Envoy does. */
+  private refuseUpgrade(): void {
+    const { exchange } = this
+    exchange.info.responseCodeDetails = 'websocket_handshake_unsuccessful'
+    this.dropTry()
+    exchange.response.headers.set(names.contentLength, '0')
+    exchange.respond(true)
+  }
+
+  onResponseData(buffer: Buffer, start: number, end: number, endStream: boolean): void {
+    if (!this.responding) return
+    const { exchange, limits } = this
+    if (limits.idleMs > 0) limits.noteActivity(monotonicMs())
+    const { wire } = exchange.info
+    wire?.responseBody(end - start, false)
+    if (endStream) {
+      wire?.responseEnd(false)
+      if (exchange.upgrade !== '' && this.attempt.connection?.protocol === 'HTTP/1.1') noteTunnelEnd(exchange)
+      this.finishTry()
+    }
+    exchange.respondData(buffer, start, end, endStream)
+  }
+
+  onResponseTrailers(trailers: HeaderTable): void {
+    if (!this.responding) return
+    this.attempt.noteTrailers(trailers)
+    this.finishTry()
+    this.exchange.respondTrailers(trailers)
+  }
+
+  onResponseReset(reason: ResetReason, detail: string): void {
+    const { exchange, attempt, retries, body } = this
+    const { info } = exchange
+    const endpoint = attempt.endpoint ?? attempt.waitingFor
+    attempt.waitingFor = null
+    if (endpoint !== null) noteLocalFailure(endpoint, 503)
+    this.counts.reset(reason, detail, attempt.connection?.protocol === 'HTTP/2')
+    attempt.noteReset(reason, detail)
+    const unseen = attempt.mayBeUnseen(reason, detail)
+    this.endTry()
+    if (this.responding) {
+      breakOff(exchange, reason, detail)
+      return
+    }
+    const kind = reason === 'connect-failure' || reason === 'refused-stream' ? reason : 'other'
+    if (retries.plan !== null && retries.wantsOtherAfter(kind) && retries.take()) {
+      retries.schedule(retries.plan)
+      return
+    }
+    const whole = body.ended && (body.forRetries || body.bytes === 0) && info.bytesReceived === body.bytes
+    if (unseen && whole && !this.isResent) {
+      this.isResent = true
+      exchange.response.clear()
+      this.try()
+      return
+    }
+    if (retries.plan !== null && info.attemptCount > 1 && retries.left === 0 && retriableReset(retries.plan, kind))
+      retries.noteLastFailed()
+    answerReset(exchange, this.counts, reason, detail, this.interim)
+  }
+
+  // Retries
+
+  private tryAgain(): void {
+    const { exchange, retries, limits, body } = this
+    if (exchange.done || exchange.responseStarted) return
+    const { info, request, route } = exchange
+    info.attemptCount++
+    if (route !== null) finishNextHead(exchange, route, this.isTimedOut)
+    this.isTimedOut = false
+    retries.release()
+    if (retries.plan?.refreshCluster === true) this.turnAgain(retries.plan)
+    const now = monotonicMs()
+    if (limits.whole < Number.POSITIVE_INFINITY && !exchange.plan.router.suppressHeaders)
+      tellExpected(request, this.hedges ? 0 : limits.perTryMs, limits.whole - now)
+    limits.beginTry(now, body.ended)
+    this.try()
+  }
+
+  /** Another cluster of a weighted route may be the one for the next try. */
+  private turnAgain(plan: RetryPlan): void {
+    const { target, retries } = this
+    const cluster = target.redraw()
+    if (cluster === null) return
+    this.counts.turnTo(cluster)
+    this.limitStream(cluster)
+    retries.turnTo(cluster.breakers[target.forward!.priority])
+    this.pick.begin(target.forward, target.choice, plan)
+  }
+
+  // Time limits
+
+  /** Looks at the limits; true: one was over, and the exchange was answered or goes on with another try. */
+  onTimer(now: number): boolean {
+    const limit = this.limits.due(now)
+    if (limit === null) return false
+    if (this.target.cluster !== null) this.onTimeout(limit)
+    return true
+  }
+
+  private onTimeout(limit: TimeLimit): void {
+    const { exchange, attempt, retries, race } = this
+    const ofTry = limit !== 'response_timeout'
+    this.counts.timeout(limit)
+    if (attempt.endpoint !== null && !this.responding) noteLocalFailure(attempt.endpoint, 504)
+    if (this.responding) {
+      this.dropTry()
+      breakOffLate(exchange, limit)
+      return
+    }
+    const { plan } = retries
+    if (ofTry && plan !== null && race.current !== null) {
+      // The last one goes on too, until the whole time is up.
+      if (retries.left === 0 || !retries.take()) return
+      race.outlive(race.current)
+      this.limits.quiet()
+      this.isTimedOut = true
+      retries.schedule(plan)
+      return
+    }
+    this.dropTry()
+    race.giveUpOlder()
+    if (ofTry && plan !== null && retries.wantsOtherAfter('timeout') && retries.take()) {
+      this.isTimedOut = true
+      retries.schedule(plan)
+      return
+    }
+    if (ofTry && plan !== null && retries.left === 0 && exchange.info.attemptCount > 1) retries.noteLastFailed()
+    answerTimeout(exchange, this.counts, limit, this.wishes.timeoutIsNoContent)
+  }
+
+  // Ends
+
+  pauseResponse(): void {
+    this.attempt.pauseResponse()
+  }
+
+  resumeResponse(): void {
+    this.attempt.resumeResponse()
+  }
+
+  /** The response is complete: its time is counted, the connection is the pool's again. */
+  private finishTry(): void {
+    const { info } = this.exchange
+    info.upstreamLastByteMs = monotonicMs()
+    this.target.cluster!.stats.requestTime.record(Math.round(info.upstreamLastByteMs - info.startMs))
+    this.endTry()
+  }
+
+  endTry(): void {
+    this.attempt.end()
+    this.race.current = null
+    this.limits.quiet()
+  }
+
+  dropTry(): void {
+    this.attempt.drop(this)
+    this.race.current = null
+    this.limits.quiet()
+  }
+
+  /** Nothing more is wanted of the try; `ended`: nor does more come. */
+  private leaveTry(ended: boolean): void {
+    if (ended) this.endTry()
+    else this.dropTry()
+  }
+
+  /** The downstream is gone, or was answered otherwise. */
+  cancel(): void {
+    // Cancelled is what waits for a connection; a request that has one is reset.
+    if (this.attempt.waitingFor !== null) this.target.cluster!.stats.requestCancelled.inc()
+    this.dropTry()
+    this.race.giveUpOlder()
+    this.limits.disarm()
+    this.retries.cancel()
+  }
+
+  /** The exchange is over. */
+  end(): void {
+    this.dropTry()
+    this.race.giveUpOlder()
+    this.retries.release()
+    this.limits.disarm()
+    this.body.forget()
+  }
+}

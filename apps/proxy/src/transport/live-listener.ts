@@ -449,10 +449,12 @@ export class LiveListener {
     const before = this.plan
     this.plan = plan
     for (const [session, accepted] of this.sessions) moveOn(session, accepted, before, plan)
-    const old = [...this.sessions].filter(([, accepted]) => accepted.plan === before).map(([session]) => session)
-    for (const session of old) session.drain()
+    // Looked up again at the end: a list would keep all that have long been closed.
+    const old = (): NetworkSession[] =>
+      [...this.sessions].filter(([, accepted]) => accepted.plan === before).map(([session]) => session)
+    for (const session of old()) session.drain()
     setTimeout(() => {
-      for (const session of old) if (this.sessions.has(session)) session.destroy()
+      for (const session of old()) session.destroy()
       closePlan(before)
     }, drainTimeMs).unref()
   }

@@ -116,7 +116,7 @@ describe('the admin API', () => {
         { name: 'a', host_statuses: [{ address: { socket_address: { address: '127.0.0.1', port_value: 8080 } }, weight: 1 }] },
       ],
     })
-    expect((await get('/clusters?filter=nobody')).text).toBe('\n')
+    expect((await get('/clusters?filter=nobody')).text).toBe('')
   })
 
   test('dumps the configuration in the messages of the API, one resource or masked fields of it', async () => {
@@ -142,10 +142,24 @@ describe('the admin API', () => {
     expect((await get('/config_dump?resource=static_route_configs')).text).toContain('"name": "local"')
     expect(await get('/config_dump?resource=nonsense')).toMatchObject({
       status: 404,
-      text: 'nonsense not found in config dump\n',
+      text: 'nonsense not found in config dump',
     })
     expect((await get('/config_dump?resource=bootstrap')).status).toBe(400)
-    expect((await get('/config_dump?name_regex=nobody&resource=static_clusters')).json()).toEqual({ configs: [] })
+    expect((await get('/config_dump?name_regex=nobody&resource=static_clusters')).json()).toEqual({})
+    expect((await get('/config_dump?mask=nonsense')).status).toBe(400)
+    expect((await get('/config_dump?mask=static_clusters')).json()).toMatchObject({
+      configs: [{ '@type': 'type.googleapis.com/envoy.admin.v3.ClustersConfigDump' }],
+    })
+    expect((await get('/config_dump?resource=static_endpoint_configs')).status).toBe(404)
+    expect((await get('/config_dump?include_eds&resource=static_endpoint_configs')).json()).toMatchObject({
+      configs: [
+        {
+          endpoint_config: {
+            endpoints: [{ locality: {}, lb_endpoints: [{ health_status: 'HEALTHY', load_balancing_weight: 1 }] }],
+          },
+        },
+      ],
+    })
   })
 
   test('never shows a key, a password or a token', async () => {
@@ -195,11 +209,61 @@ describe('the admin API', () => {
     })
     for (const bad of ['?filter=(', '?format=nonsense', '?type=Wrong']) expect((await get(`/stats${bad}`)).status).toBe(400)
     await post('/reset_counters')
-    expect((await get('/stats?filter=ingress')).text).toBe(
+    expect((await get('/stats?filter=ingress.downstream_rq_(2xx|active)')).text).toBe(
       'http.ingress.downstream_rq_2xx: 0\nhttp.ingress.downstream_rq_active: 2\n',
     )
     control.stats.counter('http.ingress.downstream_rq_2xx').inc()
     expect((await get('/stats?usedonly&filter=ingress.*2xx')).text).toBe('http.ingress.downstream_rq_2xx: 1\n')
+  })
+
+  test('lists what stands at nothing too, as Envoy does', async () => {
+    const { control, get } = await admin()
+    control.stats.gauge('http.ingress.downstream_rq_active').set(1)
+    const { text } = await get('/stats')
+    for (const line of [
+      'cluster.a.upstream_rq_per_cx: No recorded values',
+      'cluster_manager.cluster_updated: 0',
+      'http.ingress.downstream_rq_time: No recorded values',
+      'listener_manager.listener_create_failure: 0',
+      'server.worker_0.watchdog_miss: 0',
+    ])
+      expect(text.split('\n')).toContain(line)
+    expect((await get('/stats?usedonly')).text).not.toContain('No recorded values')
+  })
+
+  test('shows the buckets of histograms, below each bound, between bounds, or as they were filled', async () => {
+    const { control, get } = await admin()
+    const histogram = control.stats.histogram('cluster.a.upstream_rq_time')
+    for (const value of [0, 16, 16]) histogram.record(value)
+    const of = async (mode: string) => (await get(`/stats?filter=upstream_rq_time$&${mode}`)).text
+    expect(await of('histogram_buckets=cumulative')).toContain(' B10(1,1) B25(3,3) B50(3,3)')
+    expect(await of('histogram_buckets=disjoint')).toContain(' B10(0,0) B25(2,2) B50(0,0)')
+    expect(await of('histogram_buckets=detailed')).toMatch(
+      /upstream_rq_time:\n {2}totals=0,0:1, 16,1:2\n {2}intervals=0,0:1, 16,1:2\n {2}summary=P0\(0,0\)/,
+    )
+    const json = async (mode: string): Promise<unknown> => JSON.parse(await of(`format=json&histogram_buckets=${mode}`))
+    expect(await json('disjoint')).toMatchObject({
+      stats: [
+        { histograms: [{ name: 'cluster.a.upstream_rq_time', buckets: { 4: { upper_bound: 25, interval: 2, cumulative: 2 } } }] },
+      ],
+    })
+    expect(await json('detailed')).toMatchObject({
+      stats: [
+        {
+          histograms: {
+            details: [
+              {
+                totals: [
+                  { lower_bound: 0, width: 0, count: 1 },
+                  { lower_bound: 16, count: 2 },
+                ],
+              },
+            ],
+          },
+        },
+      ],
+    })
+    expect((await get('/stats?histogram_buckets=odd')).status).toBe(400)
   })
 
   test("gives Prometheus Envoy's names, tags and buckets", async () => {
@@ -242,6 +306,9 @@ describe('the admin API', () => {
       status: 400,
       text: expect.stringContaining('unknown logger level'),
     })
+    expect((await post('/logging?level=')).status).toBe(200)
+    expect((await post('/logging?http=info&upstream=info')).text).toContain('invalid number of parameters')
+    expect((await post('/logging?paths=http')).text).toContain('empty logger name or empty logger level')
     expect(await post('/logging?nobody=info')).toMatchObject({
       status: 400,
       text: expect.stringContaining('unknown logger name'),

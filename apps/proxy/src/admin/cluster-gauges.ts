@@ -25,6 +25,7 @@ const alwaysThere = [
   'upstream_cx_max_duration_reached',
   'upstream_cx_preconnect_skipped',
   'upstream_cx_rx_bytes_buffered',
+  'upstream_queue_overloaded',
   'upstream_rq_0rtt',
   'upstream_rq_active_overflow',
   'upstream_rq_max_duration_reached',
@@ -32,7 +33,12 @@ const alwaysThere = [
   'upstream_rq_retry_backoff_ratelimited',
   'upstream_rq_rx_reset_no_error',
 ]
-const amongThemGauges = new Set(['lb_subsets_active', 'upstream_cx_rx_bytes_buffered'])
+const amongThemGauges = new Set(['lb_subsets_active', 'upstream_cx_rx_bytes_buffered', 'upstream_queue_overloaded'])
+
+/** The front of a cluster's statistics: `cluster.reviews`. */
+export function clusterPrefix({ message, name }: ClusterState): string {
+  return `cluster.${(message.altStatName || name).replaceAll(':', '_')}`
+}
 
 /** What of a cluster stands in the slab that all threads share: membership, and the state of its circuit breakers. */
 export function clusterGauges(
@@ -41,7 +47,7 @@ export function clusterGauges(
   add: (kind: 'counter' | 'gauge', name: string, value: number) => void,
 ): void {
   const { slab } = control
-  const prefix = `cluster.${(cluster.message.altStatName || cluster.name).replaceAll(':', '_')}`
+  const prefix = clusterPrefix(cluster)
   for (const name of alwaysThere) {
     if (control.reader.value(`${prefix}.${name}`) === undefined)
       add(amongThemGauges.has(name) ? 'gauge' : 'counter', `${prefix}.${name}`, 0)
@@ -56,6 +62,8 @@ export function clusterGauges(
     add('gauge', `${prefix}.membership_degraded`, degraded)
     add('gauge', `${prefix}.membership_excluded`, flags.filter((flag) => (flag & excludedMask) !== 0).length)
     add('counter', `${prefix}.membership_change`, cluster.membershipChanges)
+    // Which of its transport sockets each endpoint got: the default one, where no other is there to choose.
+    if (cluster.message.transportSocketMatches.length === 0) add('counter', `${prefix}.default.total_match_count`, flags.length)
     if (cluster.message.healthChecks.length > 0) {
       add('gauge', `${prefix}.health_check.healthy`, flags.filter((flag) => (flag & unhealthyMask) === 0).length)
       add('gauge', `${prefix}.health_check.degraded`, degraded)

@@ -37,7 +37,7 @@ export const clusters: AdminEndpoint = {
         const regex = compileRegex(`(?s:.*)(?:${pattern})(?s:.*)`, 'filter')
         wanted = (name) => regex.fullMatch(name)
       } catch {
-        return text(`Invalid re2 regex: ${pattern}\n`, 400)
+        return text('Invalid re2 regex', 400)
       }
     }
     const listed = control.clusters
@@ -46,7 +46,12 @@ export const clusters: AdminEndpoint = {
       .sort((a, b) => (a.name < b.name ? -1 : 1))
     return query.get('format') === 'json'
       ? json({ cluster_statuses: listed.map((cluster) => asJson(control, cluster)) })
-      : text(`${listed.flatMap((cluster) => asText(control, cluster)).join('\n')}\n`)
+      : text(
+          listed
+            .flatMap((cluster) => asText(control, cluster))
+            .map((line) => `${line}\n`)
+            .join(''),
+        )
   },
 }
 

@@ -1,14 +1,22 @@
 import type { JsonValue } from '@bufbuild/protobuf'
-import { Node } from '@weft/contracts/envoy/config/core/v3/base'
+import { Locality, Node } from '@weft/contracts/envoy/config/core/v3/base'
+import { HealthStatus } from '@weft/contracts/envoy/config/core/v3/health_check'
 import { ClusterLoadAssignment, ClusterLoadAssignment_Policy } from '@weft/contracts/envoy/config/endpoint/v3/endpoint'
+import {
+  Endpoint_HealthCheckConfig,
+  type LocalityLbEndpoints,
+} from '@weft/contracts/envoy/config/endpoint/v3/endpoint_components'
 import { Secret } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/secret'
 import { bootstrapType } from '../bootstrap/load.ts'
+import type { ClusterState } from '../control/clusters.ts'
 import type { Control } from '../control/control.ts'
 import type { RefusedResource } from '../control/discovery.ts'
+import { endpointKey } from '../control/endpoint-slots.ts'
 import { fetchedStates } from '../control/fetched-resources.ts'
 import { inlineRoutes } from '../control/inline-routes.ts'
 import type { ListenerState } from '../control/listeners.ts'
 import { compileRegex } from '../routing/matchers/regex.ts'
+import { cell, degradedMask, unhealthyMask } from '../upstream/endpoint-slab.ts'
 import { type AdminEndpoint, type AdminReply, json, text } from './endpoint.ts'
 import { applyMask } from './field-mask.ts'
 import { anyJson, messageJson } from './message-json.ts'
@@ -33,6 +41,8 @@ const elementTypes: Record<string, string> = {
   static_listeners: 'ListenersConfigDump.StaticListener',
   dynamic_listeners: 'ListenersConfigDump.DynamicListener',
   static_route_configs: 'RoutesConfigDump.StaticRouteConfig',
+  inline_scoped_route_configs: 'ScopedRoutesConfigDump.InlineScopedRouteConfigs',
+  dynamic_scoped_route_configs: 'ScopedRoutesConfigDump.DynamicScopedRouteConfigs',
   dynamic_route_configs: 'RoutesConfigDump.DynamicRouteConfig',
   static_secrets: 'SecretsConfigDump.StaticSecret',
   dynamic_active_secrets: 'SecretsConfigDump.DynamicSecret',
@@ -57,38 +67,43 @@ export const configDump: AdminEndpoint = {
         const regex = compileRegex(pattern, 'name_regex')
         wanted = (name) => regex.fullMatch(name)
       } catch {
-        return text(`Error while parsing name_regex from ${pattern}\n`, 400)
+        return text(`INVALID_ARGUMENT: Error while parsing name_regex from ${pattern}`, 400)
       }
     }
-    const dumps = dumpAll(control, query.has('include_eds') || isEndpoints(query.get('resource')), wanted)
-    const mask = query.get('mask')
+    const withEndpoints = query.has('include_eds')
+    const dumps = dumpAll(control, withEndpoints, wanted)
+    const mask = query.get('mask') || null
     const resource = query.get('resource')
-    if (resource !== null) return oneResource(dumps, resource, mask)
-    return json({ configs: mask === null ? dumps : dumps.map((dump) => applyMask(dump, mask)) })
+    if (resource?.endsWith('_endpoint_configs') && !withEndpoints) return notFound(resource)
+    if (resource) return oneResource(dumps, resource, mask)
+    if (mask === null) return json({ configs: dumps })
+    // Paths that a dump has nothing of leave it out.
+    const masked = dumps.map((dump) => applyMask(dump, mask)).filter((dump) => Object.keys(dump).length > 1)
+    if (masked.length === 0) return text(`FieldMask ${mask} could not be successfully applied to any configs.`, 400)
+    return json({ configs: masked })
   },
 }
 
-function isEndpoints(resource: string | null): boolean {
-  return resource === 'static_endpoint_configs' || resource === 'dynamic_endpoint_configs'
+function notFound(resource: string): AdminReply {
+  return text(`${resource} not found in config dump`, 404)
 }
 
 function oneResource(dumps: readonly Json[], resource: string, mask: string | null): AdminReply {
   const type = elementTypes[resource]
   if (type === undefined) {
     if (dumps.some((dump) => resource in dump && resource !== '@type'))
-      return text(`${resource} is not a repeated field. Use ?mask= to get only this field\n`, 400)
-    return { status: 404, body: `${resource} not found in config dump\n` }
+      return text(`${resource} is not a repeated field. Use ?mask=${resource} to get only this field`, 400)
+    return notFound(resource)
   }
   const elements = dumps.flatMap((dump) => {
     const list = dump[resource]
     return Array.isArray(list) ? list : []
   })
-  return json({
-    configs: elements.map((element) => {
-      const typed: Json = { '@type': `${dumpPrefix}${type}`, ...(isObject(element) ? element : {}) }
-      return mask === null ? typed : applyMask(typed, mask)
-    }),
+  const configs = elements.map((element) => {
+    const typed: Json = { '@type': `${dumpPrefix}${type}`, ...(isObject(element) ? element : {}) }
+    return mask === null ? typed : applyMask(typed, mask)
   })
+  return json(configs.length === 0 ? {} : { configs })
 }
 
 function dumpAll(control: Control, withEndpoints: boolean, wanted: (name: string) => boolean): Json[] {
@@ -140,13 +155,15 @@ function clustersDump({ clusters, cds }: Control, wanted: (name: string) => bool
   }
 }
 
-function endpointsDump({ clusters }: Control, wanted: (name: string) => boolean): Json {
+function endpointsDump(control: Control, wanted: (name: string) => boolean): Json {
+  const { clusters } = control
   const entries = clusters.active().flatMap((cluster) => {
     if (cluster.assignment === undefined || !wanted(cluster.name)) return []
     const { assignment: held } = cluster
     const assignment: ClusterLoadAssignment = {
       ...held,
       clusterName: held.clusterName || cluster.name,
+      endpoints: held.endpoints.map((locality) => endpointsInUse(control, cluster, locality)),
       policy: { ...ClusterLoadAssignment_Policy.create({ overprovisioningFactor: 140 }), ...held.policy },
     }
     const config: Json = { endpoint_config: anyJson(types.endpoints, ClusterLoadAssignment.encode(assignment).finish()) }
@@ -173,6 +190,36 @@ function endpointsDump({ clusters }: Control, wanted: (name: string) => boolean)
       'dynamic_endpoint_configs',
       entries.filter(({ eds }) => eds).map(({ config }) => config),
     ),
+  }
+}
+
+/** The endpoints of a locality as they stand: with their health, and what was left to its default said. */
+function endpointsInUse({ slab }: Control, { slots }: ClusterState, locality: LocalityLbEndpoints): LocalityLbEndpoints {
+  return {
+    ...locality,
+    locality: locality.locality ?? Locality.create(),
+    loadBalancingWeight: locality.loadBalancingWeight ?? 0,
+    lbEndpoints: locality.lbEndpoints.map((endpoint) => {
+      const health = slab.get(slots.keys.get(endpointKey(endpoint) ?? '') ?? 0, cell.health)
+      const { hostIdentifier: host } = endpoint
+      return {
+        ...endpoint,
+        hostIdentifier:
+          host?.$case === 'endpoint'
+            ? {
+                $case: 'endpoint',
+                value: { ...host.value, healthCheckConfig: host.value.healthCheckConfig ?? Endpoint_HealthCheckConfig.create() },
+              }
+            : host,
+        healthStatus:
+          (health & unhealthyMask) !== 0
+            ? HealthStatus.UNHEALTHY
+            : (health & degradedMask) !== 0
+              ? HealthStatus.DEGRADED
+              : HealthStatus.HEALTHY,
+        loadBalancingWeight: endpoint.loadBalancingWeight ?? 1,
+      }
+    }),
   }
 }
 

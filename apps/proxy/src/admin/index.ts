@@ -13,7 +13,7 @@ import { ready } from './ready.ts'
 import { reopenLogs } from './reopen-logs.ts'
 import { runtime, runtimeModify } from './runtime.ts'
 import { serverInfo } from './server-info.ts'
-import { resetCounters, stats, statsPrometheus, statsRecentLookups } from './stats.ts'
+import { lookupSwitches, resetCounters, stats, statsPrometheus, statsRecentLookups } from './stats.ts'
 import { contention, hotRestartVersion, profilers } from './unsupported.ts'
 
 const home: AdminEndpoint = {
@@ -50,6 +50,7 @@ export const endpoints: readonly AdminEndpoint[] = [
   stats,
   statsPrometheus,
   statsRecentLookups,
+  ...lookupSwitches,
   ...profilers,
 ].sort((a, b) => (a.path < b.path ? -1 : 1))
 

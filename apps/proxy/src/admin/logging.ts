@@ -1,10 +1,11 @@
-import { logLevels, parseLogLevel } from '../log.ts'
+import { type LogLevel, logLevels } from '../log.ts'
 import { type AdminContext, type AdminEndpoint, type AdminReply, text } from './endpoint.ts'
 
 const usage = [
   'usage: /logging?<name>=<level> (change single level)',
   'usage: /logging?paths=name1:level1,name2:level2,... (change multiple levels)',
   'usage: /logging?level=<level> (change all levels)',
+  'usage: /logging?group=<group_name>:<level> (change group of loggers)',
   `levels: ${logLevels.join(' ')} `,
 ].join('\n')
 
@@ -19,25 +20,31 @@ export const logging: AdminEndpoint = {
   ],
   handle: (context, { query }) => {
     const changes: [string, string][] = []
-    for (const [name, value] of query) {
+    const wishes = [...query].filter(([name, value]) => value !== '' || !['level', 'paths', 'group'].includes(name))
+    if (wishes.length > 1) return refused(context, 'invalid number of parameters')
+    for (const [name, value] of wishes) {
+      if (name === 'group') return refused(context, 'group parameter requires fine-grain logging to be enabled')
       if (name === 'level') changes.push(['all', value])
       else if (name === 'paths') changes.push(...value.split(',').map((pair): [string, string] => splitPair(pair)))
       else changes.push([name, value])
     }
-    if (changes.length > 1 && query.has('level')) return refused(context, 'only one kind of change may be made at a time')
     const { log } = context.control
     for (const [name, word] of changes) {
-      if (parseLogLevel(word) === undefined) return refused(context, 'unknown logger level')
+      if (name === '' || word === '') return refused(context, 'empty logger name or empty logger level')
+      if (!isLogLevel(word)) return refused(context, 'unknown logger level')
       if (name !== 'all' && !log.levels().has(name)) return refused(context, 'unknown logger name')
     }
     for (const [name, word] of changes) {
-      const level = parseLogLevel(word)
-      if (level === undefined) continue
-      log.setLevel(name, level)
-      if (name === 'all' || name === 'worker') context.control.workers.setLogLevel(level)
+      if (!isLogLevel(word)) continue
+      log.setLevel(name, word)
+      if (name === 'all' || name === 'worker') context.control.workers.setLogLevel(word)
     }
     return text(list(context))
   },
+}
+
+function isLogLevel(word: string): word is LogLevel {
+  return logLevels.some((level) => level === word)
 }
 
 function splitPair(pair: string): [string, string] {

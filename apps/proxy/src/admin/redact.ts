@@ -33,8 +33,6 @@ export function redactMessage(type: DescMessage, message: Message): void {
           break
         case 'scalar': {
           if (!hidden && !(header && (field.name === 'value' || field.name === 'raw_value'))) break
-          // A file's name and a variable's are no secrets, and tell where the secret is.
-          if (field.name === 'filename' || field.name === 'environment_variable' || field.name === 'path') break
           if (field.scalar === ScalarType.STRING) value.set(field, mark)
           else if (field.scalar === ScalarType.BYTES) value.set(field, Buffer.from(mark))
           break

@@ -83,7 +83,8 @@ export async function startAdmin(
 async function answer(context: AdminContext, request: IncomingMessage, counts: HcmStats): Promise<AdminReply> {
   counts.requestTotal.inc()
   counts.requestHttp1Total.inc()
-  const url = new URL(request.url ?? '/', 'http://admin')
+  // A path that begins with two slashes would be taken for a host's name.
+  const url = new URL((request.url ?? '/').replace(/^\/+/, '/'), 'http://admin')
   const method = request.method ?? 'GET'
   const endpoint = endpoints.find(({ path }) => path === url.pathname)
   if (endpoint === undefined) return { status: 404, body: `invalid path. ${helpText()}` }

@@ -1,8 +1,9 @@
 import type { Control } from '../control/control.ts'
 import type { MergedStat } from '../observe/stats.ts'
-import { isTouched } from '../observe/stats.ts'
+import { histogramBuckets, isTouched } from '../observe/stats.ts'
 import { compileRegex } from '../routing/matchers/regex.ts'
-import { clusterGauges } from './cluster-gauges.ts'
+import { clusterGauges, clusterPrefix } from './cluster-gauges.ts'
+import { standingStats } from './standing-stats.ts'
 import { statsMatcher } from './stats-matcher.ts'
 
 /** A histogram with what came in the last flush interval. */
@@ -104,10 +105,45 @@ export class StatView {
     add('gauge', 'server.memory_physical_size', memory.rss)
     add('gauge', 'server.days_until_first_cert_expiring', control.daysUntilFirstCertificateExpires())
     let connections = 0
-    for (const stat of control.reader.all())
-      if (stat.kind === 'gauge' && /^listener\..*\.downstream_cx_active$/.test(stat.name)) connections += stat.value
+    const timed = [
+      'overload.refresh_interval_delay',
+      'server.initialization_time_ms',
+      ...namesOf('listener.admin.', listenerHistograms),
+    ]
+    for (const { name, value } of control.reader.gauges()) {
+      const listener = /^(listener\..*\.)downstream_cx_active$/.exec(name)?.[1]
+      if (listener !== undefined && !/\.worker_\d+\.$/.test(listener)) {
+        connections += value
+        timed.push(...namesOf(listener, listenerHistograms))
+      }
+      const manager = /^(http\..*\.)downstream_rq_active$/.exec(name)?.[1]
+      if (manager !== undefined) timed.push(...namesOf(manager, managerHistograms))
+    }
     add('gauge', 'server.total_connections', connections)
-    for (const cluster of control.clusters.active()) clusterGauges(control, cluster, add)
+    for (const cluster of control.clusters.active()) {
+      clusterGauges(control, cluster, add)
+      timed.push(...namesOf(`${clusterPrefix(cluster)}.`, clusterHistograms))
+    }
+    standingStats(control, add)
+    for (const name of timed) if (control.reader.value(name) === undefined) computed.set(name, { ...nothingRecorded, name })
     return computed
   }
+}
+
+const clusterHistograms = ['upstream_cx_connect_ms', 'upstream_cx_length_ms', 'upstream_rq_per_cx']
+const listenerHistograms = ['connections_accepted_per_socket_event', 'downstream_cx_length_ms']
+const managerHistograms = ['downstream_cx_length_ms', 'downstream_rq_time']
+
+/** What a histogram is that Envoy lists before its first value. */
+const nothingRecorded = {
+  kind: 'histogram',
+  tags: {},
+  count: 0,
+  sum: 0,
+  buckets: new Float64Array(histogramBuckets),
+  interval: new Float64Array(histogramBuckets),
+} as const
+
+function namesOf(prefix: string, names: readonly string[]): string[] {
+  return names.map((name) => prefix + name)
 }

@@ -1,5 +1,5 @@
 import { WeftError } from '@weft/service/errors'
-import { quantileOf } from '../observe/stats.ts'
+import { bucketRange, quantileOf } from '../observe/stats.ts'
 import { type AdminContext, type AdminEndpoint, type AdminReply, type AdminRequest, json, text } from './endpoint.ts'
 import { bucketBounds, countBelow, shortNumber } from './histogram-buckets.ts'
 import { prometheusText } from './prometheus.ts'
@@ -23,7 +23,7 @@ const parameters = [
   ['invert_filter', 'Invert the filter regex'],
   ['format', 'Format to use; One of (text, json, prometheus)'],
   ['type', 'Stat types to include.; One of (All, Counters, Histograms, Gauges, TextReadouts)'],
-  ['histogram_buckets', 'Histogram bucket display mode; One of (cumulative, disjoint, summary)'],
+  ['histogram_buckets', 'Histogram bucket display mode; One of (cumulative, disjoint, detailed, summary)'],
 ] as const
 
 /** `/stats`: counters, gauges and histograms as text, JSON or for Prometheus. */
@@ -48,6 +48,18 @@ export const statsRecentLookups: AdminEndpoint = {
   handle: () => text('Lookup tracking is not enabled. Use /stats/recentlookups/enable to enable.\n\ntotal: 0\n'),
 }
 
+/** What would begin and end that: taken, since nobody minds. */
+export const lookupSwitches: readonly AdminEndpoint[] = [
+  ['clear', 'clear list of stat-name lookups and counter'],
+  ['disable', 'disable recording of reset stat-name lookup names'],
+  ['enable', 'enable recording of reset stat-name lookup names'],
+].map(([name, help = '']) => ({
+  path: `/stats/recentlookups/${name}`,
+  post: true,
+  help,
+  handle: () => text('OK\n'),
+}))
+
 /** `/reset_counters`. */
 export const resetCounters: AdminEndpoint = {
   path: '/reset_counters',
@@ -64,9 +76,10 @@ function show({ control, stats: view }: AdminContext, { query }: AdminRequest): 
   if (!['text', 'json', 'prometheus'].includes(format)) return text('usage: /stats?format=(json|prometheus|text)\n\n', 400)
   const wanted = kinds[query.get('type') ?? 'All']
   if (wanted === undefined) return text('invalid &type= param', 400)
-  const buckets = query.get('histogram_buckets') ?? 'summary'
-  if (!['summary', 'cumulative', 'disjoint', 'none'].includes(buckets))
-    return text('usage: /stats?histogram_buckets=(cumulative|disjoint|none)\n', 400)
+  const asked = query.get('histogram_buckets') || 'summary'
+  const buckets = bucketModes.find((mode) => mode === (asked === 'none' ? 'summary' : asked))
+  if (buckets === undefined)
+    return text('usage: /stats?histogram_buckets=(cumulative|disjoint|detailed|summary|prometheusnative)\n', 400)
   const pattern = query.get('filter')
   const filter: StatFilter = {
     kinds: new Set(wanted),
@@ -81,51 +94,94 @@ function show({ control, stats: view }: AdminContext, { query }: AdminRequest): 
     return text(`Invalid re2 regex: ${WeftError.from(error).message}`, 400)
   }
   if (format === 'prometheus') return text(prometheusText(listed, control.settings.stats, control.flags.statsTags))
-  return format === 'json' ? asJson(listed) : text(asText(listed, buckets))
+  return format === 'json' ? asJson(listed, buckets) : text(asText(listed, buckets))
 }
 
-function asText(listed: readonly ViewedStat[], buckets: string): string {
+/** How histograms are shown. */
+const bucketModes = ['summary', 'cumulative', 'disjoint', 'detailed'] as const
+type BucketMode = (typeof bucketModes)[number]
+type ViewedHistogram = Extract<ViewedStat, { kind: 'histogram' }>
+
+function asText(listed: readonly ViewedStat[], buckets: BucketMode): string {
   const lines = listed.flatMap((stat) => (stat.kind === 'histogram' ? [] : [`${stat.name}: ${stat.value}`]))
-  for (const stat of listed) if (stat.kind === 'histogram') lines.push(`${stat.name}: ${histogramText(stat, buckets)}`)
-  return `${lines.join('\n')}\n`
+  for (const stat of listed) if (stat.kind === 'histogram') lines.push(`${stat.name}:${histogramText(stat, buckets)}`)
+  return lines.map((line) => `${line}\n`).join('')
 }
 
-function histogramText(stat: Extract<ViewedStat, { kind: 'histogram' }>, mode: string): string {
-  if (stat.count === 0) return 'No recorded values'
-  if (mode === 'summary' || mode === 'none')
-    return quantiles
-      .map(
-        (percent) =>
-          `P${percent}(${shown(quantileOf(stat.interval, percent / 100))},${shown(quantileOf(stat.buckets, percent / 100))})`,
-      )
-      .join(' ')
-  let before = [0, 0]
-  return bucketBounds
-    .map((bound) => {
-      const now = [countBelow(stat.interval, bound), countBelow(stat.buckets, bound)]
-      const [a = 0, b = 0] = mode === 'cumulative' ? now : now.map((count, at) => count - (before[at] ?? 0))
-      before = now
-      return `B${shortNumber(bound)}(${a},${b})`
-    })
+function histogramText(stat: ViewedHistogram, mode: BucketMode): string {
+  if (stat.count === 0) return ' No recorded values'
+  const summary = quantiles
+    .map(
+      (percent) =>
+        `P${percent}(${shown(quantileOf(stat.interval, percent / 100))},${shown(quantileOf(stat.buckets, percent / 100))})`,
+    )
     .join(' ')
+  if (mode === 'summary') return ` ${summary}`
+  if (mode === 'detailed') {
+    const held = (buckets: Float64Array) =>
+      filled(buckets).map(({ low, width, count }) => `${shortNumber(low)},${shortNumber(width)}:${count}`)
+    return `\n  totals=${held(stat.buckets).join(', ')}\n  intervals=${held(stat.interval).join(', ')}\n  summary=${summary}`
+  }
+  return ` ${bounded(stat, mode)
+    .map(({ bound, interval, cumulative }) => `B${shortNumber(bound)}(${interval},${cumulative})`)
+    .join(' ')}`
 }
 
-function asJson(listed: readonly ViewedStat[]): AdminReply {
+/** What lies below each of the bounds, or between it and the one before; in the last interval and in all. */
+function bounded(
+  stat: ViewedHistogram,
+  mode: 'cumulative' | 'disjoint',
+): { bound: number; interval: number; cumulative: number }[] {
+  let before = [0, 0]
+  return bucketBounds.map((bound) => {
+    const now = [countBelow(stat.interval, bound), countBelow(stat.buckets, bound)]
+    const [interval = 0, cumulative = 0] = mode === 'cumulative' ? now : now.map((count, at) => count - (before[at] ?? 0))
+    before = now
+    return { bound, interval, cumulative }
+  })
+}
+
+/** The buckets that hold something. */
+function filled(buckets: Float64Array): { low: number; width: number; count: number }[] {
+  const held: { low: number; width: number; count: number }[] = []
+  for (const [index, count] of buckets.entries())
+    if (count > 0) held.push({ ...(index === 0 ? { low: 0, width: 0 } : bucketRange(index)), count })
+  return held
+}
+
+function histogramsJson(histograms: readonly ViewedHistogram[], mode: BucketMode): unknown {
+  const values = (stat: ViewedHistogram) =>
+    quantiles.map((percent) => ({
+      cumulative: numberOrNull(quantileOf(stat.buckets, percent / 100)),
+      interval: numberOrNull(quantileOf(stat.interval, percent / 100)),
+    }))
+  if (mode === 'summary')
+    return {
+      supported_quantiles: quantiles,
+      computed_quantiles: histograms.map((stat) => ({ name: stat.name, values: values(stat) })),
+    }
+  if (mode === 'detailed') {
+    const held = (buckets: Float64Array) => filled(buckets).map(({ low, width, count }) => ({ lower_bound: low, width, count }))
+    return {
+      supported_percentiles: quantiles,
+      details: histograms.map((stat) => ({
+        name: stat.name,
+        totals: held(stat.buckets),
+        intervals: held(stat.interval),
+        percentiles: values(stat),
+      })),
+    }
+  }
+  return histograms.map((stat) => ({
+    name: stat.name,
+    buckets: bounded(stat, mode).map(({ bound, interval, cumulative }) => ({ upper_bound: bound, interval, cumulative })),
+  }))
+}
+
+function asJson(listed: readonly ViewedStat[], buckets: BucketMode): AdminReply {
   const entries: unknown[] = listed.flatMap((stat) => (stat.kind === 'histogram' ? [] : [{ name: stat.name, value: stat.value }]))
   const histograms = listed.filter((stat) => stat.kind === 'histogram')
-  if (histograms.length > 0)
-    entries.push({
-      histograms: {
-        supported_quantiles: quantiles,
-        computed_quantiles: histograms.map((stat) => ({
-          name: stat.name,
-          values: quantiles.map((percent) => ({
-            cumulative: numberOrNull(quantileOf(stat.buckets, percent / 100)),
-            interval: numberOrNull(quantileOf(stat.interval, percent / 100)),
-          })),
-        })),
-      },
-    })
+  if (histograms.length > 0) entries.push({ histograms: histogramsJson(histograms, buckets) })
   return { ...json(undefined), body: JSON.stringify({ stats: entries }) }
 }
 

@@ -7,7 +7,10 @@ export const profilers: readonly AdminEndpoint[] = ['cpuprofiler', 'heapprofiler
   path: `/${name}`,
   post: true,
   help: `enable/disable the ${name.replace('profiler', '')} profiler (not here: see the answer)`,
-  handle: () => text(profiling, 501),
+  handle: (_, { query }) =>
+    name === 'cpuprofiler' && !['y', 'n'].includes(query.get('enable') ?? '')
+      ? text('?enable=<y|n>\n', 400)
+      : text(profiling, 501),
 }))
 
 /** `/contention`: there are no mutexes to watch. */
@@ -21,5 +24,5 @@ export const contention: AdminEndpoint = {
 export const hotRestartVersion: AdminEndpoint = {
   path: '/hot_restart_version',
   help: 'print the hot restart compatibility version',
-  handle: () => text('disabled\n'),
+  handle: () => text('disabled'),
 }

@@ -265,6 +265,11 @@ export class StatsReader {
     return stat === undefined ? undefined : sumOf(stat, 0)
   }
 
+  /** Every gauge, merged; in no order. */
+  *gauges(): Generator<{ name: string; value: number }> {
+    for (const [name, stat] of this.stats) if (stat.kind === 'gauge') yield { name, value: sumOf(stat, untouched) }
+  }
+
   /** Every stat, merged; in no order. */
   *all(): Generator<MergedStat> {
     for (const [name, stat] of this.stats) {

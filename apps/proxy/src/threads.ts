@@ -3,6 +3,8 @@
  * and orders; a worker owns traffic: it compiles the same bytes into its own plan and serves. See docs/proxy.md.
  */
 
+import type { RuntimeValues } from './plan/runtime.ts'
+
 export type ResourceKind = 'listener' | 'route' | 'cluster' | 'endpoints' | 'secret' | 'extension'
 
 /**
@@ -48,7 +50,7 @@ export type ToWorker =
   /** Applied in order, as one change: the worker builds the next plan and swaps once. */
   | { type: 'update'; generation: number; resources: ResourceUpdate[] }
   /** The merged runtime, flat: `key` → value. */
-  | { type: 'runtime'; values: Record<string, string | number | boolean> }
+  | { type: 'runtime'; values: RuntimeValues }
   /** Stop accepting and let requests in flight end: all listeners or the named ones. */
   | { type: 'drain'; listeners: string[] | 'all'; inboundOnly: boolean }
   /** An endpoint failed its health check or was ejected. */

@@ -16,9 +16,11 @@ import { rejectCases } from './parity/cases/reject.ts'
 import { retryCases } from './parity/cases/retries.ts'
 import { routerCases } from './parity/cases/router.ts'
 import { routingCases } from './parity/cases/routing.ts'
+import { runtimeCases } from './parity/cases/runtime.ts'
 import { tcpCases } from './parity/cases/tcp.ts'
 import { timeoutCases } from './parity/cases/timeouts.ts'
 import { tlsCases } from './parity/cases/tls.ts'
+import { tlsTrustCases } from './parity/cases/tls-trust.ts'
 import { tunnelCases } from './parity/cases/tunnels.ts'
 import { verdictCases } from './parity/cases/verdicts.ts'
 import { differences, explainedDifferences } from './parity/differences.ts'
@@ -38,8 +40,10 @@ export const parityCases: readonly ParityCase[] = [
   ...http2Cases,
   ...filterCases,
   ...flagCases,
+  ...runtimeCases,
   ...tcpCases,
   ...tlsCases,
+  ...tlsTrustCases,
   ...tunnelCases,
   ...rejectCases,
 ]

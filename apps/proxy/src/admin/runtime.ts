@@ -11,9 +11,9 @@ export const runtime: AdminEndpoint = {
   help: 'print runtime values',
   handle: ({ control }) => {
     const { layers } = control.runtime
-    const keys = [...new Set(layers.flatMap((layer) => Object.keys(layer.values)))].sort()
+    const keys = [...new Set(layers.flatMap((layer) => [...layer.entries.keys()]))].sort()
     const entries = keys.map((key) => {
-      const values = layers.map((layer) => (layer.values[key] === undefined ? '' : String(layer.values[key])))
+      const values = layers.map((layer) => layer.entries.get(key)?.text ?? '')
       return [key, { final_value: values.findLast((value) => value !== '') ?? '', layer_values: values }] as const
     })
     return json({ entries: Object.fromEntries(entries), layers: layers.map((layer) => layer.name) })

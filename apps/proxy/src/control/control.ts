@@ -3,7 +3,7 @@ import type { BootstrapSettings } from '../bootstrap/settings.ts'
 import type { ProxyFlags } from '../flags.ts'
 import type { ProxyLog } from '../log.ts'
 import { Stats, StatsReader } from '../observe/stats.ts'
-import { Runtime } from '../plan/runtime.ts'
+import { Runtime, type RuntimeValues } from '../plan/runtime.ts'
 import { ProcessState } from '../shared/process-state.ts'
 import { TokenBuckets } from '../shared/token-buckets.ts'
 import { EndpointSlab } from '../upstream/endpoint-slab.ts'
@@ -108,11 +108,16 @@ export class Control {
       stats: this.reader,
       factory: options.workerFactory,
     })
-    const takeRuntime = (values: Record<string, string | number | boolean>): void => {
+    const takeRuntime = (values: RuntimeValues): void => {
       this.runtimeValues.replace(values)
       this.workers.setRuntime(values)
     }
-    this.runtime = new RuntimeLayers(settings.runtime, node.cluster, takeRuntime, this.stats)
+    this.runtime = new RuntimeLayers(settings.runtime, {
+      serviceCluster: node.cluster,
+      changed: takeRuntime,
+      stats: this.stats,
+      log: log.of('runtime'),
+    })
     takeRuntime(this.runtime.values())
     const connected = this.stats.gauge('control_plane.connected_state')
     this.sources = new ConfigSources({
@@ -312,6 +317,7 @@ export class Control {
       await new Promise<void>((resolve) => setTimeout(resolve, 25))
     }
     this.overload?.close()
+    this.runtime.close()
     this.listeners.close()
     this.healthChecks.close()
     this.outliers.close()

@@ -1,11 +1,12 @@
 import type { LayeredRuntime } from '@weft/contracts/envoy/config/bootstrap/v3/bootstrap'
 import { Runtime } from '@weft/contracts/envoy/service/runtime/v3/rtds'
+import { WeftError } from '@weft/service/errors'
 import { typeUrls } from '@weft/xds/types'
 import type { ComponentLog } from '../log.ts'
 import type { Stats } from '../observe/stats.ts'
 import { Deferred } from './deferred.ts'
 import { FetchStats } from './fetch-stats.ts'
-import { flatten, type RuntimeLayers } from './runtime-layers.ts'
+import type { RuntimeLayers } from './runtime-layers.ts'
 import { type ConfigSources, initialFetchTimeoutMs } from './sources.ts'
 
 /**
@@ -18,25 +19,32 @@ export async function fetchRuntimeLayers(
 ): Promise<void> {
   const { sources, runtime, log } = options
   const waiting: Promise<unknown>[] = []
+  const fetched = (config?.layers ?? []).flatMap(({ name, layerSpecifier: specifier }) =>
+    specifier?.$case === 'rtdsLayer' ? [{ layer: name, ...specifier.value }] : [],
+  )
+  if (fetched.length === 0) return
   const stats = new FetchStats(options.stats, 'runtime')
-  for (const { name, layerSpecifier } of config?.layers ?? []) {
-    if (layerSpecifier?.$case !== 'rtdsLayer') continue
-    const { name: resource, rtdsConfig } = layerSpecifier.value
+  for (const { layer, name, rtdsConfig } of fetched) {
     if (rtdsConfig === undefined) continue
     const came = new Deferred()
     waiting.push(came.within(initialFetchTimeoutMs(rtdsConfig)))
-    sources.watchNamed(rtdsConfig, typeUrls.runtime, resource, {
+    sources.watchNamed(rtdsConfig, typeUrls.runtime, name, {
       receive: async ({ version, bytes }) => {
-        runtime.replace(name, flatten(Runtime.decode(bytes).layer))
-        stats.answered(version, [])
-        log.debug(`runtime layer ${name} has version '${version}'`)
+        const problems: string[] = []
+        try {
+          runtime.replace(layer, Runtime.decode(bytes).layer ?? {})
+          log.debug(`runtime layer ${layer} has version '${version}'`)
+        } catch (error) {
+          problems.push(WeftError.from(error).message)
+        }
+        stats.answered(version, problems)
         came.resolve()
-        return []
+        return problems
       },
-      removed: () => runtime.replace(name, {}),
+      removed: () => runtime.replace(layer, {}),
       failed: (reason) => {
         stats.failed()
-        log.debug(`runtime layer ${name} cannot be fetched now: ${reason}`)
+        log.debug(`runtime layer ${layer} cannot be fetched now: ${reason}`)
       },
     })
   }

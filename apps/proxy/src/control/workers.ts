@@ -1,5 +1,6 @@
 import type { ComponentLog } from '../log.ts'
 import type { StatsReader } from '../observe/stats.ts'
+import type { RuntimeValues } from '../plan/runtime.ts'
 import type { FromWorker, ResourceError, ResourceUpdate, ToWorker, WorkerInit } from '../threads.ts'
 
 /** How a worker thread is made; tests put their own here. */
@@ -53,7 +54,7 @@ export class Workers {
   readonly #live = new Map<string, ResourceUpdate>()
   readonly #listening = new Map<string, string[]>()
   readonly #pending = new Map<number, Pending>()
-  #runtime: Record<string, string | number | boolean> = {}
+  #runtime: RuntimeValues = {}
   #generation = 0
   #lives = 0
   #stopping = false
@@ -90,7 +91,7 @@ export class Workers {
     })
   }
 
-  setRuntime(values: Record<string, string | number | boolean>): void {
+  setRuntime(values: RuntimeValues): void {
     this.#runtime = values
     this.#broadcast({ type: 'runtime', values })
   }

@@ -237,7 +237,7 @@ function slowStartOf(config: Cluster_SlowStartConfig | undefined, runtime: Runti
 function runtimeDouble(source: RuntimeDouble | undefined, fallback: number, runtime: Runtime): () => number {
   const value = source?.defaultValue ?? fallback
   const key = source?.runtimeKey ?? ''
-  return key === '' ? () => value : () => runtime.number(key, value)
+  return key === '' ? () => value : () => runtime.double(key, value)
 }
 
 function typedLocality(config: LocalityLbConfig | undefined, runtime: Runtime): LocalityPolicy {

@@ -88,7 +88,7 @@ function compileDraw(percentage: FractionalPercent | undefined, key: string, run
   const share = fractionOf(percentage)
   const unit = denominators[percentage?.denominator ?? 0] ?? 100
   return (asked) => {
-    const configured = runtime.number(key, share * unit) / unit
+    const configured = runtime.share(key, share)
     const wanted = asked === null ? configured : Math.min(configured, asked / unit)
     return wanted > 0 && runtime.random() < wanted
   }

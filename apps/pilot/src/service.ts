@@ -138,6 +138,14 @@ async function start(flags: Flags, logger: Logger, lifecycle: Lifecycle): Promis
   const sources = await Promise.all(flags.configSource.map((text) => openConfigSource(text, { mesh, logger, revision })))
   const providers = sources.map(({ provider }) => provider)
   for (const provider of providers) lifecycle.onStop(`config source ${provider.name}`, () => provider.close())
+  const [credentials] = sources.flatMap((source) => source.credentials ?? [])
+  if (credentials !== undefined) {
+    lifecycle.onStop('credentials', () => credentials.close())
+    credentials.subscribe(() => {
+      snapshots.setCredentials(credentials.current)
+      snapshots.rebuild()
+    })
+  }
   const source = await ConfigSource.open({
     folders: flags.configDir,
     providers,
@@ -177,6 +185,7 @@ async function start(flags: Flags, logger: Logger, lifecycle: Lifecycle): Promis
     lifecycle,
     allowUnauthenticated,
     registration,
+    credentials,
   })
   const guard = writeGuard(flags.adminAddress, flags.operatorTokenFile)
   const parts = { source, snapshot: () => snapshots.current, statuses, problems, registries, guard }

@@ -18,6 +18,7 @@ import { freePort, until } from '../processes.ts'
 import { giveAddresses, serviceRange } from './kubernetes/addresses.ts'
 import { conditionOf } from './kubernetes/conditions.ts'
 import { ControlPlane } from './kubernetes/control-plane.ts'
+import { gatewayCredentials } from './kubernetes/gateway-credentials.ts'
 import { Kubelet } from './kubernetes/kubelet.ts'
 import { StandInControllers } from './kubernetes/stand-in-controllers.ts'
 import { page, pageProblem, versionsSeen } from './local/pages.ts'
@@ -84,8 +85,8 @@ export async function kubernetesScenario(scenario: Scenario): Promise<void> {
 
   scenario.section('control plane, with the rights of its service accounts')
   const mesh = await ControlPlane.start(scenario, server, join(folder, 'control'), claim.octet)
-  const gatewayPort = await freePort()
-  await mesh.startGateway(gatewayPort, claim.octet)
+  const [gatewayPort, tlsPort] = [await freePort(), await freePort()]
+  await mesh.startGateway(gatewayPort, tlsPort, claim.octet)
   await scenario.attempt('Pilot writes the roots into its webhook configurations', async () => {
     await mesh.untilWebhooksTrust(1)
     return undefined
@@ -99,6 +100,7 @@ export async function kubernetesScenario(scenario: Scenario): Promise<void> {
   })
   scenario.cleanup(() => kubelet.close())
   await runBookinfo(scenario, { server, mesh, kubelet, gateway: `http://127.0.0.1:${gatewayPort}` })
+  await gatewayCredentials(scenario, { server, port: tlsPort, folder: join(folder, 'certificates') })
 }
 
 interface Parts {

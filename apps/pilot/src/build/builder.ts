@@ -21,6 +21,7 @@ import { gatewayRoutes } from './routes/gateway-routes.ts'
 import { sidecarRoute } from './routes/sidecar-routes.ts'
 import { workloadSecurity } from './security/workload-security.ts'
 import { systemRootsOf } from './tls/contexts.ts'
+import { credentialSecrets } from './tls/credentials.ts'
 import { keyOf } from './wire.ts'
 
 /** What one proxy is to have, and what it was built from. */
@@ -48,6 +49,7 @@ export class Builder {
     endpoint: new ResourceCache(typeUrls.endpoint),
     listener: new ResourceCache(typeUrls.listener),
     route: new ResourceCache(typeUrls.route),
+    secret: new ResourceCache(typeUrls.secret),
   }
   /** Sets that several proxies share, by type and what they see; with the snapshot they are right for. */
   #shared = new Map<string, SharedSet>()
@@ -100,6 +102,7 @@ export class Builder {
       [typeUrls.endpoint, endpoints],
       [typeUrls.listener, listeners],
       [typeUrls.route, routes],
+      [typeUrls.secret, this.#secrets(scope)],
     ])
     return { scope, resources: old !== undefined && sameSets(old, resources) ? old : resources }
   }
@@ -179,6 +182,12 @@ export class Builder {
       if (change.kind === 'Endpoints') return true
       return isWorkload(change) && !scope.dependsOn(change) && !before.dependsOn(change)
     })
+  }
+
+  #secrets(scope: Scope): ResourceSet {
+    const secrets = credentialSecrets(scope).map((recipe) => this.#caches.secret.get(recipe))
+    const key = keyOf('secrets', scope.proxy.namespace, ...secrets.map(({ name, version }) => `${name}@${version}`))
+    return this.#sharedSet(key, scope, () => ResourceSet.of(secrets))
   }
 
   #gateway(scope: Scope): Delivery {

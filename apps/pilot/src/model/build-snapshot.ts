@@ -1,4 +1,5 @@
 import type { ConfigObject, Kind, RawObject, TypedObject } from '@weft/config/objects'
+import type { Credential } from '../credentials/credential.ts'
 import type { RegisteredService, RegistryContents } from '../registries/registry.ts'
 import { mergeDelegates } from './delegates.ts'
 import { joinEndpoints } from './join-endpoints.ts'
@@ -17,6 +18,7 @@ export interface SnapshotInputs {
   rawObjects?: ReadonlyMap<string, RawObject>
   /** In order of precedence: of one service known to two registries the first one's holds, with the endpoints of both. */
   registries: readonly RegistryContents[]
+  credentials?: ReadonlyMap<string, Credential>
 }
 
 /** Resolved objects by the object they come from: what did not change is not resolved again. */
@@ -61,6 +63,7 @@ export function buildSnapshot(inputs: SnapshotInputs, before?: Snapshot): Snapsh
     peerAuthentications: byKind('PeerAuthentication'),
     requestAuthentications: byKind('RequestAuthentication'),
     authorizationPolicies: byKind('AuthorizationPolicy'),
+    credentials: inputs.credentials ?? new Map(),
   }
 }
 

@@ -26,6 +26,9 @@ export function diffSnapshots(before: Snapshot, after: Snapshot): Change[] {
   eachDifference(before.rawObjects, after.rawObjects, ({ metadata }) => {
     add({ kind: 'Raw', namespace: metadata.namespace, host: metadata.name })
   })
+  eachDifference(before.credentials, after.credentials, ({ namespace, name }) => {
+    add({ kind: 'Credential', namespace, host: name })
+  })
   return [...changes.values()]
 }
 

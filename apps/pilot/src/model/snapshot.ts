@@ -1,4 +1,5 @@
 import type { ConfigObject, RawObject, TypedObject } from '@weft/config/objects'
+import type { Credential } from '../credentials/credential.ts'
 import type { Change } from './change.ts'
 import type { MeshSettings } from './mesh-settings.ts'
 import type { Service } from './service.ts'
@@ -36,6 +37,9 @@ export interface Snapshot {
   readonly peerAuthentications: readonly TypedObject<'PeerAuthentication'>[]
   readonly requestAuthentications: readonly TypedObject<'RequestAuthentication'>[]
   readonly authorizationPolicies: readonly TypedObject<'AuthorizationPolicy'>[]
+
+  /** Certificates and authorities that Gateways and DestinationRules name, by `namespace/name`. */
+  readonly credentials: ReadonlyMap<string, Credential>
 }
 
 /** A new snapshot, what differs from the one before, and when the first of these changes came (performance.now()). */

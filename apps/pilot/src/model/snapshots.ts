@@ -1,4 +1,5 @@
 import type { ConfigObject, RawObject } from '@weft/config/objects'
+import type { Credential } from '../credentials/credential.ts'
 import type { Registry } from '../registries/registry.ts'
 import { buildSnapshot } from './build-snapshot.ts'
 import { diffSnapshots } from './diff-snapshots.ts'
@@ -12,6 +13,7 @@ export class Snapshots implements SnapshotSource {
   readonly #listeners = new Set<(update: SnapshotUpdate) => void>()
   #objects: ReadonlyMap<string, ConfigObject> = new Map()
   #rawObjects: ReadonlyMap<string, RawObject> = new Map()
+  #credentials: ReadonlyMap<string, Credential> = new Map()
   #mesh: MeshSettings
 
   constructor(mesh: MeshSettings, registries: readonly Registry[]) {
@@ -30,6 +32,11 @@ export class Snapshots implements SnapshotSource {
     this.#rawObjects = objects
   }
 
+  /** The credentials in force from now on, by `namespace/name`. */
+  setCredentials(credentials: ReadonlyMap<string, Credential>): void {
+    this.#credentials = credentials
+  }
+
   setMesh(mesh: MeshSettings): void {
     this.#mesh = mesh
   }
@@ -39,7 +46,13 @@ export class Snapshots implements SnapshotSource {
     const changedAtMs = performance.now()
     const before = this.current
     const registries = this.#registries.map(({ contents }) => contents)
-    const inputs = { mesh: this.#mesh, objects: this.#objects, rawObjects: this.#rawObjects, registries }
+    const inputs = {
+      mesh: this.#mesh,
+      objects: this.#objects,
+      rawObjects: this.#rawObjects,
+      registries,
+      credentials: this.#credentials,
+    }
     const next = buildSnapshot(inputs, before)
     const changes = diffSnapshots(before, next)
     if (changes.length === 0) {

@@ -76,6 +76,7 @@ export function parseNode(node: Pick<Node, 'id' | 'metadata' | 'locality'>): Pro
     loopback: parseLoopback(metadata.LOOPBACK, node.id),
     isWeft: metadata.WEFT_PROXY === true,
     generator: metadata.GENERATOR ?? '',
+    readsCredentials: false,
   }
 }
 

@@ -49,4 +49,6 @@ export interface ProxyNode {
   readonly isWeft: boolean
   /** Node metadata GENERATOR: `grpc` for proxyless gRPC clients. */
   readonly generator: string
+  /** Its service account, as its certificate proves it, may have the credentials of its namespace. Never what a node claims. */
+  readonly readsCredentials: boolean
 }

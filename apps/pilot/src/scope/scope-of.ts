@@ -151,6 +151,8 @@ function dependsOn(scope: Scope, byHost: ReadonlyMap<string, Service>, change: C
     }
     case 'Gateway':
       return proxy.type === 'router'
+    case 'Credential':
+      return proxy.readsCredentials && change.namespace === proxy.namespace
     case 'Raw':
       return proxy.isWeft
     case 'Sidecar':

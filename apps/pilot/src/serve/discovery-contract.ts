@@ -2,6 +2,7 @@ import type { ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc
 import type { Lifecycle } from '@weft/service/lifecycle'
 import type { Logger } from '@weft/service/logger'
 import type { Registry } from '@weft/service/metrics'
+import type { CredentialSource } from '../credentials/credential.ts'
 import type { SnapshotSource } from '../model/snapshot.ts'
 import type { Registration } from '../registration/registration.ts'
 import type { PushObserver } from '../status/push-status.ts'
@@ -19,6 +20,8 @@ export interface DiscoveryOptions {
   readonly allowUnauthenticated: boolean
   /** Where proxies are registered that ask for it. */
   readonly registration: Registration
+  /** Who may have which credentials; nobody any where there is none. */
+  readonly credentials: CredentialSource | undefined
 }
 
 /** The gRPC services of Pilot; started on each of its addresses. */

@@ -1,5 +1,7 @@
 import type { Node } from '@weft/contracts/envoy/config/core/v3/base'
 import { peerIdentity } from '@weft/identity/peer-identity'
+import { tryParseSpiffeId } from '@weft/identity/spiffe-id'
+import { WeftError } from '@weft/service/errors'
 import type { Resource } from '@weft/xds/cache/resource'
 import type { Snapshot as XdsSnapshot } from '@weft/xds/cache/snapshot'
 import { createXdsService, type XdsClient, type XdsServerOptions } from '@weft/xds/server/server'
@@ -7,6 +9,7 @@ import { typeUrls } from '@weft/xds/types'
 import { originsOf } from '../build/resource-cache.ts'
 import { Pushes } from '../push/pushes.ts'
 import { parseNode } from '../scope/parse-node.ts'
+import type { ProxyNode } from '../scope/proxy-node.ts'
 import type { NodeRef, ResourceType } from '../status/push-status.ts'
 import type { CreateDiscovery, DiscoveryOptions } from './discovery-contract.ts'
 import { checkIdentity } from './identity-check.ts'
@@ -50,12 +53,18 @@ function connect(client: XdsClient, pushes: Pushes, options: DiscoveryOptions): 
   const inFlight = new Map<string, readonly Resource[]>()
   observer.connected(node, { namespace: proxy.namespace, version: versionOf(client.node), isWeft: proxy.isWeft })
   logger.info({ proxy: proxy.id, peer: client.peer.address, identity, variant: client.variant }, 'proxy connected')
-  const unfollow = pushes.follow({
-    proxy,
-    update: (resources, generation) => {
-      generations.set(resources, generation)
-      client.stream.update(resources)
-    },
+  const follow = (as: ProxyNode): (() => void) =>
+    pushes.follow({
+      proxy: as,
+      update: (resources, generation) => {
+        generations.set(resources, generation)
+        client.stream.update(resources)
+      },
+    })
+  let unfollow = follow(proxy)
+  const stopAsking = whenMayRead(proxy, identity, options, () => {
+    unfollow()
+    unfollow = follow({ ...proxy, readsCredentials: true })
   })
   const typeOf = (typeUrl: string, act: (type: ResourceType) => void): void => {
     const type = resourceTypes.get(typeUrl)
@@ -80,11 +89,43 @@ function connect(client: XdsClient, pushes: Pushes, options: DiscoveryOptions): 
     unserved: (typeUrl) => logger.debug({ proxy: proxy.id, typeUrl }, 'proxy asks for a type that is not served'),
     health: (problem) => registered.health(problem),
     closed: () => {
+      stopAsking()
       unfollow()
       registered.end()
       observer.disconnected(node)
       logger.info({ proxy: proxy.id }, 'proxy disconnected')
     },
+  }
+}
+
+/** How long until an unanswered question about a proxy's rights is asked again. */
+const askAgainMs = 10_000
+
+/** Calls `grant` once it is known that the proxy's service account, which its certificate proves, may have credentials. */
+function whenMayRead(
+  { namespace, id }: ProxyNode,
+  identity: string | undefined,
+  { credentials, logger }: DiscoveryOptions,
+  grant: () => void,
+): () => void {
+  const serviceAccount = identity === undefined ? undefined : tryParseSpiffeId(identity)?.workload?.serviceAccount
+  if (credentials === undefined || serviceAccount === undefined) return () => undefined
+  let stopped = false
+  let timer: NodeJS.Timeout | undefined
+  const ask = async (): Promise<void> => {
+    try {
+      const may = await credentials.mayRead(namespace, serviceAccount)
+      if (may && !stopped) grant()
+    } catch (thrown) {
+      if (stopped) return
+      logger.warn({ proxy: id }, `whether it may have credentials is asked again: ${WeftError.from(thrown).describe()}`)
+      timer = setTimeout(() => void ask(), askAgainMs)
+    }
+  }
+  void ask()
+  return () => {
+    stopped = true
+    clearTimeout(timer)
   }
 }
 

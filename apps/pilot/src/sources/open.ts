@@ -1,6 +1,7 @@
 import { hostname } from 'node:os'
 import { WeftError } from '@weft/service/errors'
 import type { Logger } from '@weft/service/logger'
+import type { CredentialSource } from '../credentials/credential.ts'
 import { type PlatformSpec, parsePlatform } from '../registries/platform-spec.ts'
 import type { RegistryContext } from '../registries/registry.ts'
 import type { ConfigProvider } from './config-provider.ts'
@@ -10,6 +11,8 @@ import type { StoredObject } from './kubernetes/stored-object.ts'
 /** A source that is followed, and how what became of its objects is told where they come from. */
 export interface OpenedSource {
   provider: ConfigProvider
+  /** Credentials that the platform keeps, where it keeps any. */
+  credentials?: CredentialSource
   /** Begins to write back; gives what ends it. */
   writeStatus(proxies: ProxyProgress, generation: () => number): { close(): Promise<void> }
 }
@@ -25,15 +28,17 @@ export async function openConfigSource(
 ): Promise<OpenedSource> {
   const spec = parsePlatform('--config-source', text, ['kubernetes', 'consul'])
   if (spec.platform === 'consul') return await openConsulConfig(spec, logger)
-  const [{ openCluster }, { KubernetesConfig }, { StatusWriter }] = await Promise.all([
+  const [{ openCluster }, { KubernetesConfig }, { StatusWriter }, { KubernetesCredentials }] = await Promise.all([
     import('../registries/kubernetes/open.ts'),
     import('./kubernetes/kubernetes-config.ts'),
     import('./kubernetes/status-writer.ts'),
+    import('../credentials/kubernetes-credentials.ts'),
   ])
   const { client, namespaces } = await openCluster(spec)
   const config = new KubernetesConfig({ client, namespaces, discoverySelectors: mesh.discoverySelectors, revision, logger })
   return {
     provider: config,
+    credentials: new KubernetesCredentials({ client, namespaces, logger }),
     writeStatus: (proxies, generation) => {
       const identity = `${process.env['POD_NAME'] ?? hostname()}_${process.pid}`
       const namespace = process.env['POD_NAMESPACE'] ?? mesh.rootNamespace

@@ -35,6 +35,7 @@ export async function startPilot(
     lifecycle: { signal: new AbortController().signal, onStop: (_name, close) => void closers.push(close), stop: async () => {} },
     allowUnauthenticated: options.allowUnauthenticated ?? true,
     registration: new Registration({ objects: () => snapshots.current.objects, write: async () => undefined, logger }),
+    credentials: undefined,
   })
   const server = new Server()
   for (const { definition, implementation } of services) server.addService(definition, implementation)

@@ -22,6 +22,7 @@ import {
   type ServerTLSSettings,
 } from '@weft/contracts/istio/networking/v1alpha3/gateway'
 import { milliseconds, pack } from '../wire.ts'
+import { authoritiesName, authoritiesOf, certificateName, certificateNames } from './credentials.ts'
 
 const tlsPackage = 'envoy.extensions.transport_sockets.tls.v3'
 /** The cluster of the bootstrap that leads to Citadel. */
@@ -57,6 +58,12 @@ function secret(name: string): SdsSecretConfig {
   return SdsSecretConfig.fromPartial({ name, sdsConfig: secretSource })
 }
 
+/** A credential of the platform's, which Pilot itself serves, over the stream that brought what names it. */
+function credentialSecret(name: string): SdsSecretConfig {
+  const sdsConfig = { resourceApiVersion: ApiVersion.V3, configSourceSpecifier: { $case: 'ads' as const, value: {} } }
+  return SdsSecretConfig.fromPartial({ name, sdsConfig })
+}
+
 function upstreamSocket(context: UpstreamTlsContext): TransportSocket {
   const typedConfig = pack(`${tlsPackage}.UpstreamTlsContext`, UpstreamTlsContext, context)
   return { name: 'envoy.transport_sockets.tls', configType: { $case: 'typedConfig', value: typedConfig } }
@@ -73,13 +80,13 @@ export function plaintextSocket(): TransportSocket {
   return { name: 'envoy.transport_sockets.raw_buffer', configType: { $case: 'typedConfig', value: typedConfig } }
 }
 
-/** Trust in a bundle from Citadel, for peers with one of these names; any name of the bundle's when there are none. */
-function trust(secretName: string, names: readonly string[]): CommonTlsContext['validationContextType'] {
+/** Trust in the authorities that a secret holds, for peers with one of these names; any of theirs when there are none. */
+function trust(secretConfig: SdsSecretConfig, names: readonly string[]): CommonTlsContext['validationContextType'] {
   return {
     $case: 'combinedValidationContext',
     value: {
       defaultValidationContext: CertificateValidationContext.fromPartial(sanMatchers(names)),
-      validationContextSdsSecretConfig: secret(secretName),
+      validationContextSdsSecretConfig: secretConfig,
       validationContextCertificateProvider: undefined,
       validationContextCertificateProviderInstance: undefined,
     },
@@ -102,7 +109,7 @@ export function meshUpstreamSocket(serverName: string, identities: readonly stri
       sni: serverName,
       commonTlsContext: {
         tlsCertificateSdsSecretConfigs: [secret(workloadSecret)],
-        validationContextType: trust(trustSecret, identities),
+        validationContextType: trust(secret(trustSecret), identities),
         alpnProtocols: [...alpn],
       },
     }),
@@ -117,7 +124,7 @@ export function meshDownstreamSocket(alpn: readonly string[]): TransportSocket {
       commonTlsContext: {
         tlsParams: { tlsMinimumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_2 },
         tlsCertificateSdsSecretConfigs: [secret(workloadSecret)],
-        validationContextType: trust(trustSecret, []),
+        validationContextType: trust(secret(trustSecret), []),
         alpnProtocols: [...alpn],
       },
     }),
@@ -172,9 +179,9 @@ export function clientSocket(
   const common = CommonTlsContext.fromPartial({ alpnProtocols: [...alpn] })
   if (settings.credentialName !== '') {
     if (settings.mode === ClientMode.MUTUAL) {
-      common.tlsCertificateSdsSecretConfigs = [secret(credential(settings.credentialName))]
+      common.tlsCertificateSdsSecretConfigs = [credentialSecret(certificateName(settings.credentialName))]
     }
-    common.validationContextType = trust(`${credential(settings.credentialName)}-cacert`, settings.subjectAltNames)
+    common.validationContextType = trust(credentialSecret(authoritiesName(settings.credentialName)), settings.subjectAltNames)
   } else {
     if (settings.mode === ClientMode.MUTUAL) {
       common.tlsCertificates = CommonTlsContext.fromPartial({
@@ -200,8 +207,17 @@ function fileTrust(settings: ClientTLSSettings, systemRoots: SystemRoots): Commo
     settings.caCertificates === '' || settings.caCertificates === 'system'
       ? systemTrust(systemRoots)
       : { trustedCa: { specifier: { $case: 'filename' as const, value: settings.caCertificates } } }
-  const value = CertificateValidationContext.fromPartial({ ...roots, ...sanMatchers(settings.subjectAltNames) })
+  const value = CertificateValidationContext.fromPartial({
+    ...roots,
+    crl: revocations(settings.caCrl),
+    ...sanMatchers(settings.subjectAltNames),
+  })
   return { $case: 'validationContext', value }
+}
+
+/** A file of what the authorities have revoked, where one is named. */
+function revocations(file: string) {
+  return file === '' ? undefined : { specifier: { $case: 'filename' as const, value: file } }
 }
 
 /** What a Gateway server's TLS block asks for; undefined where it does not terminate TLS. */
@@ -218,10 +234,12 @@ export function serverSocket(settings: ServerTLSSettings, alpn: readonly string[
     },
     alpnProtocols: [...alpn],
   })
-  const name = settings.credentialName === '' ? settings.credentialNames[0] : settings.credentialName
-  if (name !== undefined) {
-    common.tlsCertificateSdsSecretConfigs = [secret(credential(name))]
-    if (mutual) common.validationContextType = trust(`${credential(name)}-cacert`, settings.subjectAltNames)
+  const names = certificateNames(settings)
+  const authorities = authoritiesOf(settings)
+  if (names.length > 0) {
+    common.tlsCertificateSdsSecretConfigs = names.map((name) => credentialSecret(certificateName(name)))
+    if (mutual && authorities !== undefined)
+      common.validationContextType = trust(credentialSecret(authoritiesName(authorities)), settings.subjectAltNames)
   } else {
     common.tlsCertificates = CommonTlsContext.fromPartial({
       tlsCertificates: [
@@ -234,6 +252,7 @@ export function serverSocket(settings: ServerTLSSettings, alpn: readonly string[
     if (mutual) {
       const value = CertificateValidationContext.fromPartial({
         trustedCa: { specifier: { $case: 'filename', value: settings.caCertificates } },
+        crl: revocations(settings.caCrl),
         verifyCertificateSpki: settings.verifyCertificateSpki,
         verifyCertificateHash: settings.verifyCertificateHash,
         ...sanMatchers(settings.subjectAltNames),
@@ -243,9 +262,4 @@ export function serverSocket(settings: ServerTLSSettings, alpn: readonly string[
   }
   const requireClientCertificate = settings.mode === ServerMode.MUTUAL
   return downstreamSocket(DownstreamTlsContext.fromPartial({ requireClientCertificate, commonTlsContext: common }))
-}
-
-/** The secret that holds a named credential, as Istio's agents ask for it. */
-function credential(name: string): string {
-  return name.includes('://') ? name : `kubernetes://${name}`
 }

@@ -9,6 +9,7 @@ export interface CollectionOptions<T> {
   /** Each is watched by itself; empty: all of the cluster. */
   namespaces: readonly string[]
   labelSelector?: string | undefined
+  fieldSelector?: string
   read: (object: ApiObject) => T | undefined
   /** Told of the keys that came, changed or went. */
   onChange: (keys: ReadonlySet<string>) => void

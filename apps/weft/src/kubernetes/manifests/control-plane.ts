@@ -26,6 +26,9 @@ export function pilot(settings: InstallSettings): KubernetesObject[] {
       [
         { apiGroups: [''], resources: ['services', 'pods', 'nodes', 'namespaces'], verbs: read },
         { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: read },
+        // What Gateways name as credentialName, and whether a gateway's account may have it.
+        { apiGroups: [''], resources: ['secrets'], verbs: read },
+        { apiGroups: ['authorization.k8s.io'], resources: ['subjectaccessreviews'], verbs: ['create'] },
         { apiGroups: ['apiextensions.k8s.io'], resources: ['customresourcedefinitions'], verbs: read },
         { apiGroups: groups, resources: ['*'], verbs: read },
         { apiGroups: groups, resources: ['*/status'], verbs: ['get', 'update', 'patch'] },

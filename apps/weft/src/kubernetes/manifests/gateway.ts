@@ -1,7 +1,7 @@
 import type { InstallSettings } from '../install-settings.ts'
-import { type KubernetesObject, labelsOf, scaling } from './object.ts'
+import { type KubernetesObject, labelsOf, role, scaling } from './object.ts'
 
-/** The ingress gateway: a Deployment whose pods the webhook makes gateways of, its Service, account and scaling. */
+/** The ingress gateway: a Deployment whose pods the webhook makes gateways of, its Service, account, rights and scaling. */
 export function ingressGateway(settings: InstallSettings): KubernetesObject[] {
   const { parts, namespace } = settings
   const name = 'istio-ingressgateway'
@@ -10,6 +10,14 @@ export function ingressGateway(settings: InstallSettings): KubernetesObject[] {
   const metadata = { name, namespace, labels }
   return [
     { apiVersion: 'v1', kind: 'ServiceAccount', metadata },
+    // By this right Pilot knows that it may have the credentials that Gateways name.
+    ...role(
+      `${name}-sds`,
+      name,
+      settings,
+      [{ apiGroups: [''], resources: ['secrets'], verbs: ['get', 'list', 'watch'] }],
+      'namespace',
+    ),
     {
       apiVersion: 'v1',
       kind: 'Service',

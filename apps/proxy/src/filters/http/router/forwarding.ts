@@ -1,5 +1,5 @@
 import { headerName, names, singleInResponses } from '@weft/http/header-name'
-import type { HeaderTable } from '@weft/http/header-table'
+import { HeaderTable } from '@weft/http/header-table'
 import type { ResponseHead } from '@weft/http/message'
 import type { ResetReason } from '@weft/http/stream'
 import { askedWait, type RetryPlan, retriableReset, retryPlanFor } from '../../../routing/retry-policy.ts'
@@ -49,6 +49,7 @@ export class Forwarding implements RaceOwner {
   /** Upstream has sent a 1xx answer. */
   private interim = false
   responding = false
+  private answerTrailers: HeaderTable | null = null
 
   constructor(exchange: Exchange, target: ClusterTarget, pick: RequestPick) {
     this.exchange = exchange
@@ -64,6 +65,12 @@ export class Forwarding implements RaceOwner {
 
   get response(): ResponseHead {
     return this.exchange.response
+  }
+
+  /** One table for the trailers of all answers of this exchange: a table is dear to make. */
+  get responseTrailers(): HeaderTable {
+    this.answerTrailers ??= new HeaderTable()
+    return this.answerTrailers
   }
 
   get nextDeadline(): number {

@@ -210,7 +210,7 @@ export class Forwarding implements RaceOwner {
   onInterim(head: ResponseHead): void {
     this.interim = true
     this.counts.response(head.status)
-    this.exchange.respondInterim(head)
+    this.exchange.out.interim(head)
   }
 
   onResponseHead(endStream: boolean): void {

@@ -1,18 +1,15 @@
-import { connectionHas } from '@weft/http/h1/framing'
-import { headerGroup, headerName, names, singleInRequests } from '@weft/http/header-name'
+import { names, singleInRequests } from '@weft/http/header-name'
 import type { HeaderTable } from '@weft/http/header-table'
 import { RequestHead, ResponseHead } from '@weft/http/message'
 import type { IncomingRequest, ResetReason, ServerStream } from '@weft/http/stream'
 import type { FormatContext } from '../../../observe/format/context.ts'
 import { wireText } from '../../../observe/format/text-format.ts'
-import { httpDateText } from '../../../observe/format/time.ts'
 import { StreamRecord } from '../../../observe/stream-record.ts'
 import type { Span } from '../../../observe/tracing/span.ts'
 import { WireBytes } from '../../../observe/wire-bytes.ts'
 import type { RoutePlan, RouteTable } from '../../../routing/route-table.ts'
 import { monotonicMs } from '../../../transport/clock.ts'
 import type { ConnectionInfo } from '../../../transport/connection-info.ts'
-import { Timeout } from '../../../transport/timer-wheel.ts'
 import type { HttpFilter, HttpStream, LocalReply } from '../../http/filter.ts'
 import { isGrpcType } from '../../http/grpc-type.ts'
 import { editHead } from '../../http/head-edit.ts'
@@ -20,13 +17,17 @@ import { nameRoute } from '../../http/router/internal-redirect.ts'
 import { Router } from '../../http/router/router.ts'
 import { streamLimit } from '../../http/router/stream-limit.ts'
 import type { DownstreamConnection } from './downstream-connection.ts'
+import { DynamicMetadata } from './dynamic-metadata.ts'
 import { FilterRun } from './filter-run.ts'
 import type { HcmPlan } from './hcm-plan.ts'
-import { localReplyBody } from './local-reply.ts'
-import type { Answer } from './local-reply-config.ts'
-import { normalizePath } from './path-normalization.ts'
+import { makeLocalReply } from './local-reply.ts'
+import { checkRequest } from './request-checks.ts'
+import { noteRequestReset, refusalText } from './request-ends.ts'
 import { prepareRequest } from './request-headers.ts'
+import { upgradeAllowed, upgradeOf } from './request-upgrade.ts'
 import { resolveFilters } from './resolved-filters.ts'
+import { ResponseOut } from './response-out.ts'
+import { StreamDeadlines, type StreamLimit } from './stream-deadlines.ts'
 
 /**
  * One request and its response on a downstream connection: what the codec tells comes in, goes through the filters to the
@@ -38,9 +39,9 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
   readonly info = new StreamRecord()
   readonly downstream: DownstreamConnection
   readonly plan: HcmPlan
-  private sender: ServerStream = nobody
   private release: ((exchange: Exchange) => void) | null = null
   private readonly filters: FilterRun
+  readonly out: ResponseOut
   readonly router: Router
   /** The table and route this request began with: it keeps them whatever is updated meanwhile. */
   table: RouteTable | null = null
@@ -48,9 +49,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
   responseTrailers: HeaderTable | null = null
   /** Where the request is traced. */
   span: Span | null = null
-  metadataOrNull: Record<string, Record<string, unknown>> | null = null
-  /** `metadataOrNull` is other requests' too, and not to be changed. */
-  private metadataShared = false
+  private readonly dynamic = new DynamicMetadata()
   private state: Map<string, unknown> | null = null
   internal = false
   /** How often the request was turned to another place here. */
@@ -59,35 +58,29 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
   private upgradeCounted = false
   requestComplete = false
   responseStarted = false
-  /** Whether the filters have let the head pass. */
-  headSent = false
   done = true
   private replying = false
   private grpc: boolean | null = null
   private expectContinue = false
-  /** Deadlines (monotonic ms; Infinity: none), looked at by one lazily armed timer. */
-  private idleDeadline = Number.POSITIVE_INFINITY
-  private requestDeadline = Number.POSITIVE_INFINITY
-  private streamDeadline = Number.POSITIVE_INFINITY
-  private lastActivityMs = 0
-  private timerDueMs = Number.POSITIVE_INFINITY
-  private readonly timer: Timeout
+  private readonly deadlines: StreamDeadlines
 
   constructor(downstream: DownstreamConnection) {
     this.downstream = downstream
     this.plan = downstream.plan
     this.router = new Router(this)
     this.filters = new FilterRun(this)
-    this.timer = new Timeout(() => this.onTimer())
+    this.out = new ResponseOut(this)
+    this.deadlines = new StreamDeadlines(downstream.timers, downstream.plan, () => this.onTimer())
   }
 
   /** The first byte of a request is there. `release`: who wants the exchange back when it is over. */
   begin(sender: ServerStream, release: ((exchange: Exchange) => void) | null = null): void {
-    this.sender = sender
+    this.out.begin(sender)
     this.release = release
     const now = monotonicMs()
     const { info, downstream, plan } = this
     info.reset(now)
+    info.protocol = ''
     info.filterChain = downstream.filterChainName
     if (plan.countsWireBytes) info.wire = new WireBytes()
     info.downstreamRemoteAddress = downstream.remoteAddress
@@ -97,7 +90,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     this.route = null
     this.responseTrailers = null
     this.span = null
-    this.metadataOrNull = null
+    this.dynamic.forget()
     this.state = null
     this.internal = false
     this.internalRedirects = 0
@@ -105,20 +98,20 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     this.upgradeCounted = false
     this.requestComplete = false
     this.responseStarted = false
-    this.headSent = false
     this.done = false
     this.replying = false
     this.grpc = null
     this.expectContinue = false
-    this.lastActivityMs = now
-    this.streamDeadline = plan.maxStreamMs > 0 ? now + plan.maxStreamMs : Number.POSITIVE_INFINITY
-    this.requestDeadline = plan.requestMs > 0 ? now + plan.requestMs : Number.POSITIVE_INFINITY
-    this.setIdle(plan.streamIdleMs)
-    plan.stats.requestTotal.inc()
-    if (downstream.isHttp2) plan.stats.requestHttp2Total.inc()
-    else plan.stats.requestHttp1Total.inc()
+    this.countRequest()
     plan.stats.requestActive.inc()
-    if (plan.requestHeadersMs > 0) this.watch(now + plan.requestHeadersMs)
+    this.deadlines.begin(now)
+  }
+
+  private countRequest(): void {
+    const { stats } = this.plan
+    stats.requestTotal.inc()
+    if (this.downstream.isHttp2) stats.requestHttp2Total.inc()
+    else stats.requestHttp1Total.inc()
   }
 
   get connection(): ConnectionInfo {
@@ -168,29 +161,16 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     return this.request.headers.find(names.grpcTimeout) >= 0 && isGrpcType(this.request.headers)
   }
 
+  get metadataOrNull(): Record<string, Record<string, unknown>> | null {
+    return this.dynamic.all
+  }
+
   metadata(namespace: string): Record<string, unknown> {
-    if (this.metadataOrNull === null || this.metadataShared) {
-      const own: Record<string, Record<string, unknown>> = {}
-      for (const [name, values] of Object.entries(this.metadataOrNull ?? {})) own[name] = { ...values }
-      this.metadataOrNull = own
-      this.metadataShared = false
-    }
-    const all = this.metadataOrNull
-    let one = all[namespace]
-    if (one === undefined) {
-      one = {}
-      all[namespace] = one
-    }
-    return one
+    return this.dynamic.of(namespace)
   }
 
   noteShared(metadata: Record<string, Record<string, unknown>>): void {
-    if (this.metadataOrNull === null) {
-      this.metadataOrNull = metadata
-      this.metadataShared = true
-      return
-    }
-    for (const namespace of Object.keys(metadata)) Object.assign(this.metadata(namespace), metadata[namespace])
+    this.dynamic.noteShared(metadata)
   }
 
   // IncomingRequest
@@ -200,53 +180,19 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     const { headers } = request
     if (headers.repeated) headers.joinRepeated(singleInRequests)
     info.protocol = protocolNames[request.version]
+    this.deadlines.headComplete()
     info.wire?.requestRead(request)
-    if (endStream) {
-      this.requestComplete = true
-      info.requestEndMs = info.startMs
-    }
+    if (endStream) this.endWithHead()
     if (this.downstream.processState.overloaded && this.shed()) return
-    if (request.authority === '' && !request.emptyAuthority) {
-      if (!plan.streamErrorOnInvalidMessage) this.sender.closeAfterResponse()
-      this.fail(400, '', 'missing_host_header')
-      return
-    }
-    if (plan.underscores !== 'allow' && !this.checkUnderscores()) return
-    if (plan.stripTrailingHostDot) {
-      request.authority = request.authority.replace(/\.(?=(:\d+)?$)/, '')
-      if (request.authority === '') request.emptyAuthority = true
-    }
-    if (plan.stripPort !== 'none') this.stripPort()
-    if (request.path.charCodeAt(0) !== 47 && request.method !== 'CONNECT') {
-      plan.stats.nonRelativePath.inc()
-      this.fail(404, '', 'absolute_path_rejected')
-      return
-    }
-    if (request.path.includes('#')) {
-      // A fragment is the client's own (RFC 9110 section 4.2.5): who sends it means to trick somebody.
-      plan.stats.pathNormalizationFailed.inc()
-      this.sender.closeAfterResponse()
-      this.fail(400, '', 'path_normalization_failed')
-      return
-    }
-    if (plan.path !== null && request.path !== '' && !this.normalize()) return
-    if (request.method === 'QUERY' && !headers.has(names.contentType)) {
-      // The query is the body: without its type there is no telling what is asked for.
-      this.sender.closeAfterResponse()
-      this.fail(400, '', 'query_missing_content_type')
-      return
-    }
-    if (request.method === 'CONNECT') this.upgrade = 'connect'
-    else if (headers.find(names.upgrade) >= 0 && connectionHas(headers, 'upgrade')) {
-      this.upgrade = upgradeOf(headers.get(names.upgrade) ?? '')
-      if (this.upgrade === '') {
-        // h2c is not spoken here, and not passed on: an ordinary request.
-        this.sender.declineUpgrade()
-        if (!this.requestComplete && headers.find(names.contentLength) < 0 && headers.find(names.transferEncoding) < 0) {
-          endStream = true
-          this.requestComplete = true
-          info.requestEndMs = info.startMs
-        }
+    if (!checkRequest(this)) return
+    const upgrade = upgradeOf(request)
+    if (upgrade.type === 'asked') this.upgrade = upgrade.to
+    else if (upgrade.type === 'declined') {
+      this.out.sender.declineUpgrade()
+      // An ordinary request, then, that has no body unless it says so.
+      if (!this.requestComplete && headers.find(names.contentLength) < 0 && headers.find(names.transferEncoding) < 0) {
+        endStream = true
+        this.endWithHead()
       }
     }
     const expect = headers.find(names.expect)
@@ -261,7 +207,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     const prepared = prepareRequest(request, this.downstream, plan, this.upgrade !== '')
     if (prepared.refusal !== 0) {
       plan.stats.rejectedByIpDetection.inc()
-      this.fail(prepared.refusal, '', 'rejecting_because_detection_failed')
+      this.refuse(prepared.refusal, { details: 'rejecting_because_detection_failed' })
       return
     }
     if (prepared.remoteAddress !== this.downstream.remoteAddress) {
@@ -272,7 +218,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     this.chooseRoute()
     plan.tracing?.begin(this)
     if (this.expectContinue) {
-      this.sender.sendContinue()
+      this.out.sender.sendContinue()
       plan.stats.response(100)
     }
     if (this.upgrade !== '' && !this.acceptUpgrade()) return
@@ -288,7 +234,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     if (!processState.saturated('stop_accepting_requests') && !processState.draws('http_connection_manager_decode_headers'))
       return false
     this.plan.stats.overloadClose.inc()
-    this.fail(503, 'envoy overloaded', 'overload')
+    this.refuse(503, { details: 'overload' }, 'envoy overloaded')
     return true
   }
 
@@ -306,12 +252,9 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
       info.virtualHost = route.virtualHost
       const { outcome } = route
       const idleMs = outcome.type === 'forward' ? outcome.forward.idleTimeoutMs : -1
-      if (idleMs >= 0) this.setIdle(idleMs)
+      if (idleMs >= 0) this.deadlines.limitIdle(idleMs)
       const maxMs = outcome.type === 'forward' ? streamLimit(outcome.forward, this) : 0
-      if (maxMs > 0) {
-        this.streamDeadline = info.startMs + maxMs
-        this.watch(this.streamDeadline)
-      }
+      if (maxMs > 0) this.deadlines.limitStream(info.startMs + maxMs)
     }
     this.router.prepare(route)
     info.clusterName = this.router.clusterName
@@ -321,20 +264,19 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     this.chooseRoute()
   }
 
-  /** Whether the upgrade is allowed here; one that is not configured is dropped (or refused, as Envoy does). */
+  /** Counts the upgrade that the request asks for, or refuses it. */
   private acceptUpgrade(): boolean {
-    const forward = this.route?.outcome.type === 'forward' ? this.route.outcome.forward : null
-    const allowed = forward?.upgrades.get(this.upgrade) ?? this.plan.upgrades.get(this.upgrade) ?? false
-    if (!allowed && this.upgrade === 'connect' && this.route === null) return true
-    if (allowed) {
-      this.plan.stats.upgradesTotal.inc()
-      this.plan.stats.upgradesActive.inc()
+    const { stats } = this.plan
+    if (upgradeAllowed(this)) {
+      stats.upgradesTotal.inc()
+      stats.upgradesActive.inc()
       this.upgradeCounted = true
       return true
     }
-    this.plan.stats.wsOnNonWsRoute.inc()
+    if (this.upgrade === 'connect' && this.route === null) return true
+    stats.wsOnNonWsRoute.inc()
     if (this.downstream.isHttp2) this.downstream.drain()
-    this.fail(403, '', 'upgrade_failed')
+    this.refuse(403, { details: 'upgrade_failed' })
     return false
   }
 
@@ -342,7 +284,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     if (this.done) return
     this.info.bytesReceived += end - start
     this.info.wire?.requestBody(end - start, false)
-    this.lastActivityMs = monotonicMs()
+    this.deadlines.lastActivityMs = monotonicMs()
     if (endStream) this.endRequest()
     if (this.replying) return
     this.filters.requestData(buffer, start, end, endStream)
@@ -354,11 +296,17 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     if (!this.replying) this.filters.requestTrailers(trailers)
   }
 
+  private endWithHead(): void {
+    this.requestComplete = true
+    this.info.requestEndMs = this.info.startMs
+    this.deadlines.requestComplete()
+  }
+
   private endRequest(): void {
     this.requestComplete = true
     this.info.requestEndMs = monotonicMs()
     this.info.wire?.requestEnd(false)
-    this.requestDeadline = Number.POSITIVE_INFINITY
+    this.deadlines.requestComplete()
   }
 
   onRequestReset(reason: ResetReason, detail: string): void {
@@ -366,14 +314,8 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     const { info, plan } = this
     if (reason !== 'protocol-error') plan.stats.rxReset.inc()
     if (info.protocol === '') info.protocol = protocolNames[this.request.version]
-    const [flag, details] = resetMeanings[reason] ?? ['DC', 'downstream_remote_disconnect']
     // Who gives a whole request up and says that nothing is wrong is not told of in the log, as with Envoy.
-    if (detail !== 'NO_ERROR' || !this.requestComplete) {
-      info.addResponseFlag(flag)
-      // The codec's details, without what it says besides.
-      if (detail.startsWith('codec_error:')) info.responseCodeDetails = detail
-      else info.responseCodeDetails = detail.startsWith('http2.') ? detail.replace(/:.*/, '') : details
-    }
+    if (detail !== 'NO_ERROR' || !this.requestComplete) noteRequestReset(info, reason, detail)
     this.router.cancel()
     this.finish()
   }
@@ -390,15 +332,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     info.protocol = protocolNames[this.request.version]
     this.router.cancel()
     this.filters.skip()
-    const text =
-      status === 431
-        ? 'Request Header Fields Too Large'
-        : status === 501
-          ? 'Not Implemented'
-          : status === 426
-            ? 'Upgrade Required'
-            : 'Bad Request'
-    this.reply(status, text, { details, laterFlag: 'DPE' })
+    this.reply(status, refusalText(status), { details, laterFlag: 'DPE' })
   }
 
   onResponseWritable(): void {
@@ -415,7 +349,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
   }
 
   respondData(buffer: Buffer, start: number, end: number, endStream: boolean): void {
-    this.lastActivityMs = monotonicMs()
+    this.deadlines.lastActivityMs = monotonicMs()
     this.filters.responseData(buffer, start, end, endStream)
   }
 
@@ -423,16 +357,6 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     this.responseTrailers = trailers
     this.filters.responseTrailers(trailers)
   }
-
-  /** An interim answer (103, or 100 where that is passed on). */
-  respondInterim(head: ResponseHead): void {
-    if (this.responseStarted || this.request.version === 10) return
-    if (!this.plan.proxy100Continue) return
-    this.plan.stats.response(head.status)
-    this.sender.sendInterim(head)
-  }
-
-  // Response, from the filters' end to the codec
 
   /** The request goes another way from here, as one of its own: its first part is over and logged. */
   beginAgain(body: readonly Buffer[], trailers: HeaderTable | null): void {
@@ -453,11 +377,9 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     info.downstreamRemotePort = downstreamRemotePort
     this.response.clear()
     this.responseTrailers = null
-    this.metadataOrNull = null
+    this.dynamic.forget()
     this.grpc = null
-    plan.stats.requestTotal.inc()
-    if (downstream.isHttp2) plan.stats.requestHttp2Total.inc()
-    else plan.stats.requestHttp1Total.inc()
+    this.countRequest()
     this.chooseRoute()
     const filters = resolveFilters(plan, this.table, this.route, this.router.choiceConfigs)
     this.filters.startRequest(filters, body.length === 0 && trailers === null)
@@ -466,90 +388,6 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
         this.filters.requestData(piece, 0, piece.length, trailers === null && i === body.length - 1)
     })
     if (trailers !== null && !this.done && !this.replying) this.filters.requestTrailers(trailers)
-  }
-
-  /** All filters have passed the head. */
-  sendHead(endStream: boolean): void {
-    const { response, plan, info, sender, downstream } = this
-    const { headers } = response
-    if (headers.mayHave(hopByHop)) {
-      if (response.status !== 101 || this.upgrade === '') {
-        headers.remove(names.connection)
-        headers.remove(names.upgrade)
-      }
-      headers.remove(names.keepAlive)
-      headers.remove(names.transferEncoding)
-      headers.remove(names.proxyConnection)
-    }
-    if (!headers.has(names.date)) headers.append(names.date, httpDateText())
-    if (plan.serverHeader === 'overwrite' || (plan.serverHeader === 'append-if-absent' && !headers.has(names.server))) {
-      headers.set(names.server, plan.serverName)
-    }
-    if (this.span !== null) plan.tracing?.respond(this, this.span)
-    if (plan.requestIdInResponse || (this.internal && this.request.headers.has(forceTrace))) {
-      const id = this.request.headers.get(names.requestId)
-      if (id !== null) headers.set(names.requestId, id)
-    }
-    if (plan.via !== '') {
-      const via = headers.getAll(names.via)
-      headers.set(names.via, via === null ? plan.via : `${via}, ${plan.via}`)
-    }
-    if (downstream.wantsClose()) sender.closeAfterResponse()
-    else if (downstream.wantsEnd()) sender.announceClose()
-    const tunnel = this.upgrade !== '' && (response.status === 101 || (this.upgrade === 'connect' && response.status < 300))
-    if (!this.requestComplete) {
-      plan.stats.responseBeforeRequest.inc()
-      if (!tunnel) {
-        // Nobody waits for the rest of the request: the connection can't be used again.
-        if (!downstream.isHttp2) plan.stats.rxReset.inc()
-        sender.closeAfterResponse()
-      }
-    }
-    this.headSent = true
-    info.downstreamFirstByteMs = monotonicMs()
-    info.responseCode = response.status
-    info.wire?.responseWritten(response, this.framing(endStream))
-    if (!tunnel) this.upgrade = ''
-    if (endStream) this.beforeEnd()
-    sender.sendHead(response, endStream)
-    if (endStream) this.finish()
-  }
-
-  /** What HTTP/1.1 writes besides where no length is stated. */
-  private framing(endStream: boolean): '' | 'transfer-encoding: chunked' | 'content-length: 0' {
-    const { request, response } = this
-    const { status, headers } = response
-    if (request.version !== 11 || status < 200 || status === 204 || headers.find(names.contentLength) >= 0) return ''
-    if (!endStream) return 'transfer-encoding: chunked'
-    return status === 304 || request.method === 'HEAD' ? '' : 'content-length: 0'
-  }
-
-  sendData(buffer: Buffer, start: number, end: number, endStream: boolean): void {
-    this.info.bytesSent += end - start
-    this.info.wire?.responseBody(end - start, true)
-    if (endStream) {
-      this.info.wire?.responseEnd(true)
-      // A filter may have made body of them.
-      this.responseTrailers = null
-      this.beforeEnd()
-    }
-    const more = this.sender.sendData(buffer, start, end, endStream)
-    if (endStream) this.finish()
-    else if (!more) this.router.pauseResponse()
-  }
-
-  sendTrailers(trailers: HeaderTable): void {
-    this.info.wire?.responseEnd(true)
-    this.beforeEnd()
-    this.sender.sendTrailers(trailers)
-    this.finish()
-  }
-
-  private beforeEnd(): void {
-    if (this.requestComplete) return
-    this.router.cancel()
-    // The rest of a tunnel is given up, and HTTP/2 gives up that of any request: it counts as with Envoy.
-    if (this.upgrade !== '' || this.downstream.isHttp2) this.plan.stats.rxReset.inc()
   }
 
   // HttpStream
@@ -598,14 +436,14 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
   reply(status: number, body: string | Buffer, options: LocalReply, edit?: () => void): void {
     if (this.done) return
     // As a rule the request was malformed: who sent it may be out of step.
-    if (status === 400 && !this.plan.streamErrorOnInvalidMessage) this.sender.closeAfterResponse()
+    if (status === 400 && !this.plan.streamErrorOnInvalidMessage) this.out.sender.closeAfterResponse()
     if (this.responseStarted) {
       // Too late for another answer.
       this.info.responseCodeDetails = options.details
       this.abort()
       return
     }
-    const { response, info } = this
+    const { info } = this
     this.replying = true
     if (options.unfinished === true) this.requestComplete = false
     this.filters.stopRequest()
@@ -613,25 +451,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     info.responseCodeDetails = options.details
     info.localReplyBody = typeof body === 'string' ? wireText(body) : body.latin1Slice()
     for (const flag of options.flags ?? []) info.addResponseFlag(flag)
-    response.clear()
-    const { localReply } = this.plan
-    // The route's own edits, as every answer of a route has them.
-    const last = edit ?? (() => this.router.editResponse())
-    const own: LocalReply = {
-      ...options,
-      edit: (head) => {
-        options.edit?.(head)
-        last()
-      },
-    }
-    const rewrite =
-      localReply === null
-        ? null
-        : (answer: Answer) => {
-            info.responseCode = status
-            localReply(this, answer)
-          }
-    const text = localReplyBody(response, status, body, own, this.isGrpc, this.request.method, rewrite)
+    const text = makeLocalReply(this, status, body, options, edit)
     if (options.laterFlag !== undefined) info.addResponseFlag(options.laterFlag)
     // For formats of the body only; a log has nothing of it.
     info.localReplyBody = ''
@@ -639,10 +459,27 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     if (text !== null && !this.done) this.respondData(text, 0, text.length, true)
   }
 
-  /** A reply for a request that did not pass the first checks: no filter sees it. */
-  private fail(status: number, body: string, details: string): void {
+  /** Answers a request that did not pass the first checks: no filter sees it. `close`: nor does this connection see another. */
+  refuse(status: number, options: LocalReply & { close?: boolean }, body = ''): void {
+    if (options.close === true) this.out.sender.closeAfterResponse()
     this.filters.skip()
-    this.reply(status, body, { details })
+    this.reply(status, body, options)
+  }
+
+  /** Refuses a request as one whose head could not be read. */
+  refuseUnread(status: number, details: string): void {
+    this.info.protocol = ''
+    this.requestComplete = false
+    this.out.sender.closeAfterResponse()
+    this.onRequestError(status, details)
+  }
+
+  /** Ends a request without an answer. */
+  drop(flag: string, details: string): void {
+    this.filters.skip()
+    this.info.addResponseFlag(flag)
+    this.info.responseCodeDetails = details
+    this.abort()
   }
 
   /** Ends the stream without a proper end. */
@@ -652,20 +489,21 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     // A stream that is reset counts as one that was reset, of HTTP/1.1 (where the connection ends) not twice.
     if (this.downstream.isHttp2 || this.requestComplete || this.upgrade !== '') this.plan.stats.rxReset.inc()
     this.router.cancel()
-    this.sender.reset()
+    this.out.sender.reset()
     this.finish()
   }
 
   /** The first of the body's pieces that is too many: stop reading until the receiver has caught up. */
   pauseRequest(): void {
-    this.sender.pauseRequest()
+    this.out.sender.pauseRequest()
   }
 
   resumeRequest(): void {
-    if (!this.done) this.sender.resumeRequest()
+    if (!this.done) this.out.sender.resumeRequest()
   }
 
-  private finish(): void {
+  /** The last byte went to the codec, or none will. */
+  finish(): void {
     if (this.done) return
     this.done = true
     const { info, plan } = this
@@ -685,151 +523,62 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     const { release } = this
     if (release === null) return
     // What still comes of a tunnel is for nobody.
-    if (!this.requestComplete) this.sender.reset()
-    this.sender = nobody
+    if (!this.requestComplete) this.out.sender.reset()
+    this.out.end()
     this.release = null
     release(this)
   }
 
-  // Checks
-
-  private checkUnderscores(): boolean {
-    const { headers } = this.request
-    for (let i = 0; i < headers.entries; i++) {
-      const start = headers.ranges[i * 4]!
-      if (start < 0 || !headers.nameAt(i).includes('_')) continue
-      if (this.plan.underscores === 'drop') {
-        this.noteUnderscore('dropped_headers_with_underscores')
-        headers.removeAt(i)
-      } else {
-        this.noteUnderscore('requests_rejected_with_underscores_in_headers')
-        this.refuseUnderscore()
-        return false
-      }
-    }
-    return true
-  }
-
-  private noteUnderscore(what: string): void {
-    this.plan.stats.store.counter(`${this.downstream.isHttp2 ? 'http2' : 'http1'}.${what}`).inc()
-  }
-
-  private refuseUnderscore(): void {
-    if (this.request.version !== 20) {
-      // The codec's own verdict, as with Envoy: the request is as if it had not been read.
-      this.info.protocol = ''
-      this.requestComplete = false
-      this.sender.closeAfterResponse()
-      this.onRequestError(400, 'http1.unexpected_underscore')
-      return
-    }
-    this.filters.skip()
-    this.info.addResponseFlag('DR')
-    this.info.responseCodeDetails = 'http2.unexpected_underscore'
-    this.abort()
-  }
-
-  private stripPort(): void {
-    const { request, plan } = this
-    const match = /:(\d+)$/.exec(request.authority)
-    if (match === null) return
-    if (plan.stripPort === 'any' || Number(match[1]) === this.downstream.localPort) {
-      request.authority = request.authority.slice(0, match.index)
-    }
-  }
-
-  private normalize(): boolean {
-    const { request, plan } = this
-    const result = normalizePath(request.path, plan.path!)
-    if (result.type === 'path') {
-      request.path = result.path
-      return true
-    }
-    if (result.type === 'reject') {
-      request.path = result.path
-      plan.stats.pathNormalizationFailed.inc()
-      this.sender.closeAfterResponse()
-      this.fail(400, '', 'path_normalization_failed')
-      return false
-    }
-    plan.stats.normalizedRedirect.inc()
-    this.filters.skip()
-    request.path = result.path
-    this.reply(307, '', { details: 'path_normalization_failed', headers: [['location', result.path]] })
-    return false
-  }
-
   // Deadlines
 
-  private setIdle(idleMs: number): void {
-    this.idleDeadline = idleMs > 0 ? idleMs : Number.POSITIVE_INFINITY
-    if (idleMs > 0) this.watch(this.lastActivityMs + idleMs)
-    if (this.requestDeadline < this.timerDueMs) this.watch(this.requestDeadline)
-    if (this.streamDeadline < this.timerDueMs) this.watch(this.streamDeadline)
-  }
-
-  /**
-   * Has the timer look at this time or before. It is not disarmed when an exchange ends: the next one of the connection
-   * nearly always wants to wait longer, so that arming is rare.
-   */
+  /** Has what is due looked at at this time (monotonic ms), or before. */
   watch(atMs: number): void {
-    if (atMs === Number.POSITIVE_INFINITY || (atMs >= this.timerDueMs && this.timer.armed)) return
-    this.timerDueMs = atMs
-    this.downstream.timers.arm(this.timer, Math.max(0, atMs - monotonicMs()))
+    this.deadlines.watch(atMs)
   }
 
   private onTimer(): void {
-    this.timerDueMs = Number.POSITIVE_INFINITY
     if (this.done) return
     const now = monotonicMs()
-    const { plan, info } = this
-    if (this.router.onTimer(now)) {
-      if (!this.done) this.watch(this.nextDeadline)
-      return
+    const { deadlines, router } = this
+    if (!router.onTimer(now)) {
+      const limit = deadlines.due(now)
+      if (limit !== null) {
+        this.endLate(limit)
+        return
+      }
     }
-    const idleAt = this.lastActivityMs + this.idleDeadline
-    if (now >= this.streamDeadline) {
-      plan.stats.maxDurationReached.inc()
-      if (this.responseStarted) {
-        info.responseCodeDetails = 'max_duration_timeout'
-        this.abort()
-      } else this.reply(504, 'downstream duration timeout', { details: 'max_duration_timeout', grpcStatus: 4 })
-      return
-    }
-    if (now >= this.requestDeadline && !this.requestComplete) {
-      plan.stats.requestTimeout.inc()
-      this.reply(408, 'request timeout', { details: 'request_overall_timeout' })
-      return
-    }
-    if (plan.requestHeadersMs > 0 && info.protocol === '' && now >= info.startMs + plan.requestHeadersMs) {
-      plan.stats.headerTimeout.inc()
-      this.request.clear()
-      info.protocol = protocolNames[this.request.version]
-      this.filters.skip()
-      this.sender.closeAfterResponse()
-      this.reply(408, 'request header timeout', { details: 'request_header_timeout' })
-      return
-    }
-    if (now >= idleAt) {
-      plan.stats.requestIdleTimeout.inc()
-      info.addResponseFlag('SI')
-      if (this.responseStarted) {
-        info.responseCodeDetails = 'stream_idle_timeout'
-        this.abort()
-      } else this.reply(this.requestComplete ? 504 : 408, 'stream timeout', { details: 'stream_idle_timeout' })
-      return
-    }
-    this.watch(this.nextDeadline)
+    if (!this.done) this.watch(Math.min(deadlines.next, router.nextDeadline))
   }
 
-  private get nextDeadline(): number {
-    const idleAt = this.lastActivityMs + this.idleDeadline
-    return Math.min(idleAt, this.requestDeadline, this.streamDeadline, this.router.nextDeadline)
+  private endLate(limit: StreamLimit): void {
+    const { info, plan, requestComplete } = this
+    const { stats } = plan
+    switch (limit) {
+      case 'duration':
+        stats.maxDurationReached.inc()
+        this.reply(504, 'downstream duration timeout', { details: 'max_duration_timeout', grpcStatus: 4 })
+        break
+      case 'request':
+        stats.requestTimeout.inc()
+        this.reply(408, 'request timeout', { details: 'request_overall_timeout' })
+        break
+      case 'head':
+        stats.headerTimeout.inc()
+        this.request.clear()
+        info.protocol = protocolNames[this.request.version]
+        this.refuse(408, { details: 'request_header_timeout', close: true }, 'request header timeout')
+        break
+      case 'idle':
+        stats.requestIdleTimeout.inc()
+        info.addResponseFlag('SI')
+        this.reply(requestComplete ? 504 : 408, 'stream timeout', { details: 'stream_idle_timeout' })
+        break
+    }
   }
 
   /** The connection is closed: nothing waits any more. */
   dispose(): void {
-    this.downstream.timers.cancel(this.timer)
+    this.deadlines.dispose()
   }
 
   /** Filters of this request, for the run. */
@@ -838,42 +587,4 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
   }
 }
 
-const forceTrace = headerName('x-envoy-force-trace')
-
-/** What of a response ends here. */
-const hopByHop = headerGroup([names.connection, names.upgrade, names.keepAlive, names.transferEncoding, names.proxyConnection])
-
 const protocolNames = { 10: 'HTTP/1.0', 11: 'HTTP/1.1', 20: 'HTTP/2' } as const
-
-/** Flag and details of how a client ended its request, where it did not just go away. */
-const resetMeanings: Partial<Record<ResetReason, readonly [flag: string, details: string]>> = {
-  'remote-reset': ['DR', 'http2.remote_reset'],
-  'refused-stream': ['DR', 'http2.remote_refuse'],
-  'protocol-error': ['DPE', 'http2.violation.of.messaging.rule'],
-}
-
-/** The sender of an exchange that has no request. */
-const nobody: ServerStream = {
-  sendInterim() {},
-  sendContinue() {},
-  sendHead() {},
-  sendData: () => true,
-  sendTrailers() {},
-  reset() {},
-  pauseRequest() {},
-  resumeRequest() {},
-  closeAfterResponse() {},
-  announceClose() {},
-  declineUpgrade() {},
-}
-
-/** The upgrade that is asked for, `-` where it is none in words; empty when h2c is all there is. */
-function upgradeOf(value: string): string {
-  if (value === '') return '-'
-  return value
-    .toLowerCase()
-    .split(',')
-    .map((one) => one.trim())
-    .filter((one) => one !== 'h2c')
-    .join(', ')
-}

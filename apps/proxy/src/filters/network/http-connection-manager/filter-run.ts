@@ -259,7 +259,7 @@ export class FilterRun {
   startResponse(endStream: boolean): void {
     this.response.headEndsStream = endStream
     if (this.responseHeadFilters) this.responseHead(this.active.length - 1, endStream)
-    else this.exchange.sendHead(endStream)
+    else this.exchange.out.head(endStream)
   }
 
   private responseHead(from: number, endStream: boolean): void {
@@ -276,12 +276,12 @@ export class FilterRun {
       }
     }
     response.stoppedAt = -1
-    exchange.sendHead(endStream)
+    exchange.out.head(endStream)
   }
 
   responseData(buffer: Buffer, start: number, end: number, endStream: boolean): void {
     if (!this.responseDataFilters && this.response.stoppedAt < 0) {
-      this.exchange.sendData(buffer, start, end, endStream)
+      this.exchange.out.data(buffer, start, end, endStream)
       return
     }
     this.responseDataFrom(this.active.length - 1, buffer, start, end, endStream)
@@ -309,7 +309,7 @@ export class FilterRun {
         return
       }
     }
-    exchange.sendData(buffer, start, end, endStream)
+    exchange.out.data(buffer, start, end, endStream)
   }
 
   /** A filter that took data sends it on. */
@@ -338,7 +338,7 @@ export class FilterRun {
         return
       }
     }
-    exchange.sendTrailers(trailers)
+    exchange.out.trailers(trailers)
   }
 
   /** The stopped filter lets the response go on. */
@@ -352,7 +352,7 @@ export class FilterRun {
     response.heldBytes = 0
     response.heldEnd = false
     response.heldTrailers = null
-    if (!exchange.headSent) this.responseHead(at - 1, response.headEndsStream)
+    if (!exchange.out.headSent) this.responseHead(at - 1, response.headEndsStream)
     const from = status === 'stop' ? at : at - 1
     for (let i = 0; i < held.length; i++) {
       if (exchange.done) return

@@ -234,10 +234,11 @@ function compileTracing(
 ): TracingPlan | null {
   if (source.tracing === undefined) return null
   const id = source.requestIdExtension?.typedConfig
-  const packs = id === undefined ? true : (UuidRequestIdConfig.decode(id.value).packTraceReason ?? true)
+  const use = UuidRequestIdConfig.decode(id?.value ?? new Uint8Array())
+  const requestIds = { samples: use.useRequestIdForTraceSampling ?? true, packs: use.packTraceReason ?? true }
   const last = source.httpFilters.at(-1)?.configType?.value
   const childSpans = last !== undefined && 'value' in last && isRouter(last.typeUrl) && Router.decode(last.value).startChildSpan
-  return new TracingPlan(source.tracing, `${path}.tracing`, statPrefix, packs, childSpans, context)
+  return new TracingPlan(source.tracing, `${path}.tracing`, statPrefix, requestIds, childSpans, context)
 }
 
 function compileRouter(source: HttpConnectionManager): RouterOptions {

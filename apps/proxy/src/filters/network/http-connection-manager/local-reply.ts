@@ -2,6 +2,7 @@ import { headerName, names } from '@weft/http/header-name'
 import type { ResponseHead } from '@weft/http/message'
 import { grpcMessageText, grpcStatusOf } from '../../../upstream/grpc-status.ts'
 import type { LocalReply } from '../../http/filter.ts'
+import type { Exchange } from './exchange.ts'
 import type { Answer } from './local-reply-config.ts'
 
 /**
@@ -45,4 +46,34 @@ export function localReplyBody(
   const now = headers.get(names.contentType)
   if (now === null || (answer.body !== body && now === before)) headers.set(names.contentType, answer.contentType)
   return method === 'HEAD' ? null : bytes
+}
+
+/** Makes the answer to an exchange's request as its connection manager words it, `edit` or its route's edits applied; gives its body. */
+export function makeLocalReply(
+  exchange: Exchange,
+  status: number,
+  body: string | Buffer,
+  options: LocalReply,
+  edit: (() => void) | undefined,
+): Buffer | null {
+  const { request, response, info, plan } = exchange
+  const { localReply } = plan
+  response.clear()
+  const own: LocalReply = {
+    ...options,
+    edit: (head) => {
+      options.edit?.(head)
+      // The route's own edits, as every answer of a route has them.
+      if (edit !== undefined) edit()
+      else exchange.router.editResponse()
+    },
+  }
+  const rewrite =
+    localReply === null
+      ? null
+      : (answer: Answer) => {
+          info.responseCode = status
+          localReply(exchange, answer)
+        }
+  return localReplyBody(response, status, body, own, exchange.isGrpc, request.method, rewrite)
 }

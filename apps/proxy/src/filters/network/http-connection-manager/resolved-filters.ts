@@ -38,10 +38,7 @@ function build(entries: readonly FilterEntry[], levels: readonly (FilterConfigs 
     if (config === 'off' || (disabled && config === undefined)) continue
     const configs = found.filter((one) => one !== enabledOverride && one !== 'off')
     const merges = configs.length > 1 && filter.mergeRouteConfigs !== undefined
-    filters.push({
-      filter,
-      config: merges ? filter.mergeRouteConfigs?.(configs) : config === enabledOverride ? undefined : config,
-    })
+    filters.push({ filter, config: merges ? filter.mergeRouteConfigs?.(configs) : configs[0] })
   }
   return filters
 }

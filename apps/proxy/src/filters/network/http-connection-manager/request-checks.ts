@@ -1,0 +1,87 @@
+import { names } from '@weft/http/header-name'
+import type { Exchange } from './exchange.ts'
+import { normalizePath } from './path-normalization.ts'
+
+/**
+ * What a request's head has to be before any filter or route looks at it; the host and the path get the form in which they do.
+ * False: it was refused.
+ */
+export function checkRequest(exchange: Exchange): boolean {
+  const { request, plan } = exchange
+  if (request.authority === '' && !request.emptyAuthority) {
+    exchange.refuse(400, { details: 'missing_host_header', close: !plan.streamErrorOnInvalidMessage })
+    return false
+  }
+  if (plan.underscores !== 'allow' && !checkUnderscores(exchange)) return false
+  if (plan.stripTrailingHostDot) {
+    request.authority = request.authority.replace(/\.(?=(:\d+)?$)/, '')
+    if (request.authority === '') request.emptyAuthority = true
+  }
+  if (plan.stripPort !== 'none') stripPort(exchange)
+  if (request.path.charCodeAt(0) !== 47 && request.method !== 'CONNECT') {
+    plan.stats.nonRelativePath.inc()
+    exchange.refuse(404, { details: 'absolute_path_rejected' })
+    return false
+  }
+  if (request.path.includes('#')) {
+    // A fragment is the client's own (RFC 9110 section 4.2.5): who sends it means to trick somebody.
+    refusePath(exchange)
+    return false
+  }
+  if (plan.path !== null && request.path !== '' && !normalize(exchange)) return false
+  if (request.method === 'QUERY' && !request.headers.has(names.contentType)) {
+    // The query is the body: without its type there is no telling what is asked for.
+    exchange.refuse(400, { details: 'query_missing_content_type', close: true })
+    return false
+  }
+  return true
+}
+
+function checkUnderscores(exchange: Exchange): boolean {
+  const { request, plan } = exchange
+  const { headers } = request
+  for (let i = 0; i < headers.entries; i++) {
+    const start = headers.ranges[i * 4]!
+    if (start < 0 || !headers.nameAt(i).includes('_')) continue
+    if (plan.underscores === 'drop') {
+      noteUnderscore(exchange, 'dropped_headers_with_underscores')
+      headers.removeAt(i)
+      continue
+    }
+    noteUnderscore(exchange, 'requests_rejected_with_underscores_in_headers')
+    // The codec's own verdict, as with Envoy: of HTTP/1.1 the request is as if it had not been read.
+    if (request.version === 20) exchange.drop('DR', 'http2.unexpected_underscore')
+    else exchange.refuseUnread(400, 'http1.unexpected_underscore')
+    return false
+  }
+  return true
+}
+
+function noteUnderscore({ plan, downstream }: Exchange, what: string): void {
+  plan.stats.store.counter(`${downstream.isHttp2 ? 'http2' : 'http1'}.${what}`).inc()
+}
+
+function stripPort({ request, plan, downstream }: Exchange): void {
+  const match = /:(\d+)$/.exec(request.authority)
+  if (match === null) return
+  if (plan.stripPort === 'any' || Number(match[1]) === downstream.localPort)
+    request.authority = request.authority.slice(0, match.index)
+}
+
+function normalize(exchange: Exchange): boolean {
+  const { request, plan } = exchange
+  const result = normalizePath(request.path, plan.path!)
+  request.path = result.path
+  if (result.type === 'path') return true
+  if (result.type === 'reject') refusePath(exchange)
+  else {
+    plan.stats.normalizedRedirect.inc()
+    exchange.refuse(307, { details: 'path_normalization_failed', headers: [['location', result.path]] })
+  }
+  return false
+}
+
+function refusePath(exchange: Exchange): void {
+  exchange.plan.stats.pathNormalizationFailed.inc()
+  exchange.refuse(400, { details: 'path_normalization_failed', close: true })
+}

@@ -1,0 +1,35 @@
+import { connectionHas } from '@weft/http/h1/framing'
+import { names } from '@weft/http/header-name'
+import type { RequestHead } from '@weft/http/message'
+import type { Exchange } from './exchange.ts'
+
+/** What a request wants its connection to become: `connect`, a protocol (`-`: none in words), or nothing. */
+export type Upgrade =
+  | { readonly type: 'none' }
+  /** h2c is all that is asked for: it is not spoken here, and not passed on. */
+  | { readonly type: 'declined' }
+  | { readonly type: 'asked'; readonly to: string }
+
+const noUpgrade: Upgrade = { type: 'none' }
+const declined: Upgrade = { type: 'declined' }
+const connect: Upgrade = { type: 'asked', to: 'connect' }
+
+export function upgradeOf({ method, headers }: RequestHead): Upgrade {
+  if (method === 'CONNECT') return connect
+  if (headers.find(names.upgrade) < 0 || !connectionHas(headers, 'upgrade')) return noUpgrade
+  const value = headers.get(names.upgrade) ?? ''
+  if (value === '') return { type: 'asked', to: '-' }
+  const to = value
+    .toLowerCase()
+    .split(',')
+    .map((one) => one.trim())
+    .filter((one) => one !== 'h2c')
+    .join(', ')
+  return to === '' ? declined : { type: 'asked', to }
+}
+
+/** Whether the request's upgrade is allowed here; one that is not configured is refused, as Envoy does. */
+export function upgradeAllowed({ route, plan, upgrade }: Exchange): boolean {
+  const forward = route?.outcome.type === 'forward' ? route.outcome.forward : null
+  return forward?.upgrades.get(upgrade) ?? plan.upgrades.get(upgrade) ?? false
+}

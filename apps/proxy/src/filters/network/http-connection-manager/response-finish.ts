@@ -1,0 +1,46 @@
+import { headerGroup, headerName, names } from '@weft/http/header-name'
+import { httpDateText } from '../../../observe/format/time.ts'
+import type { Exchange } from './exchange.ts'
+
+const forceTrace = headerName('x-envoy-force-trace')
+
+/** What of a response ends here. */
+const hopByHop = headerGroup([names.connection, names.upgrade, names.keepAlive, names.transferEncoding, names.proxyConnection])
+
+/** Makes a response's head what the client gets: hop-by-hop headers go, Date, Server, Via and the like are set as configured. */
+export function finishResponseHead(exchange: Exchange): void {
+  const { request, response, plan } = exchange
+  const { headers } = response
+  if (headers.mayHave(hopByHop)) {
+    if (response.status !== 101 || exchange.upgrade === '') {
+      headers.remove(names.connection)
+      headers.remove(names.upgrade)
+    }
+    headers.remove(names.keepAlive)
+    headers.remove(names.transferEncoding)
+    headers.remove(names.proxyConnection)
+  }
+  if (!headers.has(names.date)) headers.append(names.date, httpDateText())
+  if (plan.serverHeader === 'overwrite' || (plan.serverHeader === 'append-if-absent' && !headers.has(names.server)))
+    headers.set(names.server, plan.serverName)
+  if (exchange.span !== null) plan.tracing?.respond(exchange, exchange.span)
+  if (plan.requestIdInResponse || (exchange.internal && request.headers.has(forceTrace))) {
+    const id = request.headers.get(names.requestId)
+    if (id !== null) headers.set(names.requestId, id)
+  }
+  if (plan.via !== '') {
+    const via = headers.getAll(names.via)
+    headers.set(names.via, via === null ? plan.via : `${via}, ${plan.via}`)
+  }
+}
+
+/** What HTTP/1.1 writes besides where no length is stated. */
+export function framingOf(
+  { request, response }: Exchange,
+  endStream: boolean,
+): '' | 'transfer-encoding: chunked' | 'content-length: 0' {
+  const { status, headers } = response
+  if (request.version !== 11 || status < 200 || status === 204 || headers.find(names.contentLength) >= 0) return ''
+  if (!endStream) return 'transfer-encoding: chunked'
+  return status === 304 || request.method === 'HEAD' ? '' : 'content-length: 0'
+}

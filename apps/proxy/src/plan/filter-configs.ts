@@ -1,4 +1,6 @@
 import { FilterConfig } from '@weft/contracts/envoy/config/route/v3/route_components'
+import { compileLegacyPolicy, corsFilterName } from '../filters/http/cors/index.ts'
+import type { FilterContext } from '../filters/http/filter.ts'
 import { httpFilterKindOfRoute, httpFilterTypes } from '../filters/http/index.ts'
 import type { CompileFilterConfigs } from '../routing/route-table.ts'
 import type { PlanContext } from './plan-context.ts'
@@ -14,15 +16,17 @@ const spare = Symbol('spare')
 
 /** Compiles typed_per_filter_config: what each filter makes of its override, by the filter's name; `off` disables it. */
 export function compileFilterConfigs(context: PlanContext): CompileFilterConfigs {
-  return (configs, path) => {
+  return (configs, path, legacyCors) => {
     const entries = Object.entries(configs)
-    if (entries.length === 0) return null
+    if (entries.length === 0 && legacyCors === undefined) return null
     const compiled = new Map<string, unknown>()
     for (const [name, any] of entries) {
       const at = `${path}.typed_per_filter_config['${name}']`
       const one = compileOne(name, any, at, context)
       if (one !== spare) compiled.set(name, one)
     }
+    if (legacyCors !== undefined && !compiled.has(corsFilterName))
+      compiled.set(corsFilterName, compileLegacyPolicy(legacyCors, filterContext(corsFilterName, `${path}.cors`, context)))
     return compiled
   }
 }
@@ -40,7 +44,11 @@ function compileOne(name: string, any: { typeUrl: string; value: Uint8Array }, a
   }
   const kind = httpFilterKindOfRoute(any.typeUrl, at)
   if (kind.compileRouteConfig === undefined) throw invalid(at, `filter '${name}' takes no override`)
-  return kind.compileRouteConfig(any.value, type, {
+  return kind.compileRouteConfig(any.value, type, filterContext(name, at, context))
+}
+
+function filterContext(name: string, at: string, context: PlanContext): FilterContext {
+  return {
     path: at,
     name,
     statPrefix: 'http.',
@@ -51,5 +59,5 @@ function compileOne(name: string, any: { typeUrl: string; value: Uint8Array }, a
     fail(inside, message, hint): never {
       throw invalid(inside === '' ? at : `${at}.${inside}`, message, hint)
     },
-  })
+  }
 }

@@ -1,5 +1,6 @@
 import { RouteConfiguration } from '@weft/contracts/envoy/config/route/v3/route'
 import {
+  type CorsPolicy,
   Route,
   RouteList,
   type VirtualHost,
@@ -82,8 +83,8 @@ export interface VirtualHostPlan {
   readonly virtualClusters: readonly VirtualCluster[] | null
 }
 
-/** Compiles typed_per_filter_config; given by the plan compiler, which knows the filters. */
-export type CompileFilterConfigs = (configs: RouteAction_Configs, path: string) => FilterConfigs | null
+/** Compiles typed_per_filter_config, and the deprecated `cors`; given by the plan compiler, which knows the filters. */
+export type CompileFilterConfigs = (configs: RouteAction_Configs, path: string, legacyCors?: CorsPolicy) => FilterConfigs | null
 
 /** A RouteConfiguration, compiled. */
 export class RouteTable {
@@ -211,7 +212,7 @@ function compileVirtualHost(
     includeAttemptCount: source.includeRequestAttemptCount,
     includeAttemptCountInResponse: source.includeAttemptCountInResponse,
     tellsTimeoutRetry: source.includeIsTimeoutRetryHeader,
-    filterConfigs: compileFilterConfigs(source.typedPerFilterConfig, path),
+    filterConfigs: compileFilterConfigs(source.typedPerFilterConfig, path, source.cors),
     virtualClusters: compileVirtualClusters(source, path),
   }
   const ofHost = compileRateLimits(source.rateLimits, `${path}.rate_limits`)
@@ -247,7 +248,11 @@ function compileVirtualHost(
       conditions: compileConditions(route.match, `${at}.match`, runtime),
       outcome,
       edits: order.filter((one) => one !== null),
-      filterConfigs: compileFilterConfigs(route.typedPerFilterConfig, at),
+      filterConfigs: compileFilterConfigs(
+        route.typedPerFilterConfig,
+        at,
+        route.action?.$case === 'route' ? route.action.value.cors : undefined,
+      ),
       host,
       rateLimits: routeRateLimits(route, ofHost, `${at}.route.rate_limits`),
       bufferLimit:

@@ -4,11 +4,17 @@ import type { HeaderTable } from '@weft/http/header-table'
 /** Why a request is traced. */
 export type TraceReason = 'none' | 'sampled' | 'client' | 'forced'
 
-/** Draws of the shares that are configured; a route may have its own. */
+/** Draws of the shares that are configured; a route may have its own. `draw` (0 ≤ x < 1) is the request id's. */
 export interface Sampling {
   client(): boolean
-  random(): boolean
-  overall(): boolean
+  random(draw: number): boolean
+  overall(draw: number): boolean
+}
+
+/** What a connection manager does with request ids: whether they decide what is traced, and whether they tell it on. */
+export interface RequestIdUse {
+  samples: boolean
+  packs: boolean
 }
 
 const clientTraceId = headerName('x-client-trace-id')
@@ -26,17 +32,28 @@ export function reasonOf(requestId: string | null): TraceReason {
   return digit === digits.sampled ? 'sampled' : digit === digits.forced ? 'forced' : digit === digits.client ? 'client' : 'none'
 }
 
-/** Decides whether a request is traced, and writes it into its id unless `packs` is off. What was decided before stays. */
-export function decideTrace(headers: HeaderTable, sampling: Sampling, packs: boolean): TraceReason {
+/** A number that a request id says by its first eight digits; null: it says none. */
+export function requestIdNumber(requestId: string | null): number | null {
+  const start = requestId?.slice(0, 8) ?? ''
+  return /^[0-9a-f]{8}$/i.test(start) ? Number.parseInt(start, 16) : null
+}
+
+/** Decides whether a request is traced, and writes it into its id. Proxies that see the same id decide alike; what was decided before stays. */
+export function decideTrace(headers: HeaderTable, sampling: Sampling, { samples, packs }: RequestIdUse): TraceReason {
+  if (!samples) return 'sampled'
   const id = headers.get(names.requestId)
-  const before = reasonOf(id)
-  if (before !== 'none') return before
-  let reason: TraceReason = 'none'
-  if (headers.has(clientTraceId) && sampling.client()) reason = 'client'
-  else if (headers.has(forceTrace)) reason = 'forced'
-  else if (sampling.random()) reason = 'sampled'
-  if (reason !== 'none' && !sampling.overall()) reason = 'none'
-  if (packs && id !== null && id.length === idLength && id[place] !== digits[reason])
+  const number = requestIdNumber(id)
+  if (number === null) return 'none'
+  const draw = (number % 10_000) / 10_000
+  let reason = reasonOf(id)
+  if (reason === 'none') {
+    if (headers.has(clientTraceId) && sampling.client()) reason = 'client'
+    else if (headers.has(forceTrace)) reason = 'forced'
+    else if (sampling.random(draw)) reason = 'sampled'
+    else return 'none'
+  }
+  if (!sampling.overall(draw)) reason = 'none'
+  if (packs && id?.length === idLength && id[place] !== digits[reason])
     headers.set(names.requestId, id.slice(0, place) + digits[reason] + id.slice(place + 1))
   return reason
 }

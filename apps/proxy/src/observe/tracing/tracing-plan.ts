@@ -10,7 +10,7 @@ import type { FormatContext } from '../format/context.ts'
 import { wallTime } from '../stream-record.ts'
 import { compileCustomTags, type SpanTag } from './custom-tags.ts'
 import { compileOpenTelemetry } from './opentelemetry.ts'
-import { decideTrace, type Sampling, type TraceReason } from './sampling.ts'
+import { decideTrace, type RequestIdUse, type Sampling, type TraceReason } from './sampling.ts'
 import type { Span } from './span.ts'
 import { describeAttempt, describeRequest, type SpanDetails } from './span-tags.ts'
 import type { Tracer } from './tracer.ts'
@@ -38,14 +38,14 @@ export class TracingPlan {
   private readonly details: SpanDetails
   private readonly operation: 'ingress' | 'egress'
   private readonly spawnsUpstream: boolean
-  private readonly packsReason: boolean
+  private readonly requestIds: RequestIdUse
   private readonly count: Readonly<Record<TraceReason, () => void>>
 
   constructor(
     source: HttpConnectionManager_Tracing,
     path: string,
     statPrefix: string,
-    packsReason: boolean,
+    requestIds: RequestIdUse,
     childSpans: boolean,
     context: PlanContext,
   ) {
@@ -65,7 +65,7 @@ export class TracingPlan {
     }
     this.operation = context.direction === 'outbound' ? 'egress' : 'ingress'
     this.spawnsUpstream = source.spawnUpstreamSpan ?? childSpans
-    this.packsReason = packsReason
+    this.requestIds = requestIds
     const counter = (name: string) => {
       const one = stats.counter(`${statPrefix}tracing.${name}`)
       return () => one.inc()
@@ -84,7 +84,7 @@ export class TracingPlan {
     if (head === null) return
     const { route, info } = request
     const { headers } = head
-    const reason = decideTrace(headers, route?.tracing?.sampling ?? this.sampling, this.packsReason)
+    const reason = decideTrace(headers, route?.tracing?.sampling ?? this.sampling, this.requestIds)
     info.isTraced = reason !== 'none'
     this.count[reason]()
     const { tracer, operation } = this
@@ -190,10 +190,7 @@ export function compileRouteTracing(source: RouteTracingProto, path: string, run
 }
 
 function compileSampling(runtime: Runtime, shares: Record<keyof Sampling, FractionalPercent>): Sampling {
-  const draw = (runtimeKey: string, defaultValue: FractionalPercent) => {
-    const fraction = compileFraction(runtime, { runtimeKey, defaultValue })
-    return () => fraction()
-  }
+  const draw = (runtimeKey: string, defaultValue: FractionalPercent) => compileFraction(runtime, { runtimeKey, defaultValue })
   return {
     client: draw('tracing.client_enabled', shares.client),
     random: draw('tracing.random_sampling', shares.random),

@@ -413,7 +413,7 @@ export class Forwarding implements RaceOwner {
   private finishTry(): void {
     const { info } = this.exchange
     info.upstreamLastByteMs = monotonicMs()
-    this.target.cluster!.stats.requestTime.record(Math.round(info.upstreamLastByteMs - info.startMs))
+    this.counts.took(Math.round(info.upstreamLastByteMs - info.startMs))
     this.endTry()
   }
 

@@ -1,16 +1,18 @@
 import type { ResetReason } from '@weft/http/stream'
+import type { RequestGroup } from '../../../routing/request-group.ts'
 import type { RoutePlan } from '../../../routing/route-table.ts'
-import type { VirtualCluster } from '../../../routing/virtual-clusters.ts'
 import type { Cluster } from '../../../upstream/cluster.ts'
 import { type ClusterStats, canaryName } from '../../../upstream/cluster-stats.ts'
 import type { Exchange } from '../../network/http-connection-manager/exchange.ts'
 import type { TimeLimit } from './time-limits.ts'
 
-/** Counts a request and its answers: for its cluster, for the virtual cluster that it falls into, under a name it asks for. */
+const none: readonly RequestGroup[] = []
+
+/** Counts a request and its answers: for its cluster, for its route and the virtual cluster that it falls into, under a name it asks for. */
 export class RequestCounts {
   private readonly exchange: Exchange
   private cluster: ClusterStats | null = null
-  private virtual: VirtualCluster | null = null
+  private groups: readonly RequestGroup[] = none
   /** A name that its answers are counted under besides (`name.`); empty: none. */
   private apart = ''
 
@@ -21,7 +23,7 @@ export class RequestCounts {
   /** Another request: nothing of it is counted yet. */
   forget(): void {
     this.cluster = null
-    this.virtual = null
+    this.groups = none
     this.apart = ''
   }
 
@@ -30,11 +32,12 @@ export class RequestCounts {
     const { exchange } = this
     this.cluster = cluster.stats
     this.apart = apart
-    const found = route.host.virtualClusters?.find((one) => one.matches(exchange.request))
-    if (found === undefined) return
-    found.use(exchange.plan.stats.store)
-    this.virtual = found
-    exchange.info.virtualCluster = found.name
+    const { counts, host } = route
+    if (counts === null && host.virtualClusters === null) return
+    const found = host.virtualClusters?.find((one) => one.matches(exchange.request))
+    this.groups = [found?.counts ?? null, counts].filter((one) => one !== null)
+    for (const group of this.groups) group.use(exchange.plan.stats.store)
+    if (found !== undefined) exchange.info.virtualCluster = found.name
   }
 
   /** The request goes on to another cluster. */
@@ -48,7 +51,7 @@ export class RequestCounts {
     if (!plan.router.countStatuses) return
     const { cluster, apart } = this
     cluster?.response(status, internal)
-    this.virtual?.response(status)
+    for (const group of this.groups) group.response(status)
     if (apart !== '') cluster?.responseApart(apart, status, internal)
     if (!byCanary) return
     cluster?.responseApart(canaryName, status, internal)
@@ -57,13 +60,13 @@ export class RequestCounts {
 
   /** A try has a connection. */
   tried(): void {
-    this.virtual?.inc('total')
+    this.inGroups('total')
   }
 
   /** Another try follows; `asked`: after the time that an answer asked for. */
   retry(asked: boolean): void {
     this.cluster?.retry.inc()
-    this.virtual?.inc('retry')
+    this.inGroups('retry')
     if (asked) this.cluster?.retryBackoffRatelimited.inc()
     else this.cluster?.retryBackoffExponential.inc()
   }
@@ -71,18 +74,29 @@ export class RequestCounts {
   /** Another try would follow, if there were not too many under way. */
   retryOverflow(): void {
     this.cluster?.retryOverflow.inc()
-    this.virtual?.inc('retry_overflow')
+    this.inGroups('retry_overflow')
   }
 
   /** The last of several tries has failed too. */
   retryLimitExceeded(): void {
     this.cluster?.retryLimitExceeded.inc()
-    this.virtual?.inc('retry_limit_exceeded')
+    this.inGroups('retry_limit_exceeded')
   }
 
   retrySuccess(): void {
     this.cluster?.retrySuccess.inc()
-    this.virtual?.inc('retry_success')
+    this.inGroups('retry_success')
+  }
+
+  private inGroups(name: string): void {
+    for (const group of this.groups) group.inc(name)
+  }
+
+  /** The whole answer took so long, in milliseconds. */
+  took(ms: number): void {
+    if (!this.exchange.plan.router.countStatuses) return
+    this.cluster?.requestTime.record(ms)
+    for (const group of this.groups) group.took(ms)
   }
 
   timeout(limit: TimeLimit): void {
@@ -90,7 +104,7 @@ export class RequestCounts {
     switch (limit) {
       case 'response_timeout':
         cluster?.requestTimeout.inc()
-        this.virtual?.inc('timeout')
+        this.inGroups('timeout')
         break
       case 'upstream_per_try_timeout':
         cluster?.perTryTimeout.inc()

@@ -20,6 +20,7 @@ import { compileHeaderEdits, type HeaderEdits } from './header-edits.ts'
 import { compileMatchTree, type MatchTree } from './matchers/matcher-tree.ts'
 import { compileRateLimits, type RateLimitPolicy, type RouteRateLimits } from './rate-limits.ts'
 import { compileRedirect, type RedirectPlan } from './redirect.ts'
+import { RequestGroup } from './request-group.ts'
 import { compileRetryPolicy } from './retry-policy.ts'
 import { compileForward, compileMirrors, type ForwardPlan, type RouteAction_Configs } from './route-action.ts'
 import { RouteIndex } from './route-index.ts'
@@ -58,6 +59,8 @@ export interface RoutePlan extends RouteInfo {
   readonly tracing: RouteTracing | null
   /** What its requests' spans are called; null: as others. `propagate`: the other side is told. */
   readonly decorator: { operation: string; propagate: boolean } | null
+  /** What its requests are counted under besides (`stat_prefix`); null: nothing. */
+  readonly counts: RequestGroup | null
   /** Body bytes kept for retries and mirrors. */
   readonly bufferLimit: number | null
   /** Work of the connection manager's: filters with this route's overrides; set by it, for the last manager that asked. */
@@ -254,6 +257,7 @@ function compileVirtualHost(
         route.action?.$case === 'route' ? route.action.value.cors : undefined,
       ),
       host,
+      counts: route.statPrefix === '' ? null : new RequestGroup(`vhost.${source.name}.route.${route.statPrefix}.`),
       rateLimits: routeRateLimits(route, ofHost, `${at}.route.rate_limits`),
       bufferLimit:
         route.requestBodyBufferLimit ??

@@ -3,6 +3,9 @@ import type { StatsReader } from '../observe/stats.ts'
 import type { RuntimeValues } from '../plan/runtime.ts'
 import type { FromWorker, ResourceError, ResourceUpdate, ToWorker, WorkerInit } from '../threads.ts'
 
+/** Resources from which on an update goes out at once. */
+const mostTogether = 64
+
 /** How a worker thread is made; tests put their own here. */
 export type WorkerFactory = (index: number) => WorkerThread
 
@@ -54,6 +57,9 @@ export class Workers {
   readonly #live = new Map<string, ResourceUpdate>()
   readonly #listening = new Map<string, string[]>()
   readonly #pending = new Map<number, Pending>()
+  /** What is published in this turn of the event loop, by `kind/name`: it goes as one update. */
+  #outgoing = new Map<string, ResourceUpdate>()
+  #sending = false
   #runtime: RuntimeValues = {}
   #generation = 0
   #lives = 0
@@ -76,9 +82,14 @@ export class Workers {
   /** Makes resources live in every worker; resolves with what workers could not take (each error once). */
   publish(resources: ResourceUpdate[]): Promise<ResourceError[]> {
     const keys = new Set<string>()
+    // Clusters come by the thousand: each by itself would cost a worker more, all at once would keep its requests waiting.
+    if (!this.#sending) setImmediate(() => this.#send())
+    this.#sending = true
     for (const resource of resources) {
       const key = keyOf(resource)
       keys.add(key)
+      this.#outgoing.delete(key)
+      this.#outgoing.set(key, resource)
       this.#live.delete(key)
       if (resource.bytes !== null) this.#live.set(key, resource)
       else if (resource.kind === 'listener') this.#listening.delete(resource.name)
@@ -86,9 +97,18 @@ export class Workers {
     const generation = ++this.#generation
     return new Promise((resolve) => {
       this.#pending.set(generation, { waiting: new Set(this.#slots), keys, errors: [], resolve })
-      for (const slot of this.#slots) if (slot.ready) slot.thread.postMessage({ type: 'update', generation, resources })
       this.#settle(generation)
+      if (this.#outgoing.size >= mostTogether) this.#send()
     })
+  }
+
+  #send(): void {
+    if (!this.#sending) return
+    this.#sending = false
+    const resources = [...this.#outgoing.values()]
+    this.#outgoing = new Map()
+    const update: ToWorker = { type: 'update', generation: this.#generation, resources }
+    for (const slot of this.#slots) if (slot.ready) slot.thread.postMessage(update)
   }
 
   setRuntime(values: RuntimeValues): void {
@@ -129,6 +149,7 @@ export class Workers {
   }
 
   #broadcast(message: ToWorker): void {
+    this.#send()
     for (const slot of this.#slots) if (slot.ready) slot.thread.postMessage(message)
   }
 

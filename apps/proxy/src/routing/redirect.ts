@@ -4,7 +4,9 @@ import type { FormatContext } from '../observe/format/context.ts'
 import { compileTextFormat } from '../observe/format/text-format.ts'
 import { compileRewrite } from './route-action.ts'
 import { type PathMatch, pathOnly } from './route-match.ts'
-import type { VirtualHostPlan } from './route-table.ts'
+
+/** Of which requests a virtual host wants TLS. */
+export type TlsRequirement = 'none' | 'external' | 'all'
 
 /** A redirect: its status, and the Location for a request. */
 export interface RedirectPlan {
@@ -70,7 +72,11 @@ export function compileRedirect(source: RedirectAction, path: string, match: Pat
 }
 
 /** Where a request that came in the clear has to go instead; null: it may stay. */
-export function tlsRedirect({ requireTls }: VirtualHostPlan, request: RequestHead, internal: boolean): string | null {
+export function tlsRedirect(
+  { requireTls }: { readonly requireTls: TlsRequirement },
+  request: RequestHead,
+  internal: boolean,
+): string | null {
   if (requireTls === 'none' || request.scheme === 'https' || (requireTls === 'external' && internal)) return null
   return `https://${request.authority}${request.path}`
 }

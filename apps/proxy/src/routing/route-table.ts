@@ -9,9 +9,8 @@ import {
 import type { Any } from '@weft/contracts/google/protobuf/any'
 import { type HeaderName, headerName } from '@weft/http/header-name'
 import type { RequestHead } from '@weft/http/message'
-import type { RouteInfo } from '../filters/http/filter.ts'
-import type { ResolvedFilter } from '../filters/network/http-connection-manager/resolved-filters.ts'
-import { compileRouteTracing, type RouteTracing } from '../observe/tracing/tracing-plan.ts'
+import type { ResolvedFilter, RouteInfo } from '../filters/http/filter.ts'
+import { compileRouteTracing, type TracedRoute } from '../observe/tracing/tracing-plan.ts'
 import { type BodyFormat, compileBodyFormat } from '../plan/body-format.ts'
 import { readDataSource } from '../plan/data-source.ts'
 import { invalid, unsupported } from '../plan/problems.ts'
@@ -19,7 +18,7 @@ import type { Runtime } from '../plan/runtime.ts'
 import { compileHeaderEdits, type HeaderEdits } from './header-edits.ts'
 import { compileMatchTree, type MatchTree } from './matchers/matcher-tree.ts'
 import { compileRateLimits, type RateLimitPolicy, type RouteRateLimits } from './rate-limits.ts'
-import { compileRedirect, type RedirectPlan } from './redirect.ts'
+import { compileRedirect, type RedirectPlan, type TlsRequirement } from './redirect.ts'
 import { RequestGroup } from './request-group.ts'
 import { compileRetryPolicy } from './retry-policy.ts'
 import { compileForward, compileMirrors, type ForwardPlan, type RouteAction_Configs } from './route-action.ts'
@@ -47,7 +46,7 @@ export type RouteOutcome =
 export type FilterConfigs = ReadonlyMap<string, unknown>
 
 /** One route, compiled. */
-export interface RoutePlan extends RouteInfo {
+export interface RoutePlan extends RouteInfo, TracedRoute {
   readonly path: PathMatch
   readonly conditions: RouteMatcher | null
   readonly outcome: RouteOutcome
@@ -55,10 +54,6 @@ export interface RoutePlan extends RouteInfo {
   readonly edits: readonly HeaderEdits[]
   readonly filterConfigs: FilterConfigs | null
   readonly host: VirtualHostPlan
-  /** How its requests are traced, where not as others; null: as others. */
-  readonly tracing: RouteTracing | null
-  /** What its requests' spans are called; null: as others. `propagate`: the other side is told. */
-  readonly decorator: { operation: string; propagate: boolean } | null
   /** What its requests are counted under besides (`stat_prefix`); null: nothing. */
   readonly counts: RequestGroup | null
   /** Body bytes kept for retries and mirrors. */
@@ -74,7 +69,7 @@ export interface VirtualHostPlan {
   readonly routes: readonly RoutePlan[]
   /** Finds one of `routes` where there are many; null: they are few. */
   readonly index: RouteIndex | null
-  readonly requireTls: 'none' | 'external' | 'all'
+  readonly requireTls: TlsRequirement
   readonly includeAttemptCount: boolean
   /** Its filter_metadata. */
   readonly metadata: Readonly<Record<string, unknown>> | null

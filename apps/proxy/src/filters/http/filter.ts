@@ -46,6 +46,12 @@ export interface CompiledHttpFilter {
   close?(): void
 }
 
+/** A filter that takes part in a route's requests, with the override that holds there. */
+export interface ResolvedFilter {
+  filter: CompiledHttpFilter
+  config: unknown
+}
+
 /** How a kind of filter is found and compiled: one object a filter folder, listed in index.ts. */
 export interface HttpFilterKind {
   /** Type URLs without the prefix, e.g. `envoy.extensions.filters.http.fault.v3.HTTPFault`. */

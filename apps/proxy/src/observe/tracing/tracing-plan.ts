@@ -5,7 +5,6 @@ import { headerName } from '@weft/http/header-name'
 import type { PlanContext } from '../../plan/plan-context.ts'
 import { unsupported } from '../../plan/problems.ts'
 import { compileFraction, type Runtime } from '../../plan/runtime.ts'
-import type { RoutePlan } from '../../routing/route-table.ts'
 import type { FormatContext } from '../format/context.ts'
 import { wallTime } from '../stream-record.ts'
 import { compileCustomTags, type SpanTag } from './custom-tags.ts'
@@ -20,7 +19,7 @@ const decorator = headerName('x-envoy-decorator-operation')
 
 /** A request as tracing sees it. */
 export interface TracedRequest extends FormatContext {
-  readonly route: RoutePlan | null
+  readonly route: TracedRoute | null
   span: Span | null
 }
 
@@ -28,6 +27,14 @@ export interface TracedRequest extends FormatContext {
 export interface RouteTracing {
   sampling: Sampling
   tags: readonly SpanTag[]
+}
+
+/** A route, as far as its requests' spans go. */
+export interface TracedRoute {
+  /** How its requests are traced, where not as others; null: as others. */
+  readonly tracing: RouteTracing | null
+  /** What its requests' spans are called; null: as others. `propagate`: the other side is told. */
+  readonly decorator: { operation: string; propagate: boolean } | null
 }
 
 /** `tracing` of a connection manager, compiled. */
@@ -145,7 +152,7 @@ export class TracingPlan {
     this.tracer?.report(span)
   }
 
-  private tagsOf(route: RoutePlan | null): readonly SpanTag[] {
+  private tagsOf(route: TracedRoute | null): readonly SpanTag[] {
     const own = route?.tracing?.tags
     if (own === undefined || own.length === 0) return this.tags
     return [...this.tags.filter(({ key }) => !own.some((one) => one.key === key)), ...own]

@@ -1,7 +1,6 @@
 import type { HeaderTable } from '@weft/http/header-table'
-import type { FilterStatus, HttpFilter } from '../../http/filter.ts'
+import type { FilterStatus, HttpFilter, ResolvedFilter } from '../../http/filter.ts'
 import type { Exchange } from './exchange.ts'
-import type { ResolvedFilter } from './resolved-filters.ts'
 
 /** One direction's progress through the filters. */
 interface Direction {

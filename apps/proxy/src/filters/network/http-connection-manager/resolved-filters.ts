@@ -1,13 +1,7 @@
 import { enabledOverride } from '../../../plan/filter-configs.ts'
 import type { FilterConfigs, RoutePlan, RouteTable } from '../../../routing/route-table.ts'
-import type { CompiledHttpFilter } from '../../http/filter.ts'
+import type { ResolvedFilter } from '../../http/filter.ts'
 import type { FilterEntry, HcmPlan } from './hcm-plan.ts'
-
-/** A filter that takes part in a route's requests, with the override that holds there. */
-export interface ResolvedFilter {
-  filter: CompiledHttpFilter
-  config: unknown
-}
 
 /**
  * The filters of a request: those that are on for its route, each with the most specific override. Worked out once a route

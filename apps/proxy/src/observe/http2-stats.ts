@@ -9,6 +9,9 @@ export class Http2Stats {
   constructor(stats: Stats, prefix: string) {
     this.active = stats.gauge(`${prefix}streams_active`)
     for (const event of counted) this.counters.set(event, stats.counter(`${prefix}${event}`))
+    // Envoy's alone: of its libraries, and of what is not kept apart here.
+    for (const name of always) stats.counter(`${prefix}${name}`)
+    for (const name of alwaysGauges) stats.gauge(`${prefix}${name}`)
     // Counted by who looks at underscores, and there from the first connection on.
     for (const name of ofUnderscores) stats.counter(`${prefix}${name}`)
   }
@@ -19,6 +22,18 @@ export class Http2Stats {
     else this.counters.get(event)?.inc()
   }
 }
+
+const always = [
+  'cookies_total_bytes_too_large',
+  'header_list_size_too_large',
+  'headers_cb_no_stream',
+  'metadata_empty_frames',
+  'nghttp2_downstream_connections',
+  'nghttp2_upstream_connections',
+  'oghttp2_downstream_connections',
+  'oghttp2_upstream_connections',
+]
+const alwaysGauges = ['deferred_stream_close', 'outbound_control_frames_active', 'outbound_frames_active', 'pending_send_bytes']
 
 const ofUnderscores = ['dropped_headers_with_underscores', 'requests_rejected_with_underscores_in_headers']
 

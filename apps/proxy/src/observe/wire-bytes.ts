@@ -1,4 +1,4 @@
-import { STATUS_CODES } from 'node:http'
+import { statusLine } from '@weft/http/h1/encode'
 import { names } from '@weft/http/header-name'
 import type { HeaderTable } from '@weft/http/header-table'
 import type { RequestHead, ResponseHead } from '@weft/http/message'
@@ -58,7 +58,7 @@ export class WireBytes {
     this.answerChunked = isChunked(headers)
     const fields = headers.byteSize
     this.counts.upstreamHeadReceived += fields - headers.size
-    this.counts.upstreamReceived += statusLine(status) + fields + headEnd
+    this.counts.upstreamReceived += statusLine(status).length + fields + headEnd
   }
 
   /** `framing`: what is written besides, for a body of no stated length or for none. */
@@ -66,7 +66,7 @@ export class WireBytes {
     this.responseChunked = framing === 'transfer-encoding: chunked'
     const fields = headers.byteSize + (framing === '' ? 0 : framing.length + 2)
     this.counts.downstreamHeadSent = fields
-    this.counts.downstreamSent += statusLine(status) + fields + headEnd
+    this.counts.downstreamSent += statusLine(status).length + fields + headEnd
   }
 
   responseBody(bytes: number, sent: boolean): void {
@@ -89,10 +89,6 @@ function requestSize({ method, path, authority, headers }: RequestHead): { line:
     fields: headers.byteSize + host,
     size: headers.size + (host > 0 ? 1 : 0),
   }
-}
-
-function statusLine(status: number): number {
-  return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n`.length
 }
 
 function isChunked(headers: HeaderTable): boolean {

@@ -106,7 +106,8 @@ export class LiveListener {
     }
     for (const name of unused) stats.counter(prefix + name)
     this.count = plan.openCount()
-    this.acceptor = new TlsAcceptor(new TlsStats(stats, prefix))
+    this.acceptor = new TlsAcceptor(() => new TlsStats(stats, prefix))
+    this.expectTls()
   }
 
   /** Addresses that are bound. */
@@ -135,6 +136,10 @@ export class LiveListener {
       }
     }
     return bound
+  }
+
+  private expectTls(): void {
+    if (this.plan.allChains.some(({ tls }) => tls !== null)) this.acceptor.expect()
   }
 
   private async listen(address: ListenAddress): Promise<string> {
@@ -448,6 +453,7 @@ export class LiveListener {
     if (plan.transparent) for (const server of this.servers) socketCalls().setTransparent(server)
     const before = this.plan
     this.plan = plan
+    this.expectTls()
     for (const [session, accepted] of this.sessions) moveOn(session, accepted, before, plan)
     // Looked up again at the end: a list would keep all that have long been closed.
     const old = (): NetworkSession[] =>

@@ -35,6 +35,12 @@ export class TlsStats {
     this.failHash = counter('fail_verify_cert_hash')
     this.noCertificate = counter('no_certificate')
     this.sessionReused = counter('session_reused')
+    for (const name of ['ocsp_staple_failed', 'ocsp_staple_omitted', 'ocsp_staple_requests', 'ocsp_staple_responses'])
+      counter(name)
+  }
+
+  cipher(name: string): void {
+    this.stats.counter(`${this.prefix}ssl.ciphers.${name}`).inc()
   }
 
   version(name: string): void {
@@ -61,10 +67,22 @@ const handshakes = new HandshakeQueue()
 export class TlsAcceptor {
   private readonly waiting = new Map<string, Waiting>()
   private readonly known = new WeakSet<Server>()
-  private readonly stats: TlsStats
+  private readonly makeStats: () => TlsStats
+  private made: TlsStats | null = null
 
-  constructor(stats: TlsStats) {
-    this.stats = stats
+  /** `makeStats`: asked when the first handshake is to come. */
+  constructor(makeStats: () => TlsStats) {
+    this.makeStats = makeStats
+  }
+
+  private get stats(): TlsStats {
+    this.made ??= this.makeStats()
+    return this.made
+  }
+
+  /** Its stats are there, at zero, before there are handshakes. */
+  expect(): void {
+    this.made ??= this.makeStats()
   }
 
   /** Begins a handshake; `done` is called when it is complete and the client is let in. */
@@ -121,6 +139,7 @@ export class TlsAcceptor {
       this.stats.handshake.inc()
       if (socket.isSessionReused()) this.stats.sessionReused.inc()
       this.stats.version(socket.getProtocol() ?? 'unknown')
+      this.stats.cipher(socket.getCipher()?.name ?? 'unknown')
       const { certificates } = waiting.material
       // Of several only the handshake knows which one was shown.
       const local = certificates.length === 1 ? certificates[0]! : null

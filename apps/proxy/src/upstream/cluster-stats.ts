@@ -6,7 +6,6 @@ export class ClusterStats {
   readonly requestTotal: Counter
   readonly requestActive: Gauge
   readonly requestCompleted: Counter
-  readonly requestTime: Histogram
   readonly requestTimeout: Counter
   readonly perTryTimeout: Counter
   readonly perTryIdleTimeout: Counter
@@ -56,11 +55,6 @@ export class ClusterStats {
   readonly membershipTotal: Gauge
   readonly membershipHealthy: Gauge
   readonly membershipChange: Counter
-  readonly sslHandshake: Counter
-  readonly sslConnectionError: Counter
-  readonly sslFailSan: Counter
-  readonly sslFailVerify: Counter
-  readonly sslFailHash: Counter
   private readonly stats: Stats
   /** `cluster.<name>.` */
   readonly prefix: string
@@ -68,6 +62,9 @@ export class ClusterStats {
   private readonly externalCodes: Counter[][] = []
   private readonly retriedCodes: Counter[][] = []
   private codec: Http2Stats | null = null
+  private ssl: UpstreamTlsStats | null = null
+  private knowsHttp1 = false
+  private readonly times = new Map<string, Histogram>()
 
   /** Of HTTP/2 connections; there when the first one is. */
   get http2(): Http2Stats {
@@ -75,7 +72,29 @@ export class ClusterStats {
     return this.codec
   }
 
-  constructor(stats: Stats, name: string) {
+  /** Of connections by TLS; there where some are. */
+  get tls(): UpstreamTlsStats {
+    this.ssl ??= new UpstreamTlsStats(this.stats, `${this.prefix}ssl.`)
+    return this.ssl
+  }
+  get sslHandshake(): Counter {
+    return this.tls.handshake
+  }
+  get sslConnectionError(): Counter {
+    return this.tls.connectionError
+  }
+  get sslFailSan(): Counter {
+    return this.tls.failSan
+  }
+  get sslFailVerify(): Counter {
+    return this.tls.failVerify
+  }
+  get sslFailHash(): Counter {
+    return this.tls.failHash
+  }
+
+  /** `tls`: its connections are made by TLS, or may be. */
+  constructor(stats: Stats, name: string, tls: boolean) {
     const prefix = `cluster.${name.replaceAll(':', '_')}.`
     const counter = (stat: string) => stats.counter(prefix + stat)
     const gauge = (stat: string) => stats.gauge(prefix + stat)
@@ -84,7 +103,6 @@ export class ClusterStats {
     this.requestTotal = counter('upstream_rq_total')
     this.requestActive = gauge('upstream_rq_active')
     this.requestCompleted = counter('upstream_rq_completed')
-    this.requestTime = stats.histogram(`${prefix}upstream_rq_time`)
     this.requestTimeout = counter('upstream_rq_timeout')
     this.perTryTimeout = counter('upstream_rq_per_try_timeout')
     this.perTryIdleTimeout = counter('upstream_rq_per_try_idle_timeout')
@@ -134,14 +152,35 @@ export class ClusterStats {
     this.membershipTotal = gauge('membership_total')
     this.membershipHealthy = gauge('membership_healthy')
     this.membershipChange = counter('membership_change')
+    if (tls) this.ssl = new UpstreamTlsStats(stats, `${prefix}ssl.`)
     // What is looked for, and does not happen here or is counted by the main thread.
     for (const name of unused.split(' ')) counter(name)
     for (const name of ['max_host_weight', 'version', 'warming_state']) gauge(name)
-    this.sslHandshake = counter('ssl.handshake')
-    this.sslConnectionError = counter('ssl.connection_error')
-    this.sslFailSan = counter('ssl.fail_verify_san')
-    this.sslFailHash = counter('ssl.fail_verify_cert_hash')
-    this.sslFailVerify = counter('ssl.fail_verify_error')
+  }
+
+  /** A connection of HTTP/1.1 begins. */
+  beginHttp1(): void {
+    this.connectionHttp1.inc()
+    if (this.knowsHttp1) return
+    this.knowsHttp1 = true
+    // Nothing of the kind happens here, and yet it is looked for.
+    for (const name of unusedOfHttp1.split(' ')) this.stats.counter(`${this.prefix}http1.${name}`)
+  }
+
+  /** Records how long a request took, in milliseconds: for all, for the internal or the external, and for canaries. */
+  took(ms: number, internal: boolean, byCanary: boolean): void {
+    this.timesOf('').record(ms)
+    this.timesOf(internal ? 'internal.' : 'external.').record(ms)
+    if (byCanary) this.timesOf(canaryName).record(ms)
+  }
+
+  private timesOf(kind: '' | 'internal.' | 'external.' | typeof canaryName): Histogram {
+    let times = this.times.get(kind)
+    if (times === undefined) {
+      times = this.stats.histogram(`${this.prefix}${kind}upstream_rq_time`)
+      this.times.set(kind, times)
+    }
+    return times
   }
 
   /** Counts a response's status: `upstream_rq_2xx`, `upstream_rq_200`, and the same under `internal.` or `external.`. */
@@ -192,5 +231,27 @@ const unused =
   'assignment_stale assignment_timeout_received assignment_use_cached bind_errors retry_or_shadow_abandoned update_attempt ' +
   'update_empty update_failure update_no_rebuild update_success upstream_flow_control_backed_up_total ' +
   'upstream_flow_control_drained_total upstream_flow_control_paused_reading_total upstream_flow_control_resumed_reading_total ' +
-  'upstream_http3_broken http1.dropped_headers_with_underscores http1.metadata_not_supported_error ' +
-  'http1.requests_rejected_with_underscores_in_headers http1.response_flood'
+  'upstream_http3_broken'
+
+const unusedOfHttp1 =
+  'dropped_headers_with_underscores metadata_not_supported_error requests_rejected_with_underscores_in_headers response_flood'
+
+/** A cluster's TLS stats (`cluster.<name>.ssl.`). */
+export class UpstreamTlsStats {
+  readonly handshake: Counter
+  readonly connectionError: Counter
+  readonly failSan: Counter
+  readonly failVerify: Counter
+  readonly failHash: Counter
+
+  constructor(stats: Stats, prefix: string) {
+    const counter = (name: string) => stats.counter(prefix + name)
+    this.handshake = counter('handshake')
+    this.connectionError = counter('connection_error')
+    this.failSan = counter('fail_verify_san')
+    this.failVerify = counter('fail_verify_error')
+    this.failHash = counter('fail_verify_cert_hash')
+    // What servers alone count.
+    for (const name of ['fail_verify_no_cert', 'no_certificate', 'session_reused', 'was_key_usage_invalid']) counter(name)
+  }
+}

@@ -86,7 +86,7 @@ export class Cluster implements UpstreamCluster, ClusterHandle, AggregateMember 
     this.source = plan.source
     this.services = services
     this.counters = stats
-    this.stats = new ClusterStats(stats, plan.statName)
+    this.stats = new ClusterStats(stats, plan.statName, plan.tls !== null || plan.socketMatches.length > 0)
     this.connectTimeoutMs = plan.connectTimeoutMs
     this.idleTimeoutMs = plan.idleTimeoutMs
     this.maxRequests = plan.maxRequestsPerConnection
@@ -337,7 +337,7 @@ export class Cluster implements UpstreamCluster, ClusterHandle, AggregateMember 
         ended = true
         stats.requestActive.dec()
         slab.add(slot, cell.activeRequests, -1)
-        stats.requestTime.record(Math.round(performance.now() - startedMs))
+        stats.took(Math.round(performance.now() - startedMs), true, false)
         if (outcome === 'timeout') stats.requestTimeout.inc()
         else if (outcome === 'cancelled') stats.requestCancelled.inc()
         else stats.response(outcome === 'success' ? 200 : 503, true)

@@ -66,7 +66,7 @@ export class Http1Pool implements UpstreamPool, Http1ConnectionOwner {
   }
 
   private connect(opened: UpstreamLink | null = null): Http1UpstreamConnection {
-    this.place.endpoint.cluster.stats.connectionHttp1.inc()
+    this.place.endpoint.cluster.stats.beginHttp1()
     const connection = new Http1UpstreamConnection(this, this.place, opened)
     this.all.add(connection)
     return connection

@@ -8,11 +8,9 @@ const { STATUS_CODES } = process.getBuiltinModule('node:http')
 const statusLines: Buffer[] = []
 /** Reason phrases where Envoy's differ from Node's. */
 const reasons: Record<number, string> = {
-  413: 'Payload Too Large',
-  414: 'URI Too Long',
   418: 'Unknown',
-  425: 'Unknown',
   451: 'Unknown',
+  509: 'Unknown',
   599: 'Last Unassigned Server Error Code',
 }
 

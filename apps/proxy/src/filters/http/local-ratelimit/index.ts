@@ -76,6 +76,7 @@ class Rules {
     this.hostLimits = source.vhRateLimits
     const stat = (name: string) => context.stats.counter(`${source.statPrefix}.http_local_rate_limit.${name}`)
     this.stats = { enabled: stat('enabled'), enforced: stat('enforced'), rateLimited: stat('rate_limited'), ok: stat('ok') }
+    stat('shadow_mode')
     this.perConnection = source.localRateLimitPerDownstreamConnection
     this.sharers = source.localClusterRateLimit === undefined ? () => 1 : () => clusterSize(context)
     source.rateLimits.forEach(({ limit }, i) => {

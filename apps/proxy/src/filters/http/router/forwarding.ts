@@ -38,6 +38,8 @@ export class Forwarding implements RaceOwner {
   private readonly attempt: UpstreamTry
   private readonly race: RacingTries
   private readonly body = new KeptBody()
+  /** A canary has answered. */
+  private byCanary = false
   private mirrors: Mirrors | null = null
   /** A request that nobody has seen was sent again, once. */
   private isResent = false
@@ -240,7 +242,8 @@ export class Forwarding implements RaceOwner {
       this.refuseUpgrade()
       return
     }
-    counts.response(status, attempt.endpoint?.isCanary === true || headers.get(canary) === 'true')
+    this.byCanary = attempt.endpoint?.isCanary === true || headers.get(canary) === 'true'
+    counts.response(status, this.byCanary)
     info.responseCodeDetails = 'via_upstream'
     finishAnswer(exchange, this.target.choice, this.pick.cookies)
     this.responding = true
@@ -413,7 +416,7 @@ export class Forwarding implements RaceOwner {
   private finishTry(): void {
     const { info } = this.exchange
     info.upstreamLastByteMs = monotonicMs()
-    this.counts.took(Math.round(info.upstreamLastByteMs - info.startMs))
+    this.counts.took(Math.round(info.upstreamLastByteMs - info.startMs), this.byCanary)
     this.endTry()
   }
 

@@ -92,10 +92,11 @@ export class RequestCounts {
     for (const group of this.groups) group.inc(name)
   }
 
-  /** The whole answer took so long, in milliseconds. */
-  took(ms: number): void {
-    if (!this.exchange.plan.router.countStatuses) return
-    this.cluster?.requestTime.record(ms)
+  /** An answer is complete, so long after the request began. */
+  took(ms: number, byCanary: boolean): void {
+    const { plan, internal } = this.exchange
+    if (!plan.router.countStatuses) return
+    this.cluster?.took(ms, internal, byCanary)
     for (const group of this.groups) group.took(ms)
   }
 

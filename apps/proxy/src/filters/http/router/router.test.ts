@@ -169,13 +169,18 @@ describe('the router', () => {
     expect(proxy.stats.value('cluster.c.upstream_rq_503')).toBe(1)
   })
 
-  it('counts by virtual cluster, and what belongs to none apart', async () => {
+  it('counts by virtual cluster, what belongs to none apart, and by route', async () => {
     const up = await upstream()
     const proxy = new WorkerHarness()
     open.push(proxy)
     const header = { name: ':path', headerMatchSpecifier: { $case: 'prefixMatch' as const, value: '/v' } }
     const virtualHosts = [
-      { name: 'host', domains: ['*'], routes: [routeTo('c')], virtualClusters: [{ name: 'v', headers: [header] }] },
+      {
+        name: 'host',
+        domains: ['*'],
+        routes: [{ ...routeTo('c'), statPrefix: 'r' }],
+        virtualClusters: [{ name: 'v', headers: [header] }],
+      },
     ]
     const routeSpecifier = { $case: 'routeConfig' as const, value: { name: 'r', virtualHosts } }
     await proxy.apply(cluster('c', [up.port]), listener('in', [{ filters: [connectionManager([], { routeSpecifier })] }]))
@@ -183,6 +188,11 @@ describe('the router', () => {
     expect(proxy.stats.value('vhost.host.vcluster.v.upstream_rq_200')).toBe(2)
     expect(proxy.stats.value('vhost.host.vcluster.v.upstream_rq_total')).toBe(2)
     expect(proxy.stats.value('vhost.host.vcluster.other.upstream_rq_2xx')).toBe(1)
+    expect(proxy.stats.value('vhost.host.vcluster.v.upstream_rq_time')).toBe(2)
+    expect(proxy.stats.value('vhost.host.route.r.upstream_rq_200')).toBe(3)
+    expect(proxy.stats.value('cluster.c.external.upstream_rq_time')).toBe(3)
+    expect(proxy.stats.value('cluster.c.http1.response_flood')).toBe(0)
+    expect(proxy.stats.value('cluster.c.ssl.handshake')).toBeUndefined()
   })
 
   it('chooses the route table by a scope that headers name', async () => {

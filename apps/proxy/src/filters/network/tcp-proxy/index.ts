@@ -16,6 +16,9 @@ export const tcpProxy: NetworkFilterKind = {
     if (source.onDemand !== undefined) throw unsupported(`${path}.on_demand`, 'on_demand')
     const prefix = `tcp.${source.statPrefix}.`
     const counter = (name: string) => context.stats.counter(prefix + name)
+    // What never happens here, and yet is looked for.
+    for (const name of unused) counter(name)
+    context.stats.gauge(`${prefix}downstream_cx_rx_bytes_buffered`)
     const metadataMatch = criteriaOf(source.metadataMatch?.filterMetadata, null)
     const clusters = compileClusters(source, metadataMatch, path)
     const logs = source.accessLogOptions
@@ -57,6 +60,15 @@ export const tcpProxy: NetworkFilterKind = {
     }
   },
 }
+
+const unused = [
+  'downstream_cx_drain_close',
+  'downstream_cx_overload_close',
+  'downstream_flow_control_paused_reading_total',
+  'downstream_flow_control_resumed_reading_total',
+  'early_data_received_count_total',
+  'route_delayed_total',
+]
 
 function compileClusters(source: TcpProxy, metadataMatch: MetadataCriteria | null, path: string): ClusterShare[] {
   switch (source.clusterSpecifier?.$case) {

@@ -56,9 +56,14 @@ function isCount(value: RuntimeValue | undefined): value is number {
 
 const denominators = [100, 10_000, 1_000_000]
 
+/** What a fractional percent is a fraction of. */
+export function denominatorOf(percent: FractionalPercent | undefined): number {
+  return denominators[percent?.denominator ?? 0] ?? 100
+}
+
 /** The share (0…1) that a fractional percent says. */
 export function fractionOf(percent: FractionalPercent | undefined): number {
-  return percent === undefined ? 0 : percent.numerator / (denominators[percent.denominator] ?? 100)
+  return percent === undefined ? 0 : percent.numerator / denominatorOf(percent)
 }
 
 /**

@@ -203,7 +203,7 @@ export class LiveListener {
       socket.destroy()
       return
     }
-    const facts = factsOf(socket, caught)
+    const facts = factsOf(socket, caught, this.plan.addresses)
     if (this.plan.filters.length === 0) this.choose(socket, facts, noBytes)
     else this.inspect(socket, facts)
   }
@@ -514,11 +514,13 @@ function closePlan({ allChains, filters }: ListenerPlan): void {
   for (const filter of filters) filter.close?.()
 }
 
-/** What a socket says, before the listener's filters. */
-function factsOf(socket: Socket, caught: Destination | null): ConnectionFacts {
-  const local = { address: plainAddress(socket.localAddress ?? ''), port: socket.localPort ?? 0 }
+/** What a socket says, before the listener's filters. Both ends of a Unix socket are called by its path. */
+function factsOf(socket: Socket, caught: Destination | null, addresses: readonly ListenAddress[]): ConnectionFacts {
+  const pipe = addresses.find(({ type }) => type === 'pipe')
+  const path = pipe === undefined ? '' : addressText(pipe)
+  const local = { address: plainAddress(socket.localAddress ?? path), port: socket.localPort ?? 0 }
   return {
-    remote: { address: plainAddress(socket.remoteAddress ?? ''), port: socket.remotePort ?? 0 },
+    remote: { address: plainAddress(socket.remoteAddress ?? path), port: socket.remotePort ?? 0 },
     local: caught ?? local,
     directRemote: undefined,
     directLocal: caught === null ? undefined : local,

@@ -4,13 +4,14 @@ import {
   ComparisonFilter_Op,
 } from '@weft/contracts/envoy/config/accesslog/v3/accesslog'
 import { AccessLogType } from '@weft/contracts/envoy/data/accesslog/v3/accesslog'
-import { headerName } from '@weft/http/header-name'
+import { headerName, names } from '@weft/http/header-name'
 import { invalid, unsupported } from '../../plan/problems.ts'
-import { compileFraction, type Runtime } from '../../plan/runtime.ts'
+import { compileFraction, denominatorOf, type Runtime } from '../../plan/runtime.ts'
 import { compileHeaderMatcher } from '../../routing/matchers/header-matcher.ts'
 import { compileMetadataMatcher } from '../../routing/matchers/metadata-matcher.ts'
 import { grpcStatusOf } from '../../upstream/grpc-status.ts'
 import type { FormatContext } from '../format/context.ts'
+import { requestIdNumber } from '../tracing/sampling.ts'
 
 /** Whether a request is logged. */
 export type LogFilter = (context: FormatContext) => boolean
@@ -31,9 +32,14 @@ export function compileLogFilter(filter: AccessLogFilter, path: string, runtime:
     case 'traceableFilter':
       return ({ info }) => info.isTraced && !info.isHealthCheck
     case 'runtimeFilter': {
-      const { runtimeKey, percentSampled } = specifier.value
-      const draw = compileFraction(runtime, { runtimeKey, defaultValue: percentSampled })
-      return () => draw()
+      const { runtimeKey, percentSampled, useIndependentRandomness } = specifier.value
+      const strikes = compileFraction(runtime, { runtimeKey, defaultValue: percentSampled })
+      if (useIndependentRandomness) return () => strikes()
+      const parts = denominatorOf(percentSampled)
+      return ({ request }) => {
+        const number = request === null ? null : requestIdNumber(request.headers.get(names.requestId))
+        return number === null ? strikes() : strikes((number % parts) / parts)
+      }
     }
     case 'andFilter': {
       const parts = specifier.value.filters.map((one, i) => compileLogFilter(one, `${path}.and_filter.filters[${i}]`, runtime))

@@ -45,7 +45,7 @@ export function decideTrace(headers: HeaderTable, sampling: Sampling, { samples,
   const number = requestIdNumber(id)
   if (number === null) return 'none'
   const draw = (number % 10_000) / 10_000
-  let reason = reasonOf(id)
+  let reason = packs ? reasonOf(id) : 'none'
   if (reason === 'none') {
     if (headers.has(clientTraceId) && sampling.client()) reason = 'client'
     else if (headers.has(forceTrace)) reason = 'forced'
@@ -53,7 +53,13 @@ export function decideTrace(headers: HeaderTable, sampling: Sampling, { samples,
     else return 'none'
   }
   if (!sampling.overall(draw)) reason = 'none'
-  if (packs && id?.length === idLength && id[place] !== digits[reason])
-    headers.set(names.requestId, id.slice(0, place) + digits[reason] + id.slice(place + 1))
+  if (packs) tellReason(headers, reason)
   return reason
+}
+
+/** Writes a reason into the request id, where that is a UUID. */
+export function tellReason(headers: HeaderTable, reason: TraceReason): void {
+  const id = headers.get(names.requestId)
+  if (id?.length === idLength && id[place] !== digits[reason])
+    headers.set(names.requestId, id.slice(0, place) + digits[reason] + id.slice(place + 1))
 }

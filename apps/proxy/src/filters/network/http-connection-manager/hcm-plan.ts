@@ -12,6 +12,7 @@ import { defaultServerOptions, type Http1ServerOptions } from '@weft/http/h1/ser
 import type { Http2Options } from '@weft/http/h2/options'
 import type { AccessLog } from '../../../observe/access-log/access-log.ts'
 import { asksForWireBytes, compileAccessLogs } from '../../../observe/access-log/access-log.ts'
+import type { RequestIdUse } from '../../../observe/tracing/sampling.ts'
 import { TracingPlan } from '../../../observe/tracing/tracing-plan.ts'
 import { durationMs } from '../../../plan/duration.ts'
 import { compileFilterConfigs } from '../../../plan/filter-configs.ts'
@@ -69,7 +70,10 @@ export interface HcmPlan {
   mapsIPv4: boolean
   appendForwardedPort: boolean
   isInternalAddress: AddressSet
+  /** Whether peers by a Unix socket are. */
+  pipesAreInternal: boolean
   generateRequestId: boolean
+  requestIds: RequestIdUse
   preserveExternalRequestId: boolean
   requestIdInResponse: boolean
   clientCert: ClientCertRules
@@ -118,6 +122,7 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
       `${path}.common_http_protocol_options.max_response_headers_kb`,
       'max_response_headers_kb cannot be set on http_connection_manager.',
     )
+  const requestIds = compileRequestIds(source)
   return {
     statPrefix,
     stats: new HcmStats(context.stats, statPrefix, context.listenerStatPrefix),
@@ -172,7 +177,9 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
       source.internalAddressConfig === undefined
         ? () => false
         : compileRanges(source.internalAddressConfig.cidrRanges, `${path}.internal_address_config.cidr_ranges`),
+    pipesAreInternal: source.internalAddressConfig?.unixSockets ?? false,
     generateRequestId: source.generateRequestId ?? true,
+    requestIds,
     preserveExternalRequestId: source.preserveExternalRequestId,
     requestIdInResponse: source.alwaysSetRequestIdInResponse,
     clientCert: { mode: source.forwardClientCertDetails, details: source.setCurrentClientCertDetails },
@@ -214,7 +221,7 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
     proxy100Continue: source.proxy100Continue,
     streamErrorOnInvalidMessage:
       http1?.overrideStreamErrorOnInvalidHttpMessage ?? source.streamErrorOnInvalidHttpMessage ?? false,
-    tracing: compileTracing(source, path, statPrefix, context),
+    tracing: compileTracing(source, path, statPrefix, requestIds, context),
     router: compileRouter(source),
     countsWireBytes: asksForWireBytes(source.accessLog),
     accessLog: compileAccessLogs(source.accessLog, `${path}.access_log`, {
@@ -226,16 +233,19 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
   }
 }
 
+function compileRequestIds({ requestIdExtension }: HttpConnectionManager): RequestIdUse {
+  const source = UuidRequestIdConfig.decode(requestIdExtension?.typedConfig?.value ?? new Uint8Array())
+  return { samples: source.useRequestIdForTraceSampling ?? true, packs: source.packTraceReason ?? true }
+}
+
 function compileTracing(
   source: HttpConnectionManager,
   path: string,
   statPrefix: string,
+  requestIds: RequestIdUse,
   context: PlanContext,
 ): TracingPlan | null {
   if (source.tracing === undefined) return null
-  const id = source.requestIdExtension?.typedConfig
-  const use = UuidRequestIdConfig.decode(id?.value ?? new Uint8Array())
-  const requestIds = { samples: use.useRequestIdForTraceSampling ?? true, packs: use.packTraceReason ?? true }
   const last = source.httpFilters.at(-1)?.configType?.value
   const childSpans = last !== undefined && 'value' in last && isRouter(last.typeUrl) && Router.decode(last.value).startChildSpan
   return new TracingPlan(source.tracing, `${path}.tracing`, statPrefix, requestIds, childSpans, context)

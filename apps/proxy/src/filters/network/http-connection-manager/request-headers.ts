@@ -3,6 +3,7 @@ import { listHas } from '@weft/http/h1/bytes'
 import { type HeaderName, headerGroup, headerName, names } from '@weft/http/header-name'
 import type { HeaderTable } from '@weft/http/header-table'
 import type { RequestHead } from '@weft/http/message'
+import { tellReason } from '../../../observe/tracing/sampling.ts'
 import type { ConnectionInfo } from '../../../transport/connection-info.ts'
 import { localAddress } from '../../../transport/local-address.ts'
 import { applyClientCert } from './forwarded-client-cert.ts'
@@ -94,7 +95,7 @@ export function prepareRequest(
   request.scheme = plan.scheme ?? schemeOf(request, forwardedScheme(headers), proto)
   if (plan.appendForwardedPort && !headers.has(names.forwardedPort))
     headers.append(names.forwardedPort, String(connection.localPort))
-  const isInternal = trusted && plan.isInternalAddress(remoteAddress)
+  const isInternal = trusted && (isPipe(remoteAddress) ? plan.pipesAreInternal : plan.isInternalAddress(remoteAddress))
   const edge = plan.useRemoteAddress && !isInternal
   if (isInternal) headers.set(internal, 'true')
   else if (headers.mayHave(words)) {
@@ -102,10 +103,12 @@ export function prepareRequest(
     for (let i = 0; i < internalHeaders.length; i++) headers.remove(internalHeaders[i]!)
     if (edge) for (let i = 0; i < edgeHeaders.length; i++) headers.remove(edgeHeaders[i]!)
   }
-  if (edge) headers.set(externalAddress, remoteAddress)
-  if (plan.generateRequestId && ((edge && !plan.preserveExternalRequestId) || lacksValue(headers, names.requestId))) {
-    const at = headers.setRoom(names.requestId, requestIdLength)
-    putRequestId(headers.buffer, at)
+  if (edge && !isPipe(remoteAddress)) headers.set(externalAddress, remoteAddress)
+  if (plan.generateRequestId) {
+    if ((edge && !plan.preserveExternalRequestId) || lacksValue(headers, names.requestId)) {
+      const at = headers.setRoom(names.requestId, requestIdLength)
+      putRequestId(headers.buffer, at)
+    } else if (edge && plan.requestIds.packs) tellReason(headers, 'none')
   }
   if (plan.clientCert.mode !== 0 || headers.find(names.forwardedClientCert) >= 0)
     applyClientCert(headers, connection.tls, plan.clientCert)
@@ -170,9 +173,15 @@ function removeHopByHop(headers: HeaderTable, upgrade: boolean): void {
 
 /** A loopback peer says nothing to who reads this elsewhere: Envoy names the machine's own address then. */
 function appendForwarded(headers: HeaderTable, peer: string, mapped: boolean): void {
+  if (isPipe(peer)) return
   const forwarded = headers.getAll(names.forwardedFor)
   const own = isLoopback(peer) ? localAddress : mapped && isIPv4(peer) ? `::ffff:${peer}` : peer
   headers.set(names.forwardedFor, forwarded === null || forwarded === '' ? own : `${forwarded},${own}`)
+}
+
+/** A peer by a Unix socket has its path for an address (`@name` where it is abstract). */
+function isPipe(address: string): boolean {
+  return address.startsWith('/') || address.startsWith('@')
 }
 
 function isLoopback(address: string): boolean {

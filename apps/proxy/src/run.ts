@@ -1,5 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { WeftError } from '@weft/service/errors'
+import { growHeapsSlowly } from '@weft/service/lean-memory'
+import { keepMemoryTrimmed } from './control/free-memory.ts'
 import { startThreads } from './control/worker-threads.ts'
 import type { WorkerFactory } from './control/workers.ts'
 import { type ProxyFlags, parseFlags } from './flags.ts'
@@ -38,6 +40,7 @@ export async function run(argv: readonly string[], around: Surroundings = {}): P
     return
   }
   const main = log.of('main')
+  growHeapsSlowly()
   // Worker threads load their code while this thread reads the configuration.
   const threads = flags.mode === 'serve' ? startThreads(flags.concurrency) : undefined
   try {
@@ -120,6 +123,7 @@ async function serve(
   }
   await control.start()
   if (stopping) return
+  keepMemoryTrimmed()
   main.info(`all dependencies initialized, starting workers: live ${performance.now().toFixed(0)} ms after the start`)
 }
 

@@ -4,11 +4,12 @@ import type { Gauge, Stats } from '../../observe/stats.ts'
 import { durationMs } from '../../plan/duration.ts'
 import { invalid, unsupported } from '../../plan/problems.ts'
 import { loadShedPoints, overloadActions, ProcessState } from '../../shared/process-state.ts'
+import { trimMemory } from '../free-memory.ts'
 import { compileMonitor, type Monitor } from './monitors.ts'
 
 const actionPrefix = 'envoy.overload_actions.'
 const pointPrefix = 'envoy.load_shed_points.'
-/** Taken, and counted: memory is the engine's to give back. */
+/** Counted; gives back what is free. */
 const shrinkHeap = 'shrink_heap'
 
 interface Watched {
@@ -110,7 +111,10 @@ function compile(config: OverloadConfig, state: ProcessState, stats: Stats | nul
       triggers,
       act(share) {
         if (known !== undefined) state.setShare(known, share)
-        else if (share >= 1 && before < 1) shrunk?.inc()
+        else if (share >= 1 && before < 1) {
+          shrunk?.inc()
+          trimMemory()
+        }
         before = share
         active?.set(share >= 1 ? 1 : 0)
         percent?.set(Math.round(share * 100))

@@ -1,12 +1,16 @@
+import type { TypedExtensionConfig } from '@weft/contracts/envoy/config/core/v3/extension'
 import {
   type RateLimit,
   type RateLimit_Action,
   RateLimit_Action_MetaData_Source,
   type RateLimit_HitsAddend,
 } from '@weft/contracts/envoy/config/route/v3/route_components'
+import { Descriptor as ExpressionDescriptor } from '@weft/contracts/envoy/extensions/rate_limit_descriptors/expr/v3/expr'
 import type { MetadataKey } from '@weft/contracts/envoy/type/metadata/v3/metadata'
 import { RateLimitUnit } from '@weft/contracts/envoy/type/v3/ratelimit_unit'
 import { headerName } from '@weft/http/header-name'
+import { compileParsed, compileText } from '../expressions/expression.ts'
+import { resultText } from '../expressions/result-text.ts'
 import type { HttpStream } from '../filters/http/filter.ts'
 import { compileTextFormat } from '../observe/format/text-format.ts'
 import { invalid, unsupported } from '../plan/problems.ts'
@@ -199,12 +203,13 @@ function compileAction({ actionSpecifier: action }: RateLimit_Action, path: stri
       }
     }
     case 'remoteAddressMatch': {
-      const { descriptorKey, descriptorValue, addressMatcher } = action.value
+      const { descriptorKey, descriptorValue, defaultValue, addressMatcher } = action.value
+      const format = compileTextFormat(descriptorValue, `${path}.remote_address_match.descriptor_value`, '')
       const matches = compileRanges(addressMatcher?.ranges ?? [], `${path}.remote_address_match.address_matcher.ranges`)
       const expected = addressMatcher?.invertMatch !== true
       return (stream, entries) =>
         matches(stream.info.downstreamRemoteAddress) === expected &&
-        add(entries, descriptorKey || 'remote_address_match', descriptorValue)
+        addPresent(entries, descriptorKey || 'remote_address_match', format(stream.format) || defaultValue)
     }
     case 'dynamicMetadata': {
       const { descriptorKey, metadataKey, defaultValue } = action.value
@@ -216,7 +221,23 @@ function compileAction({ actionSpecifier: action }: RateLimit_Action, path: stri
       return fromMetadata(descriptorKey, metadataKey, defaultValue, skipIfAbsent, ofRoute)
     }
     case 'extension':
-      throw unsupported(`${path}.extension`, `rate limit descriptor extension '${action.value.name}'`)
+      return compileExtension(action.value, `${path}.extension`)
+  }
+}
+
+/** An entry whose value an expression gives; without one, the request is not counted, or counted without the entry. */
+function compileExtension({ name, typedConfig }: TypedExtensionConfig, path: string): Action {
+  if (typedConfig?.typeUrl.endsWith('/envoy.extensions.rate_limit_descriptors.expr.v3.Descriptor') !== true)
+    throw unsupported(path, `rate limit descriptor extension '${name}'`)
+  const { descriptorKey: key, skipIfError, exprSpecifier: source } = ExpressionDescriptor.decode(typedConfig.value)
+  if (source === undefined)
+    throw invalid(`${path}.typed_config`, 'rate limit descriptor extension failed: an expression is needed')
+  const at = `${path}.typed_config.${source.$case}`
+  const evaluate = source.$case === 'text' ? compileText(source.value, at) : compileParsed(source.value, at)
+  return (stream, entries) => {
+    const value = resultText(evaluate(stream.format))
+    if (value !== null) entries.push({ key, value })
+    return value !== null || skipIfError
   }
 }
 

@@ -131,7 +131,8 @@ export class GrpcClient {
         http2.constants.NGHTTP2_CANCEL,
         method,
         method.encode(request),
-        session.http2.connecting ? { ...options, deadlineMs: Math.max(options.deadlineMs, CONNECTING_MS) } : options,
+        options,
+        session.http2.connecting ? Math.max(options.deadlineMs, CONNECTING_MS) : options.deadlineMs,
         this.#maxMessageBytes,
         (metadata) => options.onMetadata?.(metadata, endpoint.key),
       )
@@ -247,13 +248,14 @@ export function grpcClient(services: WorkerServices, cluster: string): GrpcClien
   return client
 }
 
-/** One request message out, one answer message back, by gRPC's HTTP/2 mapping (grpc/doc/PROTOCOL-HTTP2.md). */
+/** One request message out, one answer message back within `patienceMs`, by gRPC's HTTP/2 mapping (grpc/doc/PROTOCOL-HTTP2.md). */
 function exchange<Request, Response>(
   session: ClientHttp2Session,
   cancelCode: number,
   method: UnaryMethod<Request, Response>,
   message: Uint8Array,
   options: UnaryOptions,
+  patienceMs: number,
   maxMessageBytes: number,
   onMetadata: (metadata: IncomingHttpHeaders) => void,
 ): Promise<Response> {
@@ -280,10 +282,7 @@ function exchange<Request, Response>(
       problem ??= error
       stream.close(cancelCode)
     }
-    const timer = setTimeout(
-      () => stop(new WeftError('deadline_exceeded', `no answer within ${options.deadlineMs} ms`)),
-      options.deadlineMs,
-    )
+    const timer = setTimeout(() => stop(new WeftError('deadline_exceeded', `no answer within ${patienceMs} ms`)), patienceMs)
     const onAbort = (): void => stop(new WeftError('cancelled', 'the call was cancelled'))
     options.signal?.addEventListener('abort', onAbort, { once: true })
     if (options.signal?.aborted) onAbort()

@@ -11,6 +11,7 @@ import { headerName } from '@weft/http/header-name'
 import { durationMs } from '../../plan/duration.ts'
 import { invalid, unsupported } from '../../plan/problems.ts'
 import { grpcClient, type UnaryMethod } from '../../upstream/grpc-client.ts'
+import { grpcTarget } from '../../upstream/grpc-target.ts'
 import type { WorkerServices } from '../../worker-services.ts'
 import { BatchQueue } from '../batch-queue.ts'
 import type { FormatContext } from '../format/context.ts'
@@ -117,12 +118,9 @@ export function logQueue<T, Message>(options: {
   const { common, context, method } = options
   const { services, stats } = context
   const at = `${options.path}.common_config`
-  const target = common?.grpcService?.targetSpecifier
   if (common === undefined || common.logName === '') throw invalid(`${at}.log_name`, 'a name is needed')
   if (common.transportApiVersion !== ApiVersion.V3) throw unsupported(`${at}.transport_api_version`, 'another version than V3')
-  if (target?.$case !== 'envoyGrpc') throw unsupported(`${at}.grpc_service`, 'a gRPC client of its own', 'use envoy_grpc')
-  const { clusterName } = target.value
-  if (clusterName === '') throw invalid(`${at}.grpc_service.envoy_grpc.cluster_name`, 'a cluster is needed')
+  const { cluster, metadata } = grpcTarget(common.grpcService, `${at}.grpc_service`, deadlineMs)
   if (services === null) return null
   const fullSize = common.bufferSizeBytes ?? 16_384
   const flushMs = durationMs(common.bufferFlushInterval, 1000)
@@ -136,7 +134,7 @@ export function logQueue<T, Message>(options: {
     counters: { sent: counter('logs_written'), dropped: counter('logs_dropped'), timer: null },
     async send(entries) {
       try {
-        await grpcClient(services, clusterName).unary(method, options.message(entries, services), { deadlineMs })
+        await grpcClient(services, cluster).unary(method, options.message(entries, services), { deadlineMs, metadata })
       } catch (error) {
         services.log('debug', `access logs can't be sent: ${error instanceof Error ? error.message : String(error)}`)
       }

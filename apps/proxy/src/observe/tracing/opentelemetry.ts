@@ -3,6 +3,7 @@ import { durationMs } from '../../plan/duration.ts'
 import type { PlanContext } from '../../plan/plan-context.ts'
 import { invalid, unsupported } from '../../plan/problems.ts'
 import { grpcClient } from '../../upstream/grpc-client.ts'
+import { grpcTarget } from '../../upstream/grpc-target.ts'
 import { httpCall } from '../../upstream/http-client.ts'
 import { proxyVersion } from '../../version.ts'
 import type { WorkerServices } from '../../worker-services.ts'
@@ -77,14 +78,10 @@ function compileSend(
   services: WorkerServices | null,
 ): (message: Uint8Array) => Promise<void> {
   if (grpcService !== undefined) {
-    const target = grpcService.targetSpecifier
-    if (target?.$case !== 'envoyGrpc') throw unsupported(`${path}.grpc_service`, 'a gRPC client of its own', 'use envoy_grpc')
-    const { clusterName } = target.value
-    if (clusterName === '') throw invalid(`${path}.grpc_service.envoy_grpc.cluster_name`, 'a cluster is needed')
-    if (services === null) return async () => {}
-    const metadata = Object.fromEntries(grpcService.initialMetadata.map(({ key, value }) => [key.toLowerCase(), value]))
     const deadlineMs = durationMs(grpcService.timeout, 5000)
-    const client = grpcClient(services, clusterName)
+    const { cluster, metadata } = grpcTarget(grpcService, `${path}.grpc_service`, deadlineMs)
+    if (services === null) return async () => {}
+    const client = grpcClient(services, cluster)
     const exportMethod = { path: method, encode: (message: Uint8Array) => message, decode: () => null }
     return async (message) => {
       await client.unary(exportMethod, message, { deadlineMs, metadata })

@@ -19,7 +19,7 @@ export const bootstrapSupport: SupportTable = {
   'envoy.config.core.v3.ApiConfigSource':
     '* -cluster_names -refresh_delay -config_validators ~request_timeout ~rate_limit_settings',
   'envoy.config.core.v3.GrpcService': '* -google_grpc -retry_policy ~timeout',
-  'envoy.config.core.v3.GrpcService.EnvoyGrpc': 'cluster_name authority max_receive_message_length ~skip_envoy_headers',
+  'envoy.config.core.v3.GrpcService.EnvoyGrpc': 'cluster_name authority max_receive_message_length skip_envoy_headers',
   'envoy.config.core.v3.SocketAddress': '* -resolver_name -named_port -ipv4_compat',
   'envoy.config.core.v3.Address': 'socket_address pipe',
 

@@ -20,5 +20,4 @@ export const httpFilterSupport: SupportTable = {
   'envoy.extensions.filters.http.ratelimit.v3.RateLimitPerRoute': '* ~override_option',
   'envoy.extensions.filters.http.set_metadata.v3.Metadata': '* -typed_value',
   'envoy.extensions.filters.common.set_filter_state.v3.FilterStateValue': '* ~read_only ~shared_with_upstream',
-  'envoy.extensions.filters.http.fault.v3.HTTPFault': '* ~disable_downstream_cluster_stats',
 }

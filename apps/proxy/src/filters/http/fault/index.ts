@@ -2,7 +2,7 @@ import type { FaultDelay, FaultRateLimit } from '@weft/contracts/envoy/extension
 import { type FaultAbort, HTTPFault } from '@weft/contracts/envoy/extensions/filters/http/fault/v3/fault'
 import type { FractionalPercent } from '@weft/contracts/envoy/type/v3/percent'
 import { headerName } from '@weft/http/header-name'
-import type { Counter, Gauge } from '../../../observe/stats.ts'
+import type { Counter, Gauge, Stats } from '../../../observe/stats.ts'
 import { durationMs } from '../../../plan/duration.ts'
 import { fractionOf, type Runtime } from '../../../plan/runtime.ts'
 import { compileHeaderMatcher, type HeadMatcher } from '../../../routing/matchers/header-matcher.ts'
@@ -16,8 +16,15 @@ const abortHeader = headerName('x-envoy-fault-abort-request')
 const abortGrpcHeader = headerName('x-envoy-fault-abort-grpc-request')
 const abortPercentHeader = headerName('x-envoy-fault-abort-request-percentage')
 const downstreamNode = headerName('x-envoy-downstream-service-node')
+const downstreamCluster = headerName('x-envoy-downstream-service-cluster')
 const throughputHeader = headerName('x-envoy-fault-throughput-response')
 const throughputPercentHeader = headerName('x-envoy-fault-throughput-response-percentage')
+/** What the runtime may say, for all under `fault.http.` and for one client's cluster under `fault.http.CLUSTER.`. */
+const delayPercent = 'delay.fixed_delay_percent'
+const delayDuration = 'delay.fixed_duration_ms'
+const abortPercent = 'abort.abort_percent'
+const abortStatus = 'abort.http_status'
+const abortGrpcStatus = 'abort.grpc_status'
 const denominators = [100, 10_000, 1_000_000]
 
 /** `envoy.filters.http.fault`: delays and aborts, by share, by header, by runtime. */
@@ -38,24 +45,44 @@ export const fault: HttpFilterKind = {
   compileRouteConfig: (bytes, _type, context) => compileRules(bytes, context),
 }
 
+/** How many clusters of clients are counted apart. */
+const mostClients = 1_000
+
 class FaultStats {
-  readonly delays: Counter
-  readonly aborts: Counter
+  private readonly delays: Counter
+  private readonly aborts: Counter
   readonly active: Gauge
   readonly overflow: Counter
   readonly throttled: Counter
+  private readonly prefix: string
+  private readonly stats: Stats
+  /** Clusters of clients that are counted apart. */
+  private readonly clients = new Set<string>()
+
   constructor(context: FilterContext) {
     const prefix = `${context.statPrefix}fault.`
+    this.prefix = prefix
+    this.stats = context.stats
     this.delays = context.stats.counter(`${prefix}delays_injected`)
     this.aborts = context.stats.counter(`${prefix}aborts_injected`)
     this.active = context.stats.gauge(`${prefix}active_faults`)
     this.overflow = context.stats.counter(`${prefix}faults_overflow`)
     this.throttled = context.stats.counter(`${prefix}response_rl_injected`)
   }
+
+  /** Counts a fault; `client`: for the client's cluster besides, empty: for none. */
+  injected(fault: 'delays' | 'aborts', client: string): void {
+    this[fault].inc()
+    if (client === '') return
+    // Whoever sends requests says what they are called.
+    if (this.clients.size < mostClients) this.clients.add(client)
+    else if (!this.clients.has(client)) return
+    this.stats.counter(`${this.prefix}${client}.${fault}_injected`).inc()
+  }
 }
 
-/** Whether chance strikes; `limit` (percent units of the configured denominator) caps what a header asks for. */
-type Draw = (asked: number | null) => boolean
+/** Whether chance strikes; what a header asks for (in the configured denominator's units) is capped by the share. `client`: the client's cluster, which has a key of its own. */
+type Draw = (asked: number | null, client: string) => boolean
 
 interface FaultRules {
   delay: { fixedMs: number | null; draw: Draw; durationKey: string } | null
@@ -67,6 +94,9 @@ interface FaultRules {
   nodes: readonly string[]
   maxActive: number
   maxActiveKey: string
+  /** Dynamic metadata of requests that have a fault. */
+  metadata: Readonly<Record<string, unknown>>
+  countsClients: boolean
 }
 
 function compileRules(bytes: Uint8Array, context: FilterContext): FaultRules {
@@ -81,14 +111,28 @@ function compileRules(bytes: Uint8Array, context: FilterContext): FaultRules {
     nodes: source.downstreamNodes,
     maxActive: source.maxActiveFaults ?? Number.POSITIVE_INFINITY,
     maxActiveKey: source.maxActiveFaultsRuntime || 'fault.http.max_active_faults',
+    metadata: source.filterMetadata ?? {},
+    countsClients: !source.disableDownstreamClusterStats,
   }
 }
 
-function compileDraw(percentage: FractionalPercent | undefined, key: string, runtime: Runtime): Draw {
+/** The runtime key by which a client's cluster has its own value. */
+function clientKey(client: string, value: string): string {
+  return `fault.http.${client}.${value}`
+}
+
+/** A number of the runtime, the client's cluster's own first. */
+function numberFor(runtime: Runtime, client: string, value: string, key: string, fallback: number): number {
+  const common = runtime.number(key, fallback)
+  return client === '' ? common : runtime.number(clientKey(client, value), common)
+}
+
+/** `ofClient`: what a client's own share is called; empty: there is none. */
+function compileDraw(percentage: FractionalPercent | undefined, key: string, ofClient: string, runtime: Runtime): Draw {
   const share = fractionOf(percentage)
   const unit = denominators[percentage?.denominator ?? 0] ?? 100
-  return (asked) => {
-    const configured = runtime.share(key, share)
+  return (asked, client) => {
+    const configured = runtime.share(client === '' || ofClient === '' ? key : clientKey(client, ofClient), share)
     const wanted = asked === null ? configured : Math.min(configured, asked / unit)
     return wanted > 0 && runtime.random() < wanted
   }
@@ -98,8 +142,8 @@ function compileDelay(source: FaultDelay, config: HTTPFault, runtime: Runtime): 
   const fixed = source.faultDelaySecifier?.$case === 'fixedDelay' ? durationMs(source.faultDelaySecifier.value, 0) : null
   return {
     fixedMs: fixed,
-    draw: compileDraw(source.percentage, config.delayPercentRuntime || 'fault.http.delay.fixed_delay_percent', runtime),
-    durationKey: config.delayDurationRuntime || 'fault.http.delay.fixed_duration_ms',
+    draw: compileDraw(source.percentage, config.delayPercentRuntime || `fault.http.${delayPercent}`, delayPercent, runtime),
+    durationKey: config.delayDurationRuntime || `fault.http.${delayDuration}`,
   }
 }
 
@@ -107,7 +151,7 @@ function compileRate(source: FaultRateLimit, config: HTTPFault, runtime: Runtime
   const key = config.responseRateLimitPercentRuntime || 'fault.http.rate_limit.response_percent'
   return {
     fixedBytes: source.limitType?.$case === 'fixedLimit' ? source.limitType.value.limitKbps * 1024 : null,
-    draw: compileDraw(source.percentage, key, runtime),
+    draw: compileDraw(source.percentage, key, '', runtime),
   }
 }
 
@@ -119,9 +163,9 @@ function compileAbort(source: FaultAbort, config: HTTPFault, runtime: Runtime, c
     status: type?.$case === 'httpStatus' ? type.value : null,
     grpcStatus: type?.$case === 'grpcStatus' ? type.value : null,
     body: source.responseBody || 'fault filter abort',
-    draw: compileDraw(source.percentage, config.abortPercentRuntime || 'fault.http.abort.abort_percent', runtime),
-    statusKey: config.abortHttpStatusRuntime || 'fault.http.abort.http_status',
-    grpcKey: config.abortGrpcStatusRuntime || 'fault.http.abort.grpc_status',
+    draw: compileDraw(source.percentage, config.abortPercentRuntime || `fault.http.${abortPercent}`, abortPercent, runtime),
+    statusKey: config.abortHttpStatusRuntime || `fault.http.${abortStatus}`,
+    grpcKey: config.abortGrpcStatusRuntime || `fault.http.${abortGrpcStatus}`,
   }
 }
 
@@ -132,6 +176,8 @@ class FaultFilter implements HttpFilter {
   private readonly context: FilterContext
   private timer: Timeout | null = null
   private active = false
+  /** The client's cluster, as it says itself; empty: it does not. */
+  private client = ''
   private throttle: Throttle | null = null
   /** Only where a rate is limited, so that other responses pass by. */
   readonly onResponseData?: NonNullable<HttpFilter['onResponseData']>
@@ -147,13 +193,14 @@ class FaultFilter implements HttpFilter {
   }
 
   onRequestHeaders(stream: HttpStream): FilterStatus {
-    const { rules, stats, context } = this
+    const { rules, context } = this
     if (!this.applies(stream)) return 'continue'
+    this.client = stream.request.headers.get(downstreamCluster) ?? ''
     this.limitRate(stream)
     const delayMs = this.delayOf(stream)
     if (delayMs > 0 && context.services !== null) {
       if (!this.enter()) return 'continue'
-      stats.delays.inc()
+      this.inject(stream, 'delays')
       stream.info.addResponseFlag('DI')
       this.timer = new Timeout(() => {
         this.timer = null
@@ -188,8 +235,8 @@ class FaultFilter implements HttpFilter {
       if (ms === null) return 0
       asked = digits(headers.get(delayPercentHeader))
     }
-    if (!delay.draw(asked)) return 0
-    return delay.fixedMs === null ? ms : this.context.runtime.number(delay.durationKey, ms)
+    if (!delay.draw(asked, this.client)) return 0
+    return delay.fixedMs === null ? ms : numberFor(this.context.runtime, this.client, delayDuration, delay.durationKey, ms)
   }
 
   private limitRate(stream: HttpStream): void {
@@ -203,7 +250,7 @@ class FaultFilter implements HttpFilter {
       bytes = (digits(headers.get(throughputHeader)) ?? 0) * 1024
       asked = digits(headers.get(throughputPercentHeader))
     }
-    if (bytes === 0 || !rate.draw(asked) || !this.enter()) return
+    if (bytes === 0 || !rate.draw(asked, this.client) || !this.enter()) return
     this.stats.throttled.inc()
     this.throttle = new Throttle(
       bytes,
@@ -239,10 +286,10 @@ class FaultFilter implements HttpFilter {
       grpcStatus = status === null ? digits(headers.get(abortGrpcHeader)) : null
       if (status === null && grpcStatus === null) return false
       asked = digits(headers.get(abortPercentHeader))
-    } else if (status !== null) status = runtime.number(abort.statusKey, status)
-    else grpcStatus = runtime.number(abort.grpcKey, grpcStatus ?? 0)
-    if (!abort.draw(asked) || !this.enter()) return false
-    this.stats.aborts.inc()
+    } else if (status !== null) status = numberFor(runtime, this.client, abortStatus, abort.statusKey, status)
+    else grpcStatus = numberFor(runtime, this.client, abortGrpcStatus, abort.grpcKey, grpcStatus ?? 0)
+    if (!abort.draw(asked, this.client) || !this.enter()) return false
+    this.inject(stream, 'aborts')
     stream.reply(status ?? 200, abort.body, {
       details: 'fault_filter_abort',
       flags: ['FI'],
@@ -262,6 +309,13 @@ class FaultFilter implements HttpFilter {
     stats.active.inc()
     this.active = true
     return true
+  }
+
+  /** A fault strikes: it is counted, and told to other filters and logs. */
+  private inject(stream: HttpStream, fault: 'delays' | 'aborts'): void {
+    const { rules, stats, client } = this
+    stats.injected(fault, rules.countsClients ? client : '')
+    Object.assign(stream.metadata('envoy.filters.http.fault'), rules.metadata)
   }
 
   private leave(): void {

@@ -3,9 +3,9 @@ import { ExtAuthz } from '@weft/contracts/envoy/extensions/filters/network/ext_a
 import type { DeepPartial } from '@weft/contracts/envoy/service/auth/v3/attribute_context'
 import { CheckRequest, CheckResponse } from '@weft/contracts/envoy/service/auth/v3/external_auth'
 import { durationMs } from '../../../plan/duration.ts'
-import { invalid } from '../../../plan/problems.ts'
 import { compileMetadataMatcher } from '../../../routing/matchers/metadata-matcher.ts'
 import { grpcClient, type UnaryMethod } from '../../../upstream/grpc-client.ts'
+import { grpcTarget } from '../../../upstream/grpc-target.ts'
 import { mergeMetadata } from '../../http/metadata-merge.ts'
 import type { NetworkGateKind, Refusal } from '../filter.ts'
 import type { AcceptedInfo } from '../http-connection-manager/downstream-connection.ts'
@@ -23,9 +23,8 @@ export const networkExtAuthz: NetworkGateKind = {
   types: ['envoy.extensions.filters.network.ext_authz.v3.ExtAuthz'],
   compile(config, path, { stats, services }) {
     const source = ExtAuthz.decode(config)
-    const target = source.grpcService?.targetSpecifier
-    if (target?.$case !== 'envoyGrpc' || target.value.clusterName === '')
-      throw invalid(`${path}.grpc_service`, 'needs envoy_grpc', 'name the cluster of the service')
+    const deadlineMs = durationMs(source.grpcService?.timeout, 200)
+    const { cluster, metadata } = grpcTarget(source.grpcService, `${path}.grpc_service`, deadlineMs)
     const stat = (name: string) => stats.counter(`ext_authz.${source.statPrefix}.${name}`)
     const total = stat('total')
     const ok = stat('ok')
@@ -40,12 +39,8 @@ export const networkExtAuthz: NetworkGateKind = {
       filterEnabledMetadata === undefined
         ? () => true
         : compileMetadataMatcher(filterEnabledMetadata, `${path}.filter_enabled_metadata`)
-    const client = services === null ? null : grpcClient(services, target.value.clusterName)
+    const client = services === null ? null : grpcClient(services, cluster)
     client?.warm()
-    const deadlineMs = durationMs(source.grpcService?.timeout, 200)
-    const metadata = Object.fromEntries(
-      (source.grpcService?.initialMetadata ?? []).map(({ key, value }) => [key.toLowerCase(), value]),
-    )
     return {
       start(connection) {
         const { info } = connection

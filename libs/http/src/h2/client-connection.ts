@@ -132,7 +132,7 @@ export class Http2ClientConnection implements ConnectionRole {
     const { core } = this
     const first = !this.goneAway
     this.goneAway = true
-    for (const stream of [...core.streams.values()]) {
+    for (const stream of core.streams.all()) {
       if (stream.id <= lastStreamId) continue
       const { user } = stream
       core.resetStream(stream, errorCode.cancel)

@@ -16,6 +16,7 @@ import { Outbox } from './outbox.ts'
 import { PeerSettings, settingId } from './settings.ts'
 import { Http2Stream, type StreamUser } from './stream.ts'
 import { afterLocalEnd, afterRemoteEnd, ClosedStreams, isLocalOpen, isRemoteOpen } from './stream-states.ts'
+import { StreamTable } from './stream-table.ts'
 
 /** What the two roles do differently. */
 export interface ConnectionRole {
@@ -44,7 +45,7 @@ export interface ConnectionRole {
 export class Http2Connection implements FrameHandler {
   readonly options: Http2Options
   readonly outbox: Outbox
-  readonly streams = new Map<number, Http2Stream>()
+  readonly streams = new StreamTable()
   readonly closed = new ClosedStreams()
   readonly peer = new PeerSettings()
   readonly fields: MessageFields
@@ -179,7 +180,7 @@ export class Http2Connection implements FrameHandler {
     if (this.dead) return
     this.dead = true
     this.reader.stop()
-    for (const stream of [...this.streams.values()]) {
+    for (const stream of this.streams.all()) {
       stream.state = 'closed'
       this.role.note('stream_closed')
       this.outbox.forget(stream)
@@ -278,7 +279,7 @@ export class Http2Connection implements FrameHandler {
     const { liveness } = this
     const stallMs = this.options.stallTimeoutMs
     if (stallMs > 0) {
-      for (const stream of this.outbox.stalled(this.streams.values(), this.now() - stallMs)) {
+      for (const stream of this.outbox.stalled(this.streams.all(), this.now() - stallMs)) {
         const { user } = stream
         this.role.note('tx_flush_timeout')
         this.resetStream(stream, errorCode.internalError)
@@ -310,7 +311,7 @@ export class Http2Connection implements FrameHandler {
 
   open(id: number, user: StreamUser | null): Http2Stream {
     const stream = new Http2Stream(id, user, this.peer.initialWindowSize, this.receiveWindow)
-    this.streams.set(id, stream)
+    this.streams.add(stream)
     this.role.note('stream_opened')
     this.budget.streamOpened()
     return stream
@@ -417,7 +418,7 @@ export class Http2Connection implements FrameHandler {
       return
     }
     const stream = this.streams.get(streamId)
-    if (stream === undefined) {
+    if (stream === null) {
       if (this.isIdle(streamId)) {
         this.fail(errorCode.protocolError, 'DATA on an idle stream')
         return
@@ -588,7 +589,7 @@ export class Http2Connection implements FrameHandler {
 
   private finishBlock(bytes: Buffer, start: number, end: number): void {
     const { block } = this
-    this.role.onHeaderBlock(block, this.streams.get(block.streamId) ?? null, bytes, start, end)
+    this.role.onHeaderBlock(block, this.streams.get(block.streamId), bytes, start, end)
   }
 
   /** Decodes a block into a table; false: the connection has failed. */
@@ -647,7 +648,7 @@ export class Http2Connection implements FrameHandler {
     if (streamId === 0) this.fail(errorCode.protocolError, 'PRIORITY on stream 0')
     else if (end - start !== 5) {
       const stream = this.streams.get(streamId)
-      if (stream !== undefined) this.streamError(stream, errorCode.frameSizeError, 'PRIORITY frame of a wrong size')
+      if (stream !== null) this.streamError(stream, errorCode.frameSizeError, 'PRIORITY frame of a wrong size')
       else if (this.isIdle(streamId)) this.fail(errorCode.frameSizeError, 'PRIORITY frame of a wrong size')
       else this.outbox.resetStream(streamId, errorCode.frameSizeError)
     } else if ((readUint32(bytes, start) & 0x7fffffff) === streamId) {
@@ -660,7 +661,7 @@ export class Http2Connection implements FrameHandler {
     else if (end - start !== 4) this.fail(errorCode.frameSizeError, 'RST_STREAM frame of a wrong size')
     else {
       const stream = this.streams.get(streamId)
-      if (stream === undefined) {
+      if (stream === null) {
         this.counted(this.budget.controlReceived())
         return
       }
@@ -708,7 +709,7 @@ export class Http2Connection implements FrameHandler {
     this.outbox.maxFrameSize = Math.min(peer.maxFrameSize, 65536)
     const delta = peer.initialWindowSize - windowBefore
     if (delta !== 0) {
-      for (const stream of this.streams.values()) {
+      for (const stream of this.streams.all()) {
         if (stream.sendWindow.widen(delta)) continue
         this.fail(errorCode.flowControlError, 'a window beyond 2^31-1')
         return
@@ -716,7 +717,7 @@ export class Http2Connection implements FrameHandler {
     }
     this.outbox.settingsAck()
     if (this.dead) return
-    if (delta > 0) for (const stream of [...this.streams.values()]) this.outbox.streamWidened(stream)
+    if (delta > 0) for (const stream of this.streams.all()) this.outbox.streamWidened(stream)
     this.role.onSettings()
   }
 
@@ -731,7 +732,7 @@ export class Http2Connection implements FrameHandler {
     const size = this.options.initialStreamWindow
     if (size === this.receiveWindow) return
     this.receiveWindow = size
-    for (const stream of this.streams.values()) stream.receiveWindow.resize(size)
+    for (const stream of this.streams.all()) stream.receiveWindow.resize(size)
   }
 
   private onPing(flags: number, streamId: number, bytes: Buffer, start: number, end: number): void {
@@ -765,7 +766,7 @@ export class Http2Connection implements FrameHandler {
       return
     }
     const stream = this.streams.get(streamId)
-    if (stream === undefined) return
+    if (stream === null) return
     if (increment === 0) this.streamError(stream, errorCode.protocolError, 'WINDOW_UPDATE of 0')
     else if (!stream.sendWindow.widen(increment)) {
       this.streamError(stream, errorCode.flowControlError, 'a window beyond 2^31-1')

@@ -47,6 +47,9 @@ export class MessageFields implements FieldReceiver {
   private hasHost = false
   private bytes = 0
   private fields = 0
+  /** The last ones that were found valid: most say what the last one said. */
+  private validPath = ''
+  private validAuthority = ''
 
   constructor(maxBytes: number, maxHeaders: number) {
     this.maxBytes = maxBytes
@@ -175,7 +178,8 @@ export class MessageFields implements FieldReceiver {
     } else {
       if (!has(fieldKind.scheme) || !has(fieldKind.path)) return violation('no :scheme or :path')
       if (!isScheme(scheme)) return invalid('invalid :scheme')
-      if (path === '' || !hasOnly(path, pathByte)) return invalid('invalid :path')
+      if (path === '' || (path !== this.validPath && !hasOnly(path, pathByte))) return invalid('invalid :path')
+      this.validPath = path
       const isHttp = scheme === 'http' || scheme === 'https' || /^https?$/i.test(scheme)
       if (isHttp && path.charCodeAt(0) !== 47 && !(path === '*' && method === 'OPTIONS')) {
         return violation(':path that is none of its scheme')
@@ -190,7 +194,10 @@ export class MessageFields implements FieldReceiver {
       // A request for http or https names its host (section 8.3.1).
       return has(fieldKind.authority) || this.hasHost ? invalid('empty :authority') : violation('no :authority')
     }
-    if (!hasOnly(this.authority, authorityByte) || this.authority.includes('@')) return invalid('invalid :authority')
+    if (this.authority !== this.validAuthority) {
+      if (!hasOnly(this.authority, authorityByte) || this.authority.includes('@')) return invalid('invalid :authority')
+      this.validAuthority = this.authority
+    }
     this.joinCookies()
     head.method = method
     head.path = path
@@ -227,7 +234,9 @@ export class MessageFields implements FieldReceiver {
 /** What a path may have: beyond a request target's bytes, those of other alphabets, as peers send them. */
 const pathByte = targetByte.map((allowed, byte) => (byte >= 0x80 ? 1 : allowed))
 
+/** A status of three digits; 0 for anything else. */
 function statusOf(value: string): number {
+  if (value === '200') return 200
   return /^[1-9]\d\d$/.test(value) ? Number(value) : 0
 }
 

@@ -294,8 +294,8 @@ export class Outbox {
   }
 
   /** Streams that have had bytes to send since before `beforeMs` and have sent none. */
-  stalled(streams: Iterable<Http2Stream>, beforeMs: number): Http2Stream[] {
-    return [...streams].filter((stream) => stream.hasQueued && stream.progressMs < beforeMs)
+  stalled(streams: readonly Http2Stream[], beforeMs: number): Http2Stream[] {
+    return streams.filter((stream) => stream.hasQueued && stream.progressMs < beforeMs)
   }
 }
 

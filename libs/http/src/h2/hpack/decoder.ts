@@ -2,7 +2,8 @@ import { copyBytes, type HeaderTable } from '../../header-table.ts'
 import { DynamicTable } from './dynamic-table.ts'
 import { fieldKind, firstPseudo, found, isBlank, isValidValue, kindOfName } from './field-kind.ts'
 import { decodedBound, decodeHuffman } from './huffman.ts'
-import { staticCount, staticFields } from './static-table.ts'
+import { RecentTexts } from './recent-texts.ts'
+import { staticCount, staticFields, staticIndexOf } from './static-table.ts'
 
 /** Who takes a block's fields. */
 export interface FieldReceiver {
@@ -15,6 +16,8 @@ export interface FieldReceiver {
   /** An ordinary field; true: its line stays. */
   onField(kind: number, lineLength: number, valueStart: number, valueEnd: number): boolean
 }
+
+const pathIndex = staticIndexOf.get(':path')!
 
 // The static table in the dynamic one's form.
 const statics = new DynamicTable(8192)
@@ -35,6 +38,7 @@ export class HpackDecoder {
   private mustShrink = false
   private at = 0
   private end = 0
+  private readonly recent = new RecentTexts()
 
   /** `capacity`: the largest dynamic table that is ever allowed. */
   constructor(capacity: number, limit = capacity) {
@@ -117,6 +121,7 @@ export class HpackDecoder {
   private literal(bytes: Buffer, mask: number, index: boolean, fields: FieldReceiver): boolean {
     const nameIndex = this.integer(bytes, mask)
     if (nameIndex < 0) return false
+    if (nameIndex === pathIndex && !index) return this.path(bytes, fields)
     const { table } = fields
     const lineStart = table.used
     let at = lineStart
@@ -174,6 +179,26 @@ export class HpackDecoder {
     table.buffer[at++] = 10
     table.used = at
     addTrimmed(table, slot, lineStart, nameEnd, valueStart, valueEnd)
+    return true
+  }
+
+  /** A path that is not to be indexed, as nghttp2 sends every one. */
+  private path(bytes: Buffer, fields: FieldReceiver): boolean {
+    const { table } = fields
+    const { recent } = this
+    const from = this.at
+    const known = recent.find(bytes, from, this.end)
+    if (known !== null) {
+      this.at = from + recent.foundLength
+      fields.onSpecial(fieldKind.path, known)
+      return true
+    }
+    const start = table.used
+    const end = this.string(bytes, table, start)
+    if (end < 0) return false
+    const text = table.buffer.latin1Slice(start, end)
+    recent.keep(bytes, from, this.at, text)
+    fields.onSpecial(fieldKind.path, text)
     return true
   }
 

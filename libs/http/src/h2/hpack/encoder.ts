@@ -17,6 +17,9 @@ for (const [name, index] of staticIndexOf) {
   if (slot !== 0) staticOfSlot[slot] = index
 }
 for (const name of ['authorization', 'set-cookie']) neverIndexed[headerName(name).slot] = 1
+/** 1: values that never come again, nor get shorter by Huffman codes: ids of requests and traces. */
+const isId = new Uint8Array(slotCount)
+for (const name of ['x-request-id', 'traceparent', 'b3', 'x-b3-traceid', 'x-b3-spanid']) isId[headerName(name).slot] = 1
 const cookieSlot = headerName('cookie').slot
 /** Shorter cookies could be guessed byte by byte. */
 const shortCookie = 20
@@ -51,6 +54,8 @@ const statusIndex = new Map([
 ])
 
 const textScratchSize = 256
+/** In a smaller table no field is put for its name alone. */
+const roomForNames = 2048
 
 /**
  * Encodes messages as header blocks. What is sent a second time goes into the dynamic table, from the third time on it is
@@ -67,6 +72,19 @@ export class HpackEncoder {
   private readonly lastOfKey = new Int32Array(256)
   /** Hashes of fields seen lately. */
   private readonly seen = new Int32Array(hashPlaces)
+  /** 1: the key's name went out without an index. */
+  private readonly seenName = new Uint8Array(256)
+  /** The last text of each pseudo-header that has an entry, and the entry's number. */
+  private readonly texts: Record<PseudoName, { text: string; number: number }> = {
+    method: { text: '', number: -1 },
+    path: { text: '', number: -1 },
+    authority: { text: '', number: -1 },
+    scheme: { text: '', number: -1 },
+    protocol: { text: '', number: -1 },
+    status: { text: '', number: -1 },
+  }
+  /** The number of the entry that `field` used or made; -1: none. */
+  private usedEntry = -1
   private sizeChanged = false
   /** The smallest size since the last block: it has to be said too (RFC 7541 section 4.2). */
   private smallest = 0
@@ -156,10 +174,18 @@ export class HpackEncoder {
   }
 
   private pseudo(name: PseudoName, value: string, out: Buffer, at: number): number {
+    const { dynamic } = this
+    const last = this.texts[name]
+    if (last.text === value && dynamic.holds(last.number)) {
+      return putInteger(out, at, 0x80, 0x7f, staticCount + dynamic.inserted - last.number)
+    }
     if (value.length > this.scratch.length) this.scratch = Buffer.allocUnsafeSlow(value.length * 2)
     const length = this.scratch.latin1Write(value, 0)
     const bytes = pseudoNames[name]
-    return this.field(pseudoKey[name], pseudoIndex[name], bytes, 0, bytes.length, this.scratch, 0, length, out, at)
+    const end = this.field(pseudoKey[name], pseudoIndex[name], bytes, 0, bytes.length, this.scratch, 0, length, out, at)
+    last.text = value
+    last.number = this.usedEntry
+    return end
   }
 
   /** All fields of a table but those that belong to a connection of HTTP/1.1, and Host. */
@@ -176,6 +202,8 @@ export class HpackEncoder {
       const valueEnd = ranges[r + 3]!
       if (neverIndexed[slot] === 1 || (slot === cookieSlot && valueEnd - valueStart < shortCookie)) {
         at = this.literal(0x10, 0x0f, staticOfSlot[slot]!, buffer, nameStart, nameEnd, buffer, valueStart, valueEnd, out, at)
+      } else if (isId[slot] === 1) {
+        at = this.id(slot, buffer, nameStart, nameEnd, valueStart, valueEnd, out, at)
       } else {
         at = this.field(slot, staticOfSlot[slot]!, buffer, nameStart, nameEnd, buffer, valueStart, valueEnd, out, at)
       }
@@ -203,6 +231,7 @@ export class HpackEncoder {
         dynamic.holds(last) &&
         this.isField(last, key, nameBytes, nameStart, nameEnd, valueBytes, valueStart, valueEnd)
       ) {
+        this.usedEntry = last
         return putInteger(out, at, 0x80, 0x7f, staticCount + dynamic.inserted - last)
       }
     }
@@ -216,28 +245,65 @@ export class HpackEncoder {
       this.isField(number, key, nameBytes, nameStart, nameEnd, valueBytes, valueStart, valueEnd)
     ) {
       if (key !== 0) lastOfKey[key] = number + 1
+      this.usedEntry = number
       return putInteger(out, at, 0x80, 0x7f, staticCount + dynamic.inserted - number)
     }
     let nameIndex = staticIndex
     const namePlace = (nameHash >>> 16) & (hashPlaces - 1)
     if (nameIndex === 0) {
-      const named = this.byName[namePlace]! - 1
-      if (named >= 0 && dynamic.holds(named) && this.isName(named, nameBytes, nameStart, nameEnd)) {
+      const named = (key !== 0 ? lastOfKey[key]! : this.byName[namePlace]!) - 1
+      if (named >= 0 && dynamic.holds(named) && (key !== 0 || this.isName(named, nameBytes, nameStart, nameEnd))) {
         nameIndex = staticCount + dynamic.inserted - named
       }
     }
-    if (this.seen[place] !== hash) {
+    if (this.seen[place] !== hash && !(nameIndex === 0 && this.isKnownName(key))) {
       this.seen[place] = hash
+      this.usedEntry = -1
       return this.literal(0, 0x0f, nameIndex, nameBytes, nameStart, nameEnd, valueBytes, valueStart, valueEnd, out, at)
     }
     at = this.literal(0x40, 0x3f, nameIndex, nameBytes, nameStart, nameEnd, valueBytes, valueStart, valueEnd, out, at)
     // Here an entry's kind is what stands for its name.
     if (dynamic.insert(nameBytes, nameStart, nameEnd, valueBytes, valueStart, valueEnd, key, 0)) {
       this.byField[place] = dynamic.inserted
-      this.byName[namePlace] = dynamic.inserted
       if (key !== 0) lastOfKey[key] = dynamic.inserted
-    }
+      else this.byName[namePlace] = dynamic.inserted
+      this.usedEntry = dynamic.inserted - 1
+    } else this.usedEntry = -1
     return at
+  }
+
+  /** Whether the name goes out for the second time without an index: then its field is put into the table for its sake. */
+  private isKnownName(key: number): boolean {
+    if (key === 0 || this.dynamic.maxSize < roomForNames) return false
+    if (this.seenName[key] === 1) return true
+    this.seenName[key] = 1
+    return false
+  }
+
+  /** A field with a value that never comes again: only its name is looked for, or put into the table. */
+  private id(
+    slot: number,
+    bytes: Buffer,
+    nameStart: number,
+    nameEnd: number,
+    valueStart: number,
+    valueEnd: number,
+    out: Buffer,
+    at: number,
+  ): number {
+    const { dynamic, lastOfKey } = this
+    const last = lastOfKey[slot]! - 1
+    const length = valueEnd - valueStart
+    if (last >= 0 && dynamic.holds(last)) at = putInteger(out, at, 0, 0x0f, staticCount + dynamic.inserted - last)
+    else {
+      const isPut = this.isKnownName(slot)
+      out[at++] = isPut ? 0x40 : 0
+      at = this.string(bytes, nameStart, nameEnd, out, at)
+      if (isPut && dynamic.insert(bytes, nameStart, nameEnd, bytes, valueStart, valueEnd, slot, 0))
+        lastOfKey[slot] = dynamic.inserted
+    }
+    at = putInteger(out, at, 0, 0x7f, length)
+    return copyBytes(bytes, valueStart, valueEnd, out, at)
   }
 
   /** Whether an entry is this field. */

@@ -45,6 +45,18 @@ const vectors: readonly { section: string; tableSize: number; blocks: string[]; 
     sizes: [0],
   },
   {
+    section: 'C.2.2 again: a path that came before is the same, another is not',
+    tableSize: 4096,
+    blocks: [
+      '040c 2f73 616d 706c 652f 7061 7468',
+      '040c 2f73 616d 706c 652f 7061 7468',
+      '040c 2f73 616d 706c 652f 6d61 7468',
+      '0400',
+    ],
+    fields: [[':path: /sample/path'], [':path: /sample/path'], [':path: /sample/math'], [':path: ']],
+    sizes: [0, 0, 0, 0],
+  },
+  {
     section: 'C.2.3 literal never indexed',
     tableSize: 4096,
     blocks: ['1008 7061 7373 776f 7264 0673 6563 7265 74'],
@@ -260,6 +272,22 @@ describe('encoding', () => {
     expect(encoded(encoder, 'x-tenant', 'blue')[0]).toBe(0)
     expect(encoded(encoder, 'x-tenant', 'blue')[0]).toBe(0x40)
     expect(encoded(encoder, 'x-tenant', 'blue')).toHaveLength(1)
+  })
+
+  it('gives the name of values that are always new an index: ids go out as they are, the table keeps one', () => {
+    for (const name of ['x-request-id', 'x-envoy-attempt-count', 'x-envoy-upstream-service-time']) {
+      const encoder = new HpackEncoder()
+      const value = (i: number) => `8f6ba2f1-6d10-4b2e-9f7e-${String(i).padStart(12, '0')}`
+      expect(encoded(encoder, name, value(0)).length).toBeGreaterThan(30)
+      encoded(encoder, name, value(1))
+      const kept = encoder.tableSize
+      for (let i = 2; i < 100; i++) {
+        const block = encoded(encoder, name, value(i))
+        if (name === 'x-request-id') expect(block.subarray(-36).toString()).toBe(value(i))
+        expect(block.length).toBeLessThanOrEqual(39)
+      }
+      expect(encoder.tableSize).toBe(kept)
+    }
   })
 
   it('never indexes what must not be guessed', () => {

@@ -1,18 +1,15 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { createFileRegistry, type FileRegistry, fromBinary } from '@bufbuild/protobuf'
-import { FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt'
+import type { Registry } from '@bufbuild/protobuf'
+import { lazyRegistry } from './lazy-registry.ts'
 
-let registry: FileRegistry | undefined
+let registry: Registry | undefined
 
 /**
  * The descriptors of every message in the contracts, Envoy's API included, with the `validate.rules` options on
- * their fields. Loaded once (about 50 ms), so only the processes that validate configuration pay for it.
+ * their fields, each made when it is first asked for: only the processes that validate configuration pay for them.
  */
-export function descriptors(): FileRegistry {
-  if (registry === undefined) {
-    const bytes = readFileSync(join(import.meta.dirname, '../gen/descriptors.binpb'))
-    registry = createFileRegistry(fromBinary(FileDescriptorSetSchema, bytes))
-  }
+export function descriptors(): Registry {
+  registry ??= lazyRegistry(readFileSync(join(import.meta.dirname, '../gen/descriptors.binpb')))
   return registry
 }

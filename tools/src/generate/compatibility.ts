@@ -4,7 +4,7 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { DescMessage, FileRegistry } from '@bufbuild/protobuf'
+import type { DescMessage, Registry } from '@bufbuild/protobuf'
 import { descriptors } from '@weft/contracts/descriptors'
 import { fieldSupport, supportsExtension } from '@weft/proxy/control/validation/supported/index'
 
@@ -52,7 +52,7 @@ function reach(type: DescMessage | undefined, reached: Map<string, DescMessage>)
   }
 }
 
-function section(title: string, names: readonly string[], registry: FileRegistry): string {
+function section(title: string, names: readonly string[], registry: Registry): string {
   const rows = names.flatMap((name) => {
     const type = registry.getMessage(name)
     return type === undefined || type.fields.length === 0 ? [] : [row(type)]

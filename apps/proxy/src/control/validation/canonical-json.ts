@@ -1,11 +1,4 @@
-import {
-  type DescField,
-  type DescMessage,
-  type FileRegistry,
-  type JsonObject,
-  type JsonValue,
-  ScalarType,
-} from '@bufbuild/protobuf'
+import { type DescField, type DescMessage, type JsonObject, type JsonValue, type Registry, ScalarType } from '@bufbuild/protobuf'
 import { fieldNamed } from './json-shape.ts'
 
 /**
@@ -13,7 +6,7 @@ import { fieldNamed } from './json-shape.ts'
  * (`{seconds: 3}`, `{value: true}`), enum words in any case, numbers and booleans as text, one item where a list is asked for.
  * What cannot be read stays as it is, for the checks that tell of it.
  */
-export function canonicalJson(registry: FileRegistry, desc: DescMessage, json: JsonValue): JsonValue {
+export function canonicalJson(registry: Registry, desc: DescMessage, json: JsonValue): JsonValue {
   const wellKnown = wellKnownForms[desc.typeName]
   if (wellKnown !== undefined) return wellKnown(json)
   if (wrapper.test(desc.typeName)) return unwrapped(desc, json)
@@ -25,7 +18,7 @@ export function canonicalJson(registry: FileRegistry, desc: DescMessage, json: J
 
 const wrapper = /^google\.protobuf\.(?:Bool|Int32|Int64|UInt32|UInt64|Float|Double|String|Bytes)Value$/
 
-function canonicalFields(registry: FileRegistry, desc: DescMessage, json: JsonObject): JsonObject {
+function canonicalFields(registry: Registry, desc: DescMessage, json: JsonObject): JsonObject {
   const result: JsonObject = {}
   for (const [key, value] of Object.entries(json)) {
     const field = fieldNamed(desc, key)
@@ -36,7 +29,7 @@ function canonicalFields(registry: FileRegistry, desc: DescMessage, json: JsonOb
   return result
 }
 
-function canonicalField(registry: FileRegistry, field: DescField, value: JsonValue): JsonValue {
+function canonicalField(registry: Registry, field: DescField, value: JsonValue): JsonValue {
   const one = (item: JsonValue): JsonValue => canonicalOne(registry, field, item)
   if (field.fieldKind === 'list') {
     // A list of lists is no field: what is no list is its one item.
@@ -47,7 +40,7 @@ function canonicalField(registry: FileRegistry, field: DescField, value: JsonVal
   return one(value)
 }
 
-function canonicalOne(registry: FileRegistry, field: DescField, value: JsonValue): JsonValue {
+function canonicalOne(registry: Registry, field: DescField, value: JsonValue): JsonValue {
   if (field.message !== undefined) return canonicalJson(registry, field.message, value)
   if (field.enum !== undefined && typeof value === 'string') {
     if (/^-?\d{1,10}$/.test(value)) return Number(value)
@@ -72,7 +65,7 @@ function zeroOf(desc: DescMessage): JsonValue {
   return /String|Bytes/.test(desc.typeName) ? '' : 0
 }
 
-function canonicalAny(registry: FileRegistry, json: JsonObject): JsonObject {
+function canonicalAny(registry: Registry, json: JsonObject): JsonObject {
   const url = json['@type']
   if (typeof url !== 'string') return json
   const desc = registry.getMessage(url.slice(url.lastIndexOf('/') + 1))

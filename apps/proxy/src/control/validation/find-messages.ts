@@ -1,8 +1,8 @@
-import { type DescMessage, type FileRegistry, fromBinary, type Message } from '@bufbuild/protobuf'
+import { type DescMessage, fromBinary, type Message, type Registry } from '@bufbuild/protobuf'
 import { isReflectMessage, type ReflectMessage, reflect } from '@bufbuild/protobuf/reflect'
 
 /** Every message of one type within a message, Any contents included; not those within one that was found. */
-export function findMessages(registry: FileRegistry, desc: DescMessage, message: Message, typeName: string): ReflectMessage[] {
+export function findMessages(registry: Registry, desc: DescMessage, message: Message, typeName: string): ReflectMessage[] {
   const found: ReflectMessage[] = []
   const visit = (value: unknown): undefined => {
     if (!isReflectMessage(value)) return

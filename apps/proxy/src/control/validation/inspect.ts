@@ -2,11 +2,11 @@ import {
   type DescEnumValue,
   type DescField,
   type DescMessage,
-  type FileRegistry,
   fromBinary,
   getOption,
   hasOption,
   type Message,
+  type Registry,
   toBinary,
 } from '@bufbuild/protobuf'
 import { isReflectMessage, type ReflectMessage, reflect } from '@bufbuild/protobuf/reflect'
@@ -37,7 +37,7 @@ type Path = readonly PathSegment[]
  * Makes the inspector: it walks a message and all it holds, Any contents too, and tells everything that breaks the API's
  * stated constraints, that is deprecated to the point of refusal, or that this proxy does not support.
  */
-export function createInspector(registry: FileRegistry): (desc: DescMessage, message: Message) => Findings {
+export function createInspector(registry: Registry): (desc: DescMessage, message: Message) => Findings {
   const { rulesOf, oneofRequired } = rulesReader(registry)
   const disallowedEnum = registry.getExtension('envoy.annotations.disallowed_by_default_enum')
   const disallowed = registry.getExtension('envoy.annotations.disallowed_by_default')

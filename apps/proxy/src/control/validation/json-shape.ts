@@ -1,4 +1,4 @@
-import type { DescField, DescMessage, FileRegistry, JsonValue } from '@bufbuild/protobuf'
+import type { DescField, DescMessage, JsonValue, Registry } from '@bufbuild/protobuf'
 import { ScalarType } from '@bufbuild/protobuf'
 import type { PathSegment } from '../../bootstrap/document.ts'
 import type { Problem } from './problem.ts'
@@ -7,14 +7,14 @@ import type { Problem } from './problem.ts'
  * Everything in `json` that is not the proto3 JSON form of `message`: unknown fields, wrong types, bad durations, enum
  * words and type URLs, two members of one oneof. `fromJson` refuses the same but stops at the first and tells no path.
  */
-export function checkJsonShape(registry: FileRegistry, message: DescMessage, json: JsonValue): Problem[] {
+export function checkJsonShape(registry: Registry, message: DescMessage, json: JsonValue): Problem[] {
   const problems: Problem[] = []
   checkMessage({ registry, problems }, message, json, [])
   return problems
 }
 
 interface Context {
-  registry: FileRegistry
+  registry: Registry
   problems: Problem[]
 }
 

@@ -3,9 +3,9 @@ import {
   type DescExtension,
   type DescField,
   type DescOneof,
-  type FileRegistry,
   getOption,
   hasOption,
+  type Registry,
 } from '@bufbuild/protobuf'
 import { isReflectMessage, type ReflectMessage, reflect } from '@bufbuild/protobuf/reflect'
 import { formats, headerForm } from './formats.ts'
@@ -31,7 +31,7 @@ export interface FieldRules {
 }
 
 /** Reads the constraints that Envoy's API states on its fields (protoc-gen-validate's options). */
-export function rulesReader(registry: FileRegistry): {
+export function rulesReader(registry: Registry): {
   rulesOf(field: DescField): FieldRules | undefined
   oneofRequired(oneof: DescOneof): boolean
 } {
@@ -55,7 +55,7 @@ export function rulesReader(registry: FileRegistry): {
   }
 }
 
-function extension(registry: FileRegistry, name: string): DescExtension {
+function extension(registry: Registry, name: string): DescExtension {
   const found = registry.getExtension(name)
   if (found === undefined) throw new Error(`the descriptors have no option ${name}`)
   return found

@@ -12,7 +12,7 @@ import { startGrpcServer } from '@weft/service/grpc'
 import { type Lifecycle, runService } from '@weft/service/lifecycle'
 import { createLogger, type Logger, type LogLevel, logLevels } from '@weft/service/logger'
 import { createRegistry } from '@weft/service/metrics'
-import { defaultMeshSettings, type MeshSettings, meshSettings } from './model/mesh-settings.ts'
+import { defaultMeshSettings, type MeshSettings, meshSettings, withoutEffect } from './model/mesh-settings.ts'
 import { findDanglingReferences } from './model/references.ts'
 import { Snapshots } from './model/snapshots.ts'
 import { Registration } from './registration/registration.ts'
@@ -118,7 +118,7 @@ async function start(flags: Flags, logger: Logger, lifecycle: Lifecycle): Promis
   checkAddresses(flags)
   const metrics = createRegistry('pilot', version)
   const readiness = new Readiness()
-  const mesh = await readMesh(flags)
+  const mesh = await readMesh(flags, logger)
   const problems = new MeshProblems(logger, metrics)
 
   const files = new FileRegistry(mesh)
@@ -298,7 +298,7 @@ function checkAddresses(flags: Flags): void {
   }
 }
 
-async function readMesh(flags: Flags): Promise<MeshSettings> {
+async function readMesh(flags: Flags, logger: Logger): Promise<MeshSettings> {
   const { domain, trustDomain } = flags
   const base: MeshSettings = { ...defaultMeshSettings, domain, trustDomain }
   if (flags.meshConfig === undefined) return base
@@ -309,7 +309,10 @@ async function readMesh(flags: Flags): Promise<MeshSettings> {
       cause,
     })
   })
-  return meshSettings(readMeshConfig(text, file), base)
+  const config = readMeshConfig(text, file)
+  const unheeded = withoutEffect(config)
+  if (unheeded.length > 0) logger.warn({ file }, `without effect here: ${unheeded.join(', ')}`)
+  return meshSettings(config, base)
 }
 
 function rawObjects(config: LoadedConfig): Map<string, RawObject> {

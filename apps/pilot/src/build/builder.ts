@@ -11,6 +11,7 @@ import { placeKey } from './endpoints/place-key.ts'
 import { mixerOutbound } from './filters/mixer.ts'
 import { gatewayListener } from './listeners/gateway.ts'
 import { gatewayPorts } from './listeners/gateway-ports.ts'
+import { httpSettingsKey } from './listeners/http-connection-manager.ts'
 import { inboundListeners } from './listeners/inbound.ts'
 import { inboundPorts } from './listeners/inbound-ports.ts'
 import { outboundListeners } from './listeners/outbound.ts'
@@ -18,7 +19,7 @@ import { virtualOutbound } from './listeners/virtual.ts'
 import { isTransparent, serviceClusters, serviceEndpoints } from './outbound-resources.ts'
 import { type Recipe, ResourceCache } from './resource-cache.ts'
 import { gatewayRoutes } from './routes/gateway-routes.ts'
-import { sidecarRoute } from './routes/sidecar-routes.ts'
+import { restCluster, sidecarRoute } from './routes/sidecar-routes.ts'
 import { workloadSecurity } from './security/workload-security.ts'
 import { systemRootsOf } from './tls/contexts.ts'
 import { credentialSecrets } from './tls/credentials.ts'
@@ -242,6 +243,9 @@ function outboundKey(scope: Scope): string {
     JSON.stringify(proxy.loopback),
     proxy.dnsDomain,
     proxy.isWeft,
+    restCluster(scope),
+    scope.settings.headers.attemptCount,
+    httpSettingsKey(scope),
     mixerOutbound(scope)?.key,
   )
 }

@@ -29,8 +29,22 @@ export interface HttpCheck {
   readonly toDownstreamOnDeny: readonly string[]
 }
 
+/** A collector of spans. */
+export interface TracingProvider {
+  readonly type: 'tracing'
+  readonly protocol: 'opentelemetry' | 'zipkin'
+  /** `host`, or `namespace/host`. */
+  readonly service: string
+  readonly port: number
+  /** Of HTTP; empty for OTLP over gRPC. */
+  readonly path: string
+  readonly maxTagLength: number | undefined
+  /** Trace ids of 128 bits. */
+  readonly wideIds: boolean
+}
+
 /** A provider of MeshConfig's; one that can't be used says why, and whoever names it refuses all requests. */
-export type ExtensionProvider = ExtAuthzProvider | { readonly type: 'unusable'; readonly reason: string }
+export type ExtensionProvider = ExtAuthzProvider | TracingProvider | { readonly type: 'unusable'; readonly reason: string }
 
 /** The timeout where none is stated; a DestinationRule is to state the real one, as in Istio. */
 const longTimeoutMs = 600_000
@@ -53,8 +67,24 @@ const common = {
     .optional(),
 }
 
+const collector = {
+  service: z.string().min(1),
+  port: z.number().int().min(1).max(65_535),
+  maxTagLength: z.number().int().min(1).max(4_294_967_295).optional(),
+}
+
 const providerSchema = z.looseObject({
   name: z.string().min(1),
+  opentelemetry: z
+    .looseObject({ ...collector, http: z.looseObject({ path: z.string().regex(/^\//, 'must begin with /') }).optional() })
+    .optional(),
+  zipkin: z
+    .looseObject({
+      ...collector,
+      enable64bitTraceId: z.boolean().default(false),
+      path: z.string().regex(/^\//, 'must begin with /').default('/api/v2/spans'),
+    })
+    .optional(),
   envoyExtAuthzGrpc: z.object(common).optional(),
   envoyExtAuthzHttp: z
     .object({
@@ -73,7 +103,7 @@ const providerSchema = z.looseObject({
     .optional(),
 })
 
-/** MeshConfig's extensionProviders by name. Providers of telemetry are not for authorisation and are unusable for it. */
+/** MeshConfig's extensionProviders by name. */
 export function readExtensionProviders(values: readonly unknown[]): Map<string, ExtensionProvider> {
   const providers = new Map<string, ExtensionProvider>()
   for (const value of values) {
@@ -87,9 +117,19 @@ export function readExtensionProviders(values: readonly unknown[]): Map<string, 
   return providers
 }
 
-function providerOf({ envoyExtAuthzGrpc: grpc, envoyExtAuthzHttp: http }: z.infer<typeof providerSchema>): ExtensionProvider {
+function providerOf(provider: z.infer<typeof providerSchema>): ExtensionProvider {
+  const { envoyExtAuthzGrpc: grpc, envoyExtAuthzHttp: http, opentelemetry, zipkin } = provider
+  if (opentelemetry !== undefined) {
+    const { service, port, maxTagLength, http: over } = opentelemetry
+    return { type: 'tracing', protocol: 'opentelemetry', service, port, maxTagLength, path: over?.path ?? '', wideIds: true }
+  }
+  if (zipkin !== undefined) {
+    const { service, port, maxTagLength, path, enable64bitTraceId } = zipkin
+    return { type: 'tracing', protocol: 'zipkin', service, port, maxTagLength, path, wideIds: !enable64bitTraceId }
+  }
   const settings = grpc ?? http
-  if (settings === undefined) return { type: 'unusable', reason: 'it is neither envoyExtAuthzGrpc nor envoyExtAuthzHttp' }
+  if (settings === undefined)
+    return { type: 'unusable', reason: 'it is none of envoyExtAuthzGrpc, envoyExtAuthzHttp, opentelemetry, zipkin' }
   const nanos = settings.timeout === undefined ? undefined : parseDuration(settings.timeout)
   if (settings.timeout !== undefined && (nanos === undefined || nanos <= 0n)) {
     return { type: 'unusable', reason: `timeout: "${settings.timeout}" is no duration` }

@@ -1,9 +1,16 @@
 import { MeshConfig_H2UpgradePolicy as H2UpgradePolicy, type MeshConfig } from '@weft/contracts/istio/mesh/v1alpha1/config'
-import type { LocalityLoadBalancerSetting } from '@weft/contracts/istio/networking/v1alpha3/destination_rule'
+import type {
+  LocalityLoadBalancerSetting,
+  ConnectionPoolSettings_TCPSettings_TcpKeepalive as TcpKeepalive,
+} from '@weft/contracts/istio/networking/v1alpha3/destination_rule'
+import type { ServerTLSSettings_TLSProtocol as TlsProtocol } from '@weft/contracts/istio/networking/v1alpha3/gateway'
+import type { HTTPRetry } from '@weft/contracts/istio/networking/v1alpha3/virtual_service'
 import { type LabelSelector, labelSelectorSchema } from '@weft/inject/label-selector'
+import { mergeProxyConfig, type ProxyConfig, readProxyConfig } from '@weft/inject/proxy-config'
 import { WeftError } from '@weft/service/errors'
 import { z } from 'zod'
 import { type ExtensionProvider, readExtensionProviders } from './extension-providers.ts'
+import { type ProxySettings, readProxySettings } from './proxy-settings.ts'
 
 export type PathNormalization = 'NONE' | 'BASE' | 'MERGE_SLASHES' | 'DECODE_AND_MERGE_SLASHES'
 
@@ -36,6 +43,8 @@ export interface MeshSettings {
   readonly accessLogFormat: string
   readonly accessLogEncoding: 'TEXT' | 'JSON'
   readonly enableTracing: boolean
+  /** The extension provider that spans go to; undefined: none, or with `enableTracing` the collector that ProxyConfig names. */
+  readonly tracingProvider: string | undefined
   /** How request paths are made comparable before anything is matched with them. */
   readonly pathNormalization: PathNormalization
   /** Whom AuthorizationPolicies with the action CUSTOM may ask, by name. */
@@ -47,7 +56,36 @@ export interface MeshSettings {
   readonly localityLbSetting: LocalityLoadBalancerSetting
   /** Of Kubernetes, only namespaces that one of these selects are in the mesh; all where there are none. */
   readonly discoverySelectors: readonly LabelSelector[]
+  /** Where sidecars take redirected connections. */
+  readonly outboundPort: number
+  readonly inboundPort: number
+  /** `localhost`: applications are called at 127.0.0.1, and not at the address that was called. */
+  readonly inboundTrafficPolicy: 'PASSTHROUGH' | 'LOCALHOST'
+  /** Where no DestinationRule says it. */
+  readonly tcpKeepalive: TcpKeepalive | undefined
+  readonly dnsRefreshMs: number
+  /** Patterns of clusters' names in statistics; empty: their own. */
+  readonly inboundClusterStatName: string
+  readonly outboundClusterStatName: string
+  /** Where a VirtualService says nothing of retries; undefined is Istio's. */
+  readonly retries: HTTPRetry | undefined
+  /** Of the mesh's own connections; of all others where their configuration leaves it open. */
+  readonly meshTls: TlsLimits
+  readonly tlsDefaults: TlsLimits
+  /** `SIMPLE` TLS towards servers outside asks for a certificate that the system trusts, where no authorities are named. */
+  readonly verifiesServers: boolean
+  /** What proxies whose own ProxyConfig does not say it do. */
+  readonly proxyConfig: ProxyConfig
 }
+
+/** Limits of TLS connections; 0 and nothing are Istio's own. */
+export interface TlsLimits {
+  readonly minProtocol: TlsProtocol
+  readonly cipherSuites: readonly string[]
+  readonly curves: readonly string[]
+}
+
+const noLimits: TlsLimits = { minProtocol: 0, cipherSuites: [], curves: [] }
 
 export const defaultMeshSettings: MeshSettings = {
   domain: 'cluster.local',
@@ -67,6 +105,7 @@ export const defaultMeshSettings: MeshSettings = {
   accessLogFormat: '',
   accessLogEncoding: 'TEXT',
   enableTracing: false,
+  tracingProvider: undefined,
   pathNormalization: 'BASE',
   extensionProviders: new Map(),
   defaultServiceExportTo: ['*'],
@@ -74,6 +113,18 @@ export const defaultMeshSettings: MeshSettings = {
   defaultDestinationRuleExportTo: ['*'],
   localityLbSetting: { enabled: true, distribute: [], failover: [], failoverPriority: [] },
   discoverySelectors: [],
+  outboundPort: 15_001,
+  inboundPort: 15_006,
+  inboundTrafficPolicy: 'PASSTHROUGH',
+  tcpKeepalive: undefined,
+  dnsRefreshMs: 60_000,
+  inboundClusterStatName: '',
+  outboundClusterStatName: '',
+  retries: undefined,
+  meshTls: noLimits,
+  tlsDefaults: noLimits,
+  verifiesServers: true,
+  proxyConfig: {},
 }
 
 function millisecondsOf({ seconds, nanos }: { seconds: number; nanos: number }): number {
@@ -108,6 +159,7 @@ export function meshSettings(config: MeshConfig, base: MeshSettings): MeshSettin
     accessLogFormat: config.accessLogFormat,
     accessLogEncoding: config.accessLogEncoding === 1 ? 'JSON' : 'TEXT',
     enableTracing: config.enableTracing,
+    tracingProvider: tracingProviderOf(config.defaultProviders),
     pathNormalization: pathNormalizations[config.pathNormalization?.normalization ?? 0] ?? 'BASE',
     extensionProviders: readExtensionProviders(config.extensionProviders),
     defaultServiceExportTo: orElse<readonly string[]>(config.defaultServiceExportTo, base.defaultServiceExportTo),
@@ -121,7 +173,87 @@ export function meshSettings(config: MeshConfig, base: MeshSettings): MeshSettin
     ),
     localityLbSetting: config.localityLbSetting ?? base.localityLbSetting,
     discoverySelectors: readSelectors(config.discoverySelectors),
+    outboundPort: config.proxyListenPort || base.outboundPort,
+    inboundPort: config.proxyInboundListenPort || base.inboundPort,
+    inboundTrafficPolicy: config.inboundTrafficPolicy?.mode === 1 ? 'LOCALHOST' : base.inboundTrafficPolicy,
+    tcpKeepalive: config.tcpKeepalive ?? base.tcpKeepalive,
+    dnsRefreshMs: config.dnsRefreshRate === undefined ? base.dnsRefreshMs : millisecondsOf(config.dnsRefreshRate),
+    inboundClusterStatName: config.inboundClusterStatName,
+    outboundClusterStatName: config.outboundClusterStatName,
+    retries: config.defaultHttpRetryPolicy ?? base.retries,
+    meshTls: limitsOf(config.meshMTLS),
+    tlsDefaults: limitsOf(config.tlsDefaults),
+    verifiesServers: config.verifyCertificateAtClient ?? base.verifiesServers,
+    proxyConfig: mergeProxyConfig(base.proxyConfig, proxyConfigOf(config.defaultConfig)),
   }
+}
+
+/** What MeshConfig says and Pilot does not act on, as paths. */
+export function withoutEffect(config: MeshConfig): string[] {
+  const said: [string, boolean][] = [
+    ['proxyHttpPort', config.proxyHttpPort > 0],
+    ['ingressClass', config.ingressClass !== ''],
+    ['ingressService', config.ingressService !== ''],
+    ['ingressSelector', config.ingressSelector !== ''],
+    ['ingressControllerMode', config.ingressControllerMode > 1],
+    ['enableClientSidePolicyCheck', config.enableClientSidePolicyCheck],
+    ['enableEnvoyAccessLogService', config.enableEnvoyAccessLogService],
+    ['disableEnvoyListenerLog', config.disableEnvoyListenerLog],
+    ['configSources', config.configSources.length > 0],
+    ['certificates', config.certificates.length > 0],
+    ['ca', config.ca !== undefined],
+    ['caCertificates', config.caCertificates.length > 0],
+    ['serviceSettings', config.serviceSettings.length > 0],
+    ['serviceScopeConfigs', config.serviceScopeConfigs !== undefined],
+  ]
+  return said.filter(([, isSaid]) => isSaid).map(([path]) => path)
+}
+
+function limitsOf(config: MeshConfig['meshMTLS']): TlsLimits {
+  if (config === undefined) return noLimits
+  return { minProtocol: config.minProtocolVersion, cipherSuites: config.cipherSuites, curves: config.ecdhCurves }
+}
+
+const providersSchema = z.looseObject({ tracing: z.array(z.string()).default([]) })
+
+function tracingProviderOf(value: unknown): string | undefined {
+  if (value === undefined) return undefined
+  const read = providersSchema.safeParse(value)
+  if (read.success) return read.data.tracing[0]
+  throw new WeftError('invalid_argument', 'the mesh configuration: must name extension providers', {
+    where: { path: 'defaultProviders.tracing' },
+  })
+}
+
+function proxyConfigOf(value: unknown): ProxyConfig {
+  if (value === undefined) return {}
+  const config = readProxyConfig(value, 'the mesh configuration: defaultConfig')
+  settingsOf(config)
+  return config
+}
+
+/** What Pilot makes of a ProxyConfig. Throws `invalid_argument` with the path of what cannot be read. */
+export function settingsOf(config: ProxyConfig): ProxySettings {
+  try {
+    return readProxySettings(config)
+  } catch (thrown) {
+    const issue = thrown instanceof z.ZodError ? thrown.issues[0] : undefined
+    if (issue === undefined) throw thrown
+    throw new WeftError('invalid_argument', `ProxyConfig: ${issue.message}`, { where: { path: issue.path.join('.') } })
+  }
+}
+
+const numbers = new WeakMap<MeshSettings, number>()
+let last = 0
+
+/** Equal for the same settings. All that is built depends on some of them, and they hardly ever change: they count as one. */
+export function meshKey(mesh: MeshSettings): number {
+  let number = numbers.get(mesh)
+  if (number === undefined) {
+    number = ++last
+    numbers.set(mesh, number)
+  }
+  return number
 }
 
 function readSelectors(values: readonly unknown[]): LabelSelector[] {

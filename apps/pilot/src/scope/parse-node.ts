@@ -2,6 +2,7 @@ import { isRecord } from '@weft/config/document'
 import type { Node } from '@weft/contracts/envoy/config/core/v3/base'
 import { WeftError } from '@weft/service/errors'
 import { z } from 'zod'
+import { settingsOf } from '../model/mesh-settings.ts'
 import { parseLocality } from '../registries/file/workloads.ts'
 import type { Loopback, ProxyNode } from './proxy-node.ts'
 
@@ -37,11 +38,12 @@ const metadataSchema = z.looseObject({
     .optional()
     .catch(undefined),
   LOOPBACK: z.unknown().optional(),
+  PROXY_CONFIG: z.record(z.string(), z.unknown()).optional().catch(undefined),
 })
 
 /**
  * A proxy from its node: the id is `type~ip~name.namespace~domain` (Istio's), all else is metadata. Throws
- * `invalid_argument` for an id that says none of that, or a LOOPBACK that cannot be read.
+ * `invalid_argument` for an id that says none of that, or a LOOPBACK or PROXY_CONFIG that cannot be read.
  */
 export function parseNode(node: Pick<Node, 'id' | 'metadata' | 'locality'>): ProxyNode {
   const [type, ip = '', name = '', dnsDomain = '', ...rest] = node.id.split('~')
@@ -53,6 +55,7 @@ export function parseNode(node: Pick<Node, 'id' | 'metadata' | 'locality'>): Pro
   const metadata = metadataSchema.parse(isRecord(node.metadata) ? node.metadata : {})
   const ips = [...new Set([ip, ...(metadata.INSTANCE_IPS ?? '').split(',')])].filter((address) => address !== '')
   const namespace = metadata.NAMESPACE || dnsDomain.split('.', 1)[0]!
+  settingsOf(metadata.PROXY_CONFIG ?? {})
   const locality = node.locality
   return {
     id: node.id,
@@ -76,6 +79,7 @@ export function parseNode(node: Pick<Node, 'id' | 'metadata' | 'locality'>): Pro
     loopback: parseLoopback(metadata.LOOPBACK, node.id),
     isWeft: metadata.WEFT_PROXY === true,
     generator: metadata.GENERATOR ?? '',
+    proxyConfig: metadata.PROXY_CONFIG ?? {},
     readsCredentials: false,
   }
 }

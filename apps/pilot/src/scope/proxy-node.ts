@@ -49,6 +49,8 @@ export interface ProxyNode {
   readonly isWeft: boolean
   /** Node metadata GENERATOR: `grpc` for proxyless gRPC clients. */
   readonly generator: string
+  /** Node metadata PROXY_CONFIG: the ProxyConfig it was started with; what it leaves out is as the mesh says. */
+  readonly proxyConfig: Readonly<Record<string, unknown>>
   /** Its service account, as its certificate proves it, may have the credentials of its namespace. Never what a node claims. */
   readonly readsCredentials: boolean
 }

@@ -11,6 +11,7 @@ import { gatewayServersFor } from './gateway-servers.ts'
 import { instancesOf } from './instances.ts'
 import { mtlsModeOf } from './mtls-mode.ts'
 import type { ProxyNode } from './proxy-node.ts'
+import { proxySettingsOf } from './proxy-settings-of.ts'
 import type { EgressScope, GatewayServer, Scope } from './scope.ts'
 import { policyHolds } from './workload-policies.ts'
 
@@ -52,6 +53,8 @@ export function scopeOf(snapshot: Snapshot, proxy: ProxyNode): Scope {
     egress,
     outboundTrafficPolicy:
       policy === undefined ? snapshot.mesh.outboundTrafficPolicy : policy.mode === 1 ? 'ALLOW_ANY' : 'REGISTRY_ONLY',
+    egressProxy: policy?.mode === 1 ? policy.egressProxy : undefined,
+    settings: proxySettingsOf(snapshot.mesh, proxy),
     gatewayServers,
     workload,
     labels,

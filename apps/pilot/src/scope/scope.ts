@@ -1,5 +1,7 @@
 import type { TypedObject } from '@weft/config/objects'
+import type { Destination } from '@weft/contracts/istio/networking/v1alpha3/virtual_service'
 import type { Change } from '../model/change.ts'
+import type { ProxySettings } from '../model/proxy-settings.ts'
 import type { Service, ServicePort } from '../model/service.ts'
 import type { Snapshot } from '../model/snapshot.ts'
 import type { Endpoint, Workload } from '../model/workload.ts'
@@ -47,6 +49,10 @@ export interface Scope {
   readonly services: readonly Service[]
   readonly egress: readonly EgressScope[]
   readonly outboundTrafficPolicy: 'ALLOW_ANY' | 'REGISTRY_ONLY'
+  /** Where a Sidecar sends what it lets through and no service is known for; undefined: to where it was going. */
+  readonly egressProxy: Destination | undefined
+  /** The proxy's ProxyConfig, over the mesh's. */
+  readonly settings: ProxySettings
 
   /** Router only: servers of the Gateways that select it. */
   readonly gatewayServers: readonly GatewayServer[]

@@ -9,6 +9,7 @@ import {
   type TrafficPolicy_RetryBudget,
   ConnectionPoolSettings_HTTPSettings_H2UpgradePolicy as UpgradePolicy,
 } from '@weft/contracts/istio/networking/v1alpha3/destination_rule'
+import type { MeshSettings } from '../../model/mesh-settings.ts'
 import type { Service } from '../../model/service.ts'
 import { milliseconds, pack } from '../wire.ts'
 
@@ -19,12 +20,12 @@ const unlimited = 4_294_967_295
 export function applyConnectionPool(
   cluster: Cluster,
   pool: ConnectionPoolSettings | undefined,
-  meshConnectTimeoutMs: number,
+  mesh: Pick<MeshSettings, 'connectTimeoutMs' | 'tcpKeepalive'>,
   retryBudget?: TrafficPolicy_RetryBudget,
 ): void {
   const tcp = pool?.tcp
   const http = pool?.http
-  cluster.connectTimeout = tcp?.connectTimeout ?? milliseconds(meshConnectTimeoutMs)
+  cluster.connectTimeout = tcp?.connectTimeout ?? milliseconds(mesh.connectTimeoutMs)
   const or = (value: number | undefined): number => (value === undefined || value <= 0 ? unlimited : value)
   cluster.circuitBreakers = CircuitBreakers.fromPartial({
     thresholds: [
@@ -44,7 +45,7 @@ export function applyConnectionPool(
       },
     ],
   })
-  const keepalive = tcp?.tcpKeepalive
+  const keepalive = tcp?.tcpKeepalive ?? mesh.tcpKeepalive
   if (keepalive !== undefined) {
     cluster.upstreamConnectionOptions = {
       tcpKeepalive: {

@@ -1,12 +1,13 @@
 import { Cluster, Cluster_DiscoveryType, Cluster_LbPolicy } from '@weft/contracts/envoy/config/cluster/v3/cluster'
 import { Address, BindConfig, SocketAddress } from '@weft/contracts/envoy/config/core/v3/address'
-import type { MeshSettings } from '../../model/mesh-settings.ts'
+import { type MeshSettings, meshKey } from '../../model/mesh-settings.ts'
 import { isHttp, isHttp2 } from '../../model/service.ts'
 import type { Application, InboundPort } from '../listeners/inbound-ports.ts'
 import { clusterNames, inboundClusterName } from '../names.ts'
 import type { Recipe } from '../resource-cache.ts'
 import { keyOf, milliseconds } from '../wire.ts'
 import { applyConnectionPool, applyHttpProtocol } from './connection-pool.ts'
+import { statName } from './stat-name.ts'
 
 /**
  * Where traffic goes that no service is named for: nowhere, or to where it was going, which only a proxy that catches
@@ -15,11 +16,11 @@ import { applyConnectionPool, applyHttpProtocol } from './connection-pool.ts'
 export function builtInClusters(mesh: MeshSettings, transparent: boolean): Recipe[] {
   const recipe = (name: string, fill: (cluster: Cluster) => void): Recipe => ({
     name,
-    key: keyOf(mesh.connectTimeoutMs),
+    key: keyOf(meshKey(mesh)),
     origins: [],
     build: () => {
       const cluster = Cluster.fromPartial({ name })
-      applyConnectionPool(cluster, undefined, mesh.connectTimeoutMs)
+      applyConnectionPool(cluster, undefined, mesh)
       fill(cluster)
       return Cluster.encode(cluster).finish()
     },
@@ -49,7 +50,7 @@ export function inboundCluster(
   const { protocol } = servicePort
   return {
     name,
-    key: keyOf(JSON.stringify(application), JSON.stringify(connectionPool), protocol, mesh.connectTimeoutMs),
+    key: keyOf(JSON.stringify(application), JSON.stringify(connectionPool), protocol, service.version, meshKey(mesh)),
     origins: sidecar === undefined ? [service.origin] : [sidecar],
     build: () => {
       const cluster = Cluster.fromPartial({
@@ -74,7 +75,8 @@ export function inboundCluster(
               },
             }),
       })
-      applyConnectionPool(cluster, connectionPool, mesh.connectTimeoutMs)
+      applyConnectionPool(cluster, connectionPool, mesh)
+      cluster.altStatName = statName(mesh.inboundClusterStatName, { service, port: servicePort, subset: '' })
       cluster.connectTimeout = connectionPool?.tcp?.connectTimeout ?? milliseconds(Math.min(mesh.connectTimeoutMs, 10_000))
       applyHttpProtocol(cluster, isHttp(protocol) && isHttp2(protocol), connectionPool)
       return Cluster.encode(cluster).finish()

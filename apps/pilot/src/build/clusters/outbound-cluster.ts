@@ -6,7 +6,7 @@ import {
   Cluster_DnsLookupFamily,
   Cluster_LbPolicy,
 } from '@weft/contracts/envoy/config/cluster/v3/cluster'
-import type { MeshSettings } from '../../model/mesh-settings.ts'
+import { type MeshSettings, meshKey } from '../../model/mesh-settings.ts'
 import { isHttp, isHttp2, type Service, type ServicePort } from '../../model/service.ts'
 import type { EndpointSet } from '../../model/workload.ts'
 import { identitiesOf, loadAssignment, type TakesMeshTls, withLabels } from '../endpoints/load-assignment.ts'
@@ -20,6 +20,7 @@ import { keyOf, milliseconds } from '../wire.ts'
 import { applyConnectionPool, applyHttpProtocol, applyOutlierDetection, sharesConnections, usesHttp2 } from './connection-pool.ts'
 import { applyLoadBalancing, weighLocalities } from './load-balancing.ts'
 import { applyProxyProtocol } from './proxy-protocol.ts'
+import { statName } from './stat-name.ts'
 import { effectivePolicy } from './traffic-policy.ts'
 import { applyUpstreamTls } from './upstream-tls.ts'
 
@@ -84,10 +85,8 @@ export function outboundCluster(target: OutboundTarget, context: OutboundContext
       discovery,
       discovery.endsWith('dns') ? context.endpoints?.version : '',
       identities.join(),
-      mesh.connectTimeoutMs,
-      mesh.enableAutoMtls,
-      mesh.upgradesToHttp2,
-      JSON.stringify([mesh.localityLbSetting, discovery.endsWith('dns') ? context.place : '']),
+      meshKey(mesh),
+      discovery.endsWith('dns') ? JSON.stringify(context.place) : '',
       context.isWeft,
       port.number,
     ),
@@ -106,18 +105,18 @@ function build(
 ): Cluster {
   const { service, port, subset, labels, rule } = target
   const policy = effectivePolicy(rule?.spec, subset, port.number)
-  const cluster = Cluster.fromPartial({ name })
+  const cluster = Cluster.fromPartial({ name, altStatName: statName(mesh.outboundClusterStatName, target) })
   const balances = applyLoadBalancing(cluster, policy.loadBalancer)
   const balance = localityBalanceOf(mesh, policy, service)
   if (balances && weighsLocalities(balance)) weighLocalities(cluster)
-  applyDiscovery(cluster, balances ? discovery : 'original-dst')
+  applyDiscovery(cluster, balances ? discovery : 'original-dst', mesh)
   if (cluster.clusterDiscoveryType?.$case === 'type' && discovery.endsWith('dns')) {
     const own = withLabels(endpoints?.byPort.get(port.number) ?? [], labels)
     cluster.loadAssignment = loadAssignment(name, localityGroups(own, balance, place), takesMeshTls)
   }
   const http = isHttp(port.protocol)
   const http2 = usesHttp2(isHttp2(port.protocol), http, policy.connectionPool, mesh.upgradesToHttp2)
-  applyConnectionPool(cluster, policy.connectionPool, mesh.connectTimeoutMs, policy.retryBudget)
+  applyConnectionPool(cluster, policy.connectionPool, mesh, policy.retryBudget)
   applyHttpProtocol(cluster, http2, policy.connectionPool)
   applyOutlierDetection(cluster, policy.outlierDetection, service)
   applyUpstreamTls(cluster, {
@@ -130,6 +129,7 @@ function build(
     http2,
     shares: isWeft && sharesConnections(policy.connectionPool),
     systemRoots,
+    mesh,
   })
   applyProxyProtocol(cluster, policy.proxyProtocol)
   cluster.metadata = {
@@ -144,7 +144,7 @@ function build(
   return cluster
 }
 
-function applyDiscovery(cluster: Cluster, discovery: ReturnType<typeof discoveryOf>): void {
+function applyDiscovery(cluster: Cluster, discovery: ReturnType<typeof discoveryOf>, mesh: MeshSettings): void {
   switch (discovery) {
     case 'eds':
       cluster.clusterDiscoveryType = { $case: 'type', value: Cluster_DiscoveryType.EDS }
@@ -171,6 +171,6 @@ function applyDiscovery(cluster: Cluster, discovery: ReturnType<typeof discovery
       }
       cluster.dnsLookupFamily = Cluster_DnsLookupFamily.V4_ONLY
       cluster.respectDnsTtl = true
-      cluster.dnsRefreshRate = milliseconds(60_000)
+      cluster.dnsRefreshRate = milliseconds(mesh.dnsRefreshMs)
   }
 }

@@ -7,6 +7,7 @@ import type {
   TrafficPolicy,
   TrafficPolicy_ProxyProtocol,
   TrafficPolicy_RetryBudget,
+  TrafficPolicy_TunnelSettings,
 } from '@weft/contracts/istio/networking/v1alpha3/destination_rule'
 
 /** The policy that holds for one port of one subset. */
@@ -17,6 +18,7 @@ export interface EffectivePolicy {
   readonly tls: ClientTLSSettings | undefined
   readonly proxyProtocol: TrafficPolicy_ProxyProtocol | undefined
   readonly retryBudget: TrafficPolicy_RetryBudget | undefined
+  readonly tunnel: TrafficPolicy_TunnelSettings | undefined
 }
 
 export const noPolicy: EffectivePolicy = {
@@ -26,6 +28,7 @@ export const noPolicy: EffectivePolicy = {
   tls: undefined,
   proxyProtocol: undefined,
   retryBudget: undefined,
+  tunnel: undefined,
 }
 
 /**
@@ -46,6 +49,7 @@ export function effectivePolicy(rule: DestinationRule | undefined, subset: strin
     // Ports say nothing of these.
     proxyProtocol: own?.proxyProtocol ?? rule.trafficPolicy?.proxyProtocol,
     retryBudget: own?.retryBudget ?? rule.trafficPolicy?.retryBudget,
+    tunnel: own?.tunnel ?? rule.trafficPolicy?.tunnel,
   }
 }
 

@@ -3,6 +3,7 @@ import {
   ClientTLSSettings_TLSmode as ClientMode,
   type ClientTLSSettings,
 } from '@weft/contracts/istio/networking/v1alpha3/destination_rule'
+import type { MeshSettings } from '../../model/mesh-settings.ts'
 import {
   clientSocket,
   meshProtocols,
@@ -26,6 +27,7 @@ export interface UpstreamTls {
   /** Requests may share connections with a sidecar that is ours too. */
   readonly shares: boolean
   readonly systemRoots: SystemRoots
+  readonly mesh: MeshSettings
 }
 
 /** TLS towards a cluster's endpoints: as a DestinationRule states it, or to those that are known to take the mesh's. */
@@ -54,7 +56,7 @@ export function applyUpstreamTls(cluster: Cluster, tls: UpstreamTls): void {
   // A wildcard host is no server name.
   const serverName = tls.host.includes('*') ? '' : tls.host
   const alpn = tls.http2 ? ['h2'] : tls.http ? ['http/1.1'] : []
-  cluster.transportSocket = clientSocket(tls.settings, serverName, alpn, tls.systemRoots)
+  cluster.transportSocket = clientSocket(tls.settings, serverName, alpn, tls)
 }
 
 function meshAlpn({ http, http2, shares }: UpstreamTls): readonly string[] {

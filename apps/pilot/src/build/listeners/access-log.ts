@@ -74,8 +74,3 @@ function jsonFormat(text: string): Record<string, unknown> {
   }
   return defaultJsonFormat
 }
-
-/** What of the mesh's settings decides the access logs, for a resource's key. */
-export function accessLogKey(mesh: MeshSettings): string {
-  return `${mesh.accessLogFile}|${mesh.accessLogEncoding}|${mesh.accessLogFormat}`
-}

@@ -3,6 +3,7 @@ import { TrafficDirection } from '@weft/contracts/envoy/config/core/v3/base'
 import { Listener } from '@weft/contracts/envoy/config/listener/v3/listener'
 import { FilterChain } from '@weft/contracts/envoy/config/listener/v3/listener_components'
 import { ServerTLSSettings_TLSmode as ServerMode } from '@weft/contracts/istio/networking/v1alpha3/gateway'
+import { meshKey } from '../../model/mesh-settings.ts'
 import type { Scope } from '../../scope/scope.ts'
 import { mixerOutbound } from '../filters/mixer.ts'
 import { clusterNames } from '../names.ts'
@@ -11,10 +12,9 @@ import { destinationVersions } from '../routes/sidecar-routes.ts'
 import { workloadSecurity } from '../security/workload-security.ts'
 import { serverSocket } from '../tls/contexts.ts'
 import { keyOf } from '../wire.ts'
-import { accessLogKey } from './access-log.ts'
 import type { GatewayPort, KnownServer } from './gateway-ports.ts'
-import { httpConnectionManager } from './http-connection-manager.ts'
-import { listenAddress, tlsInspector } from './listener.ts'
+import { httpConnectionManager, httpSettingsKey } from './http-connection-manager.ts'
+import { listenAddress, proxyProtocol, tlsInspector } from './listener.ts'
 import { cors } from './outbound.ts'
 import { tcpProxy } from './tcp-proxy.ts'
 import { prefixRanges, tcpTargets, tlsTargets } from './tcp-routes.ts'
@@ -37,8 +37,8 @@ export function gatewayListener(port: GatewayPort, scope: Scope): Recipe {
   return {
     name,
     key: keyOf(
-      accessLogKey(scope.snapshot.mesh),
-      scope.snapshot.mesh.pathNormalization,
+      meshKey(scope.snapshot.mesh),
+      httpSettingsKey(scope),
       mixerOutbound(scope)?.key,
       security.key,
       cors(scope),
@@ -59,7 +59,7 @@ function build(name: string, port: GatewayPort, scope: Scope): Listener {
   const [first] = port.servers
   if (first?.kind === 'http') {
     listener.filterChains = [httpChain(first, name, scope)]
-    return listener
+    return proxied(listener, scope)
   }
   // Envoy refuses two chains with the same match: a server name belongs to the first server that names it.
   const taken = new Set<string>()
@@ -70,18 +70,25 @@ function build(name: string, port: GatewayPort, scope: Scope): Listener {
     const nowhere = tcpProxy(clusterNames.blackHole, [{ cluster: clusterNames.blackHole, weight: 100 }], scope.snapshot.mesh)
     listener.filterChains = [FilterChain.fromPartial({ filters: [nowhere] })]
   }
+  return proxied(listener, scope)
+}
+
+/** Behind a load balancer that says whose connection it is by a PROXY header, that comes before all else. */
+function proxied(listener: Listener, { settings }: Scope): Listener {
+  if (settings.takesProxyProtocol) listener.listenerFilters.unshift(proxyProtocol())
   return listener
 }
 
 function httpChain({ server, routeName }: KnownServer, name: string, scope: Scope): FilterChain {
   const terminates = server.tls !== undefined && routeName.startsWith('https.')
   return FilterChain.fromPartial({
-    transportSocket: terminates && server.tls !== undefined ? serverSocket(server.tls, ['h2', 'http/1.1']) : undefined,
+    transportSocket:
+      terminates && server.tls !== undefined ? serverSocket(server.tls, ['h2', 'http/1.1'], scope.snapshot.mesh) : undefined,
     filters: [
       httpConnectionManager({
         side: 'gateway',
         statPrefix: `outbound_${name}`,
-        mesh: scope.snapshot.mesh,
+        scope,
         routes: { rds: routeName },
         security: workloadSecurity(scope).http(),
         mixer: mixerOutbound(scope)?.config,
@@ -130,7 +137,7 @@ function chains(known: KnownServer, name: string, scope: Scope, taken: Set<strin
     return FilterChain.fromPartial({
       filters,
       ...(tls !== undefined || subnets.length > 0 ? { filterChainMatch: match } : {}),
-      ...(tls === undefined ? {} : { transportSocket: serverSocket(tls, []) }),
+      ...(tls === undefined ? {} : { transportSocket: serverSocket(tls, [], scope.snapshot.mesh) }),
     })
   })
 }

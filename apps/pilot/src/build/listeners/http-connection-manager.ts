@@ -8,18 +8,21 @@ import {
   HttpConnectionManager,
   HttpConnectionManager_PathWithEscapedSlashesAction,
   HttpFilter,
+  HttpConnectionManager_ServerHeaderTransformation as ServerHeader,
 } from '@weft/contracts/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager'
 import type { Any } from '@weft/contracts/google/protobuf/any'
 import type { MeshSettings } from '../../model/mesh-settings.ts'
+import type { Scope } from '../../scope/scope.ts'
 import { milliseconds, pack } from '../wire.ts'
 import { accessLogs } from './access-log.ts'
+import { tracing, tracingKey } from './tracing.ts'
 
 export type HttpSide = 'inbound' | 'outbound' | 'gateway'
 
 export interface HttpFilterChain {
   readonly side: HttpSide
   readonly statPrefix: string
-  readonly mesh: MeshSettings
+  readonly scope: Scope
   /** A route configuration by name over ADS, or one that stands in the listener itself. */
   readonly routes: { readonly rds: string } | { readonly inline: RouteConfiguration }
   /** The Mixer filter's configuration, for our own proxies. */
@@ -34,6 +37,8 @@ export interface HttpFilterChain {
 
 /** The HTTP connection manager of a filter chain, with Istio's settings for its side. */
 export function httpConnectionManager(chain: HttpFilterChain): Filter {
+  const { mesh } = chain.scope.snapshot
+  const { headers, trustedProxies } = chain.scope.settings
   const manager = HttpConnectionManager.fromPartial({
     statPrefix: chain.statPrefix,
     routeSpecifier:
@@ -51,9 +56,13 @@ export function httpConnectionManager(chain: HttpFilterChain): Filter {
           }
         : { $case: 'routeConfig', value: chain.routes.inline },
     httpFilters: httpFilters(chain),
-    accessLog: accessLogs(chain.mesh),
+    accessLog: accessLogs(mesh),
     useRemoteAddress: chain.side === 'gateway',
-    ...pathNormalization(chain.mesh.pathNormalization),
+    xffNumTrustedHops: chain.side === 'gateway' ? trustedProxies : 0,
+    ...serverHeader(chain.side, headers.server),
+    generateRequestId: headers.requestId ? undefined : false,
+    tracing: tracing(chain.scope),
+    ...pathNormalization(mesh.pathNormalization),
     streamIdleTimeout: milliseconds(0),
     upgradeConfigs: [{ upgradeType: 'websocket' }],
     ...clientCertificate(chain),
@@ -76,16 +85,29 @@ function pathNormalization(normalization: MeshSettings['pathNormalization']) {
 }
 
 /** x-forwarded-client-cert: set by the side that sees the certificate, never taken from outside. */
-function clientCertificate({ side, tellsClientCertificate }: HttpFilterChain) {
-  if (side === 'outbound') return {}
-  if (side === 'gateway' && !tellsClientCertificate) return { forwardClientCertDetails: ForwardClientCert.SANITIZE }
-  return {
-    forwardClientCertDetails: side === 'gateway' ? ForwardClientCert.SANITIZE_SET : ForwardClientCert.APPEND_FORWARD,
-    setCurrentClientCertDetails: { subject: true, dns: true, uri: true },
-  }
+function clientCertificate({ side, tellsClientCertificate, scope: { settings } }: HttpFilterChain) {
+  const { clientCert, clientCertDetails } = settings.headers
+  if (side === 'outbound') return clientCert === undefined ? {} : { forwardClientCertDetails: clientCert }
+  const stated = (side === 'gateway' ? settings.gatewayClientCert : undefined) ?? clientCert
+  if (side === 'gateway' && !tellsClientCertificate && stated === undefined)
+    return { forwardClientCertDetails: ForwardClientCert.SANITIZE }
+  const usual = side === 'gateway' ? ForwardClientCert.SANITIZE_SET : ForwardClientCert.APPEND_FORWARD
+  return { forwardClientCertDetails: stated ?? usual, setCurrentClientCertDetails: clientCertDetails }
 }
 
-function httpFilters({ side, security, mixer, cors }: HttpFilterChain): HttpFilter[] {
+/** `server` of answers to who calls from outside of the workload: ours, or with none stated the application's own. */
+function serverHeader(side: HttpSide, name: string | undefined) {
+  if (side === 'outbound') return {}
+  return name === undefined ? { serverHeaderTransformation: ServerHeader.PASS_THROUGH } : { serverName: name }
+}
+
+/** What of a proxy's settings its HTTP connection managers depend on. */
+export function httpSettingsKey(scope: Scope): string {
+  const { headers, trustedProxies, gatewayClientCert, takesProxyProtocol } = scope.settings
+  return `${JSON.stringify([headers, trustedProxies, gatewayClientCert, takesProxyProtocol])}${tracingKey(scope)}`
+}
+
+function httpFilters({ side, security, mixer, cors, scope }: HttpFilterChain): HttpFilter[] {
   const filters: HttpFilter[] = [...security]
   const add = (name: string, typedConfig: Any): void => {
     filters.push(HttpFilter.fromPartial({ name, configType: { $case: 'typedConfig', value: typedConfig } }))
@@ -96,6 +118,7 @@ function httpFilters({ side, security, mixer, cors }: HttpFilterChain): HttpFilt
     const fault = HTTPFault.fromPartial({})
     add('envoy.filters.http.fault', pack('envoy.extensions.filters.http.fault.v3.HTTPFault', HTTPFault, fault))
   }
-  add('envoy.filters.http.router', pack('envoy.extensions.filters.http.router.v3.Router', Router, Router.fromPartial({})))
+  const router = Router.fromPartial({ suppressEnvoyHeaders: !scope.settings.headers.envoyHeaders })
+  add('envoy.filters.http.router', pack('envoy.extensions.filters.http.router.v3.Router', Router, router))
   return filters
 }

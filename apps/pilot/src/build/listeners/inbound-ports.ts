@@ -53,12 +53,17 @@ function servicePorts(scope: Scope): InboundPort[] {
   return [...ports].map(([port, instances]) => ({
     port,
     instances,
-    application: scope.proxy.interceptionMode === 'NONE' ? { type: 'address', address, port } : { type: 'original' },
+    application: callsLocalhost(scope) ? { type: 'address', address, port } : { type: 'original' },
     tls: undefined,
     connectionPool: scope.sidecar?.spec.inboundConnectionPool,
     bind: '',
     sidecar: undefined,
   }))
+}
+
+/** Whether the application is called at its own address: nothing is caught, or the mesh says so. */
+function callsLocalhost({ proxy, snapshot }: Scope): boolean {
+  return proxy.interceptionMode === 'NONE' || snapshot.mesh.inboundTrafficPolicy === 'LOCALHOST'
 }
 
 function localAddress({ proxy }: Scope): string {
@@ -95,7 +100,7 @@ function applicationOf(endpoint: string, port: number, scope: Scope): Applicatio
   const stated = colon < 0 ? port : Number(endpoint.slice(colon + 1))
   // Where addresses of this machine stand for workloads, the application is at its own and nowhere else.
   const isLocal = address === '' || address === '127.0.0.1' || address === '::1' || scope.proxy.loopback?.type === 'sidecar'
-  if (endpoint === '' && scope.proxy.interceptionMode !== 'NONE') return { type: 'original' }
+  if (endpoint === '' && !callsLocalhost(scope)) return { type: 'original' }
   return { type: 'address', address: isLocal ? localAddress(scope) : scope.proxy.ip, port: stated }
 }
 

@@ -11,6 +11,7 @@ import {
   ServerTLSSettings_TLSmode as ServerMode,
   type ServerTLSSettings,
 } from '@weft/contracts/istio/networking/v1alpha3/gateway'
+import { meshKey } from '../../model/mesh-settings.ts'
 import { isHttp } from '../../model/service.ts'
 import type { MtlsMode, Scope } from '../../scope/scope.ts'
 import { sharesConnections } from '../clusters/connection-pool.ts'
@@ -20,8 +21,7 @@ import type { Recipe } from '../resource-cache.ts'
 import { workloadSecurity } from '../security/workload-security.ts'
 import { meshDownstreamSocket, serverSocket, sharedHttp } from '../tls/contexts.ts'
 import { keyOf, milliseconds } from '../wire.ts'
-import { accessLogKey } from './access-log.ts'
-import { httpConnectionManager } from './http-connection-manager.ts'
+import { httpConnectionManager, httpSettingsKey } from './http-connection-manager.ts'
 import { type InboundPort, inboundPorts } from './inbound-ports.ts'
 import {
   anyAddress,
@@ -34,7 +34,6 @@ import {
   tlsInspector,
 } from './listener.ts'
 import { tcpProxy } from './tcp-proxy.ts'
-import { interceptionPorts } from './virtual.ts'
 
 /** Application protocols that only sidecars offer: by them PERMISSIVE tells the mesh's TLS from the application's own. */
 const tcpMeshAlpn: readonly string[] = ['istio', 'istio-peer-exchange']
@@ -59,9 +58,8 @@ function keyFor(inbound: InboundPort, scope: Scope): string {
   return keyOf(
     inbound.port,
     scope.inboundMtls(inbound.port),
-    accessLogKey(scope.snapshot.mesh),
-    scope.snapshot.mesh.protocolDetectionTimeoutMs,
-    scope.snapshot.mesh.pathNormalization,
+    meshKey(scope.snapshot.mesh),
+    httpSettingsKey(scope),
     shares(inbound, scope),
     workloadSecurity(scope).key,
     mixerInbound(inbound, scope)?.key,
@@ -102,9 +100,8 @@ function virtualInbound(ports: readonly InboundPort[], scope: Scope): Recipe {
     key: keyOf(
       rest,
       JSON.stringify(otherPorts),
-      accessLogKey(mesh),
-      mesh.protocolDetectionTimeoutMs,
-      mesh.pathNormalization,
+      meshKey(mesh),
+      httpSettingsKey(scope),
       workloadSecurity(scope).key,
       scope.proxy.interceptionMode,
       anyAddressKey(scope.proxy),
@@ -116,7 +113,7 @@ function virtualInbound(ports: readonly InboundPort[], scope: Scope): Recipe {
       const all = [
         FilterChain.fromPartial({
           name: 'virtualInbound-blackhole',
-          filterChainMatch: { destinationPort: interceptionPorts.inbound },
+          filterChainMatch: { destinationPort: mesh.inboundPort },
           filters: [tcpProxy(clusterNames.blackHole, [{ cluster: clusterNames.blackHole, weight: 100 }], mesh)],
         }),
         ...chains,
@@ -126,7 +123,7 @@ function virtualInbound(ports: readonly InboundPort[], scope: Scope): Recipe {
       return Listener.encode(
         Listener.fromPartial({
           name: 'virtualInbound',
-          ...anyAddress(scope.proxy, interceptionPorts.inbound),
+          ...anyAddress(scope.proxy, mesh.inboundPort),
           trafficDirection: TrafficDirection.INBOUND,
           transparent: scope.proxy.interceptionMode === 'TPROXY' ? true : undefined,
           ...detecting(inspectors(all, [originalDestination()]), mesh),
@@ -145,7 +142,7 @@ function passthroughChains(scope: Scope, mode: MtlsMode, port: number | undefine
     httpConnectionManager({
       side: 'inbound',
       statPrefix: cluster,
-      mesh,
+      scope,
       security: workloadSecurity(scope).http(),
       mixer: undefined,
       cors: false,
@@ -158,8 +155,8 @@ function passthroughChains(scope: Scope, mode: MtlsMode, port: number | undefine
     tcpProxy(cluster, [{ cluster, weight: 100 }], mesh),
   ]
   return [
-    ...securityChains('virtualInbound-catchall-http', mode, port, true, http, 'http'),
-    ...securityChains('virtualInbound', mode, port, false, tcp, 'tcp'),
+    ...securityChains(scope, 'virtualInbound-catchall-http', mode, port, true, http, 'http'),
+    ...securityChains(scope, 'virtualInbound', mode, port, false, tcp, 'tcp'),
   ]
 }
 
@@ -195,13 +192,13 @@ function chainsOf(inbound: InboundPort, scope: Scope, destinationPort: number | 
   if (inbound.tls !== undefined && mode === 'DISABLE') return [ownTlsChain(inbound, inbound.tls, name, scope, destinationPort)]
   if (port.protocol === 'auto') {
     return [
-      ...securityChains(name, mode, destinationPort, true, (secure) => [httpFilter(inbound, scope, secure)], 'http'),
-      ...securityChains(name, mode, destinationPort, false, () => tcpFilters(inbound, scope), 'tcp'),
+      ...securityChains(scope, name, mode, destinationPort, true, (secure) => [httpFilter(inbound, scope, secure)], 'http'),
+      ...securityChains(scope, name, mode, destinationPort, false, () => tcpFilters(inbound, scope), 'tcp'),
     ]
   }
   const http = isHttp(port.protocol)
   const filters = (secure: boolean) => (http ? [httpFilter(inbound, scope, secure)] : tcpFilters(inbound, scope))
-  return securityChains(name, mode, destinationPort, http, filters, undefined, http && shares(inbound, scope))
+  return securityChains(scope, name, mode, destinationPort, http, filters, undefined, http && shares(inbound, scope))
 }
 
 /** Whether clients' sidecars that are ours too may have requests share connections to this port. */
@@ -223,7 +220,7 @@ function ownTlsChain(
   return FilterChain.fromPartial({
     name,
     filterChainMatch: { destinationPort, transportProtocol: 'tls' },
-    transportSocket: serverSocket(tls, http ? ['h2', 'http/1.1'] : []),
+    transportSocket: serverSocket(tls, http ? ['h2', 'http/1.1'] : [], scope.snapshot.mesh),
     filters: http ? [httpFilter(inbound, scope, mutual)] : tcpFilters(inbound, scope),
   })
 }
@@ -233,6 +230,7 @@ function ownTlsChain(
  * PERMISSIVE takes both; DISABLE only what comes as it is. `sniffed` narrows each to HTTP, or to what is left.
  */
 function securityChains(
+  { snapshot: { mesh } }: Scope,
   name: string,
   mode: MtlsMode,
   destinationPort: number | undefined,
@@ -246,7 +244,7 @@ function securityChains(
     FilterChain.fromPartial({
       name,
       filterChainMatch: { destinationPort, ...match },
-      transportSocket: secure ? meshDownstreamSocket(shared ? [sharedHttp, ...alpn] : alpn) : undefined,
+      transportSocket: secure ? meshDownstreamSocket(shared ? [sharedHttp, ...alpn] : alpn, mesh) : undefined,
       filters: filters(secure),
     })
   const chains: FilterChain[] = []
@@ -282,7 +280,7 @@ function httpFilter(inbound: InboundPort, scope: Scope, secure: boolean) {
   return httpConnectionManager({
     side: 'inbound',
     statPrefix: `inbound_0.0.0.0_${inbound.port}`,
-    mesh: scope.snapshot.mesh,
+    scope,
     security: workloadSecurity(scope).http(),
     mixer: mixerInbound(inbound, scope)?.config,
     cors: false,

@@ -5,6 +5,7 @@ import { AdditionalAddress, type Listener } from '@weft/contracts/envoy/config/l
 import { ListenerFilter } from '@weft/contracts/envoy/config/listener/v3/listener_components'
 import { HttpInspector } from '@weft/contracts/envoy/extensions/filters/listener/http_inspector/v3/http_inspector'
 import { OriginalDst } from '@weft/contracts/envoy/extensions/filters/listener/original_dst/v3/original_dst'
+import { ProxyProtocol } from '@weft/contracts/envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol'
 import { TlsInspector } from '@weft/contracts/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector'
 import type { MeshSettings } from '../../model/mesh-settings.ts'
 import type { ProxyNode } from '../../scope/proxy-node.ts'
@@ -51,6 +52,12 @@ export function tlsInspector(): ListenerFilter {
 export function httpInspector(): ListenerFilter {
   const typeName = 'envoy.extensions.filters.listener.http_inspector.v3.HttpInspector'
   return listenerFilter('envoy.filters.listener.http_inspector', pack(typeName, HttpInspector, HttpInspector.fromPartial({})))
+}
+
+/** Reads whose connection it is from a PROXY header. */
+export function proxyProtocol(): ListenerFilter {
+  const typeName = 'envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol'
+  return listenerFilter('envoy.filters.listener.proxy_protocol', pack(typeName, ProxyProtocol, ProxyProtocol.fromPartial({})))
 }
 
 /** Asks the kernel where a redirected connection was going. */

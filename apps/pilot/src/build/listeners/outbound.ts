@@ -2,15 +2,15 @@ import { keyOf as objectKeyOf } from '@weft/config/objects'
 import { TrafficDirection } from '@weft/contracts/envoy/config/core/v3/base'
 import { Listener } from '@weft/contracts/envoy/config/listener/v3/listener'
 import { FilterChain } from '@weft/contracts/envoy/config/listener/v3/listener_components'
+import { meshKey } from '../../model/mesh-settings.ts'
 import { isHttp, type Service, type ServicePort } from '../../model/service.ts'
 import type { EgressScope, Scope } from '../../scope/scope.ts'
 import { mixerOutbound } from '../filters/mixer.ts'
 import { clusterNames, outboundClusterName } from '../names.ts'
 import type { Recipe } from '../resource-cache.ts'
-import { indexOf, letsThrough, type SidecarRoute } from '../routes/sidecar-routes.ts'
+import { destinationVersions, indexOf, restCluster, type SidecarRoute } from '../routes/sidecar-routes.ts'
 import { keyOf } from '../wire.ts'
-import { accessLogKey } from './access-log.ts'
-import { httpConnectionManager } from './http-connection-manager.ts'
+import { httpConnectionManager, httpSettingsKey } from './http-connection-manager.ts'
 import {
   anyAddress,
   anyAddressKey,
@@ -22,7 +22,7 @@ import {
 } from './listener.ts'
 import { loopbackAddresses } from './loopback.ts'
 import { tcpProxy } from './tcp-proxy.ts'
-import { prefixRanges, tcpTargets, tlsTargets } from './tcp-routes.ts'
+import { prefixRanges, tcpTargets, tlsTargets, wholeTarget } from './tcp-routes.ts'
 
 /** Outbound listeners, and the route configurations they name. */
 export interface OutboundListeners {
@@ -137,16 +137,21 @@ function recipe(place: Place, scope: Scope): Recipe {
       place.bound,
       place.address === '0.0.0.0' ? anyAddressKey(proxy) : '',
       place.routeName,
-      accessLogKey(mesh),
-      mesh.protocolDetectionTimeoutMs,
-      mesh.pathNormalization,
+      meshKey(mesh),
+      httpSettingsKey(scope),
       mixer?.key,
       cors(scope),
       // HTTP services say all in their routes: only whether there is one matters here.
       usesRoute(place),
-      letsThrough(scope),
-      ...tcp.map(({ service, port, ranges }) => `${service.host}/${port.number}/${port.protocol}/${ranges.join()}`),
-      ...virtual.map((object) => `${objectKeyOf(object)}@${object.version}/${JSON.stringify(proxy.labels)}`),
+      restCluster(scope),
+      ...tcp.map(
+        ({ service, port, ranges }) =>
+          `${service.host}/${port.number}/${port.protocol}/${ranges.join()}/${scope.destinationRule(service.host)?.version ?? ''}`,
+      ),
+      ...virtual.flatMap((object) => [
+        `${objectKeyOf(object)}@${object.version}/${JSON.stringify(proxy.labels)}`,
+        ...destinationVersions(object.spec, scope),
+      ]),
     ),
     origins: [...new Set([...place.entries.map(({ service }) => service.origin), ...virtual.map(objectKeyOf)])],
     refersTo: usesRoute(place) ? [place.routeName] : [],
@@ -220,7 +225,7 @@ function restChain(place: Place, scope: Scope): FilterChain {
 }
 
 function passthroughChain(scope: Scope): FilterChain {
-  const cluster = letsThrough(scope) ? clusterNames.passthrough : clusterNames.blackHole
+  const cluster = restCluster(scope) ?? clusterNames.blackHole
   return FilterChain.fromPartial({ filters: [tcpProxy(cluster, [{ cluster, weight: 100 }], scope.snapshot.mesh)] })
 }
 
@@ -248,7 +253,7 @@ function httpChain(place: Place, scope: Scope, name: string): FilterChain {
       httpConnectionManager({
         side: 'outbound',
         statPrefix: `outbound_${name}`,
-        mesh: scope.snapshot.mesh,
+        scope,
         routes: { rds: place.routeName },
         security: [],
         mixer: mixerOutbound(scope)?.config,
@@ -263,7 +268,7 @@ function tcpChain({ service, port }: Entry, scope: Scope, place: Place): FilterC
   const whole = outboundClusterName(port.number, '', service.host)
   const spec = indexOf(place.egress).for(service.host)?.spec
   const stated = tcpTargets(spec, 'mesh', port.number, scope).find(({ subnets }) => subnets.length === 0)
-  const targets = stated?.targets ?? [{ cluster: whole, weight: 100 }]
+  const targets = stated?.targets ?? [wholeTarget(service, port, scope)]
   return FilterChain.fromPartial({ filters: [tcpProxy(whole, targets, scope.snapshot.mesh)] })
 }
 
@@ -290,7 +295,7 @@ function tlsChains({ service, port }: Entry, place: Place, scope: Scope): Filter
   const stated = tlsTargets(spec, 'mesh', port.number, scope)
   if (stated.length === 0) {
     if (place.only !== undefined) return []
-    stated.push({ subnets: [], serverNames: [service.host], targets: [{ cluster: whole, weight: 100 }] })
+    stated.push({ subnets: [], serverNames: [service.host], targets: [wholeTarget(service, port, scope)] })
   }
   return stated.map(({ serverNames, subnets, targets }) =>
     FilterChain.fromPartial({

@@ -1,5 +1,11 @@
+import { isIPv6 } from 'node:net'
 import type { Filter } from '@weft/contracts/envoy/config/listener/v3/listener_components'
-import { TcpProxy } from '@weft/contracts/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy'
+import {
+  type DeepPartial,
+  TcpProxy,
+  type TcpProxy_TunnelingConfig,
+} from '@weft/contracts/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy'
+import type { TrafficPolicy_TunnelSettings } from '@weft/contracts/istio/networking/v1alpha3/destination_rule'
 import type { MeshSettings } from '../../model/mesh-settings.ts'
 import { pack } from '../wire.ts'
 import { accessLogs } from './access-log.ts'
@@ -8,6 +14,16 @@ import { accessLogs } from './access-log.ts'
 export interface WeightedTarget {
   readonly cluster: string
   readonly weight: number
+  /** Connections go through an HTTP proxy, which is what the cluster leads to. */
+  readonly tunnel?: TrafficPolicy_TunnelSettings | undefined
+}
+
+/** A tunnel by CONNECT or POST to the host that a DestinationRule names; of several targets none has one, as in Istio. */
+function tunnelTo(tunnel: TrafficPolicy_TunnelSettings | undefined): DeepPartial<TcpProxy_TunnelingConfig> | undefined {
+  if (tunnel === undefined) return undefined
+  const { targetHost, targetPort, protocol } = tunnel
+  const host = isIPv6(targetHost) ? `[${targetHost}]` : targetHost
+  return { hostname: `${host}:${targetPort}`, usePost: protocol === 'POST' }
 }
 
 /** Connections passed on to one cluster, or to several by weight. */
@@ -16,6 +32,7 @@ export function tcpProxy(statPrefix: string, targets: readonly WeightedTarget[],
   const proxy = TcpProxy.fromPartial({
     statPrefix,
     accessLog: accessLogs(mesh),
+    tunnelingConfig: targets.length === 1 ? tunnelTo(only?.tunnel) : undefined,
     clusterSpecifier:
       targets.length === 1 && only !== undefined
         ? { $case: 'cluster', value: only.cluster }

@@ -1,6 +1,8 @@
 import type { CidrRange } from '@weft/contracts/envoy/config/core/v3/address'
 import type { RouteDestination, VirtualService } from '@weft/contracts/istio/networking/v1alpha3/virtual_service'
+import type { Service, ServicePort } from '../../model/service.ts'
 import type { Scope } from '../../scope/scope.ts'
+import { effectivePolicy } from '../clusters/traffic-policy.ts'
 import { outboundClusterName } from '../names.ts'
 import { destinationPort } from '../routes/sidecar-routes.ts'
 import type { WeightedTarget } from './tcp-proxy.ts'
@@ -67,11 +69,19 @@ export function tlsTargets(spec: VirtualService | undefined, gateway: string, po
   )
 }
 
+/** All connections to a service's port, where no VirtualService speaks about them. */
+export function wholeTarget({ host }: Service, { number }: ServicePort, scope: Scope): WeightedTarget {
+  const { tunnel } = effectivePolicy(scope.destinationRule(host)?.spec, '', number)
+  return { cluster: outboundClusterName(number, '', host), weight: 100, tunnel }
+}
+
 function weighted(routes: readonly RouteDestination[], port: number, scope: Scope): WeightedTarget[] {
   const only = routes.length === 1
   return routes.flatMap(({ destination, weight }) => {
     if (destination === undefined) return []
-    const cluster = outboundClusterName(destinationPort(destination, scope, port), destination.subset, destination.host)
-    return [{ cluster, weight: only && weight === 0 ? 100 : weight }]
+    const number = destinationPort(destination, scope, port)
+    const cluster = outboundClusterName(number, destination.subset, destination.host)
+    const { tunnel } = effectivePolicy(scope.destinationRule(destination.host)?.spec, destination.subset, number)
+    return [{ cluster, weight: only && weight === 0 ? 100 : weight, tunnel }]
   })
 }

@@ -11,7 +11,7 @@ import type { GatewayPort, KnownServer } from '../listeners/gateway-ports.ts'
 import type { Recipe } from '../resource-cache.ts'
 import { keyOf } from '../wire.ts'
 import { httpRoutes } from './http-route.ts'
-import { destinationVersions, routeContext } from './sidecar-routes.ts'
+import { destinationVersions, routeContext, routeKeys } from './sidecar-routes.ts'
 
 /** The route configurations of a router's port: one for all plain HTTP servers, one for each HTTPS server. */
 export function gatewayRoutes(port: GatewayPort, scope: Scope): Recipe[] {
@@ -38,7 +38,7 @@ function recipe(name: string, servers: readonly KnownServer[], scope: Scope): Re
   }
   return {
     name,
-    key: keyOf(scope.proxy.namespace, ...parts),
+    key: keyOf(scope.proxy.namespace, ...routeKeys(scope), ...parts),
     origins: [...origins],
     build: () => RouteConfiguration.encode(build(name, servers, scope)).finish(),
   }
@@ -80,7 +80,7 @@ function build(name: string, servers: readonly KnownServer[], scope: Scope): Rou
         name: `${host}:${port}`,
         domains: [host],
         routes,
-        includeRequestAttemptCount: true,
+        includeRequestAttemptCount: scope.settings.headers.attemptCount,
         requireTls: httpsRedirect ? TlsRequirement.ALL : TlsRequirement.NONE,
       }),
     )

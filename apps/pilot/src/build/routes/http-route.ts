@@ -16,6 +16,7 @@ import type {
   Destination,
   HTTPMatchRequest,
   HTTPRedirect,
+  HTTPRetry,
   HTTPRoute,
   VirtualService,
 } from '@weft/contracts/istio/networking/v1alpha3/virtual_service'
@@ -41,6 +42,8 @@ export interface RouteContext {
   readonly loadBalancerOf: (destination: Destination) => LoadBalancerSettings | undefined
   /** A gateway ends TLS, so that a redirect's port may come from what the client used. */
   readonly isGateway: boolean
+  /** Where a route says nothing of retries; undefined is Istio's own. */
+  readonly retries: HTTPRetry | undefined
 }
 
 /** The Envoy routes of a VirtualService's http section, in order, as far as they hold in this context. */
@@ -139,7 +142,7 @@ function routeAction(
 ): RouteAction {
   const action = RouteAction.fromPartial({
     timeout: http.timeout ?? milliseconds(0),
-    retryPolicy: retryPolicy(http.retries),
+    retryPolicy: retryPolicy(http.retries ?? context.retries),
     requestMirrorPolicies: mirrorPolicies(http, context),
   })
   applyDestinations(action, http, context)

@@ -3,6 +3,7 @@ import { RouteConfiguration } from '@weft/contracts/envoy/config/route/v3/route'
 import { Route, RouteAction, VirtualHost } from '@weft/contracts/envoy/config/route/v3/route_components'
 import type { Destination, VirtualService } from '@weft/contracts/istio/networking/v1alpha3/virtual_service'
 import { hostMatches } from '../../model/host.ts'
+import { meshKey } from '../../model/mesh-settings.ts'
 import { isHttp, type Service, type ServicePort } from '../../model/service.ts'
 import type { EgressScope, Scope } from '../../scope/scope.ts'
 import { effectivePolicy } from '../clusters/traffic-policy.ts'
@@ -31,6 +32,7 @@ export function routeContext(scope: Scope, gateway: string, port: number): Route
     sourceLabels: scope.proxy.labels,
     sourceNamespace: scope.proxy.namespace,
     isGateway: scope.proxy.type === 'router',
+    retries: scope.snapshot.mesh.retries,
     clusterFor: (destination) =>
       outboundClusterName(destinationPort(destination, scope, port), destination.subset, destination.host),
     loadBalancerOf: (destination) =>
@@ -72,17 +74,22 @@ export function sidecarRoute(route: SidecarRoute, scope: Scope): Recipe {
   if (route.only === undefined) for (const [host] of index.hosts()) consider(host)
   return {
     name: route.name,
-    key: keyOf(scope.proxy.dnsDomain, scope.proxy.namespace, letsThrough(scope), route.only?.host, ...parts),
+    key: keyOf(scope.proxy.dnsDomain, scope.proxy.namespace, restCluster(scope), route.only?.host, ...routeKeys(scope), ...parts),
     origins: route.only === undefined ? origins : [...origins, route.only.origin],
     build: () => RouteConfiguration.encode(build(route, scope, index, services)).finish(),
   }
 }
 
-/** Versions of what a VirtualService's destinations depend on: their ports and hash policies. */
+/** What of the mesh's settings and the proxy's own routes depend on. */
+export function routeKeys({ snapshot, settings }: Scope): (number | boolean)[] {
+  return [meshKey(snapshot.mesh), settings.headers.attemptCount]
+}
+
+/** Versions of what a VirtualService's destinations depend on: their ports, hash policies and tunnels. */
 export function destinationVersions(spec: VirtualService, scope: Scope): string[] {
   const hosts = new Set<string>()
-  for (const http of spec.http)
-    for (const { destination } of http.route) if (destination !== undefined) hosts.add(destination.host)
+  for (const route of [...spec.http, ...spec.tls, ...spec.tcp])
+    for (const { destination } of route.route) if (destination !== undefined) hosts.add(destination.host)
   return [...hosts].map((host) => `${scope.service(host)?.version ?? ''}/${scope.destinationRule(host)?.version ?? ''}`)
 }
 
@@ -119,7 +126,7 @@ function build(
   services: readonly { service: Service; port: ServicePort }[],
 ): RouteConfiguration {
   const context = routeContext(scope, 'mesh', route.port)
-  const hosts = new VirtualHosts()
+  const hosts = new VirtualHosts(scope.settings.headers.attemptCount)
   const covered = new Set<VirtualService>()
   for (const { service, port } of services) {
     const object = index.for(service.host)
@@ -138,7 +145,7 @@ function build(
       const routes = httpRoutes(object.spec, context)
       if (routes.length > 0) hosts.add(`${host}:${route.port}`, domainsOf(host, route.port, undefined, scope.proxy), routes)
     }
-    hosts.addRest(letsThrough(scope))
+    hosts.addRest(restCluster(scope))
   }
   return RouteConfiguration.fromPartial({ name: route.name, virtualHosts: hosts.list, validateClusters: false })
 }
@@ -146,23 +153,28 @@ function build(
 /** Virtual hosts of a configuration; a domain belongs to the first that claims it, as Envoy refuses it twice. */
 class VirtualHosts {
   readonly list: VirtualHost[] = []
+  readonly #tellsAttempts: boolean
   readonly #taken = new Set<string>()
   readonly #names = new Set<string>()
+
+  constructor(tellsAttempts: boolean) {
+    this.#tellsAttempts = tellsAttempts
+  }
 
   add(name: string, domains: readonly string[], routes: Route[]): void {
     const free = domains.filter((domain) => !this.#taken.has(domain))
     if (free.length === 0 || this.#names.has(name)) return
     for (const domain of free) this.#taken.add(domain)
     this.#names.add(name)
-    this.list.push(VirtualHost.fromPartial({ name, domains: free, routes, includeRequestAttemptCount: true }))
+    this.list.push(VirtualHost.fromPartial({ name, domains: free, routes, includeRequestAttemptCount: this.#tellsAttempts }))
   }
 
-  /** Hosts that nothing is known of: let through to where they were going, or refused. */
-  addRest(allowAny: boolean): void {
+  /** Hosts that nothing is known of: let through by this cluster, or refused. */
+  addRest(cluster: string | undefined): void {
     const match = { pathSpecifier: { $case: 'prefix' as const, value: '/' } }
-    if (allowAny) {
+    if (cluster !== undefined) {
       const action = RouteAction.fromPartial({
-        clusterSpecifier: { $case: 'cluster', value: clusterNames.passthrough },
+        clusterSpecifier: { $case: 'cluster', value: cluster },
         timeout: milliseconds(0),
       })
       this.add('allow_any', ['*'], [Route.fromPartial({ name: 'allow_any', match, action: { $case: 'route', value: action } })])
@@ -173,9 +185,16 @@ class VirtualHosts {
   }
 }
 
-/** Whether what no service is known for may go to where it was going; a proxy that catches nothing does not know where. */
-export function letsThrough({ proxy, outboundTrafficPolicy }: Scope): boolean {
-  return outboundTrafficPolicy === 'ALLOW_ANY' && proxy.interceptionMode !== 'NONE'
+/**
+ * The cluster that takes what no service is known for: where a Sidecar says, else where it was going, which a proxy that catches
+ * nothing does not know; undefined where it is refused.
+ */
+export function restCluster(scope: Scope): string | undefined {
+  const { proxy, outboundTrafficPolicy, egressProxy } = scope
+  if (outboundTrafficPolicy !== 'ALLOW_ANY') return undefined
+  if (egressProxy !== undefined)
+    return outboundClusterName(destinationPort(egressProxy, scope, 0), egressProxy.subset, egressProxy.host)
+  return proxy.interceptionMode === 'NONE' ? undefined : clusterNames.passthrough
 }
 
 /** The route of a service that no VirtualService speaks about. */
@@ -184,7 +203,7 @@ export function defaultRoute(service: Service, port: ServicePort, scope: Scope):
   const action = RouteAction.fromPartial({
     clusterSpecifier: { $case: 'cluster', value: outboundClusterName(port.number, '', service.host) },
     timeout: milliseconds(0),
-    retryPolicy: retryPolicy(undefined),
+    retryPolicy: retryPolicy(scope.snapshot.mesh.retries),
     hashPolicy: hashPolicies(policy.loadBalancer),
   })
   return Route.fromPartial({

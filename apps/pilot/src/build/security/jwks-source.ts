@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
 import { Cluster, Cluster_DiscoveryType, Cluster_DnsLookupFamily } from '@weft/contracts/envoy/config/cluster/v3/cluster'
-import type { MeshSettings } from '../../model/mesh-settings.ts'
+import { type MeshSettings, meshKey } from '../../model/mesh-settings.ts'
 import type { Service } from '../../model/service.ts'
 import { applyConnectionPool } from '../clusters/connection-pool.ts'
 import { outboundClusterName } from '../names.ts'
@@ -48,7 +48,7 @@ export function jwksCluster(
 ): Recipe {
   return {
     name,
-    key: keyOf('jwks', tls, systemRoots, mesh.connectTimeoutMs),
+    key: keyOf('jwks', tls, systemRoots, meshKey(mesh)),
     origins,
     build: () => {
       const cluster = Cluster.fromPartial({
@@ -88,7 +88,7 @@ export function jwksCluster(
         cluster.dnsRefreshRate = undefined
         cluster.respectDnsTtl = false
       }
-      applyConnectionPool(cluster, undefined, mesh.connectTimeoutMs)
+      applyConnectionPool(cluster, undefined, mesh)
       return Cluster.encode(cluster).finish()
     },
   }

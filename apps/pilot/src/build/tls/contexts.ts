@@ -21,6 +21,7 @@ import {
   ServerTLSSettings_TLSmode as ServerMode,
   type ServerTLSSettings,
 } from '@weft/contracts/istio/networking/v1alpha3/gateway'
+import type { MeshSettings, TlsLimits } from '../../model/mesh-settings.ts'
 import { milliseconds, pack } from '../wire.ts'
 import { authoritiesName, authoritiesOf, certificateName, certificateNames } from './credentials.ts'
 
@@ -74,6 +75,21 @@ function downstreamSocket(context: DownstreamTlsContext): TransportSocket {
   return { name: 'envoy.transport_sockets.tls', configType: { $case: 'typedConfig', value: typedConfig } }
 }
 
+/** What connections are held to as a server: TLS 1.2 at least. */
+function limits({ minProtocol, cipherSuites, curves }: TlsLimits) {
+  return {
+    tlsMinimumProtocolVersion: minProtocol === 0 ? TlsParameters_TlsProtocol.TLSv1_2 : minProtocol,
+    cipherSuites: [...cipherSuites],
+    ecdhCurves: [...curves],
+  }
+}
+
+/** What connections are held to as a client: nothing where the mesh says nothing. */
+function statedLimits(stated: TlsLimits) {
+  const isStated = stated.minProtocol !== 0 || stated.cipherSuites.length > 0 || stated.curves.length > 0
+  return isStated ? { ...limits(stated), tlsMinimumProtocolVersion: stated.minProtocol } : undefined
+}
+
 /** A transport without TLS. */
 export function plaintextSocket(): TransportSocket {
   const typedConfig = pack('envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer', RawBuffer, RawBuffer.fromPartial({}))
@@ -117,12 +133,12 @@ export function meshUpstreamSocket(serverName: string, identities: readonly stri
 }
 
 /** The mutual TLS of the mesh as a server: the client has to show a certificate of the mesh. */
-export function meshDownstreamSocket(alpn: readonly string[]): TransportSocket {
+export function meshDownstreamSocket(alpn: readonly string[], { meshTls }: MeshSettings): TransportSocket {
   return downstreamSocket(
     DownstreamTlsContext.fromPartial({
       requireClientCertificate: true,
       commonTlsContext: {
-        tlsParams: { tlsMinimumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_2 },
+        tlsParams: limits(meshTls),
         tlsCertificateSdsSecretConfigs: [secret(workloadSecret)],
         validationContextType: trust(secret(trustSecret), []),
         alpnProtocols: [...alpn],
@@ -173,10 +189,10 @@ export function clientSocket(
   settings: ClientTLSSettings,
   serverName: string,
   alpn: readonly string[],
-  systemRoots: SystemRoots,
+  { systemRoots, mesh }: { systemRoots: SystemRoots; mesh: MeshSettings },
 ): TransportSocket | undefined {
   if (settings.mode !== ClientMode.SIMPLE && settings.mode !== ClientMode.MUTUAL) return undefined
-  const common = CommonTlsContext.fromPartial({ alpnProtocols: [...alpn] })
+  const common = CommonTlsContext.fromPartial({ alpnProtocols: [...alpn], tlsParams: statedLimits(mesh.tlsDefaults) })
   if (settings.credentialName !== '') {
     if (settings.mode === ClientMode.MUTUAL) {
       common.tlsCertificateSdsSecretConfigs = [credentialSecret(certificateName(settings.credentialName))]
@@ -193,7 +209,7 @@ export function clientSocket(
         ],
       }).tlsCertificates
     }
-    common.validationContextType = fileTrust(settings, systemRoots)
+    common.validationContextType = fileTrust(settings, systemRoots, mesh.verifiesServers)
   }
   return upstreamSocket(
     UpstreamTlsContext.fromPartial({ sni: settings.sni === '' ? serverName : settings.sni, commonTlsContext: common }),
@@ -201,8 +217,12 @@ export function clientSocket(
 }
 
 /** Trust in a file of roots, or in the system's where none is named; none at all when the settings say so. */
-function fileTrust(settings: ClientTLSSettings, systemRoots: SystemRoots): CommonTlsContext['validationContextType'] {
-  if (settings.insecureSkipVerify === true) return undefined
+function fileTrust(
+  settings: ClientTLSSettings,
+  systemRoots: SystemRoots,
+  verifies: boolean,
+): CommonTlsContext['validationContextType'] {
+  if (settings.insecureSkipVerify === true || (settings.caCertificates === '' && !verifies)) return undefined
   const roots =
     settings.caCertificates === '' || settings.caCertificates === 'system'
       ? systemTrust(systemRoots)
@@ -221,16 +241,20 @@ function revocations(file: string) {
 }
 
 /** What a Gateway server's TLS block asks for; undefined where it does not terminate TLS. */
-export function serverSocket(settings: ServerTLSSettings, alpn: readonly string[]): TransportSocket | undefined {
+export function serverSocket(
+  settings: ServerTLSSettings,
+  alpn: readonly string[],
+  mesh: MeshSettings,
+): TransportSocket | undefined {
   if (settings.mode === ServerMode.PASSTHROUGH || settings.mode === ServerMode.AUTO_PASSTHROUGH) return undefined
-  if (settings.mode === ServerMode.ISTIO_MUTUAL) return meshDownstreamSocket(alpn)
+  if (settings.mode === ServerMode.ISTIO_MUTUAL) return meshDownstreamSocket(alpn, mesh)
   const mutual = settings.mode === ServerMode.MUTUAL || settings.mode === ServerMode.OPTIONAL_MUTUAL
   const common = CommonTlsContext.fromPartial({
     tlsParams: {
-      tlsMinimumProtocolVersion:
-        settings.minProtocolVersion === 0 ? TlsParameters_TlsProtocol.TLSv1_2 : settings.minProtocolVersion,
+      ...limits(mesh.tlsDefaults),
+      ...(settings.minProtocolVersion === 0 ? {} : { tlsMinimumProtocolVersion: settings.minProtocolVersion }),
       tlsMaximumProtocolVersion: settings.maxProtocolVersion,
-      cipherSuites: settings.cipherSuites,
+      ...(settings.cipherSuites.length === 0 ? {} : { cipherSuites: settings.cipherSuites }),
     },
     alpnProtocols: [...alpn],
   })

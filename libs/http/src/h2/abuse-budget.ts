@@ -1,6 +1,10 @@
 import type { FloodEvent } from './codec-event.ts'
 import type { AbuseLimits } from './options.ts'
 
+/** Streams that any peer may give up, and the share of all its streams that makes it one that often does. */
+const patience = 8
+const fickleShare = 1 / 8
+
 /**
  * Counts what costs the peer little and us much (CVE-2019-9511 to 9518, CVE-2023-44487, CVE-2024-27316 and their like).
  * Each method gives what the peer has overdone, or null; who hears of it closes the connection with ENHANCE_YOUR_CALM.
@@ -78,6 +82,11 @@ export class AbuseBudget {
       this.controlFrames = 0
     }
     return ++this.controlFrames > this.limits.maxControlFramesPerSecond ? 'inbound_control_frames_flood' : null
+  }
+
+  /** Whether the peer gives so many requests up that those to come had better wait until more of its bytes are read. */
+  get isFickle(): boolean {
+    return this.resets > patience && this.resets > this.streams * fickleShare
   }
 
   /** The peer gave a stream up before it was answered, or broke it so that we had to. */

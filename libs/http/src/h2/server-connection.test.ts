@@ -506,6 +506,40 @@ describe('abuse ends the connection with ENHANCE_YOUR_CALM', () => {
     expect(calm(server)).toMatch(/^GOAWAY \d+ ENHANCE_YOUR_CALM$/)
   })
 
+  it('before which requests do not even begin that are given up by the bytes behind them', () => {
+    const server = new ServerUnderTest().greet()
+    const { connection, events } = server
+    const receive = (...frames: Buffer[]): void => {
+      const bytes = Buffer.concat(frames)
+      connection.receive(bytes, 0, bytes.length)
+    }
+    const givenUp = (from: number, count: number): Buffer =>
+      Buffer.concat(
+        Array.from({ length: count }, (_, i) => from + 2 * i).flatMap((id) => [
+          headers(id, get),
+          raw(frameType.rstStream, 0, id, uint32(8)),
+        ]),
+      )
+    const taken = (): string[] => events.splice(0).filter((event) => / (head|data) /.test(event))
+    receive(givenUp(1, 20))
+    expect(taken()).toHaveLength(9)
+    connection.beginWaiting({ isOver: () => false })
+    expect(taken()).toEqual([])
+    // The others begin in turns, and have what came of their bodies meanwhile.
+    receive(headers(41, post, endHeaders), data(41, 'a'), givenUp(43, 2), data(41, 'b', endStream), headers(47, get))
+    expect(taken()).toEqual([])
+    let asked = 0
+    expect(connection.beginWaiting({ isOver: () => ++asked > 1 })).toBe(false)
+    expect(connection.beginWaiting({ isOver: () => false })).toBe(true)
+    expect(taken()).toEqual(['41 head POST example.com/ ', '41 data a', '41 data b end', '47 head GET example.com/  end'])
+    // Who becomes steady does not wait any more.
+    server.onComplete = (stream) => respond(stream, 200, '')
+    for (let id = 49; id < 600; id += 2) server.send(headers(id, get))
+    taken()
+    receive(headers(601, get))
+    expect(taken()).toEqual(['601 head GET example.com/  end'])
+  })
+
   it('but resets among many answered requests are let be', () => {
     const server = new ServerUnderTest().greet()
     server.onComplete = (stream) => {

@@ -17,6 +17,12 @@ import { dropAccept, toUpgrade } from './websocket.ts'
 export interface Http2ServerEvents {
   /** A request begins: gives who takes it. */
   begin(stream: Http2ServerStream): IncomingRequest
+  /**
+   * A request does not begin before `beginWaiting`, which is to be called soon, and not before the bytes that are there have been
+   * taken: the peer is one that often gives its requests up (rapid reset), and those that it does until then cost next to nothing.
+   * Absent: all requests begin with their heads.
+   */
+  waiting?(): void
   /** Close once what was written has left. */
   closeAfterWrite(): void
   /** No stream is open any more. */
@@ -38,6 +44,8 @@ export class Http2ServerConnection implements ConnectionRole {
   private readonly options: Http2Options
   private prefaceLeft = clientPreface.length
   private idleTold = true
+  /** Requests whose heads are there and which have not begun. */
+  private readonly waiting: Http2ServerStream[] = []
 
   constructor(sink: ByteSink, options: Http2Options, events: Http2ServerEvents, now: () => number = () => performance.now()) {
     this.options = options
@@ -78,6 +86,15 @@ export class Http2ServerConnection implements ConnectionRole {
       if (--this.prefaceLeft === 0) this.core.start()
     }
     return this.core.receive(bytes, at, end, deadline)
+  }
+
+  /** Begins requests that wait, until the deadline is over; whether that was all. */
+  beginWaiting(deadline: Deadline): boolean {
+    const { waiting } = this
+    let begun = 0
+    while (begun < waiting.length && !deadline.isOver()) waiting[begun++]!.beginLate()
+    waiting.splice(0, begun)
+    return waiting.length === 0
   }
 
   /** The sink has room again. */
@@ -214,7 +231,12 @@ export class Http2ServerConnection implements ConnectionRole {
     }
     answer.isConnect = request.method === 'CONNECT' || answer.upgrade !== ''
     if (endStream) core.remoteEnd(stream)
-    receiver.onRequestHead(endStream)
+    const { events } = this
+    if (events.waiting !== undefined && core.budget.isFickle) {
+      answer.wait(endStream)
+      this.waiting.push(answer)
+      events.waiting()
+    } else receiver.onRequestHead(endStream)
   }
 }
 
@@ -229,6 +251,7 @@ export class Http2ServerStream implements ServerStream, StreamUser {
   private readonly core: Http2Connection
   private stream: Http2Stream | null = null
   private receiver: IncomingRequest | null = null
+  private headEnds = false
 
   constructor(core: Http2Connection) {
     this.core = core
@@ -244,6 +267,24 @@ export class Http2ServerStream implements ServerStream, StreamUser {
 
   get id(): number {
     return this.stream?.id ?? 0
+  }
+
+  /** For the connection: the request, whose head is there, does not begin yet. */
+  wait(endStream: boolean): void {
+    this.headEnds = endStream
+    if (this.stream !== null) this.core.pause(this.stream)
+  }
+
+  /** For the connection: the request begins now, unless it was given up. */
+  beginLate(): void {
+    const { stream, receiver, core } = this
+    if (stream === null || receiver === null) return
+    // Who takes the request may want its body later still.
+    stream.isPaused = false
+    receiver.onRequestHead(this.headEnds)
+    if (stream.isPaused || stream.state === 'closed') return
+    core.pause(stream)
+    core.resume(stream)
   }
 
   trailersTable(): HeaderTable {

@@ -118,6 +118,7 @@ export class ServerUnderTest {
       { ...defaultHttp2Options, ...options },
       {
         begin: (stream) => this.take(stream),
+        waiting: () => {},
         closeAfterWrite: () => {
           this.closed = true
         },
@@ -178,9 +179,11 @@ export class ServerUnderTest {
     return this
   }
 
+  /** Bytes that come at once, and time for all that they bring about. */
   send(...frames: Buffer[]): this {
     const bytes = Buffer.concat(frames)
     this.connection.receive(bytes, 0, bytes.length)
+    this.connection.beginWaiting({ isOver: () => false })
     return this
   }
 

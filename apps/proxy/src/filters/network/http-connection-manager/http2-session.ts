@@ -31,6 +31,7 @@ export class Http2Session implements DownstreamProtocol, Http2ServerEvents, Unfi
   private readonly timer: Timeout
   /** Bytes that would have taken too long, for later rounds of the event loop; none are read before those are done. */
   private left: Buffer = nothing
+  private isWaiting = false
 
   constructor(downstream: DownstreamConnection, connection: Connection) {
     this.downstream = downstream
@@ -60,24 +61,27 @@ export class Http2Session implements DownstreamProtocol, Http2ServerEvents, Unfi
       this.left = Buffer.concat([this.left, bytes.subarray(start, end)])
       return
     }
-    if (end - start <= smallRead) {
-      this.codec.receive(bytes, start, end)
-      return
+    if (end - start <= smallRead) this.codec.receive(bytes, start, end)
+    else {
+      const at = this.codec.receive(bytes, start, end, fairTurns.beginRead(this))
+      fairTurns.endRead()
+      if (at < end) {
+        this.left = Buffer.from(bytes.subarray(at, end))
+        this.connection.pause()
+        this.waiting()
+      }
     }
-    const at = this.codec.receive(bytes, start, end, fairTurns.beginRead(this))
-    fairTurns.endRead()
-    if (at === end) return
-    this.left = Buffer.from(bytes.subarray(at, end))
-    this.connection.pause()
-    fairTurns.add(this)
   }
 
   goOn(deadline: Deadline): boolean {
-    const { left } = this
-    this.left = left.subarray(this.codec.receive(left, 0, left.length, deadline))
-    if (this.left.length > 0) return false
-    this.connection.resume()
-    return true
+    const { left, codec } = this
+    if (left.length > 0) {
+      this.left = left.subarray(codec.receive(left, 0, left.length, deadline))
+      if (this.left.length > 0) return false
+      this.connection.resume()
+    }
+    this.isWaiting = !codec.beginWaiting(deadline)
+    return !this.isWaiting
   }
 
   receiveEnd(): boolean {
@@ -123,6 +127,12 @@ export class Http2Session implements DownstreamProtocol, Http2ServerEvents, Unfi
     this.active.delete(exchange)
     if (this.spare.length < maxSpare) this.spare.push(exchange)
     else exchange.dispose()
+  }
+
+  waiting(): void {
+    if (this.isWaiting) return
+    this.isWaiting = true
+    fairTurns.add(this)
   }
 
   closeAfterWrite(): void {

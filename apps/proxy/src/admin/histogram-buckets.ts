@@ -1,9 +1,27 @@
+import type { HistogramBucketSettings } from '@weft/contracts/envoy/config/metrics/v3/stats'
 import { bucketRange } from '../observe/stats.ts'
+import { compileStringMatcher } from '../routing/matchers/string-matcher.ts'
 
 /** The upper bounds that Envoy's histograms have for Prometheus, unless they are configured. */
-export const bucketBounds: readonly number[] = [
+export const standardBounds: readonly number[] = [
   0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000, 600_000, 1_800_000, 3_600_000,
 ]
+
+/** Gives the bounds of a histogram by its name: those of the first setting that matches it, in order, or the standard ones. */
+export function bucketBounds(settings: readonly HistogramBucketSettings[]): (name: string) => readonly number[] {
+  const compiled = settings.map(({ match, buckets }, i) => ({
+    matches:
+      match === undefined ? () => false : compileStringMatcher(match, `stats_config.histogram_bucket_settings[${i}].match`),
+    bounds: buckets.toSorted((a, b) => a - b),
+  }))
+  return (name) => compiled.find(({ matches }) => matches(name))?.bounds ?? standardBounds
+}
+
+/** A bound as Envoy's label says it: all digits that its binary form has, 32 at most. */
+export function boundText(bound: number): string {
+  const text = bound.toPrecision(32)
+  return text.includes('.') ? text.replace(/\.?0+$/, '') : text
+}
 
 /** How many recorded values lie below a bound: a bucket counts when its middle does. */
 export function countBelow(buckets: Float64Array, bound: number): number {

@@ -1,5 +1,5 @@
 import type { StatsConfig } from '@weft/contracts/envoy/config/metrics/v3/stats'
-import { bucketBounds, countBelow } from './histogram-buckets.ts'
+import { boundText, countBelow } from './histogram-buckets.ts'
 import { type TaggedName, tagExtractor } from './stat-tags.ts'
 import type { ViewedStat } from './stat-view.ts'
 
@@ -46,7 +46,9 @@ function baseName(stat: ViewedStat): string {
 
 function histogramRows(name: string, labels: readonly string[], stat: Extract<ViewedStat, { kind: 'histogram' }>): string[] {
   return [
-    ...bucketBounds.map((bound) => `${name}_bucket${braces([...labels, `le="${bound}"`])} ${countBelow(stat.buckets, bound)}`),
+    ...stat.bounds.map(
+      (bound) => `${name}_bucket${braces([...labels, `le="${boundText(bound)}"`])} ${countBelow(stat.buckets, bound)}`,
+    ),
     `${name}_bucket${braces([...labels, 'le="+Inf"'])} ${stat.count}`,
     `${name}_sum${braces(labels)} ${stat.sum}`,
     `${name}_count${braces(labels)} ${stat.count}`,

@@ -3,13 +3,14 @@ import type { MergedStat } from '../observe/stats.ts'
 import { histogramBuckets, isTouched } from '../observe/stats.ts'
 import { compileRegex } from '../routing/matchers/regex.ts'
 import { clusterGauges, clusterPrefix } from './cluster-gauges.ts'
+import { bucketBounds } from './histogram-buckets.ts'
 import { standingStats } from './standing-stats.ts'
 import { statsMatcher } from './stats-matcher.ts'
 
-/** A histogram with what came in the last flush interval. */
+/** A histogram with what came in the last flush interval, and the upper bounds of the buckets it is shown in. */
 export type ViewedStat =
   | Extract<MergedStat, { kind: 'counter' | 'gauge' }>
-  | (Extract<MergedStat, { kind: 'histogram' }> & { interval: Float64Array })
+  | (Extract<MergedStat, { kind: 'histogram' }> & { interval: Float64Array; bounds: readonly number[] })
 
 /** Which stats somebody asks for. */
 export interface StatFilter {
@@ -27,6 +28,7 @@ export interface StatFilter {
 export class StatView {
   readonly #control: Control
   readonly #matches: (name: string) => boolean
+  readonly #boundsOf: (name: string) => readonly number[]
   readonly #resets = new Map<string, number>()
   readonly #intervals = new Map<string, { before: Float64Array; last: Float64Array }>()
   readonly #timer: NodeJS.Timeout
@@ -34,6 +36,7 @@ export class StatView {
   constructor(control: Control) {
     this.#control = control
     this.#matches = statsMatcher(control.settings.stats?.statsMatcher)
+    this.#boundsOf = bucketBounds(control.settings.stats?.histogramBucketSettings ?? [])
     this.#timer = setInterval(() => this.#flush(), control.settings.statsFlushMs)
     this.#timer.unref()
   }
@@ -54,7 +57,7 @@ export class StatView {
       if (this.#matches(stat.name)) listed.push(stat)
     }
     for (const stat of this.#control.reader.all()) {
-      if (stat.kind === 'histogram') take({ ...stat, interval: this.#intervalOf(stat) })
+      if (stat.kind === 'histogram') take({ ...stat, interval: this.#intervalOf(stat), bounds: this.#boundsOf(stat.name) })
       else if (!computed.has(stat.name)) {
         const reset = stat.kind === 'counter' ? (this.#resets.get(stat.name) ?? 0) : 0
         take(reset === 0 ? stat : { ...stat, value: stat.value - reset })
@@ -125,7 +128,8 @@ export class StatView {
       timed.push(...namesOf(`${clusterPrefix(cluster)}.`, clusterHistograms))
     }
     standingStats(control, add)
-    for (const name of timed) if (control.reader.value(name) === undefined) computed.set(name, { ...nothingRecorded, name })
+    for (const name of timed)
+      if (control.reader.value(name) === undefined) computed.set(name, { ...nothingRecorded, name, bounds: this.#boundsOf(name) })
     return computed
   }
 }

@@ -1,7 +1,7 @@
 import { WeftError } from '@weft/service/errors'
 import { bucketRange, quantileOf } from '../observe/stats.ts'
 import { type AdminContext, type AdminEndpoint, type AdminReply, type AdminRequest, json, text } from './endpoint.ts'
-import { bucketBounds, countBelow, shortNumber } from './histogram-buckets.ts'
+import { countBelow, shortNumber } from './histogram-buckets.ts'
 import { prometheusText } from './prometheus.ts'
 import type { StatFilter, ViewedStat } from './stat-view.ts'
 
@@ -133,7 +133,7 @@ function bounded(
   mode: 'cumulative' | 'disjoint',
 ): { bound: number; interval: number; cumulative: number }[] {
   let before = [0, 0]
-  return bucketBounds.map((bound) => {
+  return stat.bounds.map((bound) => {
     const now = [countBelow(stat.interval, bound), countBelow(stat.buckets, bound)]
     const [interval = 0, cumulative = 0] = mode === 'cumulative' ? now : now.map((count, at) => count - (before[at] ?? 0))
     before = now

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { installEnvoy } from '../peers.ts'
 import type { ParityCase } from './parity/case.ts'
+import { expressionCases } from './parity/cases/expressions.ts'
 import { filterCases } from './parity/cases/filters.ts'
 import { flagCases } from './parity/cases/flags.ts'
 import { headerCases } from './parity/cases/headers.ts'
@@ -41,6 +42,7 @@ export const parityCases: readonly ParityCase[] = [
   ...filterCases,
   ...flagCases,
   ...runtimeCases,
+  ...expressionCases,
   ...tcpCases,
   ...tlsCases,
   ...tlsTrustCases,

@@ -53,11 +53,25 @@ export function compileDownstreamTls(
       }
       // A client without a protocol of ours goes on without ALPN, as with Envoy; Node would end the handshake.
       if (alpn.some((name) => offered.includes(name))) {
-        made.withAlpn ??= tls.createServer({ ...options, ALPNProtocols: [...alpn] })
+        made.withAlpn ??= createServer({ ...options, ALPNProtocols: [...alpn] })
         return { server: made.withAlpn, material }
       }
-      made.without ??= tls.createServer(options)
+      made.without ??= createServer(options)
       return { server: made.without, material }
     },
   }
+}
+
+/** Node's servers overlook `allowPartialTrustChain`: what their handshakes are made with is told so. */
+function createServer(options: tls.TlsOptions & tls.SecureContextOptions): tls.Server {
+  const server = tls.createServer(options)
+  const shared: unknown = Reflect.get(server, '_sharedCreds')
+  if (options.allowPartialTrustChain === true && isSecureContext(shared)) shared.context.setAllowPartialTrustChain()
+  return server
+}
+
+function isSecureContext(value: unknown): value is { context: { setAllowPartialTrustChain(): void } } {
+  if (typeof value !== 'object' || value === null || !('context' in value)) return false
+  const { context } = value
+  return typeof context === 'object' && context !== null && 'setAllowPartialTrustChain' in context
 }

@@ -4,6 +4,7 @@ import { getEnvironmentData, isMainThread, setEnvironmentData } from 'node:worke
 import type { DownstreamTlsContext } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/tls'
 import { readDataSource } from './data-source.ts'
 import { durationMs } from './duration.ts'
+import { isJudgedHere } from './peer-trust.ts'
 import { invalid, unsupported } from './problems.ts'
 import type { TlsMaterial } from './tls-context.ts'
 
@@ -37,10 +38,11 @@ export function compileSessionTickets(source: DownstreamTlsContext, path: string
       : []
   const [first] = given
   return ({ certificates, validation }) => {
+    // A ticket does not hold what a client sent beside its own certificate.
+    if (validation !== null && isJudgedHere(validation)) return { secureOptions: constants.SSL_OP_NO_TICKET, ...timeout }
     const context = createHash('sha256').update(path)
     for (const { cert } of certificates) context.update(cert)
-    if (validation?.ca != null) context.update(validation.ca)
-    if (validation?.crl != null) context.update(validation.crl)
+    for (const pem of [...(validation?.ca ?? []), ...(validation?.crl ?? [])]) context.update(pem)
     const digest = context.digest()
     const ticketKeys = Buffer.from(hkdfSync('sha256', first ?? processSecret(), Buffer.alloc(0), digest, keyBytes))
     return { ticketKeys, sessionIdContext: digest.toString('hex').slice(0, 32), ...timeout }

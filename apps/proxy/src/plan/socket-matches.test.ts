@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { matchSocket, type SocketMatch } from './socket-matches.ts'
 
-const tls = { alpn: [], connectOptions: () => 'not-ready' as const, close: () => {} }
+const tls = { alpn: [], connectOptions: () => 'not-ready' as const, judge: () => null, close: () => {} }
 const mutual: SocketMatch = { criteria: [['tlsMode', 'istio']], tls }
 const any: SocketMatch = { criteria: [], tls: null }
 const labelled = (labels: unknown) => ({ 'envoy.transport_socket_match': labels })

@@ -99,8 +99,9 @@ function contextOptions(
         }
       : {}),
     // Envoy trusts what is in the bundle, whether it signed itself or not.
-    ...(validation?.ca != null ? { ca: splitPem(validation.ca), allowPartialTrustChain: true } : {}),
-    ...(validation?.crl != null ? { crl: validation.crl } : {}),
+    ...(validation?.ca != null ? { ca: [...validation.ca], allowPartialTrustChain: true } : {}),
+    // OpenSSL would ask for those of all authorities.
+    ...(validation !== null && validation.crl.length > 0 && !validation.leafCrlOnly ? { crl: [...validation.crl] } : {}),
   }
 }
 
@@ -110,11 +111,6 @@ function createContext(options: SecureContextOptions, path: string): SecureConte
   } catch (error) {
     throw invalid(path, `TLS refuses this: ${error instanceof Error ? error.message : String(error)}`)
   }
-}
-
-/** Each certificate of a bundle: one string with several gives Node the first alone. */
-function splitPem(bundle: Buffer): string[] {
-  return bundle.toString().match(/-----BEGIN [^-]+-----[\s\S]+?-----END [^-]+-----/g) ?? []
 }
 
 /** A client goes no higher than TLS 1.2 unless it is told to, as Envoy's. */
@@ -195,12 +191,19 @@ function compileValidationSource(
 
 /** A combined context: what SDS says over what the configuration says; names of both count. */
 function combine(base: ValidationPlan, dynamic: ValidationPlan): ValidationPlan {
+  const trust = dynamic.ca === null ? base : dynamic
   return {
-    ca: dynamic.ca ?? base.ca,
-    crl: dynamic.crl ?? base.crl,
+    ca: trust.ca,
+    authorities: trust.authorities,
+    ...(dynamic.crl.length > 0
+      ? { crl: dynamic.crl, revocations: dynamic.revocations }
+      : { crl: base.crl, revocations: base.revocations }),
+    leafCrlOnly: base.leafCrlOnly || dynamic.leafCrlOnly,
+    maxDepth: dynamic.maxDepth ?? base.maxDepth,
     acceptUntrusted: base.acceptUntrusted || dynamic.acceptUntrusted,
     allowExpired: base.allowExpired || dynamic.allowExpired,
     matchesNames: base.matchesNames || dynamic.matchesNames,
-    check: (certificate) => base.check(certificate) ?? dynamic.check(certificate),
+    isNamed: (certificate) => base.isNamed(certificate) && dynamic.isNamed(certificate),
+    isPinned: (certificate) => base.isPinned(certificate) && dynamic.isPinned(certificate),
   }
 }

@@ -1,5 +1,6 @@
 import { createHash, createPrivateKey, X509Certificate } from 'node:crypto'
 import { getCACertificates, rootCertificates } from 'node:tls'
+import type { DataSource } from '@weft/contracts/envoy/config/core/v3/base'
 import type {
   CertificateValidationContext,
   TlsCertificate,
@@ -9,8 +10,10 @@ import {
   SubjectAltNameMatcher_SanType,
 } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/common'
 import { compileStringMatcher } from '../routing/matchers/string-matcher.ts'
+import { certificateFields } from './certificate-fields.ts'
 import { readDataSource } from './data-source.ts'
 import { invalid, unsupported } from './problems.ts'
+import { type RevocationList, readRevocationLists, splitPem } from './revocation-list.ts'
 
 /** A certificate chain and its key, as PEM, ready for Node's TLS. */
 export interface TlsCertificatePlan {
@@ -24,15 +27,25 @@ export interface TlsCertificatePlan {
 
 /** What a peer's certificate has to be. */
 export interface ValidationPlan {
-  ca: Buffer | null
-  crl: Buffer | null
+  /** Each trusted certificate, as PEM; null: none is asked for. */
+  ca: readonly string[] | null
+  /** The same, read. */
+  authorities(): readonly X509Certificate[]
+  /** Each revocation list, as PEM, and the same, read. */
+  crl: readonly string[]
+  revocations: readonly RevocationList[]
+  /** Revocation lists count for a peer's own certificate, not for those that it was signed by. */
+  leafCrlOnly: boolean
+  /** The most certificates above a peer's own, up to one that is trusted; null: any. */
+  maxDepth: number | null
   /** Certificates that no authority signed are let in (their names are still matched). */
   acceptUntrusted: boolean
   allowExpired: boolean
   /** Whether a peer's names count. */
   matchesNames: boolean
-  /** What a peer's own certificate lacks, whoever signed it; null: nothing. */
-  check(certificate: X509Certificate): 'pin' | 'name' | null
+  /** Whether a peer's own certificate has one of the names that are asked for, and whether it is one of those that are. */
+  isNamed(certificate: X509Certificate): boolean
+  isPinned(certificate: X509Certificate): boolean
 }
 
 /** Reads chain and key, and checks that they belong together. */
@@ -60,13 +73,13 @@ export function compileCertificate(source: TlsCertificate, path: string): TlsCer
   return { cert, key, passphrase, leaf, uris, dnsNames }
 }
 
-let systemRootCertificates: Buffer | undefined
+let systemRootCertificates: readonly string[] | undefined
 
 /** The authorities that the operating system trusts, or where it names none those that come with Node. */
-function systemRoots(): Buffer {
+function systemRoots(): readonly string[] {
   if (systemRootCertificates === undefined) {
     const system = getCACertificates('system')
-    systemRootCertificates = Buffer.from((system.length > 0 ? system : rootCertificates).join('\n'))
+    systemRootCertificates = system.length > 0 ? system : rootCertificates
   }
   return systemRootCertificates
 }
@@ -76,24 +89,30 @@ export function compileValidation(source: CertificateValidationContext, path: st
   if (source.customValidatorConfig !== undefined) throw unsupported(`${path}.custom_validator_config`, 'a custom validator')
   if (source.caCertificateProviderInstance !== undefined)
     throw unsupported(`${path}.ca_certificate_provider_instance`, 'a certificate provider')
-  const stated = source.trustedCa === undefined ? null : readDataSource(source.trustedCa, `${path}.trusted_ca`)
+  const stated = source.trustedCa === undefined ? null : trustedCertificates(source.trustedCa, `${path}.trusted_ca`)
   const ca = stated ?? (source.systemRootCerts === undefined ? null : systemRoots())
-  if (stated !== null) {
-    try {
-      new X509Certificate(stated)
-    } catch {
-      throw invalid(`${path}.trusted_ca`, 'not a PEM certificate')
-    }
-  }
+  const lists = source.crl === undefined ? null : readDataSource(source.crl, `${path}.crl`)
+  const revocations =
+    lists === null ? [] : readRevocationLists(lists, () => invalid(`${path}.crl`, 'not a list of revoked certificates in PEM'))
+  if (lists !== null && revocations.length === 0) throw invalid(`${path}.crl`, 'no list of revoked certificates in PEM')
+  let authorities: readonly X509Certificate[] | undefined
   const matchers = [
     ...source.matchTypedSubjectAltNames.map((typed, i) => {
       const at = `${path}.match_typed_subject_alt_names[${i}]`
-      if (typed.sanType === SubjectAltNameMatcher_SanType.OTHER_NAME) throw unsupported(`${at}.san_type`, 'OTHER_NAME')
       if (typed.matcher === undefined) throw invalid(at, 'a matcher is needed')
-      return { type: typed.sanType, matches: compileStringMatcher(typed.matcher, `${at}.matcher`) }
+      if (typed.sanType === SubjectAltNameMatcher_SanType.OTHER_NAME && !/^\d+(\.\d+)+$/.test(typed.oid))
+        throw invalid(`${at}.oid`, 'a name of another kind needs its object identifier', 'for instance 1.3.6.1.4.1.311.20.2.3')
+      const { matchPattern } = typed.matcher
+      // A name in full is a host: one of the certificate's may stand for it by a wildcard.
+      const isHost = typed.sanType === SubjectAltNameMatcher_SanType.DNS && matchPattern?.$case === 'exact'
+      const matches = isHost
+        ? (name: string) => standsFor(name, matchPattern.value)
+        : compileStringMatcher(typed.matcher, `${at}.matcher`)
+      return { type: typed.sanType, oid: typed.oid, matches }
     }),
     ...source.matchSubjectAltNames.map((matcher, i) => ({
       type: 0,
+      oid: '',
       matches: compileStringMatcher(matcher, `${path}.match_subject_alt_names[${i}]`),
     })),
   ]
@@ -101,24 +120,49 @@ export function compileValidation(source: CertificateValidationContext, path: st
   const pins = source.verifyCertificateSpki
   return {
     ca,
-    crl: source.crl === undefined ? null : readDataSource(source.crl, `${path}.crl`),
+    authorities: () => (authorities ??= ca?.map((pem) => new X509Certificate(pem)) ?? []),
+    crl: lists === null ? [] : splitPem(lists, 'X509 CRL'),
+    revocations,
+    leafCrlOnly: source.onlyVerifyLeafCertCrl,
+    maxDepth: source.maxVerifyDepth ?? null,
     acceptUntrusted: source.trustChainVerification === CertificateValidationContext_TrustChainVerification.ACCEPT_UNTRUSTED,
     allowExpired: source.allowExpiredCertificate,
     matchesNames: matchers.length > 0,
-    check(certificate) {
-      if (hashes.length > 0 || pins.length > 0) {
-        const hash = createHash('sha256').update(certificate.raw).digest('hex')
-        const spki = createHash('sha256')
-          .update(certificate.publicKey.export({ type: 'spki', format: 'der' }))
-          .digest('base64')
-        if (!hashes.includes(hash) && !pins.includes(spki)) return 'pin'
-      }
-      if (matchers.length === 0) return null
+    isPinned(certificate) {
+      if (hashes.length === 0 && pins.length === 0) return true
+      const hash = createHash('sha256').update(certificate.raw).digest('hex')
+      const spki = createHash('sha256')
+        .update(certificate.publicKey.export({ type: 'spki', format: 'der' }))
+        .digest('base64')
+      return hashes.includes(hash) || pins.includes(spki)
+    },
+    isNamed(certificate) {
+      if (matchers.length === 0) return true
       const names = namesOf(certificate)
-      const matched = matchers.some(({ type, matches }) => sanValues(names, type).some((value) => matches(value)))
-      return matched ? null : 'name'
+      return matchers.some(({ type, oid, matches }) =>
+        (type === SubjectAltNameMatcher_SanType.OTHER_NAME ? otherNames(certificate, oid) : sanValues(names, type)).some(matches),
+      )
     },
   }
+}
+
+function trustedCertificates(source: DataSource, path: string): readonly string[] {
+  const all = splitPem(readDataSource(source, path), 'CERTIFICATE')
+  if (all.length === 0) throw invalid(path, 'not a PEM certificate')
+  for (const pem of all) {
+    try {
+      new X509Certificate(pem)
+    } catch {
+      throw invalid(path, 'not a PEM certificate')
+    }
+  }
+  return all
+}
+
+function otherNames(certificate: X509Certificate, oid: string): string[] {
+  return certificateFields(certificate)
+    .otherNames.filter((name) => name.oid === oid)
+    .map(({ value }) => value)
 }
 
 interface Names {
@@ -162,12 +206,13 @@ export function namesOf(certificate: X509Certificate): Names {
 /** Whether a certificate is for this host: a name (`*.` stands for one label), an address or a URI. */
 export function isNamed(certificate: X509Certificate, host: string): boolean {
   const { dnsNames, uris, addresses } = namesOf(certificate)
+  return dnsNames.some((name) => standsFor(name, host)) || uris.includes(host) || addresses.includes(host)
+}
+
+/** Whether a DNS name of a certificate is a host's; `*.` stands for one label. */
+function standsFor(name: string, host: string): boolean {
+  const pattern = name.toLowerCase()
   const wanted = host.toLowerCase()
   const dot = wanted.indexOf('.')
-  const wild = dot > 0 ? `*${wanted.slice(dot)}` : null
-  return (
-    dnsNames.some((name) => name.toLowerCase() === wanted || name.toLowerCase() === wild) ||
-    uris.includes(host) ||
-    addresses.includes(host)
-  )
+  return pattern === wanted || (dot > 0 && pattern === `*${wanted.slice(dot)}`)
 }

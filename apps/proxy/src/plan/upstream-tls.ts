@@ -1,5 +1,6 @@
 import { X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
+import type { DetailedPeerCertificate, PeerCertificate } from 'node:tls'
 import type { TransportSocket } from '@weft/contracts/envoy/config/core/v3/base'
 import {
   ProxyProtocolPassThroughTLVs_PassTLVsMatchType as PassTlvs,
@@ -8,11 +9,11 @@ import {
 import { ProxyProtocolUpstreamTransport } from '@weft/contracts/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol'
 import { UpstreamTlsContext } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/tls'
 import type { Tlv } from '../transport/proxy-protocol.ts'
-import { PeerNotWanted, type UpstreamTls } from '../transport/upstream-tls.ts'
+import { PeerNotWanted, type RequestNames, type UpstreamTls } from '../transport/upstream-tls.ts'
+import { peerProblem, presentedBy } from './peer-trust.ts'
 import { invalid, unsupported } from './problems.ts'
 import type { SecretStore } from './secret-store.ts'
 import { compileTlsContext } from './tls-context.ts'
-import { isNamed } from './tls-material.ts'
 
 /** Compiles a cluster's transport socket; null for a plaintext one. */
 export function compileUpstreamTls(socket: TransportSocket, path: string, secrets: SecretStore): UpstreamTls | null {
@@ -27,14 +28,26 @@ export function compileUpstreamTls(socket: TransportSocket, path: string, secret
   if (source.autoSniSanValidation && source.commonTlsContext?.validationContextType === undefined)
     throw invalid(`${path}.typed_config.auto_sni_san_validation`, 'was configured without a validation context')
   const context = compileTlsContext(source.commonTlsContext, `${path}.typed_config`, secrets, true)
+  const serverName = (hostname: string, names: RequestNames | null): string =>
+    names?.sni || (source.autoHostSni && isIP(hostname) === 0 ? hostname : '') || source.sni
+  const wanted = (hostname: string, names: RequestNames | null) => ({
+    beside: names?.san ?? '',
+    instead: source.autoSniSanValidation ? serverName(hostname, names) : '',
+  })
   return {
     alpn: context.alpn,
+    judge(socket, hostname, names) {
+      const validation = context.current()?.validation ?? null
+      const presented = presentedBy(socket)
+      if (validation === null || presented === null) return null
+      const problem = peerProblem(presented, validation, wanted(hostname, names))
+      return problem === null ? null : { problem, tolerated: validation.acceptUntrusted }
+    },
     connectOptions(hostname, names) {
       const material = context.current()
       if (material === null) return 'not-ready'
       const { validation } = material
-      const servername = names?.sni || (source.autoHostSni && isIP(hostname) === 0 && hostname) || source.sni
-      const asked = [names?.san ?? '', source.autoSniSanValidation ? servername : ''].filter((name) => name !== '')
+      const servername = serverName(hostname, names)
       const verify = validation !== null && validation.ca !== null && !validation.acceptUntrusted
       return {
         secureContext: material.context,
@@ -43,14 +56,25 @@ export function compileUpstreamTls(socket: TransportSocket, path: string, secret
         // Names are matched as configured, not by the host that was asked for.
         checkServerIdentity: (_host, peer) => {
           if (validation === null || peer.raw === undefined) return undefined
-          const certificate = new X509Certificate(peer.raw)
-          const problem = validation.check(certificate) ?? (asked.every((name) => isNamed(certificate, name)) ? null : 'name')
+          const presented = { certificate: new X509Certificate(peer.raw), sent: () => sentBeside(peer), said: '' }
+          const problem = peerProblem(presented, validation, wanted(hostname, names))
           return problem === null ? undefined : new PeerNotWanted(problem)
         },
       }
     },
     close() {},
   }
+}
+
+/** The certificates that came beside a peer's own; the last one names itself as its issuer. */
+function sentBeside(peer: PeerCertificate | DetailedPeerCertificate): X509Certificate[] {
+  const sent: X509Certificate[] = []
+  let at = 'issuerCertificate' in peer ? peer.issuerCertificate : undefined
+  while (at?.raw !== undefined && sent.length < 100) {
+    sent.push(new X509Certificate(at.raw))
+    at = at.issuerCertificate === at ? undefined : at.issuerCertificate
+  }
+  return sent
 }
 
 /** A transport socket behind a PROXY header. */
@@ -65,6 +89,7 @@ function behindPrelude(source: ProxyProtocolUpstreamTransport, path: string, sec
       passes: ({ type }: Tlv) => pass !== undefined && (pass.matchType === PassTlvs.INCLUDE_ALL || pass.tlvType.includes(type)),
     },
     connectOptions: (hostname, names) => inner?.connectOptions(hostname, names) ?? null,
+    judge: (socket, hostname, names) => inner?.judge(socket, hostname, names) ?? null,
     close: () => inner?.close(),
   }
 }

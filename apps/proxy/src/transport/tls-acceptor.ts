@@ -1,13 +1,13 @@
-import type { X509Certificate } from 'node:crypto'
 import type { Socket } from 'node:net'
 import type { Server, TLSSocket } from 'node:tls'
 import type { Counter, Stats } from '../observe/stats.ts'
 import type { FilterChainPlan } from '../plan/listener.ts'
+import { peerProblem, presentedBy } from '../plan/peer-trust.ts'
 import type { TlsMaterial } from '../plan/tls-context.ts'
-import type { ValidationPlan } from '../plan/tls-material.ts'
 import type { ClientHello } from './client-hello.ts'
 import type { TlsInfo } from './connection-info.ts'
 import { HandshakeQueue } from './handshake-queue.ts'
+import { noCertificate, verificationFailed } from './tls-failure.ts'
 import { tlsInfoOf } from './tls-info.ts'
 
 /** A listener's TLS stats (`listener.<address>.ssl.`). */
@@ -55,6 +55,12 @@ interface Waiting {
   material: TlsMaterial
   timer: NodeJS.Timeout
   done(socket: TLSSocket, tls: TlsInfo): void
+}
+
+interface ClientVerdict {
+  /** Why it is turned away, in Envoy's words; null: it may come in. */
+  readonly refusal: string | null
+  readonly verified: boolean
 }
 
 /** Of all listeners of the thread. */
@@ -130,9 +136,8 @@ export class TlsAcceptor {
       this.waiting.delete(keyOf(socket))
       clearTimeout(waiting.timer)
       socket.on('error', () => {})
-      const problem = this.verify(socket, waiting)
-      if (problem !== null) {
-        problem.inc()
+      const { refusal, verified } = this.verify(socket, waiting)
+      if (refusal !== null) {
         socket.destroy()
         return
       }
@@ -143,7 +148,7 @@ export class TlsAcceptor {
       const { certificates } = waiting.material
       // Of several only the handshake knows which one was shown.
       const local = certificates.length === 1 ? certificates[0]! : null
-      waiting.done(socket, tlsInfoOf(socket, waiting.hello.serverName, local))
+      waiting.done(socket, tlsInfoOf(socket, waiting.hello.serverName, local, verified))
     })
     server.on('tlsClientError', (_error, socket: TLSSocket) => {
       this.stats.connectionError.inc()
@@ -151,37 +156,24 @@ export class TlsAcceptor {
     })
   }
 
-  /** The counter of what is wrong with the client's certificate; null: it may come in. */
-  private verify(socket: TLSSocket, { chain, material }: Waiting): Counter | null {
-    const certificate = socket.getPeerX509Certificate()
+  /** Judges a client by its certificate, and counts what is wrong with it. */
+  private verify(socket: TLSSocket, { chain, material }: Waiting): ClientVerdict {
+    const { stats } = this
+    const presented = presentedBy(socket)
     const { validation } = material
-    if (certificate === undefined) {
-      if (chain.tls?.requireClientCertificate === true) return this.stats.failNoCertificate
-      this.stats.noCertificate.inc()
-      return null
+    if (presented === null) {
+      if (chain.tls?.requireClientCertificate !== true) {
+        stats.noCertificate.inc()
+        return { refusal: null, verified: false }
+      }
+      stats.failNoCertificate.inc()
+      return { refusal: noCertificate, verified: false }
     }
-    if (validation === null) return null
-    const problem = this.problemOf(socket, certificate, validation)
-    if (problem === null) return null
-    if (!validation.acceptUntrusted) return problem
-    // Told, and let in.
-    problem.inc()
-    return null
-  }
-
-  private problemOf(socket: TLSSocket, certificate: X509Certificate, validation: ValidationPlan): Counter | null {
-    if (validation.ca !== null && !socket.authorized) {
-      const expired = String(socket.authorizationError) === 'CERT_HAS_EXPIRED'
-      if (!(expired && validation.allowExpired)) return this.stats.failVerify
-    }
-    switch (validation.check(certificate)) {
-      case 'pin':
-        return this.stats.failHash
-      case 'name':
-        return this.stats.failSan
-      case null:
-        return null
-    }
+    const problem = validation === null ? null : peerProblem(presented, validation)
+    if (validation === null || problem === null) return { refusal: null, verified: validation?.ca != null || socket.authorized }
+    const counters = { trust: stats.failVerify, name: stats.failSan, pin: stats.failHash }
+    counters[problem.lacks].inc()
+    return { refusal: validation.acceptUntrusted ? null : verificationFailed(problem.text), verified: false }
   }
 }
 

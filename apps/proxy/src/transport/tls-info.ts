@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { namesOf } from '../plan/tls-material.ts'
 import type { PeerCertificate, TlsInfo } from './connection-info.ts'
+import { peerCertificate } from './peer-certificate.ts'
 
 /**
  * What TLS says about an established connection, `serverName` as the client sent it. Certificates are read when they are asked
@@ -14,7 +15,7 @@ export function tlsInfoOf(
   local: LocalCertificate | null = null,
   verified = socket.authorized,
 ): TlsInfo {
-  const x509 = socket.getPeerX509Certificate()
+  const x509 = peerCertificate(socket)
   // After the socket's end it would tell nothing more.
   const own = local?.leaf ?? socket.getX509Certificate()
   return {

@@ -1,5 +1,7 @@
-import type { ConnectionOptions } from 'node:tls'
+import type { ConnectionOptions, TLSSocket } from 'node:tls'
+import type { PeerProblem } from '../plan/peer-trust.ts'
 import type { Tlv } from './proxy-protocol.ts'
+import { verificationFailed } from './tls-failure.ts'
 
 /** The PROXY header that endpoints are told first who the client is by. */
 export interface ProxyPrelude {
@@ -24,15 +26,17 @@ export interface UpstreamTls {
   readonly prelude?: ProxyPrelude
   /** Options for `tls.connect`; null: plaintext; 'not-ready' until the secrets have come. `hostname`: the endpoint's; `names`: those that the request asks for. */
   connectOptions(hostname: string, names: RequestNames | null): ConnectionOptions | null | 'not-ready'
+  /**
+   * What is wrong with the endpoint at the other end of a handshake that was made with those options, and `rejectUnauthorized`
+   * off; null: nothing. `tolerated`: it counts, and the connection is used.
+   */
+  judge(socket: TLSSocket, hostname: string, names: RequestNames | null): { problem: PeerProblem; tolerated: boolean } | null
   close(): void
 }
 
-/** Another certificate than the configuration asks for: it has no such name, or is not the one that is pinned. */
+/** Another certificate than the configuration asks for. */
 export class PeerNotWanted extends Error {
-  readonly lacks: 'pin' | 'name'
-
-  constructor(lacks: 'pin' | 'name') {
-    super(`CERTIFICATE_VERIFY_FAILED: ${lacks === 'name' ? 'verify SAN list' : 'hash or pin does not match'}`)
-    this.lacks = lacks
+  constructor({ text }: PeerProblem) {
+    super(verificationFailed(text))
   }
 }

@@ -2,7 +2,8 @@ import net from 'node:net'
 import tls, { type ConnectionOptions } from 'node:tls'
 import { Connection, type ConnectionHandler, connectPlain, connectSecure } from '../transport/connection.ts'
 import { type Tlv, writeProxyHeader } from '../transport/proxy-protocol.ts'
-import { PeerNotWanted, type ProxyPrelude, type RequestNames } from '../transport/upstream-tls.ts'
+import { tlsFailure } from '../transport/tls-failure.ts'
+import { PeerNotWanted, type ProxyPrelude, type RequestNames, type UpstreamTls } from '../transport/upstream-tls.ts'
 import type { WorkerServices } from '../worker-services.ts'
 import type { ClusterStats } from './cluster-stats.ts'
 import { connectTarget } from './connect-target.ts'
@@ -62,10 +63,17 @@ export function openSocket(
     return new Connection(socket, handler, timers, null)
   }
   const alpn = offer(settings?.alpn ?? [])
-  const options: ConnectionOptions = { ...security, ...(alpn.length > 0 ? { ALPNProtocols: [...alpn] } : {}) }
+  const options: ConnectionOptions = {
+    ...security,
+    // Judged when the handshake is done, with all that the settings ask for.
+    rejectUnauthorized: false,
+    checkServerIdentity: () => undefined,
+    ...(alpn.length > 0 ? { ALPNProtocols: [...alpn] } : {}),
+  }
+  const judge = (one: tls.TLSSocket) => settings?.judge(one, endpoint.hostname, names) ?? null
   if (prelude === undefined) {
     return connectSecure({ ...options, ...target }, (socket) => {
-      watchHandshake(socket, options, opening, stats)
+      watchHandshake(socket, judge, opening, stats)
       return new Connection(socket, handler, timers, stats)
     })
   }
@@ -74,7 +82,7 @@ export function openSocket(
   introduce(plain, prelude, opening.client)
   const socket = tls.connect({ ...options, socket: plain })
   plain.once('error', (error) => socket.destroy(error))
-  watchHandshake(socket, options, opening, stats)
+  watchHandshake(socket, judge, opening, stats)
   const connection = new Connection(socket, handler, timers, stats)
   connection.readAccepted()
   return connection
@@ -99,29 +107,29 @@ function introduce(socket: net.Socket, { version, passes }: ProxyPrelude, client
     })
 }
 
-function watchHandshake(socket: tls.TLSSocket, options: ConnectionOptions, opening: SocketOpening, stats: ClusterStats): void {
+type Judge = (socket: tls.TLSSocket) => ReturnType<UpstreamTls['judge']>
+
+function watchHandshake(socket: tls.TLSSocket, judge: Judge, opening: SocketOpening, stats: ClusterStats): void {
+  const counters = { trust: stats.sslFailVerify, name: stats.sslFailSan, pin: stats.sslFailHash }
   socket.setNoDelay(true)
   let connected = false
-  const fail = (error: Error) => {
-    if (error instanceof PeerNotWanted) (error.lacks === 'name' ? stats.sslFailSan : stats.sslFailHash).inc()
-    else if ('code' in error && String(socket.authorizationError) === error.code) stats.sslFailVerify.inc()
-    else stats.sslConnectionError.inc()
-    opening.onFailure(`TLS_error:|${error.message.replaceAll(/\s+/g, '_')}:TLS_error_end`)
-  }
   socket.once('secureConnect', () => {
-    // Where the chain is not verified Node asks nothing of the names either.
-    const problem =
-      options.rejectUnauthorized === false ? options.checkServerIdentity?.('', socket.getPeerCertificate()) : undefined
-    if (problem !== undefined) {
-      socket.destroy(problem)
-      return
+    const verdict = judge(socket)
+    if (verdict !== null) {
+      counters[verdict.problem.lacks].inc()
+      if (!verdict.tolerated) {
+        socket.destroy(new PeerNotWanted(verdict.problem))
+        return
+      }
     }
     connected = true
     stats.sslHandshake.inc()
     opening.onConnected()
   })
   socket.once('error', (error) => {
-    if (!connected) fail(error)
+    if (connected) return
+    if (!(error instanceof PeerNotWanted)) stats.sslConnectionError.inc()
+    opening.onFailure(tlsFailure(error).replaceAll(/\s+/g, '_'))
   })
 }
 

@@ -75,8 +75,15 @@ export interface TlsTurn {
   serverName?: string
   alpn?: readonly string[]
   /** Shows a certificate: one of the authority's, or one that signed itself. */
-  certificate?: 'client' | 'stranger'
+  certificate?: 'client' | 'stranger' | 'deep' | 'deepAlone' | 'revoked' | 'expired' | 'expiredStranger' | 'named'
   version?: 'TLSv1.2' | 'TLSv1.3'
+  ciphers?: string
+  curves?: string
+  signatures?: string
+  /** Which certificate the server shows, and what it staples to it, is told. */
+  tellsServer?: boolean
+  /** Connects once before, and tells whether the session is resumed. */
+  resumes?: boolean
 }
 
 export interface ParityCase {

@@ -119,7 +119,10 @@ function folding(ports: Ports): (text: string) => string {
 }
 
 function describe(result: TurnResult, fold: (text: string) => string): string[] {
-  const lines = result.answers.flatMap((message) => told(message, fold, 'client'))
+  const lines = [
+    ...(result.tls ?? []).map((fact) => `client: TLS ${fact}`),
+    ...result.answers.flatMap((message) => told(message, fold, 'client')),
+  ]
   if (result.rest !== '') lines.push(`client: rest ${fold(JSON.stringify(result.rest))}`)
   lines.push(`client: ${result.end}`)
   return lines

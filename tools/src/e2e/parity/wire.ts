@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
-import { type ConnectionOptions, connect as connectTls } from 'node:tls'
+import { type ConnectionOptions, connect as connectTls, TLSSocket } from 'node:tls'
 import type { ClientTurn, TlsTurn } from './case.ts'
 import { certificates } from './certificates.ts'
 import { cutMessages, type WireMessage } from './message-reader.ts'
@@ -12,10 +12,19 @@ export interface TurnResult {
   rest: string
   /** How it ended: by us, by the other side, by RST, or not at all in time. */
   end: 'left' | 'closed' | 'reset' | 'timeout' | 'refused'
+  /** What TLS told, where the turn asks. */
+  tls?: string[]
+  /** By which another connection may go on. */
+  session?: Buffer
 }
 
 /** Does what a client's turn says, over a raw socket. */
-export function playTurn(port: number, turn: ClientTurn): Promise<TurnResult> {
+export async function playTurn(port: number, turn: ClientTurn): Promise<TurnResult> {
+  const first = await playConnection(port, turn)
+  return turn.tls?.resumes === true ? playConnection(port, turn, first.session) : first
+}
+
+function playConnection(port: number, turn: ClientTurn, resumed?: Buffer): Promise<TurnResult> {
   const methods = requestMethods(turn.send.filter((piece) => typeof piece === 'string').join(''))
   const wanted = turn.answers ?? 1
   let text = ''
@@ -37,7 +46,22 @@ export function playTurn(port: number, turn: ClientTurn): Promise<TurnResult> {
     )
   }
   return new Promise((resolve) => {
-    const socket = turn.tls === undefined ? connect(port, '127.0.0.1') : connectTls(tlsOptions(port, turn.tls))
+    const socket =
+      turn.tls === undefined ? connect(port, '127.0.0.1') : connectTls({ ...tlsOptions(port, turn.tls), session: resumed })
+    const told: string[] = []
+    let session: Buffer | undefined
+    if (socket instanceof TLSSocket) {
+      socket.on('session', (one: Buffer) => {
+        session = one
+      })
+      socket.on('OCSPResponse', (response: Buffer | null) =>
+        told.push(`stapled ${response === null || response.length === 0 ? 'nothing' : `${response.length} bytes`}`),
+      )
+      socket.on('secureConnect', () => {
+        if (turn.tls?.tellsServer === true) told.push(serverOf(socket))
+        if (turn.tls?.resumes === true) told.push(socket.isSessionReused() ? 'resumed' : 'a new session')
+      })
+    }
     let over = false
     const patience = setTimeout(() => finish('timeout'), turn.patienceMs ?? 8000)
     const finish = (end: TurnResult['end']): void => {
@@ -48,7 +72,7 @@ export function playTurn(port: number, turn: ClientTurn): Promise<TurnResult> {
       const { messages, rest } = cut()
       if (turn.reset === true) socket.resetAndDestroy()
       else socket.destroy()
-      resolve({ answers: messages, rest, end })
+      resolve({ answers: messages, rest, end, tls: told, ...(session === undefined ? {} : { session }) })
     }
     socket.on('data', (data: Buffer) => {
       text += data.toString('latin1')
@@ -77,7 +101,15 @@ export function playTurn(port: number, turn: ClientTurn): Promise<TurnResult> {
   })
 }
 
-function tlsOptions(port: number, { serverName, alpn, certificate, version }: TlsTurn): ConnectionOptions {
+function serverOf(socket: TLSSocket): string {
+  const { subject, asn1Curve } = socket.getPeerCertificate()
+  const key = socket.getEphemeralKeyInfo()
+  const group = key !== null && 'name' in key ? key.name : ''
+  return `shows ${String(subject?.CN)} (${asn1Curve ?? 'RSA'}) by ${socket.getCipher().standardName} ${group}`
+}
+
+function tlsOptions(port: number, turn: TlsTurn): ConnectionOptions {
+  const { serverName, alpn, certificate, version, ciphers, curves, signatures, tellsServer } = turn
   const pair = certificate === undefined ? undefined : certificates()[certificate]
   return {
     host: '127.0.0.1',
@@ -87,6 +119,10 @@ function tlsOptions(port: number, { serverName, alpn, certificate, version }: Tl
     ...(alpn === undefined ? {} : { ALPNProtocols: [...alpn] }),
     ...(pair === undefined ? {} : { cert: readFileSync(pair.cert), key: readFileSync(pair.key) }),
     ...(version === undefined ? {} : { minVersion: version, maxVersion: version }),
+    ...(ciphers === undefined ? {} : { ciphers }),
+    ...(curves === undefined ? {} : { ecdhCurve: curves }),
+    ...(signatures === undefined ? {} : { sigalgs: signatures }),
+    ...(tellsServer === true ? { requestOCSP: true } : {}),
   }
 }
 

@@ -1,138 +1,23 @@
-import {
-  address,
-  cluster,
-  http,
-  listenerFilter,
-  type Message,
-  networkFilter,
-  router,
-  tcp,
-  tcpLogFormat,
-  typed,
-} from '../bootstrap.ts'
-import { type ClientTurn, get, group, type ParityCase, type Ports, type TlsTurn } from '../case.ts'
+import { address, cluster, networkFilter, tcp, tcpLogFormat } from '../bootstrap.ts'
+import { get, group, type ParityCase } from '../case.ts'
 import { certificates } from '../certificates.ts'
-
-const inspector = listenerFilter('tls_inspector', 'TlsInspector')
-
-function downstream(common: Message = {}, more: Message = {}): Message {
-  const { server } = certificates()
-  const pair = { certificate_chain: { filename: server.cert }, private_key: { filename: server.key } }
-  return {
-    name: 'envoy.transport_sockets.tls',
-    typed_config: typed('envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext', {
-      common_tls_context: { tls_certificates: [pair], ...common },
-      ...more,
-    }),
-  }
-}
-
-/** A chain that says its name. */
-function says(text: string, match?: Message, socket: Message | null = downstream()): Message {
-  const manager = typed('envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager', {
-    stat_prefix: text,
-    route_config: {
-      virtual_hosts: [
-        {
-          name: 'all',
-          domains: ['*'],
-          routes: [{ match: { prefix: '/' }, direct_response: { status: 200, body: { inline_string: text } } }],
-        },
-      ],
-    },
-    http_filters: [router],
-  })
-  return {
-    name: text,
-    filters: [{ name: 'envoy.filters.network.http_connection_manager', typed_config: manager }],
-    ...(match === undefined ? {} : { filter_chain_match: match }),
-    ...(socket === null ? {} : { transport_socket: socket }),
-  }
-}
-
-const chains =
-  (...all: Message[]) =>
-  (ports: Ports) =>
-    tcp(ports, { chains: all, clusters: [], listener: { listener_filters: [inspector] } })
-const by = (tls: TlsTurn, send: string = get('/')): ClientTurn => ({ send: [send], tls, patienceMs: 3000 })
-const closes = (tls: TlsTurn): ClientTurn => ({ send: [get('/')], tls, untilClosed: true, patienceMs: 3000 })
-
-const seen =
-  '%DOWNSTREAM_TLS_VERSION% sni=%REQUESTED_SERVER_NAME% peer=%DOWNSTREAM_PEER_URI_SAN% %DOWNSTREAM_PEER_SUBJECT% %RESPONSE_CODE%\n'
-
-/** To cluster `a`, from a client that TLS knows. */
-const secure =
-  (common: Message, more: Message = {}, manager: Message = {}) =>
-  (ports: Ports) => {
-    const whole = http(ports, { log: seen, manager })
-    const [listener] = (whole['static_resources'] as { listeners: Message[] }).listeners
-    const [chain] = (listener as { filter_chains: Message[] }).filter_chains
-    if (listener !== undefined && chain !== undefined) {
-      chain['transport_socket'] = downstream(common, more)
-      listener['listener_filters'] = [inspector]
-    }
-    return whole
-  }
-
-const trusting = (more: Message = {}): Message => ({
-  validation_context: { trusted_ca: { filename: certificates().ca }, ...more },
-})
-const required: Message = { require_client_certificate: true }
-const san = (san_type: string, matcher: Message): Message => ({ match_typed_subject_alt_names: [{ san_type, matcher }] })
-
-/** Everyone who may knock: known, unknown, and without a name. */
-const everyone: ClientTurn[] = [by({ certificate: 'client' }), closes({ certificate: 'stranger' }), closes({})]
-
-function mutual(name: string, more: () => Message, context: Message = required, turns = everyone): ParityCase {
-  return { name, bootstrap: (ports) => secure(trusting(more()), context)(ports), turns }
-}
-
-/** `options`: more of the cluster. */
-function upstream(
-  name: string,
-  context: () => Message,
-  turns: (ClientTurn | string)[] = [get('/')],
-  options: (ports: Ports) => Message = () => ({}),
-): ParityCase {
-  return {
-    name,
-    // Its own listener with TLS is the server.
-    ports: ['secure'],
-    bootstrap: (ports) => {
-      const socket = {
-        name: 'envoy.transport_sockets.tls',
-        typed_config: typed('envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext', context()),
-      }
-      const whole = http(ports, {
-        clusters: [cluster('a', [ports['secure'] ?? 1], { transport_socket: socket, ...options(ports) })],
-        log: '%RESPONSE_CODE% %RESPONSE_FLAGS% %UPSTREAM_TLS_VERSION% %UPSTREAM_PEER_DNS_SAN% %UPSTREAM_SERVER_NAME%\n',
-      })
-      const { listeners } = whole['static_resources'] as { listeners: Message[] }
-      const server = says('server')
-      listeners.push({
-        name: 'server',
-        address: { socket_address: { address: '127.0.0.1', port_value: ports['secure'] ?? 0 } },
-        filter_chains: [server],
-      })
-      return whole
-    },
-    origins: {},
-    turns,
-    // Node judges certificates after the handshake, which the server has then counted.
-    ignoreStats: /upstream_cx_|http\.server|<secure>\.ssl/,
-  }
-}
-
-/** The server's name, and what its certificate has to be, by the request's host. */
-const byHost = (fields: Message) => (): Message => ({
-  typed_extension_protocol_options: {
-    'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': typed('envoy.extensions.upstreams.http.v3.HttpProtocolOptions', {
-      explicit_http_config: { http_protocol_options: {} },
-      upstream_http_protocol_options: fields,
-    }),
-  },
-})
-const trusted = () => ({ common_tls_context: trusting() })
+import {
+  by,
+  byHost,
+  chains,
+  closes,
+  downstream,
+  handshakesThatFail,
+  inspector,
+  mutual,
+  required,
+  san,
+  says,
+  secure,
+  trusted,
+  trusting,
+  upstream,
+} from '../tls-bootstrap.ts'
 
 const cases: ParityCase[] = [
   {
@@ -305,9 +190,6 @@ const cases: ParityCase[] = [
   ),
   upstream('upstream-1-3', () => ({ common_tls_context: { tls_params: { tls_maximum_protocol_version: 'TLSv1_3' } } })),
 ]
-
-/** Envoy counts a connection of an HTTP connection manager from before its handshake, ours when that is done. */
-const handshakesThatFail = /http\.ingress\.downstream_cx_total/
 
 export const tlsCases = group(
   'tls',

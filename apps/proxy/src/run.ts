@@ -13,9 +13,14 @@ const defaultGraceMs = 5_000
 
 /** What goes on around a proxy that something else runs in its own process. */
 export interface Surroundings {
-  /** Done at the first SIGTERM, before the proxy stops. `leave` tells the control plane that it will. */
-  beforeStop?: (leave: () => void) => Promise<void>
+  /** Done once the proxy serves. */
+  started?: (reportHealth: ReportHealth) => void
+  /** Done at the first SIGTERM, before the proxy stops. */
+  beforeStop?: (reportHealth: ReportHealth) => Promise<void>
 }
+
+/** Tells the control plane why the workload takes no requests, or with undefined that it does. */
+type ReportHealth = (problem: string | undefined) => void
 
 /** The whole life of the command: reads the flags, starts or validates, and ends the process. */
 export async function run(argv: readonly string[], around: Surroundings = {}): Promise<void> {
@@ -78,7 +83,7 @@ async function serve(
   log: ProxyLog,
   settings: Settings,
   workerFactory: WorkerFactory,
-  { beforeStop }: Surroundings,
+  { started, beforeStop }: Surroundings,
 ): Promise<void> {
   const main = log.of('main')
   const { Control } = await import('./control/control.ts')
@@ -98,7 +103,7 @@ async function serve(
     const first = preparing
     preparing = undefined
     if (first === undefined) stop('caught SIGTERM')
-    else void first(() => control.sources.leave()).finally(() => stop('caught SIGTERM'))
+    else void first((problem) => control.sources.reportHealth(problem)).finally(() => stop('caught SIGTERM'))
   })
   process.on('SIGINT', () => stop('caught SIGINT'))
   process.on('SIGUSR1', () => {
@@ -124,6 +129,7 @@ async function serve(
   await control.start()
   if (stopping) return
   keepMemoryTrimmed()
+  started?.((problem) => control.sources.reportHealth(problem))
   main.info(`all dependencies initialized, starting workers: live ${performance.now().toFixed(0)} ms after the start`)
 }
 

@@ -133,6 +133,25 @@ describe('a proxy that names a WorkloadGroup', () => {
     await expect.poll(status, patience).toBe('none')
   })
 
+  it('takes none before its agent says that the application is ready, where the group has a probe; to another Pilot it stays so', async () => {
+    const probed = `${group}  probe: { httpGet: { port: 8080 } }\n`
+    await source.apply([{ name: 'group', content: probed }])
+    const { registration } = opened(600_000)
+    const health = (): unknown => {
+      const { status } = objects().get('WorkloadEntry/default/reviews-v2-10.0.0.7')?.document.value ?? {}
+      return status === undefined ? 'ready' : JSON.stringify(status)
+    }
+    const registered = registration.connected(proxy('10.0.0.7'))
+    await expect.poll(health, patience).toMatch(/has not said yet/)
+    registered.health(undefined)
+    await expect.poll(health, patience).toBe('ready')
+    registration.close()
+    const { registration: next, counter } = opened(600_000)
+    next.connected(proxy('10.0.0.7'))
+    await expect.poll(() => counter.writes, patience).toBe(1)
+    expect(health()).toBe('ready')
+  })
+
   it('takes the place of who had its address before', async () => {
     const other = group.replace('reviews-v2', 'ratings').replaceAll('reviews', 'ratings')
     await source.apply([{ name: 'other', content: other }])

@@ -2,6 +2,7 @@ import { isIP } from 'node:net'
 import { type ConfigObject, keyOf, type TypedObject } from '@weft/config/objects'
 import { WeftError } from '@weft/service/errors'
 import type { Logger } from '@weft/service/logger'
+import { z } from 'zod'
 import type { ProxyNode } from '../scope/proxy-node.ts'
 
 /** The annotations by which Istio knows a WorkloadEntry that nobody wrote. */
@@ -89,18 +90,20 @@ export class Registration {
       throw new WeftError('invalid_argument', `'${proxy.ip.slice(0, 200)}' of the node id is no address to register`)
     }
     const { key, text } = entryOf(group, proxy)
-    let isHealthy = true
+    // Where the application is asked whether it is ready, it takes nothing until its agent says that it is.
+    const before = this.#options.objects().get(key)
+    let problem = group.spec.probe === undefined ? undefined : before === undefined ? notYetReady : problemOf(before)
     const stream = Symbol(proxy.id)
     const streams = this.#streams.get(key) ?? new Set()
     this.#streams.set(key, streams.add(stream))
     this.#keep(key)
-    this.#change(key, text)
+    this.#change(key, problem === undefined ? text : entryOf(group, proxy, problem).text)
     this.#removeOthersAt(proxy.ip, key)
     return {
-      health: (problem) => {
-        if (isHealthy === (problem === undefined)) return
-        isHealthy = problem === undefined
-        this.#change(key, isHealthy ? text : entryOf(group, proxy, problem).text)
+      health: (said) => {
+        if ((said === undefined) === (problem === undefined)) return
+        problem = said
+        this.#change(key, said === undefined ? text : entryOf(group, proxy, said).text)
       },
       end: () => {
         streams.delete(stream)
@@ -165,6 +168,20 @@ export class Registration {
     this.#writing = false
     await this.#write()
   }
+}
+
+const notYetReady = 'its agent has not said yet that the application is ready'
+
+const statusSchema = z.looseObject({
+  status: z.looseObject({
+    conditions: z.array(z.looseObject({ type: z.string(), status: z.string(), message: z.string().default('') })),
+  }),
+})
+
+/** Why an entry takes no requests, as its status says. */
+function problemOf({ document }: ConfigObject): string | undefined {
+  const conditions = statusSchema.safeParse(document.value).data?.status.conditions ?? []
+  return conditions.find(({ type, status }) => type === 'Healthy' && status === 'False')?.message
 }
 
 function isRegistered(object: ConfigObject): object is TypedObject<'WorkloadEntry'> & ConfigObject {

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { WeftError } from '@weft/service/errors'
 import { run } from '../run.ts'
+import { followReadiness } from './app-readiness.ts'
 import { podBootstrap } from './bootstrap.ts'
 import { applicationMetrics } from './metrics.ts'
 import { readPodLabels } from './pod-labels.ts'
@@ -48,10 +49,16 @@ async function runPodProxy(argv: readonly string[]): Promise<void> {
     ...(settings.concurrency === undefined ? [] : ['--concurrency', String(settings.concurrency)]),
     ...['--drain-time-s', String(Math.ceil(settings.drainMs / 1_000))],
   ]
+  const { readinessProbe } = settings
+  let stopLooking = (): void => undefined
   await run(flags, {
+    started: (reportHealth) => {
+      if (readinessProbe !== undefined) stopLooking = followReadiness(readinessProbe, reportHealth)
+    },
     // Endpoints lists take a moment to forget a pod that is stopped; one that registered itself says so.
-    beforeStop: async (leave) => {
-      if (typeof settings.metadata['AUTO_REGISTER_GROUP'] === 'string') leave()
+    beforeStop: async (reportHealth) => {
+      stopLooking()
+      if (typeof settings.metadata['AUTO_REGISTER_GROUP'] === 'string') reportHealth('the proxy is told to stop')
       await fetch(`${admin}/drain_listeners?graceful&skip_exit`, { method: 'POST' }).catch(() => undefined)
       await delay(settings.terminationDrainMs)
     },

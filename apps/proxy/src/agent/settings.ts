@@ -30,6 +30,8 @@ export interface AgentSettings {
   componentLogLevel: string
   /** JSON of the probes that the kubelet asks through the agent, and of where the application's metrics are. */
   probers: string
+  /** How a machine's own application is asked whether it is ready; undefined: it is not asked. */
+  readinessProbe: unknown
   metrics: string
   /** Where the application is probed: the pod's address, or localhost. */
   probedHost: string
@@ -79,6 +81,7 @@ export function readAgentSettings(argv: readonly string[], env: NodeJS.ProcessEn
     proxyLogLevel: flag('proxyLogLevel') ?? 'warning',
     componentLogLevel: flag('proxyComponentLogLevel') ?? '',
     probers: env['ISTIO_KUBE_APP_PROBERS'] ?? '',
+    readinessProbe: config['readinessProbe'],
     metrics: env['ISTIO_PROMETHEUS_ANNOTATIONS'] ?? '',
     probedHost: legacy ? 'localhost' : ip,
   }

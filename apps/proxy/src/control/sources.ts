@@ -99,9 +99,9 @@ export class ConfigSources {
     for (const own of this.#own.values()) if (own.cluster === cluster) for (const stream of own.streams) stream.reconnect(reason)
   }
 
-  /** Tells the control plane that this proxy will stop: what asks for its workload may go elsewhere from now on. */
-  leave(): void {
-    this.#ads?.reportHealth('the proxy is told to stop')
+  /** Tells the control plane why the workload beside this proxy takes no requests, or with undefined that it does. */
+  reportHealth(problem: string | undefined): void {
+    this.#ads?.reportHealth(problem)
   }
 
   close(): void {

@@ -39,6 +39,8 @@ export class XdsStream {
   readonly #states = new Map<string, TypeState>()
   readonly #backoff: Backoff
   #call: Call | undefined
+  /** What was told last. */
+  #health: { readonly problem: string | undefined } | undefined
   #opening = false
   #sentNode = false
   #connected = false
@@ -92,8 +94,12 @@ export class XdsStream {
     this.#open()
   }
 
-  /** Tells how the client is, as Istio's agents do: why it takes no requests now, or with undefined that it does. */
+  /**
+   * Tells how the client is, as Istio's agents do: why it takes no requests now, or with undefined that it does. Told again to each
+   * server that the stream is opened to later.
+   */
   reportHealth(problem: string | undefined): void {
+    this.#health = { problem }
     if (this.#call === undefined) return
     const handler: ResourceHandler = { receive: async () => [] }
     const about: TypeState = { typeUrl: healthType, handler, names: 'all', version: '', nonce: '', held: new Map(), told: null }
@@ -164,6 +170,7 @@ export class XdsStream {
       state.told = null
       if (asksSomething(state)) this.#send(this.#protocol.first(state, this.#node()))
     }
+    if (this.#health !== undefined) this.reportHealth(this.#health.problem)
   }
 
   #lost(reason: string): void {

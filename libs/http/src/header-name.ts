@@ -118,7 +118,7 @@ const wellKnown = [
   'x-envoy-upstream-healthchecked-cluster',
 ] as const
 
-/** One more than the highest slot; slot 0 is "no slot". */
+/** One more than the highest slot, which is below 128; slot 0 is "no slot". */
 export const slotCount = wellKnown.length + 1
 
 /** The name of each slot; nothing at 0. */

@@ -2,6 +2,10 @@ import type { HeaderCasing } from './header-casing.ts'
 import { type HeaderName, names, sameBytes, slotCount, slotGroups, slotNames, slotOf } from './header-name.ts'
 import { putLatin1 } from './latin1.ts'
 
+/** Marks an entry whose bytes are one piece, above its slot. */
+const whole = 0x80
+const slotBits = 0x7f
+
 const initialBytes = 1024
 const initialHeaders = 24
 
@@ -19,10 +23,8 @@ export class HeaderTable {
   entries = 0
   /** Four numbers an entry: name start (-1: removed), name end, value start, value end. */
   ranges: Int32Array = new Int32Array(initialHeaders * 4)
-  /** Slot of each entry. */
-  slots: Uint8Array = new Uint8Array(initialHeaders)
-  /** 1: the entry's bytes are `name: value\r\n` in one piece. */
-  whole: Uint8Array = new Uint8Array(initialHeaders)
+  /** Slot of each entry, and `whole` where its bytes are `name: value\r\n` in one piece. */
+  private slots: Uint8Array = new Uint8Array(initialHeaders)
   /** Groups (`headerGroup`) that an entry was in since `clear`. */
   private groups = 0
   /** How HTTP/1.1 writes the names; null: as its codec is told. */
@@ -34,7 +36,7 @@ export class HeaderTable {
 
   clear(): void {
     // One by one: `fill` is a call out of compiled code, at twice the price for the few that are set.
-    for (let i = 0; i < this.entries; i++) this.first[this.slots[i]!] = 0
+    for (let i = 0; i < this.entries; i++) this.first[this.slots[i]! & slotBits] = 0
     this.used = 0
     this.entries = 0
     this.groups = 0
@@ -63,13 +65,13 @@ export class HeaderTable {
     nameEnd: number,
     valueStart: number,
     valueEnd: number,
-    whole: boolean,
+    isWhole: boolean,
   ): number {
-    return this.addKnown(slotOf(bytes, nameStart + offset, nameEnd + offset), nameStart, nameEnd, valueStart, valueEnd, whole)
+    return this.addKnown(slotOf(bytes, nameStart + offset, nameEnd + offset), nameStart, nameEnd, valueStart, valueEnd, isWhole)
   }
 
   /** `add` of a name whose slot is known. */
-  addKnown(slot: number, nameStart: number, nameEnd: number, valueStart: number, valueEnd: number, whole: boolean): number {
+  addKnown(slot: number, nameStart: number, nameEnd: number, valueStart: number, valueEnd: number, isWhole: boolean): number {
     const index = this.entries++
     if (index >= this.slots.length) this.grow()
     const at = index * 4
@@ -78,8 +80,7 @@ export class HeaderTable {
     ranges[at + 1] = nameEnd
     ranges[at + 2] = valueStart
     ranges[at + 3] = valueEnd
-    this.slots[index] = slot
-    this.whole[index] = whole ? 1 : 0
+    this.slots[index] = isWhole ? slot | whole : slot
     this.note(slot, index)
     return slot
   }
@@ -103,9 +104,6 @@ export class HeaderTable {
     const slots = new Uint8Array(this.slots.length * 2)
     slots.set(this.slots)
     this.slots = slots
-    const whole = new Uint8Array(this.whole.length * 2)
-    whole.set(this.whole)
-    this.whole = whole
   }
 
   /** Index of the first entry of this name from `from` on; -1 when there is none. */
@@ -114,13 +112,19 @@ export class HeaderTable {
       const first = this.first[name.slot]! - 1
       if (first < 0) return -1
       if (from <= first) return first
-      for (let i = from; i < this.entries; i++) if (this.slots[i] === name.slot && this.ranges[i * 4]! >= 0) return i
+      for (let i = from; i < this.entries; i++)
+        if ((this.slots[i]! & slotBits) === name.slot && this.ranges[i * 4]! >= 0) return i
       return -1
     }
     const ranges = this.ranges
     for (let i = from; i < this.entries; i++) {
       const start = ranges[i * 4]!
-      if (start >= 0 && this.slots[i] === 0 && sameBytes(name.bytes, this.buffer, start, ranges[i * 4 + 1]! - start)) return i
+      if (
+        start >= 0 &&
+        (this.slots[i]! & slotBits) === 0 &&
+        sameBytes(name.bytes, this.buffer, start, ranges[i * 4 + 1]! - start)
+      )
+        return i
     }
     return -1
   }
@@ -163,7 +167,7 @@ export class HeaderTable {
   }
 
   nameAt(index: number): string {
-    const slot = this.slots[index]!
+    const slot = this.slots[index]! & slotBits
     if (slot !== 0) return slotNames[slot]!
     return this.buffer.latin1Slice(this.ranges[index * 4], this.ranges[index * 4 + 1])
   }
@@ -204,7 +208,7 @@ export class HeaderTable {
     this.used = start + length
     this.ranges[index * 4 + 2] = start
     this.ranges[index * 4 + 3] = this.used
-    this.whole[index] = 0
+    this.slots[index]! &= slotBits
     return start
   }
 
@@ -244,11 +248,11 @@ export class HeaderTable {
   /** Removes the one entry at `index`. */
   removeAt(index: number): void {
     this.ranges[index * 4] = -1
-    const slot = this.slots[index]!
+    const slot = this.slots[index]! & slotBits
     if (slot === 0 || this.first[slot] !== index + 1) return
     this.first[slot] = 0
     for (let i = index + 1; i < this.entries; i++) {
-      if (this.slots[i] === slot && this.ranges[i * 4]! >= 0) {
+      if ((this.slots[i]! & slotBits) === slot && this.ranges[i * 4]! >= 0) {
         this.first[slot] = i + 1
         return
       }
@@ -278,7 +282,7 @@ export class HeaderTable {
       const start = other.ranges[r]!
       if (start < 0) continue
       const [nameEnd, valueStart, valueEnd] = [other.ranges[r + 1]!, other.ranges[r + 2]!, other.ranges[r + 3]!]
-      this.add(this.buffer, 0, start + base, nameEnd + base, valueStart + base, valueEnd + base, other.whole[i] === 1)
+      this.add(this.buffer, 0, start + base, nameEnd + base, valueStart + base, valueEnd + base, other.slots[i]! >= whole)
     }
   }
 
@@ -299,7 +303,7 @@ export class HeaderTable {
 
   /** Writes `name: value\r\n` of every entry to `out` at `at`; gives the position behind. Untouched runs go as one copy. */
   write(out: Buffer, at: number): number {
-    const { buffer, ranges, whole, entries } = this
+    const { buffer, ranges, slots, entries } = this
     let runStart = 0
     let runEnd = 0
     for (let i = 0; i < entries; i++) {
@@ -307,7 +311,7 @@ export class HeaderTable {
       const start = ranges[r]!
       if (start < 0) continue
       const valueEnd = ranges[r + 3]!
-      if (whole[i] === 1) {
+      if (slots[i]! >= whole) {
         if (start === runEnd) {
           runEnd = valueEnd + 2
           continue

@@ -1,4 +1,5 @@
 import type { RuntimeValue } from '../plan/runtime.ts'
+import { shownNumber } from '../shown-number.ts'
 
 /** One value of a layer: as it was written, and what it is taken for. */
 export interface RuntimeEntry {
@@ -38,16 +39,6 @@ export function entriesOfTree(tree: Readonly<Record<string, unknown>>, refuse: (
   }
   for (const [key, value] of Object.entries(tree)) visit(key, value)
   return entries
-}
-
-/** A number with six digits, as C's `%g` has it. */
-function shownNumber(value: number): string {
-  if (!Number.isFinite(value) || value === 0) return String(value)
-  const exponent = Number(value.toExponential(5).split('e')[1])
-  if (exponent >= -4 && exponent < 6) return String(Number(value.toPrecision(6)))
-  const [digits = '', power = ''] = value.toExponential(5).split('e')
-  const sign = power.startsWith('-') ? '-' : '+'
-  return `${Number(digits)}e${sign}${power.replace(/^[+-]/, '').padStart(2, '0')}`
 }
 
 function fraction(members: readonly (readonly [string, unknown])[]): RuntimeValue | null {

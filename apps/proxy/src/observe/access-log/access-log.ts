@@ -102,6 +102,7 @@ export function compileLogFormat(source: SubstitutionFormatString | undefined, p
     const known = [
       'envoy.extensions.formatter.req_without_query.v3.ReqWithoutQuery',
       'envoy.extensions.formatter.metadata.v3.Metadata',
+      'envoy.extensions.formatter.cel.v3.Cel',
     ]
     source.formatters.forEach((one, i) => {
       const url = one.typedConfig?.typeUrl.split('/').pop() ?? ''

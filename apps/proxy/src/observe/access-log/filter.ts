@@ -4,7 +4,9 @@ import {
   ComparisonFilter_Op,
 } from '@weft/contracts/envoy/config/accesslog/v3/accesslog'
 import { AccessLogType } from '@weft/contracts/envoy/data/accesslog/v3/accesslog'
+import { ExpressionFilter } from '@weft/contracts/envoy/extensions/access_loggers/filters/cel/v3/cel'
 import { headerName, names } from '@weft/http/header-name'
+import { compileText } from '../../expressions/expression.ts'
 import { invalid, unsupported } from '../../plan/problems.ts'
 import { compileFraction, denominatorOf, type Runtime } from '../../plan/runtime.ts'
 import { compileHeaderMatcher } from '../../routing/matchers/header-matcher.ts'
@@ -82,8 +84,14 @@ export function compileLogFilter(filter: AccessLogFilter, path: string, runtime:
         return types.includes(type) !== exclude
       }
     }
-    default:
-      throw unsupported(path, `access log filter '${specifier.$case}'`)
+    case 'extensionFilter': {
+      const config = specifier.value.configType?.value
+      if (config?.typeUrl.endsWith('/envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter') !== true)
+        throw unsupported(`${path}.extension_filter`, `access log filter '${specifier.value.name}'`)
+      const { expression } = ExpressionFilter.decode(config.value)
+      const evaluate = compileText(expression, `${path}.extension_filter.typed_config.expression`)
+      return (context) => evaluate(context) === true
+    }
   }
 }
 

@@ -1,5 +1,7 @@
 import { hostname } from 'node:os'
 import { headerName } from '@weft/http/header-name'
+import { compileText } from '../../expressions/expression.ts'
+import { resultText } from '../../expressions/result-text.ts'
 import { invalid } from '../../plan/problems.ts'
 import { wallTime } from '../stream-record.ts'
 import { addressOperators } from './address-operators.ts'
@@ -13,6 +15,7 @@ import { longFlag } from './response-flags.ts'
 import { compileTimeFormat } from './time.ts'
 import { tlsOperators } from './tls-operators.ts'
 import { wireOperators } from './wire-operators.ts'
+import { wireText } from './wire-text.ts'
 
 const local = hostname()
 const traceparent = headerName('traceparent')
@@ -120,6 +123,13 @@ const kinds: Readonly<Record<string, OperatorKind>> = {
   GRPC_STATUS: grpcStatusOperator,
   GRPC_STATUS_NUMBER: (_argument, path) => grpcStatusOperator('NUMBER', path),
   COALESCE: coalesce,
+  CEL: (argument, path) => {
+    const evaluate = compileText(argument, path)
+    return (context) => {
+      const text = resultText(evaluate(context))
+      return text === null ? null : wireText(text)
+    }
+  },
   ENVIRONMENT: (argument, path) => {
     if (argument === '') throw invalid(path, 'ENVIRONMENT needs the name of a variable')
     const value = process.env[argument] ?? '-'

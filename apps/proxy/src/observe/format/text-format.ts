@@ -4,6 +4,7 @@ import { invalid } from '../../plan/problems.ts'
 import type { FormatContext } from './context.ts'
 import type { FormatValue, HeaderSource, Operator } from './operator.ts'
 import { compileOperator } from './operators.ts'
+import { wireText } from './wire-text.ts'
 
 export interface TextFormat {
   (context: FormatContext): string
@@ -37,11 +38,6 @@ export function parseFormat(text: string, path: string): (string | Operator)[] {
   }
   if (literal !== '') pieces.push(wireText(literal))
   return pieces
-}
-
-/** Text as headers are kept and logs are written: a character a byte of its UTF-8. */
-export function wireText(text: string): string {
-  return /^[\0-\x7f]*$/.test(text) ? text : Buffer.from(text).latin1Slice()
 }
 
 /** Where the operator's closing percent stands: a percent inside its parentheses belongs to the argument. */

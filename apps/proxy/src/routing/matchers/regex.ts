@@ -44,6 +44,32 @@ export function compileRegex(pattern: string, path: string): Regex {
   }
 }
 
+/** Most steps that RE2 makes of an expression's pattern. */
+const maxSearchProgram = 100
+const searches = new Map<string, (text: string) => boolean>()
+const mostSearches = 256
+
+/**
+ * Says whether a pattern is found anywhere in a text, in time linear to it; patterns that come with requests are compiled once
+ * while they are in use. Throws `invalid_argument` for a bad one, and for one of more than a hundred steps, as Envoy's CEL does.
+ */
+export function regexSearch(pattern: string): (text: string) => boolean {
+  const known = searches.get(pattern)
+  if (known !== undefined) return known
+  let compiled: RE2JS
+  try {
+    compiled = re2().compile(pattern.slice(0, maxPattern + 1))
+  } catch (error) {
+    throw new WeftError('invalid_argument', `invalid regular expression: ${WeftError.from(error).message}`)
+  }
+  if (compiled.programSize() > maxSearchProgram || pattern.length > maxPattern)
+    throw new WeftError('invalid_argument', 'regular expression exceeds max allowed size')
+  const search = (text: string): boolean => compiled.test(text)
+  if (searches.size >= mostSearches) searches.clear()
+  searches.set(pattern, search)
+  return search
+}
+
 let library: typeof RE2JS | undefined
 
 /** Loaded with the first pattern: most workers have none. */

@@ -26,7 +26,8 @@ export const listenerSupport: SupportTable = {
   'envoy.extensions.transport_sockets.tls.v3.TlsCertificate': 'certificate_chain private_key watched_directory password',
   'envoy.extensions.transport_sockets.tls.v3.CertificateValidationContext':
     'trusted_ca watched_directory verify_certificate_spki verify_certificate_hash match_typed_subject_alt_names ' +
-    'match_subject_alt_names crl allow_expired_certificate trust_chain_verification system_root_certs',
+    'match_subject_alt_names crl only_verify_leaf_cert_crl max_verify_depth allow_expired_certificate trust_chain_verification ' +
+    'system_root_certs',
   'envoy.extensions.transport_sockets.tls.v3.Secret': 'name tls_certificate validation_context generic_secret',
 
   'envoy.extensions.filters.listener.original_dst.v3.OriginalDst': '*',
@@ -60,7 +61,8 @@ export const listenerSupport: SupportTable = {
   'envoy.config.trace.v3.ZipkinConfig': '*',
   'envoy.config.trace.v3.OpenTelemetryConfig': '* -resource_detectors -sampler',
   'envoy.config.accesslog.v3.AccessLog': '*',
-  'envoy.config.accesslog.v3.AccessLogFilter': '* -extension_filter',
+  'envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter': '*',
+  'envoy.extensions.formatter.cel.v3.Cel': '*',
   'envoy.extensions.formatter.metadata.v3.Metadata': '*',
   'envoy.extensions.formatter.req_without_query.v3.ReqWithoutQuery': '*',
   'envoy.extensions.access_loggers.file.v3.FileAccessLog': '*',

@@ -22,7 +22,7 @@ export const routeSupport: SupportTable = {
   'envoy.config.route.v3.HedgePolicy': '* ~initial_requests ~additional_request_chance',
   'envoy.extensions.early_data.v3.DefaultEarlyDataPolicy': '*',
   'envoy.extensions.path.rewrite.uri_template.v3.UriTemplateRewriteConfig': '*',
-  'envoy.config.route.v3.RateLimit.Action': '* -extension',
+  'envoy.extensions.rate_limit_descriptors.expr.v3.Descriptor': '*',
   'envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate': '*',
   'envoy.extensions.retry.host.omit_canary_hosts.v3.OmitCanaryHostsPredicate': '*',
   'envoy.extensions.retry.host.omit_host_metadata.v3.OmitHostMetadataConfig': '*',

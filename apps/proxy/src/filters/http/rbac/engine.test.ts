@@ -1,5 +1,6 @@
 import { Permission, Principal, RBAC, RBAC_Action } from '@weft/contracts/envoy/config/rbac/v3/rbac'
 import { UriTemplateMatchConfig } from '@weft/contracts/envoy/extensions/path/match/uri_template/v3/uri_template_match'
+import { Expr } from '@weft/contracts/google/api/expr/v1alpha1/syntax'
 import { expect, test } from 'vitest'
 import { FakeStream } from '../fake-stream.ts'
 import { compileEngine } from './engine.ts'
@@ -46,4 +47,23 @@ test('a path template is matched without the query', () => {
   const decide = rules(RBAC_Action.ALLOW, { files: [template] })
   expect(decide(new FakeStream({ path: '/users/ann/files/a/b?c=/d' })).allowed).toBe(true)
   expect(decide(new FakeStream({ path: '/users/ann/b/files/a' })).allowed).toBe(false)
+})
+
+test('a policy with a condition holds where that gives true: not where it gives an error, or no boolean', () => {
+  const field = (name: string): Expr => {
+    const operand = Expr.fromPartial({ exprKind: { $case: 'identExpr', value: { name: 'request' } } })
+    return Expr.fromPartial({ exprKind: { $case: 'selectExpr', value: { operand, field: name } } })
+  }
+  const prefix = Expr.fromPartial({
+    exprKind: { $case: 'constExpr', value: { constantKind: { $case: 'stringValue', value: '/x' } } },
+  })
+  const startsWith = { target: field('path'), function: 'startsWith', args: [prefix] }
+  const allowed = [Expr.fromPartial({ exprKind: { $case: 'callExpr', value: startsWith } }), field('path'), field('referer')].map(
+    (condition) => {
+      const policy = { permissions: [path('/')], principals: [anybody], condition }
+      const decide = compileEngine(RBAC.fromPartial({ policies: { p: policy } }), 'test')
+      return ['/x', '/y'].filter((asked) => decide(new FakeStream({ path: asked })).allowed)
+    },
+  )
+  expect(allowed).toEqual([['/x'], [], []])
 })

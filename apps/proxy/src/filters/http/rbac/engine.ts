@@ -3,6 +3,7 @@ import {
   Action,
   MetadataSource,
   type Permission,
+  type Policy,
   type Principal,
   type RBAC,
   RBAC_Action,
@@ -11,6 +12,8 @@ import {
 import { UriTemplateMatchConfig } from '@weft/contracts/envoy/extensions/path/match/uri_template/v3/uri_template_match'
 import type { Int32Range } from '@weft/contracts/envoy/type/v3/range'
 import type { Matcher } from '@weft/contracts/xds/type/matcher/v3/matcher'
+import { compileChecked, compileParsed } from '../../../expressions/expression.ts'
+import type { FormatContext } from '../../../observe/format/context.ts'
 import { invalid, unsupported } from '../../../plan/problems.ts'
 import { compileFilterStateMatcher } from '../../../routing/matchers/filter-state-matcher.ts'
 import { compileHeaderMatcher } from '../../../routing/matchers/header-matcher.ts'
@@ -28,6 +31,8 @@ export type Rule = (stream: RbacSubject) => boolean
 /** What rules ask about: a request, or a connection that has none. */
 export type RbacSubject = Pick<HttpStream, 'request' | 'connection' | 'metadata' | 'metadataOrNull' | 'filterState' | 'route'> & {
   readonly info: Pick<HttpStream['info'], 'downstreamRemoteAddress'>
+  /** What conditions read. */
+  readonly format: FormatContext
 }
 
 /** What the rules say of a request: whether it may pass, and the policy that decided (null: none matched). */
@@ -68,18 +73,16 @@ export function compileEngine(rules: RBAC, path: string): (stream: RbacSubject) 
     .map((name) => {
       const policy = rules.policies[name]!
       const at = `${path}.policies['${name}']`
-      if (policy.condition !== undefined || policy.checkedCondition !== undefined)
-        throw unsupported(`${at}.condition`, 'a CEL condition')
       const permissions = policy.permissions.map((one, i) => compilePermission(one, `${at}.permissions[${i}]`))
       const principals = policy.principals.map((one, i) => compilePrincipal(one, `${at}.principals[${i}]`))
       const verdict: Verdict = { allowed: allow, policy: name }
-      return { verdict, permitted: anyOf(permissions), identified: anyOf(principals) }
+      return { verdict, permitted: anyOf(permissions), identified: anyOf(principals), holds: compileCondition(policy, at) }
     })
   const unmatched: Verdict = { allowed: !allow || logs, policy: null }
   const decide = (stream: RbacSubject): Verdict => {
     for (let i = 0; i < policies.length; i++) {
-      const { permitted, identified, verdict } = policies[i]!
-      if (permitted(stream) && identified(stream)) return verdict
+      const { permitted, identified, holds, verdict } = policies[i]!
+      if (permitted(stream) && identified(stream) && (holds === null || holds(stream))) return verdict
     }
     return unmatched
   }
@@ -89,6 +92,16 @@ export function compileEngine(rules: RBAC, path: string): (stream: RbacSubject) 
     hintLogs(stream, verdict.policy !== null)
     return verdict
   }
+}
+
+/** A condition holds where it gives true: not where it gives an error, or anything else. */
+function compileCondition({ condition, checkedCondition }: Policy, path: string): Rule | null {
+  if (condition === undefined && checkedCondition === undefined) return null
+  const evaluate =
+    checkedCondition === undefined
+      ? compileParsed(condition, `${path}.condition`)
+      : compileChecked(checkedCondition, `${path}.checked_condition`)
+  return (stream) => evaluate(stream.format) === true
 }
 
 /** LOG refuses nothing: access logs are told whether a policy held (Envoy's `access_log_hint`). */

@@ -3,7 +3,7 @@ import type {
   ResponseMapper,
 } from '@weft/contracts/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager'
 import { compileLogFilter, type LogFilter } from '../../../observe/access-log/filter.ts'
-import { wireText } from '../../../observe/format/text-format.ts'
+import { wireText } from '../../../observe/format/wire-text.ts'
 import { type BodyFormat, compileBodyFormat } from '../../../plan/body-format.ts'
 import { readDataSource } from '../../../plan/data-source.ts'
 import { invalid } from '../../../plan/problems.ts'

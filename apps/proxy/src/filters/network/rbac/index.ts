@@ -1,6 +1,8 @@
 import type { Permission, Principal, RBAC as Rules } from '@weft/contracts/envoy/config/rbac/v3/rbac'
 import { RBAC_EnforcementType as EnforcementType, RBAC } from '@weft/contracts/envoy/extensions/filters/network/rbac/v3/rbac'
 import { RequestHead } from '@weft/http/message'
+import type { FormatContext } from '../../../observe/format/context.ts'
+import { StreamRecord } from '../../../observe/stream-record.ts'
 import { invalid } from '../../../plan/problems.ts'
 import { compileEngines, type RbacSubject } from '../../http/rbac/engine.ts'
 import type { NetworkGateKind, Refusal } from '../filter.ts'
@@ -93,13 +95,22 @@ const noRequest = new RequestHead()
 /** A connection as rules see it: there is no request, so that what they ask of one is absent. */
 function subjectOf(info: AcceptedInfo): RbacSubject {
   const metadata = info.metadata ?? {}
+  const connection = { id: 0, ...info }
+  const filterState = info.filterState ?? new Map<string, unknown>()
   return {
     request: noRequest,
     route: null,
-    connection: { id: 0, ...info },
+    connection,
     info: { downstreamRemoteAddress: info.remoteAddress },
-    filterState: info.filterState ?? new Map(),
+    filterState,
     metadataOrNull: metadata,
     metadata: (name) => (metadata[name] ??= {}),
+    get format(): FormatContext {
+      const record = new StreamRecord()
+      record.downstreamRemoteAddress = info.remoteAddress
+      record.downstreamRemotePort = info.remotePort
+      const absent = { request: null, response: null, responseTrailers: null, routeMetadata: null, clusterMetadata: null }
+      return { ...absent, connection, info: record, metadataOrNull: metadata, filterState }
+    },
   }
 }

@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import { WeftError } from '@weft/service/errors'
-import { growHeapsSlowly } from '@weft/service/lean-memory'
+import { collectGarbage, growHeapsSlowly } from '@weft/service/lean-memory'
 import { keepMemoryTrimmed } from './control/free-memory.ts'
 import { startThreads } from './control/worker-threads.ts'
 import type { WorkerFactory } from './control/workers.ts'
@@ -128,9 +128,11 @@ async function serve(
   }
   await control.start()
   if (stopping) return
-  keepMemoryTrimmed()
   started?.((problem) => control.sources.reportHealth(problem))
   main.info(`all dependencies initialized, starting workers: live ${performance.now().toFixed(0)} ms after the start`)
+  control.workers.started()
+  collectGarbage()
+  keepMemoryTrimmed()
 }
 
 /** The proxy before this one has the admin address until it ends. */

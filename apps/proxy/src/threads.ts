@@ -57,6 +57,8 @@ export type ToWorker =
   | { type: 'health-failure'; cluster: string; endpoint: string }
   | { type: 'log-level'; level: string }
   | { type: 'reopen-logs' }
+  /** The proxy's start is over: what it has left in memory may go. */
+  | { type: 'started' }
   | { type: 'stop' }
 
 export interface ResourceError {

@@ -1,4 +1,5 @@
 import { parentPort } from 'node:worker_threads'
+import { collectGarbage } from '@weft/service/lean-memory'
 import { LivePlan } from './live-plan.ts'
 import { LogFiles } from './observe/access-log/log-file.ts'
 import { Stats } from './observe/stats.ts'
@@ -55,6 +56,9 @@ export class ProxyWorker {
         return
       case 'reopen-logs':
         this.logFiles.reopen()
+        return
+      case 'started':
+        collectGarbage()
         return
       case 'stop':
         this.stop()

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { leanMemory } from './lean-memory.ts'
+import { collectGarbage, leanMemory } from './lean-memory.ts'
 
 describe('the environment of a lean process', () => {
   test('adds to what is there', () => {
@@ -51,4 +51,15 @@ describe.skipIf(process.platform !== 'linux')('a process that restarts', () => {
   test('goes on where it was started lean', () => {
     expect(run({ MALLOC_ARENA_MAX: '2' })).toHaveLength(2)
   })
+})
+
+test('garbage is collected at once', () => {
+  const heap = (): number => process.memoryUsage().heapUsed
+  let kept: unknown[] = Array.from({ length: 1_000_000 }, (_, i) => [i])
+  const before = heap()
+  expect(kept.length).toBe(1_000_000)
+  kept = []
+  collectGarbage()
+  expect(heap()).toBeLessThan(before - 16 * 1024 * 1024)
+  expect(kept).toEqual([])
 })

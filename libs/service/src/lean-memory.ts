@@ -1,4 +1,5 @@
 import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 
 /** Stands in the environment of a process that has been started this way. */
 const arenas = 'MALLOC_ARENA_MAX'
@@ -34,4 +35,14 @@ export function restartLean(): void {
  */
 export function growHeapsSlowly(): void {
   setFlagsFromString('--heap-growing-percent=50')
+}
+
+/**
+ * Collects the garbage of this thread now: 20 ms for 25 MiB. For the end of a start, which leaves a third of the heap to be collected
+ * and which little would follow to make V8 do it.
+ */
+export function collectGarbage(): void {
+  setFlagsFromString('--expose-gc')
+  const collect: unknown = runInNewContext('gc')
+  if (typeof collect === 'function') collect()
 }

@@ -126,6 +126,11 @@ export class Workers {
     this.#broadcast({ type: 'log-level', level })
   }
 
+  /** The proxy's start is over. */
+  started(): void {
+    this.#broadcast({ type: 'started' })
+  }
+
   reopenLogs(): void {
     this.#broadcast({ type: 'reopen-logs' })
   }

@@ -71,13 +71,10 @@ export class HpackDecoder {
       if (byte >= 0x80) {
         if (this.mustShrink) return false
         const index = this.integer(bytes, 0x7f)
-        if (index <= 0) return false
-        if (index <= staticCount) this.takeIndexed(statics, index - 1, fields, true)
-        else {
-          const place = this.dynamic.placeOf(index - staticCount - 1)
-          if (place < 0) return false
-          this.takeIndexed(this.dynamic, place, fields, false)
-        }
+        if (index <= 0 || index > staticCount + this.dynamic.count) return false
+        if (fields.full) this.skipIndexed(bytes)
+        else if (index <= staticCount) this.takeIndexed(statics, index - 1, fields, true)
+        else this.takeIndexed(this.dynamic, this.dynamic.placeOf(index - staticCount - 1), fields, false)
         first = false
       } else if (byte >= 0x40) {
         if (this.mustShrink || !this.literal(bytes, 0x3f, true, fields)) return false
@@ -97,13 +94,21 @@ export class HpackDecoder {
     return true
   }
 
+  /** Passes over fields that nobody takes and that are a byte each: thousands of them (an HPACK bomb) cost no more than other bytes. */
+  private skipIndexed(bytes: Buffer): void {
+    const last = 0x80 + Math.min(0x7e, staticCount + this.dynamic.count)
+    const { end } = this
+    let { at } = this
+    while (at < end && bytes[at]! > 0x80 && bytes[at]! <= last) at++
+    this.at = at
+  }
+
   private takeIndexed(from: DynamicTable, place: number, fields: FieldReceiver, isStatic: boolean): void {
     const kind = from.kinds[place]!
     if (kind >= firstPseudo) {
       fields.onSpecial(kind, isStatic ? staticTexts[place + 1]! : kind <= fieldKind.status ? from.textAt(place) : '')
       return
     }
-    if (fields.full) return
     const { table } = fields
     const lineLength = from.lineLength(place)
     const nameLength = from.nameLengths[place]!

@@ -166,8 +166,13 @@ export class HeaderTable {
     return count
   }
 
+  /** The slot of the entry's name; 0: it has none. */
+  slotAt(index: number): number {
+    return this.slots[index]! & slotBits
+  }
+
   nameAt(index: number): string {
-    const slot = this.slots[index]! & slotBits
+    const slot = this.slotAt(index)
     if (slot !== 0) return slotNames[slot]!
     return this.buffer.latin1Slice(this.ranges[index * 4], this.ranges[index * 4 + 1])
   }

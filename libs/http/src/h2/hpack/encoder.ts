@@ -190,12 +190,12 @@ export class HpackEncoder {
 
   /** All fields of a table but those that belong to a connection of HTTP/1.1, and Host. */
   fields(table: HeaderTable, out: Buffer, at: number): number {
-    const { buffer, ranges, slots, entries } = table
+    const { buffer, ranges, entries } = table
     for (let i = 0; i < entries; i++) {
       const r = i * 4
       const nameStart = ranges[r]!
       if (nameStart < 0) continue
-      const slot = slots[i]!
+      const slot = table.slotAt(i)
       if (staysBehind[slot] === 1) continue
       const nameEnd = ranges[r + 1]!
       const valueStart = ranges[r + 2]!

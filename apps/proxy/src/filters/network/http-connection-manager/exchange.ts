@@ -15,19 +15,20 @@ import { isGrpcType } from '../../http/grpc-type.ts'
 import { editHead } from '../../http/head-edit.ts'
 import { nameRoute } from '../../http/router/internal-redirect.ts'
 import { Router } from '../../http/router/router.ts'
-import { streamLimit } from '../../http/router/stream-limit.ts'
 import type { DownstreamConnection } from './downstream-connection.ts'
 import { DynamicMetadata } from './dynamic-metadata.ts'
 import { FilterRun } from './filter-run.ts'
 import type { HcmPlan } from './hcm-plan.ts'
+import { answerLate } from './late-answers.ts'
 import { makeLocalReply } from './local-reply.ts'
 import { checkRequest } from './request-checks.ts'
 import { noteRequestReset, refusalText } from './request-ends.ts'
 import { prepareRequest } from './request-headers.ts'
-import { upgradeAllowed, upgradeOf } from './request-upgrade.ts'
+import { acceptUpgrade, upgradeOf } from './request-upgrade.ts'
 import { resolveFilters } from './resolved-filters.ts'
 import { ResponseOut } from './response-out.ts'
-import { StreamDeadlines, type StreamLimit } from './stream-deadlines.ts'
+import { chooseRoute } from './route-choice.ts'
+import { StreamDeadlines } from './stream-deadlines.ts'
 
 /**
  * One request and its response on a downstream connection: what the codec tells comes in, goes through the filters to the
@@ -55,7 +56,8 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
   /** How often the request was turned to another place here. */
   internalRedirects = 0
   upgrade = ''
-  private upgradeCounted = false
+  /** It counts among the upgrades that are under way. */
+  upgradeCounted = false
   requestComplete = false
   responseStarted = false
   done = true
@@ -183,7 +185,6 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     this.deadlines.headComplete()
     info.wire?.requestRead(request)
     if (endStream) this.endWithHead()
-    if (this.downstream.processState.overloaded && this.shed()) return
     if (!checkRequest(this)) return
     const upgrade = upgradeOf(request)
     if (upgrade.type === 'asked') this.upgrade = upgrade.to
@@ -215,69 +216,21 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
       info.downstreamRemotePort = 0
     }
     this.internal = prepared.internal
-    this.chooseRoute()
+    chooseRoute(this, this.deadlines)
     plan.tracing?.begin(this)
     if (this.expectContinue) {
       this.out.sender.sendContinue()
       plan.stats.response(100)
     }
-    if (this.upgrade !== '' && !this.acceptUpgrade()) return
+    if (this.upgrade !== '' && !acceptUpgrade(this)) return
     this.filters.startRequest(
       resolveFilters(plan, this.table, this.route, this.router.choiceConfigs),
       endStream && this.upgrade === '',
     )
   }
 
-  /** Whether the request is one too many for a process that is short of something; then it is answered. */
-  private shed(): boolean {
-    const { processState } = this.downstream
-    if (!processState.saturated('stop_accepting_requests') && !processState.draws('http_connection_manager_decode_headers'))
-      return false
-    this.plan.stats.overloadClose.inc()
-    this.refuse(503, { details: 'overload' }, 'envoy overloaded')
-    return true
-  }
-
-  /** Matches a route and, for weighted clusters, chooses one. */
-  private chooseRoute(): void {
-    const table = this.downstream.routeTable(this.request)
-    this.table = table
-    if (table !== null && table.internalOnlyHeaders !== null && !this.internal) {
-      for (const name of table.internalOnlyHeaders) this.request.headers.remove(name)
-    }
-    this.route = table === null || this.request.scheme === '' ? null : table.match(this.request, this)
-    const { route, info } = this
-    if (route !== null) {
-      info.routeName = route.name
-      info.virtualHost = route.virtualHost
-      const { outcome } = route
-      const idleMs = outcome.type === 'forward' ? outcome.forward.idleTimeoutMs : -1
-      if (idleMs >= 0) this.deadlines.limitIdle(idleMs)
-      const maxMs = outcome.type === 'forward' ? streamLimit(outcome.forward, this) : 0
-      if (maxMs > 0) this.deadlines.limitStream(info.startMs + maxMs)
-    }
-    this.router.prepare(route)
-    info.clusterName = this.router.clusterName
-  }
-
   clearRoute(): void {
-    this.chooseRoute()
-  }
-
-  /** Counts the upgrade that the request asks for, or refuses it. */
-  private acceptUpgrade(): boolean {
-    const { stats } = this.plan
-    if (upgradeAllowed(this)) {
-      stats.upgradesTotal.inc()
-      stats.upgradesActive.inc()
-      this.upgradeCounted = true
-      return true
-    }
-    if (this.upgrade === 'connect' && this.route === null) return true
-    stats.wsOnNonWsRoute.inc()
-    if (this.downstream.isHttp2) this.downstream.drain()
-    this.refuse(403, { details: 'upgrade_failed' })
-    return false
+    chooseRoute(this, this.deadlines)
   }
 
   onRequestData(buffer: Buffer, start: number, end: number, endStream: boolean): void {
@@ -328,11 +281,16 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
       return
     }
     // A head that was never whole is told nothing of, and answered as HTTP/1.1.
-    if (info.protocol === '') this.request.clear()
-    info.protocol = protocolNames[this.request.version]
+    if (info.protocol === '') this.forgetHead()
     this.router.cancel()
     this.filters.skip()
     this.reply(status, refusalText(status), { details, laterFlag: 'DPE' })
+  }
+
+  /** What has come of the head counts for nothing. */
+  forgetHead(): void {
+    this.request.clear()
+    this.info.protocol = protocolNames[this.request.version]
   }
 
   onResponseWritable(): void {
@@ -380,7 +338,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     this.dynamic.forget()
     this.grpc = null
     this.countRequest()
-    this.chooseRoute()
+    chooseRoute(this, this.deadlines)
     const filters = resolveFilters(plan, this.table, this.route, this.router.choiceConfigs)
     this.filters.startRequest(filters, body.length === 0 && trailers === null)
     body.forEach((piece, i) => {
@@ -543,37 +501,11 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     if (!router.onTimer(now)) {
       const limit = deadlines.due(now)
       if (limit !== null) {
-        this.endLate(limit)
+        answerLate(this, limit)
         return
       }
     }
     if (!this.done) this.watch(Math.min(deadlines.next, router.nextDeadline))
-  }
-
-  private endLate(limit: StreamLimit): void {
-    const { info, plan, requestComplete } = this
-    const { stats } = plan
-    switch (limit) {
-      case 'duration':
-        stats.maxDurationReached.inc()
-        this.reply(504, 'downstream duration timeout', { details: 'max_duration_timeout', grpcStatus: 4 })
-        break
-      case 'request':
-        stats.requestTimeout.inc()
-        this.reply(408, 'request timeout', { details: 'request_overall_timeout' })
-        break
-      case 'head':
-        stats.headerTimeout.inc()
-        this.request.clear()
-        info.protocol = protocolNames[this.request.version]
-        this.refuse(408, { details: 'request_header_timeout', close: true }, 'request header timeout')
-        break
-      case 'idle':
-        stats.requestIdleTimeout.inc()
-        info.addResponseFlag('SI')
-        this.reply(requestComplete ? 504 : 408, 'stream timeout', { details: 'stream_idle_timeout' })
-        break
-    }
   }
 
   /** The connection is closed: nothing waits any more. */

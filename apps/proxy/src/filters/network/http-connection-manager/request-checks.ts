@@ -8,6 +8,7 @@ import { normalizePath } from './path-normalization.ts'
  */
 export function checkRequest(exchange: Exchange): boolean {
   const { request, plan } = exchange
+  if (exchange.downstream.processState.overloaded && shed(exchange)) return false
   if (request.authority === '' && !request.emptyAuthority) {
     exchange.refuse(400, { details: 'missing_host_header', close: !plan.streamErrorOnInvalidMessage })
     return false
@@ -34,6 +35,16 @@ export function checkRequest(exchange: Exchange): boolean {
     exchange.refuse(400, { details: 'query_missing_content_type', close: true })
     return false
   }
+  return true
+}
+
+/** Whether the request is one too many for a process that is short of something; then it is answered. */
+function shed(exchange: Exchange): boolean {
+  const { processState } = exchange.downstream
+  if (!processState.saturated('stop_accepting_requests') && !processState.draws('http_connection_manager_decode_headers'))
+    return false
+  exchange.plan.stats.overloadClose.inc()
+  exchange.refuse(503, { details: 'overload' }, 'envoy overloaded')
   return true
 }
 

@@ -28,8 +28,19 @@ export function upgradeOf({ method, headers }: RequestHead): Upgrade {
   return to === '' ? declined : { type: 'asked', to }
 }
 
-/** Whether the request's upgrade is allowed here; one that is not configured is refused, as Envoy does. */
-export function upgradeAllowed({ route, plan, upgrade }: Exchange): boolean {
+/** Counts the upgrade that the request asks for; one that is not configured is refused, as Envoy does: false. */
+export function acceptUpgrade(exchange: Exchange): boolean {
+  const { route, plan, upgrade, downstream } = exchange
   const forward = route?.outcome.type === 'forward' ? route.outcome.forward : null
-  return forward?.upgrades.get(upgrade) ?? plan.upgrades.get(upgrade) ?? false
+  if (forward?.upgrades.get(upgrade) ?? plan.upgrades.get(upgrade) ?? false) {
+    plan.stats.upgradesTotal.inc()
+    plan.stats.upgradesActive.inc()
+    exchange.upgradeCounted = true
+    return true
+  }
+  if (upgrade === 'connect' && route === null) return true
+  plan.stats.wsOnNonWsRoute.inc()
+  if (downstream.isHttp2) downstream.drain()
+  exchange.refuse(403, { details: 'upgrade_failed' })
+  return false
 }

@@ -1,0 +1,26 @@
+import { streamLimit } from '../../http/router/stream-limit.ts'
+import type { Exchange } from './exchange.ts'
+import type { StreamDeadlines } from './stream-deadlines.ts'
+
+/** Matches a route for the request and, where that has clusters by weight, chooses one; its time limits hold from now on. */
+export function chooseRoute(exchange: Exchange, deadlines: StreamDeadlines): void {
+  const { request, info, router } = exchange
+  const table = exchange.downstream.routeTable(request)
+  exchange.table = table
+  if (table !== null && table.internalOnlyHeaders !== null && !exchange.internal) {
+    for (const name of table.internalOnlyHeaders) request.headers.remove(name)
+  }
+  const route = table === null || request.scheme === '' ? null : table.match(request, exchange)
+  exchange.route = route
+  if (route !== null) {
+    info.routeName = route.name
+    info.virtualHost = route.virtualHost
+    const { outcome } = route
+    const idleMs = outcome.type === 'forward' ? outcome.forward.idleTimeoutMs : -1
+    if (idleMs >= 0) deadlines.limitIdle(idleMs)
+    const maxMs = outcome.type === 'forward' ? streamLimit(outcome.forward, exchange) : 0
+    if (maxMs > 0) deadlines.limitStream(info.startMs + maxMs)
+  }
+  router.prepare(route)
+  info.clusterName = router.clusterName
+}

@@ -180,6 +180,7 @@ export class Http2Connection implements FrameHandler {
     if (this.dead) return
     this.dead = true
     this.reader.stop()
+    this.block.release()
     for (const stream of this.streams.all()) {
       stream.state = 'closed'
       this.role.note('stream_closed')
@@ -579,6 +580,7 @@ export class Http2Connection implements FrameHandler {
     if ((flags & flag.endHeaders) === 0) return
     block.isOpen = false
     this.finishBlock(block.buffer, 0, block.length)
+    block.release()
   }
 
   private collect(bytes: Buffer, start: number, end: number): boolean {

@@ -1,5 +1,6 @@
 import { errorCode } from './error-code.ts'
 import { flag, readUint32 } from './frame.ts'
+import { giveBuffer, takeBuffer } from './spare-buffers.ts'
 
 /** Compressed, a block is not much larger than its lines. */
 const slack = 16 * 1024
@@ -18,7 +19,7 @@ export class HeaderBlock {
   /** The fragment in the HEADERS frame, without padding and priority. */
   fragmentStart = 0
   fragmentEnd = 0
-  buffer: Buffer = Buffer.alloc(0)
+  buffer: Buffer = none
   length = 0
   private readonly maxBytes: number
   private readonly maxContinuations: number
@@ -64,12 +65,22 @@ export class HeaderBlock {
     const length = this.length + end - start
     if (length > this.maxBytes) return false
     if (length > this.buffer.length) {
-      const grown = Buffer.allocUnsafeSlow(Math.max(length, Math.min(this.maxBytes, this.buffer.length * 2)))
+      const grown = takeBuffer(length)
       this.buffer.copy(grown, 0, 0, this.length)
+      giveBuffer(this.buffer)
       this.buffer = grown
     }
     bytes.copy(this.buffer, this.length, start, end)
     this.length = length
     return true
   }
+
+  /** The block has been decoded, or nobody wants it: its bytes are no more of use. */
+  release(): void {
+    giveBuffer(this.buffer)
+    this.buffer = none
+    this.length = 0
+  }
 }
+
+const none = Buffer.alloc(0)

@@ -14,7 +14,8 @@ const environment = {
   INSTANCE_IP: '10.1.0.5',
   SERVICE_ACCOUNT: 'web',
   CA_ADDR: 'citadel.istio-system.svc:15012',
-  PROXY_CONFIG: '{"discoveryAddress":"pilot-canary.mesh.svc:15012","terminationDrainDuration":"7s"}\n',
+  PROXY_CONFIG:
+    '{"discoveryAddress":"pilot-canary.mesh.svc:15012","terminationDrainDuration":"7s","runtimeValues":{"upstream.use_retry":"0"}}\n',
   ISTIO_META_WORKLOAD_NAME: 'web',
   ISTIO_META_INTERCEPTION_MODE: 'REDIRECT',
   ISTIO_METAJSON_X: '{"CUSTOM":{"a":1}}',
@@ -44,6 +45,7 @@ test('the bootstrap of a pod is valid, and names the node as Istio does', () => 
         PROXY_CONFIG: { terminationDrainDuration: '7s' },
       },
     },
+    layered_runtime: { layers: [{ static_layer: { 'upstream.use_retry': '0' } }, { admin_layer: {} }] },
   })
   const json = JSON.stringify(bootstrap)
   expect(json).toContain('spiffe://cluster.local/ns/mesh/sa/pilot-canary')

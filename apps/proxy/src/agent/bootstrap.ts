@@ -29,6 +29,12 @@ export function podBootstrap(settings: AgentSettings, labels: Readonly<Record<st
       },
     },
     admin: { address: socketAddress('127.0.0.1', settings.adminPort) },
+    layered_runtime: {
+      layers: [
+        { name: 'proxy config', static_layer: settings.runtimeValues },
+        { name: 'admin', admin_layer: {} },
+      ],
+    },
     dynamic_resources: {
       ads_config: {
         api_type: 'GRPC',

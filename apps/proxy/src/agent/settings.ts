@@ -32,6 +32,8 @@ export interface AgentSettings {
   probers: string
   /** How a machine's own application is asked whether it is ready; undefined: it is not asked. */
   readinessProbe: unknown
+  /** Keys of the proxy's runtime. */
+  runtimeValues: Record<string, unknown>
   metrics: string
   /** Where the application is probed: the pod's address, or localhost. */
   probedHost: string
@@ -82,6 +84,7 @@ export function readAgentSettings(argv: readonly string[], env: NodeJS.ProcessEn
     componentLogLevel: flag('proxyComponentLogLevel') ?? '',
     probers: env['ISTIO_KUBE_APP_PROBERS'] ?? '',
     readinessProbe: config['readinessProbe'],
+    runtimeValues: Object.fromEntries(Object.entries(config['runtimeValues'] ?? {})),
     metrics: env['ISTIO_PROMETHEUS_ANNOTATIONS'] ?? '',
     probedHost: legacy ? 'localhost' : ip,
   }

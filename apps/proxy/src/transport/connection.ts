@@ -4,7 +4,16 @@ import { getSystemErrorName } from 'node:util'
 import type { ByteSink } from '@weft/http/stream'
 import type { Counter, Gauge } from '../observe/stats.ts'
 import { beginTurn, endTurn } from './clock.ts'
-import { notDirect, readDirect, setReading, takeReads, waiting, writeDirect, written } from './direct-handle.ts'
+import {
+  type DirectWriter,
+  notDirect,
+  readDirect,
+  setReading,
+  takeReads,
+  waiting,
+  writeDirect,
+  written,
+} from './direct-handle.ts'
 import { type OutputOwner, sharedOutput } from './shared-output.ts'
 import { Timeout, type TimerWheel } from './timer-wheel.ts'
 
@@ -40,7 +49,7 @@ const noBytes: Buffer[] = []
  * One socket, plain or TLS, downstream or upstream: bytes in by the handler, bytes out as a ByteSink over the thread's
  * shared output buffer.
  */
-export class Connection implements ByteSink, OutputOwner {
+export class Connection implements ByteSink, OutputOwner, DirectWriter {
   handler: ConnectionHandler
   readonly socket: net.Socket
   private readonly timers: TimerWheel
@@ -179,7 +188,7 @@ export class Connection implements ByteSink, OutputOwner {
       return true
     }
     if (!socket.destroyed) {
-      const result = writeDirect(socket, bytes, this.onDirectComplete)
+      const result = writeDirect(socket, bytes, this)
       if (result === written) return true
       if (result === waiting) {
         this.directPending = true
@@ -196,7 +205,9 @@ export class Connection implements ByteSink, OutputOwner {
     return this.secure || socket.writableLength === 0
   }
 
-  private readonly onDirectComplete = (status: number): void => {
+  // DirectWriter
+
+  onWriteEnd(status: number): void {
     this.directPending = false
     if (this.closed || this.socket.destroyed) return
     if (status < 0) {
@@ -208,7 +219,7 @@ export class Connection implements ByteSink, OutputOwner {
       this.queue = noBytes
       this.queuedBytes = 0
       // They were counted when they came.
-      if (writeDirect(this.socket, queue.length === 1 ? queue[0]! : Buffer.concat(queue), this.onDirectComplete) === waiting)
+      if (writeDirect(this.socket, queue.length === 1 ? queue[0]! : Buffer.concat(queue), this) === waiting)
         this.directPending = true
       else this.socket.destroy()
       if (queuedBytes <= secureQueue) return

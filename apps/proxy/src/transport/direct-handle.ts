@@ -6,9 +6,16 @@ import type net from 'node:net'
  * `process.binding` (it is deprecated), sockets read and write as ever.
  */
 
+/** Who writes. */
+export interface DirectWriter {
+  /** A write that waited has ended; negative: by an error of this number. */
+  onWriteEnd(status: number): void
+}
+
 interface WriteRequest {
-  oncomplete: ((status: number) => void) | null
+  oncomplete?: (this: WriteRequest, status: number) => void
   buffer: Buffer | null
+  writer: DirectWriter | null
 }
 
 interface StreamWrap {
@@ -48,8 +55,28 @@ function streamWrap(): StreamWrap | null {
 }
 
 const wrap = streamWrap()
-/** Used again until a write keeps it. */
-let spare: WriteRequest | null = wrap === null ? null : new wrap.WriteWrap()
+/** Requests to be used again: every write through TLS takes one for a while, and one is dear to make. */
+const free: WriteRequest[] = []
+const maxFree = 256
+/** The one that ended last: Node lets go of it only behind its callback. */
+let ended: WriteRequest | null = null
+
+function newRequest(WriteWrap: StreamWrap['WriteWrap']): WriteRequest {
+  const request = new WriteWrap()
+  request.oncomplete = onComplete
+  request.buffer = null
+  request.writer = null
+  return request
+}
+
+function onComplete(this: WriteRequest, status: number): void {
+  const { writer } = this
+  this.buffer = null
+  this.writer = null
+  if (ended !== null && free.length < maxFree) free.push(ended)
+  ended = this
+  writer?.onWriteEnd(status)
+}
 
 /** All is with the kernel. */
 export const written = 0
@@ -59,21 +86,26 @@ export const waiting = 1
 export const notDirect = 2
 
 /**
- * Writes bytes of a connected socket that has none waiting. `onComplete` hears of the end of a write that waits, with a negative
- * error number where it failed; another negative result is the error of this write. A write through TLS always waits, though its
- * bytes are encrypted or copied when this returns, and there may be no other meanwhile.
+ * Writes bytes of a connected socket that has none waiting. `writer` hears of the end of a write that waits (within this call,
+ * where one through TLS fails at once); a negative result is the error of this write. A write through TLS always waits, though
+ * its bytes are encrypted or copied when this returns, and there may be no other meanwhile.
  */
-export function writeDirect(socket: net.Socket, bytes: Buffer, onComplete: (status: number) => void): number {
-  if (wrap === null || spare === null) return notDirect
+export function writeDirect(socket: net.Socket, bytes: Buffer, writer: DirectWriter): number {
+  if (wrap === null) return notDirect
   const handle = (socket as unknown as WithHandle)._handle
   if (handle === null || handle.writeBuffer === undefined) return notDirect
-  const error = handle.writeBuffer(spare, bytes)
-  if (error !== 0) return error
-  if (wrap.streamBaseState[wrap.kLastWriteWasAsync] === 0) return written
-  spare.oncomplete = onComplete
-  spare.buffer = bytes
-  spare = new wrap.WriteWrap()
-  return waiting
+  const request = free.pop() ?? newRequest(wrap.WriteWrap)
+  request.writer = writer
+  const error = handle.writeBuffer(request, bytes)
+  if (error === 0 && wrap.streamBaseState[wrap.kLastWriteWasAsync] !== 0) {
+    // It has ended within the call, and its writer has heard why.
+    if (request.writer === null) return written
+    request.buffer = bytes
+    return waiting
+  }
+  request.writer = null
+  free.push(request)
+  return error === 0 ? written : error
 }
 
 /**
@@ -87,7 +119,8 @@ export function readDirect(socket: net.Socket, onBytes: (length: number) => bool
   const ofSocket = handle.onread
   handle.onread = function read(bytes) {
     const length = streamBaseState[kReadBytesOrError]!
-    if (length <= 0 || socket.destroyed) return ofSocket.call(this, bytes)
+    // A socket that is destroyed takes this callback away at once, and needs no asking.
+    if (length <= 0) return ofSocket.call(this, bytes)
     if (onBytes(length)) return
     this.reading = false
     this.readStop()

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, connect } from 'node:net'
 import tls from 'node:tls'
 import { afterEach, expect, test } from 'vitest'
 import { TestAuthority } from '../testing/certificates.ts'
@@ -121,4 +121,42 @@ test('a connection that we open with TLS sends and reads as much', async () => {
   connection.endWriting()
   await expect.poll(() => ended, { timeout: 10_000 }).toBe(true)
   expect(Buffer.concat(seen).equals(pattern)).toBe(true)
+})
+
+test('a connection that is reset while it reads nothing is closed by what is written to it', async () => {
+  let closed = 0
+  const port = await serve((connection) => ({
+    ...ignore,
+    onBytes() {
+      connection.pause()
+      const writing = setInterval(() => {
+        if (closed === 0) connection.write(Buffer.from('x'), 0, 1)
+        else clearInterval(writing)
+      }, 5)
+    },
+    onClose: () => closed++,
+  }))
+  const plain = connect({ port, host: '127.0.0.1' })
+  const client = tls.connect({ socket: plain, rejectUnauthorized: false })
+  client.on('error', () => {}).write('go')
+  client.once('data', () => plain.resetAndDestroy())
+  await expect.poll(() => closed, { timeout: 10_000 }).toBe(1)
+})
+
+test('connections that come and go by the hundred, with writes of every turn, lose no byte', async () => {
+  const port = await serve(echo)
+  const one = async (size: number): Promise<boolean> => {
+    const client = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false })
+    const seen: Buffer[] = []
+    client.on('data', (piece: Buffer) => seen.push(piece))
+    for (let at = 0; at < size; at += 700) {
+      client.write(pattern.subarray(at, Math.min(size, at + 700)))
+      if (at % 7 === 0) await new Promise((resolve) => setImmediate(resolve))
+    }
+    client.end()
+    await once(client, 'end')
+    return Buffer.concat(seen).equals(pattern.subarray(0, size))
+  }
+  const all = await Promise.all(Array.from({ length: 150 }, (_, i) => one(1000 + 333 * i)))
+  expect(all.every((isWhole) => isWhole)).toBe(true)
 })

@@ -13,6 +13,7 @@ import { flagCases } from './parity/cases/flags.ts'
 import { headerCases } from './parity/cases/headers.ts'
 import { http1Cases } from './parity/cases/http1.ts'
 import { http2Cases } from './parity/cases/http2.ts'
+import { listenerLogCases } from './parity/cases/listener-logs.ts'
 import { rejectCases } from './parity/cases/reject.ts'
 import { retryCases } from './parity/cases/retries.ts'
 import { routerCases } from './parity/cases/router.ts'
@@ -46,6 +47,7 @@ export const parityCases: readonly ParityCase[] = [
   ...tcpCases,
   ...tlsCases,
   ...tlsTrustCases,
+  ...listenerLogCases,
   ...tunnelCases,
   ...rejectCases,
 ]

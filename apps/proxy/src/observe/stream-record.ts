@@ -35,6 +35,8 @@ export class StreamRecord implements StreamInfo {
   upstreamEndpoint: Endpoint | null = null
   upstreamConnection: ConnectionInfo | null = null
   upstreamFailure = ''
+  /** Of a connection whose handshake failed: why. */
+  downstreamFailure = ''
   attemptCount = 0
   /** When the latest try began; -1: none has. */
   attemptStartMs = -1

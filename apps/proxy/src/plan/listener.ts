@@ -6,6 +6,7 @@ import { listenerFilterKind } from '../filters/listener/index.ts'
 import type { CompiledNetworkFilter } from '../filters/network/filter.ts'
 import { behindGates } from '../filters/network/gated-connection.ts'
 import { networkFilterKind, networkGateKind } from '../filters/network/index.ts'
+import { type AccessLog, compileAccessLogs } from '../observe/access-log/access-log.ts'
 import type { Counter } from '../observe/stats.ts'
 import { type SharedCount, TokenBuckets } from '../shared/token-buckets.ts'
 import { compileDownstreamTls, type DownstreamTls } from './downstream-tls.ts'
@@ -54,6 +55,8 @@ export interface ListenerPlan {
   /** How long all of `filters` may take. 0: as long as they like. */
   inspectTimeoutMs: number
   continueOnTimeout: boolean
+  /** Told of each connection when it is over, whatever became of it; null: nobody is. */
+  accessLog: AccessLog | null
   /** The most connections at once, over all workers, as the runtime says. */
   connectionLimit: () => number
   /** Which worker it is in. */
@@ -118,6 +121,12 @@ export function compileListener(bytes: Uint8Array, context: PlanContext): Listen
     filters: compileFilters(source, at, inside),
     inspectTimeoutMs: durationMs(source.listenerFiltersTimeout, 15_000),
     continueOnTimeout: source.continueOnListenerFiltersTimeout,
+    accessLog: compileAccessLogs(source.accessLog, `${at}: access_log`, {
+      runtime: context.runtime,
+      files: context.logFiles,
+      services: context.services,
+      stats: context.stats,
+    }),
     connectionLimit: () => context.runtime.number(`envoy.resource_limits.listener.${source.name}.connection_limit`, noLimit),
     workerIndex: context.services?.workerIndex ?? 0,
     openCount: () => (context.services?.tokenBuckets ?? new TokenBuckets(1)).openCount(at),

@@ -1,14 +1,18 @@
 import net, { type Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
 import { WeftError } from '@weft/service/errors'
 import type { ConnectionFacts } from '../filters/listener/filter.ts'
 import type { NetworkSession } from '../filters/network/filter.ts'
 import type { AcceptedInfo, HcmServices } from '../filters/network/http-connection-manager/downstream-connection.ts'
+import { ConnectionRecord } from '../observe/connection-record.ts'
 import type { Counter, Gauge, Histogram, Stats } from '../observe/stats.ts'
+import { StreamRecord } from '../observe/stream-record.ts'
 import { addressText, type FilterChainPlan, type ListenAddress, type ListenerPlan } from '../plan/listener.ts'
 import type { SharedCount } from '../shared/token-buckets.ts'
 import { plainAddress } from './address.ts'
 import { type ClientHello, inspectClientHello } from './client-hello.ts'
 import { Connection, type ConnectionHandler, rewrapAccepted } from './connection.ts'
+import { nextConnectionId } from './connection-id.ts'
 import type { TlsInfo } from './connection-info.ts'
 import { listenOnPipe } from './pipe.ts'
 import { type Destination, socketCalls } from './socket-calls.ts'
@@ -34,6 +38,7 @@ interface ListenerStats {
   length: Histogram
   noChain: Counter
   timeout: Counter
+  remoteClose: Counter
   preActive: Gauge
   workerTotal: Counter
   workerActive: Gauge
@@ -47,10 +52,12 @@ const unused = [
   'downstream_cx_overload_reject',
   'downstream_global_cx_overflow',
   'downstream_listener_filter_error',
-  'downstream_listener_filter_remote_close',
   'extension_config_missing',
   'network_extension_config_missing',
 ]
+
+/** A connection whose chain is known, before its handshake. */
+type Handshaking = Omit<AcceptedInfo, 'tls'> & { readonly acceptedMs: number }
 
 /** The plan that a connection came under, and the chain whose filter it is under now. */
 interface Accepted {
@@ -97,6 +104,7 @@ export class LiveListener {
       length: stats.histogram(`${prefix}downstream_cx_length_ms`),
       noChain: stats.counter(`${prefix}no_filter_chain_match`),
       timeout: stats.counter(`${prefix}downstream_pre_cx_timeout`),
+      remoteClose: stats.counter(`${prefix}downstream_listener_filter_remote_close`),
       workerTotal: stats.counter(`${prefix}worker_${plan.workerIndex}.downstream_cx_total`),
       workerActive: stats.gauge(`${prefix}worker_${plan.workerIndex}.downstream_cx_active`),
       preActive: stats.gauge(`${prefix}downstream_pre_cx_active`),
@@ -262,7 +270,7 @@ export class LiveListener {
         const verdict = filter.inspect(seen, facts)
         if (verdict === 'refuse' || (verdict === 'more' && seen.length > filter.maxBytes)) {
           stop()
-          this.turnAway(socket, seen)
+          this.turnAway(socket, facts, seen)
           return false
         }
         if (verdict === 'more') return true
@@ -278,7 +286,8 @@ export class LiveListener {
     }
     const onGone = () => {
       stop()
-      this.turnAway(socket, noBytes)
+      this.stats.remoteClose.inc()
+      this.turnAway(socket, facts, noBytes)
     }
     const onTimeout = () => {
       stop()
@@ -287,7 +296,7 @@ export class LiveListener {
         this.choose(socket, facts, seen)
         return
       }
-      this.turnAway(socket, seen)
+      this.turnAway(socket, facts, seen)
     }
     if (!goOn()) return
     this.undecided.add(socket)
@@ -302,8 +311,9 @@ export class LiveListener {
   }
 
   /** Ends a connection before a filter chain has it. `seen`: what came of it, which the kernel would answer by a reset. */
-  private turnAway(socket: Socket, seen: Buffer): void {
+  private turnAway(socket: Socket, facts: ConnectionFacts, seen: Buffer, record = new StreamRecord()): void {
     this.count.leave()
+    if (this.plan.accessLog !== null) this.log({ ...this.infoOf(facts, ''), tls: null }, record)
     socket.on('error', ignoreError)
     if (seen.length > 0) socket.resetAndDestroy()
     else socket.destroy()
@@ -335,26 +345,17 @@ export class LiveListener {
     })
     if (chain === null) {
       this.stats.noChain.inc()
-      this.turnAway(socket, seen)
+      const record = new StreamRecord()
+      record.addResponseFlag('NR')
+      record.responseCodeDetails = 'filter_chain_not_found'
+      this.turnAway(socket, facts, seen, record)
       return
     }
     this.stats.total.inc()
     this.stats.active.inc()
     this.stats.workerTotal.inc()
     this.stats.workerActive.inc()
-    const info = {
-      remoteAddress,
-      remotePort,
-      localAddress,
-      localPort,
-      directLocal: facts.directLocal,
-      directRemote: facts.directRemote,
-      metadata: facts.metadata,
-      tlvs: facts.tlvs,
-      serverName: facts.serverName,
-      listenerName: plan.name,
-      filterChainName: chain.name,
-    }
+    const info = this.infoOf(facts, chain.name)
     if (chain.tls !== null) {
       this.awaitHello(socket, seen, chain, info)
       return
@@ -366,8 +367,36 @@ export class LiveListener {
     connection.startReading()
   }
 
+  private infoOf(facts: ConnectionFacts, filterChainName: string): Handshaking {
+    return {
+      remoteAddress: facts.remote.address,
+      remotePort: facts.remote.port,
+      localAddress: facts.local.address,
+      localPort: facts.local.port,
+      directLocal: facts.directLocal,
+      directRemote: facts.directRemote,
+      metadata: facts.metadata,
+      tlvs: facts.tlvs,
+      serverName: facts.serverName,
+      listenerName: this.plan.name,
+      filterChainName,
+      acceptedMs: facts.acceptedMs,
+    }
+  }
+
+  /** Tells the listener's log of a connection that is over. */
+  private log(info: AcceptedInfo & Handshaking, record: StreamRecord, accessLog = this.plan.accessLog): void {
+    if (accessLog === null) return
+    record.startMs = info.acceptedMs
+    record.endMs = performance.now()
+    record.filterChain = info.filterChainName
+    record.downstreamRemoteAddress = info.remoteAddress
+    record.downstreamRemotePort = info.remotePort
+    accessLog(new ConnectionRecord({ id: nextConnectionId(), ...info }, record, info.metadata, info.filterState))
+  }
+
   /** Reads until the ClientHello is there: the handshake needs to know of its ALPN. */
-  private awaitHello(socket: Socket, first: Buffer, chain: FilterChainPlan, info: Omit<AcceptedInfo, 'tls'>): void {
+  private awaitHello(socket: Socket, first: Buffer, chain: FilterChainPlan, info: Handshaking): void {
     let seen = first
     /** Whether bytes are missing. */
     const look = (): boolean => {
@@ -396,6 +425,7 @@ export class LiveListener {
     const onGone = () => {
       stop()
       this.gone()
+      this.log({ ...info, tls: null }, new StreamRecord())
     }
     const timer = setTimeout(() => {
       chain.timedOut.inc()
@@ -409,34 +439,37 @@ export class LiveListener {
     socket.resume()
   }
 
-  private handshake(
-    socket: Socket,
-    seen: Buffer,
-    chain: FilterChainPlan,
-    hello: ClientHello,
-    info: Omit<AcceptedInfo, 'tls'>,
-  ): void {
+  private handshake(socket: Socket, seen: Buffer, chain: FilterChainPlan, hello: ClientHello, info: Handshaking): void {
     const { plan } = this
     socket.on('error', ignoreError)
     socket.unshift(seen)
     let taken = false
+    let seenOfPeer: TlsInfo | null = null
+    const record = new StreamRecord()
     socket.once('close', () => {
-      if (!taken) this.gone()
+      if (taken) return
+      this.gone()
+      this.log({ ...info, tls: seenOfPeer }, record, plan.accessLog)
     })
-    this.acceptor.accept(socket, chain, hello, (secure, tls: TlsInfo) => {
+    const done = (secure: TLSSocket, tls: TlsInfo) => {
       taken = true
       const connection = new Connection(secure, ignore, this.services.timers, null)
       this.start(connection, chain, { ...info, tls }, plan)
       connection.readAccepted()
+    }
+    this.acceptor.accept(socket, chain, hello, done, (why, tls) => {
+      record.downstreamFailure = why
+      seenOfPeer = tls
     })
   }
 
-  private start(connection: Connection, chain: FilterChainPlan, info: AcceptedInfo, plan: ListenerPlan): void {
+  private start(connection: Connection, chain: FilterChainPlan, info: AcceptedInfo & Handshaking, plan: ListenerPlan): void {
     const startedMs = performance.now()
     const session = chain.filter.accept(connection, info, this.services, (ended) => {
       this.sessions.delete(ended)
       this.gone()
       this.stats.length.record(Math.round(performance.now() - startedMs))
+      if (plan.accessLog !== null) this.log(info, ended.noted?.() ?? passed(connection), plan.accessLog)
     })
     const accepted = { plan, chain }
     this.sessions.set(session, accepted)
@@ -509,6 +542,14 @@ export class LiveListener {
   }
 }
 
+/** What has passed on a connection whose filter notes nothing of it. */
+function passed({ bytesRead, bytesWritten }: Connection): StreamRecord {
+  const record = new StreamRecord()
+  record.bytesReceived = bytesRead
+  record.bytesSent = bytesWritten
+  return record
+}
+
 function closePlan({ allChains, filters }: ListenerPlan): void {
   for (const chain of allChains) chain.filter.close?.()
   for (const filter of filters) filter.close?.()
@@ -529,6 +570,7 @@ function factsOf(socket: Socket, caught: Destination | null, addresses: readonly
     applicationProtocols: [],
     metadata: undefined,
     tlvs: undefined,
+    acceptedMs: performance.now(),
   }
 }
 

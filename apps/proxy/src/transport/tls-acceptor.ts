@@ -7,7 +7,7 @@ import type { TlsMaterial } from '../plan/tls-context.ts'
 import type { ClientHello } from './client-hello.ts'
 import type { TlsInfo } from './connection-info.ts'
 import { HandshakeQueue } from './handshake-queue.ts'
-import { noCertificate, verificationFailed } from './tls-failure.ts'
+import { noCertificate, tlsFailure, verificationFailed } from './tls-failure.ts'
 import { tlsInfoOf } from './tls-info.ts'
 
 /** A listener's TLS stats (`listener.<address>.ssl.`). */
@@ -55,6 +55,7 @@ interface Waiting {
   material: TlsMaterial
   timer: NodeJS.Timeout
   done(socket: TLSSocket, tls: TlsInfo): void
+  failed(why: string, tls: TlsInfo | null): void
 }
 
 interface ClientVerdict {
@@ -91,8 +92,11 @@ export class TlsAcceptor {
     this.made ??= this.makeStats()
   }
 
-  /** Begins a handshake; `done` is called when it is complete and the client is let in. */
-  accept(raw: Socket, chain: FilterChainPlan, hello: ClientHello, done: Waiting['done']): void {
+  /**
+   * Begins a handshake; `done` is called when it is complete and the client is let in, `failed` when TLS says why it is not, in
+   * Envoy's words, before the connection is closed.
+   */
+  accept(raw: Socket, chain: FilterChainPlan, hello: ClientHello, done: Waiting['done'], failed: Waiting['failed']): void {
     const now = chain.tls?.server(hello.alpn) ?? null
     if (now === null) {
       // No certificate yet: as if nobody were there.
@@ -106,7 +110,7 @@ export class TlsAcceptor {
       chain.timedOut.inc()
       raw.destroy()
     }, chain.transportTimeoutMs)
-    this.waiting.set(key, { raw, chain, hello, material: now.material, timer, done })
+    this.waiting.set(key, { raw, chain, hello, material: now.material, timer, done, failed })
     raw.once('close', () => {
       const waiting = this.waiting.get(key)
       if (waiting?.raw === raw) {
@@ -138,6 +142,7 @@ export class TlsAcceptor {
       socket.on('error', () => {})
       const { refusal, verified } = this.verify(socket, waiting)
       if (refusal !== null) {
+        waiting.failed(refusal, tlsInfoOf(socket, waiting.hello.serverName, null, false))
         socket.destroy()
         return
       }
@@ -150,8 +155,9 @@ export class TlsAcceptor {
       const local = certificates.length === 1 ? certificates[0]! : null
       waiting.done(socket, tlsInfoOf(socket, waiting.hello.serverName, local, verified))
     })
-    server.on('tlsClientError', (_error, socket: TLSSocket) => {
+    server.on('tlsClientError', (error, socket: TLSSocket) => {
       this.stats.connectionError.inc()
+      this.waiting.get(keyOf(socket))?.failed(tlsFailure(error), null)
       socket.destroy()
     })
   }

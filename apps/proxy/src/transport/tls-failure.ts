@@ -6,10 +6,10 @@ const alerts = 1000
 const reasons: Readonly<Record<string, number>> = {
   CERTIFICATE_VERIFY_FAILED: 125,
   NO_SHARED_CIPHER: 182,
-  PEER_DID_NOT_RETURN_A_CERTIFICATE: 199,
+  PEER_DID_NOT_RETURN_A_CERTIFICATE: 192,
   UNSUPPORTED_PROTOCOL: 240,
   WRONG_VERSION_NUMBER: 247,
-  HTTP_REQUEST: 155,
+  HTTP_REQUEST: 156,
 }
 
 /** Why a handshake ended, as Envoy tells it: `TLS_error:|268435581:SSL routines:OPENSSL_internal:…:TLS_error_end`. */
@@ -30,7 +30,7 @@ export function verificationFailed(text: string): string {
 }
 
 /** The same for a client that shows none. */
-export const noCertificate = numbered(199, 'PEER_DID_NOT_RETURN_A_CERTIFICATE')
+export const noCertificate = numbered(192, 'PEER_DID_NOT_RETURN_A_CERTIFICATE:peer did not provide required client certificate')
 
 function numbered(reason: number, text: string): string {
   return framed(`${part + reason}:SSL routines:OPENSSL_internal:${text}`)

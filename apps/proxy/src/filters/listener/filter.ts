@@ -18,6 +18,8 @@ export interface ConnectionFacts {
   metadata: Record<string, Record<string, unknown>> | undefined
   /** What a PROXY header brought along, for one that is written upstream. */
   tlvs: readonly Tlv[] | undefined
+  /** When it came, on the clock of performance.now(). */
+  readonly acceptedMs: number
 }
 
 /** `more`: bytes are missing; `refuse`: the connection is closed; a number: so many bytes are used up, and the next filter goes on. */

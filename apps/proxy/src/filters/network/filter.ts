@@ -1,3 +1,4 @@
+import type { StreamRecord } from '../../observe/stream-record.ts'
 import type { PlanContext } from '../../plan/plan-context.ts'
 import type { Connection } from '../../transport/connection.ts'
 import type { AcceptedInfo, HcmServices } from './http-connection-manager/downstream-connection.ts'
@@ -10,6 +11,8 @@ export interface NetworkSession {
   destroy(): void
   /** End now because a filter before this one refuses the connection; logs are told why. Absent: as `destroy`. */
   refuse?(refusal: Refusal): void
+  /** What it noted of its connection, for the listener's log; asked when it is over. Absent: nothing but what has passed. */
+  noted?(): StreamRecord | null
 }
 
 /** A terminal network filter, compiled: takes over connections of its filter chain. */

@@ -1,3 +1,4 @@
+import type { StreamRecord } from '../../observe/stream-record.ts'
 import type { Connection, ConnectionHandler } from '../../transport/connection.ts'
 import { Timeout } from '../../transport/timer-wheel.ts'
 import type {
@@ -186,6 +187,10 @@ class GatedConnection implements NetworkSession, ConnectionHandler, GateConnecti
 
   drain(): void {
     this.session?.drain()
+  }
+
+  noted(): StreamRecord | null {
+    return this.session?.noted?.() ?? null
   }
 
   destroy(): void {

@@ -166,7 +166,7 @@ const kinds: Readonly<Record<string, OperatorKind>> = {
     UPSTREAM_REQUEST_ATTEMPT_COUNT: ({ info }) => info.attemptCount,
     UPSTREAM_CONNECTION_ID: ({ info }) => info.upstreamConnection?.id ?? null,
     UPSTREAM_TRANSPORT_FAILURE_REASON: ({ info }) => info.upstreamFailure.replaceAll(' ', '_') || null,
-    DOWNSTREAM_TRANSPORT_FAILURE_REASON: () => null,
+    DOWNSTREAM_TRANSPORT_FAILURE_REASON: ({ info }) => info.downstreamFailure.replaceAll(' ', '_') || null,
     // Logs are written while connections stand: how they will end is not known.
     UPSTREAM_DETECTED_CLOSE_TYPE: ({ info }) => (info.upstreamConnection === null ? null : 'Normal'),
     UPSTREAM_LOCAL_CLOSE_REASON: () => null,

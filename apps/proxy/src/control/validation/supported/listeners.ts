@@ -4,7 +4,7 @@ import type { SupportTable } from './table.ts'
 export const listenerSupport: SupportTable = {
   'envoy.config.listener.v3.Listener':
     'name address additional_addresses stat_prefix filter_chains default_filter_chain metadata listener_filters ' +
-    'listener_filters_timeout continue_on_listener_filters_timeout traffic_direction reuse_port ~access_log tcp_backlog_size ' +
+    'listener_filters_timeout continue_on_listener_filters_timeout traffic_direction reuse_port access_log tcp_backlog_size ' +
     'bind_to_port use_original_dst transparent per_connection_buffer_limit_bytes ~drain_type ~enable_reuse_port ' +
     'ignore_global_conn_limit bypass_overload_manager ~max_connections_to_accept_per_socket_event ' +
     '~connection_balance_config ~socket_options',

@@ -1,5 +1,6 @@
 import type { ClosePace } from '@weft/http/h1/server-connection'
 import type { RequestHead } from '@weft/http/message'
+import { StreamRecord } from '../../../observe/stream-record.ts'
 import type { RouteTable } from '../../../routing/route-table.ts'
 import type { ProcessState } from '../../../shared/process-state.ts'
 import { monotonicMs } from '../../../transport/clock.ts'
@@ -224,6 +225,14 @@ export class DownstreamConnection implements ConnectionHandler, ConnectionInfo {
   /** Requests to come meet this plan, such as its rules on who may do what; one under way ends by the plan that it began with. */
   continueUnder(plan: HcmPlan): void {
     this.plan = plan
+  }
+
+  noted(): StreamRecord {
+    const record = new StreamRecord()
+    record.protocol = this.protocol === null || this.requests === 0 ? '' : this.isHttp2 ? 'HTTP/2' : 'HTTP/1.1'
+    record.bytesReceived = this.connection.bytesRead
+    record.bytesSent = this.connection.bytesWritten
+    return record
   }
 
   /** Ends the connection now, whatever is on it. */

@@ -284,6 +284,10 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
 
   drain(): void {}
 
+  noted(): StreamRecord {
+    return this.info
+  }
+
   destroy(): void {
     this.downstream.destroy()
   }

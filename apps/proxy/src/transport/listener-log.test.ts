@@ -1,0 +1,109 @@
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import net from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import tls from 'node:tls'
+import { FileAccessLog } from '@weft/contracts/envoy/extensions/access_loggers/file/v3/file'
+import { Echo } from '@weft/contracts/envoy/extensions/filters/network/echo/v3/echo'
+import { DownstreamTlsContext } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/tls'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { certificateSecret, TestAuthority } from '../testing/certificates.ts'
+import { any, listener } from '../testing/resources.ts'
+import { WorkerHarness } from '../testing/worker-harness.ts'
+
+let folder: string
+let file: string
+let proxy: WorkerHarness
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'weft-listener-log-'))
+  file = join(folder, 'log')
+  proxy = new WorkerHarness()
+})
+afterEach(() => {
+  proxy.close()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+const typed = (name: string, type: string, bytes: Uint8Array) => ({
+  name,
+  configType: { $case: 'typedConfig' as const, value: any(type, bytes) },
+})
+const echo = typed('echo', 'envoy.extensions.filters.network.echo.v3.Echo', Echo.encode(Echo.fromPartial({})).finish())
+
+function toFile(format: string) {
+  const log = FileAccessLog.fromPartial({
+    path: file,
+    accessLogFormat: {
+      $case: 'logFormat',
+      value: { format: { $case: 'textFormatSource', value: { specifier: { $case: 'inlineString', value: `${format}\n` } } } },
+    },
+  })
+  const type = 'envoy.extensions.access_loggers.file.v3.FileAccessLog'
+  return [typed('envoy.access_loggers.file', type, FileAccessLog.encode(log).finish())]
+}
+
+/** Lines are gathered for a second before they are written. */
+const patience = { timeout: 10_000 }
+
+const lines = () => {
+  try {
+    return readFileSync(file, 'utf8').split('\n').filter(Boolean)
+  } catch {
+    return []
+  }
+}
+
+test("a listener's own log tells of each connection when it is over, also of one that no chain takes", async () => {
+  const match = { filterChainMatch: { sourcePrefixRanges: [{ addressPrefix: '127.0.0.1', prefixLen: 32 }] } }
+  const format = '%RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% chain=%FILTER_CHAIN_NAME% rx=%BYTES_RECEIVED% tx=%BYTES_SENT%'
+  const chains = [{ name: 'echo', filters: [echo], ...match }]
+  expect(await proxy.apply(listener('l', chains, { accessLog: toFile(format) }))).toEqual([])
+  const socket = net.connect(proxy.port('l'), '127.0.0.1', () => socket.end('hello'))
+  socket.resume()
+  await once(socket, 'close')
+  await expect.poll(lines, patience).toEqual(['- - chain=echo rx=5 tx=5'])
+  const other = net.connect({ port: proxy.port('l'), host: '127.0.0.1', localAddress: '127.0.0.2' })
+  other.on('error', () => {})
+  await once(other, 'close')
+  await expect.poll(() => lines()[1], patience).toBe('NR filter_chain_not_found chain=- rx=0 tx=0')
+})
+
+test('it says why a handshake failed, in the words of Envoy', async () => {
+  const authority = await TestAuthority.create()
+  const own = await authority.issue('spiffe://test/proxy')
+  const context = DownstreamTlsContext.fromPartial({
+    requireClientCertificate: true,
+    commonTlsContext: {
+      tlsCertificateSdsSecretConfigs: [{ name: 'own' }],
+      validationContextType: { $case: 'validationContextSdsSecretConfig', value: { name: 'ROOTCA' } },
+    },
+  })
+  const type = 'envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext'
+  const transportSocket = typed('envoy.transport_sockets.tls', type, DownstreamTlsContext.encode(context).finish())
+  const made = listener('l', [{ filters: [echo], transportSocket }], {
+    accessLog: toFile('%DOWNSTREAM_PEER_URI_SAN% %DOWNSTREAM_TRANSPORT_FAILURE_REASON%'),
+  })
+  expect(await proxy.apply(certificateSecret('own', own), authority.trustSecret(), made)).toEqual([])
+  const port = proxy.port('l')
+  const stranger = await (await TestAuthority.create('other')).issue('spiffe://test/stranger')
+  const handshake = async (options: tls.ConnectionOptions) => {
+    const socket = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false, ...options })
+    socket.on('error', () => {})
+    socket.resume()
+    await once(socket, 'close')
+  }
+  await handshake(stranger)
+  await handshake({})
+  const plain = net.connect(port, '127.0.0.1', () => plain.write('GET / HTTP/1.1\r\n\r\n'))
+  plain.on('error', () => {})
+  plain.resume()
+  await once(plain, 'close')
+  await expect.poll(() => lines().length, patience).toBe(3)
+  const [first, second, third] = lines()
+  expect(first).toMatch(
+    /^spiffe:\/\/test\/stranger TLS_error:\|268435581:.*unable_to_get_local_issuer_certificate:TLS_error_end$/,
+  )
+  expect(second).toMatch(/^- TLS_error:\|268435648:.*PEER_DID_NOT_RETURN_A_CERTIFICATE/)
+  expect(third).toMatch(/^- TLS_error:\|268435612:.*HTTP_REQUEST/)
+})

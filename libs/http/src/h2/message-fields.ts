@@ -154,6 +154,10 @@ export class MessageFields implements FieldReceiver {
         this.cookies++
         return true
       case fieldKind.host:
+        if (this.hasHost) {
+          this.malformed = invalid('Host twice')
+          return false
+        }
         this.hasHost = true
         return true
     }

@@ -222,6 +222,8 @@ describe('a malformed request ends its stream with PROTOCOL_ERROR', () => {
     ['an upper-case name', [...get, ['X-A', 'b']]],
     ['an empty name', [...get, ['', 'b']]],
     ['a blank in a name', [...get, ['x a', 'b']]],
+    ['NUL in a name', [...get, ['x\0a', 'b']]],
+    ['Host twice', [...without(':authority'), ['host', 'a'], ['host', 'a']]],
     ['a line end in a value', [...get, ['x-a', 'b\r\nx: y']]],
     ['NUL in a value', [...get, ['x-a', 'b\0']]],
     ['no :authority', without(':authority')],

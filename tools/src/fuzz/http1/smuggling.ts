@@ -137,6 +137,14 @@ export const smuggles: readonly Smuggle[] = [
   ...lengths.map(([name, line]) => smuggle(`a length ${name}`, `${post}${line}\r\n\r\n${twoFaced}`)),
   ...chunkings.map(([name, body]) => smuggle(`chunks with ${name}`, `${chunkedPost}${body}`)),
   ...lines.map(([name, text]) => smuggle(name, text)),
+  smuggle(
+    'a request for a body whose length is nominated by Connection',
+    `${post}Connection: close, content-length\r\nContent-Length: ${hidden.length}\r\n\r\n${hidden}`,
+  ),
+  smuggle(
+    'a request for a body whose length is nominated by Connection, kept alive',
+    `${post}Connection: content-length\r\nContent-Length: ${hidden.length}\r\n\r\n${hidden}`,
+  ),
   smuggle('GET with a body', `GET /first HTTP/1.1\r\nHost: a.test\r\nContent-Length: ${hidden.length}\r\n\r\n${hidden}`),
   smuggle('HEAD with a body', `HEAD /first HTTP/1.1\r\nHost: a.test\r\nContent-Length: ${hidden.length}\r\n\r\n${hidden}`),
   smuggle(

@@ -61,7 +61,8 @@ export function kindOfName(bytes: Buffer, start: number, end: number): number {
   if (bytes[start] === 58) return pseudoKinds.get(bytes.latin1Slice(start, end)) ?? fieldKind.unknownPseudo
   for (let i = start; i < end; i++) {
     const byte = bytes[i]!
-    if (tokenLower[byte] !== byte) return fieldKind.invalidName
+    // What is no byte of a token is 0 in the table, as NUL itself is.
+    if (byte === 0 || tokenLower[byte] !== byte) return fieldKind.invalidName
   }
   const slot = slotOf(bytes, start, end)
   found.slot = slot

@@ -36,7 +36,7 @@ export function finishResponseHead(exchange: Exchange): void {
 
 /** What HTTP/1.1 writes besides where no length is stated. */
 export function framingOf(
-  { request, response }: Exchange,
+  { request, response }: Pick<Exchange, 'request' | 'response'>,
   endStream: boolean,
 ): '' | 'transfer-encoding: chunked' | 'content-length: 0' {
   const { status, headers } = response

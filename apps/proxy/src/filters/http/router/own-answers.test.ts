@@ -1,0 +1,53 @@
+import { afterEach, describe, expect, it } from 'vitest'
+import { cluster, connectionManager, listener, routeTo } from '../../../testing/resources.ts'
+import { ask, raw, Upstream, until, WorkerHarness } from '../../../testing/worker-harness.ts'
+
+const open: { close(): unknown }[] = []
+afterEach(async () => {
+  for (const one of open.splice(0)) await one.close()
+})
+
+async function proxyBefore(answer: ConstructorParameters<typeof Upstream>[0], action = {}) {
+  const origin = new Upstream(answer)
+  await origin.listen()
+  open.push(origin)
+  const proxy = new WorkerHarness()
+  open.push(proxy)
+  const manager = connectionManager([routeTo('c', '/', action)])
+  expect(await proxy.apply(cluster('c', [origin.port]), listener('in', [{ filters: [manager] }]))).toEqual([])
+  return { proxy, port: proxy.port('in') }
+}
+
+describe('what a client is answered where upstream gives no whole answer', () => {
+  it('is 503 where there is no endpoint', async () => {
+    const proxy = new WorkerHarness()
+    open.push(proxy)
+    await proxy.apply(cluster('c', []), listener('in', [{ filters: [connectionManager([routeTo('c')])] }]))
+    expect(await ask(proxy.port('in'))).toMatchObject({ status: 503, body: 'no healthy upstream' })
+    expect(proxy.stats.value('cluster.c.upstream_rq_503')).toBe(1)
+  })
+
+  it('is 503 where the connection is closed, and says so', async () => {
+    const { port } = await proxyBefore((request) => request.socket.destroy())
+    const body = 'upstream connect error or disconnect/reset before headers. reset reason: connection termination'
+    expect(await ask(port)).toMatchObject({ status: 503, body })
+  })
+
+  it('is 504 where the route’s time is over, 204 where the client asked for that', async () => {
+    const { port } = await proxyBefore(() => {}, { timeout: { seconds: 0, nanos: 50_000_000 } })
+    expect(await ask(port)).toMatchObject({ status: 504, body: 'upstream request timeout' })
+    // Asked from within: others have no say in this.
+    const headers = { 'x-envoy-upstream-rq-timeout-alt-response': '1', 'x-forwarded-for': '10.0.0.1' }
+    expect(await ask(port, '/', { headers })).toMatchObject({ status: 204, body: '' })
+  })
+
+  it('breaks off where the answer does', async () => {
+    const { proxy, port } = await proxyBefore((_request, response) => {
+      response.writeHead(200, { 'content-length': '10' })
+      response.write('half', () => response.socket?.destroy())
+    })
+    const text = await raw(port, 'GET / HTTP/1.1\r\nhost: a\r\n\r\n')
+    expect(text).toMatch(/half$/)
+    await until(() => proxy.stats.value('cluster.c.upstream_rq_active') === 0, 'nothing to be under way')
+  })
+})

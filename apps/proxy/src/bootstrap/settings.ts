@@ -80,7 +80,10 @@ export function readSettings(bytes: Uint8Array, flags: ProxyFlags): BootstrapSet
     overload: bootstrap.overloadManager,
     stats: bootstrap.statsConfig,
     statsFlushMs: flush === undefined ? 5_000 : Number(flush.seconds) * 1000 + flush.nanos / 1e6,
-    secrets: statics('secret', staticResources?.secrets ?? [], (secret) => Secret.encode(secret).finish()),
+    secrets: statics('secret', staticResources?.secrets ?? [], (secret) => {
+      if (secret.type === undefined) throw new WeftError('invalid_argument', 'Secret type not implemented')
+      return Secret.encode(secret).finish()
+    }),
     localCluster: bootstrap.clusterManager?.localClusterName ?? '',
     clusters,
     listeners: checkedListeners,

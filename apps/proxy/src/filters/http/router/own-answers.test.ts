@@ -8,12 +8,13 @@ afterEach(async () => {
 })
 
 async function proxyBefore(answer: ConstructorParameters<typeof Upstream>[0], action = {}) {
+  const cidrRanges = [{ addressPrefix: '10.0.0.0', prefixLen: 8 }]
   const origin = new Upstream(answer)
   await origin.listen()
   open.push(origin)
   const proxy = new WorkerHarness()
   open.push(proxy)
-  const manager = connectionManager([routeTo('c', '/', action)])
+  const manager = connectionManager([routeTo('c', '/', action)], { internalAddressConfig: { cidrRanges } })
   expect(await proxy.apply(cluster('c', [origin.port]), listener('in', [{ filters: [manager] }]))).toEqual([])
   return { proxy, port: proxy.port('in') }
 }

@@ -9,7 +9,15 @@ const suites = new Set([
       (rest) => `${key}-${rest}`,
     ),
   ]),
-  ...['ECDHE-RSA-AES128-SHA256', 'AES128-GCM-SHA256', 'AES256-GCM-SHA384', 'AES128-SHA', 'AES256-SHA', 'DES-CBC3-SHA'],
+  ...[
+    'ECDHE-ECDSA-AES128-SHA256',
+    'ECDHE-RSA-AES128-SHA256',
+    'AES128-GCM-SHA256',
+    'AES256-GCM-SHA384',
+    'AES128-SHA',
+    'AES256-SHA',
+    'DES-CBC3-SHA',
+  ],
   ...['ECDHE-PSK-AES128-CBC-SHA', 'ECDHE-PSK-AES256-CBC-SHA', 'ECDHE-PSK-CHACHA20-POLY1305'],
   ...['PSK-AES128-CBC-SHA', 'PSK-AES256-CBC-SHA'],
 ])
@@ -17,12 +25,12 @@ const suites = new Set([
 /** Names of several suites at once, which may be joined by `+`. */
 const groups = new Set(
   (
-    'ALL kRSA kECDHE kEECDH kPSK aRSA aECDSA aPSK aNULL ECDHE EECDH ECDSA RSA PSK 3DES AES128 AES256 AES AESGCM CHACHA20 ' +
-    'SHA SHA1 SHA256 SHA384 SSLv3 TLSv1 TLSv1.2 HIGH FIPS'
+    'ALL DEFAULT kRSA kECDHE kEECDH kPSK aRSA aECDSA aPSK ECDHE EECDH ECDSA RSA PSK 3DES AES128 AES256 AES AESGCM CHACHA20 ' +
+    'SHA SHA1 SSLv3 TLSv1 TLSv1.2 HIGH FIPS'
   ).split(' '),
 )
 
-const curves = new Set(['X25519', 'P-256', 'P-384', 'P-521', 'prime256v1', 'secp384r1', 'secp521r1', 'X25519MLKEM768'])
+const curves = new Set(['X25519', 'P-256', 'P-384', 'P-521', 'x25519', 'prime256v1', 'secp384r1', 'secp521r1', 'X25519MLKEM768'])
 
 /** What Envoy refuses of a TLS context, and Node would take. Throws WeftError. */
 export function checkTlsContext({ alpnProtocols, tlsParams }: CommonTlsContext, path: string): void {
@@ -34,7 +42,8 @@ export function checkTlsContext({ alpnProtocols, tlsParams }: CommonTlsContext, 
 
 function checkParameters({ cipherSuites, ecdhCurves }: TlsParameters, path: string): void {
   const unknown = cipherSuites
-    .flatMap((suite) => suite.replaceAll(/[[\]]/g, '').split(/[:|,; ]/))
+    .flatMap((suite) => suite.split(':'))
+    .flatMap((suite) => (/^\[.*\]$/.test(suite) ? suite.slice(1, -1).split('|') : [suite]))
     .filter((suite) => !isSuite(suite.replace(/^[-+!]/, '')))
   if (unknown.length > 0)
     throw invalid(

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { installEnvoy } from '../peers.ts'
 import type { ParityCase } from './parity/case.ts'
+import { adminCases } from './parity/cases/admin.ts'
 import { expressionCases } from './parity/cases/expressions.ts'
 import { filterCases } from './parity/cases/filters.ts'
 import { flagCases } from './parity/cases/flags.ts'
@@ -42,6 +43,7 @@ export const parityCases: readonly ParityCase[] = [
   ...http2Cases,
   ...filterCases,
   ...flagCases,
+  ...adminCases,
   ...runtimeCases,
   ...expressionCases,
   ...tcpCases,

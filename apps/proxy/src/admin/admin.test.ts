@@ -342,7 +342,11 @@ describe('the admin API', () => {
       if (post !== undefined) continue
       expect([path, (await get(path ?? '')).status]).toEqual([path, 200])
     }
-    expect((await get('/server_info')).json()).toMatchObject({ state: 'LIVE', node: { id: 'n1', cluster: 'c1' } })
+    expect((await get('/server_info')).json()).toMatchObject({
+      state: 'LIVE',
+      command_line_options: { socket_mode: 0 },
+      node: { id: 'n1', cluster: 'c1', listening_addresses: [], dynamic_parameters: {} },
+    })
     expect((await get('/listeners')).text).toBe('http::127.0.0.1:10000\n')
   })
 })

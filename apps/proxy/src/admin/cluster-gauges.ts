@@ -1,3 +1,4 @@
+import { Cluster_DiscoveryType } from '@weft/contracts/envoy/config/cluster/v3/cluster'
 import type { ClusterState } from '../control/clusters.ts'
 import type { Control } from '../control/control.ts'
 import { breakerLimits, retryLimit } from '../upstream/circuit-breaker.ts'
@@ -62,6 +63,9 @@ export function clusterGauges(
     add('gauge', `${prefix}.membership_degraded`, degraded)
     add('gauge', `${prefix}.membership_excluded`, flags.filter((flag) => (flag & excludedMask) !== 0).length)
     add('counter', `${prefix}.membership_change`, cluster.membershipChanges)
+    // As where the endpoints are told, or looked up.
+    if (cluster.message.edsClusterConfig !== undefined || isStrictDns(cluster))
+      add('gauge', `${prefix}.max_host_weight`, heaviest(cluster))
     // Which of its transport sockets each endpoint got: the default one, where no other is there to choose.
     if (cluster.message.transportSocketMatches.length === 0) add('counter', `${prefix}.default.total_match_count`, flags.length)
     if (cluster.message.healthChecks.length > 0) {
@@ -99,4 +103,15 @@ export function clusterGauges(
         add('gauge', `${prefix}.circuit_breakers.${word}.remaining_${name}`, Math.max(0, limit - used))
     }
   }
+}
+
+function isStrictDns({ message: { clusterDiscoveryType: kind } }: ClusterState): boolean {
+  return kind?.$case === 'type' && kind.value === Cluster_DiscoveryType.STRICT_DNS
+}
+
+function heaviest({ assignment }: ClusterState): number {
+  let most = 0
+  for (const { lbEndpoints } of assignment?.endpoints ?? [])
+    for (const { loadBalancingWeight } of lbEndpoints) most = Math.max(most, loadBalancingWeight ?? 1)
+  return most
 }

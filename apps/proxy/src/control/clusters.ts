@@ -9,7 +9,7 @@ import type { EndpointSlab } from '../upstream/endpoint-slab.ts'
 import { discoveryType } from './cluster-rules.ts'
 import { Deferred } from './deferred.ts'
 import { DnsEndpoints } from './dns.ts'
-import { EndpointSlots } from './endpoint-slots.ts'
+import { EndpointSlots, endpointKey } from './endpoint-slots.ts'
 import { FetchStats } from './fetch-stats.ts'
 import { withKeptEndpoints } from './kept-endpoints.ts'
 import { type CheckedResource, checkedResource, sameBytes } from './resource.ts'
@@ -36,6 +36,8 @@ export interface ClusterState {
 interface Entry extends ClusterState {
   /** What was last said; `assignment` may keep more. */
   wanted: ClusterLoadAssignment | undefined
+  /** What its membership was last counted by. */
+  counted: ClusterLoadAssignment | undefined
   resource: CheckedResource
   endpointsKnown: Deferred
   live: Deferred
@@ -122,6 +124,7 @@ export class Clusters {
       assignmentVersion: '',
       assignmentUpdatedAt: undefined,
       slots: before?.slots ?? new EndpointSlots(this.#options.slab),
+      counted: before?.counted,
       membershipChanges: before?.membershipChanges ?? 0,
       wanted: undefined,
       resource,
@@ -300,9 +303,9 @@ export class Clusters {
 
   #endpointUpdate(entry: Entry): ResourceUpdate[] {
     if (entry.assignment === undefined) return []
-    const before = [...entry.slots.keys.keys()].join()
     const slots = entry.slots.assign(entry.assignment, checkOf(entry.message))
-    if (before !== [...entry.slots.keys.keys()].join()) entry.membershipChanges++
+    entry.membershipChanges += changedPriorities(entry.counted, entry.assignment)
+    entry.counted = entry.assignment
     this.#options.endpointsChanged(entry)
     return [{ kind: 'endpoints', name: entry.name, bytes: ClusterLoadAssignment.encode(entry.assignment).finish(), slots }]
   }
@@ -335,4 +338,20 @@ function checkOf({ healthChecks, commonLbConfig }: Cluster): Parameters<Endpoint
 
 function edsTimeoutMs(cluster: Cluster): number {
   return cluster.edsClusterConfig?.edsConfig === undefined ? 15_000 : initialFetchTimeoutMs(cluster.edsClusterConfig.edsConfig)
+}
+
+/** In how many priorities other endpoints are than before. */
+function changedPriorities(before: ClusterLoadAssignment | undefined, now: ClusterLoadAssignment): number {
+  const [were, are] = [membersOf(before), membersOf(now)]
+  return [...new Set([...were.keys(), ...are.keys()])].filter((priority) => were.get(priority) !== are.get(priority)).length
+}
+
+/** The endpoints of each priority that has some, in one word. */
+function membersOf(assignment: ClusterLoadAssignment | undefined): Map<number, string> {
+  const members = new Map<number, string>()
+  for (const { priority, lbEndpoints } of assignment?.endpoints ?? []) {
+    const keys = lbEndpoints.map((endpoint) => endpointKey(endpoint) ?? '')
+    if (keys.length > 0) members.set(priority, [members.get(priority) ?? '', ...keys].join())
+  }
+  return members
 }

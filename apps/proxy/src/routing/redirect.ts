@@ -12,8 +12,8 @@ export type TlsRequirement = 'none' | 'external' | 'all'
 export interface RedirectPlan {
   status: number
   location(request: RequestHead, context: FormatContext): string
-  /** The request's path is changed by it, for whoever looks at it afterwards; null: it stays. */
-  rewrite: ((request: RequestHead, context: FormatContext) => void) | null
+  /** What becomes of the request's path, for whoever looks at it afterwards; null: it stays. */
+  rewrite: ((path: string, context: FormatContext) => string) | null
 }
 
 const codes: Record<number, number> = {
@@ -38,12 +38,7 @@ export function compileRedirect(source: RedirectAction, path: string, match: Pat
   const pathRedirect = rewriting?.$case === 'pathRedirect' ? rewriting.value : ''
   return {
     status: codes[source.responseCode] ?? 301,
-    rewrite:
-      rewrite === null
-        ? null
-        : (request, context) => {
-            request.path = rewrite(request.path, context) || request.path
-          },
+    rewrite,
     location(request, context) {
       const from = request.scheme
       const to =

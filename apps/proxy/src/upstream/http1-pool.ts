@@ -111,6 +111,6 @@ export class Http1Pool implements UpstreamPool, Http1ConnectionOwner {
   }
 
   closeAll(): void {
-    for (const connection of [...this.all]) connection.close()
+    for (const connection of [...this.all]) connection.close('broken')
   }
 }

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import { Http1ClientConnection, type Http1ClientEvents } from '@weft/http/h1/client-connection'
+import { Http1ClientConnection, type Http1ClientEvents, type Http1End } from '@weft/http/h1/client-connection'
 import type { ClientStream, IncomingResponse } from '@weft/http/stream'
 import { monotonicMs } from '../transport/clock.ts'
 import type { Connection } from '../transport/connection.ts'
@@ -98,7 +98,9 @@ export class Http1UpstreamConnection implements PooledConnection, LinkUser, Http
     }
   }
 
-  close(): void {
+  close(end: Http1End): void {
+    if (end !== 'broken') this.busy = false
+    if (end === 'announced') this.cluster.stats.closeNotify.inc()
     this.link.localClose = true
     this.connection.flushAndDestroy()
   }

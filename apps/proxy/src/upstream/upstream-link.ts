@@ -37,6 +37,8 @@ export class UpstreamLink implements ConnectionInfo {
   readonly connection: Connection
   /** Whether the handshakes are done. */
   connected = false
+  /** Its own end, for when it is closed. */
+  private local = { address: '', port: 0 }
   /** We end it … */
   localClose = false
   /** … behind the peer, who has ended it already. */
@@ -95,6 +97,7 @@ export class UpstreamLink implements ConnectionInfo {
   /** Ends it now. */
   destroy(): void {
     this.localClose = true
+    this.local = { address: this.localAddress, port: this.localPort }
     this.connection.destroy()
   }
 
@@ -149,10 +152,10 @@ export class UpstreamLink implements ConnectionInfo {
   }
 
   get localAddress(): string {
-    return this.connection.socket.localAddress ?? ''
+    return this.connection.socket.localAddress ?? this.local.address
   }
 
   get localPort(): number {
-    return this.connection.socket.localPort ?? 0
+    return this.connection.socket.localPort ?? this.local.port
   }
 }

@@ -3,12 +3,13 @@ import { describe, expect, it } from 'vitest'
 import { MemorySink } from '../byte-sink.ts'
 import { headerName } from '../header-table.ts'
 import { RequestHead, ResponseHead } from '../message.ts'
-import { defaultClientOptions, Http1ClientConnection, type Http1Response } from './client-connection.ts'
+import { defaultClientOptions, Http1ClientConnection, type Http1End, type Http1Response } from './client-connection.ts'
 
 class Client {
   readonly sink = new MemorySink()
   readonly seen: string[] = []
   closed = false
+  end: Http1End | null = null
   surplus = 0
   reusable = 0
   readonly connection: Http1ClientConnection
@@ -22,8 +23,9 @@ class Client {
         reusable: () => {
           this.reusable++
         },
-        close: () => {
+        close: (end) => {
           this.closed = true
+          this.end ??= end
         },
         surplus: () => {
           this.surplus++
@@ -102,6 +104,15 @@ describe('the HTTP/1.1 client side', () => {
         'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n',
       )
     expect(client.seen).toEqual(['interim 100', 'interim 103', 'head 200', 'end'])
+  })
+
+  it('tells whether its end was announced, or comes behind an answer, or breaks one off', () => {
+    const endBehind = (answer: string) => new Client().send().give(answer).end
+    expect(endBehind('HTTP/1.1 200 OK\r\nconnection: Close\r\ncontent-length: 0\r\n\r\n')).toBe('announced')
+    expect(endBehind('HTTP/1.1 200 OK\r\nproxy-connection: close\r\ncontent-length: 0\r\n\r\n')).toBe('announced')
+    expect(endBehind('HTTP/1.0 200 OK\r\ncontent-length: 0\r\n\r\n')).toBe('announced')
+    expect(endBehind('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\nmore')).toBe('complete')
+    expect(endBehind('nonsense\r\n\r\n')).toBe('broken')
   })
 
   it('does not use a connection again that said close, or sent more than was asked', () => {

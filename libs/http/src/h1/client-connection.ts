@@ -31,11 +31,14 @@ export const defaultClientOptions: Http1ClientOptions = {
 /** A response as the request's owner makes it. */
 export type Http1Response = IncomingResponse
 
+/** How a connection comes to its end: behind an answer that said so, behind another that was complete, or otherwise. */
+export type Http1End = 'announced' | 'complete' | 'broken'
+
 export interface Http1ClientEvents {
   /** The exchange is over and the connection can take another. */
   reusable(): void
   /** The connection can't be used any more: close it (nothing is waiting to be written). */
-  close(): void
+  close(end: Http1End): void
   /** The peer sent what nobody had asked for. */
   surplus(): void
   /** The tunnel's request side has ended: send that on, and go on reading. */
@@ -65,6 +68,8 @@ export class Http1ClientConnection implements ClientStream {
   private raw: Buffer = Buffer.alloc(0)
   private lineScanned = false
   private closing = false
+  /** The answer says that it is the connection's last. */
+  private announced = false
   private requestDone = true
   private requestChunked = false
   private headRequest = false
@@ -140,7 +145,7 @@ export class Http1ClientConnection implements ClientStream {
           // Bytes nobody asked for: the connection is out of step.
           this.reading = 'dead'
           this.events.surplus()
-          this.events.close()
+          this.events.close('broken')
           return
         case 'dead':
           return
@@ -160,7 +165,7 @@ export class Http1ClientConnection implements ClientStream {
       this.reading = 'dead'
       this.receiver = null
       receiver.onResponseData(empty, 0, 0, true)
-      this.events.close()
+      this.events.close(this.announced ? 'announced' : 'complete')
       return
     }
     this.connectionLost('connection-closed', 'remote closed')
@@ -180,7 +185,7 @@ export class Http1ClientConnection implements ClientStream {
     this.reading = 'dead'
     this.receiver = null
     receiver?.onResponseReset(why, detail)
-    this.events.close()
+    this.events.close('broken')
   }
 
   writable(): void {
@@ -241,8 +246,8 @@ export class Http1ClientConnection implements ClientStream {
       if (this.receiver === receiver) this.beginHead(receiver)
       return at
     }
-    if (connectionHas(headers, 'close')) this.closing = true
-    if (response.version === 10 && !connectionHas(headers, 'keep-alive')) this.closing = true
+    this.announced = announcesClose(response)
+    if (this.announced) this.closing = true
     if (status === 101 && !this.upgradeAsked) {
       // Nobody asked for it: an answer like others, without a body, and the last of its connection.
       if (bodyOf(headers, false) !== none) return this.fail('http1.codec_error', end)
@@ -333,7 +338,7 @@ export class Http1ClientConnection implements ClientStream {
   }
 
   private settle(): void {
-    if (this.reading === 'dead') this.events.close()
+    if (this.reading === 'dead') this.events.close(!this.requestDone ? 'broken' : this.announced ? 'announced' : 'complete')
     else if (this.reading === 'idle') this.events.reusable()
   }
 
@@ -342,7 +347,7 @@ export class Http1ClientConnection implements ClientStream {
     this.reading = 'dead'
     this.receiver = null
     receiver?.onResponseReset('protocol-error', details)
-    this.events.close()
+    this.events.close('broken')
     return end
   }
 
@@ -399,7 +404,7 @@ export class Http1ClientConnection implements ClientStream {
     this.reading = 'dead'
     this.receiver = null
     this.waiting = null
-    this.events.close()
+    this.events.close('broken')
   }
 
   pauseResponse(): void {
@@ -460,3 +465,8 @@ function reasonOf(head: Buffer): string {
 const maxStatusLine = 8192
 const httpSlash = Buffer.from('HTTP/')
 const empty = Buffer.alloc(0)
+
+function announcesClose({ headers, version }: ResponseHead): boolean {
+  if (connectionHas(headers, 'close') || (version === 10 && !connectionHas(headers, 'keep-alive'))) return true
+  return headers.has(names.proxyConnection) && headers.get(names.proxyConnection)?.toLowerCase() === 'close'
+}

@@ -152,11 +152,11 @@ const kinds: Readonly<Record<string, OperatorKind>> = {
     UPSTREAM_HOST: ({ info }) => info.upstreamEndpoint?.key ?? null,
     UPSTREAM_HOST_NAME: ({ info }) => info.upstreamEndpoint?.hostname || info.upstreamEndpoint?.key || null,
     UPSTREAM_HOST_NAME_WITHOUT_PORT: ({ info }) =>
-      info.upstreamEndpoint === null ? null : info.upstreamEndpoint.hostname || withoutPort(info.upstreamEndpoint.key),
+      info.upstreamEndpoint === null ? null : withoutPort(info.upstreamEndpoint.hostname || info.upstreamEndpoint.key),
     UPSTREAM_HOSTS_ATTEMPTED: attempted((host) => host.key),
     UPSTREAM_HOSTS_ATTEMPTED_WITHOUT_PORT: attempted((host) => withoutPort(host.key)),
     UPSTREAM_HOST_NAMES_ATTEMPTED: attempted((host) => host.hostname || host.key),
-    UPSTREAM_HOST_NAMES_ATTEMPTED_WITHOUT_PORT: attempted((host) => host.hostname || withoutPort(host.key)),
+    UPSTREAM_HOST_NAMES_ATTEMPTED_WITHOUT_PORT: attempted((host) => withoutPort(host.hostname || host.key)),
     UPSTREAM_CONNECTION_IDS_ATTEMPTED: ({ info }) => {
       const ids = (info.earlierAttempts ?? []).map(({ connectionId }) => connectionId).concat(info.upstreamConnection?.id ?? 0)
       return ids.filter((id) => id > 0).join(',') || null

@@ -1,6 +1,7 @@
 import { tlsRedirect } from '../../../routing/redirect.ts'
 import type { RouteOutcome, RoutePlan } from '../../../routing/route-table.ts'
 import type { Exchange } from '../../network/http-connection-manager/exchange.ts'
+import { rewritePath } from './request-head.ts'
 
 /** Answers a request for which there is no route, or none that leads on: not found, redirects, direct responses. */
 export function answerHere(exchange: Exchange, route: RoutePlan | null): void {
@@ -9,14 +10,13 @@ export function answerHere(exchange: Exchange, route: RoutePlan | null): void {
   switch (outcome.type) {
     case 'direct':
       stats.directResponse.inc()
-      for (const edits of route?.edits ?? []) edits.onRequest(exchange, exchange.request)
       answerDirectly(exchange, outcome, () => editAnswer(exchange, route))
       break
     case 'redirect': {
       stats.directResponse.inc()
       const { redirect } = outcome
       const location = redirect.location(exchange.request, exchange)
-      redirect.rewrite?.(exchange.request, exchange)
+      if (redirect.rewrite !== null) rewritePath(exchange, redirect.rewrite)
       const headers: [string, string][] = [['location', location]]
       exchange.reply(redirect.status, '', { details: 'direct_response', headers }, () => editAnswer(exchange, route))
       break

@@ -73,22 +73,27 @@ export function finishRequestHead(
   const { suppressHeaders, respectExpected } = plan.router
   const times = timeouts(request, exchange.isGrpcTimed, forward, retry, respectExpected)
   if (headers.mayHave(anyConsumed)) for (let i = 0; i < consumed.length; i++) headers.remove(consumed[i]!)
+  if (times.timeoutMs > 0 && !suppressHeaders) tellExpected(request, hedges ? 0 : times.perTryMs, times.timeoutMs)
   if (route.host.includeAttemptCount) headers.set(attemptCount, '1')
   choice.edits?.onRequest(exchange, request)
   const { edits } = route
   for (let i = 0; i < edits.length; i++) edits[i]!.onRequest(exchange, request)
   rewriteHost(exchange, forward, choice)
-  if (forward.rewrite !== null && request.path !== '') {
-    const before = request.path
-    const made = forward.rewrite(before, exchange)
-    // Where nothing would be left of it, it stays.
-    if (made !== '') {
-      request.path = made
-      if (!suppressHeaders) headers.set(originalPath, before)
-    }
-  }
-  if (times.timeoutMs > 0 && !suppressHeaders) tellExpected(request, hedges ? 0 : times.perTryMs, times.timeoutMs)
+  if (forward.rewrite !== null && request.path !== '') rewritePath(exchange, forward.rewrite)
   return times
+}
+
+/** Rewrites a request's path, and keeps what it was beside; where nothing would be left of it, it stays. */
+export function rewritePath(
+  exchange: Pick<HeadedRequest, 'request' | 'plan'> & FormatContext,
+  rewrite: (path: string, context: FormatContext) => string,
+): void {
+  const { request, plan } = exchange
+  const before = request.path
+  const made = rewrite(before, exchange)
+  if (made === '') return
+  request.path = made
+  if (!plan.router.suppressHeaders) request.headers.set(originalPath, before)
 }
 
 /** Makes the head what the next try is to say; `timedOut`: the time of the one before was up. */

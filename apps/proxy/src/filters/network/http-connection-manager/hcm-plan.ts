@@ -23,7 +23,7 @@ import { invalid, unsupported } from '../../../plan/problems.ts'
 import type { Runtime } from '../../../plan/runtime.ts'
 import { compileRouteTable, type RouteTable } from '../../../routing/route-table.ts'
 import { compileScopedRoutes, type ScopedRouteTables } from '../../../routing/scoped-routes.ts'
-import { type AddressSet, compileRanges } from '../../../transport/address.ts'
+import type { AddressSet } from '../../../transport/address.ts'
 import type { CompiledHttpFilter } from '../../http/filter.ts'
 import type { HeadEdit } from '../../http/head-edit.ts'
 import { httpFilterKind, httpFilterTypes } from '../../http/index.ts'
@@ -32,6 +32,7 @@ import { discoveredFilter } from './discovered-filter.ts'
 import { compileEarlyEdits } from './early-edits.ts'
 import type { ClientCertRules } from './forwarded-client-cert.ts'
 import { HcmStats } from './hcm-stats.ts'
+import { compileInternalAddresses } from './internal-addresses.ts'
 import { compileLocalReply, type LocalReplyRules } from './local-reply-config.ts'
 import { compileOriginalAddress, type OriginalAddressDetection } from './original-address.ts'
 import type { PathRules } from './path-normalization.ts'
@@ -173,10 +174,7 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
     skipXffAppend: source.skipXffAppend,
     mapsIPv4: source.representIpv4RemoteAddressAsIpv4MappedIpv6,
     appendForwardedPort: source.appendXForwardedPort,
-    isInternalAddress:
-      source.internalAddressConfig === undefined
-        ? () => false
-        : compileRanges(source.internalAddressConfig.cidrRanges, `${path}.internal_address_config.cidr_ranges`),
+    isInternalAddress: compileInternalAddresses(source.internalAddressConfig, `${path}.internal_address_config`),
     pipesAreInternal: source.internalAddressConfig?.unixSockets ?? false,
     generateRequestId: source.generateRequestId ?? true,
     requestIds,

@@ -93,8 +93,8 @@ export function prepareRequest(
   }
   if (plan.scheme !== null) headers.set(names.forwardedProto, plan.scheme)
   request.scheme = plan.scheme ?? schemeOf(request, forwardedScheme(headers), proto)
-  if (plan.appendForwardedPort && !headers.has(names.forwardedPort))
-    headers.append(names.forwardedPort, String(connection.localPort))
+  if (plan.appendForwardedPort && ((plan.useRemoteAddress && plan.xffTrustedHops === 0) || !headers.has(names.forwardedPort)))
+    headers.set(names.forwardedPort, String(connection.localPort))
   const isInternal = trusted && (isPipe(remoteAddress) ? plan.pipesAreInternal : plan.isInternalAddress(remoteAddress))
   const edge = plan.useRemoteAddress && !isInternal
   if (isInternal) headers.set(internal, 'true')

@@ -101,10 +101,17 @@ function serverHeader(side: HttpSide, name: string | undefined) {
   return name === undefined ? { serverHeaderTransformation: ServerHeader.PASS_THROUGH } : { serverName: name }
 }
 
+const settingsKeys = new WeakMap<Scope, string>()
+
 /** What of a proxy's settings its HTTP connection managers depend on. */
 export function httpSettingsKey(scope: Scope): string {
-  const { headers, trustedProxies, gatewayClientCert, takesProxyProtocol } = scope.settings
-  return `${JSON.stringify([headers, trustedProxies, gatewayClientCert, takesProxyProtocol])}${tracingKey(scope)}`
+  let key = settingsKeys.get(scope)
+  if (key === undefined) {
+    const { headers, trustedProxies, gatewayClientCert, takesProxyProtocol } = scope.settings
+    key = `${JSON.stringify([headers, trustedProxies, gatewayClientCert, takesProxyProtocol])}${tracingKey(scope)}`
+    settingsKeys.set(scope, key)
+  }
+  return key
 }
 
 function httpFilters({ side, security, mixer, cors, scope }: HttpFilterChain): HttpFilter[] {

@@ -194,6 +194,13 @@ export class ClusterStats {
     for (let i = 0; i < counters.length; i++) counters[i]!.inc()
   }
 
+  /** The same without the first two: of a gRPC request, whose HTTP status says little. */
+  responseWithoutCodes(status: number, internal: boolean): void {
+    const origin = internal ? 'internal.' : 'external.'
+    this.requestCompleted.inc()
+    for (const stat of statusNames(status)) this.stats.counter(this.prefix + origin + stat).inc()
+  }
+
   /** The same besides, under a name of its own: `canary.`, or what a request asks for. */
   responseApart(name: string, status: number, internal: boolean): void {
     const origin = name.endsWith(canaryName) ? '' : internal ? 'internal.' : 'external.'

@@ -4,7 +4,7 @@ import type { SupportTable } from './table.ts'
 export const httpFilterSupport: SupportTable = {
   'envoy.extensions.filters.http.router.v3.Router':
     'dynamic_stats start_child_span suppress_envoy_headers strict_check_headers respect_expected_rq_timeout ' +
-    '~suppress_grpc_request_failure_code_stats',
+    'suppress_grpc_request_failure_code_stats',
   'envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication': '*',
   'envoy.extensions.filters.http.jwt_authn.v3.PerRouteConfig': '*',
   'envoy.config.rbac.v3.Action': '*',

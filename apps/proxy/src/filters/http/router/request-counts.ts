@@ -50,7 +50,8 @@ export class RequestCounts {
     const { plan, internal } = this.exchange
     if (!plan.router.countStatuses) return
     const { cluster, apart } = this
-    cluster?.response(status, internal)
+    if (plan.router.suppressGrpcCodes && this.exchange.isGrpc) cluster?.responseWithoutCodes(status, internal)
+    else cluster?.response(status, internal)
     for (const group of this.groups) group.response(status)
     if (apart !== '') cluster?.responseApart(apart, status, internal)
     if (!byCanary) return

@@ -13,6 +13,8 @@ export interface RouterOptions {
   strictHeaders: readonly HeaderName[]
   /** Count responses by status. */
   countStatuses: boolean
+  /** Statuses of gRPC requests are not counted one by one. */
+  suppressGrpcCodes: boolean
 }
 
 export const defaultRouterOptions: RouterOptions = {
@@ -20,6 +22,7 @@ export const defaultRouterOptions: RouterOptions = {
   respectExpected: false,
   strictHeaders: [],
   countStatuses: true,
+  suppressGrpcCodes: false,
 }
 
 export function compileRouterOptions(bytes: Uint8Array): RouterOptions {
@@ -29,6 +32,7 @@ export function compileRouterOptions(bytes: Uint8Array): RouterOptions {
     respectExpected: source.respectExpectedRqTimeout,
     strictHeaders: source.strictCheckHeaders.map(headerName),
     countStatuses: source.dynamicStats ?? true,
+    suppressGrpcCodes: source.suppressGrpcRequestFailureCodeStats,
   }
 }
 

@@ -322,10 +322,10 @@ export class Http2ClientStream implements ClientStream, StreamUser {
   }
 
   pauseResponse(): void {
-    if (this.stream !== null) this.core.pause(this.stream)
+    if (this.stream !== null) this.core.inbox.pause(this.stream)
   }
 
   resumeResponse(): void {
-    if (this.stream !== null) this.core.resume(this.stream)
+    if (this.stream !== null) this.core.inbox.resume(this.stream)
   }
 }

@@ -2,15 +2,16 @@ import { HeaderTable } from '../header-table.ts'
 import type { ByteSink, ResetReason } from '../stream.ts'
 import { AbuseBudget } from './abuse-budget.ts'
 import type { CodecEvent, FloodEvent } from './codec-event.ts'
-import { errorCode, errorCodeName } from './error-code.ts'
-import { ReceiveWindow } from './flow-control.ts'
-import { defaultWindow, flag, frameType, maxStreamId, readUint32 } from './frame.ts'
+import { ControlFrames, type ControlOwner } from './control-frames.ts'
+import { errorCode } from './error-code.ts'
+import { defaultWindow, flag, frameType, maxStreamId } from './frame.ts'
 import { type Deadline, type FrameHandler, FrameReader } from './frame-reader.ts'
 import { HeaderBlock } from './header-block.ts'
 import { HpackDecoder } from './hpack/decoder.ts'
 import { HpackEncoder } from './hpack/encoder.ts'
+import { Inbox, type InboxOwner } from './inbox.ts'
 import { Liveness } from './liveness.ts'
-import { MessageFields, type MessagePart, unknownLength, violation } from './message-fields.ts'
+import { MessageFields, type MessagePart, violation } from './message-fields.ts'
 import type { Http2Options } from './options.ts'
 import { Outbox } from './outbox.ts'
 import { PeerSettings, settingId } from './settings.ts'
@@ -42,8 +43,10 @@ export interface ConnectionRole {
  * What both roles of a connection share (RFC 9113): frames in and out, streams and their states, flow control both ways,
  * settings, PING, GOAWAY. Without sockets and timers: bytes come by `receive`, time by `tick`.
  */
-export class Http2Connection implements FrameHandler {
+export class Http2Connection implements FrameHandler, InboxOwner, ControlOwner {
   readonly options: Http2Options
+  readonly inbox: Inbox
+  private readonly control: ControlFrames
   readonly outbox: Outbox
   readonly streams = new StreamTable()
   readonly closed = new ClosedStreams()
@@ -60,17 +63,9 @@ export class Http2Connection implements FrameHandler {
   private readonly role: ConnectionRole
   private readonly reader: FrameReader
   private readonly decoder: HpackDecoder
-  private readonly window: ReceiveWindow
   private readonly block: HeaderBlock
   private readonly scratch = new HeaderTable()
-  private readonly discarding = new Set<Http2Stream>()
-  private receiveWindow: number
-  private sawSettings = false
-  private settingsAcked = false
   private dead = false
-  /** The stream of the DATA frame under way; null: its bytes are thrown away. */
-  private dataStream: Http2Stream | null = null
-  private dataEnds = false
   readonly now: () => number
 
   constructor(sink: ByteSink, options: Http2Options, role: ConnectionRole, now: () => number) {
@@ -89,8 +84,8 @@ export class Http2Connection implements FrameHandler {
     this.fields = new MessageFields(options.maxHeadBytes, options.maxHeaders)
     this.decoder = new HpackDecoder(Math.max(4096, options.hpackTableSize))
     this.block = new HeaderBlock(options.maxHeadBytes, options.budget.maxContinuations)
-    this.window = new ReceiveWindow(Math.max(defaultWindow, options.initialConnectionWindow))
-    this.receiveWindow = Math.max(defaultWindow, options.initialStreamWindow)
+    this.inbox = new Inbox(this, options, now)
+    this.control = new ControlFrames(this)
     this.liveness = new Liveness(options, now)
     this.reader = new FrameReader(this)
   }
@@ -112,7 +107,7 @@ export class Http2Connection implements FrameHandler {
 
   /** Whether the peer has said its settings. */
   get isGreeted(): boolean {
-    return this.sawSettings
+    return this.control.sawSettings
   }
 
   get isDead(): boolean {
@@ -167,7 +162,7 @@ export class Http2Connection implements FrameHandler {
     this.outbox.goaway(lastStreamId, code, detail)
   }
 
-  private flood(what: FloodEvent): void {
+  flood(what: FloodEvent): void {
     if (this.dead) return
     this.role.note(what)
     this.goaway(this.lastPeerStream, errorCode.enhanceYourCalm, what)
@@ -233,9 +228,8 @@ export class Http2Connection implements FrameHandler {
     stream.state = 'closed'
     stream.user = null
     this.outbox.forget(stream)
-    this.giveBack(stream.dropWaiting())
     this.closed.note(stream.id, by)
-    this.discarding.delete(stream)
+    this.inbox.forget(stream)
     if (this.dead) return
     this.closeIfDrained()
     this.role.onStreamClosed()
@@ -287,10 +281,8 @@ export class Http2Connection implements FrameHandler {
         user?.onReset('local-reset', 'flush timeout')
       }
     }
-    for (const stream of [...this.discarding]) {
-      if (this.now() - stream.discardSinceMs >= maxDiscardMs) this.resetStream(stream, errorCode.noError)
-    }
-    if (!this.settingsAcked && liveness.settingsOverdue) {
+    this.inbox.tick()
+    if (!this.control.settingsAcked && liveness.settingsOverdue) {
       this.fail(errorCode.settingsTimeout, 'settings not acknowledged')
       return
     }
@@ -311,7 +303,7 @@ export class Http2Connection implements FrameHandler {
   // Streams
 
   open(id: number, user: StreamUser | null): Http2Stream {
-    const stream = new Http2Stream(id, user, this.peer.initialWindowSize, this.receiveWindow)
+    const stream = new Http2Stream(id, user, this.peer.initialWindowSize, this.inbox.streamWindow)
     this.streams.add(stream)
     this.role.note('stream_opened')
     this.budget.streamOpened()
@@ -323,10 +315,7 @@ export class Http2Connection implements FrameHandler {
     stream.state = afterLocalEnd(stream.state)
     if (stream.state === 'closed') this.close(stream, 'end')
     else if (this.role.isServer && !stream.isTunnel) {
-      // The answer is complete: nobody needs the rest of the request (section 8.1). It may be on its way already; if there
-      // is much of it, or it does not end, the client is told.
-      stream.discardSinceMs = this.now()
-      this.discarding.add(stream)
+      this.inbox.discardRest(stream)
     }
   }
 
@@ -345,48 +334,34 @@ export class Http2Connection implements FrameHandler {
     }
   }
 
-  pause(stream: Http2Stream): void {
-    stream.isPaused = true
+  // ControlOwner
+
+  get isServer(): boolean {
+    return this.role.isServer
   }
 
-  resume(stream: Http2Stream): void {
-    if (!stream.isPaused) return
-    stream.isPaused = false
-    while (stream.waiting.length > 0 && !stream.isPaused) {
-      const piece = stream.waiting.shift()!
-      const last = stream.waitingEnd && stream.waiting.length === 0
-      if (last) stream.waitingEnd = false
-      stream.user?.onData(piece, 0, piece.length, last)
-      this.consume(stream, piece.length)
-      if (last) this.settle(stream)
-    }
-    if (stream.isPaused || stream.waiting.length > 0) return
-    if (stream.waitingEnd) {
-      stream.waitingEnd = false
-      stream.user?.onData(empty, 0, 0, true)
-      this.settle(stream)
-    } else if (stream.waitingTrailers !== null) {
-      const trailers = stream.waitingTrailers
-      stream.waitingTrailers = null
-      stream.user?.onTrailers(trailers)
-      this.settle(stream)
-    }
+  resetByPeer(stream: Http2Stream): void {
+    this.role.note('rx_reset')
+    this.close(stream, 'remote-reset')
   }
 
-  // Flow control, inbound
-
-  private consume(stream: Http2Stream, length: number): void {
-    if (length === 0) return
-    this.giveBack(length)
-    if (!isRemoteOpen(stream.state) || this.dead) return
-    const increment = stream.receiveWindow.consume(length)
-    if (increment > 0) this.outbox.windowUpdate(stream.id, increment)
+  onGoaway(lastStreamId: number, code: number): void {
+    this.role.onGoaway(lastStreamId, code)
   }
 
-  private giveBack(length: number): void {
-    if (length === 0 || this.dead) return
-    const increment = this.window.consume(length)
-    if (increment > 0) this.outbox.windowUpdate(0, increment)
+  onPeerSettings(): void {
+    this.role.onSettings()
+  }
+
+  onOwnSettings(): void {
+    this.decoder.setLimit(this.options.hpackTableSize)
+    this.inbox.onSettingsAck()
+  }
+
+  // InboxOwner
+
+  mayHaveData(stream: Http2Stream): boolean {
+    return this.role.mayHaveData(stream)
   }
 
   // FrameHandler
@@ -402,93 +377,11 @@ export class Http2Connection implements FrameHandler {
   }
 
   onDataFrame(flags: number, streamId: number, length: number, dataLength: number): void {
-    this.dataStream = null
-    if (this.outOfOrder(frameType.data, streamId)) return
-    if (streamId === 0) {
-      this.fail(errorCode.protocolError, 'DATA on stream 0')
-      return
-    }
-    const ends = (flags & flag.endStream) !== 0
-    const flood = this.budget.payloadReceived(dataLength === 0 && !ends)
-    if (flood !== null) {
-      this.flood(flood)
-      return
-    }
-    if (!this.window.take(length)) {
-      this.fail(errorCode.flowControlError, 'more DATA than the connection window allows')
-      return
-    }
-    const stream = this.streams.get(streamId)
-    if (stream === null) {
-      if (this.isIdle(streamId)) {
-        this.fail(errorCode.protocolError, 'DATA on an idle stream')
-        return
-      }
-      this.giveBack(length)
-      // What was under way when we gave the stream up is no error.
-      if (this.closed.endOf(streamId) === 'local-reset') return
-      this.refuse(streamId, errorCode.streamClosed)
-      this.noteReset()
-      return
-    }
-    if (!isRemoteOpen(stream.state)) {
-      this.fail(errorCode.streamClosed, 'DATA after the end')
-      return
-    }
-    if (!stream.receiveWindow.take(length)) {
-      this.giveBack(length)
-      this.streamError(stream, errorCode.flowControlError, 'more DATA than the stream window allows')
-      return
-    }
-    if (!this.role.mayHaveData(stream)) {
-      this.giveBack(length)
-      this.malformed(stream, violation('DATA before the head'))
-      return
-    }
-    this.dataStream = stream
-    this.dataEnds = ends
-    this.consume(stream, length - dataLength)
+    if (!this.outOfOrder(frameType.data, streamId)) this.inbox.frame(flags, streamId, length, dataLength)
   }
 
   onDataPiece(bytes: Buffer, start: number, end: number, last: boolean): void {
-    const stream = this.dataStream
-    if (stream === null || this.dead) return
-    const length = end - start
-    if (stream.state === 'closed') {
-      // It ended in the middle of the frame.
-      this.giveBack(length)
-      return
-    }
-    stream.receivedLength += length
-    const ends = last && this.dataEnds
-    const expected = stream.expectedLength
-    if (expected !== unknownLength && (stream.receivedLength > expected || (ends && stream.receivedLength < expected))) {
-      this.giveBack(length)
-      this.streamError(stream, errorCode.protocolError, lengthMismatch)
-      return
-    }
-    if (this.discarding.size > 0 && this.discarding.has(stream)) {
-      this.discard(stream, length, ends)
-      return
-    }
-    if (ends) this.remoteEnd(stream)
-    if (stream.isPaused || stream.hasWaiting) {
-      stream.keep(bytes, start, end)
-      if (ends) stream.waitingEnd = true
-      return
-    }
-    if (length > 0 || ends) stream.user?.onData(bytes, start, end, ends)
-    this.consume(stream, length)
-    if (ends) this.settle(stream)
-  }
-
-  private discard(stream: Http2Stream, length: number, ends: boolean): void {
-    this.giveBack(length)
-    stream.discarded += length
-    if (ends) {
-      this.remoteEnd(stream)
-      this.settle(stream)
-    } else if (stream.discarded > maxDiscarded) this.resetStream(stream, errorCode.noError)
+    if (!this.dead) this.inbox.piece(bytes, start, end, last)
   }
 
   onFrame(type: number, flags: number, streamId: number, bytes: Buffer, start: number, end: number): void {
@@ -500,35 +393,14 @@ export class Http2Connection implements FrameHandler {
       case frameType.continuation:
         this.onContinuation(flags, bytes, start, end)
         break
-      case frameType.priority:
-        this.onPriority(streamId, bytes, start, end)
-        break
-      case frameType.rstStream:
-        this.onResetStream(streamId, bytes, start, end)
-        break
-      case frameType.settings:
-        this.onSettings(flags, streamId, bytes, start, end)
-        break
-      case frameType.pushPromise:
-        this.violate(errorCode.protocolError, 'PUSH_PROMISE')
-        break
-      case frameType.ping:
-        this.onPing(flags, streamId, bytes, start, end)
-        break
-      case frameType.goaway:
-        this.onGoaway(streamId, bytes, start, end)
-        break
-      case frameType.windowUpdate:
-        this.onWindowUpdate(streamId, bytes, start, end)
-        break
       default:
-        this.counted(this.budget.controlReceived())
+        this.control.frame(type, flags, streamId, bytes, start, end)
     }
   }
 
   /** Whether the frame may not come now: not first, or inside a header block. */
   private outOfOrder(type: number, streamId: number): boolean {
-    if (!this.sawSettings && type !== frameType.settings) {
+    if (!this.control.sawSettings && type !== frameType.settings) {
       this.fail(errorCode.protocolError, 'the first frame is not SETTINGS')
       return true
     }
@@ -546,7 +418,7 @@ export class Http2Connection implements FrameHandler {
     return false
   }
 
-  private isIdle(streamId: number): boolean {
+  isIdle(streamId: number): boolean {
     const ours = (streamId & 1) === (this.nextStream & 1)
     return ours ? streamId >= this.nextStream : streamId > this.lastPeerStream
   }
@@ -645,143 +517,8 @@ export class Http2Connection implements FrameHandler {
       this.settle(stream)
     }
   }
-
-  private onPriority(streamId: number, bytes: Buffer, start: number, end: number): void {
-    if (streamId === 0) this.fail(errorCode.protocolError, 'PRIORITY on stream 0')
-    else if (end - start !== 5) {
-      const stream = this.streams.get(streamId)
-      if (stream !== null) this.streamError(stream, errorCode.frameSizeError, 'PRIORITY frame of a wrong size')
-      else if (this.isIdle(streamId)) this.fail(errorCode.frameSizeError, 'PRIORITY frame of a wrong size')
-      else this.outbox.resetStream(streamId, errorCode.frameSizeError)
-    } else if ((readUint32(bytes, start) & 0x7fffffff) === streamId) {
-      this.fail(errorCode.protocolError, 'stream depends on itself')
-    } else this.counted(this.budget.priorityReceived())
-  }
-
-  private onResetStream(streamId: number, bytes: Buffer, start: number, end: number): void {
-    if (streamId === 0 || this.isIdle(streamId)) this.violate(errorCode.protocolError, 'RST_STREAM on an idle stream')
-    else if (end - start !== 4) this.fail(errorCode.frameSizeError, 'RST_STREAM frame of a wrong size')
-    else {
-      const stream = this.streams.get(streamId)
-      if (stream === null) {
-        this.counted(this.budget.controlReceived())
-        return
-      }
-      const code = readUint32(bytes, start)
-      const { user } = stream
-      const answered = !isLocalOpen(stream.state)
-      this.role.note('rx_reset')
-      this.close(stream, 'remote-reset')
-      user?.onReset(this.resetReason(code), errorCodeName(code))
-      if (this.role.isServer && !answered) this.noteReset()
-    }
-  }
-
-  private resetReason(code: number): ResetReason {
-    if (code === errorCode.refusedStream) return 'refused-stream'
-    // A server that finds fault with our bytes; of a client's reasons nothing follows.
-    return code === errorCode.protocolError && !this.role.isServer ? 'protocol-error' : 'remote-reset'
-  }
-
-  private onSettings(flags: number, streamId: number, bytes: Buffer, start: number, end: number): void {
-    const isAck = (flags & flag.ack) !== 0
-    if (streamId !== 0 || (!this.sawSettings && isAck)) {
-      this.violate(errorCode.protocolError, 'SETTINGS not on stream 0, or not at first')
-      return
-    }
-    const length = end - start
-    if (length % 6 !== 0 || (isAck && length > 0)) {
-      this.fail(errorCode.frameSizeError, 'SETTINGS frame of a wrong size')
-      return
-    }
-    this.sawSettings = true
-    if (!this.counted(this.budget.controlReceived())) return
-    if (isAck) {
-      this.onSettingsAck()
-      return
-    }
-    const { peer } = this
-    const windowBefore = peer.initialWindowSize
-    const problem = peer.apply(bytes, start, end, !this.role.isServer)
-    if (problem !== errorCode.noError) {
-      this.violate(problem, 'invalid SETTINGS value')
-      return
-    }
-    this.outbox.hpack.setPeerLimit(peer.headerTableSize)
-    this.outbox.maxFrameSize = Math.min(peer.maxFrameSize, 65536)
-    const delta = peer.initialWindowSize - windowBefore
-    if (delta !== 0) {
-      for (const stream of this.streams.all()) {
-        if (stream.sendWindow.widen(delta)) continue
-        this.fail(errorCode.flowControlError, 'a window beyond 2^31-1')
-        return
-      }
-    }
-    this.outbox.settingsAck()
-    if (this.dead) return
-    if (delta > 0) for (const stream of this.streams.all()) this.outbox.streamWidened(stream)
-    this.role.onSettings()
-  }
-
-  /** What we said counts from now on. */
-  private onSettingsAck(): void {
-    if (this.settingsAcked) {
-      this.violate(errorCode.protocolError, 'SETTINGS acknowledged twice')
-      return
-    }
-    this.settingsAcked = true
-    this.decoder.setLimit(this.options.hpackTableSize)
-    const size = this.options.initialStreamWindow
-    if (size === this.receiveWindow) return
-    this.receiveWindow = size
-    for (const stream of this.streams.all()) stream.receiveWindow.resize(size)
-  }
-
-  private onPing(flags: number, streamId: number, bytes: Buffer, start: number, end: number): void {
-    if (streamId !== 0) this.violate(errorCode.protocolError, 'PING not on stream 0')
-    else if (end - start !== 8) this.fail(errorCode.frameSizeError, 'PING frame of a wrong size')
-    else if (!this.counted(this.budget.controlReceived())) return
-    else if ((flags & flag.ack) === 0) this.outbox.ping(true, bytes, start)
-  }
-
-  private onGoaway(streamId: number, bytes: Buffer, start: number, end: number): void {
-    if (streamId !== 0) this.violate(errorCode.protocolError, 'GOAWAY not on stream 0')
-    else if (end - start < 8) this.fail(errorCode.frameSizeError, 'GOAWAY frame of a wrong size')
-    else this.role.onGoaway(readUint32(bytes, start) & 0x7fffffff, readUint32(bytes, start + 4))
-  }
-
-  private onWindowUpdate(streamId: number, bytes: Buffer, start: number, end: number): void {
-    if (end - start !== 4) {
-      this.fail(errorCode.frameSizeError, 'WINDOW_UPDATE frame of a wrong size')
-      return
-    }
-    if (!this.counted(this.budget.windowUpdateReceived())) return
-    const increment = readUint32(bytes, start) & 0x7fffffff
-    if (streamId === 0) {
-      if (increment === 0) this.violate(errorCode.protocolError, 'WINDOW_UPDATE of 0')
-      else if (!this.outbox.window.widen(increment)) this.fail(errorCode.flowControlError, 'a window beyond 2^31-1')
-      else this.outbox.pump()
-      return
-    }
-    if (this.isIdle(streamId)) {
-      this.violate(errorCode.protocolError, 'WINDOW_UPDATE on an idle stream')
-      return
-    }
-    const stream = this.streams.get(streamId)
-    if (stream === null) return
-    if (increment === 0) this.streamError(stream, errorCode.protocolError, 'WINDOW_UPDATE of 0')
-    else if (!stream.sendWindow.widen(increment)) {
-      this.streamError(stream, errorCode.flowControlError, 'a window beyond 2^31-1')
-    } else this.outbox.streamWidened(stream)
-  }
 }
 
-/** Of a request whose answer is complete: so much, and so long, until the client is told to stop. */
-const maxDiscarded = 65536
 /** What Envoy says of streams that end because their connection's bytes are none of HTTP/2. */
 const codecError = 'codec_error:The_user_callback_function_failed'
-const maxDiscardMs = 1000
-/** Of a body that is not as long as its head said: Envoy ends its stream, and says no more of it. */
-const lengthMismatch = 'http2.remote_reset: body does not have the announced length'
 const keepalivePing = Buffer.from('weft-you')
-const empty = Buffer.alloc(0)

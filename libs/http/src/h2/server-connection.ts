@@ -272,7 +272,7 @@ export class Http2ServerStream implements ServerStream, StreamUser {
   /** For the connection: the request, whose head is there, does not begin yet. */
   wait(endStream: boolean): void {
     this.headEnds = endStream
-    if (this.stream !== null) this.core.pause(this.stream)
+    if (this.stream !== null) this.core.inbox.pause(this.stream)
   }
 
   /** For the connection: the request begins now, unless it was given up. */
@@ -283,8 +283,8 @@ export class Http2ServerStream implements ServerStream, StreamUser {
     stream.isPaused = false
     receiver.onRequestHead(this.headEnds)
     if (stream.isPaused || stream.state === 'closed') return
-    core.pause(stream)
-    core.resume(stream)
+    core.inbox.pause(stream)
+    core.inbox.resume(stream)
   }
 
   trailersTable(): HeaderTable {
@@ -372,7 +372,7 @@ export class Http2ServerStream implements ServerStream, StreamUser {
     this.receiver = null
     this.stream = null
     // What still comes of the request is thrown away.
-    this.core.resume(stream)
+    this.core.inbox.resume(stream)
   }
 
   reset(): void {
@@ -383,7 +383,7 @@ export class Http2ServerStream implements ServerStream, StreamUser {
     if (stream.endQueued) {
       // What waits is sent to its end, and the rest of the request thrown away.
       stream.isTunnel = false
-      this.core.resume(stream)
+      this.core.inbox.resume(stream)
       return
     }
     // Behind a complete answer nobody is to blame.
@@ -398,11 +398,11 @@ export class Http2ServerStream implements ServerStream, StreamUser {
   declineUpgrade(): void {}
 
   pauseRequest(): void {
-    if (this.stream !== null) this.core.pause(this.stream)
+    if (this.stream !== null) this.core.inbox.pause(this.stream)
   }
 
   resumeRequest(): void {
-    if (this.stream !== null) this.core.resume(this.stream)
+    if (this.stream !== null) this.core.inbox.resume(this.stream)
   }
 }
 

@@ -6,6 +6,7 @@ import { Http2ServerConnection, type Http2ServerStream } from '@weft/http/h2/ser
 import { headerName } from '@weft/http/header-name'
 import { RequestHead, ResponseHead } from '@weft/http/message'
 import type { IncomingRequest, IncomingResponse } from '@weft/http/stream'
+import { framesOf } from '../h2/script.ts'
 import type { FuzzTarget } from '../target.ts'
 
 function frame(type: number, flags: number, id: number, payload = ''): Uint8Array {
@@ -26,7 +27,10 @@ const options = {
 }
 const body = Buffer.alloc(200, 'x')
 
-/** Bytes cut as the first ones say, into a server and a client that answer and pause in many ways. */
+/**
+ * Bytes cut as the first ones say, into a server and a client that answer and pause in many ways: as they are, and as a script of
+ * frames.
+ */
 export const h2: FuzzTarget = {
   seeds: [
     Buffer.concat([greeting, frame(frameType.headers, flag.endHeaders | flag.endStream, 1, get)]),
@@ -56,17 +60,19 @@ export const h2: FuzzTarget = {
     frame(frameType.continuation, 4, 1, '82'),
   ],
   run(input) {
-    const bytes = Buffer.from(input)
-    runServer(bytes)
-    runClient(bytes)
+    for (const bytes of [Buffer.from(input), Buffer.concat([greeting, framesOf(input)])]) {
+      runServer(bytes)
+      runClient(bytes)
+    }
   },
 }
 
 /** Gives the bytes in pieces whose sizes the bytes themselves choose. */
 function feed(bytes: Buffer, receive: (piece: Buffer) => void): void {
+  const unit = bytes.length > 2000 ? 16 : 1
   let at = 0
   while (at < bytes.length) {
-    const to = Math.min(bytes.length, at + 1 + ((bytes[at]! * 37 + at) % 97))
+    const to = Math.min(bytes.length, at + 1 + unit * ((bytes[at]! * 37 + at) % 97))
     receive(Buffer.from(bytes.subarray(at, to)))
     at = to
   }
@@ -84,11 +90,14 @@ class Ends {
 function runServer(bytes: Buffer): void {
   const sink = new MemorySink()
   let closed = 0
+  let nowMs = 0
+  const paused: Http2ServerStream[] = []
   const server: Http2ServerConnection = new Http2ServerConnection(
     sink,
     options,
     {
       begin: (stream) => receiver(stream),
+      ...(bytes.length % 2 === 0 ? { waiting: () => {} } : {}),
       closeAfterWrite: () => {
         if (++closed > 1) throw new Error('closed twice')
       },
@@ -98,7 +107,7 @@ function runServer(bytes: Buffer): void {
       failed: () => {},
       noted: () => {},
     },
-    () => 0,
+    () => nowMs,
   )
   const receiver = (stream: Http2ServerStream): IncomingRequest => {
     const request = new RequestHead()
@@ -117,7 +126,10 @@ function runServer(bytes: Buffer): void {
       request,
       onRequestHead: (end) => {
         if (/[\r\n\0 ]/.test(request.method + request.path + request.authority)) throw new Error('a line end came through')
-        if (kind === 5) stream.pauseRequest()
+        if (kind === 5) {
+          stream.pauseRequest()
+          paused.push(stream)
+        }
         if (kind === 7) answer()
         if (end) {
           ends.tell('head')
@@ -152,6 +164,10 @@ function runServer(bytes: Buffer): void {
     sink.congested = piece[0] === 3
     for (let at = 0; at < piece.length; ) at = server.receive(piece, at, piece.length, deadline)
     if (!sink.congested) server.writable()
+    nowMs += piece[0]!
+    if (nowMs % 5 === 0) server.beginWaiting(deadline)
+    if (nowMs % 7 === 0) for (const stream of paused.splice(0)) stream.resumeRequest()
+    if (nowMs % 11 === 0) server.tick()
   })
   if (server.openStreams > options.maxConcurrentStreams) throw new Error('more streams than allowed')
   if (bytes.length % 2 === 0) server.drain()

@@ -48,6 +48,10 @@ export const hpack: FuzzTarget = {
       if (decoder.tableSize > 4096) throw new Error('the dynamic table is larger than its limit')
       if (!understood) return
       if (fields.full || fields.finishRequest(head, true) !== '') continue
+      head.headers.forEach((name, value) => {
+        if (!/^[!#$%&'*+\-.^_`|~0-9a-z]+$/.test(name) || /[\r\n\0]/.test(value))
+          throw new Error(`came through: ${name}: ${value}`)
+      })
       const out = Buffer.alloc(HpackEncoder.bound(head.headers))
       const length = encoder.fields(head.headers, out, encoder.begin(out, 0))
       const copy = new MessageFields(maxBytes, 100)

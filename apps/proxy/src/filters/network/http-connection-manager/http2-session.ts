@@ -118,12 +118,12 @@ export class Http2Session implements DownstreamProtocol, Http2ServerEvents, Unfi
       exchange = new Exchange(downstream)
     }
     this.active.add(exchange)
-    exchange.begin(stream, (ended) => this.release(ended))
+    exchange.begin(stream, this.release)
     return exchange
   }
 
   /** The exchange is over; another request takes it not before this turn is. */
-  private release(exchange: Exchange): void {
+  private readonly release = (exchange: Exchange): void => {
     this.active.delete(exchange)
     if (this.spare.length < maxSpare) this.spare.push(exchange)
     else exchange.dispose()

@@ -8,6 +8,7 @@ import type { FuzzTarget } from './target.ts'
 /** All targets by name. */
 const TARGETS: Readonly<Record<string, () => Promise<FuzzTarget>>> = {
   attributes: async () => (await import('./targets/attributes.ts')).attributes,
+  cel: async () => (await import('./targets/cel.ts')).cel,
   'client-hello': async () => (await import('./targets/client-hello.ts')).clientHello,
   expressions: async () => (await import('./targets/expressions.ts')).expressions,
   h2: async () => (await import('./targets/h2.ts')).h2,

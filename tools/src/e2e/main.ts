@@ -11,6 +11,7 @@ const scenarios: Record<string, Load> = {
   envoy: () => import('./envoy.ts').then((module) => module.envoyScenario),
   churn: () => import('./churn.ts').then((module) => module.churnScenario),
   takeover: () => import('./takeover.ts').then((module) => module.takeoverScenario),
+  rotation: () => import('./rotation.ts').then((module) => module.rotationScenario),
   faults: () => import('./faults.ts').then((module) => module.faultsScenario),
   abuse: () => import('./abuse.ts').then((module) => module.abuseScenario),
   grpc: () => import('./grpc.ts').then((module) => module.grpcScenario),

@@ -23,6 +23,7 @@ import { runtimeCases } from './parity/cases/runtime.ts'
 import { tcpCases } from './parity/cases/tcp.ts'
 import { timeoutCases } from './parity/cases/timeouts.ts'
 import { tlsCases } from './parity/cases/tls.ts'
+import { tlsServerCases } from './parity/cases/tls-server.ts'
 import { tlsTrustCases } from './parity/cases/tls-trust.ts'
 import { tunnelCases } from './parity/cases/tunnels.ts'
 import { verdictCases } from './parity/cases/verdicts.ts'
@@ -48,6 +49,7 @@ export const parityCases: readonly ParityCase[] = [
   ...expressionCases,
   ...tcpCases,
   ...tlsCases,
+  ...tlsServerCases,
   ...tlsTrustCases,
   ...listenerLogCases,
   ...tunnelCases,

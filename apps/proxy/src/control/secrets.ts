@@ -175,7 +175,9 @@ function withFiles(secret: Secret): Secret {
     const certificateChain = inline(type.value.certificateChain, 'certificate_chain')
     const privateKey = inline(type.value.privateKey, 'private_key')
     const password = inline(type.value.password, 'password')
-    return { ...secret, type: { $case: 'tlsCertificate', value: { ...type.value, certificateChain, privateKey, password } } }
+    const ocspStaple = inline(type.value.ocspStaple, 'ocsp_staple')
+    const value = { ...type.value, certificateChain, privateKey, password, ocspStaple }
+    return { ...secret, type: { $case: 'tlsCertificate', value } }
   }
   if (type?.$case === 'validationContext') {
     const trustedCa = inline(type.value.trustedCa, 'trusted_ca')
@@ -193,7 +195,8 @@ function watchedFolders(secret: Secret): Set<string> {
   const value = type?.$case === 'tlsCertificate' || type?.$case === 'validationContext' ? type.value : undefined
   if (value === undefined) return new Set()
   if (value.watchedDirectory !== undefined) return new Set([value.watchedDirectory.path])
-  const sources = 'trustedCa' in value ? [value.trustedCa, value.crl] : [value.certificateChain, value.privateKey]
+  const sources =
+    'trustedCa' in value ? [value.trustedCa, value.crl] : [value.certificateChain, value.privateKey, value.ocspStaple]
   const folders = new Set<string>()
   for (const source of sources) {
     if (source?.specifier?.$case !== 'filename') continue

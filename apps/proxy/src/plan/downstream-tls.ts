@@ -1,17 +1,32 @@
 import tls from 'node:tls'
 import type { TransportSocket } from '@weft/contracts/envoy/config/core/v3/base'
-import { DownstreamTlsContext } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/tls'
+import {
+  DownstreamTlsContext,
+  DownstreamTlsContext_OcspStaplePolicy as Policy,
+} from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/tls'
+import type { ClientHello } from '../transport/client-hello.ts'
+import { isCurrent } from './ocsp-response.ts'
 import { invalid, unsupported } from './problems.ts'
 import type { SecretStore } from './secret-store.ts'
+import { type CertificateChoice, chooseCertificates } from './server-certificates.ts'
 import { compileSessionTickets } from './session-tickets.ts'
-import { compileTlsContext, type TlsMaterial } from './tls-context.ts'
+import { certificateOptions, compileTlsContext, type TlsMaterial, type TlsSource } from './tls-context.ts'
+import type { TlsCertificatePlan } from './tls-material.ts'
 
 /** TLS of a filter chain. */
 export interface DownstreamTls {
-  /** The server for handshakes now, made anew when secrets came; null until they are there. `alpn`: what the client offered. */
-  server(alpn: readonly string[]): { server: tls.Server; material: TlsMaterial } | null
+  /** The server for a client's handshake, made anew when secrets came; null until they are there. */
+  server(hello: ClientHello): TlsServer | null
   /** Whether a client without certificate is turned away. */
   requireClientCertificate: boolean
+}
+
+/** What a handshake is made by. */
+export interface TlsServer {
+  readonly server: tls.Server
+  readonly material: TlsMaterial
+  /** The certificates that it may show. */
+  readonly certificates: readonly TlsCertificatePlan[]
 }
 
 /** Compiles a filter chain's transport socket; null for a plaintext one. `speaks`: ALPN names the chain's filter can serve. */
@@ -37,30 +52,74 @@ export function compileDownstreamTls(
   const requireClientCertificate = source.requireClientCertificate ?? false
   const alpn = speaks === null ? context.alpn : context.alpn.filter((name) => speaks.includes(name))
   const tickets = compileSessionTickets(source, `${path}.typed_config`)
-  let made: { material: TlsMaterial; withAlpn: tls.Server | null; without: tls.Server | null } | null = null
+  const staples = compileStapling(source, context, `${path}.typed_config`)
+  let made: { material: TlsMaterial; choose: CertificateChoice; servers: Map<string, TlsServer> } | null = null
   return {
     requireClientCertificate,
-    server(offered) {
+    server({ alpn: offered, serverName }) {
       const material = context.current()
       if (material === null) return null
-      if (made === null || made.material !== material) made = { material, withAlpn: null, without: null }
-      const options: tls.TlsOptions = {
-        ...material.options,
-        ...tickets(material),
-        requestCert: requireClientCertificate || material.validation !== null,
-        // Judged after the handshake, with the names; OpenSSL's verdict is kept in `authorized`.
-        rejectUnauthorized: false,
+      if (made === null || made.material !== material) {
+        const choose = chooseCertificates(material.certificates, source.fullScanCertsOnSniMismatch ?? false)
+        made = { material, choose, servers: new Map() }
       }
+      const certificates = made.choose(serverName).filter(staples.mayShow)
       // A client without a protocol of ours goes on without ALPN, as with Envoy; Node would end the handshake.
-      if (alpn.some((name) => offered.includes(name))) {
-        made.withAlpn ??= createServer({ ...options, ALPNProtocols: [...alpn] })
-        return { server: made.withAlpn, material }
+      const agrees = alpn.some((name) => offered.includes(name))
+      const key = `${agrees}${certificates.map((one) => material.certificates.indexOf(one)).join()}`
+      let known = made.servers.get(key)
+      if (known === undefined) {
+        const resumption = tickets(material)
+        const server = createServer({
+          ...material.options,
+          ...certificateOptions(certificates),
+          ...resumption,
+          secureOptions: (material.options.secureOptions ?? 0) | (resumption.secureOptions ?? 0),
+          ...(agrees ? { ALPNProtocols: [...alpn] } : {}),
+          requestCert: requireClientCertificate || material.validation !== null,
+          // Judged after the handshake, with the names; OpenSSL's verdict is kept in `authorized`.
+          rejectUnauthorized: false,
+        })
+        staples.serve(server, certificates)
+        known = { server, material, certificates }
+        made.servers.set(key, known)
       }
-      made.without ??= createServer(options)
-      return { server: made.without, material }
+      return known
     },
   }
 }
+
+/** How what authorities say of certificates is told to clients that ask. */
+interface Stapling {
+  /** Whether a certificate may be shown now. */
+  mayShow(certificate: TlsCertificatePlan): boolean
+  serve(server: tls.Server, certificates: readonly TlsCertificatePlan[]): void
+}
+
+function compileStapling({ ocspStaplePolicy }: DownstreamTlsContext, context: TlsSource, path: string): Stapling {
+  const at = `${path}.ocsp_staple_policy`
+  const isStrict = ocspStaplePolicy !== Policy.LENIENT_STAPLING
+  const certificates = context.current()?.certificates ?? []
+  if (ocspStaplePolicy === Policy.MUST_STAPLE && certificates.some(({ ocsp }) => ocsp === null))
+    throw invalid(at, 'OCSP response is required by MUST_STAPLE, and a certificate has none')
+  if (isStrict && certificates.some(({ ocsp }) => ocsp !== null && !isCurrent(ocsp)))
+    throw invalid(at, 'OCSP response has expired as of config time')
+  return {
+    mayShow: ({ ocsp }) => (ocsp === null ? ocspStaplePolicy !== Policy.MUST_STAPLE : !isStrict || isCurrent(ocsp)),
+    serve(server, shown) {
+      if (shown.every(({ ocsp }) => ocsp === null)) return
+      server.on(
+        'OCSPRequest',
+        (certificate: Buffer, _issuer: Buffer, answer: (error: Error | null, response: Buffer) => void) => {
+          const ocsp = shown.find(({ leaf }) => leaf.raw.equals(certificate))?.ocsp ?? null
+          answer(null, ocsp !== null && isCurrent(ocsp) ? ocsp.bytes : nothing)
+        },
+      )
+    },
+  }
+}
+
+const nothing = Buffer.alloc(0)
 
 /** Node's servers overlook `allowPartialTrustChain`: what their handshakes are made with is told so. */
 function createServer(options: tls.TlsOptions & tls.SecureContextOptions): tls.Server {

@@ -1,3 +1,4 @@
+import { constants } from 'node:crypto'
 import { createSecureContext, type SecureContext, type SecureContextOptions, type SecureVersion } from 'node:tls'
 import {
   CertificateValidationContext,
@@ -7,7 +8,9 @@ import {
 import type { CommonTlsContext } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/tls'
 import { invalid, unsupported } from './problems.ts'
 import type { SecretStore } from './secret-store.ts'
+import { firstOfEachKind } from './server-certificates.ts'
 import { compileCertificate, compileValidation, type TlsCertificatePlan, type ValidationPlan } from './tls-material.ts'
+import { checkTlsContext } from './tls-rules.ts'
 
 /** TLS material as it is now. */
 export interface TlsMaterial {
@@ -44,10 +47,13 @@ export function compileTlsContext(
     throw unsupported(`${at}.tls_certificate_provider_instance`, 'a certificate provider')
   if (source?.customHandshaker !== undefined) throw unsupported(`${at}.custom_handshaker`, 'a custom handshaker')
   if (source?.keyLog !== undefined) throw unsupported(`${at}.key_log`, 'a TLS key log')
+  if (source !== undefined) checkTlsContext(source, at)
   const inline = (source?.tlsCertificates ?? []).map((certificate, i) =>
     compileCertificate(certificate, `${at}.tls_certificates[${i}]`),
   )
   const certificateSecrets = (source?.tlsCertificateSdsSecretConfigs ?? []).map((config) => config.name)
+  if (client && inline.length + certificateSecrets.length > 1)
+    throw invalid(at, 'Multiple TLS certificates are not supported for client contexts')
   if (!client && inline.length === 0 && certificateSecrets.length === 0) throw invalid(at, 'a server needs a certificate')
   const validation = compileValidationSource(source, at, secrets)
   const parameters = compileParameters(source?.tlsParams, client, `${at}.tls_params`)
@@ -89,19 +95,22 @@ function contextOptions(
 ): SecureContextOptions {
   return {
     ...parameters,
-    ...(certificates.length > 0
-      ? {
-          cert: certificates.map((one) => one.cert),
-          key: certificates.map((one) => ({
-            pem: one.key,
-            ...(one.passphrase === undefined ? {} : { passphrase: one.passphrase }),
-          })),
-        }
-      : {}),
+    ...(certificates.length > 0 ? certificateOptions(firstOfEachKind(certificates)) : {}),
     // Envoy trusts what is in the bundle, whether it signed itself or not.
     ...(validation?.ca != null ? { ca: [...validation.ca], allowPartialTrustChain: true } : {}),
     // OpenSSL would ask for those of all authorities.
     ...(validation !== null && validation.crl.length > 0 && !validation.leafCrlOnly ? { crl: [...validation.crl] } : {}),
+  }
+}
+
+/** Certificates with their keys, as Node takes them. */
+export function certificateOptions(certificates: readonly TlsCertificatePlan[]): SecureContextOptions {
+  return {
+    cert: certificates.map((one) => one.cert),
+    key: certificates.map((one) => ({
+      pem: one.key,
+      ...(one.passphrase === undefined ? {} : { passphrase: one.passphrase }),
+    })),
   }
 }
 
@@ -119,23 +128,33 @@ function compileParameters(source: TlsParameters | undefined, client: boolean, p
     minVersion: versions[source?.tlsMinimumProtocolVersion ?? 0] ?? 'TLSv1.2',
     maxVersion: versions[source?.tlsMaximumProtocolVersion ?? 0] ?? (client && !asksFor13(source) ? 'TLSv1.2' : 'TLSv1.3'),
   }
-  if (source !== undefined && source.cipherSuites.length > 0) {
-    options.ciphers = source.cipherSuites
-      .map((suite) =>
-        suite
-          .replace(/^\[(.*)\]$/, '$1')
-          .split('|')
-          .join(':'),
-      )
-      .join(':')
-    // OpenSSL takes them here; BoringSSL knows them, and does not let them be chosen.
-    const fixed = options.ciphers.split(':').find((suite) => suite.startsWith('TLS_'))
-    if (fixed !== undefined) throw invalid(`${path}.cipher_suites`, `Failed to initialize cipher suites: ${fixed}`)
-  }
+  const suites = source === undefined || source.cipherSuites.length === 0 ? defaultSuites : source.cipherSuites
+  // Those in brackets are alike to a server: of them the client's first counts, as far as OpenSSL can be told.
+  if (!client && suites.some((suite) => /^\[.*CHACHA20.*\]$/.test(suite)))
+    options.secureOptions = constants.SSL_OP_PRIORITIZE_CHACHA
+  options.ciphers = suites
+    .map((suite) =>
+      suite
+        .replace(/^\[(.*)\]$/, '$1')
+        .split('|')
+        .join(':'),
+    )
+    .join(':')
+  // OpenSSL takes them here; BoringSSL knows them, and does not let them be chosen.
+  const fixed = options.ciphers.split(':').find((suite) => suite.startsWith('TLS_'))
+  if (fixed !== undefined) throw invalid(`${path}.cipher_suites`, `Failed to initialize cipher suites: ${fixed}`)
   if (source !== undefined && source.ecdhCurves.length > 0) options.ecdhCurve = source.ecdhCurves.join(':')
   if (source !== undefined && source.signatureAlgorithms.length > 0) options.sigalgs = source.signatureAlgorithms.join(':')
   return options
 }
+
+/** What Envoy offers and takes up to TLS 1.2 where nothing is said. */
+const defaultSuites: readonly string[] = [
+  '[ECDHE-ECDSA-AES128-GCM-SHA256|ECDHE-ECDSA-CHACHA20-POLY1305]',
+  '[ECDHE-RSA-AES128-GCM-SHA256|ECDHE-RSA-CHACHA20-POLY1305]',
+  'ECDHE-ECDSA-AES256-GCM-SHA384',
+  'ECDHE-RSA-AES256-GCM-SHA384',
+]
 
 function asksFor13(source: TlsParameters | undefined): boolean {
   return source?.tlsMinimumProtocolVersion === TlsParameters_TlsProtocol.TLSv1_3

@@ -12,8 +12,10 @@ import {
 import { compileStringMatcher } from '../routing/matchers/string-matcher.ts'
 import { certificateFields } from './certificate-fields.ts'
 import { readDataSource } from './data-source.ts'
+import { type OcspResponse, readOcspResponse } from './ocsp-response.ts'
 import { invalid, unsupported } from './problems.ts'
 import { type RevocationList, readRevocationLists, splitPem } from './revocation-list.ts'
+import { checkPins } from './tls-rules.ts'
 
 /** A certificate chain and its key, as PEM, ready for Node's TLS. */
 export interface TlsCertificatePlan {
@@ -23,6 +25,8 @@ export interface TlsCertificatePlan {
   leaf: X509Certificate
   uris: readonly string[]
   dnsNames: readonly string[]
+  /** What its authority says of it, for those who ask; null: nothing. */
+  ocsp: OcspResponse | null
 }
 
 /** What a peer's certificate has to be. */
@@ -70,7 +74,14 @@ export function compileCertificate(source: TlsCertificate, path: string): TlsCer
     throw invalid(`${path}.private_key`, 'not a PEM private key, or the password is wrong')
   }
   const { uris, dnsNames } = namesOf(leaf)
-  return { cert, key, passphrase, leaf, uris, dnsNames }
+  return { cert, key, passphrase, leaf, uris, dnsNames, ocsp: staple(source, leaf, path) }
+}
+
+function staple({ ocspStaple }: TlsCertificate, leaf: X509Certificate, path: string): OcspResponse | null {
+  if (ocspStaple === undefined) return null
+  const response = readOcspResponse(readDataSource(ocspStaple, `${path}.ocsp_staple`), leaf)
+  if (typeof response === 'string') throw invalid(`${path}.ocsp_staple`, response)
+  return response
 }
 
 let systemRootCertificates: readonly string[] | undefined
@@ -116,6 +127,7 @@ export function compileValidation(source: CertificateValidationContext, path: st
       matches: compileStringMatcher(matcher, `${path}.match_subject_alt_names[${i}]`),
     })),
   ]
+  checkPins(source.verifyCertificateHash, source.verifyCertificateSpki, path)
   const hashes = source.verifyCertificateHash.map((hash) => hash.replaceAll(':', '').toLowerCase())
   const pins = source.verifyCertificateSpki
   return {

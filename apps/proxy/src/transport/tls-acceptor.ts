@@ -4,6 +4,7 @@ import type { Counter, Stats } from '../observe/stats.ts'
 import type { FilterChainPlan } from '../plan/listener.ts'
 import { peerProblem, presentedBy } from '../plan/peer-trust.ts'
 import type { TlsMaterial } from '../plan/tls-context.ts'
+import type { TlsCertificatePlan } from '../plan/tls-material.ts'
 import type { ClientHello } from './client-hello.ts'
 import type { TlsInfo } from './connection-info.ts'
 import { HandshakeQueue } from './handshake-queue.ts'
@@ -52,6 +53,8 @@ interface Waiting {
   raw: Socket
   chain: FilterChainPlan
   hello: ClientHello
+  /** The certificates that it may be shown. */
+  certificates: readonly TlsCertificatePlan[]
   material: TlsMaterial
   timer: NodeJS.Timeout
   done(socket: TLSSocket, tls: TlsInfo): void
@@ -97,7 +100,7 @@ export class TlsAcceptor {
    * Envoy's words, before the connection is closed.
    */
   accept(raw: Socket, chain: FilterChainPlan, hello: ClientHello, done: Waiting['done'], failed: Waiting['failed']): void {
-    const now = chain.tls?.server(hello.alpn) ?? null
+    const now = chain.tls?.server(hello) ?? null
     if (now === null) {
       // No certificate yet: as if nobody were there.
       this.refuse(raw)
@@ -110,7 +113,7 @@ export class TlsAcceptor {
       chain.timedOut.inc()
       raw.destroy()
     }, chain.transportTimeoutMs)
-    this.waiting.set(key, { raw, chain, hello, material: now.material, timer, done, failed })
+    this.waiting.set(key, { raw, chain, hello, certificates: now.certificates, material: now.material, timer, done, failed })
     raw.once('close', () => {
       const waiting = this.waiting.get(key)
       if (waiting?.raw === raw) {
@@ -150,7 +153,7 @@ export class TlsAcceptor {
       if (socket.isSessionReused()) this.stats.sessionReused.inc()
       this.stats.version(socket.getProtocol() ?? 'unknown')
       this.stats.cipher(socket.getCipher()?.name ?? 'unknown')
-      const { certificates } = waiting.material
+      const { certificates } = waiting
       // Of several only the handshake knows which one was shown.
       const local = certificates.length === 1 ? certificates[0]! : null
       waiting.done(socket, tlsInfoOf(socket, waiting.hello.serverName, local, verified))

@@ -47,7 +47,7 @@ export function resourcesOfKind(kind: Kind, state: ChurnState): Resource[] {
   }
 }
 
-function encode(kind: Kind, name: string, json: Json): Resource {
+export function encode(kind: Kind, name: string, json: Json): Resource {
   const registry = descriptors()
   const type = registry.getMessage(typeUrls[kind].slice('type.googleapis.com/'.length))
   if (type === undefined) throw new Error(`no descriptor of a ${kind}`)

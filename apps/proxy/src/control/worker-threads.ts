@@ -11,6 +11,14 @@ export function startThreads(count: number): WorkerFactory {
   }
 }
 
+/**
+ * Nothing in a worker needs AsyncLocalStorage (in a user's filter it works all the same): without the context that Node keeps for it
+ * around every callback of the event loop, a request costs 2.5 % less (`bench http1`, 48 rounds in turn).
+ */
+const threadFlags = ['--no-async-context-frame']
+
 function startThread(index: number): Worker {
-  return new Worker(new URL('../worker-thread.ts', import.meta.url), { name: `worker_${index}` })
+  // Not every flag of a process is one of a thread's too: where this process has some, the thread just gets what it may have of them.
+  const flags = process.execArgv.length === 0 ? { execArgv: threadFlags } : {}
+  return new Worker(new URL('../worker-thread.ts', import.meta.url), { name: `worker_${index}`, ...flags })
 }

@@ -12,7 +12,7 @@ import { compileFraction, denominatorOf, type Runtime } from '../../plan/runtime
 import { compileHeaderMatcher } from '../../routing/matchers/header-matcher.ts'
 import { compileMetadataMatcher } from '../../routing/matchers/metadata-matcher.ts'
 import { grpcStatusOf } from '../../upstream/grpc-status.ts'
-import type { FormatContext } from '../format/context.ts'
+import { type FormatContext, logTypeOf } from '../format/context.ts'
 import { requestIdNumber } from '../tracing/sampling.ts'
 
 /** Whether a request is logged. */
@@ -78,11 +78,7 @@ export function compileLogFilter(filter: AccessLogFilter, path: string, runtime:
     }
     case 'logTypeFilter': {
       const { types, exclude } = specifier.value
-      // Logs are written of what has ended only.
-      return ({ request }) => {
-        const type = request === null ? AccessLogType.TcpConnectionEnd : AccessLogType.DownstreamEnd
-        return types.includes(type) !== exclude
-      }
+      return (context) => types.includes(logTypeNumber(context)) !== exclude
     }
     case 'extensionFilter': {
       const config = specifier.value.configType?.value
@@ -93,6 +89,12 @@ export function compileLogFilter(filter: AccessLogFilter, path: string, runtime:
       return (context) => evaluate(context) === true
     }
   }
+}
+
+/** The kind of log by its number; that of none where it has no name. */
+export function logTypeNumber(context: FormatContext): AccessLogType {
+  const types: Readonly<Record<string, AccessLogType>> = AccessLogType
+  return types[logTypeOf(context)] ?? AccessLogType.NotSet
 }
 
 function isThere(metadata: unknown, keys: readonly string[]): boolean {

@@ -2,7 +2,6 @@ import { isIP } from 'node:net'
 import { RequestMethod } from '@weft/contracts/envoy/config/core/v3/base'
 import {
   type AccessLogCommon,
-  AccessLogType,
   HTTPAccessLogEntry,
   ResponseFlags_Unauthorized_Reason,
   TCPAccessLogEntry,
@@ -12,8 +11,9 @@ import {
 import { type HeaderName, headerName, names } from '@weft/http/header-name'
 import type { HeaderTable } from '@weft/http/header-table'
 import type { PeerCertificate, TlsInfo } from '../../transport/connection-info.ts'
-import type { FormatContext } from '../format/context.ts'
+import { type FormatContext, logTypeOf } from '../format/context.ts'
 import type { SpanTag } from '../tracing/custom-tags.ts'
+import { logTypeNumber } from './filter.ts'
 
 /** What a configuration adds to entries. */
 export interface EntryExtras {
@@ -145,7 +145,8 @@ function common(context: FormatContext, extras: EntryExtras): Common {
     downstreamWireBytesReceived: wire?.downstreamReceived ?? info.bytesReceived,
     upstreamWireBytesSent: wire?.upstreamSent ?? (upstream === null ? 0 : info.bytesReceived),
     upstreamWireBytesReceived: wire?.upstreamReceived ?? (upstream === null ? 0 : info.bytesSent),
-    accessLogType: request === null ? AccessLogType.TcpConnectionEnd : AccessLogType.DownstreamEnd,
+    accessLogType: logTypeNumber(context),
+    intermediateLogEntry: !['DownstreamEnd', 'TcpConnectionEnd'].includes(logTypeOf(context)),
   }
 }
 

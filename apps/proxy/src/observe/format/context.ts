@@ -20,3 +20,8 @@ export interface FormatContext {
   /** Which kind of log this is; absent: of what has ended. */
   readonly logType?: string
 }
+
+/** The kind of log, as `AccessLogType` names it. */
+export function logTypeOf({ logType, request }: FormatContext): string {
+  return logType ?? (request === null ? 'TcpConnectionEnd' : 'DownstreamEnd')
+}

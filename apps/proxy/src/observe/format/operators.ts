@@ -5,7 +5,7 @@ import { resultText } from '../../expressions/result-text.ts'
 import { invalid } from '../../plan/problems.ts'
 import { wallTime } from '../stream-record.ts'
 import { addressOperators } from './address-operators.ts'
-import type { FormatContext } from './context.ts'
+import { type FormatContext, logTypeOf } from './context.ts'
 import { durationOperators } from './duration-operators.ts'
 import { grpcStatusOperator } from './grpc-status.ts'
 import { headerOperators } from './header-operators.ts'
@@ -185,6 +185,6 @@ const kinds: Readonly<Record<string, OperatorKind>> = {
     SPAN_ID: ({ trace }) => trace?.spanId ?? null,
     UNIQUE_ID: () => crypto.randomUUID(),
     CUSTOM_FLAGS: () => '',
-    ACCESS_LOG_TYPE: ({ request, logType }) => logType ?? (request === null ? 'TcpConnectionEnd' : 'DownstreamEnd'),
+    ACCESS_LOG_TYPE: logTypeOf,
   }),
 }

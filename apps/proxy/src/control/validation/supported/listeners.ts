@@ -23,7 +23,8 @@ export const listenerSupport: SupportTable = {
     'combined_validation_context alpn_protocols',
   'envoy.extensions.transport_sockets.tls.v3.CommonTlsContext.CombinedCertificateValidationContext':
     'default_validation_context validation_context_sds_secret_config',
-  'envoy.extensions.transport_sockets.tls.v3.TlsCertificate': 'certificate_chain private_key watched_directory password ocsp_staple',
+  'envoy.extensions.transport_sockets.tls.v3.TlsCertificate':
+    'certificate_chain private_key watched_directory password ocsp_staple',
   'envoy.extensions.transport_sockets.tls.v3.CertificateValidationContext':
     'trusted_ca watched_directory verify_certificate_spki verify_certificate_hash match_typed_subject_alt_names ' +
     'match_subject_alt_names crl only_verify_leaf_cert_crl max_verify_depth allow_expired_certificate trust_chain_verification ' +
@@ -47,7 +48,7 @@ export const listenerSupport: SupportTable = {
   'envoy.extensions.filters.network.sni_cluster.v3.SniCluster': '*',
   'envoy.extensions.filters.network.echo.v3.Echo': '*',
   'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager':
-    'codec_type stat_prefix rds route_config scoped_routes http_filters common_http_protocol_options http_protocol_options server_name ' +
+    'codec_type stat_prefix rds route_config access_log_options flush_access_log_on_new_request access_log_flush_interval add_user_agent append_local_overload scoped_routes http_filters common_http_protocol_options http_protocol_options server_name ' +
     'server_header_transformation max_request_headers_kb stream_idle_timeout request_timeout request_headers_timeout ' +
     'delayed_close_timeout access_log use_remote_address xff_num_trusted_hops internal_address_config skip_xff_append via ' +
     'generate_request_id preserve_external_request_id always_set_request_id_in_response forward_client_cert_details ' +

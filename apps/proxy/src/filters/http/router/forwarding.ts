@@ -108,6 +108,7 @@ export class Forwarding implements RaceOwner {
     this.pick.begin(forward, choice, retry)
     this.hedges = retry !== null && hedgesOf(forward, exchange.request)
     body.forRetries = !endStream && (retry !== null || forward.internalRedirect !== null)
+    if (exchange.plan.schemeMatchesUpstream) exchange.request.scheme = cluster.tlsOf(undefined) === null ? 'http' : 'https'
     const { timeoutMs, perTryMs } = finishRequestHead(exchange, forward, choice, route, retry, this.hedges)
     limits.wholeMs = timeoutMs
     limits.perTryMs = perTryMs

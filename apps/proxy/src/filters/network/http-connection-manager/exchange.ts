@@ -21,6 +21,7 @@ import { FilterRun } from './filter-run.ts'
 import type { HcmPlan } from './hcm-plan.ts'
 import { answerLate } from './late-answers.ts'
 import { makeLocalReply } from './local-reply.ts'
+import { logAtIntervals } from './log-moments.ts'
 import { checkRequest } from './request-checks.ts'
 import { noteRequestReset, refusalText } from './request-ends.ts'
 import { prepareRequest } from './request-headers.ts'
@@ -65,6 +66,8 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
   private grpc: boolean | null = null
   private expectContinue = false
   private readonly deadlines: StreamDeadlines
+  logType = lastLog
+  private stopLogging: (() => void) | null = null
 
   constructor(downstream: DownstreamConnection) {
     this.downstream = downstream
@@ -107,6 +110,14 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     this.countRequest()
     plan.stats.requestActive.inc()
     this.deadlines.begin(now)
+    if (plan.logMoments.intervalMs > 0) this.stopLogging = logAtIntervals(this, plan.logMoments.intervalMs)
+  }
+
+  /** Logs the request as it is now. */
+  log(type: string): void {
+    this.logType = type
+    this.plan.accessLog?.(this)
+    this.logType = lastLog
   }
 
   private countRequest(): void {
@@ -222,9 +233,10 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
       this.out.sender.sendContinue()
       plan.stats.response(100)
     }
+    if (plan.logMoments.start) this.log('DownstreamStart')
     if (this.upgrade !== '' && !acceptUpgrade(this)) return
     this.filters.startRequest(
-      resolveFilters(plan, this.table, this.route, this.router.choiceConfigs),
+      resolveFilters(plan, this.upgrade, this.table, this.route, this.router.choiceConfigs),
       endStream && this.upgrade === '',
     )
   }
@@ -339,7 +351,8 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     this.grpc = null
     this.countRequest()
     chooseRoute(this, this.deadlines)
-    const filters = resolveFilters(plan, this.table, this.route, this.router.choiceConfigs)
+    if (plan.logMoments.start) this.log('DownstreamStart')
+    const filters = resolveFilters(plan, this.upgrade, this.table, this.route, this.router.choiceConfigs)
     this.filters.startRequest(filters, body.length === 0 && trailers === null)
     body.forEach((piece, i) => {
       if (!this.done && !this.replying)
@@ -471,6 +484,8 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     if (info.isHealthCheck) plan.stats.tracingHealthCheck.inc()
     else if (info.responseCode > 0) plan.stats.response(info.responseCode)
     plan.stats.requestTime.record(Math.round(info.endMs - info.startMs))
+    this.stopLogging?.()
+    this.stopLogging = null
     this.filters.complete()
     this.router.end()
     if (this.span !== null) plan.tracing?.end(this, this.span)
@@ -518,5 +533,8 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     return this.filters.active
   }
 }
+
+/** The kind of the log that is always written. */
+const lastLog = 'DownstreamEnd'
 
 const protocolNames = { 10: 'HTTP/1.0', 11: 'HTTP/1.1', 20: 'HTTP/2' } as const

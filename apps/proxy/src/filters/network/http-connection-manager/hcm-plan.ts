@@ -3,6 +3,7 @@ import { Router } from '@weft/contracts/envoy/extensions/filters/http/router/v3/
 import {
   HttpConnectionManager_CodecType as Codec,
   HttpConnectionManager,
+  type HttpFilter,
   HttpConnectionManager_ServerHeaderTransformation as ServerHeader,
   HttpConnectionManager_PathWithEscapedSlashesAction as SlashesAction,
 } from '@weft/contracts/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager'
@@ -34,6 +35,7 @@ import type { ClientCertRules } from './forwarded-client-cert.ts'
 import { HcmStats } from './hcm-stats.ts'
 import { compileInternalAddresses } from './internal-addresses.ts'
 import { compileLocalReply, type LocalReplyRules } from './local-reply-config.ts'
+import { compileLogMoments, type LogMoments } from './log-moments.ts'
 import { compileOriginalAddress, type OriginalAddressDetection } from './original-address.ts'
 import type { PathRules } from './path-normalization.ts'
 
@@ -45,6 +47,13 @@ export interface FilterEntry {
   name: string
   filter: CompiledHttpFilter
   disabled: boolean
+}
+
+/** What may become of connections. */
+export interface UpgradePlan {
+  enabled: boolean
+  /** Filters of such requests instead of the others; null: none of their own. */
+  filters: readonly FilterEntry[] | null
 }
 
 /** An http_connection_manager, compiled. */
@@ -81,6 +90,12 @@ export interface HcmPlan {
   via: string
   /** The scheme that every request is taken to have; null: its own. */
   scheme: string | null
+  /** Requests have the scheme of the connection that they leave by. */
+  schemeMatchesUpstream: boolean
+  /** What requests are told to come from, and the user agent of those that name none; null: nothing. */
+  userAgent: { cluster: string; node: string } | null
+  /** Answers for want of memory and the like say that it is so here. */
+  tellsOverload: boolean
   path: PathRules | null
   stripPort: 'none' | 'any' | 'matching'
   stripTrailingHostDot: boolean
@@ -96,7 +111,7 @@ export interface HcmPlan {
   requestHeadersMs: number
   maxStreamMs: number
   maxRequestsPerConnection: number
-  upgrades: ReadonlyMap<string, boolean>
+  upgrades: ReadonlyMap<string, UpgradePlan>
   /** Changes answers of the proxy's own; null: none. */
   localReply: LocalReplyRules | null
   /** Body bytes that are kept for filters and for retries. */
@@ -106,6 +121,7 @@ export interface HcmPlan {
   /** null: requests are not traced. */
   tracing: TracingPlan | null
   accessLog: AccessLog | null
+  logMoments: LogMoments
   router: RouterOptions
   /** A log asks how much was on the wire. */
   countsWireBytes: boolean
@@ -128,7 +144,7 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
     statPrefix,
     stats: new HcmStats(context.stats, statPrefix, context.listenerStatPrefix),
     routes: compileRoutes(source, path, context),
-    filters: compileFilters(source, path, statPrefix, context),
+    filters: compileFilters(source.httpFilters, `${path}.http_filters`, statPrefix, context),
     codec: source.codecType === Codec.HTTP1 ? 'http1' : source.codecType === Codec.HTTP2 ? 'http2' : 'auto',
     http2: {
       ...compileHttp2Options(source.http2ProtocolOptions),
@@ -182,7 +198,13 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
     requestIdInResponse: source.alwaysSetRequestIdInResponse,
     clientCert: { mode: source.forwardClientCertDetails, details: source.setCurrentClientCertDetails },
     via: source.via,
-    scheme: compileScheme(source, path),
+    scheme: source.schemeHeaderTransformation?.transformation?.value ?? null,
+    schemeMatchesUpstream: source.schemeHeaderTransformation?.matchUpstream ?? false,
+    userAgent:
+      source.addUserAgent === true
+        ? { cluster: context.services?.node.cluster ?? '', node: context.services?.node.id ?? '' }
+        : null,
+    tellsOverload: source.appendLocalOverload,
     path: compilePath(source, path, context.runtime),
     stripPort: source.stripPortMode?.value === true ? 'any' : source.stripMatchingHostPort ? 'matching' : 'none',
     stripTrailingHostDot: source.stripTrailingHostDot,
@@ -206,9 +228,10 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
         const kind = upgrade.upgradeType.toLowerCase()
         if (source.upgradeConfigs.findIndex((one) => one.upgradeType.toLowerCase() === kind) < i)
           throw invalid(`${path}.upgrade_configs[${i}]`, `multiple upgrade configs with the same name: '${upgrade.upgradeType}'`)
-        if (upgrade.filters.length > 0) throw unsupported(`${path}.upgrade_configs[${i}].filters`, 'filters of an upgrade')
         if (kind === 'connect-udp') throw unsupported(`${path}.upgrade_configs[${i}].upgrade_type`, 'CONNECT-UDP')
-        return [kind, upgrade.enabled ?? true]
+        const at = `${path}.upgrade_configs[${i}].filters`
+        const filters = upgrade.filters.length === 0 ? null : compileFilters(upgrade.filters, at, statPrefix, context)
+        return [kind, { enabled: upgrade.enabled ?? true, filters }]
       }),
     ),
     localReply:
@@ -222,6 +245,7 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
     tracing: compileTracing(source, path, statPrefix, requestIds, context),
     router: compileRouter(source),
     countsWireBytes: asksForWireBytes(source.accessLog),
+    logMoments: compileLogMoments(source, path),
     accessLog: compileAccessLogs(source.accessLog, `${path}.access_log`, {
       runtime: context.runtime,
       files: context.logFiles,
@@ -256,13 +280,6 @@ function compileRouter(source: HttpConnectionManager): RouterOptions {
 
 function isRouter(typeUrl: string): boolean {
   return typeUrl.endsWith('/envoy.extensions.filters.http.router.v3.Router')
-}
-
-function compileScheme(source: HttpConnectionManager, path: string): string | null {
-  const rules = source.schemeHeaderTransformation
-  if (rules?.matchUpstream === true)
-    throw unsupported(`${path}.scheme_header_transformation.match_upstream`, 'the scheme of the upstream connection')
-  return rules?.transformation?.value ?? null
 }
 
 function compilePath(source: HttpConnectionManager, path: string, runtime: Runtime): PathRules | null {
@@ -308,12 +325,17 @@ function compileRoutes(source: HttpConnectionManager, path: string, context: Pla
   }
 }
 
-function compileFilters(source: HttpConnectionManager, path: string, statPrefix: string, context: PlanContext): FilterEntry[] {
+/** Filters of all kinds of requests. */
+export function allFilters({ filters, upgrades }: HcmPlan): FilterEntry[] {
+  return [...filters, ...[...upgrades.values()].flatMap((upgrade) => upgrade.filters ?? [])]
+}
+
+function compileFilters(sources: readonly HttpFilter[], path: string, statPrefix: string, context: PlanContext): FilterEntry[] {
   const entries: FilterEntry[] = []
   let terminal = false
-  source.httpFilters.forEach((filter, i) => {
-    const at = `${path}.http_filters[${i}]`
-    if (terminal) throw invalid(`${path}.http_filters[${i - 1}]`, `terminal filter must be the last in the chain`)
+  sources.forEach((filter, i) => {
+    const at = `${path}[${i}]`
+    if (terminal) throw invalid(`${path}[${i - 1}]`, `terminal filter must be the last in the chain`)
     if (filter.configType?.$case === 'configDiscovery') {
       const { defaultConfig, typeUrls } = filter.configType.value
       const where = `${at}.config_discovery`
@@ -340,8 +362,7 @@ function compileFilters(source: HttpConnectionManager, path: string, statPrefix:
     entries.push({ name: filter.name, filter: compiled, disabled: filter.disabled })
   })
   // Nothing at all is taken by Envoy too, and then the router alone.
-  if (!terminal && source.httpFilters.length > 0)
-    throw invalid(`${path}.http_filters`, 'the last filter must be the router', 'add envoy.filters.http.router')
+  if (!terminal && sources.length > 0) throw invalid(path, 'the last filter must be the router', 'add envoy.filters.http.router')
   return entries
 }
 

@@ -1,7 +1,7 @@
 import { meshAlpn } from '../../../transport/mesh-alpn.ts'
 import type { NetworkFilterKind } from '../filter.ts'
 import { DownstreamConnection } from './downstream-connection.ts'
-import { type CodecType, compileHcm } from './hcm-plan.ts'
+import { allFilters, type CodecType, compileHcm } from './hcm-plan.ts'
 
 /** What ALPN may agree on for each codec_type. */
 const alpnNames: Readonly<Record<CodecType, readonly string[]>> = {
@@ -22,7 +22,7 @@ export const httpConnectionManager: NetworkFilterKind = {
         if (session instanceof DownstreamConnection) session.continueUnder(plan)
       },
       close() {
-        for (const { filter } of plan.filters) filter.close?.()
+        for (const { filter } of allFilters(plan)) filter.close?.()
         plan.tracing?.close()
       },
     }

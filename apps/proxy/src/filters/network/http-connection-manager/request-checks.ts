@@ -44,7 +44,8 @@ function shed(exchange: Exchange): boolean {
   if (!processState.saturated('stop_accepting_requests') && !processState.draws('http_connection_manager_decode_headers'))
     return false
   exchange.plan.stats.overloadClose.inc()
-  exchange.refuse(503, { details: 'overload' }, 'envoy overloaded')
+  const headers = exchange.plan.tellsOverload ? [['x-envoy-local-overloaded', 'true'] as const] : []
+  exchange.refuse(503, { details: 'overload', headers }, 'envoy overloaded')
   return true
 }
 

@@ -104,6 +104,7 @@ export function prepareRequest(
     if (edge) for (let i = 0; i < edgeHeaders.length; i++) headers.remove(edgeHeaders[i]!)
   }
   if (edge && !isPipe(remoteAddress)) headers.set(externalAddress, remoteAddress)
+  if (plan.userAgent !== null) tellUserAgent(headers, plan.userAgent)
   if (plan.generateRequestId) {
     if ((edge && !plan.preserveExternalRequestId) || lacksValue(headers, names.requestId)) {
       const at = headers.setRoom(names.requestId, requestIdLength)
@@ -118,6 +119,16 @@ export function prepareRequest(
   }
   return { remoteAddress, internal: isInternal, refusal: 0 }
 }
+
+/** Where a request comes from, by the names of this proxy's node. */
+function tellUserAgent(headers: HeaderTable, { cluster, node }: { cluster: string; node: string }): void {
+  headers.set(serviceCluster, cluster)
+  if (lacksValue(headers, names.userAgent)) headers.set(names.userAgent, cluster)
+  if (node !== '') headers.set(serviceNode, node)
+}
+
+const serviceCluster = headerName('x-envoy-downstream-service-cluster')
+const serviceNode = headerName('x-envoy-downstream-service-node')
 
 function lacksValue(headers: HeaderTable, name: HeaderName): boolean {
   const at = headers.find(name)

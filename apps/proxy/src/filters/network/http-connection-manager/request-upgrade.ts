@@ -32,7 +32,7 @@ export function upgradeOf({ method, headers }: RequestHead): Upgrade {
 export function acceptUpgrade(exchange: Exchange): boolean {
   const { route, plan, upgrade, downstream } = exchange
   const forward = route?.outcome.type === 'forward' ? route.outcome.forward : null
-  if (forward?.upgrades.get(upgrade) ?? plan.upgrades.get(upgrade) ?? false) {
+  if (forward?.upgrades.get(upgrade) ?? plan.upgrades.get(upgrade)?.enabled ?? false) {
     plan.stats.upgradesTotal.inc()
     plan.stats.upgradesActive.inc()
     exchange.upgradeCounted = true

@@ -5,14 +5,17 @@ import type { FilterEntry, HcmPlan } from './hcm-plan.ts'
 
 /**
  * The filters of a request: those that are on for its route, each with the most specific override. Worked out once a route
- * (and weighted choice), so that a filter that is off costs nothing.
+ * (and weighted choice), so that a filter that is off costs nothing; those of an `upgrade` that has its own each time.
  */
 export function resolveFilters(
   plan: HcmPlan,
+  upgrade: string,
   table: RouteTable | null,
   route: RoutePlan | null,
   choice: FilterConfigs | null,
 ): readonly ResolvedFilter[] {
+  const own = upgrade === '' ? null : (plan.upgrades.get(upgrade)?.filters ?? null)
+  if (own !== null) return build(own, [choice, route?.filterConfigs, route?.host.filterConfigs, table?.filterConfigs])
   if (plan.filters.length === 0) return none
   if (choice !== null) return build(plan.filters, [choice, route?.filterConfigs, route?.host.filterConfigs, table?.filterConfigs])
   if (route === null) return build(plan.filters, [table?.filterConfigs])

@@ -59,6 +59,7 @@ export class ResponseOut {
     if (!tunnel) exchange.upgrade = ''
     if (endStream) this.beforeEnd()
     sender.sendHead(response, endStream)
+    if (tunnel && plan.logMoments.tunnel) exchange.log('DownstreamTunnelSuccessfullyEstablished')
     if (endStream) exchange.finish()
   }
 

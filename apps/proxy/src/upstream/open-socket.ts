@@ -127,7 +127,8 @@ function watchHandshake(socket: tls.TLSSocket, judge: Judge, opening: SocketOpen
     opening.onConnected()
   })
   socket.once('error', (error) => {
-    if (connected) return
+    // Where not even TCP came to be, nothing of TLS has failed.
+    if (connected || ('syscall' in error && error.syscall === 'connect')) return
     if (!(error instanceof PeerNotWanted)) stats.sslConnectionError.inc()
     opening.onFailure(tlsFailure(error).replaceAll(/\s+/g, '_'))
   })

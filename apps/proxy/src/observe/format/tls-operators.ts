@@ -1,4 +1,5 @@
 import type { X509Certificate } from 'node:crypto'
+import { certificateFields } from '../../plan/certificate-fields.ts'
 import { namesOf } from '../../plan/tls-material.ts'
 import type { ConnectionInfo, PeerCertificate, TlsInfo } from '../../transport/connection-info.ts'
 import type { FormatContext } from './context.ts'
@@ -32,6 +33,10 @@ function x509(side: Side, give: (certificate: X509Certificate) => FormatValue): 
 
 function list(values: readonly string[]): string | null {
   return values.length === 0 ? null : values.join(',')
+}
+
+function otherNames(certificate: X509Certificate): string[] {
+  return certificateFields(certificate).otherNames.map(({ value }) => value)
 }
 
 function hex(fingerprint: string): string {
@@ -97,9 +102,8 @@ export const tlsOperators: Readonly<Record<string, OperatorKind>> = {
     UPSTREAM_SERVER_NAME: ({ info }) => info.upstreamConnection?.tls?.serverName || null,
     DOWNSTREAM_PEER_EMAIL_SAN: x509(downstream, (c) => list(namesOf(c).emails)),
     DOWNSTREAM_LOCAL_EMAIL_SAN: own(downstream, (c) => list(namesOf(c).emails)),
-    // Names of kinds that nobody reads here.
-    DOWNSTREAM_PEER_OTHERNAME_SAN: () => null,
-    DOWNSTREAM_LOCAL_OTHERNAME_SAN: () => null,
+    DOWNSTREAM_PEER_OTHERNAME_SAN: x509(downstream, (c) => list(otherNames(c))),
+    DOWNSTREAM_LOCAL_OTHERNAME_SAN: own(downstream, (c) => list(otherNames(c))),
     DOWNSTREAM_LOCAL_SUBJECT: tls(downstream, (t) => t.localSubject ?? null),
     DOWNSTREAM_PEER_SERIAL: peer(downstream, (c) => c.serialNumber),
     DOWNSTREAM_PEER_FINGERPRINT_256: peer(downstream, (c) => c.fingerprint256),

@@ -26,6 +26,7 @@ const dumpPrefix = 'type.googleapis.com/envoy.admin.v3.'
 const types = {
   cluster: 'envoy.config.cluster.v3.Cluster',
   endpoints: 'envoy.config.endpoint.v3.ClusterLoadAssignment',
+  extension: 'envoy.config.core.v3.TypedExtensionConfig',
   listener: 'envoy.config.listener.v3.Listener',
   route: 'envoy.config.route.v3.RouteConfiguration',
   secret: 'envoy.extensions.transport_sockets.tls.v3.Secret',
@@ -36,6 +37,7 @@ const elementTypes: Record<string, string> = {
   static_clusters: 'ClustersConfigDump.StaticCluster',
   dynamic_active_clusters: 'ClustersConfigDump.DynamicCluster',
   dynamic_warming_clusters: 'ClustersConfigDump.DynamicCluster',
+  ecds_filters: 'EcdsConfigDump.EcdsFilterConfig',
   static_endpoint_configs: 'EndpointsConfigDump.StaticEndpointConfig',
   dynamic_endpoint_configs: 'EndpointsConfigDump.DynamicEndpointConfig',
   static_listeners: 'ListenersConfigDump.StaticListener',
@@ -110,6 +112,7 @@ function dumpAll(control: Control, withEndpoints: boolean, wanted: (name: string
   return [
     bootstrapDump(control),
     clustersDump(control, wanted),
+    ...extensionsDump(control, wanted),
     ...(withEndpoints ? [endpointsDump(control, wanted)] : []),
     listenersDump(control, wanted),
     { '@type': `${dumpPrefix}ScopedRoutesConfigDump` },
@@ -153,6 +156,19 @@ function clustersDump({ clusters, cds }: Control, wanted: (name: string) => bool
       ...refused.map((each) => ({ ...errorState(each, types.cluster) })),
     ]),
   }
+}
+
+/** Fetched configurations of filters; none where no filter is fetched. */
+function extensionsDump({ extensions }: Control, wanted: (name: string) => boolean): Json[] {
+  if ([...extensions.list()].length === 0) return []
+  const filters = fetchedStates(extensions)
+    .filter(({ name }) => wanted(name))
+    .map(({ version: at, bytes, updatedAt }) => ({
+      ...version(at),
+      ecds_filter: anyJson(types.extension, bytes),
+      last_updated: updatedAt.toISOString(),
+    }))
+  return [{ '@type': `${dumpPrefix}EcdsConfigDump`, ...list('ecds_filters', filters) }]
 }
 
 function endpointsDump(control: Control, wanted: (name: string) => boolean): Json {

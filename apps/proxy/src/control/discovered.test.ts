@@ -2,6 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
+import { configDump } from '../admin/config-dump.ts'
+import { StatView } from '../admin/stat-view.ts'
 import { readSettings } from '../bootstrap/settings.ts'
 import { parseFlags } from '../flags.ts'
 import { ProxyLog } from '../log.ts'
@@ -26,6 +28,13 @@ function controlOf(yaml: string): { control: Control; worker: RecordingWorker } 
   const control = new Control({ settings, flags, log: new ProxyLog({ level: 'off' }), workerFactory: () => worker })
   closers.push(() => control.stop(0))
   return { control, worker }
+}
+
+/** What `/config_dump` has of one kind. */
+async function dumped(control: Control, kind: string): Promise<unknown> {
+  const context = { control, stats: new StatView(control), quit: () => undefined }
+  const { body } = await configDump.handle(context, { method: 'GET', query: new URLSearchParams({ resource: kind }), body: '' })
+  return JSON.parse(body).configs
 }
 
 const prefix = 'type.googleapis.com/envoy.extensions.filters.'
@@ -71,6 +80,7 @@ describe('a filter that is discovered', () => {
     await until('the third version', () => discovery.last('extension')?.versionInfo === '3')
     expect(worker.order.at(-1)).toBe('extension/mark')
     expect(fetchedStates(control.extensions)).toMatchObject([{ name: 'mark', version: '3' }])
+    expect(await dumped(control, 'ecds_filters')).toMatchObject([{ version_info: '3', ecds_filter: { name: 'mark' } }])
   })
 
   test('goes by its default until it comes where it need not warm', async () => {

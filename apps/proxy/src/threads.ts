@@ -71,7 +71,7 @@ export interface ResourceError {
 export interface StatBirths {
   names: string[]
   kinds: ('counter' | 'gauge' | 'histogram')[]
-  chunks: number[]
+  /** Where in the chunk that was announced last. */
   indexes: number[]
   /** Of those that have any, by their place in `names`. */
   tags: Record<number, Record<string, string>>
@@ -83,6 +83,8 @@ export type FromWorker =
   | { type: 'applied'; generation: number; errors: ResourceError[]; listening: { listener: string; address: string }[] }
   /** Stats were born: where they stand in this worker's slab (observe/stats.ts: StatsReader takes this and `stats-chunk`). */
   | { type: 'stats'; births: StatBirths }
-  /** A chunk of this worker's stats slab. */
-  | { type: 'stats-chunk'; chunk: number; buffer: SharedArrayBuffer }
+  /** A new chunk of this worker's stats slab: stats born from now on stand in it. */
+  | { type: 'stats-chunk'; buffer: SharedArrayBuffer }
+  /** Stats that this worker no longer has. */
+  | { type: 'stats-gone'; names: string[] }
   | { type: 'log'; level: string; message: string; fields: Record<string, unknown> }

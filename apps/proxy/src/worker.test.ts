@@ -261,6 +261,28 @@ describe('a worker', () => {
     expect(await bodies()).toEqual(['a', 'b'])
   })
 
+  it('drops the stats of a cluster that goes, and keeps those of one that is replaced', async () => {
+    const up = await upstream()
+    const proxy = worker()
+    const one = (seconds: number) => cluster('one', [up.port], { connectTimeout: { seconds, nanos: 0 } })
+    await proxy.apply(
+      one(1),
+      cluster('one.more', [up.port]),
+      listener('in', [{ filters: [connectionManager([routeTo('one', '/one'), routeTo('one.more', '/more')])] }]),
+    )
+    await ask(proxy.port('in'), '/one')
+    await ask(proxy.port('in'), '/more')
+    await proxy.apply(one(2))
+    expect(proxy.stats.value('cluster.one.upstream_rq_total')).toBe(1)
+    await proxy.apply({ kind: 'cluster', name: 'one', bytes: null })
+    const left = [...proxy.stats.all()].map(({ name }) => name)
+    expect(left.filter((name) => name.startsWith('cluster.one.') && !name.startsWith('cluster.one.more.'))).toEqual([])
+    expect(proxy.stats.value('cluster.one.more.upstream_rq_200')).toBe(1)
+    await proxy.apply(one(1))
+    await ask(proxy.port('in'), '/one')
+    expect(proxy.stats.value('cluster.one.upstream_rq_total')).toBe(1)
+  })
+
   it('gives the next request on a connection that is already there the new version of its listener', async () => {
     const up = await upstream()
     const proxy = worker()

@@ -118,6 +118,7 @@ export async function benchHttp1Memory({ requests }: BenchOptions): Promise<void
       done += result.requests
       errors += result.errors
       samples.push({ millions: Number((done / 1e6).toFixed(2)), rssMiB: Math.round(residentMiB(process.pid)) })
+      console.error(`${(done / 1e6).toFixed(2)} million requests: ${samples.at(-1)?.rssMiB} MiB`)
     }
     const rows = samples.map(({ millions, rssMiB }) => [String(millions), String(rssMiB)])
     console.log(formatTable(['million requests', 'RSS MiB'], rows))

@@ -1,12 +1,12 @@
 import type { CodecEvent } from '@weft/http/h2/codec-event'
-import type { Counter, Gauge, Stats } from './stats.ts'
+import type { Counter, Gauge, StatSource } from './stats.ts'
 
 /** The stats of an HTTP/2 codec under Envoy's names: `http2.` of clients' connections, `cluster.<name>.http2.` of endpoints'. */
 export class Http2Stats {
   private readonly active: Gauge
   private readonly counters = new Map<CodecEvent, Counter>()
 
-  constructor(stats: Stats, prefix: string) {
+  constructor(stats: StatSource, prefix: string) {
     this.active = stats.gauge(`${prefix}streams_active`)
     for (const event of counted) this.counters.set(event, stats.counter(`${prefix}${event}`))
     // Envoy's alone: of its libraries, and of what is not kept apart here.

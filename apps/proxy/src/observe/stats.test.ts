@@ -28,6 +28,55 @@ describe('stats', () => {
     expect(first.value).toBe(1)
   })
 
+  it('of a scope go with the last that needs it, in every worker on its own, and come back from nothing', () => {
+    const reader = new StatsReader()
+    const workers = [0, 1].map((i) => new Stats((message) => reader.accept(i, message)))
+    const [one, other] = workers
+    if (one === undefined || other === undefined) throw new Error('two are needed')
+    one.counter('kept').inc()
+    const names = (): string[] => {
+      for (const stats of workers) stats.flush()
+      return [...reader.all()].map(({ name }) => name).sort()
+    }
+    const [first, second] = [one.scope('c.'), one.scope('c.')]
+    first.counter('c.total').inc()
+    second.histogram('c.time').record(1)
+    second.histogram('c.never')
+    const elsewhere = other.scope('c.')
+    elsewhere.counter('c.total').add(10)
+    expect(names()).toEqual(['c.time', 'c.total', 'kept'])
+    first.leave()
+    expect(reader.value('c.total')).toBe(11)
+    const [late, never] = [second.counter('c.total'), second.histogram('c.never')]
+    second.leave()
+    expect(names()).toEqual(['c.total', 'kept'])
+    expect(reader.value('c.total')).toBe(10)
+    // Requests on their way count on, and nothing is born of it.
+    late.inc()
+    never.record(1)
+    second.counter('c.late').inc()
+    expect(names()).toEqual(['c.total', 'kept'])
+    elsewhere.leave()
+    expect(names()).toEqual(['kept'])
+    const again = one.scope('c.')
+    again.counter('c.total').inc()
+    expect(names()).toEqual(['c.total', 'kept'])
+    expect(reader.value('c.total')).toBe(1)
+  })
+
+  it('leave nothing behind, however many scopes have come and gone', () => {
+    const reader = new StatsReader()
+    const stats = new Stats((message) => reader.accept(0, message))
+    for (let i = 0; i < 300; i++) {
+      const scope = stats.scope(`c${i}.`)
+      for (let j = 0; j < 100; j++) scope.counter(`c${i}.${j}`).inc()
+      stats.flush()
+      scope.leave()
+    }
+    expect(stats.size).toBe(0)
+    expect([...reader.all()]).toEqual([])
+  })
+
   it('put every value into the bucket whose range holds it', () => {
     for (const value of [0, 1, 1.05, 9.99, 10, 11, 99, 100, 1234, 99_999, 5e8]) {
       const { low, width } = bucketRange(bucketOf(value))

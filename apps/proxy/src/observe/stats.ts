@@ -9,7 +9,8 @@ import type { FromWorker, StatBirths } from '../threads.ts'
 export type StatKind = 'counter' | 'gauge' | 'histogram'
 
 /** Announces what is born: in a worker, a message to the main thread. */
-export type StatAnnouncer = (message: Extract<FromWorker, { type: 'stats' | 'stats-chunk' }>) => void
+export type StatMessage = Extract<FromWorker, { type: 'stats' | 'stats-chunk' | 'stats-gone' }>
+export type StatAnnouncer = (message: StatMessage) => void
 
 /** Cells of one chunk: 8 KB of counters. */
 const chunkCells = 1024
@@ -118,24 +119,28 @@ export function bucketRange(index: number): { low: number; width: number } {
 
 const noTags: Record<string, string> = {}
 
+/** Who gives stats by their names. */
+export type StatSource = Pick<Stats, 'counter' | 'gauge' | 'histogram'>
+
 /** The stats of one worker. `announce` null: a registry that nobody reads (checks, tests). */
 export class Stats {
   private readonly announce: StatAnnouncer | null
   private readonly byName = new Map<string, Counter | Gauge | Histogram>()
   private chunk: Float64Array | null = null
-  private chunks = 0
   private used = 0
   private births: StatBirths = noBirths()
   private scheduled = false
+  private readonly scopes = new Map<string, StatScope>()
+  /** Where what nobody hears of is counted. */
+  private readonly lost = { cells: new Float64Array(histogramCells), at: 0 }
   private readonly overflow: { counter: Counter; gauge: Gauge; histogram: Histogram }
 
   constructor(announce: StatAnnouncer | null) {
     this.announce = announce
-    const lost = new Float64Array(histogramCells)
     this.overflow = {
-      counter: new Counter(lost, 0),
-      gauge: new Gauge(lost, 0),
-      histogram: new Histogram(() => ({ cells: lost, at: 0 })),
+      counter: new Counter(this.lost.cells, 0),
+      gauge: new Gauge(this.lost.cells, 0),
+      histogram: new Histogram(() => this.lost),
     }
   }
 
@@ -167,9 +172,44 @@ export class Stats {
     const known = this.byName.get(name)
     if (known instanceof Histogram) return known
     if (known !== undefined || this.byName.size >= maxStats) return this.overflow.histogram
-    const stat = new Histogram(() => this.allocate(name, 'histogram', tags, histogramCells))
+    const stat: Histogram = new Histogram(() =>
+      this.byName.get(name) === stat ? this.allocate(name, 'histogram', tags, histogramCells) : this.lost,
+    )
     this.byName.set(name, stat)
     return stat
+  }
+
+  /**
+   * The stats of something that comes and goes under a name (`cluster.reviews.`): those first made through the scope go when as many have
+   * left it as have asked for it. Who still holds one may count on, unheard.
+   */
+  scope(prefix: string): StatScope {
+    let scope = this.scopes.get(prefix)
+    if (scope === undefined) {
+      scope = new StatScope(this, (names) => {
+        this.scopes.delete(prefix)
+        this.forget(names)
+      })
+      this.scopes.set(prefix, scope)
+    }
+    scope.enter()
+    return scope
+  }
+
+  get size(): number {
+    return this.byName.size
+  }
+
+  /** Counts what nobody asks for. */
+  get unheard(): StatSource {
+    const { counter, gauge, histogram } = this.overflow
+    return { counter: () => counter, gauge: () => gauge, histogram: () => histogram }
+  }
+
+  private forget(names: string[]): void {
+    for (const name of names) this.byName.delete(name)
+    this.flush()
+    if (names.length > 0) this.announce?.({ type: 'stats-gone', names })
   }
 
   private allocate(
@@ -179,11 +219,12 @@ export class Stats {
     size: number,
   ): { cells: Float64Array; at: number } {
     if (this.chunk === null || this.used + size > this.chunk.length) {
+      // The other side knows the last chunk alone, so that those without stats are nobody's.
+      this.flush()
       const shared = new SharedArrayBuffer(Math.max(chunkCells, size) * 8)
       this.chunk = new Float64Array(shared)
-      this.chunks++
       this.used = 0
-      this.announce?.({ type: 'stats-chunk', chunk: this.chunks - 1, buffer: shared })
+      this.announce?.({ type: 'stats-chunk', buffer: shared })
     }
     const at = this.used
     this.used += size
@@ -192,7 +233,6 @@ export class Stats {
       if (tags !== noTags) births.tags[births.names.length] = tags
       births.names.push(name)
       births.kinds.push(kind)
-      births.chunks.push(this.chunks - 1)
       births.indexes.push(at)
       if (!this.scheduled) {
         this.scheduled = true
@@ -213,7 +253,52 @@ export class Stats {
 }
 
 function noBirths(): StatBirths {
-  return { names: [], kinds: [], chunks: [], indexes: [], tags: {} }
+  return { names: [], kinds: [], indexes: [], tags: {} }
+}
+
+/** Stats that go together: see `Stats.scope`. */
+export class StatScope {
+  private source: StatSource & { readonly size: number }
+  private readonly unheard: StatSource
+  private readonly end: (names: string[]) => void
+  private names: string[] = []
+  private users = 0
+
+  constructor(stats: Stats, end: (names: string[]) => void) {
+    this.source = stats
+    this.unheard = stats.unheard
+    this.end = end
+  }
+
+  counter(name: string, tags: Record<string, string> = noTags): Counter {
+    return this.noted(name, this.source.size, this.source.counter(name, tags))
+  }
+
+  gauge(name: string, tags: Record<string, string> = noTags): Gauge {
+    return this.noted(name, this.source.size, this.source.gauge(name, tags))
+  }
+
+  histogram(name: string, tags: Record<string, string> = noTags): Histogram {
+    return this.noted(name, this.source.size, this.source.histogram(name, tags))
+  }
+
+  enter(): void {
+    this.users++
+  }
+
+  /** One that has asked for the scope needs it no more. */
+  leave(): void {
+    if (--this.users > 0) return
+    // What requests on their way still ask for is not born again.
+    this.source = { ...this.unheard, size: 0 }
+    this.end(this.names)
+    this.names = []
+  }
+
+  private noted<T>(name: string, sizeBefore: number, stat: T): T {
+    if (this.source.size > sizeBefore) this.names.push(name)
+    return stat
+  }
 }
 
 /** One stat as all workers together have it. */
@@ -223,6 +308,7 @@ export type MergedStat =
 
 /** Where a stat stands in one worker's slab. */
 interface Place {
+  readonly worker: number
   readonly cells: Float64Array
   readonly at: number
 }
@@ -234,28 +320,47 @@ interface KnownStat extends Place {
   others: Place[] | null
 }
 
-/** The main thread's side: give it every worker's `stats` and `stats-chunk` messages, and ask. */
+/** The main thread's side: give it every worker's messages about stats, and ask. */
 export class StatsReader {
-  /** By worker and number. */
-  private readonly chunks: Float64Array[][] = []
+  /** The last of each worker: births tell where in it they stand. */
+  private readonly chunks: Float64Array[] = []
   private readonly stats = new Map<string, KnownStat>()
 
-  accept(worker: number, message: Extract<FromWorker, { type: 'stats' | 'stats-chunk' }>): void {
-    this.chunks[worker] ??= []
-    const chunks = this.chunks[worker]
-    if (message.type === 'stats-chunk') {
-      chunks[message.chunk] = new Float64Array(message.buffer)
-      return
+  accept(worker: number, message: StatMessage): void {
+    switch (message.type) {
+      case 'stats-chunk':
+        this.chunks[worker] = new Float64Array(message.buffer)
+        return
+      case 'stats-gone':
+        for (const name of message.names) this.remove(worker, name)
+        return
+      case 'stats':
+        this.add(worker, message.births)
     }
-    const { names, kinds, indexes, tags } = message.births
+  }
+
+  private add(worker: number, { names, kinds, indexes, tags }: StatBirths): void {
+    const cells = this.chunks[worker]
+    if (cells === undefined) return
     for (let i = 0; i < names.length; i++) {
-      const cells = chunks[message.births.chunks[i] ?? -1]
       const [name, kind, at] = [names[i], kinds[i], indexes[i]]
-      if (cells === undefined || name === undefined || kind === undefined || at === undefined) continue
+      if (name === undefined || kind === undefined || at === undefined) continue
       const known = this.stats.get(name)
-      if (known === undefined) this.stats.set(name, { kind, tags: tags[i] ?? noTags, cells, at, others: null })
-      else if (known.others === null) known.others = [{ cells, at }]
-      else known.others.push({ cells, at })
+      if (known === undefined) this.stats.set(name, { kind, tags: tags[i] ?? noTags, worker, cells, at, others: null })
+      else if (known.others === null) known.others = [{ worker, cells, at }]
+      else known.others.push({ worker, cells, at })
+    }
+  }
+
+  private remove(worker: number, name: string): void {
+    const known = this.stats.get(name)
+    if (known === undefined) return
+    const { kind, tags, others } = known
+    const [first, ...left] = [known, ...(others ?? [])].filter((place) => place.worker !== worker)
+    if (first === undefined) this.stats.delete(name)
+    else {
+      const { cells, at } = first
+      this.stats.set(name, { kind, tags, worker: first.worker, cells, at, others: left.length === 0 ? null : left })
     }
   }
 

@@ -35,7 +35,7 @@ export class WorkerHarness {
   }
 
   private receive(message: FromWorker): void {
-    if (message.type === 'stats' || message.type === 'stats-chunk') this.stats.accept(0, message)
+    if (message.type === 'stats' || message.type === 'stats-chunk' || message.type === 'stats-gone') this.stats.accept(0, message)
     else if (message.type === 'applied') this.waiting.get(message.generation)?.(message)
   }
 

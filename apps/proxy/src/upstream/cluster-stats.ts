@@ -1,5 +1,5 @@
 import { Http2Stats } from '../observe/http2-stats.ts'
-import type { Counter, Gauge, Histogram, Stats } from '../observe/stats.ts'
+import type { Counter, Gauge, Histogram, StatScope, StatSource, Stats } from '../observe/stats.ts'
 
 /** A cluster's stats under Envoy's names (`cluster.<name>.`), those of the request path as fields. */
 export class ClusterStats {
@@ -55,7 +55,7 @@ export class ClusterStats {
   readonly membershipTotal: Gauge
   readonly membershipHealthy: Gauge
   readonly membershipChange: Counter
-  private readonly stats: Stats
+  private readonly stats: StatScope
   /** `cluster.<name>.` */
   readonly prefix: string
   private readonly internalCodes: Counter[][] = []
@@ -96,9 +96,10 @@ export class ClusterStats {
   /** `tls`: its connections are made by TLS, or may be. */
   constructor(stats: Stats, name: string, tls: boolean) {
     const prefix = `cluster.${name.replaceAll(':', '_')}.`
-    const counter = (stat: string) => stats.counter(prefix + stat)
-    const gauge = (stat: string) => stats.gauge(prefix + stat)
-    this.stats = stats
+    const scope = stats.scope(prefix)
+    const counter = (stat: string) => scope.counter(prefix + stat)
+    const gauge = (stat: string) => scope.gauge(prefix + stat)
+    this.stats = scope
     this.prefix = prefix
     this.requestTotal = counter('upstream_rq_total')
     this.requestActive = gauge('upstream_rq_active')
@@ -130,8 +131,8 @@ export class ClusterStats {
     this.connectFail = counter('upstream_cx_connect_fail')
     this.connectTimeout = counter('upstream_cx_connect_timeout')
     this.connectAttemptsExceeded = counter('upstream_cx_connect_attempts_exceeded')
-    this.connectMs = stats.histogram(`${prefix}upstream_cx_connect_ms`)
-    this.connectionLength = stats.histogram(`${prefix}upstream_cx_length_ms`)
+    this.connectMs = scope.histogram(`${prefix}upstream_cx_connect_ms`)
+    this.connectionLength = scope.histogram(`${prefix}upstream_cx_length_ms`)
     this.connectionOverflow = counter('upstream_cx_overflow')
     this.connectionPoolOverflow = counter('upstream_cx_pool_overflow')
     this.connectionDestroy = counter('upstream_cx_destroy')
@@ -152,10 +153,20 @@ export class ClusterStats {
     this.membershipTotal = gauge('membership_total')
     this.membershipHealthy = gauge('membership_healthy')
     this.membershipChange = counter('membership_change')
-    if (tls) this.ssl = new UpstreamTlsStats(stats, `${prefix}ssl.`)
+    if (tls) this.ssl = new UpstreamTlsStats(scope, `${prefix}ssl.`)
     // What is looked for, and does not happen here or is counted by the main thread.
     for (const name of unused.split(' ')) counter(name)
     for (const name of ['max_host_weight', 'version', 'warming_state']) gauge(name)
+  }
+
+  /** Where the rest of what is counted of the cluster belongs. */
+  get scope(): StatSource {
+    return this.stats
+  }
+
+  /** The cluster is gone or replaced: its stats go with the last that has them. */
+  close(): void {
+    this.stats.leave()
   }
 
   /** A connection of HTTP/1.1 begins. */
@@ -251,7 +262,7 @@ export class UpstreamTlsStats {
   readonly failVerify: Counter
   readonly failHash: Counter
 
-  constructor(stats: Stats, prefix: string) {
+  constructor(stats: StatSource, prefix: string) {
     const counter = (name: string) => stats.counter(prefix + name)
     this.handshake = counter('handshake')
     this.connectionError = counter('connection_error')

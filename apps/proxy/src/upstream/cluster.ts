@@ -2,7 +2,7 @@ import type { ConnectionOptions } from 'node:tls'
 import type { Cluster as ClusterProto } from '@weft/contracts/envoy/config/cluster/v3/cluster'
 import type { ClusterLoadAssignment } from '@weft/contracts/envoy/config/endpoint/v3/endpoint'
 import type { Http1ClientOptions } from '@weft/http/h1/client-connection'
-import type { Counter, Stats } from '../observe/stats.ts'
+import type { Counter, StatSource, Stats } from '../observe/stats.ts'
 import type { ClusterPlan } from '../plan/cluster.ts'
 import { invalid } from '../plan/problems.ts'
 import { fractionOf } from '../plan/runtime.ts'
@@ -68,7 +68,6 @@ export class Cluster implements UpstreamCluster, ClusterHandle, AggregateMember 
   /** The share (0…1) of requests that the control plane has dropped while the cluster has too many. */
   dropShare = 0
   private assignments = 0
-  private readonly counters: Stats
   private failedPassively: Counter[] | null = null
   /** Whether endpoints have come (EDS, DNS) or are in the cluster itself. */
   warm = false
@@ -85,7 +84,6 @@ export class Cluster implements UpstreamCluster, ClusterHandle, AggregateMember 
     this.maintenanceKey = `upstream.maintenance_mode.${plan.name}`
     this.source = plan.source
     this.services = services
-    this.counters = stats
     this.stats = new ClusterStats(stats, plan.statName, plan.tls !== null || plan.socketMatches.length > 0)
     this.connectTimeoutMs = plan.connectTimeoutMs
     this.idleTimeoutMs = plan.idleTimeoutMs
@@ -100,7 +98,7 @@ export class Cluster implements UpstreamCluster, ClusterHandle, AggregateMember 
       new CircuitBreaker(plan, 0, this.slab, slotOf('default')),
       new CircuitBreaker(plan, 1, this.slab, slotOf('high')),
     ]
-    this.balancer = this.createBalancer(stats)
+    this.balancer = this.createBalancer(this.stats.scope)
     const { originalDestination: original, aggregate } = plan
     this.cleanup = new Timeout(() => original !== null && this.forgetDestinations(original))
     if (original !== null) this.chooser = { pick: (context) => this.endpointOf(original, context) }
@@ -176,7 +174,7 @@ export class Cluster implements UpstreamCluster, ClusterHandle, AggregateMember 
     if (this.localSlots) localSlab.release(endpoint.slot)
   }
 
-  private createBalancer(stats: Stats): PrioritySet | SubsetBalancer {
+  private createBalancer(stats: StatSource): PrioritySet | SubsetBalancer {
     const { services, plan } = this
     const { balancer } = plan
     const { type } = balancer.endpoint
@@ -279,8 +277,8 @@ export class Cluster implements UpstreamCluster, ClusterHandle, AggregateMember 
     this.slab.setHealth(endpoint.slot, healthFlag.excludedByCheck, true)
     if (!this.slab.setHealth(endpoint.slot, healthFlag.failedActiveCheck, true)) return
     this.failedPassively ??= [
-      this.counters.counter(`${this.stats.prefix}health_check.failure`),
-      this.counters.counter(`${this.stats.prefix}health_check.passive_failure`),
+      this.stats.scope.counter(`${this.stats.prefix}health_check.failure`),
+      this.stats.scope.counter(`${this.stats.prefix}health_check.passive_failure`),
     ]
     for (const counter of this.failedPassively) counter.inc()
   }
@@ -298,6 +296,7 @@ export class Cluster implements UpstreamCluster, ClusterHandle, AggregateMember 
     if (this.localSlots) for (const breaker of this.breakers) localSlab.release(breaker.slot)
     this.plan.tls?.close()
     for (const { tls } of this.plan.socketMatches) tls?.close()
+    this.stats.close()
   }
 
   // ClusterHandle

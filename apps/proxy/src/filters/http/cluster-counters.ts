@@ -1,9 +1,8 @@
-import type { Counter, Stats } from '../../observe/stats.ts'
+import type { Stats } from '../../observe/stats.ts'
 
-/** Counters of a filter under the cluster that a request goes to, made with their first use. */
+/** Counters of a filter under the cluster that a request goes to. */
 export class ClusterCounters {
   private readonly stats: Stats
-  private readonly known = new Map<string, Counter>()
 
   constructor(stats: Stats) {
     this.stats = stats
@@ -12,13 +11,8 @@ export class ClusterCounters {
   /** Adds to `cluster.<cluster>.<name>`; without a cluster nothing counts. */
   inc(cluster: string, name: string, by = 1): void {
     if (cluster === '') return
-    const key = `cluster.${cluster}.${name}`
-    let counter = this.known.get(key)
-    if (counter === undefined) {
-      counter = this.stats.counter(key)
-      this.known.set(key, counter)
-    }
-    counter.add(by)
+    // Looked up each time: a cluster that was away has others.
+    this.stats.counter(`cluster.${cluster}.${name}`).add(by)
   }
 
   /** Counts an answer that a filter gave as one of the cluster's. */

@@ -1,4 +1,4 @@
-import type { Stats } from '../../observe/stats.ts'
+import type { StatSource } from '../../observe/stats.ts'
 
 /** What balancers count, under Envoy's names. */
 export interface BalancerStats {
@@ -28,7 +28,7 @@ const nothing = { inc: () => undefined, add: () => undefined, set: () => undefin
  * alone, and once more for the balancer that Envoy has in its main thread.
  */
 export function balancerStats(
-  stats: Stats,
+  stats: StatSource,
   prefix: string,
   policy: 'ring-hash' | 'maglev' | 'other',
   kinds: { subsets: boolean; zones: boolean },

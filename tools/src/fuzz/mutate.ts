@@ -18,7 +18,8 @@ function edit(random: Random, bytes: number[], others: readonly Uint8Array[], wo
   const at = random(bytes.length + 1)
   const length = random(Math.min(32, bytes.length - at + 1))
   const insert = (piece: Iterable<number>) => [...bytes.slice(0, at), ...piece, ...bytes.slice(at)]
-  switch (random(8)) {
+  const word = words[random(words.length)] ?? []
+  switch (random(9)) {
     case 0:
       return bytes.map((byte, index) => (index === at ? byte ^ (1 << random(8)) : byte))
     case 1:
@@ -38,7 +39,10 @@ function edit(random: Random, bytes: number[], others: readonly Uint8Array[], wo
     }
     case 6:
       return bytes.slice(0, at)
+    case 7:
+      // In place of others: lengths that stand before stay true.
+      return [...bytes.slice(0, at), ...word, ...bytes.slice(at + word.length)]
     default:
-      return words.length === 0 ? bytes : insert(words[random(words.length)] ?? [])
+      return insert(word)
   }
 }

@@ -225,11 +225,11 @@ export class MessageFields implements FieldReceiver {
     return ''
   }
 
-  /** Crumbs become one Cookie again (section 8.2.3). */
+  /** Crumbs become one Cookie again (section 8.2.3); empty ones before the first that is not are nothing, as with Envoy. */
   private joinCookies(): void {
     if (this.cookies === 0) return
     const { table } = this
-    const joined = table.getAll(names.cookie, '; ') ?? ''
+    const joined = (table.getAll(names.cookie, '; ') ?? '').replace(/^(?:; )+/, '')
     if (joined === '') table.remove(names.cookie)
     else if (this.cookies > 1) table.set(names.cookie, joined)
   }

@@ -170,12 +170,16 @@ describe('a request', () => {
       headers(3, [[':method', 'OPTIONS'], ...path('*').slice(1)]),
       headers(5, [...get, ['cookie', '']]),
       headers(7, [...get, ...crumbs]),
+      headers(9, [...get, ['cookie', ''], ['cookie', '']]),
+      headers(11, [...get, ['cookie', ''], ['cookie', 'a'], ['cookie', ''], ['cookie', 'b']]),
     )
     expect(server.events.filter((event) => event !== 'idle')).toEqual([
       '1 head GET example.com/\xc3\xa9  end',
       '3 head OPTIONS example.com*  end',
       '5 head GET example.com/  end',
       '7 head GET example.com/ cookie=0; 1; 2; 3; 4; 5; 6; 7; 8 end',
+      '9 head GET example.com/  end',
+      '11 head GET example.com/ cookie=a; ; b end',
     ])
   })
 

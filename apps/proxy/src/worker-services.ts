@@ -35,6 +35,9 @@ export interface ClusterHandle {
    * SAN match); null: plaintext; 'not-ready': the secrets have not come yet. Ask again for each connection: secrets rotate.
    */
   tlsOptions(key: string): ConnectionOptions | null | 'not-ready'
-  /** Counted like a request of the proxy's own: `upstream_rq_total`, active requests; call `end` once with the outcome. */
-  beginRequest(key: string): { end(outcome: 'success' | 'error' | 'timeout' | 'cancelled'): void }
+  /**
+   * Counted like a request of the proxy's own: `upstream_rq_total`, active requests; call `end` once with the outcome, and
+   * with the status of an answer that is another than 200.
+   */
+  beginRequest(key: string): { end(outcome: 'success' | 'error' | 'timeout' | 'cancelled', status?: number): void }
 }

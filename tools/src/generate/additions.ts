@@ -40,7 +40,15 @@ const fields: readonly Addition[] = [
   { file: routes, into: ['message RouteAction', 'oneof host_rewrite_specifier'], lines: ['string host_rewrite = 44;'] },
   { file: routes, into: ['oneof path_rewrite_specifier'], lines: ['string path_rewrite = 10;'] },
   { file: routes, into: ['oneof random_value_specifier'], lines: ['google.protobuf.BoolValue use_hash_policy = 5;'] },
-  { file: routes, into: ['message RequestMirrorPolicy'], lines: ['string host_rewrite_literal = 8;'] },
+  {
+    file: routes,
+    imports: ['envoy/config/common/mutation_rules/v3/mutation_rules.proto'],
+    into: ['message RequestMirrorPolicy'],
+    lines: [
+      'repeated config.common.mutation_rules.v3.HeaderMutation request_headers_mutations = 7;',
+      'string host_rewrite_literal = 8;',
+    ],
+  },
   { file: routes, into: ['message DirectResponseAction'], lines: ['core.v3.SubstitutionFormatString body_format = 3;'] },
   { file: routes, into: ['message RetryPolicy'], lines: ['bool refresh_cluster_on_retry = 14;'] },
   { file: routes, into: ['message VirtualHost'], lines: ['google.protobuf.UInt64Value request_body_buffer_limit = 25;'] },

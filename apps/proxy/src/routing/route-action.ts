@@ -10,6 +10,7 @@ import {
 import { UriTemplateRewriteConfig } from '@weft/contracts/envoy/extensions/path/rewrite/uri_template/v3/uri_template_rewrite'
 import { type HeaderName, headerName } from '@weft/http/header-name'
 import type { RequestHead } from '@weft/http/message'
+import { compileMutations, type HeadEdit } from '../filters/http/head-edit.ts'
 import type { FormatContext } from '../observe/format/context.ts'
 import { compileTextFormat, type TextFormat } from '../observe/format/text-format.ts'
 import { durationMs } from '../plan/duration.ts'
@@ -68,6 +69,8 @@ export interface MirrorPolicy {
   suffix: boolean
   /** Empty: that of the request. */
   host: string
+  /** Of its copies alone. */
+  edits: readonly HeadEdit[]
 }
 
 /** How a route sends requests on. */
@@ -205,6 +208,7 @@ export function compileMirrors(
       sample: mirror.runtimeFraction === undefined ? () => true : compileFraction(runtime, mirror.runtimeFraction),
       suffix: !mirror.disableShadowHostSuffixAppend,
       host: mirror.hostRewriteLiteral,
+      edits: compileMutations(mirror.requestHeadersMutations, `${path}[${i}].request_headers_mutations`),
     }
   })
 }

@@ -322,7 +322,7 @@ export class Cluster implements UpstreamCluster, ClusterHandle, AggregateMember 
     return this.tlsOf(this.endpoints.get(key))?.connectOptions('', null) ?? null
   }
 
-  beginRequest(key: string): { end(outcome: 'success' | 'error' | 'timeout' | 'cancelled'): void } {
+  beginRequest(key: string): { end(outcome: 'success' | 'error' | 'timeout' | 'cancelled', status?: number): void } {
     const { stats, slab } = this
     const slot = this.endpoints.get(key)?.slot ?? 0
     const startedMs = performance.now()
@@ -331,7 +331,7 @@ export class Cluster implements UpstreamCluster, ClusterHandle, AggregateMember 
     slab.add(slot, cell.activeRequests, 1)
     let ended = false
     return {
-      end(outcome) {
+      end(outcome, status = 200) {
         if (ended) return
         ended = true
         stats.requestActive.dec()
@@ -339,7 +339,7 @@ export class Cluster implements UpstreamCluster, ClusterHandle, AggregateMember 
         stats.took(Math.round(performance.now() - startedMs), true, false)
         if (outcome === 'timeout') stats.requestTimeout.inc()
         else if (outcome === 'cancelled') stats.requestCancelled.inc()
-        else stats.response(outcome === 'success' ? 200 : 503, true)
+        else stats.response(outcome === 'success' ? status : 503, true)
       },
     }
   }

@@ -45,6 +45,7 @@ export async function httpCall(
   const startedMs = performance.now()
   const call = cluster.beginRequest(endpoint.key)
   let outcome: 'success' | 'error' | 'timeout' = 'error'
+  let status = 200
   try {
     const answer = await new Promise<HttpAnswer>((resolve, reject) => {
       const fail = (message: string): void => reject(new WeftError('unavailable', `${clusterName}: ${message}`))
@@ -95,9 +96,10 @@ export async function httpCall(
       request.end(options.body)
     })
     outcome = 'success'
+    status = answer.status
     return answer
   } finally {
-    call.end(outcome)
+    call.end(outcome, status)
   }
 }
 

@@ -96,7 +96,7 @@ const pathOf: OperatorKind = (argument, path) => {
   }
 }
 
-/** `QUERY_PARAM(name)`: of the path as it is, decoded as it was before any rewrite. */
+/** `QUERY_PARAM(name)`: the first of that name, name and value decoded. */
 const queryParameter: OperatorKind = (argument, path) => {
   if (argument === '') throw invalid(path, 'QUERY_PARAM needs the name of a parameter')
   return ({ request }) => {
@@ -104,7 +104,7 @@ const queryParameter: OperatorKind = (argument, path) => {
     if (query === null) return null
     for (const pair of query.split('&')) {
       const at = pair.indexOf('=')
-      if ((at < 0 ? pair : pair.slice(0, at)) === argument) return at < 0 ? '' : pair.slice(at + 1)
+      if (percentDecoded(at < 0 ? pair : pair.slice(0, at)) === argument) return at < 0 ? '' : percentDecoded(pair.slice(at + 1))
     }
     return null
   }
@@ -114,18 +114,26 @@ const queryParameters: OperatorKind = (argument, path) => {
   oneOf(argument, ['', 'ORIG', 'DECODED'], `QUERY_PARAMS(${argument})`, path)
   return ({ request }) => {
     const query = queryOf(request)
-    return query === null || argument !== 'DECODED' ? query : percentDecoded(query)
+    return query === null || argument !== 'DECODED' ? query : visibleDecoded(query)
   }
 }
 
 function queryOf(request: RequestHead | null): string | null {
   const at = request === null ? -1 : request.path.indexOf('?')
-  return at < 0 ? null : request!.path.slice(at + 1).replace(/#.*/, '')
+  return at < 0 ? null : request!.path.slice(at + 1)
 }
 
 /** Bytes that stand behind percent signs, a byte a character; what is no such is left. */
 function percentDecoded(text: string): string {
   return text.replaceAll(/%([0-9A-Fa-f]{2})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 16)))
+}
+
+/** What behind percent signs can be seen in ASCII; what can't stays as it is, and a sign before no such digits goes. */
+function visibleDecoded(text: string): string {
+  return text.replaceAll(/%(?:([0-9A-Fa-f]{2})|(?=..))/gs, (as, digits?: string) => {
+    const code = digits === undefined ? -1 : Number.parseInt(digits, 16)
+    return code < 0 ? '' : code > 0x20 && code < 0x7f ? String.fromCharCode(code) : as
+  })
 }
 
 /** `REQUESTED_SERVER_NAME(SNI_ONLY|SNI_FIRST|HOST_FIRST:ORIG|HOST|ORIG_OR_HOST)`. */

@@ -68,6 +68,7 @@ const values: readonly [format: string, text: string][] = [
   ['%RESP(x-up)% %RESPONSE_HEADER(:status)% %RESPONSE_TRAILER(x-t)% %TRAILER(x-no)%', '1 404 end -'],
   ['%PATH% %PATH(NQ)% %PATH(NQ:PATH)% %PATH(WQ:ORIG_OR_PATH):3%', '/x?q=1a /x /re/x /x?'],
   ['%QUERY_PARAM(q)% %QUERY_PARAM(z)% %QUERY_PARAMS% %QUERY_PARAMS(DECODED):5%', '1a - q=1a&q=2&e=%41 q=1a&'],
+  ['%QUERY_PARAM(e)% %QUERY_PARAMS(DECODED)%', 'A q=1a&q=2&e=A'],
   ['%REQ_WITHOUT_QUERY(:PATH)%', '/re/x'],
   ['%REQUESTED_SERVER_NAME% %REQUESTED_SERVER_NAME(SNI_FIRST)% %REQUESTED_SERVER_NAME(HOST_FIRST:ORIG)%', '- shop.test -'],
   ['%RESPONSE_CODE% %RESPONSE_CODE_DETAILS% %RESPONSE_CODE_DETAILS(ALLOW_WHITESPACES)%', '404 via_upstream via upstream'],

@@ -1,9 +1,10 @@
 import { names } from '@weft/http/header-name'
-import type { RequestHead } from '@weft/http/message'
+import { RequestHead } from '@weft/http/message'
 import type { MirrorPolicy } from '../../../routing/route-action.ts'
 import { localAddress } from '../../../transport/local-address.ts'
 import { httpCall } from '../../../upstream/http-client.ts'
 import type { Exchange } from '../../network/http-connection-manager/exchange.ts'
+import { editHead, type HeadEdit } from '../head-edit.ts'
 
 /** A copy waits for the request's end; more of a body than this, and it is not sent. */
 const maxBody = 1024 * 1024
@@ -26,10 +27,10 @@ export class Mirrors {
   /** The copies that this request is chosen for, made of its head as upstream gets it; null: none. */
   static of(exchange: Exchange, policies: readonly MirrorPolicy[], timeoutMs: number): Mirrors | null {
     const targets: { cluster: string; head: Copy }[] = []
-    for (const { cluster, header, sample, suffix, host } of policies) {
+    for (const { cluster, header, sample, suffix, host, edits } of policies) {
       const name = header === null ? cluster : (exchange.request.headers.get(header) ?? '')
       if (name === '' || exchange.downstream.cluster(name) === undefined || !sample()) continue
-      targets.push({ cluster: name, head: copyOf(exchange.request, suffix, host) })
+      targets.push({ cluster: name, head: copyOf(edited(exchange, edits), suffix, host) })
     }
     return targets.length === 0 ? null : new Mirrors(exchange, targets, timeoutMs)
   }
@@ -56,6 +57,16 @@ export class Mirrors {
       call.catch(() => {})
     }
   }
+}
+
+/** The request's head, or a copy of it that is edited. */
+function edited(exchange: Exchange, edits: readonly HeadEdit[]): RequestHead {
+  if (edits.length === 0) return exchange.request
+  const { method, scheme, authority, path, headers } = exchange.request
+  const head = Object.assign(new RequestHead(), { method, scheme, authority, path })
+  head.headers.copyFrom(headers)
+  editHead(edits, exchange, head)
+  return head
 }
 
 interface Copy {

@@ -43,6 +43,31 @@ describe('the router', () => {
     expect(proxy.stats.value('cluster.shadow.upstream_rq_total')).toBe(1)
   })
 
+  it('edits the heads of copies alone, and counts their answers for the cluster they go to', async () => {
+    const main = await upstream()
+    const shadow = await upstream((_request, response) => response.writeHead(503).end())
+    const append = {
+      header: { key: 'x-from', value: '%REQ(x-in)%!', rawValue: Buffer.alloc(0) },
+      append: undefined,
+      appendAction: 0,
+    }
+    const requestHeadersMutations = [
+      { action: { $case: 'append' as const, value: { ...append, keepEmptyValue: false } } },
+      { action: { $case: 'remove' as const, value: 'x-in' } },
+    ]
+    const proxy = await proxyWith(
+      [routeTo('main', '/', { requestMirrorPolicies: [{ cluster: 'shadow', requestHeadersMutations }] })],
+      cluster('main', [main.port]),
+      cluster('shadow', [shadow.port]),
+    )
+    await ask(proxy.port('in'), '/', { headers: { 'x-in': 'v' } })
+    await until(() => shadow.requests.length === 1, 'the copy has come')
+    expect(main.requests[0]?.headers).toMatchObject({ 'x-in': 'v' })
+    expect(shadow.requests[0]?.headers).toMatchObject({ 'x-from': 'v!' })
+    expect(shadow.requests[0]?.headers).not.toHaveProperty('x-in')
+    await until(() => proxy.stats.value('cluster.shadow.internal.upstream_rq_503') === 1, 'its answer is counted')
+  })
+
   it('names the shadow of a host before its port', () => {
     expect(shadowHost('a.test')).toBe('a.test-shadow')
     expect(shadowHost('a.test:81')).toBe('a.test-shadow:81')

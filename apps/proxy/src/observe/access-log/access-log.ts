@@ -10,7 +10,7 @@ import { compileJsonFormat } from '../format/json-format.ts'
 import { compileTextFormat, type TextFormat } from '../format/text-format.ts'
 import { compileLogFilter, type LogFilter } from './filter.ts'
 import { compileHttpGrpcLog, compileTcpGrpcLog, type GrpcLogContext } from './grpc-log.ts'
-import type { LogFiles } from './log-file.ts'
+import { type LogFiles, requireWritable } from './log-file.ts'
 import { compileOtlpLog } from './otlp-log.ts'
 
 /** Writes one line for a request or session that ended. */
@@ -56,14 +56,16 @@ export function compileAccessLog(source: AccessLogProto, path: string, context: 
     default:
       throw unsupported(at, `access logger '${any?.typeUrl ?? source.name}'`)
   }
-  if (context.files === null) return () => {}
-  let file: ReturnType<LogFiles['open']>
   try {
-    file = context.files.open(target)
+    if (context.files === null) {
+      requireWritable(target)
+      return () => {}
+    }
+    const file = context.files.open(target)
+    return filtered((stream) => file.log(format, stream), filter)
   } catch (error) {
-    throw invalid(`${at}.path`, `can't open '${target}': ${error instanceof Error ? error.message : String(error)}`)
+    throw invalid(`${at}.path`, `unable to open file '${target}': ${error instanceof Error ? error.message : String(error)}`)
   }
-  return filtered((stream) => file.log(format, stream), filter)
 }
 
 const grpcLoggers: Readonly<Record<string, typeof compileHttpGrpcLog | undefined>> = {

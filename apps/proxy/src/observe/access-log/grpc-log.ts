@@ -1,5 +1,4 @@
 import { Node } from '@weft/contracts/envoy/config/core/v3/base'
-import { ApiVersion } from '@weft/contracts/envoy/config/core/v3/config_source'
 import { HTTPAccessLogEntry, TCPAccessLogEntry } from '@weft/contracts/envoy/data/accesslog/v3/accesslog'
 import {
   type CommonGrpcAccessLogConfig,
@@ -9,7 +8,7 @@ import {
 import { StreamAccessLogsMessage, StreamAccessLogsResponse } from '@weft/contracts/envoy/service/accesslog/v3/als'
 import { headerName } from '@weft/http/header-name'
 import { durationMs } from '../../plan/duration.ts'
-import { invalid, unsupported } from '../../plan/problems.ts'
+import { invalid } from '../../plan/problems.ts'
 import { grpcClient, type UnaryMethod } from '../../upstream/grpc-client.ts'
 import { grpcTarget } from '../../upstream/grpc-target.ts'
 import type { WorkerServices } from '../../worker-services.ts'
@@ -119,7 +118,6 @@ export function logQueue<T, Message>(options: {
   const { services, stats } = context
   const at = `${options.path}.common_config`
   if (common === undefined || common.logName === '') throw invalid(`${at}.log_name`, 'a name is needed')
-  if (common.transportApiVersion !== ApiVersion.V3) throw unsupported(`${at}.transport_api_version`, 'another version than V3')
   const { cluster, metadata } = grpcTarget(common.grpcService, `${at}.grpc_service`, deadlineMs)
   if (services === null) return null
   const fullSize = common.bufferSizeBytes ?? 16_384

@@ -123,6 +123,12 @@ function openLog(path: string): number {
   return openSync(path, 'a', 0o644)
 }
 
+/** Throws where a log can't be opened; opens nothing that stays open. */
+export function requireWritable(path: string): void {
+  const fd = openLog(path)
+  if (fd > 2) closeSync(fd)
+}
+
 /** The log files of a thread: one a path, however many listeners write there. */
 export class LogFiles {
   private readonly files = new Map<string, LogFile>()

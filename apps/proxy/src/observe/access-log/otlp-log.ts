@@ -1,6 +1,7 @@
 import { BinaryWriter } from '@bufbuild/protobuf/wire'
 import { OpenTelemetryAccessLogConfig } from '@weft/contracts/envoy/extensions/access_loggers/open_telemetry/v3/logs_service'
 import { AnyValue, KeyValue, type KeyValueList } from '@weft/contracts/opentelemetry/proto/common/v1/common'
+import { invalid } from '../../plan/problems.ts'
 import type { UnaryMethod } from '../../upstream/grpc-client.ts'
 import type { FormatContext } from '../format/context.ts'
 import { compileTextFormat } from '../format/text-format.ts'
@@ -46,7 +47,7 @@ function label(key: string, value: string): KeyValue {
   return { key, value: { value: { $case: 'stringValue', value } } }
 }
 
-/** Strings are formats; what is no string stays as it is. */
+/** Strings are formats. */
 function compileValue(source: AnyValue, path: string): Read {
   const { value } = source
   switch (value?.$case) {
@@ -62,8 +63,13 @@ function compileValue(source: AnyValue, path: string): Read {
       const list = compileList(value.value, `${path}.kvlist_value`)
       return (context) => ({ value: { $case: 'kvlistValue', value: { values: list(context) } } })
     }
-    default:
+    case undefined:
       return () => source
+    default:
+      throw invalid(
+        path,
+        'Only string values, nested key value lists and array values are supported in OpenTelemetry access log format.',
+      )
   }
 }
 

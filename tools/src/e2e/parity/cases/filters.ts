@@ -261,6 +261,22 @@ const cases: ParityCase[] = [
       }),
     turns: [get('/open'), get('/'), get('/', 'authorization: Bearer not.a.token'), get('/', 'authorization: Bearer x')],
   },
+  ...['own', 'own.'].map(
+    (stat_prefix): ParityCase => ({
+      name: `jwt-counted-as-${stat_prefix}`,
+      bootstrap: (ports) =>
+        http(ports, {
+          filters: [
+            httpFilter('jwt_authn', 'JwtAuthentication', {
+              stat_prefix,
+              providers: { p: { local_jwks: { inline_string: publicKeys } } },
+              rules: [{ match: { prefix: '/' }, requires: { provider_name: 'p' } }],
+            }),
+          ],
+        }),
+      turns: [get('/')],
+    }),
+  ),
 ]
 
 export const filterCases = group('filters', cases)

@@ -38,7 +38,8 @@ interface Rule {
 
 function compile(bytes: Uint8Array, context: FilterContext): CompiledHttpFilter {
   const config = JwtAuthentication.decode(bytes)
-  const stat = (name: string) => context.stats.counter(`${context.statPrefix}jwt_authn.${name}`)
+  const own = config.statPrefix === '' ? '' : `${config.statPrefix.replace(/\.$/, '')}.`
+  const stat = (name: string) => context.stats.counter(`${context.statPrefix}jwt_authn.${own}${name}`)
   const counters = {
     allowed: stat('allowed'),
     denied: stat('denied'),

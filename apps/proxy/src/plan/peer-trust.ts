@@ -117,8 +117,8 @@ function chainProblem({ certificate, sent, said }: Presented, validation: Valida
   // Another problem may hide behind the date.
   const path = trustPath(certificate, sent(), validation.authorities())
   if (path === null) return 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY'
-  // The authority counts, the peer's own certificate does not.
-  if (most !== null && path.length - 1 > most) return 'CERT_CHAIN_TOO_LONG'
+  // The authority counts, the peer's own certificate does not; one authority may always be, as with Envoy.
+  if (most !== null && path.length - 1 > Math.max(1, most)) return 'CERT_CHAIN_TOO_LONG'
   if (revocations.length === 0 || !(ignoresDates || leafCrlOnly)) return null
   for (const [i, one] of (leafCrlOnly ? path.slice(0, 1) : path).entries()) {
     const problem = revocationProblem(one, path[i + 1] ?? one, revocations)

@@ -328,6 +328,12 @@ export class LiveListener {
     this.stats.destroy.inc()
   }
 
+  /** One is over before its handshake was done. */
+  private missed(chain: FilterChainPlan, { acceptedMs }: Handshaking): void {
+    chain.filter.missed?.(performance.now() - acceptedMs)
+    this.gone()
+  }
+
   /** Finds the connection's chain. `seen`: bytes that were read and belong to whom comes next. */
   private choose(socket: Socket, facts: ConnectionFacts, seen: Buffer): void {
     const { plan } = this
@@ -424,7 +430,7 @@ export class LiveListener {
     const onEnd = () => socket.destroy()
     const onGone = () => {
       stop()
-      this.gone()
+      this.missed(chain, info)
       this.log({ ...info, tls: null }, new StreamRecord())
     }
     const timer = setTimeout(() => {
@@ -448,7 +454,7 @@ export class LiveListener {
     const record = new StreamRecord()
     socket.once('close', () => {
       if (taken) return
-      this.gone()
+      this.missed(chain, info)
       this.log({ ...info, tls: seenOfPeer }, record, plan.accessLog)
     })
     const done = (secure: TLSSocket, tls: TlsInfo) => {

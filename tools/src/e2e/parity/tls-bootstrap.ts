@@ -127,6 +127,3 @@ export const byHost = (fields: Message) => (): Message => ({
   },
 })
 export const trusted = () => ({ common_tls_context: trusting() })
-
-/** Envoy counts a connection of an HTTP connection manager from before its handshake, ours when that is done. */
-export const handshakesThatFail = /http\.ingress\.downstream_cx_total/

@@ -1,8 +1,8 @@
 import type { KeyPair } from '../../../certificates.ts'
 import { type Message, tcp } from '../bootstrap.ts'
-import { type ClientTurn, get, group, type ParityCase, type Ports, type TlsTurn } from '../case.ts'
+import { type ClientTurn, group, type ParityCase, type Ports, type TlsTurn } from '../case.ts'
 import { certificates, type ParityCertificates } from '../certificates.ts'
-import { by, closes, downstream, handshakesThatFail, inspector, says } from '../tls-bootstrap.ts'
+import { by, closes, downstream, inspector, says } from '../tls-bootstrap.ts'
 
 type Server = {
   [Name in keyof ParityCertificates]: ParityCertificates[Name] extends KeyPair ? Name : never
@@ -111,7 +111,4 @@ const cases: ParityCase[] = [
   },
 ]
 
-export const tlsServerCases = group(
-  'tls-server',
-  cases.map((one) => ({ ignoreStats: handshakesThatFail, ...one, turns: one.turns ?? [get('/')] })),
-)
+export const tlsServerCases = group('tls-server', cases)

@@ -7,7 +7,6 @@ import {
   chains,
   closes,
   downstream,
-  handshakesThatFail,
   inspector,
   mutual,
   required,
@@ -191,7 +190,4 @@ const cases: ParityCase[] = [
   upstream('upstream-1-3', () => ({ common_tls_context: { tls_params: { tls_maximum_protocol_version: 'TLSv1_3' } } })),
 ]
 
-export const tlsCases = group(
-  'tls',
-  cases.map((one) => ({ ignoreStats: handshakesThatFail, ...one })),
-)
+export const tlsCases = group('tls', cases)

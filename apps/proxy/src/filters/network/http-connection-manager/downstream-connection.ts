@@ -359,3 +359,12 @@ export class DownstreamConnection implements ConnectionHandler, ConnectionInfo {
     this.onGone(this)
   }
 }
+
+/** Counts a connection that ended before its TLS handshake was done. */
+export function countMissed({ stats }: HcmPlan, durationMs: number): void {
+  stats.connectionTotal.inc()
+  stats.connectionSslTotal.inc()
+  stats.connectionDestroy.inc()
+  stats.destroyRemote.inc()
+  stats.connectionLength.record(Math.round(durationMs))
+}

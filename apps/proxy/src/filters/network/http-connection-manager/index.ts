@@ -1,6 +1,6 @@
 import { meshAlpn } from '../../../transport/mesh-alpn.ts'
 import type { NetworkFilterKind } from '../filter.ts'
-import { DownstreamConnection } from './downstream-connection.ts'
+import { countMissed, DownstreamConnection } from './downstream-connection.ts'
 import { allFilters, type CodecType, compileHcm } from './hcm-plan.ts'
 
 /** What ALPN may agree on for each codec_type. */
@@ -18,6 +18,7 @@ export const httpConnectionManager: NetworkFilterKind = {
     return {
       alpn: alpnNames[plan.codec],
       accept: (connection, info, services, onGone) => new DownstreamConnection(plan, services, connection, info, onGone),
+      missed: (durationMs) => countMissed(plan, durationMs),
       adopt(session) {
         if (session instanceof DownstreamConnection) session.continueUnder(plan)
       },

@@ -57,6 +57,7 @@ export const tcpProxy: NetworkFilterKind = {
         connection.countIn(plan.stats)
         return new TcpSession(plan, connection, info, services, onGone)
       },
+      missed: () => plan.stats.total.inc(),
     }
   },
 }

@@ -145,6 +145,10 @@ export const smuggles: readonly Smuggle[] = [
     'a request for a body whose length is nominated by Connection, kept alive',
     `${post}Connection: content-length\r\nContent-Length: ${hidden.length}\r\n\r\n${hidden}`,
   ),
+  smuggle(
+    'a request for a body whose coding is nominated by Connection',
+    `${post}Connection: transfer-encoding\r\nTransfer-Encoding: chunked\r\n\r\n${hidden.length.toString(16)}\r\n${hidden}\r\n0\r\n\r\n`,
+  ),
   smuggle('GET with a body', `GET /first HTTP/1.1\r\nHost: a.test\r\nContent-Length: ${hidden.length}\r\n\r\n${hidden}`),
   smuggle('HEAD with a body', `HEAD /first HTTP/1.1\r\nHost: a.test\r\nContent-Length: ${hidden.length}\r\n\r\n${hidden}`),
   smuggle(

@@ -205,6 +205,8 @@ const xds: Readonly<Record<string, Reader>> = {
   upstream_host_metadata: metadata(({ info }) => (info.upstreamEndpoint === null ? undefined : info.upstreamEndpoint.metadata)),
   filter_chain_name: text(({ info }) => info.filterChain),
   listener_metadata: metadata(({ connection: { listenerMetadata } }) => listenerMetadata ?? {}),
+  listener_direction: ({ connection: { listenerDirection } }) =>
+    listenerDirection === undefined ? undefined : BigInt(['unspecified', 'inbound', 'outbound'].indexOf(listenerDirection)),
 }
 
 function fields(readers: Readonly<Record<string, Reader>>): Reader {

@@ -22,6 +22,8 @@ export type ListenAddress = { type: 'ip'; host: string; port: number } | { type:
 /** One filter chain, compiled. */
 export interface FilterChainPlan {
   name: string
+  /** filter_metadata, for logs. */
+  metadata: Readonly<Record<string, unknown>> | undefined
   tls: DownstreamTls | null
   filter: CompiledNetworkFilter
   transportTimeoutMs: number
@@ -32,6 +34,8 @@ export interface FilterChainPlan {
 /** A listener, compiled. */
 export interface ListenerPlan {
   name: string
+  /** filter_metadata, for logs. */
+  metadata: Readonly<Record<string, unknown>> | undefined
   /** Name in stats: stat_prefix, or the address. */
   statName: string
   direction: 'unspecified' | 'inbound' | 'outbound'
@@ -106,6 +110,7 @@ export function compileListener(bytes: Uint8Array, context: PlanContext): Listen
   })
   return {
     name: source.name,
+    metadata: source.metadata?.filterMetadata,
     statName,
     direction,
     addresses,
@@ -196,6 +201,7 @@ function compileChain(source: FilterChain, path: string, context: PlanContext): 
   const compiled = behindGates(gates, networkFilterKind(any.typeUrl, at).compile(any.value, at, context))
   return {
     name: source.name,
+    metadata: source.metadata?.filterMetadata,
     tls:
       source.transportSocket === undefined
         ? null

@@ -21,6 +21,7 @@ export interface ConnectionInfo {
   readonly connectEndMs?: number
   /** Of a downstream connection. */
   readonly listenerName?: string
+  readonly listenerDirection?: 'unspecified' | 'inbound' | 'outbound' | undefined
   /** filter_metadata of the listener and of the filter chain that took it. */
   readonly listenerMetadata?: Readonly<Record<string, unknown>> | undefined
   readonly filterChainMetadata?: Readonly<Record<string, unknown>> | undefined

@@ -313,7 +313,7 @@ export class LiveListener {
   /** Ends a connection before a filter chain has it. `seen`: what came of it, which the kernel would answer by a reset. */
   private turnAway(socket: Socket, facts: ConnectionFacts, seen: Buffer, record = new StreamRecord()): void {
     this.count.leave()
-    if (this.plan.accessLog !== null) this.log({ ...this.infoOf(facts, ''), tls: null }, record)
+    if (this.plan.accessLog !== null) this.log({ ...this.infoOf(facts, null), tls: null }, record)
     socket.on('error', ignoreError)
     if (seen.length > 0) socket.resetAndDestroy()
     else socket.destroy()
@@ -361,7 +361,7 @@ export class LiveListener {
     this.stats.active.inc()
     this.stats.workerTotal.inc()
     this.stats.workerActive.inc()
-    const info = this.infoOf(facts, chain.name)
+    const info = this.infoOf(facts, chain)
     if (chain.tls !== null) {
       this.awaitHello(socket, seen, chain, info)
       return
@@ -373,7 +373,8 @@ export class LiveListener {
     connection.startReading()
   }
 
-  private infoOf(facts: ConnectionFacts, filterChainName: string): Handshaking {
+  /** `chain` null: none was found. */
+  private infoOf(facts: ConnectionFacts, chain: FilterChainPlan | null): Handshaking {
     return {
       remoteAddress: facts.remote.address,
       remotePort: facts.remote.port,
@@ -385,7 +386,10 @@ export class LiveListener {
       tlvs: facts.tlvs,
       serverName: facts.serverName,
       listenerName: this.plan.name,
-      filterChainName,
+      listenerMetadata: this.plan.metadata,
+      listenerDirection: this.plan.direction,
+      filterChainName: chain?.name ?? '',
+      filterChainMetadata: chain?.metadata,
       acceptedMs: facts.acceptedMs,
     }
   }

@@ -39,7 +39,10 @@ export interface AcceptedInfo {
   tls: TlsInfo | null
   serverName: string
   listenerName: string
+  listenerMetadata?: ConnectionInfo['listenerMetadata']
+  listenerDirection?: ConnectionInfo['listenerDirection']
   filterChainName: string
+  filterChainMetadata?: ConnectionInfo['filterChainMetadata']
   /** A filter before the last one refused the connection: it is closed at once. */
   refusal?: Refusal
   /** Dynamic metadata of the connection, by namespace, and what its filters share. */
@@ -64,7 +67,10 @@ export class DownstreamConnection implements ConnectionHandler, ConnectionInfo {
   readonly tls: TlsInfo | null
   readonly serverName: string
   readonly listenerName: string
+  readonly listenerMetadata: ConnectionInfo['listenerMetadata']
+  readonly listenerDirection: ConnectionInfo['listenerDirection']
   readonly filterChainName: string
+  readonly filterChainMetadata: ConnectionInfo['filterChainMetadata']
   private readonly services: HcmServices
   private readonly stats: HcmPlan['stats']
   private readonly connection: Connection
@@ -104,7 +110,10 @@ export class DownstreamConnection implements ConnectionHandler, ConnectionInfo {
     this.tls = info.tls
     this.serverName = info.serverName
     this.listenerName = info.listenerName
+    this.listenerMetadata = info.listenerMetadata
+    this.listenerDirection = info.listenerDirection
     this.filterChainName = info.filterChainName
+    this.filterChainMetadata = info.filterChainMetadata
     const { stats } = plan
     this.stats = stats
     stats.connectionTotal.inc()

@@ -179,6 +179,27 @@ describe('HTTP/2 from clients', () => {
     expect(answered()).toBe(count)
   })
 
+  it('serves a client that gives most requests up, and asks no endpoint for those', async () => {
+    let asked = 0
+    const server = await upstream((_asked, response) => {
+      asked++
+      response.end('x')
+    })
+    const proxy = worker()
+    await proxy.apply(cluster('c', [server.port]), listener('in', [{ filters: [connectionManager([routeTo('c')])] }]))
+    const ofStream = (i: number): string => `\0\0${String.fromCharCode((i * 2 + 1) >>> 8, (i * 2 + 1) & 255)}`
+    // GET, http, / and an authority of x; and that it is cancelled.
+    const get = (i: number): string => `\0\0\x06\x01\x05${ofStream(i)}\x82\x86\x84\x01\x01x`
+    const cancel = (i: number): string => `\0\0\x04\x03\0${ofStream(i)}\0\0\0\x08`
+    const givenUp = Array.from({ length: 300 }, (_, i) => get(i) + cancel(i)).join('')
+    const bytes = `PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0${givenUp}${get(300)}`
+    await raw(proxy.port('in'), bytes, () => proxy.stats.value('http.test.downstream_rq_2xx') === 1)
+    expect(proxy.stats.value('http2.rx_reset')).toBe(300)
+    expect(proxy.stats.value('http.test.downstream_rq_total')).toBe(301)
+    expect(proxy.stats.value('cluster.c.upstream_rq_total')).toBeLessThan(20)
+    expect(asked).toBeLessThan(20)
+  })
+
   it('counts resets, open streams, GOAWAYs and floods under names of Envoy', async () => {
     const server = await upstream(() => {})
     const proxy = worker()

@@ -15,6 +15,7 @@ import { headerCases } from './parity/cases/headers.ts'
 import { http1Cases } from './parity/cases/http1.ts'
 import { http2Cases } from './parity/cases/http2.ts'
 import { listenerLogCases } from './parity/cases/listener-logs.ts'
+import { managerCases } from './parity/cases/managers.ts'
 import { rejectCases } from './parity/cases/reject.ts'
 import { retryCases } from './parity/cases/retries.ts'
 import { routerCases } from './parity/cases/router.ts'
@@ -47,6 +48,7 @@ export const parityCases: readonly ParityCase[] = [
   ...adminCases,
   ...runtimeCases,
   ...expressionCases,
+  ...managerCases,
   ...tcpCases,
   ...tlsCases,
   ...tlsServerCases,

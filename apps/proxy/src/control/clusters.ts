@@ -3,7 +3,7 @@ import { ClusterLoadAssignment } from '@weft/contracts/envoy/config/endpoint/v3/
 import { WeftError } from '@weft/service/errors'
 import { typeUrls } from '@weft/xds/types'
 import type { ComponentLog } from '../log.ts'
-import type { Stats } from '../observe/stats.ts'
+import type { StatScope, Stats } from '../observe/stats.ts'
 import type { ResourceError, ResourceUpdate } from '../threads.ts'
 import type { EndpointSlab } from '../upstream/endpoint-slab.ts'
 import { discoveryType } from './cluster-rules.ts'
@@ -39,6 +39,8 @@ interface Entry extends ClusterState {
   /** What its membership was last counted by. */
   counted: ClusterLoadAssignment | undefined
   resource: CheckedResource
+  /** Of `cluster.<name>.`. */
+  stats: StatScope
   endpointsKnown: Deferred
   live: Deferred
   closers: (() => void)[]
@@ -128,6 +130,7 @@ export class Clusters {
       membershipChanges: before?.membershipChanges ?? 0,
       wanted: undefined,
       resource,
+      stats: this.#options.stats.scope(`cluster.${name}.`),
       endpointsKnown: new Deferred(),
       live: new Deferred(),
       closers: [],
@@ -200,7 +203,7 @@ export class Clusters {
     if (entry.closed) return
     if (!entry.endpointsKnown.done) {
       log.warn(`cluster ${entry.name}: endpoints have not come within the initial fetch timeout`)
-      this.#options.stats.counter(`cluster.${entry.name}.init_fetch_timeout`).inc()
+      entry.stats.counter(`cluster.${entry.name}.init_fetch_timeout`).inc()
     }
     if (entry.message.healthChecks.length > 0 && entry.assignment !== undefined) {
       this.#endpointUpdate(entry)
@@ -235,7 +238,7 @@ export class Clusters {
           cluster: message,
           logical: type === discoveryType.logicalDns,
           changed: (assignment) => this.#takeEndpoints(entry, assignment, ''),
-          count: (what) => this.#options.stats.counter(`cluster.${name}.update_${what}`).inc(),
+          count: (what) => entry.stats.counter(`cluster.${name}.update_${what}`).inc(),
           failed: (host, reason) => {
             this.#options.log.debug(`cluster ${name}: ${host} cannot be resolved: ${reason}`)
           },
@@ -263,7 +266,7 @@ export class Clusters {
       entry.endpointsKnown.resolve()
       return
     }
-    const stats = new FetchStats(this.#options.stats, `cluster.${name}`)
+    const stats = new FetchStats(entry.stats, `cluster.${name}`)
     const watch = this.#options.sources.watchNamed(source, typeUrls.endpoint, service, {
       receive: async (received) => {
         try {
@@ -323,6 +326,7 @@ export class Clusters {
   #close(entry: Entry): void {
     entry.closed = true
     for (const close of entry.closers) close()
+    entry.stats.leave()
   }
 
   #count(): void {

@@ -147,6 +147,33 @@ describe('a proxy driven over ADS', () => {
     expect(worker.live.get('endpoints/late')?.slots).toEqual({ '127.0.0.1:7070': expect.any(Number) })
   })
 
+  test('drops the stats of a cluster that goes, and keeps those of one that is replaced', async () => {
+    const discovery = await server()
+    serveAll(discovery, '1')
+    const watched = (extra: string): string => edsCluster('b', `outlier_detection: {interval: 60s}\n${extra}`)
+    discovery.serve('cluster', '1', [resource('cluster', edsCluster('a')), resource('cluster', watched(''))])
+    discovery.serve('endpoints', '1', [
+      resource('endpoints', assignment('a', 8080)),
+      resource('endpoints', assignment('b', 8081)),
+    ])
+    const { control } = controlOf(adsBootstrap(discovery.port))
+    await control.start()
+    const statsOfB = (): string[] =>
+      [...control.reader.all()].map(({ name }) => name).filter((name) => name.startsWith('cluster.b.'))
+    await until('both kinds are there', () => statsOfB().includes('cluster.b.outlier_detection.ejections_total'))
+    const updates = control.reader.value('cluster.b.update_success') ?? 0
+    expect(updates).toBeGreaterThan(0)
+    control.stats.counter('cluster.b.outlier_detection.ejections_total').add(7)
+    discovery.serve('cluster', '2', [resource('cluster', edsCluster('a')), resource('cluster', watched('lb_policy: RANDOM'))])
+    await until('it is replaced', () => control.clusters.active().some(({ name, version }) => name === 'b' && version === '2'))
+    expect(control.reader.value('cluster.b.update_success')).toBeGreaterThanOrEqual(updates)
+    expect(control.reader.value('cluster.b.outlier_detection.ejections_total')).toBe(7)
+    discovery.serve('cluster', '3', [resource('cluster', edsCluster('a'))])
+    await until('it is gone', () => !control.clusters.has('b'))
+    await until('its stats are too', () => statsOfB().length === 0)
+    expect(control.reader.value('cluster.a.update_success')).toBeGreaterThan(0)
+  })
+
   test('keeps everything when the control plane dies, and resumes with the versions it has when it is back', async () => {
     const discovery = await server()
     serveAll(discovery, '1')

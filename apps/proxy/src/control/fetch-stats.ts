@@ -1,4 +1,4 @@
-import type { Counter, Gauge, Stats } from '../observe/stats.ts'
+import type { Counter, Gauge, StatSource } from '../observe/stats.ts'
 
 /** Envoy's statistics of one fetched configuration: `cluster_manager.cds.update_success` and its kin. */
 export class FetchStats {
@@ -10,7 +10,7 @@ export class FetchStats {
   readonly #time: Gauge
   readonly #version: Gauge
 
-  constructor(stats: Stats, prefix: string) {
+  constructor(stats: StatSource, prefix: string) {
     this.attempt = stats.counter(`${prefix}.update_attempt`)
     this.success = stats.counter(`${prefix}.update_success`)
     this.rejected = stats.counter(`${prefix}.update_rejected`)

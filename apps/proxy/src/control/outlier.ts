@@ -1,6 +1,6 @@
 import type { OutlierDetection } from '@weft/contracts/envoy/config/cluster/v3/outlier_detection'
 import type { ComponentLog } from '../log.ts'
-import type { Stats } from '../observe/stats.ts'
+import type { StatScope, Stats } from '../observe/stats.ts'
 import { durationMs } from '../plan/duration.ts'
 import { cell, type EndpointSlab, healthFlag } from '../upstream/endpoint-slab.ts'
 import type { ClusterState } from './clusters.ts'
@@ -73,9 +73,16 @@ export class Outliers {
   follow(cluster: ClusterState): void {
     const config = cluster.message.outlierDetection
     const known = this.#detectors.get(cluster.name)
-    if (config === undefined || known?.bytes !== cluster.bytes) this.forget(cluster.name)
-    if (config === undefined) return
-    const detector = this.#detectors.get(cluster.name) ?? new ClusterOutliers(cluster, config, this.#options)
+    if (config === undefined) {
+      this.forget(cluster.name)
+      return
+    }
+    let detector = known
+    if (detector?.bytes !== cluster.bytes) {
+      // Made before the one before goes, it has the stats of that.
+      detector = new ClusterOutliers(cluster, config, this.#options)
+      known?.close()
+    }
     this.#detectors.set(cluster.name, detector)
     detector.follow(cluster.slots.keys)
   }
@@ -116,6 +123,7 @@ class ClusterOutliers {
   readonly bytes: Uint8Array
   readonly #name: string
   readonly #prefix: string
+  readonly #stats: StatScope
   readonly #config: OutlierDetection
   readonly #options: OutliersOptions
   readonly #slab: EndpointSlab
@@ -129,6 +137,7 @@ class ClusterOutliers {
     this.bytes = cluster.bytes
     this.#name = cluster.name
     this.#prefix = `cluster.${(cluster.message.altStatName || cluster.name).replaceAll(':', '_')}.outlier_detection`
+    this.#stats = options.stats.scope(this.#prefix)
     this.#config = config
     this.#options = options
     this.#slab = options.slab
@@ -168,6 +177,7 @@ class ClusterOutliers {
     for (const host of this.#hosts.values()) this.#slab.setHealth(host.slot, healthFlag.failedOutlierCheck, false)
     this.#hosts.clear()
     this.#countActive()
+    this.#stats.leave()
   }
 
   ratesOf(key: string): { successRate: number; localSuccessRate: number } | undefined {
@@ -188,7 +198,7 @@ class ClusterOutliers {
   }
 
   #count(name: string, amount = 1): void {
-    this.#options.stats.counter(`${this.#prefix}.${name}`).add(amount)
+    this.#stats.counter(`${this.#prefix}.${name}`).add(amount)
   }
 
   #counted(slot: number, kind: 'external' | 'local'): Outcomes {
@@ -339,6 +349,6 @@ class ClusterOutliers {
   }
 
   #countActive(): void {
-    this.#options.stats.gauge(`${this.#prefix}.ejections_active`).set(this.#ejected())
+    this.#stats.gauge(`${this.#prefix}.ejections_active`).set(this.#ejected())
   }
 }

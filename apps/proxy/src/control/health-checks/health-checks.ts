@@ -1,7 +1,7 @@
 import type { HealthCheck } from '@weft/contracts/envoy/config/core/v3/health_check'
 import type { LbEndpoint } from '@weft/contracts/envoy/config/endpoint/v3/endpoint_components'
 import type { ComponentLog } from '../../log.ts'
-import type { Stats } from '../../observe/stats.ts'
+import type { StatScope, Stats } from '../../observe/stats.ts'
 import { pipeName } from '../../transport/pipe.ts'
 import type { UpstreamTls } from '../../transport/upstream-tls.ts'
 import { cell, type EndpointSlab, healthFlag } from '../../upstream/endpoint-slab.ts'
@@ -26,6 +26,7 @@ export interface HealthChecksOptions {
 }
 
 interface Checked {
+  stats: StatScope
   cluster: ClusterState
   endpoints: Map<string, EndpointCheck>
   events: HealthCheckEvents | null
@@ -47,12 +48,13 @@ export class HealthChecks {
       return
     }
     let checked = this.#clusters.get(cluster.name)
-    if (checked !== undefined && checked.cluster.bytes !== cluster.bytes) {
-      this.forget(cluster.name)
-      checked = undefined
-    }
     const config = cluster.message.healthChecks[0]!
-    checked ??= { cluster, endpoints: new Map(), events: healthCheckEvents(config, cluster.name, this.#options.log) }
+    if (checked?.cluster.bytes !== cluster.bytes) {
+      // Asked for before the one before goes, its stats stay.
+      const stats = this.#options.stats.scope(statPrefix(cluster))
+      this.forget(cluster.name)
+      checked = { cluster, stats, endpoints: new Map(), events: healthCheckEvents(config, cluster.name, this.#options.log) }
+    }
     checked.cluster = cluster
     this.#clusters.set(cluster.name, checked)
     const endpoints = (cluster.assignment?.endpoints ?? []).flatMap(({ lbEndpoints }) => lbEndpoints)
@@ -76,8 +78,11 @@ export class HealthChecks {
   }
 
   forget(name: string): void {
-    for (const check of this.#clusters.get(name)?.endpoints.values() ?? []) check.close()
-    this.#clusters.get(name)?.events?.close()
+    const checked = this.#clusters.get(name)
+    if (checked === undefined) return
+    for (const check of checked.endpoints.values()) check.close()
+    checked.events?.close()
+    checked.stats.leave()
     this.#clusters.delete(name)
   }
 
@@ -86,8 +91,8 @@ export class HealthChecks {
   }
 
   #start(checked: Checked, config: HealthCheck, endpoint: LbEndpoint, key: string): void {
-    const { slab, stats, log, runtime } = this.#options
-    const { cluster, events } = checked
+    const { slab, log, runtime } = this.#options
+    const { cluster, events, stats } = checked
     const { name } = cluster
     const host = endpoint.hostIdentifier?.$case === 'endpoint' ? endpoint.hostIdentifier.value : undefined
     const slot = cluster.slots.keys.get(key) ?? 0
@@ -96,7 +101,7 @@ export class HealthChecks {
       slab.setHealth(slot, healthFlag.failedActiveCheck, false)
       return
     }
-    const prefix = `cluster.${(cluster.message.altStatName || name).replaceAll(':', '_')}.health_check`
+    const prefix = statPrefix(cluster)
     const counters = {
       attempt: stats.counter(`${prefix}.attempt`),
       success: stats.counter(`${prefix}.success`),
@@ -152,4 +157,8 @@ function addressOf(key: string, altPort: number): ProbeTarget['address'] {
   const match = /^\[?(?<host>[^\]]*?)\]?:(?<port>\d+)$/.exec(key)
   if (match?.groups === undefined) return { path: pipeName(key) }
   return { host: match.groups['host'] ?? '', port: altPort > 0 ? altPort : Number(match.groups['port']) }
+}
+
+function statPrefix({ message, name }: ClusterState): string {
+  return `cluster.${(message.altStatName || name).replaceAll(':', '_')}.health_check`
 }

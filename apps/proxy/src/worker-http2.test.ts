@@ -196,7 +196,7 @@ describe('HTTP/2 from clients', () => {
     await raw(proxy.port('in'), bytes, () => proxy.stats.value('http.test.downstream_rq_2xx') === 1)
     expect(proxy.stats.value('http2.rx_reset')).toBe(300)
     expect(proxy.stats.value('http.test.downstream_rq_total')).toBe(301)
-    expect(proxy.stats.value('cluster.c.upstream_rq_total')).toBeLessThan(20)
+    expect(proxy.stats.value('cluster.c.upstream_cx_total')).toBeLessThan(20)
     expect(asked).toBeLessThan(20)
   })
 

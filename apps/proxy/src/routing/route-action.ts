@@ -90,6 +90,7 @@ export interface ForwardPlan {
   /** By how much a longer grpc-timeout is shortened, as limit of the response and of the stream. */
   grpcOffsetMs: number
   grpcHeaderOffsetMs: number
+  /** -1: the connection manager's; 0: none. */
   maxStreamMs: number
   /** Whether max_stream_duration is there: then the route's timeout and max_grpc_timeout are not. */
   limitsStream: boolean
@@ -156,7 +157,7 @@ export function compileForward(
     maxGrpcTimeoutMs: durationMs(source.maxGrpcTimeout, -1),
     grpcOffsetMs: durationMs(source.grpcTimeoutOffset, 0),
     grpcHeaderOffsetMs: durationMs(stream?.grpcTimeoutHeaderOffset, 0),
-    maxStreamMs: durationMs(stream?.maxStreamDuration, 0),
+    maxStreamMs: durationMs(stream?.maxStreamDuration, -1),
     limitsStream: stream !== undefined,
     grpcHeaderMaxMs: durationMs(stream?.grpcTimeoutHeaderMax, -1),
     retry: source.retryPolicy === undefined ? virtualHostRetry : compileRetryPolicy(source.retryPolicy, `${path}.retry_policy`),

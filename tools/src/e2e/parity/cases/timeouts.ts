@@ -103,6 +103,25 @@ const cases: ParityCase[] = [
     turns: [get('/')],
   },
   {
+    name: 'lifted-by-a-route',
+    bootstrap: (ports) =>
+      http(ports, {
+        routes: [
+          {
+            match: { prefix: '/' },
+            route: { cluster: 'a', timeout: '0s', max_stream_duration: { max_stream_duration: '0s' } },
+          },
+        ],
+        manager: { common_http_protocol_options: { max_stream_duration: '0.2s' }, internal_address_config: {} },
+      }),
+    origins: { a: { answers: [{ delayMs: 600, body: 'late' }] } },
+    turns: [
+      get('/'),
+      get('/', 'x-envoy-upstream-stream-duration-ms: 150'),
+      get('/', 'x-envoy-upstream-stream-duration-ms: 150', 'x-forwarded-for: 10.0.0.1'),
+    ],
+  },
+  {
     name: 'in-the-middle-of-an-answer',
     bootstrap: (ports) => http(ports, { routes: [{ match: { prefix: '/' }, route: { cluster: 'a', timeout: '0.4s' } }] }),
     origins: { a: { answers: [{ chunks: ['begun', 'never'], chunkDelayMs: 350 }] } },

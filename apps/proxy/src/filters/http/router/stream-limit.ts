@@ -6,7 +6,7 @@ import { grpcTimeoutText, parseGrpcTimeout, shortened } from './grpc-timeout.ts'
 const atOnceMs = 0.001
 
 /**
- * How long a stream may take by its route's max_stream_duration (ms; 0: as long as the connection manager says). A gRPC
+ * How long a stream may take by its route's max_stream_duration (ms; 0: any time; -1: as long as the connection manager says). A gRPC
  * request may say so itself, up to the route's limit, and upstream is told what holds.
  */
 export function streamLimit(forward: ForwardPlan, exchange: Exchange): number {

@@ -1,6 +1,6 @@
 import { streamLimit } from '../../http/router/stream-limit.ts'
 import type { Exchange } from './exchange.ts'
-import type { StreamDeadlines } from './stream-deadlines.ts'
+import { never, type StreamDeadlines } from './stream-deadlines.ts'
 
 /** Matches a route for the request and, where that has clusters by weight, chooses one; its time limits hold from now on. */
 export function chooseRoute(exchange: Exchange, deadlines: StreamDeadlines): void {
@@ -18,8 +18,8 @@ export function chooseRoute(exchange: Exchange, deadlines: StreamDeadlines): voi
     const { outcome } = route
     const idleMs = outcome.type === 'forward' ? outcome.forward.idleTimeoutMs : -1
     if (idleMs >= 0) deadlines.limitIdle(idleMs)
-    const maxMs = outcome.type === 'forward' ? streamLimit(outcome.forward, exchange) : 0
-    if (maxMs > 0) deadlines.limitStream(info.startMs + maxMs)
+    const maxMs = outcome.type === 'forward' ? streamLimit(outcome.forward, exchange) : -1
+    if (maxMs >= 0) deadlines.limitStream(maxMs === 0 ? never : info.startMs + maxMs)
   }
   router.prepare(route)
   info.clusterName = router.clusterName

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { monotonicMs } from '../../../transport/clock.ts'
 import { TimerWheel } from '../../../transport/timer-wheel.ts'
-import { StreamDeadlines } from './stream-deadlines.ts'
+import { never, StreamDeadlines } from './stream-deadlines.ts'
 
 let timers = new TimerWheel()
 afterEach(() => {
@@ -39,6 +39,12 @@ describe('deadlines of a request', () => {
     expect(deadlines.next).toBe(1010)
     deadlines.requestComplete()
     expect(deadlines.due(2000)).toBeNull()
+  })
+
+  it('are lifted by a route that sets none', () => {
+    const deadlines = begun({ maxStreamMs: 10 })
+    deadlines.limitStream(never)
+    expect(deadlines.due(1e12)).toBeNull()
   })
 
   it('count a pause from the last byte on', () => {

@@ -12,7 +12,8 @@ interface StreamLimits {
   readonly streamIdleMs: number
 }
 
-const never = Number.POSITIVE_INFINITY
+/** Of a time that does not come. */
+export const never = Number.POSITIVE_INFINITY
 
 /** When a request has to be over, or to have moved on (monotonic ms), and the one lazily armed timer that looks at that. */
 export class StreamDeadlines {

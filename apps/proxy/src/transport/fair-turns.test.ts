@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { FairTurns, type Unfinished } from './fair-turns.ts'
+import { FairTurns, hostileReadMs, type Unfinished } from './fair-turns.ts'
 
 /** Work that uses up all the time it is given, so many times. */
 function work(name: string, times: number, log: string[]): Unfinished {
@@ -29,6 +29,16 @@ describe('bytes that take too long', () => {
     expect([read(other, 0.9), read(other, 0.2)]).toEqual([true, false])
     turns.beginRound()
     expect(read(other, 0.9)).toBe(true)
+  })
+
+  it('are less of a hostile connection', () => {
+    let nowMs = 0
+    const turns = new FairTurns(() => nowMs)
+    const deadline = turns.beginRead(work('one', 1, []), hostileReadMs)
+    nowMs += 0.2
+    expect(deadline.isOver()).toBe(false)
+    nowMs += 0.1
+    expect(deadline.isOver()).toBe(true)
   })
 
   it('go on in turns, and whoever waits on the event loop comes in between', async () => {

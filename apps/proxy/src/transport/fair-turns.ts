@@ -2,8 +2,9 @@ import { performance } from 'node:perf_hooks'
 import type { Deadline } from '@weft/http/h2/frame-reader'
 import { beginTurn, endTurn } from './clock.ts'
 
-/** Milliseconds that the bytes which a connection reads in one round of the event loop may take of it. */
+/** Milliseconds that the bytes which a connection reads in one round of the event loop may take of it, and those of a hostile one. */
 const readMs = 1
+export const hostileReadMs = 0.25
 /** Milliseconds that all which earlier reads left may take of a round, and each of them at a time. */
 const roundMs = 1
 const turnMs = 0.25
@@ -33,11 +34,11 @@ export class FairTurns {
     this.slice = new Slice(now)
   }
 
-  /** For the bytes of a read that has just begun; `endRead` follows. */
-  beginRead(reader: Unfinished): Deadline {
+  /** For the bytes of a read that has just begun, all of which in a round may take `ms`; `endRead` follows. */
+  beginRead(reader: Unfinished, ms = readMs): Deadline {
     if (reader !== this.reader) {
       this.reader = reader
-      this.leftMs = readMs
+      this.leftMs = ms
     }
     this.startedMs = this.now()
     return this.slice.from(this.startedMs, this.leftMs)

@@ -88,6 +88,11 @@ export class Http2ServerConnection implements ConnectionRole {
     return this.core.receive(bytes, at, end, deadline)
   }
 
+  /** Whether the peer often gives its requests up, or has them refused. */
+  get isFickle(): boolean {
+    return this.core.budget.isFickle
+  }
+
   /** Begins requests that wait, until the deadline is over; whether that was all. */
   beginWaiting(deadline: Deadline): boolean {
     const { waiting } = this

@@ -6,7 +6,7 @@ import type { IncomingRequest } from '@weft/http/stream'
 import { meshHttp2Options } from '../../../plan/http2-options.ts'
 import { CoalescingOutput } from '../../../transport/coalescing-output.ts'
 import type { Connection } from '../../../transport/connection.ts'
-import { fairTurns, type Unfinished } from '../../../transport/fair-turns.ts'
+import { fairTurns, hostileReadMs, type Unfinished } from '../../../transport/fair-turns.ts'
 import { meshAlpn } from '../../../transport/mesh-alpn.ts'
 import { Timeout } from '../../../transport/timer-wheel.ts'
 import type { DownstreamConnection } from './downstream-connection.ts'
@@ -63,7 +63,8 @@ export class Http2Session implements DownstreamProtocol, Http2ServerEvents, Unfi
     }
     if (end - start <= smallRead) this.codec.receive(bytes, start, end)
     else {
-      const at = this.codec.receive(bytes, start, end, fairTurns.beginRead(this))
+      const deadline = this.codec.isFickle ? fairTurns.beginRead(this, hostileReadMs) : fairTurns.beginRead(this)
+      const at = this.codec.receive(bytes, start, end, deadline)
       fairTurns.endRead()
       if (at < end) {
         this.left = Buffer.from(bytes.subarray(at, end))

@@ -29,20 +29,8 @@ export class Http1Pool implements UpstreamPool, Http1ConnectionOwner {
   acquire(waiter: PoolWaiter): Http1UpstreamConnection | null | 'overflow' {
     const idle = this.free()
     if (idle !== null) return idle
-    const { waiting, place } = this
-    const { endpoint, breaker } = place
-    if (!waiting.enter()) return 'overflow'
-    if (!breaker.takeConnection(endpoint.slot)) {
-      endpoint.cluster.stats.connectionOverflow.inc()
-      // An endpoint without any connection gets one over the limit, or its requests could wait for ever.
-      if (this.all.size > 0) {
-        waiting.wait(waiter)
-        return null
-      }
-      breaker.force('connections')
-    }
-    waiting.pass()
-    return this.connect()
+    const verdict = this.waiting.admit(waiter, this.place.endpoint.slot, this.all.size > 0)
+    return verdict === 'connect' ? this.connect() : verdict
   }
 
   /** A connection that nothing is on. */

@@ -28,30 +28,16 @@ export class Http2Pool implements UpstreamPool, Http2ConnectionOwner {
   }
 
   acquire(waiter: PoolWaiter): PooledConnection | null | 'overflow' {
-    return this.free() ?? this.acquireNew(waiter)
+    const free = this.free()
+    if (free !== null) return free
+    const verdict = this.waiting.admit(waiter, this.place.endpoint.slot, this.hasOpen())
+    return verdict === 'connect' ? this.connect() : verdict
   }
 
   /** A connection with room for another stream. */
   free(): Http2UpstreamConnection | null {
     for (const connection of this.all) if (connection.hasRoom) return connection
     return null
-  }
-
-  private acquireNew(waiter: PoolWaiter): PooledConnection | null | 'overflow' {
-    const { waiting, place } = this
-    const { endpoint, breaker } = place
-    if (!waiting.enter()) return 'overflow'
-    if (!breaker.takeConnection(endpoint.slot)) {
-      endpoint.cluster.stats.connectionOverflow.inc()
-      // An endpoint without any connection gets one over the limit, or its requests could wait for ever.
-      if (this.hasOpen()) {
-        waiting.wait(waiter)
-        return null
-      }
-      breaker.force('connections')
-    }
-    waiting.pass()
-    return this.connect()
   }
 
   /** Whether some connection will have room sooner or later. */

@@ -29,6 +29,26 @@ export class PendingRequests {
     return true
   }
 
+  /**
+   * A request has no connection yet: 'connect': one more is taken for it; null: it waits for one that there is, which `mayWait`
+   * says; 'overflow': too many wait.
+   */
+  admit(waiter: PoolWaiter, endpointSlot: number, mayWait: boolean): 'connect' | null | 'overflow' {
+    const { breaker } = this
+    if (!this.enter()) return 'overflow'
+    if (!breaker.takeConnection(endpointSlot)) {
+      this.stats.connectionOverflow.inc()
+      if (mayWait) {
+        this.wait(waiter)
+        return null
+      }
+      // An endpoint without any connection gets one over the limit, or its requests could wait for ever.
+      breaker.force('connections')
+    }
+    this.pass()
+    return 'connect'
+  }
+
   /** The request that entered gets a connection at once. */
   pass(): void {
     this.breaker.release('pending')

@@ -28,7 +28,7 @@ const listener = `
 
 interface Started {
   control: Control
-  get(path: string): Promise<{ status: number; type: string | null; text: string; json(): unknown }>
+  get(path: string, method?: string): Promise<{ status: number; type: string | null; text: string; json(): unknown }>
   post(path: string): Promise<{ status: number; text: string }>
   quits: number
 }
@@ -57,8 +57,8 @@ ${more}`
   const started: Started = {
     control,
     quits: 0,
-    get: async (path) => {
-      const response = await fetch(`http://${server.url}${path}`)
+    get: async (path, method = 'GET') => {
+      const response = await fetch(`http://${server.url}${path}`, { method })
       const text = await response.text()
       return {
         status: response.status,
@@ -100,6 +100,9 @@ describe('the admin API', () => {
     ])
       expect(await started.get(path)).toMatchObject({ status: 405, text: 'Method GET not allowed, POST required.' })
     expect(started.quits).toBe(0)
+    expect(await started.get('/ready', 'PUT')).toMatchObject({ status: 200, text: 'LIVE\n' })
+    expect(await started.get('//ready')).toMatchObject({ status: 200, text: 'LIVE\n' })
+    expect(await started.post('/drain_listeners?skip_exit')).toMatchObject({ status: 200, text: 'OK\n' })
     expect(await started.get('/nonsense')).toMatchObject({
       status: 404,
       text: expect.stringMatching(/^invalid path\. admin commands are:/),

@@ -7,13 +7,13 @@ export const drainListeners: AdminEndpoint = {
   help: 'drain listeners',
   parameters: [
     ['graceful', 'Let connections drain for the drain time before listeners close'],
-    ['skip_exit', 'Drain the connections but never stop the listeners; with graceful'],
+    ['skip_exit', 'Drain the connections but never stop the listeners'],
     ['inboundonly', 'Drain inbound listeners only (traffic_direction)'],
   ],
   handle: ({ control }, { query }) => {
-    const graceful = query.has('graceful')
-    if (query.has('skip_exit') && !graceful) return text('skip_exit requires graceful\n', 400)
-    control.drainListeners({ graceful, skipExit: query.has('skip_exit'), inboundOnly: query.has('inboundonly') })
+    // What never closes listeners only asks connections to end.
+    const skipExit = query.has('skip_exit')
+    control.drainListeners({ graceful: skipExit || query.has('graceful'), skipExit, inboundOnly: query.has('inboundonly') })
     return text('OK\n')
   },
 }

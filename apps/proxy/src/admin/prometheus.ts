@@ -4,6 +4,8 @@ import { type TaggedName, tagExtractor } from './stat-tags.ts'
 import type { ViewedStat } from './stat-view.ts'
 
 interface Family {
+  /** Its stats' name without tags, by which families are sorted. */
+  stat: string
   type: 'counter' | 'gauge' | 'histogram'
   rows: string[]
 }
@@ -25,7 +27,7 @@ export function prometheusText(
     const labels = [...found.tags, ...Object.entries(stat.tags)].map(
       ([tag, value]) => `${labelName(tag)}="${value.replaceAll('\\', '\\\\').replaceAll('\n', '\\n').replaceAll('"', '\\"')}"`,
     )
-    const family = families.get(name) ?? { type: stat.kind, rows: [] }
+    const family = families.get(name) ?? { stat: found.name, type: stat.kind, rows: [] }
     families.set(name, family)
     if (family.type !== stat.kind) continue
     if (stat.kind === 'histogram') family.rows.push(...histogramRows(name, labels, stat))
@@ -33,7 +35,7 @@ export function prometheusText(
   }
   const parts: string[] = []
   for (const type of ['counter', 'gauge', 'histogram'])
-    for (const [name, family] of [...families].sort(([a], [b]) => (a < b ? -1 : 1)))
+    for (const [name, family] of [...families].sort(([, a], [, b]) => (a.stat < b.stat ? -1 : 1)))
       if (family.type === type) parts.push(`# TYPE ${name} ${type}\n${family.rows.join('\n')}\n`)
   return parts.join('')
 }

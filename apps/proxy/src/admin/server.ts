@@ -89,8 +89,6 @@ async function answer(context: AdminContext, request: IncomingMessage, counts: H
   const endpoint = endpoints.find(({ path }) => path === url.pathname)
   if (endpoint === undefined) return { status: 404, body: `invalid path. ${helpText()}` }
   if (endpoint.post === true && method !== 'POST') return { status: 405, body: `Method ${method} not allowed, POST required.` }
-  if (method !== 'GET' && method !== 'POST' && method !== 'HEAD')
-    return { status: 405, body: `Method ${method} not allowed, GET or POST required.` }
   const body = await readBody(request)
   if (endpoint.streams === true) counts.response(200)
   const reply = await endpoint.handle(context, { method, query: url.searchParams, body })

@@ -20,6 +20,14 @@ export function checkBootstrap(bootstrap: Bootstrap, bytes: Uint8Array): void {
   checkStatTags(bootstrap.statsConfig)
   if (bootstrap.watchdog !== undefined && bootstrap.watchdogs !== undefined)
     throw invalid('watchdog', 'Only one of watchdog or watchdogs should be set!')
+  if (bootstrap.statsFlush?.$case === 'statsFlushOnAdmin' && bootstrap.statsFlushInterval !== undefined)
+    throw invalid('stats_flush_on_admin', 'Only one of stats_flush_interval or stats_flush_on_admin should be set!')
+  const engine = bootstrap.defaultRegexEngine?.typedConfig?.typeUrl.split('/').pop() ?? ''
+  if (engine !== '' && engine !== 'envoy.extensions.regex_engines.v3.GoogleRE2')
+    throw invalid('default_regex_engine.typed_config', `Didn't find a registered implementation for type URL: '${engine}'`)
+  const ads = bootstrap.dynamicResources?.adsConfig?.apiType
+  if (ads === ApiConfigSource_ApiType.AGGREGATED_GRPC || ads === ApiConfigSource_ApiType.AGGREGATED_DELTA_GRPC)
+    throw invalid('dynamic_resources.ads_config.api_type', 'must be of non-aggregated gRPC')
   const local = bootstrap.clusterManager?.localClusterName ?? ''
   if (local !== '' && !clusters.some(({ name }) => name === local))
     throw invalid('cluster_manager.local_cluster_name', `local cluster '${local}' must be defined`)
@@ -34,6 +42,12 @@ export function checkBootstrap(bootstrap: Bootstrap, bytes: Uint8Array): void {
     if (!existsSync(path))
       throw invalid(source.$case, `paths must refer to an existing path in the system: '${path}' does not exist`)
   }
+}
+
+/** Whether something in it comes from elsewhere, be it by a file: whoever gives it is told who asks. */
+export function fetchesSomething(bootstrap: Uint8Array): boolean {
+  const sources = ['envoy.config.core.v3.ConfigSource', 'envoy.config.core.v3.ApiConfigSource']
+  return sources.some((name) => messagesIn(bootstrap, name).next().done !== true)
 }
 
 /** Every message of a type in the bootstrap, in binary. */

@@ -18,7 +18,7 @@ import { checkLayers } from '../control/runtime-layers.ts'
 import type { ProxyFlags } from '../flags.ts'
 import type { ResourceKind } from '../threads.ts'
 import { proxyVersion } from '../version.ts'
-import { checkBootstrap } from './bootstrap-rules.ts'
+import { checkBootstrap, fetchesSomething } from './bootstrap-rules.ts'
 
 /** A bootstrap taken apart: everything in it is checked. */
 export interface BootstrapSettings {
@@ -45,16 +45,16 @@ export function readSettings(bytes: Uint8Array, flags: ProxyFlags): BootstrapSet
   const bootstrap = Bootstrap.decode(bytes)
   const { staticResources, dynamicResources } = bootstrap
   const node = nodeOf(bootstrap.node, flags)
-  if (usesXds(dynamicResources) && (node.id === '' || node.cluster === ''))
-    throw new WeftError('invalid_argument', "dynamic resources need node 'id' and 'cluster'", {
-      where: { path: 'node' },
-      hint: 'set them in the bootstrap, or with --service-node and --service-cluster',
-    })
   checkLayers(bootstrap.layeredRuntime)
   if (bootstrap.overloadManager !== undefined) checkOverload(bootstrap.overloadManager)
   const warnings: string[] = []
   const listeners = named(staticResources?.listeners ?? [], warnings)
   checkBootstrap(bootstrap, bytes)
+  if (fetchesSomething(bytes) && (node.id === '' || node.cluster === ''))
+    throw new WeftError('invalid_argument', "dynamic resources need node 'id' and 'cluster'", {
+      where: { path: 'node' },
+      hint: 'set them in the bootstrap, or with --service-node and --service-cluster',
+    })
   const flush = bootstrap.statsFlushInterval
   const clusterNames = new Set(staticResources?.clusters.map(({ name }) => name))
   const secretNames = new Set(staticResources?.secrets.map(({ name }) => name))
@@ -121,10 +121,6 @@ function statics<T extends { name: string }>(
       throw new WeftError(error.code, error.describe(), { where: { path }, cause: thrown })
     }
   })
-}
-
-function usesXds(dynamic: Bootstrap_DynamicResources | undefined): boolean {
-  return dynamic?.adsConfig !== undefined || dynamic?.cdsConfig !== undefined || dynamic?.ldsConfig !== undefined
 }
 
 function nodeOf(node: Node | undefined, flags: ProxyFlags): Node {

@@ -23,6 +23,8 @@ export function compileOpenTelemetry(bytes: Uint8Array, path: string, context: P
   if (source.sampler !== undefined) throw unsupported(`${path}.sampler`, 'a sampler')
   if (source.grpcService !== undefined && source.httpService !== undefined)
     throw invalid(path, 'OpenTelemetry Tracer cannot have both gRPC and HTTP exporters configured.', 'keep one')
+  if (source.grpcService === undefined && source.httpService === undefined)
+    throw invalid(path, 'OpenTelemetry Tracer must have a gRPC or an HTTP exporter configured.')
   const { services, runtime, stats } = context
   const send = compileSend(source, path, services)
   if (services === null) return null

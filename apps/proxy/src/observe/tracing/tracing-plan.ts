@@ -3,7 +3,7 @@ import type { HttpConnectionManager_Tracing } from '@weft/contracts/envoy/extens
 import { type FractionalPercent, FractionalPercent_DenominatorType, type Percent } from '@weft/contracts/envoy/type/v3/percent'
 import { headerName } from '@weft/http/header-name'
 import type { PlanContext } from '../../plan/plan-context.ts'
-import { unsupported } from '../../plan/problems.ts'
+import { invalid, unsupported } from '../../plan/problems.ts'
 import { compileFraction, type Runtime } from '../../plan/runtime.ts'
 import type { FormatContext } from '../format/context.ts'
 import { wallTime } from '../stream-record.ts'
@@ -170,7 +170,9 @@ export class TracingPlan {
 
 function compileTracer({ provider }: HttpConnectionManager_Tracing, path: string, context: PlanContext): Tracer | null {
   const config = provider?.configType?.value
-  if (provider === undefined || config === undefined) return null
+  if (provider === undefined) return null
+  if (config === undefined)
+    throw invalid(`${path}.provider`, `Didn't find a registered implementation for '${provider.name}' with type URL: ''`)
   const at = `${path}.provider.typed_config`
   switch (config.typeUrl.split('/').pop()) {
     case 'envoy.config.trace.v3.ZipkinConfig':

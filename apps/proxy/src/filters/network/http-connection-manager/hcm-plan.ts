@@ -139,7 +139,9 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
       `${path}.common_http_protocol_options.max_response_headers_kb`,
       'max_response_headers_kb cannot be set on http_connection_manager.',
     )
-  const requestIds = compileRequestIds(source)
+  if (source.stripPortMode?.value === true && source.stripMatchingHostPort)
+    throw invalid(path, 'Only one of `strip_matching_host_port` or `strip_any_host_port` can be set.')
+  const requestIds = compileRequestIds(source, `${path}.request_id_extension`)
   return {
     statPrefix,
     stats: new HcmStats(context.stats, statPrefix, context.listenerStatPrefix),
@@ -255,7 +257,10 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
   }
 }
 
-function compileRequestIds({ requestIdExtension }: HttpConnectionManager): RequestIdUse {
+function compileRequestIds({ requestIdExtension }: HttpConnectionManager, path: string): RequestIdUse {
+  const type = requestIdExtension?.typedConfig?.typeUrl.split('/').pop()
+  if (type !== undefined && type !== '' && type !== 'envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig')
+    throw invalid(`${path}.typed_config`, `Didn't find a registered implementation for type: '${type}'`)
   const source = UuidRequestIdConfig.decode(requestIdExtension?.typedConfig?.value ?? new Uint8Array())
   return { samples: source.useRequestIdForTraceSampling ?? true, packs: source.packTraceReason ?? true }
 }
@@ -354,6 +359,8 @@ function compileFilters(sources: readonly HttpFilter[], path: string, statPrefix
     if (filter.isOptional && !httpFilterTypes.has(config.typeUrl.split('/').pop() ?? '')) return
     const kind = httpFilterKind(config.typeUrl, `${at}.typed_config`)
     if (kind.terminal === true) {
+      if (filter.disabled)
+        throw invalid(at, `the last (terminal) filter (${filter.name}) in the chain cannot be disabled by default.`)
       terminal = true
       kind.compile(config.value, filterContext(context, `${at}.typed_config`, filter.name, statPrefix))
       return

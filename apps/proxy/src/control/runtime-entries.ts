@@ -16,7 +16,7 @@ const denominators: Readonly<Record<string, number>> = { HUNDRED: 100, TEN_THOUS
 export function entryOfText(text: string): RuntimeEntry {
   const word = text.trim()
   if (/^(?:true|false)$/i.test(word)) return { text, value: word.toLowerCase() === 'true' }
-  return { text, value: /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i.test(word) ? Number(word) : text }
+  return { text, value: /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?$/i.test(word) ? Number(word) : text }
 }
 
 /**

@@ -160,6 +160,12 @@ test.each(['nofn(1)', "'abc'.int()", 'size(1, 2)', "matches('a')", '[1].all(x, x
   },
 )
 
+test.each(['double', 'int', 'uint', 'bool', 'duration', 'timestamp'])('%s() of a long text that is none ends soon', (name) => {
+  // What takes more than a step a digit would not be over in the test's time.
+  for (const text of ['1'.repeat(90_000), ' '.repeat(90_000), `1.${'1'.repeat(90_000)}`])
+    expect(shown(evaluate(`${name}('${text}x')`))).toBe('error')
+})
+
 test.each([
   ['brackets', '('.repeat(100_000)],
   ['signs', '!'.repeat(50_000)],

@@ -159,7 +159,7 @@ function toDouble([value]: readonly CelValue[]): CelResult {
   if (value instanceof CelUint) return Number(value.value)
   if (typeof value !== 'string') return noOverload
   const word = value.trim()
-  if (/^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i.test(word)) return Number(word)
+  if (/^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?$/i.test(word)) return Number(word)
   const special = /^([+-]?)(?:(inf|infinity)|nan)$/i.exec(word)
   if (special === null) return new CelError('cannot convert string to double')
   return special[2] === undefined ? Number.NaN : special[1] === '-' ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY

@@ -88,6 +88,22 @@ async function assemble(workspace: string): Promise<void> {
   await writeFile(join(workspace, 'buf.yaml'), 'version: v2\nmodules:\n  - path: .\n')
 }
 
+/** What ts-proto writes against 64-bit integers of more than 53 bits. */
+const refusals = /\n {2}if \(num [<>] globalThis\.Number\.M(?:AX|IN)_SAFE_INTEGER\) \{\n.*\n {2}\}/g
+
+/**
+ * Integers of 64 bits are numbers here, and those of more than 53 the nearest ones: a range of all that there are is a range that
+ * means something, and ts-proto would refuse the message that has it.
+ */
+async function takeWideIntegers(folder: string): Promise<void> {
+  const files = await readdir(folder, { recursive: true, withFileTypes: true })
+  for (const { name, parentPath } of files.filter((file) => file.isFile() && file.name.endsWith('.ts'))) {
+    const path = join(parentPath, name)
+    const text = await readFile(path, 'utf8')
+    if (refusals.test(text)) await writeFile(path, text.replaceAll(refusals, ''))
+  }
+}
+
 async function main(): Promise<void> {
   const wanted = await fingerprint()
   if ((await readFile(stamp, 'utf8').catch(() => '')) === wanted) return
@@ -113,8 +129,10 @@ async function main(): Promise<void> {
       ),
       run(join(bin, 'buf'), [...configurationSet, '-o', join(fresh, 'istio-descriptors.binpb')], at),
     ])
+    await takeWideIntegers(fresh)
     await writeFile(join(fresh, '.inputs'), wanted)
-    await rm(out, { recursive: true, force: true })
+    // Both are renames, so that who imports these files meanwhile finds them.
+    await rename(out, join(workspace, 'old')).catch(() => undefined)
     await rename(fresh, out)
   } finally {
     await rm(workspace, { recursive: true, force: true })

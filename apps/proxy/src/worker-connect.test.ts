@@ -217,3 +217,38 @@ describe('TCP through a tunnel', () => {
     expect(error?.message).toContain('post path')
   })
 })
+
+describe('a TCP session', () => {
+  const applied = async (port: number, fields: Parameters<typeof tcpProxy>[0]): Promise<WorkerHarness> => {
+    const proxy = new WorkerHarness()
+    open.push(proxy)
+    expect(await proxy.apply(cluster('c', [port]), listener('in', [{ filters: [tcpProxy(fields)] }]))).toEqual([])
+    return proxy
+  }
+
+  it('ends with the next bytes once its listener drains, where that is looked at', async () => {
+    const proxy = await applied(await echoServer(), { checkDrainClose: true })
+    const socket = net.connect(proxy.port('in'), '127.0.0.1')
+    open.push({ close: () => socket.destroy() })
+    const heard: Buffer[] = []
+    socket.on('data', (bytes) => heard.push(bytes)).on('error', () => {})
+    const closed = new Promise((resolve) => socket.on('close', resolve))
+    socket.write('before')
+    await expect.poll(() => Buffer.concat(heard).toString()).toBe('before')
+    await proxy.apply(listener('in', [{ filters: [tcpProxy({ statPrefix: 'u' })] }]))
+    socket.write('after')
+    await closed
+    expect(proxy.stats.value('tcp.t.downstream_cx_drain_close')).toBe(1)
+  })
+
+  it('waits between its attempts to connect, and refuses a longest wait below the first', async () => {
+    const backoffOptions = { baseInterval: { seconds: 0, nanos: 2_000_000 } }
+    const proxy = await applied(1, { maxConnectAttempts: 3, backoffOptions })
+    const socket = net.connect(proxy.port('in'), '127.0.0.1')
+    await new Promise((resolve) => socket.on('error', () => {}).on('close', resolve))
+    expect(proxy.stats.value('cluster.c.upstream_cx_connect_fail')).toBe(3)
+    const filters = [tcpProxy({ backoffOptions: { ...backoffOptions, maxInterval: { seconds: 0, nanos: 1_000_000 } } })]
+    const [error] = await proxy.apply(listener('other', [{ filters }]))
+    expect(error?.message).toContain('max_backoff_interval must be greater')
+  })
+})

@@ -17,6 +17,7 @@ const mutations = 'envoy/config/common/mutation_rules/v3/mutation_rules.proto'
 const ratelimit = 'envoy/extensions/filters/http/ratelimit/v3/rate_limit.proto'
 const descriptors = 'envoy/extensions/common/ratelimit/v3/ratelimit.proto'
 const rbac = 'envoy/config/rbac/v3/rbac.proto'
+const tcpProxy = 'envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.proto'
 const compressor = 'envoy/extensions/filters/http/compressor/v3/compressor.proto'
 
 const fields: readonly Addition[] = [
@@ -249,6 +250,62 @@ const fields: readonly Addition[] = [
     file: 'envoy/extensions/filters/http/fault/v3/fault.proto',
     into: ['message FaultAbort'],
     lines: ['string response_body = 6;'],
+  },
+  {
+    file: tcpProxy,
+    imports: ['envoy/config/core/v3/backoff.proto', 'envoy/type/v3/percent.proto'],
+    into: ['message TcpProxy'],
+    lines: [
+      'config.core.v3.BackoffStrategy backoff_options = 18;',
+      'type.v3.Percent max_downstream_connection_duration_jitter_percentage = 20;',
+      'google.protobuf.BoolValue check_drain_close = 24;',
+    ],
+  },
+  {
+    file: tcpProxy,
+    into: ['message TcpProxy', 'message TcpAccessLogOptions'],
+    lines: ['bool flush_access_log_on_start = 3;'],
+  },
+  {
+    file: 'envoy/extensions/filters/network/rbac/v3/rbac.proto',
+    imports: ['google/protobuf/duration.proto'],
+    into: ['message RBAC'],
+    lines: ['google.protobuf.Duration delay_deny = 8;'],
+  },
+  {
+    file: 'envoy/extensions/filters/network/ext_authz/v3/ext_authz.proto',
+    into: ['message ExtAuthz'],
+    lines: ['bool shadow_mode = 12;'],
+  },
+  {
+    file: 'envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector.proto',
+    into: ['message TlsInspector'],
+    lines: [
+      'bool close_connection_on_client_hello_parsing_errors = 4;',
+      'google.protobuf.UInt32Value max_client_hello_size = 5 [(validate.rules).uint32 = {lte: 16384 gt: 255}];',
+    ],
+  },
+  {
+    file: 'envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol.proto',
+    into: ['message ProxyProtocol', 'message KeyValuePair'],
+    lines: [
+      'enum ValueStringEncoding {',
+      '  UNSPECIFIED = 0;',
+      '  SANITIZED_UTF8 = 1;',
+      '  BASE64 = 2;',
+      '}',
+      'ValueStringEncoding value_string_encoding = 3;',
+    ],
+  },
+  {
+    file: 'envoy/type/metadata/v3/metadata.proto',
+    into: ['message MetadataKey', 'message PathSegment', 'oneof segment'],
+    lines: ['uint32 index = 2;'],
+  },
+  {
+    file: 'envoy/extensions/transport_sockets/tls/v3/tls.proto',
+    into: ['message DownstreamTlsContext'],
+    lines: ['bool prefer_client_ciphers = 11;'],
   },
 ]
 

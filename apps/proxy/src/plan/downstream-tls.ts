@@ -74,6 +74,7 @@ export function compileDownstreamTls(
           ...material.options,
           ...certificateOptions(certificates),
           ...resumption,
+          honorCipherOrder: !source.preferClientCiphers,
           secureOptions: (material.options.secureOptions ?? 0) | (resumption.secureOptions ?? 0),
           ...(agrees ? { ALPNProtocols: [...alpn] } : {}),
           requestCert: requireClientCertificate || material.validation !== null,

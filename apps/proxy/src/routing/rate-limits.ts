@@ -15,6 +15,7 @@ import type { HttpStream } from '../filters/http/filter.ts'
 import { compileTextFormat } from '../observe/format/text-format.ts'
 import { invalid, unsupported } from '../plan/problems.ts'
 import type { Runtime } from '../plan/runtime.ts'
+import { metadataReader } from '../shared/metadata-path.ts'
 import { compileRanges } from '../transport/address.ts'
 import { compileHeaderMatcher } from './matchers/header-matcher.ts'
 import { compileQueryParameterMatcher, queryParameter } from './matchers/query-parameter-matcher.ts'
@@ -274,20 +275,11 @@ function fromMetadata(
   skipIfAbsent: boolean,
   ofRoute: boolean,
 ): Action {
-  const read = metadataKey === undefined ? () => undefined : metadataReader(metadataKey)
+  const read = metadataReader(metadataKey)
   return (stream, entries) => {
     const found = read(ofRoute ? (stream.route?.metadata ?? null) : stream.metadataOrNull)
     const value = typeof found === 'string' && found !== '' ? found : defaultValue
     return value === '' ? skipIfAbsent : add(entries, key, value)
-  }
-}
-
-function metadataReader({ key, path }: MetadataKey): (metadata: Readonly<Record<string, unknown>> | null) => unknown {
-  const keys = [key, ...path.map(({ segment }) => segment?.value ?? '')]
-  return (metadata) => {
-    let value: unknown = metadata
-    for (const one of keys) value = typeof value === 'object' && value !== null ? Reflect.get(value, one) : undefined
-    return value
   }
 }
 

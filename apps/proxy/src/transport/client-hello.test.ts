@@ -50,6 +50,14 @@ describe('the inspection of first bytes', () => {
     )
   })
 
+  it('takes none whose lengths lead outside, or that ends behind its extensions, for one', () => {
+    const record = (body: Buffer) => Buffer.concat([Buffer.of(22, 3, 1, 0, body.length + 4, 1, 0, 0, body.length), body])
+    const body = Buffer.from(`\x03\x03${'r'.repeat(32)}\0\0\x02\xc0\x2f\x01\0\0\0`, 'latin1')
+    expect(inspectClientHello(record(body)).type).toBe('tls')
+    for (const broken of [body.subarray(0, 1), body.subarray(0, 38), body.subarray(0, -1), Buffer.concat([body, Buffer.of(0)])])
+      expect(inspectClientHello(record(broken)).type).toBe('plain')
+  })
+
   it('is one whatever follows it, early data for instance', () => {
     const early = Buffer.from([23, 3, 3, 0, 3, 1, 2, 3])
     expect(inspectClientHello(Buffer.concat([hello, early]))).toEqual(inspectClientHello(hello))

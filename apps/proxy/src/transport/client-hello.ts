@@ -25,12 +25,13 @@ export function inspectClientHello(bytes: Buffer): Inspection {
   const length = handshake.readUIntBE(1, 3)
   if (length > maxHelloBytes) return { type: 'plain' }
   if (handshake.length < 4 + length) return { type: 'more' }
-  return { type: 'tls', hello: readHello(handshake.subarray(4, 4 + length)) }
+  const hello = readHello(handshake.subarray(4, 4 + length))
+  return hello === null ? { type: 'plain' } : { type: 'tls', hello }
 }
 
 /**
- * The handshake bytes of the records there are, up to the end of the first message: what follows (early data) may be records
- * of another kind. null: a record before that is no handshake.
+ * The handshake bytes of the whole records there are, up to the end of the first message: what follows (early data) may be
+ * records of another kind. null: a record before that is no handshake.
  */
 function joinRecords(bytes: Buffer): Buffer | null {
   let joined: Buffer = Buffer.alloc(0)
@@ -39,7 +40,8 @@ function joinRecords(bytes: Buffer): Buffer | null {
     if (bytes[at] !== 22 || bytes[at + 1] !== 3) return null
     const length = bytes.readUInt16BE(at + 3)
     if (length === 0 || length > 16384 + 256) return null
-    const part = bytes.subarray(at + 5, Math.min(bytes.length, at + 5 + length))
+    if (at + 5 + length > bytes.length) break
+    const part = bytes.subarray(at + 5, at + 5 + length)
     joined = joined.length === 0 ? part : Buffer.concat([joined, part])
     if (joined.length >= 4 && joined.length >= 4 + joined.readUIntBE(1, 3)) return joined
     at += 5 + length
@@ -47,26 +49,32 @@ function joinRecords(bytes: Buffer): Buffer | null {
   return joined
 }
 
-function readHello(hello: Buffer): ClientHello {
+/** null: lengths lead outside, or the hello goes on behind its end. */
+function readHello(hello: Buffer): ClientHello | null {
   const result: ClientHello = { serverName: '', alpn: [] }
   try {
     let at = 2 + 32
     at += 1 + hello.readUInt8(at)
-    at += 2 + hello.readUInt16BE(at)
-    at += 1 + hello.readUInt8(at)
-    if (at + 2 > hello.length) return result
-    const end = Math.min(hello.length, at + 2 + hello.readUInt16BE(at))
+    const suites = hello.readUInt16BE(at)
+    if (suites < 2 || suites % 2 !== 0) return null
+    at += 2 + suites
+    const compressions = hello.readUInt8(at)
+    if (compressions < 1) return null
+    at += 1 + compressions
+    if (at === hello.length) return result
+    if (at + 2 + hello.readUInt16BE(at) !== hello.length) return null
     at += 2
-    while (at + 4 <= end) {
+    while (at < hello.length) {
       const type = hello.readUInt16BE(at)
-      const length = hello.readUInt16BE(at + 2)
-      const body = hello.subarray(at + 4, Math.min(end, at + 4 + length))
+      const end = at + 4 + hello.readUInt16BE(at + 2)
+      if (end > hello.length) return null
+      const body = hello.subarray(at + 4, end)
       if (type === 0) result.serverName = readServerName(body)
       else if (type === 16) result.alpn = readAlpn(body)
-      at += 4 + length
+      at = end
     }
   } catch {
-    // Lengths that lead outside: OpenSSL will refuse this hello; nothing is known of it.
+    return null
   }
   return result
 }

@@ -173,8 +173,11 @@ class GatedConnection implements NetworkSession, ConnectionHandler, GateConnecti
     this.refusal = refusal
     this.waits = true
     const { afterMs = 0 } = refusal
-    if (afterMs > 0) this.services.timers.arm(new Timeout(() => this.turnAway()), afterMs)
-    else this.turnAway()
+    if (afterMs > 0) {
+      // What it sends meanwhile is left unread.
+      this.connection.pause()
+      this.services.timers.arm(new Timeout(() => this.turnAway()), afterMs)
+    } else this.turnAway()
   }
 
   private turnAway(): void {

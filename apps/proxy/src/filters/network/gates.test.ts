@@ -4,6 +4,7 @@ import { Config as DirectResponse } from '@weft/contracts/envoy/extensions/filte
 import { Echo } from '@weft/contracts/envoy/extensions/filters/network/echo/v3/echo'
 import { ExtAuthz } from '@weft/contracts/envoy/extensions/filters/network/ext_authz/v3/ext_authz'
 import { LocalRateLimit } from '@weft/contracts/envoy/extensions/filters/network/local_ratelimit/v3/local_rate_limit'
+import { RBAC } from '@weft/contracts/envoy/extensions/filters/network/rbac/v3/rbac'
 import { afterEach, expect, test } from 'vitest'
 import { any, listener } from '../../testing/resources.ts'
 import { WorkerHarness } from '../../testing/worker-harness.ts'
@@ -77,13 +78,14 @@ test('a direct response is all that is said', async () => {
 })
 
 test('without its authorization service a connection is closed, or passes where failures may', async () => {
-  const authz = (failureModeAllow: boolean) =>
+  const authz = (failureModeAllow: boolean, shadowMode = false) =>
     filter(
       'ext_authz.v3.ExtAuthz',
       ExtAuthz.encode(
         ExtAuthz.fromPartial({
           statPrefix: 'n',
           failureModeAllow,
+          shadowMode,
           grpcService: { targetSpecifier: { $case: 'envoyGrpc', value: { clusterName: 'nowhere' } } },
         }),
       ).finish(),
@@ -94,4 +96,29 @@ test('without its authorization service a connection is closed, or passes where 
   const open = await proxyWith(authz(true), echo)
   expect(await talk(open.port('l')).heard).toBe('hello')
   expect(open.stats.value('ext_authz.n.failure_mode_allowed')).toBe(1)
+  const shadow = await proxyWith(authz(false, true), echo)
+  expect(await talk(shadow.port('l')).heard).toBe('hello')
+  expect(shadow.stats.value('ext_authz.n.error')).toBe(1)
+  expect(shadow.stats.value('ext_authz.n.failure_mode_allowed')).toBe(0)
+})
+
+test('who may not connect is turned away when the delay is over', async () => {
+  const deny = RBAC.fromPartial({
+    statPrefix: 'n',
+    delayDeny: { seconds: 0, nanos: 300_000_000 },
+    rules: {
+      action: 1,
+      policies: {
+        all: {
+          permissions: [{ rule: { $case: 'any', value: true } }],
+          principals: [{ identifier: { $case: 'any', value: true } }],
+        },
+      },
+    },
+  })
+  const proxy = await proxyWith(filter('rbac.v3.RBAC', RBAC.encode(deny).finish()), echo)
+  const { socket, heard } = talk(proxy.port('l'))
+  await expect.poll(() => proxy.stats.value('n.rbac.denied')).toBe(1)
+  expect(socket.destroyed).toBe(false)
+  expect(await heard).toBe('')
 })

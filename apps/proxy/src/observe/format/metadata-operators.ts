@@ -1,6 +1,7 @@
 import { invalid } from '../../plan/problems.ts'
 import type { FormatContext } from './context.ts'
 import type { FormatValue, Operator, OperatorKind } from './operator.ts'
+import { wireText } from './wire-text.ts'
 
 type Metadata = Readonly<Record<string, unknown>> | null
 
@@ -32,8 +33,16 @@ function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
 }
 
 function asValue(value: unknown): FormatValue {
-  if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') return value
-  return Array.isArray(value) || isRecord(value) ? value : null
+  if (typeof value === 'string') return wireText(value)
+  if (typeof value === 'number' || typeof value === 'boolean') return value
+  return Array.isArray(value) || isRecord(value) ? inWireText(value) : null
+}
+
+/** The same with all its texts as they are written. */
+function inWireText<T extends object>(value: T): T {
+  const text = JSON.stringify(value)
+  const written = wireText(text)
+  return written === text ? value : JSON.parse(written)
 }
 
 /** `METADATA(TYPE:NAMESPACE:KEY…)`. */

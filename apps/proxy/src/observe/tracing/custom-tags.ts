@@ -1,6 +1,7 @@
 import type { CustomTag } from '@weft/contracts/envoy/type/tracing/v3/custom_tag'
 import { headerName } from '@weft/http/header-name'
 import { invalid } from '../../plan/problems.ts'
+import { metadataReader } from '../../shared/metadata-path.ts'
 import type { FormatContext } from '../format/context.ts'
 
 /** A tag that a configuration adds to spans; null: not on this one. */
@@ -33,9 +34,9 @@ function compileTag({ type }: CustomTag, path: string): SpanTag['read'] {
     }
     case 'metadata': {
       const { kind, metadataKey, defaultValue } = type.value
-      const keys = [metadataKey?.key ?? '', ...(metadataKey?.path ?? []).map(({ segment }) => segment?.value ?? '')]
       const read = metadataOf(kind?.kind?.$case, path)
-      return (context) => textAt(read(context), keys) ?? (defaultValue || null)
+      const at = metadataReader(metadataKey)
+      return (context) => textOf(at(read(context))) ?? (defaultValue || null)
     }
   }
 }
@@ -60,12 +61,7 @@ function metadataOf(
   }
 }
 
-function textAt(metadata: Metadata, keys: readonly string[]): string | null {
-  let value: unknown = metadata
-  for (const key of keys) {
-    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) return null
-    value = (value as Readonly<Record<string, unknown>>)[key]
-  }
+function textOf(value: unknown): string | null {
   if (value === null || value === undefined) return null
   return typeof value === 'object' ? JSON.stringify(value) : String(value)
 }

@@ -56,6 +56,32 @@ const cases: ParityCase[] = [
   },
   { name: 'nobody-listens', bootstrap: (ports) => tcp(ports, { clusters: [nowhere()] }), turns: [untilClosed()] },
   {
+    name: 'a-drain-is-looked-at',
+    bootstrap: (ports) =>
+      tcp(ports, {
+        log: `%ACCESS_LOG_TYPE% ${tcpLogFormat}`,
+        proxy: { check_drain_close: true, access_log_options: { flush_access_log_on_start: true } },
+      }),
+    turns: [get('/')],
+  },
+  {
+    name: 'waits-between-attempts',
+    bootstrap: (ports) =>
+      tcp(ports, { clusters: [nowhere()], proxy: { max_connect_attempts: 3, backoff_options: { base_interval: '0.01s' } } }),
+    turns: [untilClosed()],
+  },
+  {
+    name: 'values-of-a-proxy-header-that-are-no-text',
+    bootstrap: proxied({ rules: [{ tlv_type: 2, on_tlv_present: { key: 'seen', value_string_encoding: 'SANITIZED_UTF8' } }] }),
+    turns: [{ send: [binary(0x21, 0x11, `${ends4}\x02\0\x07\xe2\x82\xffx\xc3\xa9y`), get('/')] }],
+  },
+  {
+    name: 'a-rule-that-denies-late',
+    bootstrap: (ports) =>
+      tcp(ports, { filters: [rbac({ delay_deny: '0.3s', rules: { action: 'DENY', policies: { all: everyone } } })] }),
+    turns: [untilClosed(get('/'))],
+  },
+  {
     name: 'nobody-listens-three-times',
     bootstrap: (ports) => tcp(ports, { clusters: [nowhere()], proxy: { max_connect_attempts: 3 } }),
     turns: [untilClosed()],

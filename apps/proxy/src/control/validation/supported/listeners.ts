@@ -16,7 +16,7 @@ export const listenerSupport: SupportTable = {
 
   'envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer': '*',
   'envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext':
-    'common_tls_context require_client_certificate ~require_sni disable_stateless_session_resumption ' +
+    'common_tls_context require_client_certificate prefer_client_ciphers ~require_sni disable_stateless_session_resumption ' +
     '~disable_stateful_session_resumption session_timeout session_ticket_keys full_scan_certs_on_sni_mismatch ocsp_staple_policy',
   'envoy.extensions.transport_sockets.tls.v3.CommonTlsContext':
     'tls_params tls_certificates tls_certificate_sds_secret_configs validation_context validation_context_sds_secret_config ' +
@@ -32,14 +32,16 @@ export const listenerSupport: SupportTable = {
   'envoy.extensions.transport_sockets.tls.v3.Secret': 'name tls_certificate validation_context generic_secret',
 
   'envoy.extensions.filters.listener.original_dst.v3.OriginalDst': '*',
-  'envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector': '~initial_read_buffer_size',
+  'envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector':
+    'close_connection_on_client_hello_parsing_errors max_client_hello_size ~initial_read_buffer_size',
   'envoy.extensions.filters.listener.http_inspector.v3.HttpInspector': '*',
   'envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol': '*',
   'envoy.extensions.filters.listener.local_ratelimit.v3.LocalRateLimit': '*',
 
-  'envoy.extensions.filters.network.rbac.v3.RBAC': 'rules shadow_rules shadow_rules_stat_prefix stat_prefix enforcement_type',
+  'envoy.extensions.filters.network.rbac.v3.RBAC':
+    'rules shadow_rules shadow_rules_stat_prefix stat_prefix enforcement_type delay_deny',
   'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy':
-    'stat_prefix cluster weighted_clusters idle_timeout access_log max_connect_attempts hash_policy metadata_match ' +
+    'stat_prefix cluster weighted_clusters backoff_options max_downstream_connection_duration_jitter_percentage check_drain_close idle_timeout access_log max_connect_attempts hash_policy metadata_match ' +
     'max_downstream_connection_duration access_log_flush_interval flush_access_log_on_connected access_log_options tunneling_config',
   'envoy.extensions.filters.network.ext_authz.v3.ExtAuthz': '* -bootstrap_metadata_labels_key ~transport_api_version',
   'envoy.extensions.filters.network.local_ratelimit.v3.LocalRateLimit': '*',

@@ -1,8 +1,12 @@
+import { isUtf8 } from 'node:buffer'
 import {
   ProxyProtocolPassThroughTLVs_PassTLVsMatchType as PassTlvs,
   ProxyProtocolConfig_Version as Version,
 } from '@weft/contracts/envoy/config/core/v3/proxy_protocol'
-import { ProxyProtocol } from '@weft/contracts/envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol'
+import {
+  ProxyProtocol_KeyValuePair_ValueStringEncoding as Encoding,
+  ProxyProtocol,
+} from '@weft/contracts/envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol'
 import { invalid } from '../../../plan/problems.ts'
 import { maxProxyHeaderBytes, readProxyHeader, type Tlv } from '../../../transport/proxy-protocol.ts'
 import type { ConnectionFacts, ListenerFilterKind } from '../filter.ts'
@@ -42,7 +46,10 @@ export const proxyProtocol: ListenerFilterKind = {
         if (tlv === undefined || onTlvPresent === undefined) continue
         const name = onTlvPresent.metadataNamespace || namespace
         facts.metadata ??= {}
-        facts.metadata[name] = { ...facts.metadata[name], [onTlvPresent.key]: tlv.value.toString('utf8') }
+        facts.metadata[name] = {
+          ...facts.metadata[name],
+          [onTlvPresent.key]: textOf(tlv.value, onTlvPresent.valueStringEncoding),
+        }
       }
       facts.tlvs = tlvs.filter(passes)
     }
@@ -88,4 +95,29 @@ export const proxyProtocol: ListenerFilterKind = {
       },
     }
   },
+}
+
+/** A value as metadata, which is text. */
+function textOf(value: Buffer, encoding: Encoding): string {
+  return encoding === Encoding.BASE64 ? value.toString('base64') : sanitized(value)
+}
+
+/** Text with `!` in place of each byte that is of no character. */
+function sanitized(value: Buffer): string {
+  if (isUtf8(value)) return value.toString('utf8')
+  const bytes = Buffer.from(value)
+  for (let at = 0; at < bytes.length; ) {
+    const length = characterLength(bytes[at]!)
+    const end = at + length
+    if (end <= bytes.length && isUtf8(bytes.subarray(at, end))) at = end
+    else bytes[at++] = 0x21
+  }
+  return bytes.toString('utf8')
+}
+
+/** Bytes of the character in UTF-8 that begins with this one. */
+function characterLength(first: number): number {
+  if (first >= 0xf0) return 4
+  if (first >= 0xe0) return 3
+  return first >= 0xc0 ? 2 : 1
 }

@@ -1,13 +1,16 @@
+import { TlsInspector } from '@weft/contracts/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector'
 import { inspectClientHello } from '../../../transport/client-hello.ts'
 import type { ListenerFilterKind } from '../filter.ts'
 
 /** More than any real client's hello has. */
-const maxBytes = 16 * 1024
+const longestHello = 16 * 1024
 
 /** `envoy.filters.listener.tls_inspector`: whether a client speaks TLS, and the server name and protocols it asks for. */
 export const tlsInspector: ListenerFilterKind = {
   types: ['envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector'],
-  compile(_config, _path, { stats }) {
+  compile(config, _path, { stats }) {
+    const source = TlsInspector.decode(config)
+    const maxBytes = source.maxClientHelloSize ?? longestHello
     const counter = (name: string) => stats.counter(`tls_inspector.${name}`)
     const tooLarge = counter('client_hello_too_large')
     const found = counter('tls_found')
@@ -20,7 +23,7 @@ export const tlsInspector: ListenerFilterKind = {
     return {
       maxBytes,
       inspect(bytes, facts) {
-        const inspection = inspectClientHello(bytes)
+        const inspection = inspectClientHello(bytes.subarray(0, maxBytes))
         switch (inspection.type) {
           case 'more':
             if (bytes.length < maxBytes) return 'more'
@@ -28,6 +31,7 @@ export const tlsInspector: ListenerFilterKind = {
             return 'refuse'
           case 'plain':
             notFound.inc()
+            if (source.closeConnectionOnClientHelloParsingErrors) return 'refuse'
             break
           case 'tls': {
             const { serverName, alpn } = inspection.hello

@@ -16,6 +16,7 @@ const method: UnaryMethod<CheckRequest, CheckResponse> = {
   encode: (request) => CheckRequest.encode(request).finish(),
   decode: (bytes) => CheckResponse.decode(bytes),
 }
+const failure: Refusal = { details: '', flag: 'UAEX', codeDetails: 'ext_authz_error' }
 const denial: Refusal = { details: '', flag: 'UAEX', codeDetails: 'ext_authz_denied' }
 
 /** `envoy.filters.network.ext_authz`: a service of the user's is asked with a connection's first bytes, which wait for its answer. */
@@ -27,9 +28,7 @@ export const networkExtAuthz: NetworkGateKind = {
     const { cluster, metadata } = grpcTarget(source.grpcService, `${path}.grpc_service`, deadlineMs)
     const stat = (name: string) => stats.counter(`ext_authz.${source.statPrefix}.${name}`)
     const total = stat('total')
-    const ok = stat('ok')
-    const denied = stat('denied')
-    const errors = stat('error')
+    const results = { OK: stat('ok'), DENIED: stat('denied'), ERROR: stat('error') }
     const failureAllowed = stat('failure_mode_allowed')
     const closed = stat('cx_closed')
     const disabled = stat('disabled')
@@ -54,27 +53,19 @@ export const networkExtAuthz: NetworkGateKind = {
             .catch(() => null)
           active.dec()
           if (abort.signal.aborted) return
-          if (answer == null) {
-            errors.inc()
-            if (!source.failureModeAllow) {
-              closed.inc()
-              connection.refuse({ details: '', flag: 'UAEX', codeDetails: 'ext_authz_error' })
-              return
-            }
-            failureAllowed.inc()
-          } else {
-            if (answer.dynamicMetadata !== undefined && info.metadata !== undefined) {
-              info.metadata[namespace] ??= {}
-              mergeMetadata(info.metadata[namespace], answer.dynamicMetadata)
-            }
-            if ((answer.status?.code ?? 0) !== 0) {
-              denied.inc()
-              closed.inc()
-              connection.refuse(denial)
-              return
-            }
-            ok.inc()
+          const result = answer == null ? 'ERROR' : (answer.status?.code ?? 0) === 0 ? 'OK' : 'DENIED'
+          results[result].inc()
+          if (answer?.dynamicMetadata !== undefined && info.metadata !== undefined) {
+            info.metadata[namespace] ??= {}
+            mergeMetadata(info.metadata[namespace], answer.dynamicMetadata)
           }
+          if (source.shadowMode) {
+            info.filterState?.set(namespace, new ShadowDecision(result))
+          } else if (result === 'DENIED' || (result === 'ERROR' && !source.failureModeAllow)) {
+            closed.inc()
+            connection.refuse(result === 'DENIED' ? denial : failure)
+            return
+          } else if (result === 'ERROR') failureAllowed.inc()
           state = 'passed'
           connection.proceed()
         }
@@ -95,6 +86,25 @@ export const networkExtAuthz: NetworkGateKind = {
       },
     }
   },
+}
+
+/** What would have become of a connection, for logs. */
+class ShadowDecision {
+  readonly check_result: string
+  readonly status_code?: number
+
+  constructor(result: string) {
+    this.check_result = result
+    if (result === 'DENIED') this.status_code = 403
+  }
+
+  toString(): string {
+    return JSON.stringify({ ...this })
+  }
+
+  toJSON(): object {
+    return { checkResult: this.check_result, ...(this.status_code === undefined ? {} : { statusCode: this.status_code }) }
+  }
 }
 
 function requestOf(info: AcceptedInfo, source: ExtAuthz): CheckRequest {

@@ -3,6 +3,7 @@ import { RBAC_EnforcementType as EnforcementType, RBAC } from '@weft/contracts/e
 import { RequestHead } from '@weft/http/message'
 import type { FormatContext } from '../../../observe/format/context.ts'
 import { StreamRecord } from '../../../observe/stream-record.ts'
+import { durationMs } from '../../../plan/duration.ts'
 import { invalid } from '../../../plan/problems.ts'
 import { compileEngines, type RbacSubject } from '../../http/rbac/engine.ts'
 import type { NetworkGateKind, Refusal } from '../filter.ts'
@@ -31,6 +32,7 @@ export const networkRbac: NetworkGateKind = {
     const denied = counter('denied')
     const shadowAllowed = counter(`${dotted(shadowRulesStatPrefix)}shadow_allowed`)
     const shadowDenied = counter(`${dotted(shadowRulesStatPrefix)}shadow_denied`)
+    const delayMs = durationMs(source.delayDeny, 0)
     const asksAlways = source.enforcementType === EnforcementType.CONTINUOUS
     const judge = (info: AcceptedInfo): 'continue' | Refusal => {
       const subject = subjectOf(info)
@@ -52,7 +54,7 @@ export const networkRbac: NetworkGateKind = {
         return 'continue'
       }
       denied.inc()
-      return { details: `rbac_access_denied_matched_policy[${verdict.policy ?? 'none'}]` }
+      return { details: `rbac_access_denied_matched_policy[${verdict.policy ?? 'none'}]`, afterMs: delayMs }
     }
     return {
       start({ info }) {

@@ -1,3 +1,4 @@
+import type { BackoffStrategy } from '@weft/contracts/envoy/config/core/v3/backoff'
 import { TcpProxy } from '@weft/contracts/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy'
 import { compileAccessLogs } from '../../../observe/access-log/access-log.ts'
 import { durationMs } from '../../../plan/duration.ts'
@@ -22,6 +23,7 @@ export const tcpProxy: NetworkFilterKind = {
     const metadataMatch = criteriaOf(source.metadataMatch?.filterMetadata, null)
     const clusters = compileClusters(source, metadataMatch, path)
     const logs = source.accessLogOptions
+    if (logs !== undefined) refuseDoubled(source, path)
     const plan: TcpProxyPlan = {
       clusters,
       totalWeight: clusters.reduce((sum, { weight }) => sum + weight, 0),
@@ -29,7 +31,10 @@ export const tcpProxy: NetworkFilterKind = {
       metadataMatch,
       idleMs: durationMs(source.idleTimeout, 3_600_000),
       maxDurationMs: durationMs(source.maxDownstreamConnectionDuration, 0),
+      durationJitter: (source.maxDownstreamConnectionDurationJitterPercentage?.value ?? 0) / 100,
       maxConnectAttempts: source.maxConnectAttempts ?? 1,
+      backOff: compileBackOff(source.backoffOptions, `${path}.backoff_options`),
+      closesOnDrain: source.checkDrainClose ?? false,
       tunnel: source.tunnelingConfig === undefined ? null : compileTunnel(source.tunnelingConfig, `${path}.tunneling_config`),
       accessLog: compileAccessLogs(source.accessLog, `${path}.access_log`, {
         runtime: context.runtime,
@@ -38,6 +43,7 @@ export const tcpProxy: NetworkFilterKind = {
         stats: context.stats,
       }),
       logIntervalMs: durationMs(logs?.accessLogFlushInterval ?? source.accessLogFlushInterval, 0),
+      logOnStart: logs?.flushAccessLogOnStart ?? false,
       logOnConnected: logs?.flushAccessLogOnConnected ?? source.flushAccessLogOnConnected,
       stats: {
         total: counter('downstream_cx_total'),
@@ -47,6 +53,7 @@ export const tcpProxy: NetworkFilterKind = {
         bytesWrittenBuffered: context.stats.gauge(`${prefix}downstream_cx_tx_bytes_buffered`),
         idleTimeout: counter('idle_timeout'),
         maxDuration: counter('max_downstream_connection_duration'),
+        drainClose: counter('downstream_cx_drain_close'),
         flushTotal: counter('upstream_flush_total'),
         flushActive: context.stats.gauge(`${prefix}upstream_flush_active`),
       },
@@ -63,13 +70,30 @@ export const tcpProxy: NetworkFilterKind = {
 }
 
 const unused = [
-  'downstream_cx_drain_close',
   'downstream_cx_overload_close',
   'downstream_flow_control_paused_reading_total',
   'downstream_flow_control_resumed_reading_total',
   'early_data_received_count_total',
   'route_delayed_total',
 ]
+
+/** What stands both in `access_log_options` and where it stood before. */
+function refuseDoubled(source: TcpProxy, path: string): void {
+  const doubled = source.flushAccessLogOnConnected
+    ? 'flush_access_log_on_connected'
+    : source.accessLogFlushInterval === undefined
+      ? null
+      : 'access_log_flush_interval'
+  if (doubled !== null) throw invalid(`${path}.${doubled}`, `Only one of ${doubled} or access_log_options can be specified.`)
+}
+
+function compileBackOff(source: BackoffStrategy | undefined, path: string): TcpProxyPlan['backOff'] {
+  if (source === undefined) return null
+  const baseMs = durationMs(source.baseInterval, 0)
+  const maxMs = durationMs(source.maxInterval, baseMs * 10)
+  if (maxMs < baseMs) throw invalid(path, 'max_backoff_interval must be greater or equal to base_backoff_interval')
+  return { baseMs, maxMs }
+}
 
 function compileClusters(source: TcpProxy, metadataMatch: MetadataCriteria | null, path: string): ClusterShare[] {
   switch (source.clusterSpecifier?.$case) {

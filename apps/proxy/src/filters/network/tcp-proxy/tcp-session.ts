@@ -37,18 +37,26 @@ export interface TcpProxyPlan {
   idleMs: number
   /** 0: any. */
   maxDurationMs: number
+  /** By how much of itself the longest duration may be longer, at random. */
+  durationJitter: number
   maxConnectAttempts: number
+  /** How long (ms) the next attempt waits; null: not at all. */
+  backOff: { readonly baseMs: number; readonly maxMs: number } | null
+  /** A session of a listener that drains ends with the next bytes. */
+  closesOnDrain: boolean
   /** Sessions go through HTTP; null: straight to the endpoint. */
   tunnel: TunnelPlan | null
   accessLog: AccessLog | null
   /** Logs are also written as a session goes on, at this interval; 0: not. */
   logIntervalMs: number
+  logOnStart: boolean
   logOnConnected: boolean
   stats: ConnectionStats & {
     total: Counter
     noRoute: Counter
     idleTimeout: Counter
     maxDuration: Counter
+    drainClose: Counter
     flushTotal: Counter
     flushActive: Gauge
   }
@@ -91,6 +99,13 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
   private lastActivityMs = performance.now()
   private readonly idleTimer: Timeout
   private logTimer: Timeout | null = null
+  /** Waits for the next attempt to connect. */
+  private retryTimer: Timeout | null = null
+  /** 0: any. */
+  private readonly maxDurationMs: number
+  private draining = false
+  /** It ends because of that. */
+  private closing = false
 
   constructor(
     plan: TcpProxyPlan,
@@ -107,6 +122,7 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
     this.mayWrite = accepted.mayWrite === undefined
     this.connection = { id: nextConnectionId(), ...accepted }
     this.idleTimer = new Timeout(() => this.onIdle())
+    this.maxDurationMs = withJitter(plan.maxDurationMs, plan.durationJitter)
     const { info } = this
     info.reset(performance.now())
     info.filterChain = accepted.filterChainName
@@ -120,8 +136,9 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
       this.refuse(accepted.refusal)
       return
     }
-    if (plan.idleMs > 0 || plan.maxDurationMs > 0) services.timers.arm(this.idleTimer, this.nextLook())
-    if (plan.logIntervalMs > 0 && plan.accessLog !== null) this.logAtIntervals(plan.accessLog, plan.logIntervalMs)
+    if (plan.idleMs > 0 || this.maxDurationMs > 0) services.timers.arm(this.idleTimer, this.nextLook())
+    if (plan.logIntervalMs > 0 && plan.accessLog !== null) this.logAtIntervals(plan.logIntervalMs)
+    if (plan.logOnStart) this.log('TcpConnectionStart')
     this.connect()
   }
 
@@ -139,11 +156,15 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
     return this.cluster?.source.metadata?.filterMetadata ?? null
   }
 
-  private logAtIntervals(log: AccessLog, intervalMs: number): void {
+  private log(type: string): void {
+    this.logType = type
+    this.plan.accessLog?.(this)
+    this.logType = 'TcpConnectionEnd'
+  }
+
+  private logAtIntervals(intervalMs: number): void {
     const timer = new Timeout(() => {
-      this.logType = 'TcpPeriodic'
-      log(this)
-      this.logType = 'TcpConnectionEnd'
+      this.log('TcpPeriodic')
       this.services.timers.arm(timer, intervalMs)
     })
     this.logTimer = timer
@@ -208,16 +229,13 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
     if (this.ended || upstream === null) return
     this.connected = true
     info.upstreamConnection = upstream.info
-    if (plan.logOnConnected) {
-      this.logType = 'TcpUpstreamConnected'
-      plan.accessLog?.(this)
-      this.logType = 'TcpConnectionEnd'
-    }
+    if (plan.logOnConnected) this.log('TcpUpstreamConnected')
     if (this.downstreamEnded) upstream.endWriting()
     this.downstream.resume()
   }
 
   private fromUpstream(bytes: Buffer, start: number, end: number): void {
+    if (this.closing) return
     this.lastActivityMs = performance.now()
     if (!this.mayWrite) {
       if (this.accepted.mayWrite?.() === false) return
@@ -225,6 +243,7 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
     }
     this.info.bytesSent += end - start
     if (!this.downstream.write(bytes, start, end)) this.upstream?.pause()
+    this.endIfDraining()
   }
 
   private onUpstreamEnd(): void {
@@ -246,12 +265,23 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
     if (endpoint !== null) noteLocalFailure(endpoint, failure === 'connection timeout' ? 504 : 503)
     info.upstreamFailure = failure
     if (this.attempts < plan.maxConnectAttempts) {
-      this.connect()
+      this.connectAgain()
       return
     }
     cluster?.stats.connectAttemptsExceeded.inc()
     info.addResponseFlag('UF')
     this.fail('URX')
+  }
+
+  private connectAgain(): void {
+    const { backOff } = this.plan
+    if (backOff === null) {
+      this.connect()
+      return
+    }
+    this.retryTimer ??= new Timeout(() => this.connect())
+    const bound = Math.min(backOff.maxMs, backOff.baseMs * 2 ** Math.min(this.attempts - 1, 30))
+    this.services.timers.arm(this.retryTimer, Math.floor(Math.random() * bound))
   }
 
   private fail(flag: string): void {
@@ -260,7 +290,8 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
   }
 
   private nextLook(): number {
-    const { idleMs, maxDurationMs } = this.plan
+    const { plan, maxDurationMs } = this
+    const { idleMs } = plan
     const now = performance.now()
     const idle = idleMs > 0 ? this.lastActivityMs + idleMs - now : Number.POSITIVE_INFINITY
     const end = maxDurationMs > 0 ? this.info.startMs + maxDurationMs - now : Number.POSITIVE_INFINITY
@@ -268,7 +299,8 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
   }
 
   private onIdle(): void {
-    const { idleMs, maxDurationMs, stats } = this.plan
+    const { plan, maxDurationMs } = this
+    const { idleMs, stats } = plan
     const now = performance.now()
     if (maxDurationMs > 0 && now >= this.info.startMs + maxDurationMs) {
       stats.maxDuration.inc()
@@ -282,7 +314,17 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
 
   // NetworkSession
 
-  drain(): void {}
+  drain(): void {
+    this.draining = true
+  }
+
+  private endIfDraining(): void {
+    if (!this.plan.closesOnDrain || this.closing || this.downstream.isClosed) return
+    if (!this.draining && !this.services.processState.healthCheckFailed) return
+    this.closing = true
+    this.plan.stats.drainClose.inc()
+    this.downstream.closeAfterWrite()
+  }
 
   noted(): StreamRecord {
     return this.info
@@ -308,6 +350,7 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
     this.lastActivityMs = performance.now()
     this.info.bytesReceived += end - start
     if (this.upstream !== null && !this.upstream.write(bytes, start, end)) this.downstream.pause()
+    this.endIfDraining()
   }
 
   onEnd(): void {
@@ -327,6 +370,7 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
     const { timers } = this.services
     timers.cancel(this.idleTimer)
     if (this.logTimer !== null) timers.cancel(this.logTimer)
+    if (this.retryTimer !== null) timers.cancel(this.retryTimer)
     this.info.endMs = performance.now()
     this.flushUpstream()
     this.plan.accessLog?.(this)
@@ -344,6 +388,11 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
     }
     upstream.closeWhenFlushed()
   }
+}
+
+/** A duration (ms) made longer by up to a part of itself. */
+function withJitter(durationMs: number, part: number): number {
+  return durationMs + Math.floor(Math.random() * Math.ceil(durationMs * part))
 }
 
 const noFilterState: ReadonlyMap<string, unknown> = new Map()

@@ -16,6 +16,7 @@ import { http1Cases } from './parity/cases/http1.ts'
 import { http2Cases } from './parity/cases/http2.ts'
 import { listenerLogCases } from './parity/cases/listener-logs.ts'
 import { managerCases } from './parity/cases/managers.ts'
+import { newerFieldCases } from './parity/cases/newer-fields.ts'
 import { rejectCases } from './parity/cases/reject.ts'
 import { retryCases } from './parity/cases/retries.ts'
 import { routerCases } from './parity/cases/router.ts'
@@ -49,6 +50,7 @@ export const parityCases: readonly ParityCase[] = [
   ...runtimeCases,
   ...expressionCases,
   ...managerCases,
+  ...newerFieldCases,
   ...tcpCases,
   ...tlsCases,
   ...tlsServerCases,

@@ -18,6 +18,8 @@ const ratelimit = 'envoy/extensions/filters/http/ratelimit/v3/rate_limit.proto'
 const descriptors = 'envoy/extensions/common/ratelimit/v3/ratelimit.proto'
 const rbac = 'envoy/config/rbac/v3/rbac.proto'
 const tcpProxy = 'envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.proto'
+const hcm = 'envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.proto'
+const protocols = 'envoy/config/core/v3/protocol.proto'
 const compressor = 'envoy/extensions/filters/http/compressor/v3/compressor.proto'
 
 const fields: readonly Addition[] = [
@@ -71,7 +73,7 @@ const fields: readonly Addition[] = [
     lines: ['bool auto_host_sni = 6;', 'bool auto_sni_san_validation = 7;'],
   },
   {
-    file: 'envoy/config/core/v3/protocol.proto',
+    file: protocols,
     into: ['message HttpProtocolOptions'],
     lines: ['google.protobuf.UInt32Value max_response_headers_kb = 7 [(validate.rules).uint32 = {lte: 8192 gt: 0}];'],
   },
@@ -246,6 +248,82 @@ const fields: readonly Addition[] = [
   },
   { file: rbac, into: ['message Permission', 'oneof rule'], lines: ['SourcedMetadata sourced_metadata = 14;'] },
   { file: rbac, into: ['message Principal', 'oneof identifier'], lines: ['SourcedMetadata sourced_metadata = 13;'] },
+  {
+    file: hcm,
+    into: ['message HttpConnectionManager'],
+    imports: ['xds/type/matcher/v3/matcher.proto'],
+    lines: [
+      'bool http1_safe_max_connection_duration = 58;',
+      'google.protobuf.Duration stream_flush_timeout = 59;',
+      'xds.type.matcher.v3.Matcher forward_client_cert_matcher = 60;',
+      'type.v3.Percent drain_timeout_jitter = 62;',
+      'bool record_route_resolution_stats = 63;',
+      'message ForwardClientCertConfig {',
+      '  ForwardClientCertDetails forward_client_cert_details = 1 [(validate.rules).enum = {defined_only: true}];',
+      '  SetCurrentClientCertDetails set_current_client_cert_details = 2;',
+      '}',
+    ],
+  },
+  {
+    file: hcm,
+    into: ['message HttpConnectionManager', 'message Tracing'],
+    lines: ['string operation = 11;', 'string upstream_operation = 12;', 'bool no_context_propagation = 13;'],
+  },
+  {
+    file: hcm,
+    into: ['message HttpConnectionManager', 'message SetCurrentClientCertDetails'],
+    lines: ['bool issuer = 8;', 'ForwardClientCertFormat format = 7;'],
+  },
+  {
+    file: hcm,
+    into: ['message HttpConnectionManager'],
+    lines: ['enum ForwardClientCertFormat {', '  TEXT = 0;', '  JSON = 1;', '}'],
+  },
+  { file: routes, into: ['message Tracing'], lines: ['string operation = 5;', 'string upstream_operation = 6;'] },
+  {
+    file: protocols,
+    imports: ['envoy/type/matcher/v3/string.proto'],
+    into: ['message Http1ProtocolOptions'],
+    lines: ['repeated type.matcher.v3.StringMatcher ignore_http_11_upgrade = 11;'],
+  },
+  { file: protocols, into: ['message HttpProtocolOptions'], lines: ['type.v3.Percent max_connection_duration_jitter = 8;'] },
+  {
+    file: protocols,
+    into: ['message Http2ProtocolOptions'],
+    lines: [
+      'google.protobuf.UInt64Value max_metadata_size = 17;',
+      'google.protobuf.BoolValue enable_huffman_encoding = 18;',
+      'google.protobuf.UInt32Value max_header_field_size_kb = 19 [(validate.rules).uint32 = {lte: 256 gte: 64}];',
+      'google.protobuf.BoolValue disallow_obs_text = 20;',
+      'google.protobuf.UInt64Value stream_reset_burst = 21;',
+      'google.protobuf.UInt64Value stream_reset_rate = 22;',
+    ],
+  },
+  { file: routes, into: ['message RouteAction'], lines: ['google.protobuf.Duration flush_timeout = 42;'] },
+  {
+    file: 'envoy/extensions/filters/http/router/v3/router.proto',
+    into: ['message Router'],
+    lines: ['google.protobuf.BoolValue reject_connect_request_early_data = 10;'],
+  },
+  {
+    file: 'envoy/type/tracing/v3/custom_tag.proto',
+    into: ['message CustomTag', 'oneof type'],
+    lines: ['string value = 6;'],
+  },
+  {
+    file: 'envoy/type/tracing/v3/custom_tag.proto',
+    into: ['message CustomTag'],
+    lines: [
+      'enum ValueType {',
+      '  UNSPECIFIED = 0;',
+      '  STRING = 1;',
+      '  INT = 2;',
+      '  DOUBLE = 3;',
+      '  BOOL = 4;',
+      '}',
+      'ValueType value_type = 7 [(validate.rules).enum = {defined_only: true}];',
+    ],
+  },
   {
     file: 'envoy/extensions/filters/http/fault/v3/fault.proto',
     into: ['message FaultAbort'],

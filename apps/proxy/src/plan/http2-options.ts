@@ -14,6 +14,7 @@ export function compileHttp2Options(source: Http2ProtocolOptions | undefined): H
     initialStreamWindow: source.initialStreamWindowSize ?? defaults.initialStreamWindow,
     initialConnectionWindow: source.initialConnectionWindowSize ?? defaults.initialConnectionWindow,
     allowConnect: source.allowConnect,
+    huffman: source.enableHuffmanEncoding ?? defaults.huffman,
     keepalive: {
       intervalMs: durationMs(source.connectionKeepalive?.interval, 0),
       timeoutMs: durationMs(source.connectionKeepalive?.timeout, 0) || defaults.keepalive.timeoutMs,

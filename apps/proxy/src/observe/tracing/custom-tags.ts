@@ -3,6 +3,7 @@ import { headerName } from '@weft/http/header-name'
 import { invalid } from '../../plan/problems.ts'
 import { metadataReader } from '../../shared/metadata-path.ts'
 import type { FormatContext } from '../format/context.ts'
+import { compileTextFormat } from '../format/text-format.ts'
 
 /** A tag that a configuration adds to spans; null: not on this one. */
 export interface SpanTag {
@@ -19,6 +20,10 @@ function compileTag({ type }: CustomTag, path: string): SpanTag['read'] {
   switch (type?.$case) {
     case undefined:
       throw invalid(path, 'a tag needs a kind', 'one of literal, environment, request_header and metadata')
+    case 'value': {
+      const format = compileTextFormat(type.value, `${path}.value`, '')
+      return (context) => format(context) || null
+    }
     case 'literal': {
       const { value } = type.value
       return () => value

@@ -6,6 +6,7 @@ import type { PlanContext } from '../../plan/plan-context.ts'
 import { invalid, unsupported } from '../../plan/problems.ts'
 import { compileFraction, type Runtime } from '../../plan/runtime.ts'
 import type { FormatContext } from '../format/context.ts'
+import { compileTextFormat, type TextFormat } from '../format/text-format.ts'
 import { wallTime } from '../stream-record.ts'
 import { compileCustomTags, type SpanTag } from './custom-tags.ts'
 import { compileOpenTelemetry } from './opentelemetry.ts'
@@ -23,8 +24,15 @@ export interface TracedRequest extends FormatContext {
   span: Span | null
 }
 
+/** How spans are called, by the requests that they are of; null: as ever. */
+interface SpanNames {
+  ofRequest: TextFormat | null
+  ofAttempt: TextFormat | null
+}
+
 /** What a route says of its requests' spans. */
 export interface RouteTracing {
+  names: SpanNames
   sampling: Sampling
   tags: readonly SpanTag[]
 }
@@ -44,6 +52,8 @@ export class TracingPlan {
   private readonly tags: readonly SpanTag[]
   private readonly details: SpanDetails
   private readonly operation: 'ingress' | 'egress'
+  private readonly names: SpanNames
+  private readonly propagates: boolean
   private readonly spawnsUpstream: boolean
   private readonly requestIds: RequestIdUse
   private readonly count: Readonly<Record<TraceReason, () => void>>
@@ -71,6 +81,8 @@ export class TracingPlan {
       verbose: source.verbose,
     }
     this.operation = context.direction === 'outbound' ? 'egress' : 'ingress'
+    this.names = compileSpanNames(source, path)
+    this.propagates = !source.noContextPropagation
     this.spawnsUpstream = source.spawnUpstreamSpan ?? childSpans
     this.requestIds = requestIds
     const counter = (name: string) => {
@@ -109,7 +121,14 @@ export class TracingPlan {
         headers.remove(decorator)
       }
     } else if (decorated?.propagate === true) headers.set(decorator, decorated.operation)
+    const formatted = this.nameOf('ofRequest', request)
+    if (formatted !== '') span.name = formatted
     request.span = span
+  }
+
+  /** Empty: it has none that is configured. */
+  private nameOf(kind: keyof SpanNames, request: TracedRequest): string {
+    return (request.route?.tracing?.names[kind] ?? this.names[kind])?.(request) ?? ''
   }
 
   /** A response goes back: the other side may tell its name for what was asked. */
@@ -132,9 +151,14 @@ export class TracingPlan {
     const headers = request.request?.headers
     const { tracer } = this
     if (tracer === null || headers === undefined) return null
-    const child = this.spawnsUpstream ? tracer.child(span, `router ${request.info.clusterName} egress`, wallTime(nowMs)) : null
-    tracer.inject(child ?? span, headers)
+    const child = this.spawnsUpstream ? this.child(tracer, request, span, nowMs) : null
+    if (this.propagates) tracer.inject(child ?? span, headers)
     return child
+  }
+
+  private child(tracer: Tracer, request: TracedRequest, span: Span, nowMs: number): Span {
+    const name = this.nameOf('ofAttempt', request) || `router ${request.info.clusterName} egress`
+    return tracer.child(span, name, wallTime(nowMs))
   }
 
   endAttempt(request: TracedRequest, span: Span, status: number, reason: string, nowMs: number): void {
@@ -194,8 +218,17 @@ export function compileRouteTracing(source: RouteTracingProto, path: string, run
       random: randomSampling ?? all,
       overall: overallSampling ?? all,
     }),
+    names: compileSpanNames(source, path),
     tags: compileCustomTags(source.customTags, `${path}.custom_tags`),
   }
+}
+
+function compileSpanNames(
+  { operation, upstreamOperation }: { operation: string; upstreamOperation: string },
+  path: string,
+): SpanNames {
+  const compile = (text: string, field: string) => (text === '' ? null : compileTextFormat(text, `${path}.${field}`, ''))
+  return { ofRequest: compile(operation, 'operation'), ofAttempt: compile(upstreamOperation, 'upstream_operation') }
 }
 
 function compileSampling(runtime: Runtime, shares: Record<keyof Sampling, FractionalPercent>): Sampling {

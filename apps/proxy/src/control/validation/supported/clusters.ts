@@ -32,7 +32,9 @@ export const clusterSupport: SupportTable = {
   'envoy.extensions.load_balancing_policies.maglev.v3.Maglev': '*',
   'envoy.extensions.load_balancing_policies.subset.v3.Subset': '*',
   'envoy.extensions.load_balancing_policies.cluster_provided.v3.ClusterProvided': '*',
-  'envoy.config.core.v3.Http2ProtocolOptions': '* -allow_metadata -custom_settings_parameters ~use_oghttp2_codec',
+  'envoy.config.core.v3.Http2ProtocolOptions':
+    '* -allow_metadata -custom_settings_parameters -max_header_field_size_kb -disallow_obs_text -stream_reset_burst ' +
+    '-stream_reset_rate ~max_metadata_size ~use_oghttp2_codec',
   'envoy.config.core.v3.KeepaliveSettings': '* ~interval_jitter ~connection_idle_interval',
   'envoy.config.core.v3.HealthCheck':
     '* -custom_health_check -event_logger -event_service -tls_options -transport_socket_match_criteria',

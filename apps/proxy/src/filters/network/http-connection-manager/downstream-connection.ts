@@ -78,9 +78,13 @@ export class DownstreamConnection implements ConnectionHandler, ConnectionInfo {
   private protocol: DownstreamProtocol | null = null
   private first: Buffer = Buffer.alloc(0)
   private readonly startedMs = performance.now()
+  /** How old it may become (ms; 0: any age). */
+  private readonly maxAgeMs: number
   private idleSinceMs = this.startedMs
   private idleTimer: Timeout | null = null
   private requests = 0
+  /** It was found too old. */
+  private countedOld = false
   private draining = false
   private drainTimer: Timeout | null = null
   /** The time that clients were given to turn away is over. */
@@ -98,6 +102,7 @@ export class DownstreamConnection implements ConnectionHandler, ConnectionInfo {
     onGone: (connection: DownstreamConnection) => void,
   ) {
     this.plan = plan
+    this.maxAgeMs = extended(plan.maxConnectionMs, plan.maxConnectionJitter)
     this.services = services
     this.connection = connection
     this.onGone = onGone
@@ -158,6 +163,11 @@ export class DownstreamConnection implements ConnectionHandler, ConnectionInfo {
     return this.protocol === null || this.protocol.isIdle
   }
 
+  /** It never spoke. */
+  private get isUnused(): boolean {
+    return this.requests === 0 && this.isIdle
+  }
+
   get timers(): TimerWheel {
     return this.services.timers
   }
@@ -191,7 +201,7 @@ export class DownstreamConnection implements ConnectionHandler, ConnectionInfo {
       this.drained = true
       if (this.isIdle) this.closeLocally()
     })
-    this.services.timers.arm(this.drainTimer, this.plan.drainTimeoutMs)
+    this.services.timers.arm(this.drainTimer, extended(this.plan.drainTimeoutMs, this.plan.drainJitter))
     this.protocol?.drain()
   }
 
@@ -219,7 +229,11 @@ export class DownstreamConnection implements ConnectionHandler, ConnectionInfo {
       plan.stats.maxRequests.inc()
       return true
     }
-    return plan.maxConnectionMs > 0 && performance.now() - this.startedMs >= plan.maxConnectionMs
+    return this.isOld()
+  }
+
+  private isOld(): boolean {
+    return this.maxAgeMs > 0 && performance.now() - this.startedMs >= this.maxAgeMs
   }
 
   /**
@@ -263,7 +277,7 @@ export class DownstreamConnection implements ConnectionHandler, ConnectionInfo {
   /** One timer a connection, looked at late, instead of one armed for each pause. */
   private armIdle(): void {
     const { plan } = this
-    const limits = [plan.connectionIdleMs, plan.maxConnectionMs].filter((limit) => limit > 0)
+    const limits = [plan.connectionIdleMs, this.maxAgeMs].filter((limit) => limit > 0)
     if (limits.length === 0) return
     this.idleTimer = new Timeout(() => this.onIdleTimer())
     this.services.timers.arm(this.idleTimer, Math.min(...limits))
@@ -273,10 +287,13 @@ export class DownstreamConnection implements ConnectionHandler, ConnectionInfo {
     const { plan } = this
     const now = performance.now()
     const idle = this.isIdle
-    if (plan.maxConnectionMs > 0 && now - this.startedMs >= plan.maxConnectionMs) {
+    if (!this.countedOld && this.isOld()) {
+      this.countedOld = true
       plan.stats.maxDuration.inc()
-      this.endSoon()
-      return
+      if (this.isHttp2 || this.isUnused || !plan.endsOldWithResponse) {
+        this.endSoon()
+        return
+      }
     }
     const idleAt = idle ? this.idleSinceMs + plan.connectionIdleMs : now + plan.connectionIdleMs
     if (idle && plan.connectionIdleMs > 0 && now >= idleAt) {
@@ -284,14 +301,15 @@ export class DownstreamConnection implements ConnectionHandler, ConnectionInfo {
       this.endSoon()
       return
     }
-    const endAt = plan.maxConnectionMs > 0 ? this.startedMs + plan.maxConnectionMs : Number.POSITIVE_INFINITY
+    const endAt = this.maxAgeMs > 0 && !this.countedOld ? this.startedMs + this.maxAgeMs : Number.POSITIVE_INFINITY
     const next = Math.min(plan.connectionIdleMs > 0 ? idleAt : Number.POSITIVE_INFINITY, endAt)
+    if (next === Number.POSITIVE_INFINITY) return
     this.services.timers.arm(this.idleTimer!, Math.max(1, next - now))
   }
 
   /** A connection that never spoke is closed; another gets the drain time, in which a request under way to us is still served. */
   private endSoon(): void {
-    if (this.protocol === null || (this.requests === 0 && this.isIdle)) {
+    if (this.isUnused) {
       this.closeLocally()
       return
     }
@@ -367,6 +385,11 @@ export class DownstreamConnection implements ConnectionHandler, ConnectionInfo {
     if (this.drainTimer !== null) this.services.timers.cancel(this.drainTimer)
     this.onGone(this)
   }
+}
+
+/** A time with up to that share of it more, so that what began together does not end together. */
+function extended(ms: number, jitter: number): number {
+  return ms + Math.floor(ms * jitter * Math.random())
 }
 
 /** Counts a connection that ended before its TLS handshake was done. */

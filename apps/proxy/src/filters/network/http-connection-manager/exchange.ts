@@ -197,7 +197,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     info.wire?.requestRead(request)
     if (endStream) this.endWithHead()
     if (!checkRequest(this)) return
-    const upgrade = upgradeOf(request)
+    const upgrade = upgradeOf(request, plan.ignoresUpgrade)
     if (upgrade.type === 'asked') this.upgrade = upgrade.to
     else if (upgrade.type === 'declined') {
       this.out.sender.declineUpgrade()

@@ -1,5 +1,6 @@
 import {
   type HttpConnectionManager_SetCurrentClientCertDetails as Details,
+  HttpConnectionManager_ForwardClientCertFormat as Format,
   HttpConnectionManager_ForwardClientCertDetails as Mode,
 } from '@weft/contracts/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager'
 import { names } from '@weft/http/header-name'
@@ -21,13 +22,33 @@ export function applyClientCert(headers: HeaderTable, tls: TlsInfo | null, rules
     return
   }
   if (rules.mode === Mode.FORWARD_ONLY) return
-  const element = describe(tls, rules.details)
-  if (rules.mode === Mode.SANITIZE_SET) {
-    headers.set(names.forwardedClientCert, element)
+  const before = rules.mode === Mode.SANITIZE_SET ? null : headers.getAll(names.forwardedClientCert)
+  // What came as JSON or as text goes on as that.
+  if (before === null ? rules.details?.format === Format.JSON : /^\[.*\]$/.test(before)) {
+    const element = describeJson(tls, rules.details)
+    const others = before?.slice(1, -1) ?? ''
+    headers.set(names.forwardedClientCert, others.trim() === '' ? `[${element}]` : `[${others},${element}]`)
     return
   }
-  const before = headers.getAll(names.forwardedClientCert)
+  const element = describe(tls, rules.details)
   headers.set(names.forwardedClientCert, before === null ? element : `${before},${element}`)
+}
+
+/** An object of JSON; lists that are empty are left out. */
+function describeJson({ peer, localUris }: TlsInfo, details: Details | undefined): string {
+  if (peer === null) return '{}'
+  const uris = details?.uri === true ? peer.uris : []
+  const names = details?.dns === true ? peer.dnsNames : []
+  return JSON.stringify({
+    by: localUris.length > 0 ? localUris : undefined,
+    hash: peer.fingerprint256,
+    cert: details?.cert === true ? peer.pem : undefined,
+    chain: details?.chain === true ? [peer.pem] : undefined,
+    subject: details?.subject === true ? peer.subject : undefined,
+    uri: uris.length > 0 ? uris : undefined,
+    dns: names.length > 0 ? names : undefined,
+    issuer: details?.issuer === true ? peer.issuer : undefined,
+  })
 }
 
 function describe(tls: TlsInfo, details: Details | undefined): string {
@@ -41,5 +62,6 @@ function describe(tls: TlsInfo, details: Details | undefined): string {
   if (details?.subject === true) parts.push(`Subject="${peer.subject}"`)
   if (details?.uri === true) for (const uri of peer.uris.length === 0 ? [''] : peer.uris) parts.push(`URI=${uri}`)
   if (details?.dns === true) for (const name of peer.dnsNames) parts.push(`DNS=${name}`)
+  if (details?.issuer === true) parts.push(`Issuer="${peer.issuer}"`)
   return parts.join(';')
 }

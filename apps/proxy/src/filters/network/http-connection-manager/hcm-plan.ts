@@ -8,6 +8,7 @@ import {
   HttpConnectionManager_PathWithEscapedSlashesAction as SlashesAction,
 } from '@weft/contracts/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager'
 import { UuidRequestIdConfig } from '@weft/contracts/envoy/extensions/request_id/uuid/v3/uuid'
+import type { StringMatcher } from '@weft/contracts/envoy/type/matcher/v3/string'
 import type { Any } from '@weft/contracts/google/protobuf/any'
 import { defaultServerOptions, type Http1ServerOptions } from '@weft/http/h1/server-connection'
 import type { Http2Options } from '@weft/http/h2/options'
@@ -22,6 +23,7 @@ import { compileHttp2Options } from '../../../plan/http2-options.ts'
 import type { PlanContext } from '../../../plan/plan-context.ts'
 import { invalid, unsupported } from '../../../plan/problems.ts'
 import type { Runtime } from '../../../plan/runtime.ts'
+import { compileStringMatcher, type TextMatcher } from '../../../routing/matchers/string-matcher.ts'
 import { compileRouteTable, type RouteTable } from '../../../routing/route-table.ts'
 import { compileScopedRoutes, type ScopedRouteTables } from '../../../routing/scoped-routes.ts'
 import type { AddressSet } from '../../../transport/address.ts'
@@ -38,6 +40,7 @@ import { compileLocalReply, type LocalReplyRules } from './local-reply-config.ts
 import { compileLogMoments, type LogMoments } from './log-moments.ts'
 import { compileOriginalAddress, type OriginalAddressDetection } from './original-address.ts'
 import type { PathRules } from './path-normalization.ts'
+import { compileProxyStatus, type ProxyStatusRules } from './proxy-status.ts'
 
 /** Which HTTP a listener speaks. */
 export type CodecType = 'auto' | 'http1' | 'http2'
@@ -103,15 +106,25 @@ export interface HcmPlan {
   /** Milliseconds; 0: none. */
   connectionIdleMs: number
   drainTimeoutMs: number
+  /** How much longer the drain of a connection may take, as a share of its time. */
+  drainJitter: number
   /** How long a client that did not ask for the end has to close first. */
   delayedCloseMs: number
   maxConnectionMs: number
+  /** How much older a connection may become, as a share of that time. */
+  maxConnectionJitter: number
+  /** One of HTTP/1 that is too old ends with its next response only. */
+  endsOldWithResponse: boolean
   streamIdleMs: number
   requestMs: number
   requestHeadersMs: number
   maxStreamMs: number
   maxRequestsPerConnection: number
   upgrades: ReadonlyMap<string, UpgradePlan>
+  /** Which protocols of HTTP/1.1's Upgrade count for nothing; null: none. */
+  ignoresUpgrade: TextMatcher | null
+  /** How answers of the proxy's own are told of in Proxy-Status; null: they are not. */
+  proxyStatus: ProxyStatusRules | null
   /** Changes answers of the proxy's own; null: none. */
   localReply: LocalReplyRules | null
   /** Body bytes that are kept for filters and for retries. */
@@ -217,9 +230,12 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
           ? 'drop'
           : 'allow',
     drainTimeoutMs: durationMs(source.drainTimeout, 5_000),
+    drainJitter: (source.drainTimeoutJitter?.value ?? 0) / 100,
     delayedCloseMs: durationMs(source.delayedCloseTimeout, 1_000),
     connectionIdleMs: durationMs(common?.idleTimeout, 3_600_000),
     maxConnectionMs: durationMs(common?.maxConnectionDuration, 0),
+    maxConnectionJitter: (common?.maxConnectionDurationJitter?.value ?? 0) / 100,
+    endsOldWithResponse: source.http1SafeMaxConnectionDuration,
     streamIdleMs: durationMs(source.streamIdleTimeout, 300_000),
     requestMs: durationMs(source.requestTimeout, 0),
     requestHeadersMs: durationMs(source.requestHeadersTimeout, 0),
@@ -236,6 +252,8 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
         return [kind, { enabled: upgrade.enabled ?? true, filters }]
       }),
     ),
+    ignoresUpgrade: compileIgnoredUpgrades(http1?.ignoreHttp11Upgrade ?? [], `${path}.http_protocol_options`),
+    proxyStatus: compileProxyStatus(source, context.services?.node.id ?? ''),
     localReply:
       source.localReplyConfig === undefined
         ? null
@@ -255,6 +273,12 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
       stats: context.stats,
     }),
   }
+}
+
+function compileIgnoredUpgrades(sources: readonly StringMatcher[], path: string): TextMatcher | null {
+  if (sources.length === 0) return null
+  const matchers = sources.map((source, i) => compileStringMatcher(source, `${path}.ignore_http_11_upgrade[${i}]`))
+  return (text) => matchers.some((matches) => matches(text))
 }
 
 function compileRequestIds({ requestIdExtension }: HttpConnectionManager, path: string): RequestIdUse {

@@ -10,6 +10,17 @@ function head(method: string, ...headers: [name: string, value: string][]): Requ
   return request
 }
 
+it('what is ignored of an Upgrade is neither taken nor passed on', () => {
+  const ignores = (text: string): boolean => text.startsWith('TLS/')
+  const asking = (upgrade: string): RequestHead => head('GET', ['connection', 'upgrade'], ['upgrade', upgrade])
+  expect(upgradeOf(asking('TLS/1.2'), ignores)).toEqual({ type: 'declined' })
+  expect(upgradeOf(asking('tls/1.2'), ignores)).toEqual({ type: 'asked', to: 'tls/1.2' })
+  expect(upgradeOf(asking('TLS/1.2, h2c'), ignores)).toEqual({ type: 'asked', to: 'h2c' })
+  const both = asking('TLS/1.2, websocket')
+  expect(upgradeOf(both, ignores)).toEqual({ type: 'asked', to: 'websocket' })
+  expect(both.headers.get(headerName('upgrade'))).toBe('websocket')
+})
+
 it.each([
   ['a CONNECT', head('CONNECT'), { type: 'asked', to: 'connect' }],
   ['no Upgrade', head('GET'), { type: 'none' }],

@@ -1,12 +1,13 @@
 import { connectionHas } from '@weft/http/h1/framing'
 import { names } from '@weft/http/header-name'
 import type { RequestHead } from '@weft/http/message'
+import type { TextMatcher } from '../../../routing/matchers/string-matcher.ts'
 import type { Exchange } from './exchange.ts'
 
 /** What a request wants its connection to become: `connect`, a protocol (`-`: none in words), or nothing. */
 export type Upgrade =
   | { readonly type: 'none' }
-  /** h2c is all that is asked for: it is not spoken here, and not passed on. */
+  /** All that is asked for is h2c, which is not spoken here, or what is ignored: it is not passed on. */
   | { readonly type: 'declined' }
   | { readonly type: 'asked'; readonly to: string }
 
@@ -14,16 +15,20 @@ const noUpgrade: Upgrade = { type: 'none' }
 const declined: Upgrade = { type: 'declined' }
 const connect: Upgrade = { type: 'asked', to: 'connect' }
 
-export function upgradeOf({ method, headers }: RequestHead): Upgrade {
+/** `ignores`: which protocols of HTTP/1.1's Upgrade count for nothing. */
+export function upgradeOf({ method, headers, version }: RequestHead, ignores: TextMatcher | null = null): Upgrade {
   if (method === 'CONNECT') return connect
   if (headers.find(names.upgrade) < 0 || !connectionHas(headers, 'upgrade')) return noUpgrade
   const value = headers.get(names.upgrade) ?? ''
   if (value === '') return { type: 'asked', to: '-' }
-  const to = value
-    .toLowerCase()
-    .split(',')
-    .map((one) => one.trim())
-    .filter((one) => one !== 'h2c')
+  const asked = value.split(',').map((one) => one.trim())
+  const left = ignores === null || version === 20 ? asked : asked.filter((one) => !ignores(one))
+  const some = left.length < asked.length && left.length > 0
+  if (some) headers.set(names.upgrade, left.join(','))
+  // Beside what is ignored h2c is asked for like anything else.
+  const to = left
+    .map((one) => one.toLowerCase())
+    .filter((one) => some || one !== 'h2c')
     .join(', ')
   return to === '' ? declined : { type: 'asked', to }
 }

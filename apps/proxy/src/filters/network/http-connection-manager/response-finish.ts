@@ -1,6 +1,7 @@
 import { headerGroup, headerName, names } from '@weft/http/header-name'
 import { httpDateText } from '../../../observe/format/time.ts'
 import type { Exchange } from './exchange.ts'
+import { tellProxyStatus } from './proxy-status.ts'
 
 const forceTrace = headerName('x-envoy-force-trace')
 
@@ -32,6 +33,7 @@ export function finishResponseHead(exchange: Exchange): void {
     const via = headers.getAll(names.via)
     headers.set(names.via, via === null ? plan.via : `${via}, ${plan.via}`)
   }
+  if (plan.proxyStatus !== null) tellProxyStatus(response, exchange.info, plan.proxyStatus)
 }
 
 /** What HTTP/1.1 writes besides where no length is stated. */

@@ -45,6 +45,33 @@ describe('a configuration document', () => {
     expect(told).toMatch(message)
   })
 
+  test.each([
+    '{"a": {"b": [1, -2, 1.5, 1e3, 12345678901234567890, true, false, null, "", "y", "07", "a\\"b: \\\\", "\\u00e9:"]}}',
+    ' \n{"": 1, "x" : {"__proto__": {"c": []}, "deep": [[[{}]]]}}\n',
+    `{"a": ${'['.repeat(90)}${']'.repeat(90)}}`,
+  ])('reads JSON as the YAML that it is: %s', (text) => {
+    const asYaml = parseConfigDocument(`# no JSON has this\n${text}`)
+    expect(parseConfigDocument(text).json).toEqual(asYaml.json)
+  })
+
+  test.each([
+    ['{"a": 1,\n"a": 2}', /x\.yaml:2: not readable as YAML: .*unique/],
+    ['{"a": 1,\n "b": }}', /x\.yaml:2/],
+    [`{"a": ${'['.repeat(500)}${']'.repeat(500)}}`, /nested deeper/],
+  ])('tells the file and line of what is no good JSON', (text, message) => {
+    let told = ''
+    try {
+      parseConfigDocument(text, 'x.yaml')
+    } catch (error) {
+      told = WeftError.from(error).describe()
+    }
+    expect(told).toMatch(message)
+  })
+
+  test('knows the lines of JSON', () => {
+    expect(parseConfigDocument('{"a": {\n"b": [1,\n2]}}').lineOf(['a', 'b', 1])).toBe(3)
+  })
+
   test('knows the line of a value, of a field by either of its names, and of the nearest above one that is not there', () => {
     const document = parseConfigDocument('top:\n  items:\n  - a: 1\n  - connectTimeout: 2\n    b: 3\n')
     expect(document.lineOf(['top', 'items', 1, 'connect_timeout'])).toBe(4)

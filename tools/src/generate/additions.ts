@@ -385,11 +385,79 @@ const fields: readonly Addition[] = [
     into: ['message DownstreamTlsContext'],
     lines: ['bool prefer_client_ciphers = 11;'],
   },
+  {
+    file: routes,
+    into: ['message RateLimit'],
+    lines: [
+      'enum XRateLimitOption {',
+      '  UNSPECIFIED = 0;',
+      '  OFF = 1;',
+      '  DRAFT_VERSION_03 = 2;',
+      '}',
+      'XRateLimitOption x_ratelimit_option = 7;',
+    ],
+  },
+  { file: descriptors, into: ['message LocalRateLimitDescriptor'], lines: ['bool shadow_mode = 3;'] },
+  { file: localRatelimit, into: ['message LocalRateLimit'], lines: ['bool enable_retry_after_header = 19;'] },
+  { file: ratelimit, into: ['message RateLimit'], lines: ['bool enable_retry_after_header = 19;'] },
+  {
+    file: compressor,
+    imports: ['envoy/type/matcher/v3/string.proto'],
+    into: ['message CommonDirectionConfig'],
+    lines: ['repeated type.matcher.v3.StringMatcher content_type_matcher = 4;'],
+  },
+  { file: compressor, into: ['message ResponseDirectionConfig'], lines: ['bool status_header_enabled = 5;'] },
+  {
+    file: compressor,
+    into: ['message CompressorOverrides'],
+    lines: ['config.core.v3.TypedExtensionConfig compressor_library = 2;'],
+  },
+  {
+    file: 'envoy/extensions/filters/http/header_to_metadata/v3/header_to_metadata.proto',
+    into: ['message Config'],
+    lines: ['string stat_prefix = 3;'],
+  },
+  {
+    file: 'envoy/extensions/filters/http/set_filter_state/v3/set_filter_state.proto',
+    into: ['message Config'],
+    lines: ['bool clear_route_cache = 2;'],
+  },
+  { file: jwt, lines: ['message ExtractOnlyWithoutValidation {', '  string verification_status_header = 1;', '}'] },
+  {
+    file: jwt,
+    into: ['message JwtRequirement', 'oneof requires_type'],
+    lines: ['ExtractOnlyWithoutValidation extract_only_without_validation = 7;'],
+  },
+  {
+    file: extAuthz,
+    imports: ['google/protobuf/struct.proto'],
+    into: ['message ExtAuthz'],
+    lines: [
+      'google.protobuf.Struct filter_metadata = 28;',
+      'bool emit_filter_state_stats = 29;',
+      'bool enforce_response_header_limits = 31;',
+      'bool shadow_mode = 32;',
+      'google.protobuf.BoolValue emit_client_span = 33;',
+      'repeated string clear_route_cache_headers = 34;',
+    ],
+  },
+  { file: extAuthz, into: ['message HttpService'], lines: ['config.core.v3.RetryPolicy retry_policy = 9;'] },
+  {
+    file: 'envoy/extensions/matching/common_inputs/network/v3/network_inputs.proto',
+    into: ['message FilterStateInput'],
+    lines: ['string field = 2;'],
+  },
+  {
+    file: 'envoy/config/metrics/v3/stats.proto',
+    into: ['message HistogramBucketSettings'],
+    lines: ['google.protobuf.UInt32Value bins = 3 [(validate.rules).uint32 = {gt: 0}];'],
+  },
 ]
 
 /** Rules of the shipped copy that Envoy 1.40 has loosened or changed. */
 const changes: readonly { file: string; from: string; to: string }[] = [
   { file: 'envoy/config/accesslog/v3/accesslog.proto', from: 'LE = 2;', to: 'LE = 2;\n    NE = 3;' },
+  { file: 'envoy/service/ratelimit/v3/rls.proto', from: 'YEAR = 6;', to: 'YEAR = 6;\n      WEEK = 7;' },
   { file: 'envoy/type/v3/token_bucket.proto', from: 'max_tokens = 1 [(validate.rules).uint32 = {gt: 0}]', to: 'max_tokens = 1' },
   { file: descriptors, from: 'string value = 2 [(validate.rules).string = {min_len: 1}]', to: 'string value = 2' },
   {

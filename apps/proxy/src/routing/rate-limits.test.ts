@@ -1,7 +1,8 @@
 import { RateLimit, type RateLimit_Action } from '@weft/contracts/envoy/config/route/v3/route_components'
+import { RateLimitResponse_RateLimit_Unit as Unit } from '@weft/contracts/envoy/service/ratelimit/v3/rls'
 import { describe, expect, it } from 'vitest'
 import { type FakeRequest, FakeStream } from '../filters/http/fake-stream.ts'
-import { limitHeaders } from '../filters/http/ratelimit/limit-headers.ts'
+import { limitHeaders, retryAfter } from '../filters/http/ratelimit/limit-headers.ts'
 import { Runtime } from '../plan/runtime.ts'
 import { compileFilterRateLimits, compileRateLimits, type Descriptor, describeRequest } from './rate-limits.ts'
 
@@ -14,7 +15,7 @@ function describeBy(actions: NonNullable<RateLimit_Action['actionSpecifier']>[],
 }
 
 const entry = (key: string, value: string): Descriptor[] => [
-  { entries: [{ key, value }], limit: null, hits: null, negative: false },
+  { entries: [{ key, value }], limit: null, hits: null, negative: false, told: null },
 ]
 const route = { name: '', virtualHost: '', cluster: 'c', metadata: { n: { k: 'v' } } }
 
@@ -116,18 +117,28 @@ describe('descriptors of a request', () => {
 
 describe('x-ratelimit headers', () => {
   it('tell the limit nearest to its end, and all windows', () => {
-    const status = (name: string, requestsPerUnit: number, unit: 1 | 2, limitRemaining: number, seconds: number) => ({
+    const status = (name: string, requestsPerUnit: number, unit: 1 | 2 | Unit.WEEK, limitRemaining: number, seconds: number) => ({
       code: 1 as const,
       currentLimit: { name, requestsPerUnit, unit },
       limitRemaining,
       durationUntilReset: { seconds, nanos: 0 },
       quota: undefined,
     })
-    expect(limitHeaders([status('n', 10, 2, 3, 5), status('', 4, 1, 0, 1)])).toEqual([
+    expect(limitHeaders([status('n', 10, 2, 3, 5), status('', 4, 1, 0, 1)], () => true)).toEqual([
       ['x-ratelimit-limit', '4, 10;w=60;name="n", 4;w=1'],
       ['x-ratelimit-remaining', '0'],
       ['x-ratelimit-reset', '1'],
     ])
-    expect(limitHeaders([])).toEqual([])
+    expect(limitHeaders([], () => true)).toEqual([])
+    expect(limitHeaders([status('n', 10, Unit.WEEK, 3, 5)], () => true)[0]).toEqual([
+      'x-ratelimit-limit',
+      '10, 10;w=604800;name="n"',
+    ])
+    // One that is not to be told is left out, and all with it where it is the nearest.
+    const both = [status('n', 10, 2, 3, 5), status('', 4, 1, 0, 1)]
+    expect(limitHeaders(both, (index) => index === 1)[0]).toEqual(['x-ratelimit-limit', '4, 4;w=1'])
+    expect(limitHeaders(both, (index) => index === 0)).toEqual([])
+    expect(retryAfter([{ ...both[0]!, code: 2 }, both[1]!])).toBe(5)
+    expect(retryAfter(both)).toBe(1)
   })
 })

@@ -4,6 +4,7 @@ import {
   type RateLimit_Action,
   RateLimit_Action_MetaData_Source,
   type RateLimit_HitsAddend,
+  RateLimit_XRateLimitOption,
 } from '@weft/contracts/envoy/config/route/v3/route_components'
 import { Descriptor as ExpressionDescriptor } from '@weft/contracts/envoy/extensions/rate_limit_descriptors/expr/v3/expr'
 import type { MetadataKey } from '@weft/contracts/envoy/type/metadata/v3/metadata'
@@ -29,6 +30,8 @@ export interface Descriptor {
   hits: number | null
   /** Hits are given back. */
   negative: boolean
+  /** Whether the limit is told in `x-ratelimit-*`; null: as the filter says. */
+  told: boolean | null
 }
 
 /** One rate limit of a route or virtual host, compiled. */
@@ -105,6 +108,7 @@ function compileRateLimit(source: RateLimit, path: string, countsHits: boolean):
   const limitOf = compileLimit(source)
   const hits = compileHits(source.hitsAddend, `${path}.hits_addend`)
   const hitsOf = countsHits ? hits : () => null
+  const told = toldBy(source.xRatelimitOption)
   const negative = countsHits && (source.hitsAddend?.isNegativeHits ?? false)
   return {
     stage: source.stage ?? 0,
@@ -115,9 +119,13 @@ function compileRateLimit(source: RateLimit, path: string, countsHits: boolean):
       for (const action of actions) if (!action(stream, entries, localCluster)) return null
       if (entries.length === 0) return null
       const count = hitsOf(stream)
-      return Number.isNaN(count) ? null : { entries, limit: limitOf(stream), hits: count, negative }
+      return Number.isNaN(count) ? null : { entries, limit: limitOf(stream), hits: count, negative, told }
     },
   }
+}
+
+function toldBy(option: RateLimit_XRateLimitOption): boolean | null {
+  return option === RateLimit_XRateLimitOption.UNSPECIFIED ? null : option === RateLimit_XRateLimitOption.DRAFT_VERSION_03
 }
 
 function compileLimit({ limit }: RateLimit): (stream: HttpStream) => Descriptor['limit'] {

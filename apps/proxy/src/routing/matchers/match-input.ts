@@ -56,7 +56,9 @@ const inputs: Readonly<Record<string, (config: Uint8Array) => MatchInput>> = {
     return alpn === '' ? null : `'${alpn}'`
   },
   [`${network}FilterStateInput`](config) {
-    const { key } = FilterStateInput.decode(config)
+    const { key, field } = FilterStateInput.decode(config)
+    // Objects are texts here, which have no fields.
+    if (field !== '') return () => null
     return ({ filterState }) => {
       const value = filterState.get(key)
       return value === undefined ? null : String(value)

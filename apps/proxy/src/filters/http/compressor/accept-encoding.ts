@@ -22,6 +22,7 @@ interface Accepted {
  */
 export function chooseEncoding(header: string | null, offered: readonly OfferedEncoding[]): EncodingChoice {
   if (header === null) return { encoding: 'identity', reason: 'no-header' }
+  if (offered.length === 0) return { encoding: 'identity', reason: 'not-valid' }
   const accepted = header
     .split(',')
     .map(parseElement)

@@ -1,5 +1,5 @@
 import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from 'node:zlib'
-import { Compressor } from '@weft/contracts/envoy/extensions/filters/http/compressor/v3/compressor'
+import { Compressor, CompressorPerRoute } from '@weft/contracts/envoy/extensions/filters/http/compressor/v3/compressor'
 import { headerName } from '@weft/http/header-name'
 import { describe, expect, it, vi } from 'vitest'
 import { FakeContext } from '../fake-context.ts'
@@ -9,11 +9,16 @@ import { compressor } from './index.ts'
 
 const prefix = 'type.googleapis.com/envoy.extensions.compression.'
 
-function compile(context: FakeContext, library: string) {
+function compile(
+  context: FakeContext,
+  library: string,
+  responseDirectionConfig?: Parameters<typeof Compressor.fromPartial>[0]['responseDirectionConfig'],
+) {
   return compressor.compile(
     Compressor.encode(
       Compressor.fromPartial({
         compressorLibrary: { name: 'c', typedConfig: { typeUrl: `${prefix}${library}`, value: Buffer.alloc(0) } },
+        ...(responseDirectionConfig === undefined ? {} : { responseDirectionConfig }),
       }),
     ).finish(),
     context,
@@ -88,6 +93,65 @@ describe('compressor', () => {
     for (const [name, value] of Object.entries(headers)) stream.response.headers.append(headerName(name), value)
     filter?.onResponseHeaders?.(stream, false)
     expect(stream.response.headers.get(headerName('content-encoding')) === 'gzip').toBe(compressed)
+    filter?.onComplete?.(stream)
+    context.close()
+  })
+
+  it.each([
+    [{ 'content-length': '600' }, 'gzip;Compressed;OriginalLength=600'],
+    [{ 'content-length': '5', 'content-type': 'image/png' }, 'gzip;ContentLengthTooSmall'],
+    [{ 'content-length': '600', 'content-type': 'image/png' }, 'gzip;ContentTypeNotAllowed'],
+    [{ 'content-length': '600', etag: '"x"' }, 'gzip;EtagNotAllowed'],
+    [{ 'content-length': '5', 'content-encoding': 'br' }, null],
+  ])('tells what became of a response: %j', (headers, told) => {
+    const context = new FakeContext()
+    const stream = new FakeStream({ headers: { 'accept-encoding': 'gzip' } })
+    const direction = { statusHeaderEnabled: true, disableOnEtagHeader: true }
+    const filter = compile(context, 'gzip.compressor.v3.Gzip', direction).start(stream, undefined)
+    filter?.onRequestHeaders?.(stream, true)
+    for (const [name, value] of Object.entries(headers)) stream.response.headers.append(headerName(name), value)
+    filter?.onResponseHeaders?.(stream, false)
+    expect(stream.response.headers.get(headerName('x-envoy-compression-status'))).toBe(told)
+    filter?.onComplete?.(stream)
+    context.close()
+  })
+
+  it.each([
+    ['text/x-own', true],
+    ['text/html', false],
+  ])('takes types by matchers, where there are any: %s', (type, compressed) => {
+    const context = new FakeContext()
+    const stream = new FakeStream({ headers: { 'accept-encoding': 'gzip' } })
+    const contentTypeMatcher = [{ matchPattern: { $case: 'prefix' as const, value: 'text/x-' } }]
+    const direction = { commonConfig: { contentTypeMatcher } }
+    const filter = compile(context, 'gzip.compressor.v3.Gzip', direction).start(stream, undefined)
+    filter?.onRequestHeaders?.(stream, true)
+    stream.response.headers.append(headerName('content-type'), type)
+    filter?.onResponseHeaders?.(stream, false)
+    expect(stream.response.headers.has(headerName('content-encoding'))).toBe(compressed)
+    filter?.onComplete?.(stream)
+    context.close()
+  })
+
+  it('uses the library that a route names', () => {
+    const context = new FakeContext()
+    const stream = new FakeStream({ headers: { 'accept-encoding': 'gzip, br' } })
+    const override = CompressorPerRoute.fromPartial({
+      override: {
+        $case: 'overrides',
+        value: {
+          compressorLibrary: {
+            name: 'b',
+            typedConfig: { typeUrl: `${prefix}brotli.compressor.v3.Brotli`, value: Buffer.alloc(0) },
+          },
+        },
+      },
+    })
+    const route = compressor.compileRouteConfig?.(CompressorPerRoute.encode(override).finish(), '', context)
+    const filter = compile(context, 'gzip.compressor.v3.Gzip').start(stream, route)
+    filter?.onRequestHeaders?.(stream, true)
+    filter?.onResponseHeaders?.(stream, false)
+    expect(stream.response.headers.get(headerName('content-encoding'))).toBe('br')
     filter?.onComplete?.(stream)
     context.close()
   })

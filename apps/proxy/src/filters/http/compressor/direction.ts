@@ -5,6 +5,7 @@ import type {
 import { headerName, names } from '@weft/http/header-name'
 import type { HeaderTable } from '@weft/http/header-table'
 import type { Counter } from '../../../observe/stats.ts'
+import { compileStringMatcher } from '../../../routing/matchers/string-matcher.ts'
 import type { FilterContext } from '../filter.ts'
 
 const defaultMinLength = 30
@@ -33,12 +34,17 @@ export function compileDirection(
   common: CommonConfig | undefined,
   older: Pick<Compressor, 'contentLength' | 'contentType' | 'runtimeEnabled'> | null,
   statPrefix: string,
+  path: string,
   context: FilterContext,
 ): DirectionRules {
   const flag = common?.enabled ?? older?.runtimeEnabled
   const minLength = common?.minContentLength ?? older?.contentLength ?? defaultMinLength
   const listed = common !== undefined && common.contentType.length > 0 ? common.contentType : (older?.contentType ?? [])
-  const types = new Set((listed.length > 0 ? listed : defaultTypes).map((type) => type.toLowerCase()))
+  const matchers = (common?.contentTypeMatcher ?? []).map((one, i) =>
+    compileStringMatcher(one, `${path}.content_type_matcher[${i}]`),
+  )
+  // Matchers stand instead of lists, and of what is usual.
+  const types = new Set(matchers.length > 0 ? [] : (listed.length > 0 ? listed : defaultTypes).map((type) => type.toLowerCase()))
   const stat = (name: string) => context.stats.counter(statPrefix + name)
   const tooShort = stat('content_length_too_small')
   return {
@@ -57,7 +63,9 @@ export function compileDirection(
     },
     isOfType(headers) {
       const type = headers.get(names.contentType)
-      return type === null || types.has(type.split(';')[0]!.trim().toLowerCase())
+      if (type === null) return true
+      const plain = type.split(';')[0]!.trim()
+      return matchers.length > 0 ? matchers.some((matches) => matches(plain)) : types.has(plain.toLowerCase())
     },
     compressed: stat('compressed'),
     notCompressed: stat('not_compressed'),

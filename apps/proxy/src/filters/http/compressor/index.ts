@@ -1,6 +1,11 @@
-import { Compressor, CompressorPerRoute } from '@weft/contracts/envoy/extensions/filters/http/compressor/v3/compressor'
+import {
+  Compressor,
+  Compressor_CommonDirectionConfig,
+  CompressorPerRoute,
+} from '@weft/contracts/envoy/extensions/filters/http/compressor/v3/compressor'
 import { headerName, names } from '@weft/http/header-name'
 import type { HeaderTable } from '@weft/http/header-table'
+import type { ResponseHead } from '@weft/http/message'
 import type { Counter } from '../../../observe/stats.ts'
 import type { FilterStatus, HttpFilter, HttpFilterKind, HttpStream } from '../filter.ts'
 import { chooseEncoding, type EncodingChoice } from './accept-encoding.ts'
@@ -8,10 +13,13 @@ import { BodyCompressor } from './body-compressor.ts'
 import { compileDirection, contentEncoding, type DirectionRules, isTransferPlain, tokensOf } from './direction.ts'
 import { type CompressorLibrary, compileLibrary } from './library.ts'
 
+const compressionStatus = headerName('x-envoy-compression-status')
 const acceptEncoding = headerName('accept-encoding')
 const cacheControl = headerName('cache-control')
 const etag = headerName('etag')
 const vary = headerName('vary')
+/** Requests are not compressed unless that is configured. */
+const offByDefault = Compressor_CommonDirectionConfig.fromPartial({ enabled: { defaultValue: false } })
 /** Where the compressors of a chain find each other, to agree on one encoding. */
 const stateKey = 'weft.compressors'
 
@@ -30,9 +38,22 @@ export const compressor: HttpFilterKind = {
     const rules: Rules = {
       library,
       chooseFirst: source.chooseFirst,
-      response: compileDirection(response?.commonConfig, response === undefined ? source : null, responsePrefix, context),
-      request: request === undefined ? null : compileDirection(request.commonConfig, null, `${statPrefix}request.`, context),
+      response: compileDirection(
+        response?.commonConfig,
+        response === undefined ? source : null,
+        responsePrefix,
+        `${context.path}.response_direction_config.common_config`,
+        context,
+      ),
+      request: compileDirection(
+        request === undefined ? offByDefault : request.commonConfig,
+        null,
+        `${statPrefix}request.`,
+        `${context.path}.request_direction_config.common_config`,
+        context,
+      ),
       disableOnEtag: response?.disableOnEtagHeader ?? source.disableOnEtagHeader,
+      tellsStatus: response?.statusHeaderEnabled ?? false,
       weakensEtag: response?.weakenEtagOnCompress ?? false,
       leavesStatus: new Set(response?.uncompressibleResponseCodes),
       removeAcceptEncoding: response?.removeAcceptEncodingHeader ?? source.removeAcceptEncodingHeader,
@@ -54,8 +75,12 @@ export const compressor: HttpFilterKind = {
     const { override } = CompressorPerRoute.decode(bytes)
     if (override === undefined) return context.fail('', 'one of disabled and overrides is needed')
     if (override.$case === 'disabled') return 'off'
-    const response = override.value.responseDirectionConfig
-    return { enables: response !== undefined, removesAcceptEncoding: response?.removeAcceptEncodingHeader } satisfies Override
+    const { responseDirectionConfig: response, compressorLibrary } = override.value
+    return {
+      enables: response !== undefined,
+      removesAcceptEncoding: response?.removeAcceptEncodingHeader,
+      library: compressorLibrary === undefined ? null : compileLibrary(compressorLibrary, context),
+    } satisfies Override
   },
 }
 
@@ -64,9 +89,11 @@ interface Override {
   /** Responses are compressed even where the filter has that off. */
   readonly enables: boolean
   readonly removesAcceptEncoding: boolean | undefined
+  /** null: the filter's own. */
+  readonly library: CompressorLibrary | null
 }
 
-const noOverride: Override = { enables: false, removesAcceptEncoding: undefined }
+const noOverride: Override = { enables: false, removesAcceptEncoding: undefined, library: null }
 
 function isOverride(config: unknown): config is Override {
   return typeof config === 'object' && config !== null && 'enables' in config
@@ -76,10 +103,12 @@ interface Rules {
   readonly library: CompressorLibrary
   readonly chooseFirst: boolean
   readonly response: DirectionRules
-  readonly request: DirectionRules | null
+  readonly request: DirectionRules
   readonly disableOnEtag: boolean
   /** A strong tag becomes a weak one, instead of going. */
   readonly weakensEtag: boolean
+  /** Responses tell what became of them, and why. */
+  readonly tellsStatus: boolean
   /** Responses of these are never compressed. */
   readonly leavesStatus: ReadonlySet<number>
   readonly removeAcceptEncoding: boolean
@@ -88,13 +117,13 @@ interface Rules {
 
 /** The compressors of a request's chain, and what they agreed on. */
 class Agreement {
-  readonly compressors: Rules[] = []
+  readonly compressors: { rules: Rules; library: CompressorLibrary }[] = []
   private choice: EncodingChoice | null = null
 
   choose(accept: string | null, headers: HeaderTable): EncodingChoice {
     if (this.choice === null) {
-      const able = this.compressors.filter(({ response }) => response.isOfType(headers))
-      const offered = able.map(({ library, chooseFirst }) => ({ encoding: library.encoding, first: chooseFirst }))
+      const able = this.compressors.filter(({ rules }) => rules.response.isOfType(headers))
+      const offered = able.map(({ library, rules }) => ({ encoding: library.encoding, first: rules.chooseFirst }))
       this.choice = chooseEncoding(accept, offered)
     }
     return this.choice
@@ -104,6 +133,7 @@ class Agreement {
 class CompressorFilter implements HttpFilter {
   private readonly rules: Rules
   private readonly override: Override
+  private readonly library: CompressorLibrary
   private accept: string | null = null
   private agreement: Agreement | null = null
   private requestBody: BodyCompressor | null = null
@@ -112,6 +142,7 @@ class CompressorFilter implements HttpFilter {
   constructor(rules: Rules, override: Override) {
     this.rules = rules
     this.override = override
+    this.library = override.library ?? rules.library
   }
 
   onRequestHeaders(stream: HttpStream, endStream: boolean): FilterStatus {
@@ -123,16 +154,16 @@ class CompressorFilter implements HttpFilter {
       const known = stream.filterState.get(stateKey)
       this.agreement = known instanceof Agreement ? known : new Agreement()
       if (known === undefined) stream.filterState.set(stateKey, this.agreement)
-      this.agreement.compressors.push(rules)
+      this.agreement.compressors.push({ rules, library: this.library })
     }
-    const { request } = rules
-    if (request !== null && !endStream) this.beginRequest(stream, request)
+    this.beginRequest(stream, rules.request, endStream)
     return 'continue'
   }
 
-  private beginRequest(stream: HttpStream, rules: DirectionRules): void {
+  private beginRequest(stream: HttpStream, rules: DirectionRules, endStream: boolean): void {
     const { headers } = stream.request
     const compresses =
+      !endStream &&
       rules.enabled() &&
       rules.isLongEnough(headers) &&
       rules.isOfType(headers) &&
@@ -144,9 +175,9 @@ class CompressorFilter implements HttpFilter {
     }
     rules.compressed.inc()
     headers.remove(names.contentLength)
-    headers.set(contentEncoding, this.rules.library.encoding)
+    headers.set(contentEncoding, this.library.encoding)
     this.requestBody = new BodyCompressor(
-      this.rules.library.create(),
+      this.library.create(),
       {
         send: (data, end) => stream.injectRequestData(this, data, end),
         pause: () => stream.pauseRequest(),
@@ -171,42 +202,80 @@ class CompressorFilter implements HttpFilter {
   }
 
   onResponseHeaders(stream: HttpStream, endStream: boolean): FilterStatus {
-    const { response: rules, library } = this.rules
-    const { headers, status } = stream.response
-    if (this.agreement === null || !rules.isLongEnough(headers)) {
+    const { response: rules } = this.rules
+    const { headers } = stream.response
+    const compressible = this.rules.tellsStatus ? this.tellWhyNot(stream, endStream) : null
+    if (this.agreement === null || compressible === false || (compressible === null && !rules.isLongEnough(headers))) {
       rules.notCompressed.inc()
       return 'continue'
     }
-    const compressible =
-      status !== 101 &&
-      !this.rules.leavesStatus.has(status) &&
-      rules.isOfType(headers) &&
-      !tokensOf(headers.getAll(cacheControl)).includes('no-transform') &&
-      this.isEtagAllowed(headers) &&
-      !headers.has(contentEncoding)
-    if (!endStream && this.isAccepted(this.agreement, headers) && compressible && isTransferPlain(headers)) {
-      rules.compressed.inc()
-      const tag = headers.get(etag)
-      if (tag !== null && !/^w\//i.test(tag)) {
-        if (this.rules.weakensEtag) headers.set(etag, `W/${tag}`)
-        else headers.remove(etag)
-      }
-      headers.remove(names.contentLength)
-      headers.set(contentEncoding, library.encoding)
-      this.responseBody = new BodyCompressor(
-        library.create(),
-        {
-          send: (data, end) => stream.injectResponseData(this, data, end),
-          pause: () => stream.pauseResponse(),
-          resume: () => stream.resumeResponse(),
-        },
-        rules.bytesIn,
-        rules.bytesOut,
-      )
-    } else rules.notCompressed.inc()
+    const fits =
+      compressible ??
+      (this.isPlain(stream.response) &&
+        !this.rules.leavesStatus.has(stream.response.status) &&
+        rules.isOfType(headers) &&
+        this.isEtagAllowed(headers))
+    if (!endStream && this.isAccepted(this.agreement, headers) && fits && isTransferPlain(headers)) this.beginResponse(stream)
+    else rules.notCompressed.inc()
     // Caches have to know that the answer depends on what the client accepts, compressed or not.
-    if (compressible) addVary(headers)
+    if (fits) addVary(headers)
     return 'continue'
+  }
+
+  /** Whether the response can be compressed at all: it is none that says otherwise, or is compressed already. */
+  private isPlain({ status, headers }: ResponseHead): boolean {
+    return status !== 101 && !tokensOf(headers.getAll(cacheControl)).includes('no-transform') && !headers.has(contentEncoding)
+  }
+
+  /** Whether the response may be compressed; where it may not, the first reason that there is is told in a header. */
+  private tellWhyNot({ response }: HttpStream, endStream: boolean): boolean {
+    const { response: rules, leavesStatus } = this.rules
+    const { headers, status } = response
+    if (this.agreement === null || !this.isPlain(response)) return false
+    const reason = !rules.isLongEnough(headers)
+      ? 'ContentLengthTooSmall'
+      : !rules.isOfType(headers)
+        ? 'ContentTypeNotAllowed'
+        : !this.isEtagAllowed(headers)
+          ? 'EtagNotAllowed'
+          : leavesStatus.has(status)
+            ? 'StatusCodeNotAllowed'
+            : null
+    if (reason === null) return true
+    if (!endStream) {
+      headers.append(compressionStatus, `${this.library.encoding};${reason}`)
+      // Envoy counts it a second time.
+      if (reason === 'ContentLengthTooSmall') rules.tooShort.inc()
+    }
+    return false
+  }
+
+  private beginResponse(stream: HttpStream): void {
+    const { response: rules } = this.rules
+    const { headers } = stream.response
+    rules.compressed.inc()
+    const tag = headers.get(etag)
+    if (tag !== null && !/^w\//i.test(tag)) {
+      if (this.rules.weakensEtag) headers.set(etag, `W/${tag}`)
+      else headers.remove(etag)
+    }
+    if (this.rules.tellsStatus)
+      headers.append(
+        compressionStatus,
+        `${this.library.encoding};Compressed;OriginalLength=${headers.get(names.contentLength) ?? ''}`,
+      )
+    headers.remove(names.contentLength)
+    headers.set(contentEncoding, this.library.encoding)
+    this.responseBody = new BodyCompressor(
+      this.library.create(),
+      {
+        send: (data, end) => stream.injectResponseData(this, data, end),
+        pause: () => stream.pauseResponse(),
+        resume: () => stream.resumeResponse(),
+      },
+      rules.bytesIn,
+      rules.bytesOut,
+    )
   }
 
   private isEtagAllowed(headers: HeaderTable): boolean {
@@ -216,7 +285,8 @@ class CompressorFilter implements HttpFilter {
   }
 
   private isAccepted(agreement: Agreement, headers: HeaderTable): boolean {
-    const { library, stats } = this.rules
+    const { stats } = this.rules
+    const { library } = this
     const { encoding, reason } = agreement.choose(this.accept, headers)
     const chosen = encoding === library.encoding
     if (reason === 'no-header') stats.noHeader.inc()

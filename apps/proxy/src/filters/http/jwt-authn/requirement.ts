@@ -1,4 +1,5 @@
 import type { JwtRequirement } from '@weft/contracts/envoy/extensions/filters/http/jwt_authn/v3/config'
+import { headerName } from '@weft/http/header-table'
 import type { FilterContext, HttpStream } from '../filter.ts'
 import { authenticate, authenticateAny, type Verdict } from './authenticate.ts'
 import { audienceSet, type Provider } from './provider.ts'
@@ -47,6 +48,16 @@ export function compileRequirement(
         .map(({ item, path: at }) => compileRequirement(item, providers, at, context))
       const has = (allowance: string): boolean => items.some((item) => item.requiresType?.$case === allowance)
       return anyOf(any, has('allowMissing'), has('allowMissingOrFailed'))
+    }
+    case 'extractOnlyWithoutValidation': {
+      const all = [...providers.values()]
+      const header = headerName(type.value.verificationStatusHeader || 'x-jwt-signature-verified')
+      // Unlike what its name says, tokens are verified, and only those that hold are handed on (as Envoy 1.40 does).
+      return (stream) =>
+        after(authenticateAny(stream, all, true), (status) => {
+          if (status !== jwtStatus.ok && status !== jwtStatus.missing) stream.request.headers.set(header, 'false')
+          return jwtStatus.ok
+        })
     }
     case 'allowMissing': {
       const all = [...providers.values()]

@@ -11,6 +11,7 @@ import { compileBuckets, type Limiter, type OpenLimiter } from './limiter.ts'
 
 const limitHeader = headerName('x-ratelimit-limit')
 const remainingHeader = headerName('x-ratelimit-remaining')
+const retryAfterHeader = headerName('retry-after')
 const resetHeader = headerName('x-ratelimit-reset')
 
 /** `envoy.filters.http.local_ratelimit`: token buckets, one for all workers, by descriptors of the request too. */
@@ -35,6 +36,7 @@ interface RatelimitStats {
   readonly enforced: Counter
   readonly rateLimited: Counter
   readonly ok: Counter
+  readonly shadow: Counter
 }
 
 /** A configuration, compiled; its buckets begin with the first request. */
@@ -47,6 +49,7 @@ class Rules {
   readonly requestEdits: readonly HeadEdit[]
   readonly responseEdits: readonly HeadEdit[]
   readonly headers: boolean
+  readonly tellsWhen: boolean
   /** How limits of the virtual host count: OVERRIDE, INCLUDE, IGNORE. */
   readonly hostLimits: number
   readonly stats: RatelimitStats
@@ -73,10 +76,16 @@ class Rules {
     )
     this.responseEdits = compileHeaderOptions(source.responseHeadersToAdd, `${context.path}.response_headers_to_add`)
     this.headers = source.enableXRatelimitHeaders === 1
+    this.tellsWhen = source.enableRetryAfterHeader
     this.hostLimits = source.vhRateLimits
     const stat = (name: string) => context.stats.counter(`${source.statPrefix}.http_local_rate_limit.${name}`)
-    this.stats = { enabled: stat('enabled'), enforced: stat('enforced'), rateLimited: stat('rate_limited'), ok: stat('ok') }
-    stat('shadow_mode')
+    this.stats = {
+      enabled: stat('enabled'),
+      enforced: stat('enforced'),
+      rateLimited: stat('rate_limited'),
+      ok: stat('ok'),
+      shadow: stat('shadow_mode'),
+    }
     this.perConnection = source.localRateLimitPerDownstreamConnection
     this.sharers = source.localClusterRateLimit === undefined ? () => 1 : () => clusterSize(context)
     source.rateLimits.forEach(({ limit }, i) => {
@@ -120,6 +129,7 @@ class LocalRatelimitFilter implements HttpFilter {
   private readonly rules: Rules
   private readonly context: FilterContext
   private bucket: TokenBucket | null = null
+  private told: boolean | null = null
 
   constructor(rules: Rules, context: FilterContext) {
     this.rules = rules
@@ -136,13 +146,21 @@ class LocalRatelimitFilter implements HttpFilter {
       stats.ok.inc()
       return 'continue'
     }
-    const { allowed, bucket } = limiter.take(limiter.countsByDescriptors ? this.descriptors(stream) : [], rules.sharers())
+    const { allowed, bucket, shadow, told } = limiter.take(
+      limiter.countsByDescriptors ? this.descriptors(stream) : [],
+      rules.sharers(),
+    )
     this.bucket = bucket
+    this.told = told
     if (allowed) {
       stats.ok.inc()
       return 'continue'
     }
     stats.rateLimited.inc()
+    if (shadow) {
+      stats.shadow.inc()
+      return 'continue'
+    }
     if (!rules.enforced()) {
       editHead(rules.requestEdits, stream.format, stream.request)
       return 'continue'
@@ -152,7 +170,12 @@ class LocalRatelimitFilter implements HttpFilter {
       details: 'local_rate_limited',
       flags: ['RL'],
       ...(rules.grpcStatus === undefined ? {} : { grpcStatus: rules.grpcStatus }),
-      edit: (response) => editHead(rules.responseEdits, stream.format, response),
+      edit: (response) => {
+        editHead(rules.responseEdits, stream.format, response)
+        const { headers, status } = response
+        if (rules.tellsWhen && bucket !== null && status === StatusCode.TooManyRequests && !headers.has(retryAfterHeader))
+          headers.set(retryAfterHeader, String(Math.max(1, Math.ceil(bucket.untilNext() / 1e9))))
+      },
     })
     return 'stop'
   }
@@ -178,8 +201,8 @@ class LocalRatelimitFilter implements HttpFilter {
   }
 
   onResponseHeaders({ response: { headers } }: HttpStream): FilterStatus {
-    const { bucket } = this
-    if (bucket === null || !this.rules.headers) return 'continue'
+    const { bucket, told } = this
+    if (bucket === null || !(told ?? this.rules.headers)) return 'continue'
     headers.set(limitHeader, String(bucket.rate.maxTokens))
     headers.set(remainingHeader, String(bucket.remaining()))
     headers.set(resetHeader, String(Math.ceil(bucket.untilNext() / 1e9)))

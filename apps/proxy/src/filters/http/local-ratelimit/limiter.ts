@@ -9,6 +9,10 @@ import type { FilterContext } from '../filter.ts'
 export interface Taken {
   allowed: boolean
   bucket: TokenBucket | null
+  /** It only counts. */
+  shadow: boolean
+  /** Whether the limit is told in `x-ratelimit-*`; null: as the filter says. */
+  told: boolean | null
 }
 
 /** The live buckets of a configuration. */
@@ -25,9 +29,15 @@ export type OpenLimiter = (owner: '' | null) => Limiter
 /** Buckets that values make which the configuration leaves open, unless it says how many; the one used longest ago goes. */
 const defaultMaxDynamic = 20
 
+interface Limit {
+  readonly bucket: TokenBucket
+  readonly shadow: boolean
+}
+
 interface DescriptorRule {
   readonly key: string
   readonly rate: BucketRate
+  readonly shadow: boolean
   /** Entries of which the value is open (each value has a bucket of its own); null: all are given. */
   readonly open: readonly { key: string; value: string }[] | null
 }
@@ -36,14 +46,14 @@ interface DescriptorRule {
 export function compileBuckets(source: LocalRateLimit, identity: string, context: FilterContext): OpenLimiter | null {
   const byDefault = source.tokenBucket === undefined ? null : rateOf(source.tokenBucket, 'token_bucket', context)
   const seen = new Set<string>()
-  const rules = source.descriptors.map(({ entries, tokenBucket }, i): DescriptorRule => {
+  const rules = source.descriptors.map(({ entries, tokenBucket, shadowMode: shadow }, i): DescriptorRule => {
     const path = `descriptors[${i}]`
     if (tokenBucket === undefined) return context.fail(`${path}.token_bucket`, 'must be set')
     const key = keyOf(entries)
     if (seen.has(key)) return context.fail(path, 'duplicate descriptor in the local rate descriptor')
     seen.add(key)
     const rate = rateOf(tokenBucket, `${path}.token_bucket`, context)
-    return { key, rate, open: entries.some(({ value }) => value === '') ? entries : null }
+    return { key, rate, shadow, open: entries.some(({ value }) => value === '') ? entries : null }
   })
   if (byDefault === null && rules.length === 0) return null
   const consumesDefault = source.alwaysConsumeDefaultTokenBucket ?? true
@@ -64,49 +74,56 @@ function openLimiter(
   { consumesDefault, maxDynamic }: { consumesDefault: boolean; maxDynamic: number },
 ): Limiter {
   const base = byDefault === null ? null : buckets.open(`${identity}\ndefault`, byDefault)
-  const given = new Map(
-    rules.filter(({ open }) => open === null).map(({ key, rate }) => [key, buckets.open(`${identity}\n${key}`, rate)]),
+  const given = new Map<string, Limit>(
+    rules
+      .filter(({ open }) => open === null)
+      .map(({ key, rate, shadow }) => [key, { bucket: buckets.open(`${identity}\n${key}`, rate), shadow }]),
   )
   const open = rules.filter((rule) => rule.open !== null)
-  const dynamic = new Map<string, TokenBucket>()
+  const dynamic = new Map<string, Limit>()
 
-  const dynamicBucket = (descriptor: Descriptor): TokenBucket | undefined => {
+  const dynamicLimit = (descriptor: Descriptor): Limit | undefined => {
     const rule = open.find((one) => fits(one.open ?? [], descriptor.entries))
     if (rule === undefined) return undefined
     const key = keyOf(descriptor.entries)
-    const bucket = dynamic.get(key) ?? buckets.open(`${identity}\n${rule.key}\n${key}`, rule.rate)
+    const limit = dynamic.get(key) ?? { bucket: buckets.open(`${identity}\n${rule.key}\n${key}`, rule.rate), shadow: rule.shadow }
     dynamic.delete(key)
-    dynamic.set(key, bucket)
+    dynamic.set(key, limit)
     if (dynamic.size > maxDynamic) {
       const [oldest] = dynamic
       if (oldest !== undefined) {
-        oldest[1].release()
+        oldest[1].bucket.release()
         dynamic.delete(oldest[0])
       }
     }
-    return bucket
+    return limit
   }
 
   return {
     countsByDescriptors: rules.length > 0,
     take(descriptors, sharers) {
       const now = process.hrtime.bigint()
-      const matched: { bucket: TokenBucket; hits: number }[] = []
+      const matched: (Limit & { hits: number; told: boolean | null })[] = []
       for (const descriptor of descriptors) {
-        const bucket = given.get(keyOf(descriptor.entries)) ?? dynamicBucket(descriptor)
-        if (bucket !== undefined) matched.push({ bucket, hits: descriptor.hits ?? 1 })
+        const limit = given.get(keyOf(descriptor.entries)) ?? dynamicLimit(descriptor)
+        if (limit !== undefined) matched.push({ ...limit, hits: descriptor.hits ?? 1, told: descriptor.told })
       }
       // The slowest first: it is the one to tell of.
       if (matched.length > 1) matched.sort((a, b) => a.bucket.rate.perNanosecond - b.bucket.rate.perNanosecond)
-      for (const { bucket, hits } of matched) if (!bucket.consume(now, hits * sharers)) return { allowed: false, bucket }
-      const first = matched[0]?.bucket ?? base
-      if (base === null || (matched.length > 0 && !consumesDefault)) return { allowed: true, bucket: first }
-      return base.consume(now, sharers) ? { allowed: true, bucket: first } : { allowed: false, bucket: base }
+      let outcome: Taken = { allowed: true, shadow: false, bucket: matched[0]?.bucket ?? base, told: matched[0]?.told ?? null }
+      for (const { bucket, hits, shadow, told } of matched) {
+        if (bucket.consume(now, hits * sharers)) continue
+        if (!shadow) return { allowed: false, bucket, shadow, told }
+        // A limit that only counts is told where no other decides.
+        if (outcome.allowed) outcome = { allowed: false, bucket, shadow, told }
+      }
+      if (base === null || (matched.length > 0 && !consumesDefault) || base.consume(now, sharers)) return outcome
+      return { allowed: false, bucket: base, shadow: false, told: null }
     },
     close() {
       base?.release()
-      for (const bucket of given.values()) bucket.release()
-      for (const bucket of dynamic.values()) bucket.release()
+      for (const { bucket } of given.values()) bucket.release()
+      for (const { bucket } of dynamic.values()) bucket.release()
     },
   }
 }

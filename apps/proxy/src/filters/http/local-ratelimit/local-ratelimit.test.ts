@@ -79,6 +79,34 @@ describe('local_ratelimit', () => {
     expect(second.request.headers.get(headerName('x-limited'))).toBe('yes')
   })
 
+  it('tells when to come back', () => {
+    const filter = compile({
+      tokenBucket: { maxTokens: 1, fillInterval: { seconds: 5, nanos: 0 } },
+      enableRetryAfterHeader: true,
+    })
+    ask(filter)
+    const { replied, response } = ask(filter)
+    response.status = replied?.status ?? 0
+    replied?.options?.edit?.(response)
+    expect(response.headers.get(headerName('retry-after'))).toBe('5')
+  })
+
+  it('goes on past limits that only count, which take from the others all the same', () => {
+    const bucket = (maxTokens: number) => ({ maxTokens, tokensPerFill: 1, fillInterval: hour })
+    const filter = compile({
+      tokenBucket: bucket(3),
+      descriptors: [{ entries: [{ key: 'user', value: 'bob' }], tokenBucket: bucket(1), shadowMode: true }],
+    })
+    expect(['bob', 'bob', 'bob', 'bob'].map((user) => ask(filter, user).replied?.status)).toEqual([
+      undefined,
+      undefined,
+      undefined,
+      429,
+    ])
+    expect(context.counter('l.http_local_rate_limit.shadow_mode')).toBe(2)
+    expect(context.counter('l.http_local_rate_limit.rate_limited')).toBe(3)
+  })
+
   it('refuses buckets that fill too often, and descriptors that come twice', () => {
     expect(() => compile({ tokenBucket: { maxTokens: 1, fillInterval: { seconds: 0, nanos: 1 } } })).toThrow(/50ms/)
     const tokenBucket = { maxTokens: 1, fillInterval: hour }

@@ -27,10 +27,11 @@ import type { FilterContext, FilterStatus, HttpFilter, HttpFilterKind, HttpStrea
 import { compileGrpcService, type UnaryCall } from '../grpc-service.ts'
 import { compileHeaderOptions, editHead, type HeadEdit } from '../head-edit.ts'
 import { mergeMetadata } from '../metadata-merge.ts'
-import { limitHeaders } from './limit-headers.ts'
+import { limitHeaders, retryAfter } from './limit-headers.ts'
 
 const namespace = 'envoy.filters.http.ratelimit'
 const rateLimited = headerName('x-envoy-ratelimited')
+const retryAfterHeader = headerName('retry-after')
 const internalHeader = headerName('x-envoy-internal')
 const defaultTimeoutMs = 20
 
@@ -86,6 +87,7 @@ interface Rules {
   readonly grpcStatus: number | undefined
   readonly headers: boolean
   readonly tellsLimited: boolean
+  readonly tellsWhen: boolean
   readonly responseEdits: readonly HeadEdit[]
   readonly counters: ClusterCounters
   readonly statPrefix: string
@@ -115,6 +117,7 @@ function compileRules(source: RateLimit, context: FilterContext): Rules {
     errorStatus: source.statusOnError?.code || StatusCode.InternalServerError,
     grpcStatus: source.rateLimitedAsResourceExhausted ? 8 : undefined,
     headers: source.enableXRatelimitHeaders === 1,
+    tellsWhen: source.enableRetryAfterHeader,
     tellsLimited: !source.disableXEnvoyRatelimitedHeader,
     responseEdits: compileHeaderOptions(source.responseHeadersToAdd, `${context.path}.response_headers_to_add`),
     counters: new ClusterCounters(context.stats),
@@ -127,6 +130,9 @@ class RatelimitFilter implements HttpFilter {
   private readonly override: RouteOverride
   private readonly abort = new AbortController()
   private answer: RateLimitResponse | null = null
+  /** Of each descriptor that was sent, whether its limit is told. */
+  private told: readonly (boolean | null)[] = []
+  private enforced = false
   private calling = false
   private asked: HttpStream | null = null
 
@@ -159,6 +165,7 @@ class RatelimitFilter implements HttpFilter {
     const { rules, override } = this
     const descriptors = this.descriptors(stream, onDone)
     if (descriptors.length === 0) return null
+    if (!onDone) this.told = descriptors.map(({ told }) => told)
     return RateLimitRequest.fromPartial({
       domain: override.domain === '' ? rules.domain : override.domain,
       hitsAddend: hitsOf(stream),
@@ -214,6 +221,7 @@ class RatelimitFilter implements HttpFilter {
       stream.continueRequest()
       return
     }
+    this.enforced = true
     stream.reply(rules.status, answer.rawBody, {
       details: 'request_rate_limited',
       flags: ['RL'],
@@ -245,8 +253,17 @@ class RatelimitFilter implements HttpFilter {
     const { headers } = stream.response
     // Over its limit, and let through all the same.
     if (answer.overallCode === Code.OVER_LIMIT && this.rules.tellsLimited) headers.set(rateLimited, 'true')
-    if (this.rules.headers) for (const [name, value] of limitHeaders(answer.statuses)) headers.set(headerName(name), value)
+    const { rules, told } = this
+    for (const [name, value] of limitHeaders(answer.statuses, (index) => told[index] ?? rules.headers))
+      headers.set(headerName(name), value)
     for (const { key, value } of answer.responseHeadersToAdd) headers.append(headerName(key), value)
+    if (
+      this.enforced &&
+      rules.tellsWhen &&
+      stream.response.status === StatusCode.TooManyRequests &&
+      !headers.has(retryAfterHeader)
+    )
+      headers.set(retryAfterHeader, String(retryAfter(answer.statuses)))
     return 'continue'
   }
 

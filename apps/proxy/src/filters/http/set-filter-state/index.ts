@@ -42,9 +42,11 @@ export const setFilterState: HttpFilterKind = {
 type SetValues = (stream: HttpStream) => void
 
 function compileValues(bytes: Uint8Array, context: FilterContext): SetValues {
-  const values = Config.decode(bytes).onRequestHeaders.map((value, i) => compileValue(value, `on_request_headers[${i}]`, context))
+  const { onRequestHeaders, clearRouteCache } = Config.decode(bytes)
+  const values = onRequestHeaders.map((value, i) => compileValue(value, `on_request_headers[${i}]`, context))
   return (stream) => {
     for (const set of values) set(stream)
+    if (clearRouteCache) stream.clearRoute()
   }
 }
 

@@ -26,7 +26,8 @@ interface ZipkinSpan {
 
 interface Told {
   spans: unknown[]
-  upstream: Record<string, string>[]
+  /** Of requests upstream, and of the answers. */
+  headers: Record<string, string>[]
 }
 
 /** The scenario. */
@@ -43,8 +44,8 @@ export async function tracingScenario(scenario: Scenario): Promise<void> {
     spans.push(...(JSON.parse(body) as ZipkinSpan[]))
     return 202
   })
-  for (const spawns of [false, true]) {
-    scenario.section(`Zipkin, ${spawns ? 'a span of its own for each try' : 'one span a request'}`)
+  for (const { title, spawns, more } of variants) {
+    scenario.section(`Zipkin, ${title}`)
     const told: Told[] = []
     for (const command of [[envoy, '--disable-hot-restart'], ours]) {
       spans.length = 0
@@ -53,7 +54,7 @@ export async function tracingScenario(scenario: Scenario): Promise<void> {
       const proxy = start([
         ...command,
         '--config-yaml',
-        bootstrap(listen, origin, collector, spawns),
+        bootstrap(listen, origin, collector, spawns, more),
         '--concurrency',
         '1',
         '-l',
@@ -61,21 +62,66 @@ export async function tracingScenario(scenario: Scenario): Promise<void> {
       ])
       scenario.cleanup(() => proxy.stop())
       await untilListening(listen, proxy)
-      for (const [path, headers] of requests) await fetch(`http://127.0.0.1:${listen}${path}`, { headers })
+      const answers: Record<string, string>[] = []
+      for (const [path, headers] of requests) {
+        const answer = await fetch(`http://127.0.0.1:${listen}${path}`, { headers })
+        answers.push(foldHeaders(Object.fromEntries(answer.headers)))
+      }
       const expected = (requests.length - 1) * (spawns ? 2 : 1) - (spawns ? 1 : 0)
       await until(() => spans.length >= expected, `${expected} spans`)
       await proxy.stop()
-      told.push({ spans: spans.map((span) => foldSpan(span, listen, origin)).sort(), upstream: upstream.map(foldHeaders) })
+      told.push({
+        spans: spans.map((span) => foldSpan(span, listen, origin)).sort(),
+        headers: [...upstream.map(foldHeaders), ...answers],
+      })
     }
     const [reference, subject] = told
     scenario.check('the same spans', same(reference?.spans, subject?.spans), difference(reference?.spans, subject?.spans), 'on')
     scenario.check(
-      'upstream is told the same',
-      same(reference?.upstream, subject?.upstream),
-      difference(reference?.upstream, subject?.upstream),
+      'upstream and clients are told the same',
+      same(reference?.headers, subject?.headers),
+      difference(reference?.headers, subject?.headers),
       'on',
     )
   }
+}
+
+const variants: readonly { title: string; spawns: boolean; more?: Naming }[] = [
+  { title: 'one span a request', spawns: false },
+  { title: 'a span of its own for each try', spawns: true },
+  {
+    title: 'spans named by formats, of which upstream is not told',
+    spawns: true,
+    more: {
+      tracing: {
+        operation: 'op %REQ(:METHOD)% %REQ(USER-AGENT)%',
+        upstream_operation: '%UPSTREAM_CLUSTER% %REQ(X-TAG)%',
+        no_context_propagation: true,
+      },
+      route: { operation: '%REQ(X-CLIENT-TRACE-ID)%', upstream_operation: 'of the route %REQ(:PATH)%' },
+    },
+  },
+  { title: 'towards others', spawns: false, more: { direction: 'OUTBOUND', tracing: {}, route: {} } },
+  {
+    title: 'towards others, named by formats',
+    spawns: false,
+    more: { direction: 'OUTBOUND', tracing: { operation: 'op' }, route: { overall_sampling: { numerator: 100 } } },
+  },
+  {
+    title: 'formats that come to nothing',
+    spawns: true,
+    more: {
+      tracing: { operation: '%REQ(X-TAG)%', upstream_operation: '%REQ(X-TAG)%' },
+      route: { operation: '%REQ(X-NONE)%' },
+    },
+  },
+]
+
+/** More of the tracing of the connection manager, and of the route that has a decorator. */
+interface Naming {
+  direction?: 'OUTBOUND'
+  tracing: Record<string, unknown>
+  route: Record<string, unknown>
 }
 
 const trace = '463ac35c9f6413ad48485a3953bb6124'
@@ -85,7 +131,8 @@ const requests: readonly (readonly [path: string, headers: Record<string, string
   ['/single', { b3: `${trace}-a2fb4a1d1a96d312-1` }],
   ['/unsampled', { 'x-b3-traceid': trace, 'x-b3-spanid': 'a2fb4a1d1a96d312', 'x-b3-sampled': '0' }],
   ['/direct', {}],
-  ['/named', { 'x-client-trace-id': 'client' }],
+  ['/named', { 'x-client-trace-id': 'client', 'x-number': '7' }],
+  ['/decorated', { 'x-envoy-decorator-operation': 'asked' }],
 ]
 
 /** A span as text, with what differs from run to run folded. */
@@ -103,7 +150,7 @@ function foldSpan(span: ZipkinSpan, listen: number, origin: number): string {
 function foldHeaders(headers: IncomingHttpHeaders): Record<string, string> {
   return Object.fromEntries(
     Object.entries(headers)
-      .filter(([name]) => /^(?:x-b3|b3$|trace)/.test(name))
+      .filter(([name]) => /^(?:x-b3|b3$|trace|x-envoy-decorator)/.test(name))
       .map(([name, value]) => [name, String(value).replaceAll(/[0-9a-f]{16,32}/g, ({ length }) => `<${length}>`)])
       .sort(),
   )
@@ -147,7 +194,7 @@ async function serve(
   return address.port
 }
 
-function bootstrap(listen: number, origin: number, collector: number, spawns: boolean): string {
+function bootstrap(listen: number, origin: number, collector: number, spawns: boolean, more?: Naming): string {
   const cluster = (name: string, port: number) => ({
     name,
     connect_timeout: '1s',
@@ -162,9 +209,13 @@ function bootstrap(listen: number, origin: number, collector: number, spawns: bo
     tracing: {
       spawn_upstream_span: spawns,
       verbose: true,
+      ...more?.tracing,
       custom_tags: [
         { tag: 'literal', literal: { value: 'l' } },
         { tag: 'header', request_header: { name: 'x-tag', default_value: 'none' } },
+        { tag: 'formatted', value: 'a %REQ(X-TAG)%-%ROUTE_NAME%' },
+        { tag: 'formatted-or-not', value: '%REQ(X-TAG)%' },
+        { tag: 'number', value: '%REQ(X-NUMBER)%', value_type: 'INT' },
         { tag: 'environment', environment: { name: 'WEFT_NOT_SET', default_value: 'unset' } },
         { tag: 'of-route', metadata: { kind: { route: {} }, metadata_key: { key: 'ns', path: [{ key: 'k' }] } } },
       ],
@@ -186,7 +237,12 @@ function bootstrap(listen: number, origin: number, collector: number, spawns: bo
           domains: ['*'],
           routes: [
             { match: { prefix: '/direct' }, direct_response: { status: 204 } },
-            { match: { prefix: '/named' }, route: { cluster: 'origin' }, decorator: { operation: 'shop' } },
+            {
+              match: { prefix: '/named' },
+              route: { cluster: 'origin' },
+              decorator: { operation: 'shop' },
+              ...(more === undefined ? {} : { tracing: more.route }),
+            },
             { match: { prefix: '/' }, route: { cluster: 'origin' }, metadata: { filter_metadata: { ns: { k: 'v' } } } },
           ],
         },
@@ -204,6 +260,7 @@ function bootstrap(listen: number, origin: number, collector: number, spawns: bo
       listeners: [
         {
           name: 'in',
+          ...(more?.direction === undefined ? {} : { traffic_direction: more.direction }),
           address: { socket_address: { address: '127.0.0.1', port_value: listen } },
           filter_chains: [{ filters: [{ name: 'http', typed_config: manager }] }],
         },

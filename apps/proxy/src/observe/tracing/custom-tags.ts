@@ -1,19 +1,31 @@
-import type { CustomTag } from '@weft/contracts/envoy/type/tracing/v3/custom_tag'
+import { type CustomTag, CustomTag_ValueType as ValueType } from '@weft/contracts/envoy/type/tracing/v3/custom_tag'
 import { headerName } from '@weft/http/header-name'
 import { invalid } from '../../plan/problems.ts'
 import { metadataReader } from '../../shared/metadata-path.ts'
 import type { FormatContext } from '../format/context.ts'
 import { compileTextFormat } from '../format/text-format.ts'
+import type { TagKind } from './span.ts'
 
 /** A tag that a configuration adds to spans; null: not on this one. */
 export interface SpanTag {
   readonly key: string
+  readonly kind: TagKind
   read(context: FormatContext): string | null
 }
 
 /** Compiles custom tags. */
 export function compileCustomTags(sources: readonly CustomTag[], path: string): SpanTag[] {
-  return sources.map((source, i) => ({ key: source.tag, read: compileTag(source, `${path}[${i}]`) }))
+  return sources.map((source, i) => ({
+    key: source.tag,
+    kind: kinds[source.valueType] ?? 'text',
+    read: compileTag(source, `${path}[${i}]`),
+  }))
+}
+
+const kinds: Readonly<Record<number, TagKind>> = {
+  [ValueType.INT]: 'int',
+  [ValueType.DOUBLE]: 'double',
+  [ValueType.BOOL]: 'bool',
 }
 
 function compileTag({ type }: CustomTag, path: string): SpanTag['read'] {

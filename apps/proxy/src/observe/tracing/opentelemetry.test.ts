@@ -46,3 +46,35 @@ test('spans go to a collector by OTLP over gRPC, and the trace goes on upstream'
   for (const part of ['shop', 'ingress', 'router main egress', Buffer.from(trace, 'hex').toString('latin1')])
     expect(call?.body).toContain(part)
 })
+
+test('spans are named, and tagged, by formats, and the trace goes on nowhere where it is not to', async () => {
+  const otlp = await startGrpcCollector()
+  closers.push(() => otlp.close())
+  const up = new Upstream()
+  await up.listen()
+  closers.push(() => up.close())
+  const proxy = new WorkerHarness()
+  closers.push(() => proxy.close())
+  const target = { $case: 'envoyGrpc' as const, value: { clusterName: 'otlp' } }
+  const config = OpenTelemetryConfig.encode(
+    OpenTelemetryConfig.fromPartial({ grpcService: { targetSpecifier: target } }),
+  ).finish()
+  const tracing = {
+    spawnUpstreamSpan: true,
+    operation: 'op %REQ(:METHOD)%',
+    upstreamOperation: 'up %UPSTREAM_CLUSTER%',
+    noContextPropagation: true,
+    customTags: [{ tag: 'formatted', type: { $case: 'value' as const, value: 'path %REQ(:PATH)%' } }],
+    provider: {
+      name: 'otel',
+      configType: { $case: 'typedConfig' as const, value: any('envoy.config.trace.v3.OpenTelemetryConfig', config) },
+    },
+  }
+  const manager = connectionManager([routeTo('main')], { tracing })
+  await proxy.apply(cluster('main', [up.port]), cluster('otlp', [otlp.port]), listener('in', [{ filters: [manager] }]))
+  await ask(proxy.port('in'), '/a')
+  expect(up.requests[0]?.headers['traceparent']).toBeUndefined()
+  await vi.waitFor(() => expect(otlp.calls.length).toBeGreaterThan(0), { timeout: 30_000, interval: 100 })
+  for (const part of ['op GET', 'up main', 'path /a']) expect(otlp.calls[0]?.body).toContain(part)
+  expect(otlp.calls[0]?.body).not.toContain('egress')
+})

@@ -63,3 +63,33 @@ test('a span as OTLP has it', () => {
   expect(textOf(inside(all.get(9) as Uint8Array, 2, 1))).toBe('GET')
   expect(textOf(inside(message, 1, 1, 1, 2, 1))).toBe('svc')
 })
+
+test('tags are of their kinds, where they can be', () => {
+  const span = new Span({ traceId: '1', spanId: '2', parentId: '', sampled: true, name: 'n', kind: 'server', startMs: 0 })
+  const kinds = [
+    ['7', 'int'],
+    ['1.5', 'int'],
+    ['99999999999999999999', 'int'],
+    ['TRUE', 'bool'],
+    ['1', 'bool'],
+    ['1.5', 'double'],
+    ['1x', 'double'],
+  ] as const
+  for (const [value, kind] of kinds) span.tag('k', value, kind)
+  const message = encodeSpans([span], { serviceName: 'svc', version: '1' })
+  const values = fields(inside(message, 1, 2, 2))
+    .filter(([number]) => number === 9)
+    .map(([, attribute]) => fields(inside(attribute as Uint8Array, 2)).map(([number, value]) => [number, textOf(value)])[0])
+  const half = Buffer.alloc(8)
+  half.writeDoubleLE(1.5)
+  const text = (value: string) => [1, value]
+  expect(values).toEqual([
+    [3, '7'],
+    text('1.5'),
+    text('99999999999999999999'),
+    [2, '1'],
+    text('1'),
+    [4, String(half.readBigUInt64LE())],
+    text('1x'),
+  ])
+})

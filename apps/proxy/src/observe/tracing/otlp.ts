@@ -1,5 +1,5 @@
 import { BinaryWriter } from '@bufbuild/protobuf/wire'
-import type { Span } from './span.ts'
+import type { Span, TagKind } from './span.ts'
 
 /** What makes the spans, and for whom. */
 export interface OtlpSource {
@@ -16,12 +16,21 @@ function key(writer: BinaryWriter, field: number, type: number): BinaryWriter {
   return writer.uint32((field << 3) | type)
 }
 
-function attribute(writer: BinaryWriter, field: number, name: string, value: string): void {
+/** A value that is not of its kind stays text. */
+function attribute(writer: BinaryWriter, field: number, name: string, value: string, kind: TagKind = 'text'): void {
   key(writer, field, text).fork()
   key(writer, 1, text).string(name)
   key(writer, 2, text).fork()
-  key(writer, 1, text).string(value)
+  const plain = value.trim()
+  if (kind === 'bool' && /^(?:true|false)$/i.test(plain)) key(writer, 2, number).bool(plain.toLowerCase() === 'true')
+  else if (kind === 'int' && isInt64(plain)) key(writer, 3, number).int64(plain.replace('+', ''))
+  else if (kind === 'double' && plain !== '' && !Number.isNaN(Number(plain))) key(writer, 4, fixed64).double(Number(plain))
+  else key(writer, 1, text).string(value)
   writer.join().join()
+}
+
+function isInt64(value: string): boolean {
+  return /^[+-]?\d{1,30}$/.test(value) && BigInt.asIntN(64, BigInt(value.replace('+', ''))) === BigInt(value.replace('+', ''))
 }
 
 function nanos(ms: number): string {
@@ -60,7 +69,7 @@ function encodeSpan(writer: BinaryWriter, span: Span): void {
   key(writer, 6, number).int32(span.kind === 'server' ? 2 : 3)
   key(writer, 7, fixed64).fixed64(nanos(span.startMs))
   key(writer, 8, fixed64).fixed64(nanos(span.endMs))
-  for (const [name, value] of span.tags) attribute(writer, 9, name, value)
+  for (const [name, value, kind] of span.tags) attribute(writer, 9, name, value, kind)
   for (const { name, timeMs } of span.events) {
     key(writer, 11, text).fork()
     key(writer, 1, fixed64).fixed64(nanos(timeMs))

@@ -87,9 +87,9 @@ function describeOutcome(span: Span, info: StreamRecord, status: number, tags: r
     span.error ||= status >= 500
     if (!span.tags.some(([key]) => key === 'error')) span.tag('error', 'true')
   }
-  for (const { key, read } of tags) {
+  for (const { key, kind, read } of tags) {
     const value = read(context)
-    if (value !== null) span.tag(key, value)
+    if (value !== null) span.tag(key, value, kind)
   }
 }
 

@@ -1,5 +1,8 @@
 import { randomFillSync } from 'node:crypto'
 
+/** What a tag's value is, for those who are told of more than text. */
+export type TagKind = 'text' | 'int' | 'double' | 'bool'
+
 /** One operation of a trace, as it is told when it is over. */
 export class Span {
   /** Hex: 32 digits, or 16 where the tracer's ids are short. */
@@ -22,7 +25,7 @@ export class Span {
   /** It has the id that its parent gave it (Zipkin). */
   shared = false
   error = false
-  tags: [key: string, value: string][] = []
+  tags: [key: string, value: string, kind?: TagKind][] = []
   events: { name: string; timeMs: number }[] = []
 
   constructor(init: Pick<Span, 'traceId' | 'spanId' | 'parentId' | 'sampled' | 'name' | 'kind' | 'startMs'>) {
@@ -35,8 +38,8 @@ export class Span {
     this.startMs = init.startMs
   }
 
-  tag(key: string, value: string): void {
-    this.tags.push([key, value])
+  tag(key: string, value: string, kind: TagKind = 'text'): void {
+    this.tags.push([key, value, kind])
   }
 }
 

@@ -111,9 +111,11 @@ export class TracingPlan {
     const kind = this.spawnsUpstream || operation === 'ingress' ? 'server' : 'client'
     const name = tracer.namedByHost ? head.authority : operation
     const span = tracer.start(headers, name, kind, wallTime(info.startMs), info.isTraced)
+    const naming = this.naming('ofRequest', request)
     const decorated = route?.decorator ?? null
-    if (decorated !== null) span.name = decorated.operation
-    if (operation === 'ingress') {
+    if (naming === null && decorated !== null) span.name = decorated.operation
+    if (naming !== null) span.name = naming(request) || span.name
+    else if (operation === 'ingress') {
       // Who sent the request names it better.
       const given = headers.get(decorator)
       if (given !== null) {
@@ -121,20 +123,18 @@ export class TracingPlan {
         headers.remove(decorator)
       }
     } else if (decorated?.propagate === true) headers.set(decorator, decorated.operation)
-    const formatted = this.nameOf('ofRequest', request)
-    if (formatted !== '') span.name = formatted
     request.span = span
   }
 
-  /** Empty: it has none that is configured. */
-  private nameOf(kind: keyof SpanNames, request: TracedRequest): string {
-    return (request.route?.tracing?.names[kind] ?? this.names[kind])?.(request) ?? ''
+  /** How such spans of the request are named by configuration; null: it says nothing of that. */
+  private naming(kind: keyof SpanNames, request: TracedRequest): TextFormat | null {
+    return request.route?.tracing?.names[kind] ?? this.names[kind]
   }
 
   /** A response goes back: the other side may tell its name for what was asked. */
   respond(request: TracedRequest, span: Span): void {
     const headers = request.response?.headers
-    if (headers === undefined) return
+    if (headers === undefined || this.naming('ofRequest', request) !== null) return
     const decorated = request.route?.decorator ?? null
     if (this.operation === 'ingress') {
       if (decorated?.propagate === true && span.name === decorated.operation) headers.set(decorator, decorated.operation)
@@ -157,7 +157,7 @@ export class TracingPlan {
   }
 
   private child(tracer: Tracer, request: TracedRequest, span: Span, nowMs: number): Span {
-    const name = this.nameOf('ofAttempt', request) || `router ${request.info.clusterName} egress`
+    const name = this.naming('ofAttempt', request)?.(request) || `router ${request.info.clusterName} egress`
     return tracer.child(span, name, wallTime(nowMs))
   }
 

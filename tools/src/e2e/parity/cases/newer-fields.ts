@@ -1,4 +1,4 @@
-import { accessLog, cluster, http, type Message } from '../bootstrap.ts'
+import { accessLog, cluster, http, type Message, typed } from '../bootstrap.ts'
 import { type ClientTurn, get, group, type ParityCase } from '../case.ts'
 import { certificates } from '../certificates.ts'
 import { by, required, secure, trusting } from '../tls-bootstrap.ts'
@@ -79,6 +79,24 @@ const named = (details: Message): ParityCase['bootstrap'] => {
     return secure({ ...trusting(), tls_certificates: [pair] }, required, options)(ports)
   }
 }
+const rules = (mode: string, details: Message = {}): Message => ({
+  action: {
+    name: 'rules',
+    typed_config: typed(
+      'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.ForwardClientCertConfig',
+      { forward_client_cert_details: mode, set_current_client_cert_details: details },
+    ),
+  },
+})
+const other: Message = { name: 'other', typed_config: typed('envoy.config.rbac.v3.Action', { name: 'x' }) }
+const chosen: Message = {
+  matcher_tree: {
+    input: { name: 'way', typed_config: typed('envoy.type.matcher.v3.HttpRequestHeaderMatchInput', { header_name: 'x-way' }) },
+    exact_match_map: {
+      map: { json: rules('SANITIZE_SET', { format: 'JSON' }), none: rules('SANITIZE'), keep: rules('ALWAYS_FORWARD_ONLY') },
+    },
+  },
+}
 const client: ClientTurn[] = [
   by({ certificate: 'client' }, get('/', 'x-forwarded-client-cert: By=before;Hash=1')),
   by({ certificate: 'named' }, get('/')),
@@ -144,6 +162,18 @@ const cases: ParityCase[] = [
     name: 'certificate-text-appended',
     bootstrap: certs({ uri: true }, { forward_client_cert_details: 'APPEND_FORWARD' }),
     turns: [by({ certificate: 'client' }, get('/', 'x-forwarded-client-cert: [{"Hash":"1"}]'))],
+  },
+  {
+    name: 'certificate-rules-by-match',
+    bootstrap: certs({ uri: true }, { forward_client_cert_matcher: chosen }),
+    turns: ['plain', 'json', 'none', 'keep'].map((way) =>
+      by({ certificate: 'client' }, get(`/${way}`, `x-way: ${way}`, 'x-forwarded-client-cert: Hash=1')),
+    ),
+  },
+  {
+    name: 'certificate-rules-of-another-type',
+    bootstrap: certs({}, { forward_client_cert_matcher: { on_no_match: { action: other } } }),
+    validateOnly: true,
   },
   { name: 'certificate-by-whom', bootstrap: named({ issuer: true }), turns: client },
   { name: 'certificate-json-by-whom', bootstrap: named({ format: 'JSON' }), turns: client },

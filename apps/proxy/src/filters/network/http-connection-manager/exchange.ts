@@ -216,7 +216,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
       }
     }
     if (plan.earlyEdits !== null) editHead(plan.earlyEdits, this, request)
-    const prepared = prepareRequest(request, this.downstream, plan, this.upgrade !== '')
+    const prepared = prepareRequest(this, plan, this.upgrade !== '')
     if (prepared.refusal !== 0) {
       plan.stats.rejectedByIpDetection.inc()
       this.refuse(prepared.refusal, { details: 'rejecting_because_detection_failed' })

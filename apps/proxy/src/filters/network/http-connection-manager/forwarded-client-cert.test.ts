@@ -1,13 +1,16 @@
 import {
+  HttpConnectionManager_ForwardClientCertConfig as Config,
   HttpConnectionManager_SetCurrentClientCertDetails as Details,
   HttpConnectionManager_ForwardClientCertFormat as Format,
   HttpConnectionManager_ForwardClientCertDetails as Mode,
 } from '@weft/contracts/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager'
+import { Matcher } from '@weft/contracts/xds/type/matcher/v3/matcher'
 import { names } from '@weft/http/header-name'
 import { HeaderTable } from '@weft/http/header-table'
+import { RequestHead } from '@weft/http/message'
 import { expect, it } from 'vitest'
 import type { TlsInfo } from '../../../transport/connection-info.ts'
-import { applyClientCert } from './forwarded-client-cert.ts'
+import { applyClientCert, compileClientCertTree } from './forwarded-client-cert.ts'
 
 const tls: TlsInfo = {
   version: 'TLSv1.3',
@@ -57,4 +60,24 @@ it('what is appended is in the format of what was there', () => {
   expect(forwarded(Mode.APPEND_FORWARD, json, '[{"hash":"1"}]')).toBe(`[{"hash":"1"},${element}]`)
   expect(forwarded(Mode.APPEND_FORWARD, {}, '[{"hash":"1"}]')).toBe(`[{"hash":"1"},${element}]`)
   expect(forwarded(Mode.APPEND_FORWARD, json, 'Hash=1')).toBe('Hash=1,By=spiffe://td/me;Hash=ab')
+})
+
+it('rules are chosen by what matches', () => {
+  const typeUrl =
+    'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.ForwardClientCertConfig'
+  const value = Config.encode(Config.fromPartial({ forwardClientCertDetails: Mode.SANITIZE_SET })).finish()
+  const tree = (url: string) =>
+    compileClientCertTree(
+      Matcher.fromPartial({
+        onNoMatch: {
+          onMatch: { $case: 'action', value: { name: 'a', typedConfig: { typeUrl: url, value: Buffer.from(value) } } },
+        },
+      }),
+      'at',
+    )
+  const request = new RequestHead()
+  const connection = { remoteAddress: '', remotePort: 0, localAddress: '', localPort: 0, tls, serverName: '' }
+  const subject = { request, connection, info: { downstreamRemoteAddress: '' }, filterState: new Map() }
+  expect(tree(typeUrl)(subject)?.mode).toBe(Mode.SANITIZE_SET)
+  expect(() => tree('type.googleapis.com/other')).toThrow("Didn't find a registered implementation")
 })

@@ -1,10 +1,14 @@
 import {
+  HttpConnectionManager_ForwardClientCertConfig as Config,
   type HttpConnectionManager_SetCurrentClientCertDetails as Details,
   HttpConnectionManager_ForwardClientCertFormat as Format,
   HttpConnectionManager_ForwardClientCertDetails as Mode,
 } from '@weft/contracts/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager'
+import type { Matcher } from '@weft/contracts/xds/type/matcher/v3/matcher'
 import { names } from '@weft/http/header-name'
 import type { HeaderTable } from '@weft/http/header-table'
+import { invalid } from '../../../plan/problems.ts'
+import { compileMatchTree, type MatchTree } from '../../../routing/matchers/matcher-tree.ts'
 import type { TlsInfo } from '../../../transport/connection-info.ts'
 
 /** How x-forwarded-client-cert is treated. */
@@ -12,6 +16,22 @@ export interface ClientCertRules {
   mode: Mode
   details: Details | undefined
 }
+
+/** Compiles the rules of a connection manager, or of a match. */
+export function compileClientCert(source: Config): ClientCertRules {
+  return { mode: source.forwardClientCertDetails, details: source.setCurrentClientCertDetails }
+}
+
+/** Compiles `forward_client_cert_matcher`, which chooses the rules of a request. */
+export function compileClientCertTree(tree: Matcher, path: string): MatchTree<ClientCertRules> {
+  return compileMatchTree(tree, path, ({ typeUrl, value }, at) => {
+    if (typeUrl.split('/').pop() !== actionType)
+      throw invalid(at, `Didn't find a registered implementation for type: '${typeUrl}'`)
+    return compileClientCert(Config.decode(value))
+  })
+}
+
+const actionType = 'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.ForwardClientCertConfig'
 
 /** Sanitises, forwards, appends or sets x-forwarded-client-cert (Envoy's five modes). */
 export function applyClientCert(headers: HeaderTable, tls: TlsInfo | null, rules: ClientCertRules): void {

@@ -23,6 +23,7 @@ import { compileHttp2Options } from '../../../plan/http2-options.ts'
 import type { PlanContext } from '../../../plan/plan-context.ts'
 import { invalid, unsupported } from '../../../plan/problems.ts'
 import type { Runtime } from '../../../plan/runtime.ts'
+import type { MatchTree } from '../../../routing/matchers/matcher-tree.ts'
 import { compileStringMatcher, type TextMatcher } from '../../../routing/matchers/string-matcher.ts'
 import { compileRouteTable, type RouteTable } from '../../../routing/route-table.ts'
 import { compileScopedRoutes, type ScopedRouteTables } from '../../../routing/scoped-routes.ts'
@@ -33,7 +34,7 @@ import { httpFilterKind, httpFilterTypes } from '../../http/index.ts'
 import { compileRouterOptions, defaultRouterOptions, type RouterOptions } from '../../http/router/router-options.ts'
 import { discoveredFilter } from './discovered-filter.ts'
 import { compileEarlyEdits } from './early-edits.ts'
-import type { ClientCertRules } from './forwarded-client-cert.ts'
+import { type ClientCertRules, compileClientCert, compileClientCertTree } from './forwarded-client-cert.ts'
 import { HcmStats } from './hcm-stats.ts'
 import { compileInternalAddresses } from './internal-addresses.ts'
 import { compileLocalReply, type LocalReplyRules } from './local-reply-config.ts'
@@ -90,6 +91,8 @@ export interface HcmPlan {
   preserveExternalRequestId: boolean
   requestIdInResponse: boolean
   clientCert: ClientCertRules
+  /** Rules for requests that match, in place of `clientCert`; null: there are none. */
+  clientCertByMatch: MatchTree<ClientCertRules> | null
   via: string
   /** The scheme that every request is taken to have; null: its own. */
   scheme: string | null
@@ -211,7 +214,11 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
     requestIds,
     preserveExternalRequestId: source.preserveExternalRequestId,
     requestIdInResponse: source.alwaysSetRequestIdInResponse,
-    clientCert: { mode: source.forwardClientCertDetails, details: source.setCurrentClientCertDetails },
+    clientCert: compileClientCert(source),
+    clientCertByMatch:
+      source.forwardClientCertMatcher === undefined
+        ? null
+        : compileClientCertTree(source.forwardClientCertMatcher, `${path}.forward_client_cert_matcher`),
     via: source.via,
     scheme: source.schemeHeaderTransformation?.transformation?.value ?? null,
     schemeMatchesUpstream: source.schemeHeaderTransformation?.matchUpstream ?? false,

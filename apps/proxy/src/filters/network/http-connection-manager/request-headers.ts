@@ -4,6 +4,7 @@ import { type HeaderName, headerGroup, headerName, names } from '@weft/http/head
 import type { HeaderTable } from '@weft/http/header-table'
 import type { RequestHead } from '@weft/http/message'
 import { tellReason } from '../../../observe/tracing/sampling.ts'
+import type { MatchSubject } from '../../../routing/matchers/match-input.ts'
 import type { ConnectionInfo } from '../../../transport/connection-info.ts'
 import { localAddress } from '../../../transport/local-address.ts'
 import { applyClientCert } from './forwarded-client-cert.ts'
@@ -58,11 +59,11 @@ const hopByHop = headerGroup([
  * come from, whether it is internal, and the status that it is refused with (0: none).
  */
 export function prepareRequest(
-  request: RequestHead,
-  connection: ConnectionInfo,
+  subject: MatchSubject & { readonly connection: ConnectionInfo },
   plan: HcmPlan,
   upgrade: boolean,
 ): { remoteAddress: string; internal: boolean; refusal: number } {
+  const { request, connection } = subject
   const { headers } = request
   if (headers.mayHave(hopByHop)) removeHopByHop(headers, upgrade)
   const proto = connection.tls === null ? 'http' : 'https'
@@ -112,8 +113,8 @@ export function prepareRequest(
       putRequestId(headers.buffer, at)
     } else if (edge && plan.requestIds.packs) tellReason(headers, 'none')
   }
-  if (plan.clientCert.mode !== 0 || headers.find(names.forwardedClientCert) >= 0)
-    applyClientCert(headers, connection.tls, plan.clientCert)
+  const clientCert = plan.clientCertByMatch?.(subject) ?? plan.clientCert
+  if (clientCert.mode !== 0 || headers.find(names.forwardedClientCert) >= 0) applyClientCert(headers, connection.tls, clientCert)
   if (plan.via !== '') {
     const via = headers.getAll(names.via)
     headers.set(names.via, via === null ? plan.via : `${via}, ${plan.via}`)

@@ -452,6 +452,22 @@ const fields: readonly Addition[] = [
     into: ['message HistogramBucketSettings'],
     lines: ['google.protobuf.UInt32Value bins = 3 [(validate.rules).uint32 = {gt: 0}];'],
   },
+  {
+    file: 'envoy/extensions/upstreams/http/v3/http_protocol_options.proto',
+    imports: [routes],
+    into: ['message HttpProtocolOptions'],
+    lines: [
+      'repeated config.route.v3.RouteAction.RequestMirrorPolicy request_mirror_policies = 9;',
+      'repeated config.route.v3.RouteAction.HashPolicy hash_policy = 10;',
+      'config.route.v3.RetryPolicy retry_policy = 11;',
+    ],
+  },
+  {
+    file: 'envoy/extensions/load_balancing_policies/common/v3/common.proto',
+    imports: [routes],
+    into: ['message ConsistentHashingLbConfig'],
+    lines: ['repeated config.route.v3.RouteAction.HashPolicy hash_policy = 3;'],
+  },
 ]
 
 /** Rules of the shipped copy that Envoy 1.40 has loosened or changed. */

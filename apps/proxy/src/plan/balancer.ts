@@ -18,6 +18,7 @@ import { RingHash } from '@weft/contracts/envoy/extensions/load_balancing_polici
 import { RoundRobin } from '@weft/contracts/envoy/extensions/load_balancing_policies/round_robin/v3/round_robin'
 import { Subset } from '@weft/contracts/envoy/extensions/load_balancing_policies/subset/v3/subset'
 import { WrrLocality } from '@weft/contracts/envoy/extensions/load_balancing_policies/wrr_locality/v3/wrr_locality'
+import { compileHashPolicies, type HashPolicies } from '../routing/hash-policy.ts'
 import { entriesOf } from '../upstream/load-balancers/metadata-criteria.ts'
 import type {
   BalancerPolicy,
@@ -138,7 +139,7 @@ function typedEntry(entry: LoadBalancingPolicy_Policy, at: string, runtime: Runt
       }
     case 'envoy.extensions.load_balancing_policies.ring_hash.v3.RingHash': {
       const config = RingHash.decode(value)
-      const hashing = hashingOf(config.consistentHashingLbConfig ?? config)
+      const hashing = hashingOf(config.consistentHashingLbConfig ?? config, ownPolicies(config, at))
       return {
         endpoint: ringHash(config.minimumRingSize, config.maximumRingSize, config.hashFunction === 2, hashing, at),
         locality: config.localityWeightedLbConfig === undefined ? { type: 'none' } : { type: 'weighted' },
@@ -148,7 +149,7 @@ function typedEntry(entry: LoadBalancingPolicy_Policy, at: string, runtime: Runt
     case 'envoy.extensions.load_balancing_policies.maglev.v3.Maglev': {
       const config = Maglev.decode(value)
       return {
-        endpoint: maglev(config.tableSize, hashingOf(config.consistentHashingLbConfig), at),
+        endpoint: maglev(config.tableSize, hashingOf(config.consistentHashingLbConfig, ownPolicies(config, at)), at),
         locality: config.localityWeightedLbConfig === undefined ? { type: 'none' } : { type: 'weighted' },
         subset: null,
       }
@@ -220,8 +221,13 @@ function isPrime(number: number): boolean {
 
 function hashingOf(
   config: Pick<ConsistentHashingLbConfig, 'useHostnameForHashing' | 'hashBalanceFactor'> | undefined,
+  policies: HashPolicies | null = null,
 ): ConsistentHashing {
-  return { useHostname: config?.useHostnameForHashing ?? false, balanceFactor: config?.hashBalanceFactor ?? 0 }
+  return { useHostname: config?.useHostnameForHashing ?? false, balanceFactor: config?.hashBalanceFactor ?? 0, policies }
+}
+
+function ownPolicies(config: RingHash | Maglev, at: string): HashPolicies | null {
+  return compileHashPolicies(config.consistentHashingLbConfig?.hashPolicy ?? [], `${at}.consistent_hashing_lb_config.hash_policy`)
 }
 
 function slowStartOf(config: Cluster_SlowStartConfig | undefined, runtime: Runtime): SlowStart | null {

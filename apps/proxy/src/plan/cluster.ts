@@ -4,6 +4,9 @@ import { ClusterConfig } from '@weft/contracts/envoy/extensions/clusters/aggrega
 import { HttpProtocolOptions } from '@weft/contracts/envoy/extensions/upstreams/http/v3/http_protocol_options'
 import { defaultClientOptions, type Http1ClientOptions } from '@weft/http/h1/client-connection'
 import type { Http2Options } from '@weft/http/h2/options'
+import { compileHashPolicies, type HashPolicies } from '../routing/hash-policy.ts'
+import { compileRetryPolicy, type RetryPlan } from '../routing/retry-policy.ts'
+import { compileMirrors, type MirrorPolicy } from '../routing/route-action.ts'
 import { meshAlpn } from '../transport/mesh-alpn.ts'
 import type { Destination } from '../transport/socket-calls.ts'
 import type { UpstreamTls } from '../transport/upstream-tls.ts'
@@ -60,6 +63,10 @@ export interface ClusterPlan {
   /** For endpoints that none of `socketMatches` holds for. */
   tls: UpstreamTls | null
   socketMatches: readonly SocketMatch[]
+  /** What counts in place of what a request's route says of it; null: as that says. */
+  hashing: HashPolicies | null
+  retry: RetryPlan | null
+  mirrors: readonly MirrorPolicy[] | null
   /** What requests have the handshake ask for; null: nothing. */
   autoNames: AutoNames | null
 }
@@ -119,8 +126,23 @@ export function compileCluster(bytes: Uint8Array, secrets: SecretStore, runtime 
     },
     tls,
     socketMatches,
+    ...compileForRequests(options, `${at}: typed_extension_protocol_options['${protocolOptionsKey}']`, runtime),
     autoNames: compileAutoNames(options?.upstreamHttpProtocolOptions),
     negotiates: sockets.some((one) => negotiatesBy(http, one)),
+  }
+}
+
+function compileForRequests(
+  options: HttpProtocolOptions | undefined,
+  at: string,
+  runtime: Runtime,
+): Pick<ClusterPlan, 'hashing' | 'retry' | 'mirrors'> {
+  const { hashPolicy = [], retryPolicy, requestMirrorPolicies = [] } = options ?? {}
+  return {
+    hashing: compileHashPolicies(hashPolicy, `${at}.hash_policy`),
+    retry: retryPolicy === undefined ? null : compileRetryPolicy(retryPolicy, `${at}.retry_policy`),
+    mirrors:
+      requestMirrorPolicies.length === 0 ? null : compileMirrors(requestMirrorPolicies, `${at}.request_mirror_policies`, runtime),
   }
 }
 

@@ -54,6 +54,25 @@ describe('policies', () => {
     expect(picks(cluster, 50)).toEqual({ 2: 50 })
   })
 
+  for (const type of ['ring_hash.v3.RingHash', 'maglev.v3.Maglev'])
+    it(`${type} hashes by its own policy where it has one`, () => {
+      const hashPolicy = '[{header: {header_name: x-own}}]'
+      const typed = `{"@type": type.googleapis.com/envoy.extensions.load_balancing_policies.${type}, consistent_hashing_lb_config: {hash_policy: ${hashPolicy}}}`
+      const { cluster } = liveCluster(
+        `name: x, load_balancing_policy: {policies: [{typed_extension_config: {name: l, typed_config: ${typed}}}]}`,
+        three,
+      )
+      let given = 0
+      cluster.pick({
+        ...request({}),
+        hashInto(_into, ofBalancer) {
+          if (ofBalancer != null) given++
+          return false
+        },
+      })
+      expect(given).toBe(1)
+    })
+
   it('slow start gives a host that is new less than its weight', () => {
     const { cluster, update } = liveCluster(
       'name: x, round_robin_lb_config: {slow_start_config: {slow_start_window: 100s, min_weight_percent: {value: 10}}}',

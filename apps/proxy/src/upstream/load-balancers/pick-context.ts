@@ -1,3 +1,4 @@
+import type { HashPolicies } from '../../routing/hash-policy.ts'
 import type { Endpoint } from '../endpoint.ts'
 import type { Hash64 } from './hash64.ts'
 import type { MetadataCriteria } from './metadata-criteria.ts'
@@ -5,8 +6,8 @@ import type { PriorityLoads } from './priority-load.ts'
 
 /** What a balancer may ask about the request that an endpoint is picked for. */
 export interface PickContext {
-  /** Writes the hash that the route's policies make of the request; false: they make none. */
-  hashInto(into: Hash64): boolean
+  /** Writes the hash that policies (the balancer's, or the route's) make of the request; false: they make none. */
+  hashInto(into: Hash64, ofBalancer?: HashPolicies | null): boolean
   /** Endpoint metadata the route asks for; null: any. */
   readonly metadataMatch: MetadataCriteria | null
   /** How often a host may be picked, at most, until one is accepted; 1 when all are. */

@@ -1,3 +1,5 @@
+import type { HashPolicies } from '../../routing/hash-policy.ts'
+
 /** How long an endpoint that is new, or healthy again, gets less than its weight. */
 export interface SlowStart {
   windowMs: number
@@ -12,6 +14,8 @@ export interface ConsistentHashing {
   useHostname: boolean
   /** Percent of the mean load that an endpoint may have; 0: any. */
   balanceFactor: number
+  /** What hashes are made of, whatever a route says; null: as it says. */
+  policies: HashPolicies | null
 }
 
 /** How a host is picked from a set. */

@@ -126,7 +126,10 @@ export class PrioritySet implements Balancer, PriorityShares {
 
   private pickByHash(context: PickContext | null): Endpoint | null {
     const { hash, around } = this
-    if (context === null || !context.hashInto(hash)) hash.set(around.random() * 0x100000000, around.random() * 0x100000000)
+    const { endpoint } = this.policy
+    const policies = 'hashing' in endpoint ? endpoint.hashing.policies : null
+    if (context === null || !context.hashInto(hash, policies))
+      hash.set(around.random() * 0x100000000, around.random() * 0x100000000)
     const chosen = choosePriority(hash.modulo(100) + 1, this.loads)
     const index = chosen < 0 ? ~chosen : chosen
     if (this.loads.panic[index] === true) around.stats.panic.inc()

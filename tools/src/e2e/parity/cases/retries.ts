@@ -1,4 +1,4 @@
-import { cluster, http, type Message } from '../bootstrap.ts'
+import { cluster, http, type Message, typed } from '../bootstrap.ts'
 import { get, group, type ParityCase, request } from '../case.ts'
 
 const quick: Message = { base_interval: '0.001s', max_interval: '0.002s' }
@@ -7,11 +7,31 @@ function retrying(policy: Message, more: Message = {}): Message[] {
   return [{ match: { prefix: '/' }, route: { cluster: 'a', retry_policy: { retry_back_off: quick, ...policy }, ...more } }]
 }
 
+const protocolOptions = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions'
+const retriedByCluster: Message = {
+  typed_extension_protocol_options: {
+    [protocolOptions]: typed(protocolOptions, {
+      explicit_http_config: { http_protocol_options: {} },
+      retry_policy: { retry_on: '5xx', num_retries: 3, retry_back_off: quick },
+    }),
+  },
+}
+
 const cases: ParityCase[] = [
   {
     name: 'until-it-works',
     bootstrap: (ports) => http(ports, { routes: retrying({ retry_on: '5xx', num_retries: 3 }) }),
     origins: { a: { answers: [{ status: 503 }, { status: 500 }, { status: 200, body: 'at last' }] } },
+    turns: [get('/')],
+  },
+  {
+    name: 'as-the-cluster-says',
+    bootstrap: (ports) =>
+      http(ports, {
+        routes: retrying({ retry_on: 'retriable-4xx', num_retries: 1 }),
+        clusters: [cluster('a', [ports['a'] ?? 1], retriedByCluster)],
+      }),
+    origins: { a: { answers: [{ status: 503 }, { status: 503 }, { status: 409 }] } },
     turns: [get('/')],
   },
   {

@@ -52,7 +52,8 @@ export const clusterSupport: SupportTable = {
   'envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext':
     'common_tls_context sni auto_host_sni auto_sni_san_validation ~max_session_keys ~enforce_rsa_key_usage',
   'envoy.extensions.upstreams.http.v3.HttpProtocolOptions':
-    'common_http_protocol_options explicit_http_config use_downstream_protocol_config auto_config upstream_http_protocol_options',
+    'common_http_protocol_options explicit_http_config use_downstream_protocol_config auto_config upstream_http_protocol_options ' +
+    'request_mirror_policies hash_policy retry_policy',
   'envoy.extensions.upstreams.http.v3.HttpProtocolOptions.AutoHttpConfig': 'http_protocol_options http2_protocol_options',
   'envoy.extensions.upstreams.http.v3.HttpProtocolOptions.UseDownstreamHttpConfig':
     'http_protocol_options http2_protocol_options',

@@ -103,9 +103,9 @@ export class Forwarding implements RaceOwner {
     this.wishes = wishesOf(exchange.request)
     this.counts.begin(cluster, route, this.wishes.statName)
     if (refusedByCluster(exchange, cluster, this.counts)) return
-    const retry = retryPlanFor(forward.retry, exchange.request)
+    const retry = retryPlanFor(cluster.plan.retry ?? forward.retry, exchange.request)
     this.retries.begin(retry, cluster.breakers[forward.priority])
-    this.pick.begin(forward, choice, retry)
+    this.pick.begin(forward, choice, retry, cluster.plan.hashing)
     this.hedges = retry !== null && hedgesOf(forward, exchange.request)
     body.forRetries = !endStream && (retry !== null || forward.internalRedirect !== null)
     if (exchange.plan.schemeMatchesUpstream) exchange.request.scheme = cluster.tlsOf(undefined) === null ? 'http' : 'https'
@@ -114,7 +114,8 @@ export class Forwarding implements RaceOwner {
     limits.perTryMs = perTryMs
     limits.idleMs = retry?.perTryIdleTimeoutMs ?? 0
     this.limitStream(cluster)
-    if (forward.mirrors.length > 0) this.mirrors = Mirrors.of(exchange, forward.mirrors, timeoutMs)
+    const mirrors = cluster.plan.mirrors ?? forward.mirrors
+    if (mirrors.length > 0) this.mirrors = Mirrors.of(exchange, mirrors, timeoutMs)
     exchange.info.attemptCount = 1
     if (endStream) {
       this.mirrors?.send()

@@ -1,6 +1,6 @@
 import { headerName } from '@weft/http/header-name'
 import type { RequestHead } from '@weft/http/message'
-import type { HashSource } from '../../../routing/hash-policy.ts'
+import type { HashPolicies, HashSource } from '../../../routing/hash-policy.ts'
 import type { RetryPlan } from '../../../routing/retry-policy.ts'
 import type { ClusterChoice, ForwardPlan } from '../../../routing/route-action.ts'
 import type { Endpoint } from '../../../upstream/endpoint.ts'
@@ -16,6 +16,7 @@ export class RequestPick implements PickContext, HashSource {
   cookies: string[] | null = null
   private readonly exchange: Exchange
   private forward: ForwardPlan | null = null
+  private hashing: HashPolicies | null = null
   private choice: ClusterChoice | null = null
   private retry: RetryPlan | null = null
   private tried: Endpoint[] | null = null
@@ -26,8 +27,14 @@ export class RequestPick implements PickContext, HashSource {
     this.exchange = exchange
   }
 
-  /** Another request, or another route for it. */
-  begin(forward: ForwardPlan | null, choice: ClusterChoice | null, retry: RetryPlan | null): void {
+  /** Another request, or another route for it; `hashing`: of its cluster, in place of the route's. */
+  begin(
+    forward: ForwardPlan | null,
+    choice: ClusterChoice | null,
+    retry: RetryPlan | null,
+    hashing: HashPolicies | null = null,
+  ): void {
+    this.hashing = hashing ?? forward?.hashing ?? null
     this.forward = forward
     this.choice = choice
     this.retry = retry
@@ -46,8 +53,8 @@ export class RequestPick implements PickContext, HashSource {
 
   // PickContext
 
-  hashInto(into: Hash64): boolean {
-    const hashing = this.forward?.hashing ?? null
+  hashInto(into: Hash64, ofBalancer: HashPolicies | null = null): boolean {
+    const hashing = ofBalancer ?? this.hashing
     if (hashing === null) return false
     this.cookies = null
     return hashing.hash(this, into)

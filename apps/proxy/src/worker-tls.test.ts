@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import https from 'node:https'
 import tls from 'node:tls'
 import { HttpConnectionManager_ForwardClientCertDetails as Mode } from '@weft/contracts/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager'
@@ -53,9 +54,10 @@ const commonTls = (names: string[] = []) => ({
   },
 })
 
-function downstreamTls(requireClientCertificate = true) {
+function downstreamTls(requireClientCertificate = true, preferClientCiphers = false) {
   const context = DownstreamTlsContext.fromPartial({
     requireClientCertificate,
+    preferClientCiphers,
     commonTlsContext: { ...commonTls(), alpnProtocols: ['h2', 'http/1.1'] },
   })
   return {
@@ -110,6 +112,28 @@ function askTls(port: number, options: https.RequestOptions): Promise<{ status: 
 }
 
 describe('TLS in a worker', () => {
+  it("takes the first cipher of its own, or of the client's where that is preferred", async () => {
+    const proxy = worker()
+    for (const [prefers, chosen] of [
+      [false, 'ECDHE-ECDSA-AES128-GCM-SHA256'],
+      [true, 'ECDHE-ECDSA-AES256-GCM-SHA384'],
+    ] as const) {
+      const errors = await proxy.apply(
+        certificateSecret('default', bobKeys),
+        authority.trustSecret(),
+        cluster('c', [1]),
+        listener(`in-${prefers}`, [{ transportSocket: downstreamTls(false, prefers), filters: [hcm()] }]),
+      )
+      expect(errors).toEqual([])
+      const ciphers = 'ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES128-GCM-SHA256'
+      const options = { port: proxy.port(`in-${prefers}`), rejectUnauthorized: false, maxVersion: 'TLSv1.2' as const, ciphers }
+      const socket = tls.connect({ host: '127.0.0.1', ...options })
+      open.push({ close: () => socket.destroy() })
+      await once(socket, 'secureConnect')
+      expect(socket.getCipher().name).toBe(chosen)
+    }
+  })
+
   it('lets in by mutual TLS alone where the chain is strict, and tells upstream who it was', async () => {
     const up = await upstream()
     const proxy = worker()

@@ -20,7 +20,7 @@ export function tlsInfoOf(
   const own = local?.leaf ?? socket.getX509Certificate()
   return {
     version: socket.getProtocol() ?? '',
-    cipher: socket.getCipher()?.standardName ?? '',
+    cipher: socket.getCipher()?.name ?? '',
     alpn: typeof socket.alpnProtocol === 'string' ? socket.alpnProtocol : '',
     serverName,
     peer: x509 === undefined ? null : new PeerOf(x509, verified),

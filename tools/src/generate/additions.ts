@@ -24,6 +24,24 @@ const compressor = 'envoy/extensions/filters/http/compressor/v3/compressor.proto
 
 const fields: readonly Addition[] = [
   {
+    file: 'envoy/config/bootstrap/v3/bootstrap.proto',
+    imports: ['envoy/type/matcher/v3/string.proto'],
+    into: ['message Admin'],
+    lines: ['repeated type.matcher.v3.StringMatcher allow_paths = 7;'],
+  },
+  {
+    file: 'envoy/config/bootstrap/v3/bootstrap.proto',
+    into: ['message Bootstrap'],
+    lines: ['google.protobuf.Duration stats_eviction_interval = 42 [(validate.rules).duration = {gte {nanos: 1000000}}];'],
+  },
+  { file: 'xds/type/matcher/v3/matcher.proto', into: ['message OnMatch'], lines: ['bool keep_matching = 3;'] },
+  {
+    file: headerMutation,
+    imports: ['envoy/config/core/v3/extension.proto'],
+    into: ['message Mutations'],
+    lines: ['repeated config.core.v3.TypedExtensionConfig formatters = 6;'],
+  },
+  {
     file: routes,
     imports: ['envoy/config/core/v3/substitution_format_string.proto', 'envoy/type/matcher/v3/filter_state.proto'],
     lines: [
@@ -450,7 +468,7 @@ const fields: readonly Addition[] = [
   {
     file: 'envoy/config/metrics/v3/stats.proto',
     into: ['message HistogramBucketSettings'],
-    lines: ['google.protobuf.UInt32Value bins = 3 [(validate.rules).uint32 = {gt: 0}];'],
+    lines: ['google.protobuf.UInt32Value bins = 3 [(validate.rules).uint32 = {lte: 46082 gt: 0}];'],
   },
   {
     file: 'envoy/extensions/upstreams/http/v3/http_protocol_options.proto',

@@ -33,9 +33,9 @@ interface Started {
   quits: number
 }
 
-async function admin(extra = '', more = '', clusters = ''): Promise<Started> {
+async function admin(extra = '', more = '', clusters = '', allowPaths = ''): Promise<Started> {
   const yaml = `
-admin: {address: {socket_address: {address: 127.0.0.1, port_value: 0}}}
+admin: {address: {socket_address: {address: 127.0.0.1, port_value: 0}}${allowPaths}}
 node: {id: "n1", cluster: "c1"}
 layered_runtime: {layers: [{name: base, static_layer: {x: 1, deep: {y: two}}}, {name: admin, admin_layer: {}}]}
 static_resources:
@@ -86,6 +86,13 @@ describe('the admin API', () => {
     expect(await get('/ready')).toMatchObject({ status: 503, text: 'DRAINING\n' })
     await post('/healthcheck/ok')
     expect((await get('/ready')).status).toBe(200)
+  })
+
+  test('answers only the paths that are allowed, where some are', async () => {
+    const { get } = await admin('', '', '', ', allow_paths: [{exact: /ready}]')
+    expect((await get('/ready')).status).toBe(200)
+    const refused = 'request to path /ready?x not allowed'
+    expect(await get('/ready?x')).toMatchObject({ status: 403, text: refused })
   })
 
   test('demands POST for what changes something, and tells the commands on a path that is none', async () => {

@@ -4,6 +4,7 @@ import type { Address } from '@weft/contracts/envoy/config/core/v3/address'
 import { WeftError } from '@weft/service/errors'
 import type { Control } from '../control/control.ts'
 import { HcmStats } from '../filters/network/http-connection-manager/hcm-stats.ts'
+import { compileStringMatcher } from '../routing/matchers/string-matcher.ts'
 import type { AdminContext, AdminReply } from './endpoint.ts'
 import { endpoints, helpText } from './index.ts'
 import { StatView } from './stat-view.ts'
@@ -24,13 +25,15 @@ export async function startAdmin(
   quit: () => void,
 ): Promise<{ url: string; close(): Promise<void> }> {
   const stats = new StatView(control)
+  const allowed = control.settings.adminAllowPaths.map((one, i) => compileStringMatcher(one, `admin.allow_paths[${i}]`))
+  const mayAsk = (path: string) => allowed.length === 0 || allowed.some((matches) => matches(path))
   const context: AdminContext = { control, stats, quit }
   // It counts its requests as any other connection manager does.
   const counts = new HcmStats(control.stats, 'http.admin.', 'listener.admin.')
   const server = createServer(
     { keepAliveTimeout: 5_000, headersTimeout: 10_000, requestTimeout: 30_000 },
     (request, response) => {
-      answer(context, request, counts)
+      answer(context, request, counts, mayAsk)
         .catch((thrown: unknown): AdminReply => {
           const error = WeftError.from(thrown)
           control.log.of('admin').error(`${request.method} ${request.url}: ${error.describe()}`)
@@ -80,11 +83,18 @@ export async function startAdmin(
   }
 }
 
-async function answer(context: AdminContext, request: IncomingMessage, counts: HcmStats): Promise<AdminReply> {
+async function answer(
+  context: AdminContext,
+  request: IncomingMessage,
+  counts: HcmStats,
+  mayAsk: (path: string) => boolean,
+): Promise<AdminReply> {
   counts.requestTotal.inc()
   counts.requestHttp1Total.inc()
+  const asked = request.url ?? '/'
+  if (!mayAsk(asked)) return { status: 403, body: `request to path ${asked} not allowed` }
   // A path that begins with two slashes would be taken for a host's name.
-  const url = new URL((request.url ?? '/').replace(/^\/+/, '/'), 'http://admin')
+  const url = new URL(asked.replace(/^\/+/, '/'), 'http://admin')
   const method = request.method ?? 'GET'
   const endpoint = endpoints.find(({ path }) => path === url.pathname)
   if (endpoint === undefined) return { status: 404, body: `invalid path. ${helpText()}` }

@@ -11,7 +11,9 @@ import { discoveryType } from '../control/cluster-rules.ts'
 import { clusterOf } from '../control/sources.ts'
 import { messageType } from '../control/validation/decode.ts'
 import { findMessages } from '../control/validation/find-messages.ts'
+import { durationMs } from '../plan/duration.ts'
 import { invalid } from '../plan/problems.ts'
+import { compileStringMatcher } from '../routing/matchers/string-matcher.ts'
 import { bootstrapType } from './load.ts'
 
 /** What a bootstrap may not say beside what else it says; `bytes` are the same. Throws WeftError. */
@@ -22,6 +24,9 @@ export function checkBootstrap(bootstrap: Bootstrap, bytes: Uint8Array): void {
     throw invalid('watchdog', 'Only one of watchdog or watchdogs should be set!')
   if (bootstrap.statsFlush?.$case === 'statsFlushOnAdmin' && bootstrap.statsFlushInterval !== undefined)
     throw invalid('stats_flush_on_admin', 'Only one of stats_flush_interval or stats_flush_on_admin should be set!')
+  const flushMs = durationMs(bootstrap.statsFlushInterval, 5_000)
+  if (durationMs(bootstrap.statsEvictionInterval, 0) % flushMs !== 0)
+    throw invalid('stats_eviction_interval', 'must be a multiple of stats_flush_interval')
   const engine = bootstrap.defaultRegexEngine?.typedConfig?.typeUrl.split('/').pop() ?? ''
   if (engine !== '' && engine !== 'envoy.extensions.regex_engines.v3.GoogleRE2')
     throw invalid('default_regex_engine.typed_config', `Didn't find a registered implementation for type URL: '${engine}'`)
@@ -34,6 +39,7 @@ export function checkBootstrap(bootstrap: Bootstrap, bytes: Uint8Array): void {
   const admin = bootstrap.admin?.address?.address
   if (admin?.$case === 'socketAddress' && isIP(admin.value.address) === 0)
     throw invalid('admin.address.socket_address.address', `malformed IP address: ${admin.value.address}`)
+  for (const [i, one] of (bootstrap.admin?.allowPaths ?? []).entries()) compileStringMatcher(one, `admin.allow_paths[${i}]`)
   checkControlPlanes(bytes, clusters)
   for (const encoded of messagesIn(bytes, 'envoy.config.core.v3.ConfigSource')) {
     const source = ConfigSource.decode(encoded).configSourceSpecifier

@@ -10,6 +10,7 @@ import { Listener } from '@weft/contracts/envoy/config/listener/v3/listener'
 import type { StatsConfig } from '@weft/contracts/envoy/config/metrics/v3/stats'
 import type { OverloadManager } from '@weft/contracts/envoy/config/overload/v3/overload'
 import { Secret } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/secret'
+import type { StringMatcher } from '@weft/contracts/envoy/type/matcher/v3/string'
 import { WeftError } from '@weft/service/errors'
 import { checkOverload } from '../control/overload/overload-manager.ts'
 import { type CheckedResource, checkedResource } from '../control/resource.ts'
@@ -24,6 +25,8 @@ import { checkBootstrap, fetchesSomething } from './bootstrap-rules.ts'
 export interface BootstrapSettings {
   node: Node
   adminAddress: Address | undefined
+  /** Which of the admin's paths may be asked for; none: all. */
+  adminAllowPaths: readonly StringMatcher[]
   dynamic: Bootstrap_DynamicResources | undefined
   runtime: LayeredRuntime | undefined
   overload: OverloadManager | undefined
@@ -75,6 +78,7 @@ export function readSettings(bytes: Uint8Array, flags: ProxyFlags): BootstrapSet
   return {
     node,
     adminAddress: bootstrap.admin?.address,
+    adminAllowPaths: bootstrap.admin?.allowPaths ?? [],
     dynamic: dynamicResources,
     runtime: bootstrap.layeredRuntime,
     overload: bootstrap.overloadManager,

@@ -1,4 +1,5 @@
 import type { AccessLog as AccessLogProto } from '@weft/contracts/envoy/config/accesslog/v3/accesslog'
+import type { TypedExtensionConfig } from '@weft/contracts/envoy/config/core/v3/extension'
 import type { SubstitutionFormatString } from '@weft/contracts/envoy/config/core/v3/substitution_format_string'
 import { FileAccessLog } from '@weft/contracts/envoy/extensions/access_loggers/file/v3/file'
 import { StderrAccessLog, StdoutAccessLog } from '@weft/contracts/envoy/extensions/access_loggers/stream/v3/stream'
@@ -97,20 +98,24 @@ function compileFileFormat(config: FileAccessLog, path: string): TextFormat {
   }
 }
 
+/** Refuses formatters other than those whose commands every format has. */
+export function checkFormatters(formatters: readonly TypedExtensionConfig[], path: string): void {
+  for (const [i, { name, typedConfig }] of formatters.entries()) {
+    const type = typedConfig?.typeUrl.split('/').pop() ?? ''
+    if (!knownFormatters.has(type)) throw unsupported(`${path}[${i}]`, `formatter '${type === '' ? name : type}'`)
+  }
+}
+
+const knownFormatters = new Set([
+  'envoy.extensions.formatter.req_without_query.v3.ReqWithoutQuery',
+  'envoy.extensions.formatter.metadata.v3.Metadata',
+  'envoy.extensions.formatter.cel.v3.Cel',
+])
+
 /** Compiles a SubstitutionFormatString; absent: the default format. */
 export function compileLogFormat(source: SubstitutionFormatString | undefined, path: string): TextFormat {
   const format = source?.format
-  if (source !== undefined && source.formatters.length > 0) {
-    const known = [
-      'envoy.extensions.formatter.req_without_query.v3.ReqWithoutQuery',
-      'envoy.extensions.formatter.metadata.v3.Metadata',
-      'envoy.extensions.formatter.cel.v3.Cel',
-    ]
-    source.formatters.forEach((one, i) => {
-      const url = one.typedConfig?.typeUrl.split('/').pop() ?? ''
-      if (!known.includes(url)) throw unsupported(`${path}.formatters[${i}]`, `formatter '${url === '' ? one.name : url}'`)
-    })
-  }
+  checkFormatters(source?.formatters ?? [], `${path}.formatters`)
   const omitEmpty = source?.omitEmptyValues ?? false
   switch (format?.$case) {
     case undefined:

@@ -118,8 +118,10 @@ function compileIpTree<R>(config: TypedExtensionConfig, path: string, input: Mat
   }
 }
 
-function compileOnMatch<R>({ onMatch }: OnMatch, path: string, action: Action<R>): MatchTree<R> {
+function compileOnMatch<R>({ onMatch, keepMatching }: OnMatch, path: string, action: Action<R>): MatchTree<R> {
   if (onMatch === undefined) throw invalid(path, 'a matcher or an action is needed')
+  // Nor is it in Envoy, for any matcher that this proxy has.
+  if (keepMatching) throw invalid(`${path}.keep_matching`, 'keep_matching is not supported in this context')
   if (onMatch.$case === 'matcher') return compileMatchTree(onMatch.value, `${path}.matcher`, action)
   const made = action(needed(onMatch.value, `${path}.action`), `${path}.action.typed_config`)
   return () => made

@@ -17,9 +17,8 @@ export const httpFilterSupport: SupportTable = {
   'envoy.extensions.compression.zstd.compressor.v3.Zstd': '*',
   'envoy.extensions.filters.http.ext_authz.v3.ExtAuthz':
     '* -typed_metadata_context_namespaces -route_typed_metadata_context_namespaces -filter_metadata -emit_filter_state_stats ' +
-    '-enforce_response_header_limits -shadow_mode -clear_route_cache_headers ~emit_client_span',
+    '-enforce_response_header_limits ~emit_client_span',
   'envoy.extensions.filters.http.ext_authz.v3.HttpService': '* -retry_policy',
-  'envoy.extensions.filters.http.header_to_metadata.v3.Config': '* -stat_prefix',
   'envoy.extensions.filters.http.ratelimit.v3.RateLimitPerRoute': '* ~override_option',
   'envoy.extensions.filters.http.set_metadata.v3.Metadata': '* -typed_value',
   'envoy.extensions.filters.common.set_filter_state.v3.FilterStateValue': '* ~read_only ~shared_with_upstream',

@@ -88,6 +88,30 @@ describe('ext_authz by an HTTP service', () => {
     expect(context.counter('http.test.ext_authz.error')).toBe(1)
   })
 
+  it('lets pass in shadow mode what it denies or cannot ask about, and counts it', async () => {
+    answer = (_request, response) => response.writeHead(403, { 'x-why': 'no' }).end('no')
+    for (const cluster of ['authz', 'nowhere']) {
+      const stream = new FakeStream({ route })
+      compile({ shadowMode: true }, cluster).start(stream, undefined)?.onRequestHeaders?.(stream, true)
+      await vi.waitFor(() => expect(stream.requestsContinued).toBe(1))
+      expect(stream.replied).toBeNull()
+    }
+    expect(context.counter('http.test.ext_authz.shadow_denied')).toBe(1)
+    expect(context.counter('http.test.ext_authz.shadow_error')).toBe(1)
+  })
+
+  it.each([
+    [['X-User'], true],
+    [['x-other'], false],
+  ])('chooses the route anew where one of %j changes', async (clearRouteCacheHeaders, cleared) => {
+    answer = (_request, response) => response.writeHead(200, { 'x-user': 'bob' }).end()
+    const stream = new FakeStream({ route })
+    const clear = vi.spyOn(stream, 'clearRoute')
+    compile({ clearRouteCache: true, clearRouteCacheHeaders }).start(stream, undefined)?.onRequestHeaders?.(stream, true)
+    await vi.waitFor(() => expect(stream.requestsContinued).toBe(1))
+    expect(clear.mock.calls.length > 0).toBe(cleared)
+  })
+
   it('sends what was gathered of the body, and says that it is not all', async () => {
     const asked: string[] = []
     answer = (request, response) => {

@@ -98,11 +98,16 @@ interface Rules {
   readonly context: FilterContext
   readonly enabled: (stream: HttpStream) => boolean
   readonly denyAtDisable: () => boolean
+  /** Request headers whose change lets the route be chosen anew; null: those of all. */
+  readonly rerouting: ReadonlySet<string> | null
   readonly errorStatus: number
   readonly counters: ClusterCounters
   readonly clusterPrefix: string
   readonly stats: Readonly<
-    Record<'ok' | 'denied' | 'error' | 'disabled' | 'failureAllowed' | 'invalid' | 'ignoredMetadata', Counter>
+    Record<
+      'ok' | 'denied' | 'error' | 'disabled' | 'failureAllowed' | 'invalid' | 'ignoredMetadata' | 'shadowDenied' | 'shadowError',
+      Counter
+    >
   >
 }
 
@@ -130,6 +135,10 @@ function compileRules(source: ExtAuthz, context: FilterContext): Rules {
     enabled: (stream) => drawn() && noted(stream.metadataOrNull),
     denyAtDisable: () =>
       denyAtDisable !== undefined && context.runtime.boolean(denyAtDisable.runtimeKey, denyAtDisable.defaultValue ?? false),
+    rerouting:
+      source.clearRouteCacheHeaders.length === 0
+        ? null
+        : new Set(source.clearRouteCacheHeaders.map((name) => name.toLowerCase())),
     errorStatus: source.statusOnError?.code || 403,
     counters: new ClusterCounters(context.stats),
     clusterPrefix: prefix,
@@ -139,6 +148,8 @@ function compileRules(source: ExtAuthz, context: FilterContext): Rules {
       error: stat('error'),
       disabled: stat('disabled'),
       failureAllowed: stat('failure_mode_allowed'),
+      shadowDenied: stat('shadow_denied'),
+      shadowError: stat('shadow_error'),
       invalid: stat('invalid'),
       ignoredMetadata: stat('ignored_dynamic_metadata'),
     },
@@ -276,9 +287,11 @@ class ExtAuthzFilter implements HttpFilter {
     this.responseChanges = verdict.response
     this.count(stream, 'ok')
     rules.stats.ok.inc()
+    const { rerouting } = rules
+    const names = [...verdict.request.map(({ name }) => name), ...verdict.remove.map((name) => name.toLowerCase())]
     const changed =
-      verdict.request.length + verdict.remove.length + verdict.setParameters.length + verdict.removeParameters.length
-    if (rules.source.clearRouteCache && changed > 0) stream.clearRoute()
+      names.some((name) => rerouting?.has(name) ?? true) || verdict.setParameters.length + verdict.removeParameters.length > 0
+    if (rules.source.clearRouteCache && changed) stream.clearRoute()
     stream.continueRequest()
   }
 
@@ -287,6 +300,11 @@ class ExtAuthzFilter implements HttpFilter {
     this.note(stream, verdict.metadata, false)
     this.count(stream, 'denied')
     rules.stats.denied.inc()
+    if (rules.source.shadowMode) {
+      rules.stats.shadowDenied.inc()
+      stream.continueRequest()
+      return
+    }
     if (rules.source.chargeClusterResponseStats ?? true) rules.counters.response(stream.clusterName, verdict.status)
     const most = rules.source.maxDeniedResponseBodyBytes
     const body = most > 0 ? verdict.body.subarray(0, most) : verdict.body
@@ -312,6 +330,11 @@ class ExtAuthzFilter implements HttpFilter {
     rules.context.services?.log('debug', `ext_authz: ${reason}`)
     this.count(stream, 'error')
     rules.stats.error.inc()
+    if (rules.source.shadowMode) {
+      rules.stats.shadowError.inc()
+      stream.continueRequest()
+      return
+    }
     if (rules.source.failureModeAllow) {
       this.count(stream, 'failure_mode_allowed')
       rules.stats.failureAllowed.inc()

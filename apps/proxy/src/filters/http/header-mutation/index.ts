@@ -5,6 +5,7 @@ import {
 } from '@weft/contracts/envoy/extensions/filters/http/header_mutation/v3/header_mutation'
 import type { HeaderTable } from '@weft/http/header-table'
 import { ResponseHead } from '@weft/http/message'
+import { checkFormatters } from '../../../observe/access-log/access-log.ts'
 import type { FilterStatus, HttpFilter, HttpFilterKind, HttpStream } from '../filter.ts'
 import { compileMutations, editHead, type HeadEdit } from '../head-edit.ts'
 import { compileQueryEdits, editQuery, type QueryEdit } from './query-edit.ts'
@@ -50,6 +51,7 @@ export const headerMutation: HttpFilterKind = {
 }
 
 function compileEdits(source: Mutations | undefined, path: string): Edits {
+  checkFormatters(source?.formatters ?? [], `${path}.formatters`)
   return {
     request: compileMutations(source?.requestMutations ?? [], `${path}.request_mutations`),
     response: compileMutations(source?.responseMutations ?? [], `${path}.response_mutations`),

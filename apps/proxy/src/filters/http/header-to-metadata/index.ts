@@ -8,6 +8,7 @@ import {
 import { Value } from '@weft/contracts/google/protobuf/struct'
 import { headerName, names } from '@weft/http/header-name'
 import type { RequestHead, ResponseHead } from '@weft/http/message'
+import type { Counter } from '../../../observe/stats.ts'
 import { headerReader } from '../../../routing/matchers/header-matcher.ts'
 import { compileRegex } from '../../../routing/matchers/regex.ts'
 import type { FilterContext, HttpFilter, HttpFilterKind, HttpStream } from '../filter.ts'
@@ -20,6 +21,29 @@ const maxValueBytes = 8 * 1024
 type Head = RequestHead | ResponseHead
 /** Reads a head and notes what it finds. */
 type Extraction = (stream: HttpStream, head: Head) => void
+
+/** What is counted of one direction, where the filter has a prefix for it. */
+interface Counts {
+  readonly processed: Counter
+  readonly added: Counter
+  readonly notFound: Counter
+  readonly badBase64: Counter
+  readonly tooLong: Counter
+  readonly badSubstitution: Counter
+}
+
+function compileCounts(prefix: string, direction: 'request' | 'response', { stats }: FilterContext): Counts | null {
+  if (prefix === '') return null
+  const stat = (name: string) => stats.counter(`http_filter_name.${prefix}.${name}`)
+  return {
+    processed: stat(`${direction}_rules_processed`),
+    added: stat(`${direction}_metadata_added`),
+    notFound: stat(`${direction}_header_not_found`),
+    badBase64: stat('base64_decode_failed'),
+    tooLong: stat('header_value_too_long'),
+    badSubstitution: stat('regex_substitution_failed'),
+  }
+}
 
 interface Rules {
   readonly request: readonly Extraction[]
@@ -63,13 +87,15 @@ function isRules(config: unknown): config is Rules {
 
 function compileRules(bytes: Uint8Array, context: FilterContext): Rules {
   const source = Config.decode(bytes)
+  const ofRequests = compileCounts(source.statPrefix, 'request', context)
+  const ofResponses = compileCounts(source.statPrefix, 'response', context)
   return {
-    request: source.requestRules.map((rule, i) => compileRule(rule, `request_rules[${i}]`, context)),
-    response: source.responseRules.map((rule, i) => compileRule(rule, `response_rules[${i}]`, context)),
+    request: source.requestRules.map((rule, i) => compileRule(rule, `request_rules[${i}]`, ofRequests, context)),
+    response: source.responseRules.map((rule, i) => compileRule(rule, `response_rules[${i}]`, ofResponses, context)),
   }
 }
 
-function compileRule(rule: Rule, path: string, context: FilterContext): Extraction {
+function compileRule(rule: Rule, path: string, counts: Counts | null, context: FilterContext): Extraction {
   if (rule.header !== '' && rule.cookie !== '')
     return context.fail(path, 'Header to metadata filter: cookie and header cannot be configured in the same rule')
   if (rule.header === '' && rule.cookie === '')
@@ -83,13 +109,18 @@ function compileRule(rule: Rule, path: string, context: FilterContext): Extracti
   if (onHeaderMissing !== undefined && onHeaderMissing.value === '')
     return context.fail(`${path}.on_header_missing`, 'Cannot specify on_header_missing rule with an empty value')
   const read = rule.cookie === '' ? headerReader(rule.header) : cookieReader(rule.cookie)
-  const present = onHeaderPresent === undefined ? null : compileNote(onHeaderPresent, `${path}.on_header_present`, context)
-  const missing = onHeaderMissing === undefined ? null : compileNote(onHeaderMissing, `${path}.on_header_missing`, context)
+  const present =
+    onHeaderPresent === undefined ? null : compileNote(onHeaderPresent, `${path}.on_header_present`, counts, context)
+  const missing =
+    onHeaderMissing === undefined ? null : compileNote(onHeaderMissing, `${path}.on_header_missing`, counts, context)
   const removed = rule.remove && !isPseudo(rule.header) ? headerName(rule.header) : null
   return (stream, head) => {
+    counts?.processed.inc()
     const value = read(head)
-    if (value === null) missing?.(stream, '')
-    else if (present !== null) {
+    if (value === null) {
+      if (missing !== null) counts?.notFound.inc()
+      missing?.(stream, '')
+    } else if (present !== null) {
       present(stream, value)
       if (removed !== null) head.headers.remove(removed)
     }
@@ -112,7 +143,12 @@ function cookieReader(name: string): (head: Head) => string | null {
 }
 
 /** Notes a value in metadata, as the pair says. */
-function compileNote(pair: KeyValuePair, path: string, context: FilterContext): (stream: HttpStream, value: string) => void {
+function compileNote(
+  pair: KeyValuePair,
+  path: string,
+  counts: Counts | null,
+  context: FilterContext,
+): (stream: HttpStream, value: string) => void {
   if (pair.key === '') return context.fail(`${path}.key`, 'a key is needed')
   const rewrite = pair.regexValueRewrite
   const regex =
@@ -120,9 +156,20 @@ function compileNote(pair: KeyValuePair, path: string, context: FilterContext): 
   const namespace = pair.metadataNamespace === '' ? defaultNamespace : pair.metadataNamespace
   return (stream, found) => {
     const text = pair.value !== '' ? pair.value : regex === null ? found : regex.replaceAll(found, rewrite?.substitution ?? '')
-    if (text === '' || text.length >= maxValueBytes) return
-    const value = typed(pair.encode === ValueEncode.BASE64 ? decoded(text) : text, pair.type)
-    if (value !== undefined) stream.metadata(namespace)[pair.key] = value
+    if (text === '') {
+      if (found !== '') counts?.badSubstitution.inc()
+      return
+    }
+    if (text.length >= maxValueBytes) {
+      counts?.tooLong.inc()
+      return
+    }
+    const plain = pair.encode === ValueEncode.BASE64 ? decoded(text) : text
+    if (plain === '') counts?.badBase64.inc()
+    const value = typed(plain, pair.type)
+    if (value === undefined) return
+    stream.metadata(namespace)[pair.key] = value
+    counts?.added.inc()
   }
 }
 

@@ -58,6 +58,11 @@ const fields: readonly Addition[] = [
     lines: ['repeated CookieMatcher cookies = 17;', 'repeated type.matcher.v3.FilterStateMatcher filter_state = 16;'],
   },
   { file: routes, into: ['message RouteAction'], lines: ['string path_rewrite = 45;'] },
+  {
+    file: 'envoy/config/core/v3/config_source.proto',
+    into: ['message PathConfigSource'],
+    lines: ['google.protobuf.Duration poll_interval = 3 [(validate.rules).duration = {gte {nanos: 1000000}}];'],
+  },
   { file: routes, into: ['message RouteAction', 'oneof host_rewrite_specifier'], lines: ['string host_rewrite = 44;'] },
   { file: routes, into: ['oneof path_rewrite_specifier'], lines: ['string path_rewrite = 10;'] },
   { file: routes, into: ['oneof random_value_specifier'], lines: ['google.protobuf.BoolValue use_hash_policy = 5;'] },

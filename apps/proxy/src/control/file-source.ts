@@ -17,6 +17,8 @@ export interface FileSourceOptions {
   path: string
   /** The folder whose moves trigger a new reading; that of the file when empty. */
   watchedDirectory: string
+  /** The file is also read at this interval (ms), for folders whose changes nobody tells; 0: not. */
+  pollMs: number
   typeUrl: string
   receive(version: string, resources: ReceivedResource[]): void
   /** The file cannot be read or is no discovery response; what was read before stays in force. */
@@ -31,6 +33,7 @@ export class FileSource {
   readonly #options: FileSourceOptions
   readonly #watchers: FSWatcher[] = []
   #timer: NodeJS.Timeout | undefined
+  readonly #poll: NodeJS.Timeout | undefined
   #last: Buffer | undefined
   #closed = false
 
@@ -48,12 +51,14 @@ export class FileSource {
         )
       }
     }
+    if (options.pollMs > 0) this.#poll = setInterval(() => void this.#read(), Math.max(options.pollMs, settleMs))
     void this.#read()
   }
 
   close(): void {
     this.#closed = true
     clearTimeout(this.#timer)
+    clearInterval(this.#poll)
     for (const watcher of this.#watchers) watcher.close()
   }
 

@@ -64,10 +64,8 @@ export class ConfigSources {
         return
       case 'pathConfigSource':
       case 'path': {
-        const { path, watchedDirectory } = fileOf(specifier)
         const file = new FileSource({
-          path,
-          watchedDirectory,
+          ...fileOf(specifier),
           typeUrl,
           receive: (version, resources) => void handler.receive({ version, resources, removed: [], whole: true }),
           failed: (error) => handler.disconnected?.(error.describe()),
@@ -118,7 +116,7 @@ export class ConfigSources {
     if (specifier?.$case === 'apiConfigSource')
       return `api ${typeUrl} ${name} ${Buffer.from(ApiConfigSource.encode(specifier.value).finish()).toString('base64')}`
     if (specifier?.$case === 'path' || specifier?.$case === 'pathConfigSource')
-      return `file ${typeUrl} ${fileOf(specifier).path} ${fileOf(specifier).watchedDirectory}`
+      return `file ${typeUrl} ${Object.values(fileOf(specifier)).join(' ')}`
     return `none ${typeUrl} ${name}`
   }
 
@@ -234,9 +232,11 @@ class NamedSubscription {
 function fileOf(specifier: Extract<ConfigSource['configSourceSpecifier'], { $case: 'path' | 'pathConfigSource' }>): {
   path: string
   watchedDirectory: string
+  pollMs: number
 } {
-  if (specifier.$case === 'path') return { path: specifier.value, watchedDirectory: '' }
-  return { path: specifier.value.path, watchedDirectory: specifier.value.watchedDirectory?.path ?? '' }
+  if (specifier.$case === 'path') return { path: specifier.value, watchedDirectory: '', pollMs: 0 }
+  const { path, watchedDirectory, pollInterval } = specifier.value
+  return { path, watchedDirectory: watchedDirectory?.path ?? '', pollMs: durationMs(pollInterval, 0) }
 }
 
 /** The cluster that an api_config_source is reached by; empty when it names none. */

@@ -85,6 +85,8 @@ export interface ForwardPlan {
   timeoutMs: number
   /** -1: the connection manager's. */
   idleTimeoutMs: number
+  /** How long a whole response may wait for its client (HTTP/2); -1: as the connection manager says. */
+  flushTimeoutMs: number
   /** -1: not set; 0: any grpc-timeout. */
   maxGrpcTimeoutMs: number
   /** By how much a longer grpc-timeout is shortened, as limit of the response and of the stream. */
@@ -154,6 +156,7 @@ export function compileForward(
     notFoundStatus: notFoundCodes[source.clusterNotFoundResponseCode] ?? 503,
     timeoutMs: durationMs(source.timeout, 15_000),
     idleTimeoutMs: durationMs(source.idleTimeout, -1),
+    flushTimeoutMs: durationMs(source.flushTimeout, -1),
     maxGrpcTimeoutMs: durationMs(source.maxGrpcTimeout, -1),
     grpcOffsetMs: durationMs(source.grpcTimeoutOffset, 0),
     grpcHeaderOffsetMs: durationMs(stream?.grpcTimeoutHeaderOffset, 0),

@@ -272,14 +272,11 @@ export class Http2Connection implements FrameHandler, InboxOwner, ControlOwner {
   tick(): void {
     if (this.dead) return
     const { liveness } = this
-    const stallMs = this.options.stallTimeoutMs
-    if (stallMs > 0) {
-      for (const stream of this.outbox.stalled(this.streams.all(), this.now() - stallMs)) {
-        const { user } = stream
-        this.role.note('tx_flush_timeout')
-        this.resetStream(stream, errorCode.internalError)
-        user?.onReset('local-reset', 'flush timeout')
-      }
+    for (const stream of this.outbox.stalled(this.streams.all(), this.now(), this.options)) {
+      const { user } = stream
+      this.role.note('tx_flush_timeout')
+      this.resetStream(stream, errorCode.internalError)
+      user?.onReset('local-reset', 'flush timeout')
     }
     this.inbox.tick()
     if (!this.control.settingsAcked && liveness.settingsOverdue) {

@@ -27,6 +27,8 @@ export interface Http2Options {
   settingsTimeoutMs: number
   /** Milliseconds a stream with bytes to send may go without sending any. */
   stallTimeoutMs: number
+  /** The same behind the end of its message; null: as long. */
+  flushTimeoutMs: number | null
   /** Milliseconds between the two GOAWAYs of a drain: requests that were sent before the first came are served meanwhile. */
   drainNoticeMs: number
 }
@@ -80,5 +82,6 @@ export const defaultHttp2Options: Http2Options = {
   keepalive: { intervalMs: 0, timeoutMs: 20_000 },
   settingsTimeoutMs: 30_000,
   stallTimeoutMs: 300_000,
+  flushTimeoutMs: null,
   drainNoticeMs: 1000,
 }

@@ -5,6 +5,7 @@ import type { FloodEvent } from './codec-event.ts'
 import { SendWindow } from './flow-control.ts'
 import { defaultMaxFrameSize, defaultWindow, flag, frameHeaderSize, frameType, writeFrameHeader, writeUint32 } from './frame.ts'
 import { HpackEncoder } from './hpack/encoder.ts'
+import type { Http2Options } from './options.ts'
 import type { Http2Stream } from './stream.ts'
 
 /** What an outbox tells its connection. */
@@ -293,9 +294,18 @@ export class Outbox {
     this.waiters.delete(stream)
   }
 
-  /** Streams that have had bytes to send since before `beforeMs` and have sent none. */
-  stalled(streams: readonly Http2Stream[], beforeMs: number): Http2Stream[] {
-    return streams.filter((stream) => stream.hasQueued && stream.progressMs < beforeMs)
+  /** Streams that have had bytes to send for longer than they may, and have sent none. */
+  stalled(
+    streams: readonly Http2Stream[],
+    nowMs: number,
+    { stallTimeoutMs, flushTimeoutMs }: Pick<Http2Options, 'stallTimeoutMs' | 'flushTimeoutMs'>,
+  ): Http2Stream[] {
+    return streams.filter((stream) => {
+      if (!stream.hasQueued) return false
+      const isWhole = stream.endQueued || stream.queuedTrailers !== null
+      const limit = isWhole ? (stream.flushMs ?? flushTimeoutMs ?? stallTimeoutMs) : stallTimeoutMs
+      return limit > 0 && stream.progressMs < nowMs - limit
+    })
   }
 }
 

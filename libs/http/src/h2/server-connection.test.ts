@@ -659,6 +659,27 @@ describe('abuse ends the connection with ENHANCE_YOUR_CALM', () => {
   })
 })
 
+describe('a peer that does not read the end', () => {
+  it.each([
+    ['may take as long as is configured', null, 1000],
+    ['may take as long as its stream is given', 3000, 3000],
+    ['may take any time', 0, 0],
+  ])('%s', (_what, own, limitMs) => {
+    const server = new ServerUnderTest({ stallTimeoutMs: 60_000, flushTimeoutMs: 1000 }).greet([settingId.initialWindowSize, 0])
+    server.send(headers(1, get))
+    const stream = server.streams.get(1)!
+    if (own !== null) stream.limitFlush(own)
+    respond(stream, 200, 'body')
+    server.frames()
+    server.nowMs += limitMs === 0 ? 20_000 : limitMs - 100
+    server.connection.tick()
+    expect(server.frames()).toEqual([])
+    server.nowMs += 200
+    server.connection.tick()
+    expect(server.frames()).toEqual(limitMs === 0 ? [] : ['RST_STREAM 1 INTERNAL_ERROR'])
+  })
+})
+
 describe('the end of a connection', () => {
   it('drains in two steps: no request is lost', () => {
     const server = new ServerUnderTest().greet()

@@ -400,6 +400,10 @@ export class Http2ServerStream implements ServerStream, StreamUser {
 
   announceClose(): void {}
 
+  limitFlush(ms: number): void {
+    if (this.stream !== null) this.stream.flushMs = ms
+  }
+
   declineUpgrade(): void {}
 
   pauseRequest(): void {

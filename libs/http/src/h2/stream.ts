@@ -31,6 +31,8 @@ export class Http2Stream {
   firstAt = 0
   queuedBytes = 0
   endQueued = false
+  /** How long what waits may stay when all is there (ms; 0: any time); null: as long as the connection's others. */
+  flushMs: number | null = null
   queuedTrailers: HeaderTable | null = null
   /** It stands in the outbox's round. */
   inRound = false

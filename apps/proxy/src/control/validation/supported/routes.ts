@@ -6,7 +6,7 @@ export const routeSupport: SupportTable = {
   'envoy.config.route.v3.VirtualHost': '* -retry_policy_typed_config',
   'envoy.config.route.v3.Route': '* -filter_action -non_forwarding_action',
   'envoy.config.route.v3.RouteAction':
-    '* -flush_timeout -cluster_specifier_plugin -inline_cluster_specifier_plugin ~early_data_policy ' +
+    '* -cluster_specifier_plugin -inline_cluster_specifier_plugin ~early_data_policy ' +
     '-retry_policy_typed_config  ' +
     '-internal_redirect_action -max_internal_redirects',
   'envoy.config.route.v3.RetryPolicy': '* -retry_options_predicates',

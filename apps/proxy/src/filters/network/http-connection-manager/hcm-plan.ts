@@ -169,6 +169,7 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
       maxHeadBytes: (source.maxRequestHeadersKb ?? 60) * 1024,
       maxHeaders: common?.maxHeadersCount ?? 100,
       stallTimeoutMs: durationMs(source.streamIdleTimeout, 300_000),
+      flushTimeoutMs: source.streamFlushTimeout === undefined ? null : durationMs(source.streamFlushTimeout, 0),
       drainNoticeMs: durationMs(source.drainTimeout, 5_000),
       announceViolations: false,
       // A malformed request ends its connection, as with Envoy, unless the configuration would rather lose the stream only.

@@ -18,6 +18,8 @@ export function chooseRoute(exchange: Exchange, deadlines: StreamDeadlines): voi
     const { outcome } = route
     const idleMs = outcome.type === 'forward' ? outcome.forward.idleTimeoutMs : -1
     if (idleMs >= 0) deadlines.limitIdle(idleMs)
+    const flushMs = outcome.type === 'forward' ? outcome.forward.flushTimeoutMs : -1
+    if (flushMs >= 0) exchange.out.sender.limitFlush?.(flushMs)
     const maxMs = outcome.type === 'forward' ? streamLimit(outcome.forward, exchange) : -1
     if (maxMs >= 0) deadlines.limitStream(maxMs === 0 ? never : info.startMs + maxMs)
   }

@@ -1,7 +1,6 @@
 import type { Node } from '@weft/contracts/envoy/config/core/v3/base'
 import { peerIdentity } from '@weft/identity/peer-identity'
 import { tryParseSpiffeId } from '@weft/identity/spiffe-id'
-import { WeftError } from '@weft/service/errors'
 import type { Resource } from '@weft/xds/cache/resource'
 import type { Snapshot as XdsSnapshot } from '@weft/xds/cache/snapshot'
 import { createXdsService, type XdsClient, type XdsServerOptions } from '@weft/xds/server/server'
@@ -11,6 +10,7 @@ import { Pushes } from '../push/pushes.ts'
 import { parseNode } from '../scope/parse-node.ts'
 import type { ProxyNode } from '../scope/proxy-node.ts'
 import type { NodeRef, ResourceType } from '../status/push-status.ts'
+import { followCredentialRight } from './credential-right.ts'
 import type { CreateDiscovery, DiscoveryOptions } from './discovery-contract.ts'
 import { checkIdentity } from './identity-check.ts'
 
@@ -41,7 +41,7 @@ export const createDiscovery: CreateDiscovery = (options) => {
 const generations = new WeakMap<XdsSnapshot, number>()
 
 function connect(client: XdsClient, pushes: Pushes, options: DiscoveryOptions): ReturnType<XdsServerOptions['connect']> {
-  const { observer, logger, allowUnauthenticated, registration } = options
+  const { observer, logger, allowUnauthenticated, registration, credentials } = options
   const proxy = parseNode(client.node)
   const { certificate } = client.peer
   const identity =
@@ -62,10 +62,17 @@ function connect(client: XdsClient, pushes: Pushes, options: DiscoveryOptions): 
       },
     })
   let unfollow = follow(proxy)
-  const stopAsking = whenMayRead(proxy, identity, options, () => {
-    unfollow()
-    unfollow = follow({ ...proxy, readsCredentials: true })
-  })
+  const serviceAccount = identity === undefined ? undefined : tryParseSpiffeId(identity)?.workload?.serviceAccount
+  const stopAsking =
+    credentials === undefined || serviceAccount === undefined
+      ? undefined
+      : followCredentialRight({
+          ...{ credentials, namespace: proxy.namespace, serviceAccount, logger },
+          changed: (readsCredentials) => {
+            unfollow()
+            unfollow = follow({ ...proxy, readsCredentials })
+          },
+        })
   const typeOf = (typeUrl: string, act: (type: ResourceType) => void): void => {
     const type = resourceTypes.get(typeUrl)
     if (type !== undefined) act(type)
@@ -89,43 +96,12 @@ function connect(client: XdsClient, pushes: Pushes, options: DiscoveryOptions): 
     unserved: (typeUrl) => logger.debug({ proxy: proxy.id, typeUrl }, 'proxy asks for a type that is not served'),
     health: (problem) => registered.health(problem),
     closed: () => {
-      stopAsking()
+      stopAsking?.()
       unfollow()
       registered.end()
       observer.disconnected(node)
       logger.info({ proxy: proxy.id }, 'proxy disconnected')
     },
-  }
-}
-
-/** How long until an unanswered question about a proxy's rights is asked again. */
-const askAgainMs = 10_000
-
-/** Calls `grant` once it is known that the proxy's service account, which its certificate proves, may have credentials. */
-function whenMayRead(
-  { namespace, id }: ProxyNode,
-  identity: string | undefined,
-  { credentials, logger }: DiscoveryOptions,
-  grant: () => void,
-): () => void {
-  const serviceAccount = identity === undefined ? undefined : tryParseSpiffeId(identity)?.workload?.serviceAccount
-  if (credentials === undefined || serviceAccount === undefined) return () => undefined
-  let stopped = false
-  let timer: NodeJS.Timeout | undefined
-  const ask = async (): Promise<void> => {
-    try {
-      const may = await credentials.mayRead(namespace, serviceAccount)
-      if (may && !stopped) grant()
-    } catch (thrown) {
-      if (stopped) return
-      logger.warn({ proxy: id }, `whether it may have credentials is asked again: ${WeftError.from(thrown).describe()}`)
-      timer = setTimeout(() => void ask(), askAgainMs)
-    }
-  }
-  void ask()
-  return () => {
-    stopped = true
-    clearTimeout(timer)
   }
 }
 

@@ -312,7 +312,12 @@ async function readMesh(flags: Flags, logger: Logger): Promise<MeshSettings> {
   const config = readMeshConfig(text, file)
   const unheeded = withoutEffect(config)
   if (unheeded.length > 0) logger.warn({ file }, `without effect here: ${unheeded.join(', ')}`)
-  return meshSettings(config, base)
+  try {
+    return meshSettings(config, base)
+  } catch (thrown) {
+    const { code, message, where, hint } = WeftError.from(thrown)
+    throw new WeftError(code, message, { where: { file, ...where }, hint, cause: thrown })
+  }
 }
 
 function rawObjects(config: LoadedConfig): Map<string, RawObject> {

@@ -115,9 +115,17 @@ test("a proxy's own ProxyConfig goes before the mesh's", () => {
 
 test('a proxy whose ProxyConfig cannot be read is told which field', () => {
   expect(() => nodeOf('router', { PROXY_CONFIG: { gatewayTopology: { numTrustedProxies: -1 } } })).toThrow(
-    /ProxyConfig.*\(gatewayTopology\.numTrustedProxies\)|ProxyConfig: .*>=0/,
+    expect.objectContaining({
+      message: expect.stringMatching(/^ProxyConfig: .*>=0/),
+      where: { path: 'gatewayTopology.numTrustedProxies' },
+    }),
   )
-  expect(() => mesh('defaultConfig: { proxyHeaders: { server: { disabled: 7 } } }')).toThrow(/ProxyConfig: .*boolean/)
+  expect(() => mesh('defaultConfig: { proxyHeaders: { server: { disabled: 7 } } }')).toThrow(
+    expect.objectContaining({
+      message: expect.stringMatching(/^ProxyConfig: .*boolean/),
+      where: { path: 'proxyHeaders.server.disabled' },
+    }),
+  )
   expect(() => mesh('defaultConfig: { gatewayTopolgy: {} }')).toThrow(/gatewayTopolgy/)
 })
 

@@ -2,6 +2,16 @@ import { WeftError } from '@weft/service/errors'
 import { describe, expect, test } from 'vitest'
 import { parseConfigDocument } from './document.ts'
 
+/** What is told of a file that cannot be read; empty where it can. */
+function refusalOf(text: string): string {
+  try {
+    parseConfigDocument(text, 'x.yaml')
+    return ''
+  } catch (error) {
+    return WeftError.from(error).describe()
+  }
+}
+
 describe('a configuration document', () => {
   test.each([
     ['a: y', { a: true }],
@@ -36,13 +46,7 @@ describe('a configuration document', () => {
     ['a: *nobody', /x\.yaml:1/],
     ['? [a, b]\n: 1', /a key that is not text/],
   ])('tells the file and line of %j', (text, message) => {
-    let told = ''
-    try {
-      parseConfigDocument(text, 'x.yaml')
-    } catch (error) {
-      told = WeftError.from(error).describe()
-    }
-    expect(told).toMatch(message)
+    expect(refusalOf(text)).toMatch(message)
   })
 
   test.each([
@@ -59,13 +63,7 @@ describe('a configuration document', () => {
     ['{"a": 1,\n "b": }}', /x\.yaml:2/],
     [`{"a": ${'['.repeat(500)}${']'.repeat(500)}}`, /nested deeper/],
   ])('tells the file and line of what is no good JSON', (text, message) => {
-    let told = ''
-    try {
-      parseConfigDocument(text, 'x.yaml')
-    } catch (error) {
-      told = WeftError.from(error).describe()
-    }
-    expect(told).toMatch(message)
+    expect(refusalOf(text)).toMatch(message)
   })
 
   test('knows the lines of JSON', () => {

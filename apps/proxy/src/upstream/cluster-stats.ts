@@ -77,21 +77,6 @@ export class ClusterStats {
     this.ssl ??= new UpstreamTlsStats(this.stats, `${this.prefix}ssl.`)
     return this.ssl
   }
-  get sslHandshake(): Counter {
-    return this.tls.handshake
-  }
-  get sslConnectionError(): Counter {
-    return this.tls.connectionError
-  }
-  get sslFailSan(): Counter {
-    return this.tls.failSan
-  }
-  get sslFailVerify(): Counter {
-    return this.tls.failVerify
-  }
-  get sslFailHash(): Counter {
-    return this.tls.failHash
-  }
 
   /** `tls`: its connections are made by TLS, or may be. */
   constructor(stats: Stats, name: string, tls: boolean) {

@@ -73,7 +73,7 @@ export function openSocket(
   const judge = (one: tls.TLSSocket) => settings?.judge(one, endpoint.hostname, names) ?? null
   if (prelude === undefined) {
     return connectSecure({ ...options, ...target }, (socket) => {
-      watchHandshake(socket, judge, opening, stats)
+      watchHandshake(socket, judge, opening, stats.tls)
       return new Connection(socket, handler, timers, stats)
     })
   }
@@ -82,7 +82,7 @@ export function openSocket(
   introduce(plain, prelude, opening.client)
   const socket = tls.connect({ ...options, socket: plain })
   plain.once('error', (error) => socket.destroy(error))
-  watchHandshake(socket, judge, opening, stats)
+  watchHandshake(socket, judge, opening, stats.tls)
   const connection = new Connection(socket, handler, timers, stats)
   connection.readAccepted()
   return connection
@@ -109,8 +109,8 @@ function introduce(socket: net.Socket, { version, passes }: ProxyPrelude, client
 
 type Judge = (socket: tls.TLSSocket) => ReturnType<UpstreamTls['judge']>
 
-function watchHandshake(socket: tls.TLSSocket, judge: Judge, opening: SocketOpening, stats: ClusterStats): void {
-  const counters = { trust: stats.sslFailVerify, name: stats.sslFailSan, pin: stats.sslFailHash }
+function watchHandshake(socket: tls.TLSSocket, judge: Judge, opening: SocketOpening, stats: ClusterStats['tls']): void {
+  const counters = { trust: stats.failVerify, name: stats.failSan, pin: stats.failHash }
   socket.setNoDelay(true)
   let connected = false
   socket.once('secureConnect', () => {
@@ -123,13 +123,13 @@ function watchHandshake(socket: tls.TLSSocket, judge: Judge, opening: SocketOpen
       }
     }
     connected = true
-    stats.sslHandshake.inc()
+    stats.handshake.inc()
     opening.onConnected()
   })
   socket.once('error', (error) => {
     // Where not even TCP came to be, nothing of TLS has failed.
     if (connected || ('syscall' in error && error.syscall === 'connect')) return
-    if (!(error instanceof PeerNotWanted)) stats.sslConnectionError.inc()
+    if (!(error instanceof PeerNotWanted)) stats.connectionError.inc()
     opening.onFailure(tlsFailure(error).replaceAll(/\s+/g, '_'))
   })
 }

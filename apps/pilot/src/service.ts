@@ -12,6 +12,7 @@ import { startGrpcServer } from '@weft/service/grpc'
 import { type Lifecycle, runService } from '@weft/service/lifecycle'
 import { createLogger, type Logger, type LogLevel, logLevels } from '@weft/service/logger'
 import { createRegistry } from '@weft/service/metrics'
+import { FolderCredentials } from './credentials/folder-credentials.ts'
 import { defaultMeshSettings, type MeshSettings, meshSettings, withoutEffect } from './model/mesh-settings.ts'
 import { findDanglingReferences } from './model/references.ts'
 import { Snapshots } from './model/snapshots.ts'
@@ -38,6 +39,7 @@ interface Flags {
   configDir: string[]
   registry: string[]
   configSource: string[]
+  credentialsDir?: string
   meshConfig?: string
   domain: string
   trustDomain: string
@@ -81,6 +83,10 @@ export async function main(argv: readonly string[] = process.argv): Promise<void
         flags: '--config-source <platform...>',
         description: 'where configuration comes from besides the folders: kubernetes[=?OPTIONS] reads its custom resources',
         default: [],
+      },
+      {
+        flags: '--credentials-dir <dir>',
+        description: 'what credentialName of Gateways names: NAMESPACE/ACCOUNT/NAME/ with tls.crt, tls.key, ca.crt; watched',
       },
       { flags: '--mesh-config <file>', description: 'MeshConfig as YAML' },
       { flags: '--domain <domain>', description: 'DNS domain of the mesh', default: defaultMeshSettings.domain },
@@ -138,9 +144,18 @@ async function start(flags: Flags, logger: Logger, lifecycle: Lifecycle): Promis
   const sources = await Promise.all(flags.configSource.map((text) => openConfigSource(text, { mesh, logger, revision })))
   const providers = sources.map(({ provider }) => provider)
   for (const provider of providers) lifecycle.onStop(`config source ${provider.name}`, () => provider.close())
-  const [credentials] = sources.flatMap((source) => source.credentials ?? [])
+  const [credentials, second] = [
+    ...sources.flatMap((source) => source.credentials ?? []),
+    ...(flags.credentialsDir === undefined ? [] : [await FolderCredentials.open({ folder: flags.credentialsDir, logger })]),
+  ]
+  if (second !== undefined) {
+    throw new WeftError('invalid_argument', '--credentials-dir does not go with --config-source kubernetes', {
+      hint: 'put the certificates into Secrets of the cluster',
+    })
+  }
   if (credentials !== undefined) {
     lifecycle.onStop('credentials', () => credentials.close())
+    snapshots.setCredentials(credentials.current)
     credentials.subscribe(() => {
       snapshots.setCredentials(credentials.current)
       snapshots.rebuild()

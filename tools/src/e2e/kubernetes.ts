@@ -18,12 +18,12 @@ import { freePort, until } from '../processes.ts'
 import { giveAddresses, serviceRange } from './kubernetes/addresses.ts'
 import { conditionOf } from './kubernetes/conditions.ts'
 import { ControlPlane } from './kubernetes/control-plane.ts'
-import { gatewayCredentials } from './kubernetes/gateway-credentials.ts'
 import { Kubelet } from './kubernetes/kubelet.ts'
 import { StandInControllers } from './kubernetes/stand-in-controllers.ts'
 import { page, pageProblem, versionsSeen } from './local/pages.ts'
 import { root, samples } from './mesh-under-test.ts'
 import { bookinfoPort } from './on-platform/bookinfo.ts'
+import { gatewayCredentials, gatewayNamespace } from './on-platform/gateway-credentials.ts'
 import { CheckFailed, expect, type Scenario } from './scenario.ts'
 import { get, Traffic } from './traffic.ts'
 
@@ -100,7 +100,13 @@ export async function kubernetesScenario(scenario: Scenario): Promise<void> {
   })
   scenario.cleanup(() => kubelet.close())
   await runBookinfo(scenario, { server, mesh, kubelet, gateway: `http://127.0.0.1:${gatewayPort}` })
-  await gatewayCredentials(scenario, { server, port: tlsPort, folder: join(folder, 'certificates') })
+  const apply = (text: string): Promise<string> => server.kubectl(['apply', '-f', '-'], text)
+  await gatewayCredentials(scenario, {
+    keep: (name, stringData) =>
+      apply(JSON.stringify({ apiVersion: 'v1', kind: 'Secret', metadata: { name, namespace: gatewayNamespace }, stringData })),
+    configure: apply,
+    ...{ port: tlsPort, gatewayPort: 8443, folder: join(folder, 'certificates') },
+  })
 }
 
 interface Parts {

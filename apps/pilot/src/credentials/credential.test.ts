@@ -6,7 +6,9 @@ const own = await serverCertificate('shop.example')
 const other = await serverCertificate('other.example')
 
 function read(entries: Readonly<Record<string, string>>): Credential | undefined {
-  return readCredential('web', 'shop', (name) => (entries[name] === undefined ? undefined : Buffer.from(entries[name])))
+  return readCredential({ namespace: 'web', name: 'shop' }, (name) =>
+    entries[name] === undefined ? undefined : Buffer.from(entries[name]),
+  )
 }
 
 test.each([

@@ -6,6 +6,8 @@ import { WeftError } from '@weft/service/errors'
 export interface Credential {
   readonly namespace: string
   readonly name: string
+  /** The only account that may have it; undefined where whoever may have any of the namespace may have this one. */
+  readonly serviceAccount: string | undefined
   /** PEM; empty where there is none. A certificate never comes without its key. */
   readonly certificate: Buffer
   readonly privateKey: Buffer
@@ -17,8 +19,9 @@ export interface Credential {
   readonly version: string
 }
 
-/** Credentials by `namespace/name`, followed where the platform keeps them. */
+/** Credentials followed where the platform keeps them. */
 export interface CredentialSource {
+  /** By credentialKey. */
   readonly current: ReadonlyMap<string, Credential>
   /** Calls `listener` after each change of `current`, until the returned function is called. */
   subscribe(listener: () => void): () => void
@@ -27,11 +30,16 @@ export interface CredentialSource {
   close(): Promise<void>
 }
 
+/** What a credential is found by. Neither a namespace nor an account has a slash, whatever a name has. */
+export function credentialKey(namespace: string, serviceAccount: string | undefined, name: string): string {
+  return `${namespace}/${serviceAccount ?? ''}/${name}`
+}
+
 /** What the name of a secret that holds authorities ends in, as Istio has it. */
 export const authoritiesSuffix = '-cacert'
 
 /** Names under which a certificate, its key and the rest stand: those of `kubernetes.io/tls`, then those of an opaque secret. */
-const entries = {
+const entryNames = {
   certificate: ['tls.crt', 'cert'],
   privateKey: ['tls.key', 'key'],
   authorities: ['ca.crt', 'cacert'],
@@ -39,13 +47,18 @@ const entries = {
   ocspStaple: ['tls.ocsp-staple', 'cert.ocsp-staple'],
 } as const
 
+/** All names that an entry of a secret may have here. */
+export const credentialEntries: readonly string[] = Object.values(entryNames).flat()
+
+/** Whose a secret is. */
+export type CredentialPlace = Pick<Credential, 'namespace' | 'name'> & { readonly serviceAccount?: string | undefined }
+
 /**
  * Reads a credential from the entries of a secret. Undefined where there is none among them; throws `invalid_argument` for one
  * that no server could use. No error holds what a secret holds.
  */
 export function readCredential(
-  namespace: string,
-  name: string,
+  { namespace, name, serviceAccount }: CredentialPlace,
   entry: (name: string) => Buffer | undefined,
 ): Credential | undefined {
   const find = (names: readonly string[]): Buffer => {
@@ -56,18 +69,22 @@ export function readCredential(
     return Buffer.alloc(0)
   }
   const parts = {
-    certificate: find(entries.certificate),
-    privateKey: find(entries.privateKey),
-    authorities: find(entries.authorities),
-    revocations: find(entries.revocations),
-    ocspStaple: find(entries.ocspStaple),
+    certificate: find(entryNames.certificate),
+    privateKey: find(entryNames.privateKey),
+    authorities: find(entryNames.authorities),
+    revocations: find(entryNames.revocations),
+    ocspStaple: find(entryNames.ocspStaple),
   }
   const { certificate, privateKey, authorities } = parts
   if (certificate.length === 0 && privateKey.length === 0 && authorities.length === 0) return undefined
   const refuse = (message: string): never => {
-    throw new WeftError('invalid_argument', `the secret ${namespace}/${name} ${message}`, {
-      hint: 'a gateway needs tls.crt and tls.key, or cert and key; for the authorities of its clients ca.crt or cacert',
-    })
+    throw new WeftError(
+      'invalid_argument',
+      `the secret ${[namespace, serviceAccount, name].filter(Boolean).join('/')} ${message}`,
+      {
+        hint: 'a gateway needs tls.crt and tls.key, or cert and key; for the authorities of its clients ca.crt or cacert',
+      },
+    )
   }
   if (certificate.length === 0 && privateKey.length > 0) refuse('has a key without a certificate')
   if (certificate.length > 0 && privateKey.length === 0) refuse('has a certificate without its key')
@@ -75,7 +92,7 @@ export function readCredential(
   if (authorities.length > 0 && !isCertificate(authorities)) refuse('has authorities that are no certificates in PEM')
   const hash = createHash('sha256')
   for (const part of Object.values(parts)) hash.update(`${part.length} `).update(part)
-  return { namespace, name, ...parts, version: hash.digest('base64url') }
+  return { namespace, name, serviceAccount, ...parts, version: hash.digest('base64url') }
 }
 
 function isCertificate(pem: Buffer): boolean {

@@ -36,8 +36,8 @@ test('Secrets that hold a credential are followed; others are not kept', async (
   put('broken', { 'tls.crt': chainPem, 'tls.key': 'none' })
   put('password', { password: 'x' })
   const credentials = follow(server.url)
-  await vi.waitFor(() => expect([...credentials.current.keys()]).toEqual(['web/shop']), { timeout: 15_000 })
-  const { version } = credentials.current.get('web/shop')!
+  await vi.waitFor(() => expect([...credentials.current.keys()]).toEqual(['web//shop']), { timeout: 15_000 })
+  const { version } = credentials.current.get('web//shop')!
   expect(server.requests.some((request) => request.includes('helm.sh'))).toBe(true)
 
   const next = await serverCertificate('shop.example')
@@ -45,7 +45,7 @@ test('Secrets that hold a credential are followed; others are not kept', async (
   credentials.subscribe(() => changed++)
   put('shop', { 'tls.crt': next.chainPem, 'tls.key': next.privateKeyPem })
   await vi.waitFor(() => expect(changed).toBeGreaterThan(0), { timeout: 15_000 })
-  expect(credentials.current.get('web/shop')?.version).not.toBe(version)
+  expect(credentials.current.get('web//shop')?.version).not.toBe(version)
 })
 
 test('the API server says who may have the credentials of a namespace, once a minute for each account', async () => {

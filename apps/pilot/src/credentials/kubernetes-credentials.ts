@@ -4,7 +4,7 @@ import { WeftError } from '@weft/service/errors'
 import type { Logger } from '@weft/service/logger'
 import { z } from 'zod'
 import { Collection, tellOfProblem } from '../registries/kubernetes/collection.ts'
-import { type Credential, type CredentialSource, readCredential } from './credential.ts'
+import { type Credential, type CredentialSource, credentialKey, readCredential } from './credential.ts'
 
 export interface KubernetesCredentialsOptions {
   client: KubernetesClient
@@ -55,7 +55,7 @@ export class KubernetesCredentials implements CredentialSource {
   }
 
   get current(): ReadonlyMap<string, Credential> {
-    this.#current ??= new Map(this.#secrets.entries())
+    this.#current ??= new Map(this.#keyed())
     return this.#current
   }
 
@@ -97,11 +97,17 @@ export class KubernetesCredentials implements CredentialSource {
     await this.#secrets.close()
   }
 
+  *#keyed(): Iterable<[string, Credential]> {
+    for (const [, credential] of this.#secrets.entries()) {
+      yield [credentialKey(credential.namespace, undefined, credential.name), credential]
+    }
+  }
+
   #read({ metadata, value }: ApiObject): Credential | undefined {
     const { namespace = '', name } = metadata
     const data = dataSchema.parse(value['data'] ?? {})
     try {
-      return readCredential(namespace, name, (entry) => {
+      return readCredential({ namespace, name }, (entry) => {
         const text = data[entry]
         return text === undefined ? undefined : Buffer.from(text, 'base64')
       })

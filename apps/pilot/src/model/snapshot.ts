@@ -38,7 +38,7 @@ export interface Snapshot {
   readonly requestAuthentications: readonly TypedObject<'RequestAuthentication'>[]
   readonly authorizationPolicies: readonly TypedObject<'AuthorizationPolicy'>[]
 
-  /** Certificates and authorities that Gateways and DestinationRules name, by `namespace/name`. */
+  /** Certificates and authorities that Gateways and DestinationRules name, by credentialKey. */
   readonly credentials: ReadonlyMap<string, Credential>
 }
 

@@ -32,7 +32,7 @@ export class Snapshots implements SnapshotSource {
     this.#rawObjects = objects
   }
 
-  /** The credentials in force from now on, by `namespace/name`. */
+  /** The credentials in force from now on, by credentialKey. */
   setCredentials(credentials: ReadonlyMap<string, Credential>): void {
     this.#credentials = credentials
   }

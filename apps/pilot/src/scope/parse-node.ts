@@ -80,7 +80,7 @@ export function parseNode(node: Pick<Node, 'id' | 'metadata' | 'locality'>): Pro
     isWeft: metadata.WEFT_PROXY === true,
     generator: metadata.GENERATOR ?? '',
     proxyConfig: metadata.PROXY_CONFIG ?? {},
-    readsCredentials: false,
+    credentialAccount: undefined,
   }
 }
 

@@ -51,6 +51,9 @@ export interface ProxyNode {
   readonly generator: string
   /** Node metadata PROXY_CONFIG: the ProxyConfig it was started with; what it leaves out is as the mesh says. */
   readonly proxyConfig: Readonly<Record<string, unknown>>
-  /** Its service account, as its certificate proves it, may have the credentials of its namespace. Never what a node claims. */
-  readonly readsCredentials: boolean
+  /**
+   * Its service account, as its certificate proves it, where that may have credentials of its namespace; never what a node
+   * claims. Undefined: it gets none.
+   */
+  readonly credentialAccount: string | undefined
 }

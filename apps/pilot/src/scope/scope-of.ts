@@ -155,7 +155,7 @@ function dependsOn(scope: Scope, byHost: ReadonlyMap<string, Service>, change: C
     case 'Gateway':
       return proxy.type === 'router'
     case 'Credential':
-      return proxy.readsCredentials && change.namespace === proxy.namespace
+      return proxy.credentialAccount !== undefined && change.namespace === proxy.namespace
     case 'Raw':
       return proxy.isWeft
     case 'Sidecar':

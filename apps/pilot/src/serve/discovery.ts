@@ -68,9 +68,9 @@ function connect(client: XdsClient, pushes: Pushes, options: DiscoveryOptions): 
       ? undefined
       : followCredentialRight({
           ...{ credentials, namespace: proxy.namespace, serviceAccount, logger },
-          changed: (readsCredentials) => {
+          changed: (may) => {
             unfollow()
-            unfollow = follow({ ...proxy, readsCredentials })
+            unfollow = follow({ ...proxy, credentialAccount: may ? serviceAccount : undefined })
           },
         })
   const typeOf = (typeUrl: string, act: (type: ResourceType) => void): void => {

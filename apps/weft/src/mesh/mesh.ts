@@ -191,6 +191,7 @@ export class Mesh {
       files.tokens,
       files.bootstraps,
       files.adapters,
+      files.credentials,
     ]) {
       mkdirSync(folder, { recursive: true, mode: 0o700 })
     }

@@ -21,6 +21,8 @@ export interface MeshFiles {
   rootCert: string
   meshConfig: string
   adapters: string
+  /** Certificates that Gateways name, put there by the user. */
+  credentials: string
 }
 
 export function meshFiles(state: string): MeshFiles {
@@ -36,6 +38,7 @@ export function meshFiles(state: string): MeshFiles {
     rootCert: join(state, 'root-cert.pem'),
     meshConfig: join(state, 'mesh-config.yaml'),
     adapters: join(state, 'adapters'),
+    credentials: join(state, 'credentials'),
   }
 }
 
@@ -75,7 +78,7 @@ export function pilotProcess(context: ProcessContext): ProcessSpec {
     ...['--config-dir', mixerDefaults],
     ...['--mesh-config', files.meshConfig, '--domain', 'cluster.local', '--trust-domain', trustDomain],
     ...identityFlags(context, 'pilot'),
-    ...['--operator-token-file', files.operatorToken],
+    ...['--operator-token-file', files.operatorToken, '--credentials-dir', files.credentials],
   ])
 }
 

@@ -1,6 +1,6 @@
-import { type FSWatcher, watch } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { Problem } from '../problem.ts'
+import { FolderWatches } from './folder-watches.ts'
 import { type FileState, type LoadedConfig, mergeFiles } from './loaded.ts'
 import { type Check, readConfigFile } from './read-file.ts'
 import { isConfigFile, rescanFiles, type Scan, scanFolder } from './scan.ts'
@@ -53,7 +53,7 @@ class ConfigFolders implements ConfigWatch {
   readonly #quietMs: number
   readonly #emptyGraceMs: number
   readonly #files = new Map<string, FileState>()
-  readonly #watchers = new Map<string, FSWatcher>()
+  readonly #watches = new FolderWatches((folder, name) => this.#event(folder, name))
   #scans: readonly Scan[] | undefined
   /** Files that events named; `all` when something else may have changed. */
   #dirty: Set<string> | 'all' = new Set()
@@ -108,8 +108,7 @@ class ConfigFolders implements ConfigWatch {
     this.#closed = true
     clearTimeout(this.#rescan)
     clearTimeout(this.#poll)
-    for (const watcher of this.#watchers.values()) watcher.close()
-    this.#watchers.clear()
+    this.#watches.close()
     await this.#work
   }
 
@@ -136,7 +135,7 @@ class ConfigFolders implements ConfigWatch {
     const scans = await this.#scan(dirty)
     this.#scans = scans
     // Watches come before the files are read: what changes in between is told.
-    const grew = this.#watch(scans)
+    const grew = this.#watches.follow(scans.flatMap((scan) => scan.folders)) && this.#started
     const folders: FileState[][] = []
     const problems: Problem[] = []
     const present = new Set<string>()
@@ -203,30 +202,5 @@ class ConfigFolders implements ConfigWatch {
   #touch(path: string, delayMs: number): void {
     if (this.#dirty !== 'all') this.#dirty.add(path)
     this.#schedule(delayMs)
-  }
-
-  /** Follows the folders that there are; true when there are new ones, in which something may have been missed. */
-  #watch(scans: readonly Scan[]): boolean {
-    const wanted = new Set<string>()
-    let grew = false
-    for (const { path, identity } of scans.flatMap(({ folders }) => folders)) {
-      wanted.add(identity)
-      if (this.#watchers.has(identity)) continue
-      try {
-        const watcher = watch(path, { persistent: false }, (_event, name) => this.#event(path, name))
-        watcher.on('error', () => this.#drop(identity))
-        this.#watchers.set(identity, watcher)
-        grew = this.#started
-      } catch {
-        // No events from there (too many watches, a file system without them): the poll finds its changes.
-      }
-    }
-    for (const identity of [...this.#watchers.keys()]) if (!wanted.has(identity)) this.#drop(identity)
-    return grew
-  }
-
-  #drop(identity: string): void {
-    this.#watchers.get(identity)?.close()
-    this.#watchers.delete(identity)
   }
 }

@@ -1,10 +1,12 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
+import { join } from 'node:path'
 import { until } from '../../processes.ts'
 import { page, pageProblem, reviewsVersion, versionsSeen } from '../local/pages.ts'
 import { expect, type Scenario } from '../scenario.ts'
 import { get, Traffic, tally } from '../traffic.ts'
 import { bookinfoPort } from './bookinfo.ts'
+import { gatewayCredentials } from './gateway-credentials.ts'
 import type { MeshOnPlatform } from './mesh.ts'
 
 const patienceMs = 300_000
@@ -101,6 +103,12 @@ export async function bookinfoChecks(scenario: Scenario, platform: PlatformUnder
     const [v1 = 0, v3 = 0] = [seen.get('v1'), seen.get('v3')]
     expect(v1 + v3 === 200 && v1 > 60 && v3 > 60, JSON.stringify([...seen]))
     return `${v1} : ${v3} of 200`
+  })
+
+  await gatewayCredentials(scenario, {
+    keep: (name, files) => mesh.keepCredential(name, files),
+    configure: (yaml) => mesh.configure('secure.yaml', yaml),
+    ...{ port: mesh.tlsPort, gatewayPort: mesh.tlsPort, folder: join(mesh.folder, 'certificates') },
   })
 
   const traffic = new Traffic(pages, 2, pageProblem)

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { mintJoinTokens } from '@weft/weft/clients/citadel'
@@ -8,10 +8,12 @@ import { compileCacheFolder, installedPrograms, type Program, type Programs } fr
 import { freePort, type Running, start, until } from '../../processes.ts'
 import type { Scenario } from '../scenario.ts'
 import { type BookinfoInstance, bookinfo, serviceOctets } from './bookinfo.ts'
+import { gatewayNamespace } from './gateway-credentials.ts'
 
 const patienceMs = 300_000
 const grpcPort = 15012
 const adminPort = 15014
+const gatewayAccount = 'ingressgateway'
 
 export interface MeshOnPlatformOptions {
   /** Pilot's `--registry`. */
@@ -29,6 +31,8 @@ export class MeshOnPlatform {
   readonly octet: number
   readonly instances: readonly BookinfoInstance[]
   readonly gateway: string
+  /** Where the gateway opens what a Gateway has as HTTPS. */
+  readonly tlsPort: number
   /** As `weft up` starts them. */
   readonly programs: Programs
   readonly #scenario: Scenario
@@ -39,7 +43,7 @@ export class MeshOnPlatform {
     programs: Programs,
     folder: string,
     octet: number,
-    gatewayPort: number,
+    [gatewayPort, tlsPort]: readonly [number, number],
     options: MeshOnPlatformOptions,
   ) {
     this.programs = programs
@@ -48,6 +52,7 @@ export class MeshOnPlatform {
     this.configFolder = join(folder, 'config')
     this.octet = octet
     this.gateway = `http://127.0.0.1:${gatewayPort}`
+    this.tlsPort = tlsPort
     const { serviceAccountOf = ({ serviceAccount }) => serviceAccount } = options
     this.instances = bookinfo(octet).map((instance) => ({ ...instance, serviceAccount: serviceAccountOf(instance) }))
   }
@@ -58,7 +63,8 @@ export class MeshOnPlatform {
     const claim = await claimOctet()
     scenario.cleanup(() => claim.release())
     const port = await freePort()
-    const mesh = new MeshOnPlatform(scenario, await installedPrograms(false), folder, claim.octet, port, options)
+    const ports = [port, await freePort()] as const
+    const mesh = new MeshOnPlatform(scenario, await installedPrograms(false), folder, claim.octet, ports, options)
     await mkdir(mesh.configFolder)
     await writeFile(join(mesh.configFolder, 'traffic.yaml'), traffic(port))
     await mesh.#startCitadel(options.citadel ?? [])
@@ -91,6 +97,20 @@ export class MeshOnPlatform {
   /** Writes a file of configuration. */
   async configure(name: string, yaml: string): Promise<void> {
     await writeFile(join(this.configFolder, name), yaml)
+  }
+
+  /** Keeps a credential for the gateway's account; all its files change at once. */
+  async keepCredential(name: string, files: Record<string, string>): Promise<void> {
+    const written = await mkdtemp(join(this.folder, 'credential-'))
+    for (const [file, text] of Object.entries(files)) await writeFile(join(written, file), text, { mode: 0o600 })
+    const place = join(this.#credentials, gatewayNamespace, gatewayAccount)
+    await mkdir(place, { recursive: true })
+    await symlink(written, join(written, 'link'))
+    await rename(join(written, 'link'), join(place, name))
+  }
+
+  get #credentials(): string {
+    return join(this.folder, 'credentials')
   }
 
   async joinToken(serviceAccount: string, namespace = 'default'): Promise<string> {
@@ -169,7 +189,16 @@ export class MeshOnPlatform {
           '--admin-address',
           `${host}:${adminPort}`,
         ],
-        ...['--config-dir', this.configFolder, '--registry', registry, '--citadel-address', `127.${this.octet}.0.2:${grpcPort}`],
+        ...[
+          '--config-dir',
+          this.configFolder,
+          '--registry',
+          registry,
+          '--credentials-dir',
+          this.#credentials,
+          '--citadel-address',
+          `127.${this.octet}.0.2:${grpcPort}`,
+        ],
         ...['--root-cert-file', join(this.folder, 'root.pem'), '--join-token-file', tokenFile],
       ],
       { env: processEnvironment },
@@ -183,10 +212,10 @@ export class MeshOnPlatform {
     const bootstrap = this.#bootstrap(
       {
         ...{ type: 'router', address: `127.${this.octet}.0.9`, name: 'ingressgateway', workload: 'ingressgateway' },
-        ...{ namespace: 'istio-system', serviceAccount: 'ingressgateway', labels: { istio: 'ingressgateway' } },
+        ...{ namespace: gatewayNamespace, serviceAccount: gatewayAccount, labels: { istio: 'ingressgateway' } },
       },
-      { bind: '127.0.0.1', ports: { [port]: port } },
-      await this.joinToken('ingressgateway', 'istio-system'),
+      { bind: '127.0.0.1', ports: { [port]: port, [this.tlsPort]: this.tlsPort } },
+      await this.joinToken(gatewayAccount, gatewayNamespace),
     )
     await this.startProxy('ingressgateway', bootstrap)
   }

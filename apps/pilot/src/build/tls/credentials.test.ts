@@ -1,7 +1,7 @@
 import { DownstreamTlsContext } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/tls'
 import { typeUrls } from '@weft/xds/types'
 import { expect, test } from 'vitest'
-import { type Credential, readCredential } from '../../credentials/credential.ts'
+import { type Credential, credentialKey, readCredential } from '../../credentials/credential.ts'
 import { type Built, builtFrom, nodeOf } from '../../testing/built-for.ts'
 import { serverCertificate } from '../../testing/server-certificate.ts'
 import { snapshotOf } from '../../testing/snapshot-of.ts'
@@ -23,11 +23,16 @@ spec: { host: legacy.example, trafficPolicy: { tls: { mode: MUTUAL, credentialNa
 `
 const { chainPem, privateKeyPem, bundlePem } = await serverCertificate('shop.example')
 
-function credential(namespace: string, name: string, entries: Record<string, string>): [string, Credential] {
-  const read = readCredential(namespace, name, (entry) =>
+function credential(
+  namespace: string,
+  name: string,
+  entries: Record<string, string>,
+  serviceAccount?: string,
+): [string, Credential] {
+  const read = readCredential({ namespace, name, serviceAccount }, (entry) =>
     entries[entry] === undefined ? undefined : Buffer.from(entries[entry]),
   )
-  return [`${namespace}/${name}`, read!]
+  return [credentialKey(namespace, serviceAccount, name), read!]
 }
 
 const pair = { 'tls.crt': chainPem, 'tls.key': privateKeyPem }
@@ -38,20 +43,25 @@ const credentials = new Map([
   credential('istio-system', 'legacy', { ...pair, 'ca.crt': bundlePem }),
   credential('istio-system', 'unnamed', pair),
   credential('other', 'shop', pair),
+  credential('accounts', 'shop', pair),
+  credential('accounts', 'shop', { ...pair, 'ca.crt': bundlePem }, 'gateway'),
+  credential('accounts', 'two', pair, 'gateway'),
+  credential('accounts', 'gateway/two', pair, 'other'),
 ])
 
 function secretsFor(
-  readsCredentials: boolean,
+  credentialAccount: string | undefined,
   namespace = 'istio-system',
   type: 'router' | 'sidecar' = 'router',
+  yaml = config,
 ): [string[], Built] {
-  const proxy = { ...nodeOf(type, { NAMESPACE: namespace, LABELS: { istio: 'ingressgateway' } }), readsCredentials }
-  const built = builtFrom({ ...snapshotOf(config), credentials }, proxy)
+  const proxy = { ...nodeOf(type, { NAMESPACE: namespace, LABELS: { istio: 'ingressgateway' } }), credentialAccount }
+  const built = builtFrom({ ...snapshotOf(yaml), credentials }, proxy)
   return [[...(built.view.resources.get(typeUrls.secret) ?? [])].map(({ name }) => name).sort(), built]
 }
 
 test('a gateway gets the credentials that its servers and calls name, of its own namespace', () => {
-  const [names, { listeners }] = secretsFor(true)
+  const [names, { listeners }] = secretsFor('gateway')
   expect(names).toEqual([
     'kubernetes://clients-cacert',
     'kubernetes://legacy',
@@ -71,10 +81,18 @@ test('a gateway gets the credentials that its servers and calls name, of its own
 })
 
 test('a namespace gets its own alone', () => {
-  expect(secretsFor(true, 'other')[0]).toEqual(['kubernetes://shop'])
+  expect(secretsFor('gateway', 'other')[0]).toEqual(['kubernetes://shop'])
 })
 
 test('who may not read them gets none, whatever the proxy claims to be', () => {
-  expect(secretsFor(false)[0]).toEqual([])
-  expect(nodeOf('router', { readsCredentials: true }).readsCredentials).toBe(false)
+  expect(secretsFor(undefined)[0]).toEqual([])
+  const claims = { credentialAccount: 'gateway', SERVICE_ACCOUNT: 'gateway' }
+  expect(nodeOf('router', claims).credentialAccount).toBeUndefined()
+})
+
+test('an account gets what is for it alone before what is for all of its namespace, and nothing of another account', () => {
+  expect(secretsFor('gateway', 'accounts')[0]).toEqual(['kubernetes://shop', 'kubernetes://shop-cacert', 'kubernetes://two'])
+  expect(secretsFor('other', 'accounts')[0]).toEqual(['kubernetes://shop'])
+  const named = config.replaceAll('credentialName: two', 'credentialName: gateway/two')
+  expect(secretsFor('another', 'accounts', 'router', named)[0]).toEqual(['kubernetes://shop'])
 })

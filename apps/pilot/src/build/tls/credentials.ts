@@ -3,7 +3,13 @@ import {
   ServerTLSSettings_TLSmode as ServerMode,
   type ServerTLSSettings,
 } from '@weft/contracts/istio/networking/v1alpha3/gateway'
-import { authoritiesSecret, authoritiesSuffix, type Credential, certificateSecret } from '../../credentials/credential.ts'
+import {
+  authoritiesSecret,
+  authoritiesSuffix,
+  type Credential,
+  certificateSecret,
+  credentialKey,
+} from '../../credentials/credential.ts'
 import type { Snapshot } from '../../model/snapshot.ts'
 import type { Scope } from '../../scope/scope.ts'
 import type { Recipe } from '../resource-cache.ts'
@@ -31,11 +37,12 @@ export function authoritiesOf(settings: ServerTLSSettings): string | undefined {
 
 /**
  * The secrets a proxy gets of Pilot: those that what it serves or calls names, of its own namespace, where its service account
- * may read them. Nobody gets one by asking for its name.
+ * may read them; one that is for its account alone goes first. Nobody gets one by asking for its name.
  */
 export function credentialSecrets(scope: Scope): Recipe[] {
   const { proxy, snapshot } = scope
-  if (!proxy.readsCredentials) return []
+  const { namespace, credentialAccount } = proxy
+  if (credentialAccount === undefined) return []
   const names = new Set(clientCredentials(snapshot))
   const authorities = new Set(names)
   for (const { gateway, index } of scope.gatewayServers) {
@@ -45,7 +52,9 @@ export function credentialSecrets(scope: Scope): Recipe[] {
     const clients = authoritiesOf(tls)
     if (clients !== undefined) authorities.add(clients)
   }
-  const find = (name: string): Credential | undefined => snapshot.credentials.get(`${proxy.namespace}/${name}`)
+  const find = (name: string): Credential | undefined =>
+    snapshot.credentials.get(credentialKey(namespace, credentialAccount, name)) ??
+    snapshot.credentials.get(credentialKey(namespace, undefined, name))
   const recipes: Recipe[] = []
   for (const name of names) {
     const credential = find(name)

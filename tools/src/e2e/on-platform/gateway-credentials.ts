@@ -4,45 +4,46 @@ import { request } from 'node:https'
 import { join } from 'node:path'
 import type { TLSSocket } from 'node:tls'
 import { makeCertificates } from '../../certificates.ts'
-import type { KubernetesServer } from '../../kubernetes/server.ts'
 import { until } from '../../processes.ts'
 import { expect, type Scenario } from '../scenario.ts'
 
 const patienceMs = 60_000
-const namespace = 'istio-system'
+/** Of the gateway. */
+export const gatewayNamespace = 'istio-system'
 
 interface Options {
-  server: KubernetesServer
-  /** Of 127.0.0.1, where the gateway has its port 8443. */
+  /** Keeps entries, such as tls.crt, as a credential of the gateway's namespace and account, in place of what it had. */
+  keep(name: string, entries: Record<string, string>): Promise<unknown>
+  /** Brings YAML in force. */
+  configure(yaml: string): Promise<unknown>
+  /** Of 127.0.0.1, where the gateway has the port `gatewayPort`. */
   port: number
+  gatewayPort: number
+  /** For certificates. */
   folder: string
 }
 
-/** HTTPS at the gateway, with certificates that are Secrets of the cluster, as a Gateway's credentialName has it. */
-export async function gatewayCredentials(scenario: Scenario, { server, port, folder }: Options): Promise<void> {
+/** HTTPS at the gateway, with certificates that the platform keeps, as a Gateway's credentialName has it. */
+export async function gatewayCredentials(scenario: Scenario, options: Options): Promise<void> {
+  const { keep, configure, port, gatewayPort, folder } = options
   const [first, second] = [join(folder, 'first'), join(folder, 'second')]
   for (const each of [first, second]) await mkdir(each, { recursive: true })
   const [certificates, next] = [makeCertificates(first), makeCertificates(second)]
   const read = (path: string): string => readFileSync(path, 'utf8')
-  const secret = (name: string, data: Record<string, string>): Promise<string> =>
-    server.kubectl(
-      ['apply', '-f', '-'],
-      JSON.stringify({ apiVersion: 'v1', kind: 'Secret', metadata: { name, namespace }, stringData: data }),
-    )
   const pair = ({ cert, key }: { cert: string; key: string }) => ({ 'tls.crt': read(cert), 'tls.key': read(key) })
   const page = (ca: string, client?: { cert: string; key: string }): Promise<number> =>
     status(port, { ca: read(ca), ...(client === undefined ? {} : { cert: read(client.cert), key: read(client.key) }) })
 
   scenario.section('HTTPS at the gateway')
-  await scenario.attempt("a Gateway's credentialName is a Secret: the gateway serves with its certificate", async () => {
-    await secret('shop', pair(certificates.server))
-    await server.kubectl(['apply', '-f', '-'], secureGateway('SIMPLE'))
+  await scenario.attempt('the gateway serves with the certificate that credentialName names', async () => {
+    await keep('shop', pair(certificates.server))
+    await configure(secureGateway('SIMPLE', gatewayPort))
     await until(async () => (await page(certificates.ca).catch(() => 0)) === 200, 'a page over TLS', undefined, patienceMs)
     return undefined
   })
-  await scenario.attempt('another certificate in the Secret takes its place, and no request is lost', async () => {
+  await scenario.attempt('another certificate in it takes its place, and no request is lost', async () => {
     let [sent, lost, served] = [0, 0, 0]
-    await secret('shop', pair(next.server))
+    await keep('shop', pair(next.server))
     const both = `${read(certificates.ca)}${read(next.ca)}`
     const deadline = performance.now() + patienceMs
     while (served < 5 && performance.now() < deadline) {
@@ -55,8 +56,8 @@ export async function gatewayCredentials(scenario: Scenario, { server, port, fol
     return `${sent} requests`
   })
   await scenario.attempt('with MUTUAL, clients need a certificate of the authorities in NAME-cacert', async () => {
-    await secret('shop-cacert', { cacert: read(next.ca) })
-    await server.kubectl(['apply', '-f', '-'], secureGateway('MUTUAL'))
+    await keep('shop-cacert', { cacert: read(next.ca) })
+    await configure(secureGateway('MUTUAL', gatewayPort))
     const isClosed = async (): Promise<boolean> => (await page(next.ca).catch(() => 0)) === 0
     await until(isClosed, 'a client without a certificate to be refused', undefined, patienceMs)
     expect((await page(next.ca, next.client)) === 200, 'a client with a certificate gets no page')
@@ -80,13 +81,13 @@ function status(port: number, tls: { ca: string; cert?: string; key?: string }):
   })
 }
 
-const secureGateway = (mode: string): string => `apiVersion: networking.istio.io/v1
+const secureGateway = (mode: string, port: number): string => `apiVersion: networking.istio.io/v1
 kind: Gateway
-metadata: { name: secure, namespace: ${namespace} }
+metadata: { name: secure, namespace: ${gatewayNamespace} }
 spec:
   selector: { istio: ingressgateway }
   servers:
-    - port: { number: 8443, name: https, protocol: HTTPS }
+    - port: { number: ${port}, name: https, protocol: HTTPS }
       hosts: [a.test]
       tls: { mode: ${mode}, credentialName: shop }
 ---
@@ -95,7 +96,7 @@ kind: VirtualService
 metadata: { name: secure, namespace: default }
 spec:
   hosts: [a.test]
-  gateways: [${namespace}/secure]
+  gateways: [${gatewayNamespace}/secure]
   http:
     - route: [{ destination: { host: productpage.default.svc.cluster.local, port: { number: 9080 } } }]
 `

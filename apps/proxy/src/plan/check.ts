@@ -10,7 +10,7 @@ import { ExtensionStore } from './extension-store.ts'
 import { compileFilterConfigs } from './filter-configs.ts'
 import { compileListener } from './listener.ts'
 import type { PlanContext } from './plan-context.ts'
-import { invalid } from './problems.ts'
+import { invalid, unsupported } from './problems.ts'
 import { Runtime } from './runtime.ts'
 import { compileSecret, SecretStore } from './secret-store.ts'
 
@@ -60,7 +60,9 @@ function checkExtension(bytes: Uint8Array, { stats, runtime }: PlanContext): voi
   const { name, typedConfig } = TypedExtensionConfig.decode(bytes)
   const path = `filter configuration ${name}: typed_config`
   if (typedConfig === undefined) throw invalid(path, 'a typed_config is needed')
-  httpFilterKind(typedConfig.typeUrl, path).compile(typedConfig.value, {
+  const kind = httpFilterKind(typedConfig.typeUrl, path)
+  if (kind.terminal === true) throw unsupported(path, 'discovery of the router')
+  kind.compile(typedConfig.value, {
     path,
     name,
     statPrefix: 'http.',

@@ -62,8 +62,8 @@ export interface HttpFilterKind {
   readonly routeTypes?: readonly string[]
   /** Compiles a route's override; `typeUrl` is one of `routeTypes`. `off`: the filter is disabled there. */
   compileRouteConfig?(config: Uint8Array, typeUrl: string, context: FilterContext): unknown
-  /** Whether it ends a chain (router). */
-  readonly terminal?: boolean
+  /** Not the end of a chain: that is a TerminalFilterKind. */
+  readonly terminal?: false
 }
 
 /** What a filter is compiled with. In the main thread (`plan/check.ts`) `services` is null: check, and make nothing live. */

@@ -19,11 +19,12 @@ import { rbac } from './rbac/index.ts'
 import { router } from './router/index.ts'
 import { setFilterState } from './set-filter-state/index.ts'
 import { setMetadata } from './set-metadata/index.ts'
+import type { TerminalFilterKind } from './terminal-filter.ts'
 import { typescript } from './typescript/index.ts'
 
 const prefix = 'type.googleapis.com/'
 
-/** Every HTTP filter there is. A new one is a folder and a line here. */
+/** Every HTTP filter there is, but the one that ends a chain. A new one is a folder and a line here. */
 const kinds: readonly HttpFilterKind[] = [
   buffer,
   compressor,
@@ -41,22 +42,26 @@ const kinds: readonly HttpFilterKind[] = [
   mixer,
   ratelimit,
   rbac,
-  router,
   setFilterState,
   setMetadata,
   typescript,
 ]
 
-const byType = new Map<string, HttpFilterKind>(kinds.flatMap((kind) => kind.types.map((type) => [type, kind] as const)))
+const byType = new Map<string, HttpFilterKind | TerminalFilterKind>(
+  [...kinds, router].flatMap((kind) => kind.types.map((type) => [type, kind] as const)),
+)
 const byRouteType = new Map<string, HttpFilterKind>(
   kinds.flatMap((kind) => (kind.routeTypes ?? []).map((type) => [type, kind] as const)),
 )
+
+/** What ends a chain that is empty. */
+export const defaultTerminal: TerminalFilterKind = router
 
 /** The message types that HTTP filters, and routes for them, take as configuration. */
 export const httpFilterTypes: ReadonlySet<string> = new Set([...byType.keys(), ...byRouteType.keys()])
 
 /** The filter kind for a typed_config's type URL. */
-export function httpFilterKind(typeUrl: string, path: string): HttpFilterKind {
+export function httpFilterKind(typeUrl: string, path: string): HttpFilterKind | TerminalFilterKind {
   const kind = byType.get(typeUrl.startsWith(prefix) ? typeUrl.slice(prefix.length) : typeUrl)
   if (kind === undefined) throw notFound(typeUrl, path, byType)
   return kind
@@ -69,7 +74,7 @@ export function httpFilterKindOfRoute(typeUrl: string, path: string): HttpFilter
   return kind
 }
 
-function notFound(typeUrl: string, path: string, known: Map<string, HttpFilterKind>): WeftError {
+function notFound(typeUrl: string, path: string, known: ReadonlyMap<string, unknown>): WeftError {
   return new WeftError('unimplemented', `no HTTP filter takes a configuration of type '${typeUrl}'`, {
     where: { path },
     hint: `known: ${[...known.keys()].join(', ')}`,

@@ -3,7 +3,6 @@ import { headerName } from '@weft/http/header-name'
 import type { RequestHead, ResponseHead } from '@weft/http/message'
 import { FakeStream } from '@weft/proxy/filters/http/fake-stream'
 import { finishRequestHead } from '@weft/proxy/filters/http/router/request-head'
-import { defaultRouterOptions } from '@weft/proxy/filters/http/router/router-options'
 import { localReplyBody } from '@weft/proxy/filters/network/http-connection-manager/local-reply'
 import { compileHeaderMatcher } from '@weft/proxy/routing/matchers/header-matcher'
 import { tlsRedirect } from '@weft/proxy/routing/redirect'
@@ -67,8 +66,8 @@ function route(configuration: string, input: JsonObject, wanted: JsonObject): Js
   const early = ['cluster_name', 'virtual_host_name', 'virtual_cluster_name']
   const seen = new Map(early.map((key) => [key, all[key]?.() ?? null]))
   if (forward !== null && choice !== null && plan !== null) {
-    const context = { ...stream.format, request, isGrpcTimed: false, plan: { router: defaultRouterOptions } }
-    finishRequestHead(context, forward, choice, plan, null)
+    const context = { ...stream.format, request, isGrpcTimed: false }
+    finishRequestHead(context, { suppressHeaders: false, respectExpected: false }, forward, choice, plan, null)
     for (const edits of plan.edits) edits.onResponse(stream.format, response.headers)
   } else if (plan?.outcome.type === 'direct') {
     const edit = (): void => plan.edits.forEach((edits) => void edits.onResponse(stream.format, response.headers))

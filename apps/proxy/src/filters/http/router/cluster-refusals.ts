@@ -1,10 +1,11 @@
 import type { Cluster } from '../../../upstream/cluster.ts'
-import type { Exchange } from '../../network/http-connection-manager/exchange.ts'
+import type { RoutedExchange } from '../routed-exchange.ts'
 import { overloadHeaders } from './own-answers.ts'
 import type { RequestCounts } from './request-counts.ts'
+import type { RouterPlan } from './router-plan.ts'
 
 /** Answers a request that its cluster does not take now: it is in maintenance, or its control plane drops some. False: it may go on. */
-export function refusedByCluster(exchange: Exchange, cluster: Cluster, counts: RequestCounts): boolean {
+export function refusedByCluster(exchange: RoutedExchange, plan: RouterPlan, cluster: Cluster, counts: RequestCounts): boolean {
   const { runtime } = cluster.plan
   const maintenance = runtime.number(cluster.maintenanceKey, 0)
   if (maintenance > 0 && runtime.random() * 100 < maintenance) {
@@ -13,7 +14,7 @@ export function refusedByCluster(exchange: Exchange, cluster: Cluster, counts: R
     exchange.reply(503, 'maintenance mode', {
       details: 'maintenance_mode',
       flags: ['UO'],
-      headers: overloadHeaders(exchange),
+      headers: overloadHeaders(plan),
     })
     return true
   }

@@ -3,12 +3,12 @@ import { selectCluster } from '../../../routing/route-action.ts'
 import type { RoutePlan } from '../../../routing/route-table.ts'
 import type { Cluster } from '../../../upstream/cluster.ts'
 import { Hash64 } from '../../../upstream/load-balancers/hash64.ts'
-import type { Exchange } from '../../network/http-connection-manager/exchange.ts'
+import type { RoutedExchange } from '../routed-exchange.ts'
 import type { RequestPick } from './request-pick.ts'
 
 /** Where a request's route leads: a cluster, drawn where the route has several by weight. */
 export class ClusterTarget {
-  private readonly exchange: Exchange
+  private readonly exchange: RoutedExchange
   private readonly pick: RequestPick
   /** null: the route does not lead on. */
   forward: ForwardPlan | null = null
@@ -16,7 +16,7 @@ export class ClusterTarget {
   /** As it was when the request went on; null: it has not. */
   cluster: Cluster | null = null
 
-  constructor(exchange: Exchange, pick: RequestPick) {
+  constructor(exchange: RoutedExchange, pick: RequestPick) {
     this.exchange = exchange
     this.pick = pick
   }

@@ -1,11 +1,12 @@
 import { tlsRedirect } from '../../../routing/redirect.ts'
 import type { RouteOutcome, RoutePlan } from '../../../routing/route-table.ts'
-import type { Exchange } from '../../network/http-connection-manager/exchange.ts'
+import type { RoutedExchange } from '../routed-exchange.ts'
 import { rewritePath } from './request-head.ts'
+import type { RouterPlan } from './router-plan.ts'
 
 /** Answers a request for which there is no route, or none that leads on: not found, redirects, direct responses. */
-export function answerHere(exchange: Exchange, route: RoutePlan | null): void {
-  const { stats } = exchange.plan
+export function answerHere(exchange: RoutedExchange, plan: RouterPlan, route: RoutePlan | null): void {
+  const { stats } = plan
   const outcome = route?.outcome ?? nothing
   switch (outcome.type) {
     case 'direct':
@@ -16,7 +17,7 @@ export function answerHere(exchange: Exchange, route: RoutePlan | null): void {
       stats.directResponse.inc()
       const { redirect } = outcome
       const location = redirect.location(exchange.request, exchange)
-      if (redirect.rewrite !== null) rewritePath(exchange, redirect.rewrite)
+      if (redirect.rewrite !== null) rewritePath(exchange, plan, redirect.rewrite)
       const headers: [string, string][] = [['location', location]]
       exchange.reply(redirect.status, '', { details: 'direct_response', headers }, () => editAnswer(exchange, route))
       break
@@ -29,11 +30,11 @@ export function answerHere(exchange: Exchange, route: RoutePlan | null): void {
 
 const nothing: RouteOutcome = { type: 'nothing' }
 
-function editAnswer(exchange: Exchange, route: RoutePlan | null): void {
+function editAnswer(exchange: RoutedExchange, route: RoutePlan | null): void {
   for (const edits of route?.edits ?? []) edits.onResponse(exchange, exchange.response.headers)
 }
 
-function answerDirectly(exchange: Exchange, outcome: Extract<RouteOutcome, { type: 'direct' }>, edit: () => void): void {
+function answerDirectly(exchange: RoutedExchange, outcome: Extract<RouteOutcome, { type: 'direct' }>, edit: () => void): void {
   const { status, body, format } = outcome
   const { scheme, authority, path } = exchange.request
   const created = status === 201 || (status >= 300 && status < 400)
@@ -51,12 +52,12 @@ function answerDirectly(exchange: Exchange, outcome: Extract<RouteOutcome, { typ
 }
 
 /** Sends the client to TLS where the virtual host requires that; false: it does not. */
-export function sentToTls(exchange: Exchange, route: RoutePlan): boolean {
+export function sentToTls(exchange: RoutedExchange, plan: RouterPlan, route: RoutePlan): boolean {
   const location = tlsRedirect(route.host, exchange.request, exchange.internal)
   if (location === null) return false
   exchange.info.clusterName = ''
   exchange.info.clusterStatName = ''
-  exchange.plan.stats.directResponse.inc()
+  plan.stats.directResponse.inc()
   exchange.reply(301, '', { details: 'direct_response', headers: [['location', location]] })
   return true
 }

@@ -9,7 +9,7 @@ import { monotonicMs } from '../../../transport/clock.ts'
 import type { Cluster } from '../../../upstream/cluster.ts'
 import { noteLocalFailure } from '../../../upstream/outcome.ts'
 import type { PooledConnection } from '../../../upstream/pool.ts'
-import type { Exchange } from '../../network/http-connection-manager/exchange.ts'
+import type { RoutedExchange } from '../routed-exchange.ts'
 import { refusedByCluster } from './cluster-refusals.ts'
 import type { ClusterTarget } from './cluster-target.ts'
 import { turnRequest } from './internal-redirect.ts'
@@ -22,6 +22,7 @@ import { finishNextHead, finishRequestHead, noWishes, replaceHost, tellExpected,
 import type { RequestPick } from './request-pick.ts'
 import { Retries } from './retries.ts'
 import { finishAnswer } from './route-edits.ts'
+import type { RouterPlan } from './router-plan.ts'
 import { type TimeLimit, TimeLimits } from './time-limits.ts'
 import { UpstreamTry } from './upstream-try.ts'
 
@@ -29,7 +30,8 @@ const canary = headerName('x-envoy-upstream-canary')
 
 /** A request on its way to its cluster, and the answer on its way back: one try after another, within its limits. */
 export class Forwarding implements RaceOwner {
-  private readonly exchange: Exchange
+  private readonly exchange: RoutedExchange
+  private readonly plan: RouterPlan
   private readonly target: ClusterTarget
   private readonly pick: RequestPick
   private readonly counts: RequestCounts
@@ -53,11 +55,12 @@ export class Forwarding implements RaceOwner {
   responding = false
   private answerTrailers: HeaderTable | null = null
 
-  constructor(exchange: Exchange, target: ClusterTarget, pick: RequestPick) {
+  constructor(exchange: RoutedExchange, plan: RouterPlan, target: ClusterTarget, pick: RequestPick) {
     this.exchange = exchange
+    this.plan = plan
     this.target = target
     this.pick = pick
-    this.counts = new RequestCounts(exchange)
+    this.counts = new RequestCounts(exchange, plan)
     this.limits = new TimeLimits(exchange)
     const { counts, limits, body } = this
     this.retries = new Retries(exchange, { counts, limits, pick, body }, () => this.tryAgain())
@@ -102,14 +105,14 @@ export class Forwarding implements RaceOwner {
     body.ended = endStream
     this.wishes = wishesOf(exchange.request)
     this.counts.begin(cluster, route, this.wishes.statName)
-    if (refusedByCluster(exchange, cluster, this.counts)) return
+    if (refusedByCluster(exchange, this.plan, cluster, this.counts)) return
     const retry = retryPlanFor(cluster.plan.retry ?? forward.retry, exchange.request)
     this.retries.begin(retry, cluster.breakers[forward.priority])
     this.pick.begin(forward, choice, retry, cluster.plan.hashing)
     this.hedges = retry !== null && hedgesOf(forward, exchange.request)
     body.forRetries = !endStream && (retry !== null || forward.internalRedirect !== null)
     if (exchange.plan.schemeMatchesUpstream) exchange.request.scheme = cluster.tlsOf(undefined) === null ? 'http' : 'https'
-    const { timeoutMs, perTryMs } = finishRequestHead(exchange, forward, choice, route, retry, this.hedges)
+    const { timeoutMs, perTryMs } = finishRequestHead(exchange, this.plan, forward, choice, route, retry, this.hedges)
     limits.wholeMs = timeoutMs
     limits.perTryMs = perTryMs
     limits.idleMs = retry?.perTryIdleTimeoutMs ?? 0
@@ -139,7 +142,7 @@ export class Forwarding implements RaceOwner {
       return
     }
     const connection = attempt.acquire(endpoint, this)
-    if (connection === 'overflow') answerOverflow(exchange, this.counts)
+    if (connection === 'overflow') answerOverflow(exchange, this.plan, this.counts)
     else if (connection !== null) this.useConnection(connection)
   }
 
@@ -157,7 +160,7 @@ export class Forwarding implements RaceOwner {
     const { forward } = this.target
     // auto_host_rewrite: the endpoint's own name.
     if (forward?.hostRewrite?.type === 'auto' && endpoint.hostname !== '')
-      replaceHost(exchange.request, endpoint.hostname, forward.appendForwardedHost, exchange.plan.router.suppressHeaders)
+      replaceHost(exchange.request, endpoint.hostname, forward.appendForwardedHost, this.plan.suppressHeaders)
     const racer = this.hedges ? this.race.enter(endpoint, connection) : null
     const stream = attempt.open(connection, racer ?? this)
     if (racer !== null) racer.stream = stream
@@ -214,7 +217,7 @@ export class Forwarding implements RaceOwner {
   onInterim(head: ResponseHead): void {
     this.interim = true
     this.counts.response(head.status)
-    this.exchange.out.interim(head)
+    this.exchange.interim(head)
   }
 
   onResponseHead(endStream: boolean): void {
@@ -247,7 +250,7 @@ export class Forwarding implements RaceOwner {
     this.byCanary = attempt.endpoint?.isCanary === true || headers.get(canary) === 'true'
     counts.response(status, this.byCanary)
     info.responseCodeDetails = 'via_upstream'
-    finishAnswer(exchange, this.target.choice, this.pick.cookies)
+    finishAnswer(exchange, this.plan, this.target.choice, this.pick.cookies)
     this.responding = true
     if (endStream) this.finishTry()
     exchange.respond(endStream)
@@ -258,7 +261,7 @@ export class Forwarding implements RaceOwner {
     const { exchange, body } = this
     const { stats } = this.target.cluster!
     const whole = body.ended && (body.forRetries || exchange.info.bytesReceived === 0)
-    if (!turnRequest(exchange, this.target.forward!.internalRedirect!, whole)) {
+    if (!turnRequest(exchange, this.plan, this.target.forward!.internalRedirect!, whole)) {
       stats.internalRedirectFailed.inc()
       return false
     }
@@ -346,7 +349,7 @@ export class Forwarding implements RaceOwner {
     retries.release()
     if (retries.plan?.refreshCluster === true) this.turnAgain(retries.plan)
     const now = monotonicMs()
-    if (limits.whole < Number.POSITIVE_INFINITY && !exchange.plan.router.suppressHeaders)
+    if (limits.whole < Number.POSITIVE_INFINITY && !this.plan.suppressHeaders)
       tellExpected(request, this.hedges ? 0 : limits.perTryMs, limits.whole - now)
     limits.beginTry(now, body.ended)
     this.try()

@@ -1,14 +1,17 @@
-import { Router } from '@weft/contracts/envoy/extensions/filters/http/router/v3/router'
-import type { HttpFilterKind } from '../filter.ts'
+import { Router as RouterProto } from '@weft/contracts/envoy/extensions/filters/http/router/v3/router'
+import type { TerminalFilterKind } from '../terminal-filter.ts'
+import { Router } from './router.ts'
+import { compileRouter } from './router-plan.ts'
 
-/** `envoy.filters.http.router`: the end of the chain. What it does stands in router.ts, which every exchange has. */
-export const router: HttpFilterKind = {
+/** `envoy.filters.http.router`: the end of the chain. */
+export const router: TerminalFilterKind = {
   types: ['envoy.extensions.filters.http.router.v3.Router'],
   terminal: true,
   compile(bytes, context) {
-    const config = Router.decode(bytes)
-    if (config.upstreamHttpFilters.length > 0)
+    const source = RouterProto.decode(bytes)
+    if (source.upstreamHttpFilters.length > 0)
       context.fail('upstream_http_filters', 'upstream HTTP filters are not supported by this proxy')
-    return { start: () => null }
+    const plan = compileRouter(source, context)
+    return { startsChildSpans: source.startChildSpan, endOf: (exchange) => new Router(exchange, plan) }
   },
 }

@@ -1,12 +1,13 @@
 import { headerName, names } from '@weft/http/header-name'
 import { type InternalRedirectPlan, redirectTarget } from '../../../routing/internal-redirect.ts'
-import type { RoutePlan } from '../../../routing/route-table.ts'
-import type { Exchange } from '../../network/http-connection-manager/exchange.ts'
+import { nameRoute } from '../name-route.ts'
+import type { RoutedExchange } from '../routed-exchange.ts'
+import type { RouterPlan } from './router-plan.ts'
 
 const originalUrl = headerName('x-envoy-original-url')
 
 /** The routes that redirects of this request were followed to. */
-function visitedRoutes({ filterState }: Exchange): Set<string> {
+function visitedRoutes({ filterState }: RoutedExchange): Set<string> {
   const known = filterState.get(visitedKey)
   if (known instanceof Set) return known
   const visited = new Set<string>()
@@ -20,9 +21,13 @@ const visitedKey = 'weft.internal_redirect.visited_routes'
  * Turns the request to where its response's Location leads, if the policy lets that be; true: it is to begin again there.
  * What speaks against it is counted, and the request stays as it was.
  */
-export function turnRequest(exchange: Exchange, policy: InternalRedirectPlan, complete: boolean): boolean {
-  const { request, response, plan, downstream } = exchange
-  const { stats } = plan
+export function turnRequest(
+  exchange: RoutedExchange,
+  { stats }: RouterPlan,
+  policy: InternalRedirectPlan,
+  complete: boolean,
+): boolean {
+  const { request, response, downstream } = exchange
   if (!complete) return false
   const location = response.headers.get(names.location)
   if (location === null) return false
@@ -74,12 +79,4 @@ export function turnRequest(exchange: Exchange, policy: InternalRedirectPlan, co
   }
   request.headers.set(originalUrl, `${before.scheme}://${before.authority}${before.path}`)
   return true
-}
-
-/** For the log: a route that a redirect led to, and its cluster. */
-export function nameRoute({ info, downstream }: Exchange, route: RoutePlan | null): void {
-  const cluster = route === null || route.cluster === '' ? undefined : downstream.cluster(route.cluster)
-  info.routeName = route?.name ?? ''
-  info.clusterName = cluster?.name ?? ''
-  info.clusterStatName = cluster?.plan.statName ?? ''
 }

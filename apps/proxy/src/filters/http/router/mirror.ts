@@ -3,8 +3,8 @@ import { RequestHead } from '@weft/http/message'
 import type { MirrorPolicy } from '../../../routing/route-action.ts'
 import { localAddress } from '../../../transport/local-address.ts'
 import { httpCall } from '../../../upstream/http-client.ts'
-import type { Exchange } from '../../network/http-connection-manager/exchange.ts'
 import { editHead, type HeadEdit } from '../head-edit.ts'
+import type { RoutedExchange } from '../routed-exchange.ts'
 
 /** A copy waits for the request's end; more of a body than this, and it is not sent. */
 const maxBody = 1024 * 1024
@@ -12,20 +12,20 @@ const maxAnswer = 1024 * 1024
 
 /** Copies of one request to other clusters, whose answers nobody waits for. */
 export class Mirrors {
-  private readonly exchange: Exchange
+  private readonly exchange: RoutedExchange
   private readonly targets: { cluster: string; head: Copy }[]
   private readonly timeoutMs: number
   private body: Buffer[] = []
   private size = 0
 
-  private constructor(exchange: Exchange, targets: { cluster: string; head: Copy }[], timeoutMs: number) {
+  private constructor(exchange: RoutedExchange, targets: { cluster: string; head: Copy }[], timeoutMs: number) {
     this.exchange = exchange
     this.targets = targets
     this.timeoutMs = timeoutMs
   }
 
   /** The copies that this request is chosen for, made of its head as upstream gets it; null: none. */
-  static of(exchange: Exchange, policies: readonly MirrorPolicy[], timeoutMs: number): Mirrors | null {
+  static of(exchange: RoutedExchange, policies: readonly MirrorPolicy[], timeoutMs: number): Mirrors | null {
     const targets: { cluster: string; head: Copy }[] = []
     for (const { cluster, header, sample, suffix, host, edits } of policies) {
       const name = header === null ? cluster : (exchange.request.headers.get(header) ?? '')
@@ -60,7 +60,7 @@ export class Mirrors {
 }
 
 /** The request's head, or a copy of it that is edited. */
-function edited(exchange: Exchange, edits: readonly HeadEdit[]): RequestHead {
+function edited(exchange: RoutedExchange, edits: readonly HeadEdit[]): RequestHead {
   if (edits.length === 0) return exchange.request
   const { method, scheme, authority, path, headers } = exchange.request
   const head = Object.assign(new RequestHead(), { method, scheme, authority, path })

@@ -1,8 +1,9 @@
 import { headerName } from '@weft/http/header-name'
 import type { ResetReason } from '@weft/http/stream'
-import type { Exchange } from '../../network/http-connection-manager/exchange.ts'
+import type { RoutedExchange } from '../routed-exchange.ts'
 import type { RequestCounts } from './request-counts.ts'
 import { describeBreak, describeReset } from './reset-reasons.ts'
+import type { RouterPlan } from './router-plan.ts'
 import type { TimeLimit } from './time-limits.ts'
 
 /** What a client is answered where its cluster gives no answer, or none that is whole. */
@@ -10,29 +11,29 @@ import type { TimeLimit } from './time-limits.ts'
 const overloaded = headerName('x-envoy-overloaded')
 
 /** Says that a cluster has too much to do. */
-export function overloadHeaders(exchange: Exchange): [string, string][] {
-  return exchange.plan.router.suppressHeaders ? [] : [[overloaded.name, 'true']]
+export function overloadHeaders(plan: RouterPlan): [string, string][] {
+  return plan.suppressHeaders ? [] : [[overloaded.name, 'true']]
 }
 
 /** There is no endpoint that could be asked. */
-export function answerNoHost(exchange: Exchange, counts: RequestCounts): void {
+export function answerNoHost(exchange: RoutedExchange, counts: RequestCounts): void {
   exchange.info.addResponseFlag('UH')
   counts.response(503)
   exchange.reply(503, 'no healthy upstream', { details: 'no_healthy_upstream' })
 }
 
 /** The cluster has as many requests as it may have. */
-export function answerOverflow(exchange: Exchange, counts: RequestCounts): void {
+export function answerOverflow(exchange: RoutedExchange, plan: RouterPlan, counts: RequestCounts): void {
   exchange.info.addResponseFlag('UO')
   counts.response(503)
   const body = 'upstream connect error or disconnect/reset before headers. reset reason: overflow'
   const details = 'upstream_reset_before_response_started{overflow}'
-  exchange.reply(503, body, { details, headers: overloadHeaders(exchange) })
+  exchange.reply(503, body, { details, headers: overloadHeaders(plan) })
 }
 
 /** Upstream ended the last try without an answer; `interim`: it had sent a 1xx one. */
 export function answerReset(
-  exchange: Exchange,
+  exchange: RoutedExchange,
   counts: RequestCounts,
   reason: ResetReason,
   detail: string,
@@ -47,7 +48,7 @@ export function answerReset(
 }
 
 /** A time limit was over before an answer began. `noContent`: the client asked for 204 then. */
-export function answerTimeout(exchange: Exchange, counts: RequestCounts, limit: TimeLimit, noContent: boolean): void {
+export function answerTimeout(exchange: RoutedExchange, counts: RequestCounts, limit: TimeLimit, noContent: boolean): void {
   exchange.info.addResponseFlag(timeoutFlag(limit))
   if (limit === 'upstream_max_stream_duration_reached') {
     exchange.reply(504, 'upstream max stream duration reached', { details: limit })
@@ -59,25 +60,25 @@ export function answerTimeout(exchange: Exchange, counts: RequestCounts, limit: 
 }
 
 /** Upstream ended an answer before its end. */
-export function breakOff(exchange: Exchange, reason: ResetReason, detail: string): void {
+export function breakOff(exchange: RoutedExchange, reason: ResetReason, detail: string): void {
   noteBreak(exchange, reason, detail)
   exchange.abort()
 }
 
 /** A time limit was over before an answer's end. */
-export function breakOffLate(exchange: Exchange, limit: TimeLimit): void {
+export function breakOffLate(exchange: RoutedExchange, limit: TimeLimit): void {
   exchange.info.addResponseFlag(timeoutFlag(limit))
   exchange.info.responseCodeDetails = limit
   exchange.abort()
 }
 
 /** A tunnel of HTTP/1.1 has no other end than its connection's: logged and counted as that, as Envoy does. */
-export function noteTunnelEnd(exchange: Exchange): void {
+export function noteTunnelEnd(exchange: RoutedExchange): void {
   noteBreak(exchange, 'connection-closed', '')
-  exchange.plan.stats.txReset.inc()
+  exchange.countReset()
 }
 
-function noteBreak({ info }: Exchange, reason: ResetReason, detail: string): void {
+function noteBreak({ info }: RoutedExchange, reason: ResetReason, detail: string): void {
   const { flag, details } = describeBreak(reason, detail)
   info.addResponseFlag(flag)
   info.responseCodeDetails = details

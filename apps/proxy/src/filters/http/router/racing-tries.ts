@@ -7,7 +7,7 @@ import type { ForwardPlan } from '../../../routing/route-action.ts'
 import type { Endpoint } from '../../../upstream/endpoint.ts'
 import { noteLocalFailure, noteStatus } from '../../../upstream/outcome.ts'
 import type { PooledConnection, PoolWaiter } from '../../../upstream/pool.ts'
-import type { Exchange } from '../../network/http-connection-manager/exchange.ts'
+import type { RoutedExchange } from '../routed-exchange.ts'
 import { HedgedTry, type HedgeOwner } from './hedge.ts'
 import type { Retries } from './retries.ts'
 import type { UpstreamTry } from './upstream-try.ts'
@@ -35,7 +35,7 @@ const none: HedgedTry[] = []
 
 /** The tries of one request that are under way at the same time (hedge_policy): the first good answer is the client's. */
 export class RacingTries implements HedgeOwner {
-  private readonly exchange: Exchange
+  private readonly exchange: RoutedExchange
   private readonly owner: RaceOwner
   private readonly attempt: UpstreamTry
   private readonly retries: Retries
@@ -44,7 +44,7 @@ export class RacingTries implements HedgeOwner {
   /** Those before it whose time is up. */
   private older: HedgedTry[] = none
 
-  constructor(exchange: Exchange, owner: RaceOwner, attempt: UpstreamTry, retries: Retries) {
+  constructor(exchange: RoutedExchange, owner: RaceOwner, attempt: UpstreamTry, retries: Retries) {
     this.exchange = exchange
     this.owner = owner
     this.attempt = attempt

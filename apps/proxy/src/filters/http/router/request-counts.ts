@@ -3,21 +3,24 @@ import type { RequestGroup } from '../../../routing/request-group.ts'
 import type { RoutePlan } from '../../../routing/route-table.ts'
 import type { Cluster } from '../../../upstream/cluster.ts'
 import { type ClusterStats, canaryName } from '../../../upstream/cluster-stats.ts'
-import type { Exchange } from '../../network/http-connection-manager/exchange.ts'
+import type { RoutedExchange } from '../routed-exchange.ts'
+import type { RouterPlan } from './router-plan.ts'
 import type { TimeLimit } from './time-limits.ts'
 
 const none: readonly RequestGroup[] = []
 
 /** Counts a request and its answers: for its cluster, for its route and the virtual cluster that it falls into, under a name it asks for. */
 export class RequestCounts {
-  private readonly exchange: Exchange
+  private readonly exchange: RoutedExchange
+  private readonly plan: RouterPlan
   private cluster: ClusterStats | null = null
   private groups: readonly RequestGroup[] = none
   /** A name that its answers are counted under besides (`name.`); empty: none. */
   private apart = ''
 
-  constructor(exchange: Exchange) {
+  constructor(exchange: RoutedExchange, plan: RouterPlan) {
     this.exchange = exchange
+    this.plan = plan
   }
 
   /** Another request: nothing of it is counted yet. */
@@ -29,14 +32,14 @@ export class RequestCounts {
 
   /** Finds what the request's virtual host counts it as. */
   begin(cluster: Cluster, route: RoutePlan, apart: string): void {
-    const { exchange } = this
+    const { exchange, plan } = this
     this.cluster = cluster.stats
     this.apart = apart
     const { counts, host } = route
     if (counts === null && host.virtualClusters === null) return
     const found = host.virtualClusters?.find((one) => one.matches(exchange.request))
     this.groups = [found?.counts ?? null, counts].filter((one) => one !== null)
-    for (const group of this.groups) group.use(exchange.plan.stats.store)
+    for (const group of this.groups) group.use(plan.stats.store)
     if (found !== undefined) exchange.info.virtualCluster = found.name
   }
 
@@ -47,10 +50,10 @@ export class RequestCounts {
 
   /** An answer, from upstream or made here. */
   response(status: number, byCanary = false): void {
-    const { plan, internal } = this.exchange
-    if (!plan.router.countStatuses) return
-    const { cluster, apart } = this
-    if (plan.router.suppressGrpcCodes && this.exchange.isGrpc) cluster?.responseWithoutCodes(status, internal)
+    const { plan, cluster, apart } = this
+    if (!plan.countStatuses) return
+    const { internal } = this.exchange
+    if (plan.suppressGrpcCodes && this.exchange.isGrpc) cluster?.responseWithoutCodes(status, internal)
     else cluster?.response(status, internal)
     for (const group of this.groups) group.response(status)
     if (apart !== '') cluster?.responseApart(apart, status, internal)
@@ -95,8 +98,8 @@ export class RequestCounts {
 
   /** An answer is complete, so long after the request began. */
   took(ms: number, byCanary: boolean): void {
-    const { plan, internal } = this.exchange
-    if (!plan.router.countStatuses) return
+    if (!this.plan.countStatuses) return
+    const { internal } = this.exchange
     this.cluster?.took(ms, internal, byCanary)
     for (const group of this.groups) group.took(ms)
   }

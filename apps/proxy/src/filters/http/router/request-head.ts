@@ -1,13 +1,13 @@
 import { headerGroup, headerName, names } from '@weft/http/header-name'
 import type { RequestHead } from '@weft/http/message'
 import type { FormatContext } from '../../../observe/format/context.ts'
+import { grpcTimeoutText, parseGrpcTimeout, shortened } from '../../../routing/grpc-timeout.ts'
 import type { RetryPlan } from '../../../routing/retry-policy.ts'
 import type { ClusterChoice, ForwardPlan } from '../../../routing/route-action.ts'
 import { pathOnly } from '../../../routing/route-match.ts'
 import type { RoutePlan } from '../../../routing/route-table.ts'
-import type { Exchange } from '../../network/http-connection-manager/exchange.ts'
-import { grpcTimeoutText, parseGrpcTimeout, shortened } from './grpc-timeout.ts'
-import type { RouterOptions } from './router-options.ts'
+import type { RoutedExchange } from '../routed-exchange.ts'
+import type { RouterPlan } from './router-plan.ts'
 
 const originalPath = headerName('x-envoy-original-path')
 const originalHost = headerName('x-envoy-original-host')
@@ -34,8 +34,10 @@ const consumed = [
 const anyConsumed = headerGroup(consumed)
 
 /** What of an exchange a request's head depends on. */
-export type HeadedRequest = FormatContext &
-  Pick<Exchange, 'request' | 'isGrpcTimed'> & { readonly plan: { readonly router: RouterOptions } }
+type HeadedRequest = FormatContext & Pick<RoutedExchange, 'request' | 'isGrpcTimed'>
+
+/** What of the router's configuration it depends on. */
+type HeadRules = Pick<RouterPlan, 'suppressHeaders' | 'respectExpected'>
 
 /** What a request says about itself to the router, beside its time limits and retries. */
 export interface RequestWishes {
@@ -62,15 +64,16 @@ export function wishesOf({ headers }: RequestHead): RequestWishes {
 /** Makes the head what upstream is to see: rewrites, header edits, time limits. Gives the limits that hold. */
 export function finishRequestHead(
   exchange: HeadedRequest,
+  plan: HeadRules,
   forward: ForwardPlan,
   choice: ClusterChoice,
   route: RoutePlan,
   retry: RetryPlan | null,
   hedges = false,
 ): { timeoutMs: number; perTryMs: number } {
-  const { request, plan } = exchange
+  const { request } = exchange
   const { headers } = request
-  const { suppressHeaders, respectExpected } = plan.router
+  const { suppressHeaders, respectExpected } = plan
   const times = timeouts(request, exchange.isGrpcTimed, forward, retry, respectExpected)
   if (headers.mayHave(anyConsumed)) for (let i = 0; i < consumed.length; i++) headers.remove(consumed[i]!)
   if (times.timeoutMs > 0 && !suppressHeaders) tellExpected(request, hedges ? 0 : times.perTryMs, times.timeoutMs)
@@ -78,22 +81,23 @@ export function finishRequestHead(
   choice.edits?.onRequest(exchange, request)
   const { edits } = route
   for (let i = 0; i < edits.length; i++) edits[i]!.onRequest(exchange, request)
-  rewriteHost(exchange, forward, choice)
-  if (forward.rewrite !== null && request.path !== '') rewritePath(exchange, forward.rewrite)
+  rewriteHost(exchange, plan, forward, choice)
+  if (forward.rewrite !== null && request.path !== '') rewritePath(exchange, plan, forward.rewrite)
   return times
 }
 
 /** Rewrites a request's path, and keeps what it was beside; where nothing would be left of it, it stays. */
 export function rewritePath(
-  exchange: Pick<HeadedRequest, 'request' | 'plan'> & FormatContext,
+  exchange: FormatContext & Pick<RoutedExchange, 'request'>,
+  plan: HeadRules,
   rewrite: (path: string, context: FormatContext) => string,
 ): void {
-  const { request, plan } = exchange
+  const { request } = exchange
   const before = request.path
   const made = rewrite(before, exchange)
   if (made === '') return
   request.path = made
-  if (!plan.router.suppressHeaders) request.headers.set(originalPath, before)
+  if (!plan.suppressHeaders) request.headers.set(originalPath, before)
 }
 
 /** Makes the head what the next try is to say; `timedOut`: the time of the one before was up. */
@@ -159,9 +163,9 @@ function milliseconds(text: string | null): number | null {
   return text !== null && /^\d{1,9}$/.test(text) ? Number(text) : null
 }
 
-function rewriteHost(exchange: HeadedRequest, forward: ForwardPlan, choice: ClusterChoice): void {
+function rewriteHost(exchange: HeadedRequest, plan: HeadRules, forward: ForwardPlan, choice: ClusterChoice): void {
   const { request } = exchange
-  const silent = exchange.plan.router.suppressHeaders
+  const silent = plan.suppressHeaders
   const rewrite = forward.hostRewrite
   if (choice.hostRewrite !== '') {
     request.authority = choice.hostRewrite

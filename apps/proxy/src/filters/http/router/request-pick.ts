@@ -8,13 +8,13 @@ import type { Hash64 } from '../../../upstream/load-balancers/hash64.ts'
 import { isRecord, MetadataCriteria } from '../../../upstream/load-balancers/metadata-criteria.ts'
 import type { PickContext, PriorityShares } from '../../../upstream/load-balancers/pick-context.ts'
 import type { PriorityLoads } from '../../../upstream/load-balancers/priority-load.ts'
-import type { Exchange } from '../../network/http-connection-manager/exchange.ts'
+import type { RoutedExchange } from '../routed-exchange.ts'
 
 /** A request as load balancers see it: its hash, the metadata it asks for, and what its tries so far mean for the next. */
 export class RequestPick implements PickContext, HashSource {
   /** `set-cookie` values for cookies that hash policies made. */
   cookies: string[] | null = null
-  private readonly exchange: Exchange
+  private readonly exchange: RoutedExchange
   private forward: ForwardPlan | null = null
   private hashing: HashPolicies | null = null
   private choice: ClusterChoice | null = null
@@ -23,7 +23,7 @@ export class RequestPick implements PickContext, HashSource {
   private excluded: boolean[] | null = null
   private loads: PriorityLoads | null = null
 
-  constructor(exchange: Exchange) {
+  constructor(exchange: RoutedExchange) {
     this.exchange = exchange
   }
 

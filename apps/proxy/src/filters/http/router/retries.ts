@@ -2,7 +2,7 @@ import type { ResponseHead } from '@weft/http/message'
 import { type RetryPlan, retriableReset, retriableResponse } from '../../../routing/retry-policy.ts'
 import { Timeout } from '../../../transport/timer-wheel.ts'
 import type { CircuitBreaker } from '../../../upstream/circuit-breaker.ts'
-import type { Exchange } from '../../network/http-connection-manager/exchange.ts'
+import type { RoutedExchange } from '../routed-exchange.ts'
 import type { KeptBody } from './kept-body.ts'
 import type { RequestCounts } from './request-counts.ts'
 import type { RequestPick } from './request-pick.ts'
@@ -18,7 +18,7 @@ interface RetriedRequest {
 
 /** How often a request may be tried again and for what, and the wait before the next try. */
 export class Retries {
-  private readonly exchange: Exchange
+  private readonly exchange: RoutedExchange
   private readonly counts: RequestCounts
   private readonly limits: TimeLimits
   private readonly pick: RequestPick
@@ -32,7 +32,7 @@ export class Retries {
   isHeld = false
   private timer: Timeout | null = null
 
-  constructor(exchange: Exchange, request: RetriedRequest, again: () => void) {
+  constructor(exchange: RoutedExchange, request: RetriedRequest, again: () => void) {
     this.exchange = exchange
     this.counts = request.counts
     this.limits = request.limits

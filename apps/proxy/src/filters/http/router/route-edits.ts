@@ -1,13 +1,14 @@
 import { headerName } from '@weft/http/header-name'
 import type { ClusterChoice } from '../../../routing/route-action.ts'
-import type { Exchange } from '../../network/http-connection-manager/exchange.ts'
+import type { RoutedExchange } from '../routed-exchange.ts'
+import type { RouterPlan } from './router-plan.ts'
 
 const attemptCount = headerName('x-envoy-attempt-count')
 const serviceTime = headerName('x-envoy-upstream-service-time')
 const setCookie = headerName('set-cookie')
 
 /** The header edits of the route, and of the cluster that was chosen, on the answer; and how often it was tried for. */
-export function editResponse(exchange: Exchange, choice: ClusterChoice | null): void {
+export function editResponse(exchange: RoutedExchange, choice: ClusterChoice | null): void {
   const { headers } = exchange.response
   choice?.edits?.onResponse(exchange, headers)
   const { route, info } = exchange
@@ -18,9 +19,14 @@ export function editResponse(exchange: Exchange, choice: ClusterChoice | null): 
 }
 
 /** Makes the head of upstream's answer what the filters see. `cookies`: those that hash policies made. */
-export function finishAnswer(exchange: Exchange, choice: ClusterChoice | null, cookies: readonly string[] | null): void {
-  const { info, response, plan, route } = exchange
-  if (info.requestEndMs >= 0 && !plan.router.suppressHeaders)
+export function finishAnswer(
+  exchange: RoutedExchange,
+  plan: RouterPlan,
+  choice: ClusterChoice | null,
+  cookies: readonly string[] | null,
+): void {
+  const { info, response, route } = exchange
+  if (info.requestEndMs >= 0 && !plan.suppressHeaders)
     response.headers.set(serviceTime, String(Math.max(0, Math.floor(info.upstreamFirstByteMs - info.requestEndMs))))
   if (route === null) return
   editResponse(exchange, choice)

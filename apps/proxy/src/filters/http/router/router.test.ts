@@ -1,8 +1,8 @@
 import { Cluster } from '@weft/contracts/envoy/config/cluster/v3/cluster'
 import { afterEach, describe, expect, it } from 'vitest'
+import { grpcTimeoutText, parseGrpcTimeout } from '../../../routing/grpc-timeout.ts'
 import { cluster, connectionManager, listener, routeTo } from '../../../testing/resources.ts'
 import { ask, Upstream, until, WorkerHarness } from '../../../testing/worker-harness.ts'
-import { grpcTimeoutText, parseGrpcTimeout } from './grpc-timeout.ts'
 import { shadowHost } from './mirror.ts'
 
 const open: { close(): unknown }[] = []

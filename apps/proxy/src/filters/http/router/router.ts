@@ -1,28 +1,31 @@
 import type { HeaderTable } from '@weft/http/header-table'
 import type { FilterConfigs, RoutePlan } from '../../../routing/route-table.ts'
-import type { Exchange } from '../../network/http-connection-manager/exchange.ts'
+import type { RoutedExchange } from '../routed-exchange.ts'
+import type { TerminalFilter } from '../terminal-filter.ts'
 import { ClusterTarget } from './cluster-target.ts'
 import { answerHere, sentToTls } from './direct-answer.ts'
 import { Forwarding } from './forwarding.ts'
 import { RequestPick } from './request-pick.ts'
 import { editResponse } from './route-edits.ts'
-import { malformedHeader } from './router-options.ts'
+import { malformedHeader, type RouterPlan } from './router-plan.ts'
 
 /**
  * The end of every filter chain: answers redirects and direct responses, and sends the rest to an endpoint of the route's
  * cluster. One for each exchange, used again with it.
  */
-export class Router {
-  private readonly exchange: Exchange
+export class Router implements TerminalFilter {
+  private readonly exchange: RoutedExchange
+  private readonly plan: RouterPlan
   private readonly target: ClusterTarget
   private readonly forwarding: Forwarding
   started = false
 
-  constructor(exchange: Exchange) {
+  constructor(exchange: RoutedExchange, plan: RouterPlan) {
     this.exchange = exchange
+    this.plan = plan
     const pick = new RequestPick(exchange)
     this.target = new ClusterTarget(exchange, pick)
-    this.forwarding = new Forwarding(exchange, this.target, pick)
+    this.forwarding = new Forwarding(exchange, plan, this.target, pick)
   }
 
   get clusterMetadata(): Readonly<Record<string, unknown>> | null {
@@ -52,17 +55,17 @@ export class Router {
 
   /** All filters have passed the request's head. */
   start(endStream: boolean): void {
-    const { exchange, target } = this
+    const { exchange, plan, target } = this
     this.started = true
-    const { route, plan } = exchange
+    const { route } = exchange
     plan.stats.total.inc()
-    if (route !== null && sentToTls(exchange, route)) return
+    if (route !== null && sentToTls(exchange, plan, route)) return
     const { forward } = target
     if (route === null || forward === null) {
-      answerHere(exchange, route)
+      answerHere(exchange, plan, route)
       return
     }
-    const { strictHeaders } = plan.router
+    const { strictHeaders } = plan
     const malformed = strictHeaders.length === 0 ? null : malformedHeader(exchange.request.headers, strictHeaders)
     if (malformed !== null) {
       const [name, value] = malformed

@@ -1,4 +1,4 @@
-import type { Exchange } from '../../network/http-connection-manager/exchange.ts'
+import type { RoutedExchange } from '../routed-exchange.ts'
 
 /** What took too long, in the words of the response code details. */
 export type TimeLimit =
@@ -11,7 +11,7 @@ const never = Number.POSITIVE_INFINITY
 
 /** When a request's answer has to be there, and those of its tries (monotonic ms); the exchange's one timer looks at them. */
 export class TimeLimits {
-  private readonly exchange: Pick<Exchange, 'watch'>
+  private readonly exchange: Pick<RoutedExchange, 'watch'>
   /** How long the whole may take once the request is complete (ms; 0: any time). */
   wholeMs = 0
   /** How long a try may take, without its body (ms; 0: any time). */
@@ -25,7 +25,7 @@ export class TimeLimits {
   private idle = never
   private stream = never
 
-  constructor(exchange: Pick<Exchange, 'watch'>) {
+  constructor(exchange: Pick<RoutedExchange, 'watch'>) {
     this.exchange = exchange
   }
 

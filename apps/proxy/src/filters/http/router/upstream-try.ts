@@ -13,7 +13,7 @@ import { httpStatusOf } from '../../../upstream/grpc-status.ts'
 import { noteStatus } from '../../../upstream/outcome.ts'
 import type { PooledConnection, PoolWaiter, UpstreamPool } from '../../../upstream/pool.ts'
 import type { UpstreamCluster } from '../../../upstream/upstream-cluster.ts'
-import type { Exchange } from '../../network/http-connection-manager/exchange.ts'
+import type { RoutedExchange } from '../routed-exchange.ts'
 import type { KeptBody } from './kept-body.ts'
 import { resetWord } from './reset-reasons.ts'
 
@@ -24,7 +24,7 @@ const idempotent = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
 
 /** One try of a request: its endpoint, the wait for a connection, the request on that. Used again for the next try. */
 export class UpstreamTry {
-  private readonly exchange: Exchange
+  private readonly exchange: RoutedExchange
   private forward: ForwardPlan | null = null
   endpoint: Endpoint | null = null
   connection: PooledConnection | null = null
@@ -39,7 +39,7 @@ export class UpstreamTry {
   private span: Span | null = null
   private resetReason = ''
 
-  constructor(exchange: Exchange) {
+  constructor(exchange: RoutedExchange) {
     this.exchange = exchange
   }
 
@@ -157,7 +157,7 @@ export class UpstreamTry {
   private introduction(): Buffer | null {
     const version = this.forward?.tcp?.proxyHeader ?? 0
     if (version === 0 || !this.endsHere) return null
-    const { remoteAddress, remotePort, localAddress, localPort } = this.exchange.downstream
+    const { remoteAddress, remotePort, localAddress, localPort } = this.exchange.connection
     const source = { address: remoteAddress, port: remotePort }
     return writeProxyHeader({
       version,

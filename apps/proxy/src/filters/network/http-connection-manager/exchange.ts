@@ -10,11 +10,12 @@ import { WireBytes } from '../../../observe/wire-bytes.ts'
 import type { RoutePlan, RouteTable } from '../../../routing/route-table.ts'
 import { monotonicMs } from '../../../transport/clock.ts'
 import type { ConnectionInfo } from '../../../transport/connection-info.ts'
-import type { HttpFilter, HttpStream, LocalReply } from '../../http/filter.ts'
+import type { HttpFilter, LocalReply } from '../../http/filter.ts'
 import { isGrpcType } from '../../http/grpc-type.ts'
 import { editHead } from '../../http/head-edit.ts'
-import { nameRoute } from '../../http/router/internal-redirect.ts'
-import { Router } from '../../http/router/router.ts'
+import { nameRoute } from '../../http/name-route.ts'
+import type { RoutedExchange } from '../../http/routed-exchange.ts'
+import type { TerminalFilter } from '../../http/terminal-filter.ts'
 import type { DownstreamConnection } from './downstream-connection.ts'
 import { DynamicMetadata } from './dynamic-metadata.ts'
 import { FilterRun } from './filter-run.ts'
@@ -35,7 +36,7 @@ import { StreamDeadlines } from './stream-deadlines.ts'
  * One request and its response on a downstream connection: what the codec tells comes in, goes through the filters to the
  * router, and back. A connection uses its exchanges again for later requests.
  */
-export class Exchange implements IncomingRequest, HttpStream, FormatContext {
+export class Exchange implements IncomingRequest, RoutedExchange {
   readonly request = new RequestHead()
   readonly response = new ResponseHead()
   readonly info = new StreamRecord()
@@ -44,7 +45,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
   private release: ((exchange: Exchange) => void) | null = null
   private readonly filters: FilterRun
   readonly out: ResponseOut
-  readonly router: Router
+  readonly terminal: TerminalFilter
   /** The table and route this request began with: it keeps them whatever is updated meanwhile. */
   table: RouteTable | null = null
   route: RoutePlan | null = null
@@ -72,7 +73,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
   constructor(downstream: DownstreamConnection) {
     this.downstream = downstream
     this.plan = downstream.plan
-    this.router = new Router(this)
+    this.terminal = downstream.plan.terminal.endOf(this)
     this.filters = new FilterRun(this)
     this.out = new ResponseOut(this)
     this.deadlines = new StreamDeadlines(downstream.timers, downstream.plan, () => this.onTimer())
@@ -153,7 +154,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
   }
 
   get clusterMetadata(): Readonly<Record<string, unknown>> | null {
-    return this.router.clusterMetadata
+    return this.terminal.clusterMetadata
   }
 
   get format(): FormatContext {
@@ -161,7 +162,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
   }
 
   get clusterName(): string {
-    return this.router.clusterName
+    return this.terminal.clusterName
   }
 
   get isGrpc(): boolean {
@@ -236,7 +237,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     if (plan.logMoments.start) this.log('DownstreamStart')
     if (this.upgrade !== '' && !acceptUpgrade(this)) return
     this.filters.startRequest(
-      resolveFilters(plan, this.upgrade, this.table, this.route, this.router.choiceConfigs),
+      resolveFilters(plan, this.upgrade, this.table, this.route, this.terminal.choiceConfigs),
       endStream && this.upgrade === '',
     )
   }
@@ -281,7 +282,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     if (info.protocol === '') info.protocol = protocolNames[this.request.version]
     // Who gives a whole request up and says that nothing is wrong is not told of in the log, as with Envoy.
     if (detail !== 'NO_ERROR' || !this.requestComplete) noteRequestReset(info, reason, detail)
-    this.router.cancel()
+    this.terminal.cancel()
     this.finish()
   }
 
@@ -294,7 +295,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     }
     // A head that was never whole is told nothing of, and answered as HTTP/1.1.
     if (info.protocol === '') this.forgetHead()
-    this.router.cancel()
+    this.terminal.cancel()
     this.filters.skip()
     this.reply(status, refusalText(status), { details, laterFlag: 'DPE' })
   }
@@ -306,12 +307,15 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
   }
 
   onResponseWritable(): void {
-    if (!this.done) this.router.resumeResponse()
+    if (!this.done) this.terminal.resumeResponse()
   }
 
-  // Response, from the router
+  // Response, from the end of the chain
 
-  /** The response's head is in `response`. */
+  interim(head: ResponseHead): void {
+    this.out.interim(head)
+  }
+
   respond(endStream: boolean): void {
     this.responseStarted = true
     this.info.responseCode = this.response.status
@@ -352,7 +356,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     this.countRequest()
     chooseRoute(this, this.deadlines)
     if (plan.logMoments.start) this.log('DownstreamStart')
-    const filters = resolveFilters(plan, this.upgrade, this.table, this.route, this.router.choiceConfigs)
+    const filters = resolveFilters(plan, this.upgrade, this.table, this.route, this.terminal.choiceConfigs)
     this.filters.startRequest(filters, body.length === 0 && trailers === null)
     body.forEach((piece, i) => {
       if (!this.done && !this.replying)
@@ -361,7 +365,11 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     if (trailers !== null && !this.done && !this.replying) this.filters.requestTrailers(trailers)
   }
 
-  // HttpStream
+  countReset(): void {
+    this.plan.stats.txReset.inc()
+  }
+
+  // As filters have it
 
   continueRequest(): void {
     if (!this.done) this.filters.continueRequest()
@@ -396,14 +404,13 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
   }
 
   pauseResponse(): void {
-    this.router.pauseResponse()
+    this.terminal.pauseResponse()
   }
 
   resumeResponse(): void {
-    if (!this.done) this.router.resumeResponse()
+    if (!this.done) this.terminal.resumeResponse()
   }
 
-  /** `edit` may change the head that was made. */
   reply(status: number, body: string | Buffer, options: LocalReply, edit?: () => void): void {
     if (this.done) return
     // As a rule the request was malformed: who sent it may be out of step.
@@ -418,7 +425,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     this.replying = true
     if (options.unfinished === true) this.requestComplete = false
     this.filters.stopRequest()
-    this.router.cancel()
+    this.terminal.cancel()
     info.responseCodeDetails = options.details
     info.localReplyBody = typeof body === 'string' ? wireText(body) : body.latin1Slice()
     for (const flag of options.flags ?? []) info.addResponseFlag(flag)
@@ -459,7 +466,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     this.plan.stats.txReset.inc()
     // A stream that is reset counts as one that was reset, of HTTP/1.1 (where the connection ends) not twice.
     if (this.downstream.isHttp2 || this.requestComplete || this.upgrade !== '') this.plan.stats.rxReset.inc()
-    this.router.cancel()
+    this.terminal.cancel()
     this.out.sender.reset()
     this.finish()
   }
@@ -487,7 +494,7 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
     this.stopLogging?.()
     this.stopLogging = null
     this.filters.complete()
-    this.router.end()
+    this.terminal.end()
     if (this.span !== null) plan.tracing?.end(this, this.span)
     if (plan.accessLog !== null) plan.accessLog(this)
     info.upstreamEndpoint = null
@@ -504,7 +511,6 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
 
   // Deadlines
 
-  /** Has what is due looked at at this time (monotonic ms), or before. */
   watch(atMs: number): void {
     this.deadlines.watch(atMs)
   }
@@ -512,15 +518,15 @@ export class Exchange implements IncomingRequest, HttpStream, FormatContext {
   private onTimer(): void {
     if (this.done) return
     const now = monotonicMs()
-    const { deadlines, router } = this
-    if (!router.onTimer(now)) {
+    const { deadlines, terminal } = this
+    if (!terminal.onTimer(now)) {
       const limit = deadlines.due(now)
       if (limit !== null) {
         answerLate(this, limit)
         return
       }
     }
-    if (!this.done) this.watch(Math.min(deadlines.next, router.nextDeadline))
+    if (!this.done) this.watch(Math.min(deadlines.next, terminal.nextDeadline))
   }
 
   /** The connection is closed: nothing waits any more. */

@@ -110,13 +110,13 @@ export class FilterRun {
       }
     }
     request.stoppedAt = -1
-    exchange.router.start(endStream)
+    exchange.terminal.start(endStream)
   }
 
   requestData(buffer: Buffer, start: number, end: number, endStream: boolean): void {
     if (this.answered) return
     if (!this.requestDataFilters && this.request.stoppedAt < 0) {
-      this.exchange.router.data(buffer, start, end, endStream)
+      this.exchange.terminal.data(buffer, start, end, endStream)
       return
     }
     this.requestDataFrom(0, buffer, start, end, endStream)
@@ -148,7 +148,7 @@ export class FilterRun {
         return
       }
     }
-    exchange.router.data(buffer, start, end, endStream)
+    exchange.terminal.data(buffer, start, end, endStream)
   }
 
   /** A filter that took data sends it on. */
@@ -183,7 +183,7 @@ export class FilterRun {
         return
       }
     }
-    exchange.router.trailers(trailers)
+    exchange.terminal.trailers(trailers)
   }
 
   private hold(direction: Direction, buffer: Buffer, start: number, end: number, endStream: boolean): void {
@@ -197,7 +197,7 @@ export class FilterRun {
       if (direction.status === 'buffer') this.exchange.abort()
       else if (!direction.paused) {
         direction.paused = true
-        this.exchange.router.pauseResponse()
+        this.exchange.terminal.pauseResponse()
       }
       return
     }
@@ -218,7 +218,7 @@ export class FilterRun {
     const at = request.stoppedAt
     if (at < 0 || this.answered) return
     const { status, held, heldEnd, heldTrailers } = request
-    const headSent = exchange.router.started
+    const headSent = exchange.terminal.started
     request.stoppedAt = -1
     request.held = []
     request.heldBytes = 0
@@ -365,7 +365,7 @@ export class FilterRun {
     }
     if (response.paused && response.stoppedAt < 0) {
       response.paused = false
-      exchange.router.resumeResponse()
+      exchange.terminal.resumeResponse()
     }
   }
 

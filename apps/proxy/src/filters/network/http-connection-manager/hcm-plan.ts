@@ -1,5 +1,4 @@
 import { HttpProtocolOptions_HeadersWithUnderscoresAction as Underscores } from '@weft/contracts/envoy/config/core/v3/protocol'
-import { Router } from '@weft/contracts/envoy/extensions/filters/http/router/v3/router'
 import {
   HttpConnectionManager_CodecType as Codec,
   HttpConnectionManager,
@@ -30,8 +29,8 @@ import { compileScopedRoutes, type ScopedRouteTables } from '../../../routing/sc
 import type { AddressSet } from '../../../transport/address.ts'
 import type { CompiledHttpFilter } from '../../http/filter.ts'
 import type { HeadEdit } from '../../http/head-edit.ts'
-import { httpFilterKind, httpFilterTypes } from '../../http/index.ts'
-import { compileRouterOptions, defaultRouterOptions, type RouterOptions } from '../../http/router/router-options.ts'
+import { defaultTerminal, httpFilterKind, httpFilterTypes } from '../../http/index.ts'
+import type { CompiledTerminalFilter } from '../../http/terminal-filter.ts'
 import { discoveredFilter } from './discovered-filter.ts'
 import { compileEarlyEdits } from './early-edits.ts'
 import { type ClientCertRules, compileClientCert, compileClientCertTree } from './forwarded-client-cert.ts'
@@ -65,8 +64,9 @@ export interface HcmPlan {
   statPrefix: string
   stats: HcmStats
   routes: { type: 'inline'; table: RouteTable } | { type: 'rds'; name: string } | { type: 'scoped'; tables: ScopedRouteTables }
-  /** Without the router, which always ends the chain. */
+  /** Without the one that ends the chain. */
   filters: readonly FilterEntry[]
+  terminal: CompiledTerminalFilter
   codec: CodecType
   http1: Http1ServerOptions
   http2: Http2Options
@@ -138,7 +138,6 @@ export interface HcmPlan {
   tracing: TracingPlan | null
   accessLog: AccessLog | null
   logMoments: LogMoments
-  router: RouterOptions
   /** A log asks how much was on the wire. */
   countsWireBytes: boolean
 }
@@ -158,11 +157,13 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
   if (source.stripPortMode?.value === true && source.stripMatchingHostPort)
     throw invalid(path, 'Only one of `strip_matching_host_port` or `strip_any_host_port` can be set.')
   const requestIds = compileRequestIds(source, `${path}.request_id_extension`)
+  const routes = compileRoutes(source, path, context)
+  const chain = compileFilters(source.httpFilters, `${path}.http_filters`, statPrefix, context)
   return {
     statPrefix,
     stats: new HcmStats(context.stats, statPrefix, context.listenerStatPrefix),
-    routes: compileRoutes(source, path, context),
-    filters: compileFilters(source.httpFilters, `${path}.http_filters`, statPrefix, context),
+    routes,
+    ...chain,
     codec: source.codecType === Codec.HTTP1 ? 'http1' : source.codecType === Codec.HTTP2 ? 'http2' : 'auto',
     http2: {
       ...compileHttp2Options(source.http2ProtocolOptions),
@@ -256,7 +257,7 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
           throw invalid(`${path}.upgrade_configs[${i}]`, `multiple upgrade configs with the same name: '${upgrade.upgradeType}'`)
         if (kind === 'connect-udp') throw unsupported(`${path}.upgrade_configs[${i}].upgrade_type`, 'CONNECT-UDP')
         const at = `${path}.upgrade_configs[${i}].filters`
-        const filters = upgrade.filters.length === 0 ? null : compileFilters(upgrade.filters, at, statPrefix, context)
+        const filters = upgrade.filters.length === 0 ? null : compileFilters(upgrade.filters, at, statPrefix, context).filters
         return [kind, { enabled: upgrade.enabled ?? true, filters }]
       }),
     ),
@@ -270,8 +271,7 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
     proxy100Continue: source.proxy100Continue,
     streamErrorOnInvalidMessage:
       http1?.overrideStreamErrorOnInvalidHttpMessage ?? source.streamErrorOnInvalidHttpMessage ?? false,
-    tracing: compileTracing(source, path, statPrefix, requestIds, context),
-    router: compileRouter(source),
+    tracing: compileTracing(source, path, statPrefix, requestIds, chain.terminal.startsChildSpans, context),
     countsWireBytes: asksForWireBytes(source.accessLog),
     logMoments: compileLogMoments(source, path),
     accessLog: compileAccessLogs(source.accessLog, `${path}.access_log`, {
@@ -302,21 +302,11 @@ function compileTracing(
   path: string,
   statPrefix: string,
   requestIds: RequestIdUse,
+  childSpans: boolean,
   context: PlanContext,
 ): TracingPlan | null {
   if (source.tracing === undefined) return null
-  const last = source.httpFilters.at(-1)?.configType?.value
-  const childSpans = last !== undefined && 'value' in last && isRouter(last.typeUrl) && Router.decode(last.value).startChildSpan
   return new TracingPlan(source.tracing, `${path}.tracing`, statPrefix, requestIds, childSpans, context)
-}
-
-function compileRouter(source: HttpConnectionManager): RouterOptions {
-  const last = source.httpFilters.at(-1)?.configType?.value
-  return last !== undefined && 'value' in last && isRouter(last.typeUrl) ? compileRouterOptions(last.value) : defaultRouterOptions
-}
-
-function isRouter(typeUrl: string): boolean {
-  return typeUrl.endsWith('/envoy.extensions.filters.http.router.v3.Router')
 }
 
 function compilePath(source: HttpConnectionManager, path: string, runtime: Runtime): PathRules | null {
@@ -367,12 +357,18 @@ export function allFilters({ filters, upgrades }: HcmPlan): FilterEntry[] {
   return [...filters, ...[...upgrades.values()].flatMap((upgrade) => upgrade.filters ?? [])]
 }
 
-function compileFilters(sources: readonly HttpFilter[], path: string, statPrefix: string, context: PlanContext): FilterEntry[] {
-  const entries: FilterEntry[] = []
-  let terminal = false
+/** A filter chain, compiled. */
+interface FilterChain {
+  filters: FilterEntry[]
+  terminal: CompiledTerminalFilter
+}
+
+function compileFilters(sources: readonly HttpFilter[], path: string, statPrefix: string, context: PlanContext): FilterChain {
+  const filters: FilterEntry[] = []
+  let terminal: CompiledTerminalFilter | null = null
   sources.forEach((filter, i) => {
     const at = `${path}[${i}]`
-    if (terminal) throw invalid(`${path}[${i - 1}]`, `terminal filter must be the last in the chain`)
+    if (terminal !== null) throw invalid(`${path}[${i - 1}]`, `terminal filter must be the last in the chain`)
     if (filter.configType?.$case === 'configDiscovery') {
       const { defaultConfig, typeUrls } = filter.configType.value
       const where = `${at}.config_discovery`
@@ -380,10 +376,13 @@ function compileFilters(sources: readonly HttpFilter[], path: string, statPrefix
         if (httpFilterKind(url, `${where}.type_urls[${k}]`).terminal === true)
           throw unsupported(`${where}.type_urls[${k}]`, 'discovery of the router')
       })
-      const compile = (config: Any) =>
-        httpFilterKind(config.typeUrl, where).compile(config.value, filterContext(context, where, filter.name, statPrefix))
+      const compile = (config: Any) => {
+        const kind = httpFilterKind(config.typeUrl, where)
+        if (kind.terminal === true) throw unsupported(where, 'discovery of the router')
+        return kind.compile(config.value, filterContext(context, where, filter.name, statPrefix))
+      }
       const found = discoveredFilter(filter.name, context.extensions, defaultConfig, compile)
-      entries.push({ name: filter.name, filter: found, disabled: filter.disabled })
+      filters.push({ name: filter.name, filter: found, disabled: filter.disabled })
       return
     }
     const config = filter.configType?.value
@@ -393,16 +392,17 @@ function compileFilters(sources: readonly HttpFilter[], path: string, statPrefix
     if (kind.terminal === true) {
       if (filter.disabled)
         throw invalid(at, `the last (terminal) filter (${filter.name}) in the chain cannot be disabled by default.`)
-      terminal = true
-      kind.compile(config.value, filterContext(context, `${at}.typed_config`, filter.name, statPrefix))
+      terminal = kind.compile(config.value, filterContext(context, `${at}.typed_config`, filter.name, statPrefix))
       return
     }
     const compiled = kind.compile(config.value, filterContext(context, `${at}.typed_config`, filter.name, statPrefix))
-    entries.push({ name: filter.name, filter: compiled, disabled: filter.disabled })
+    filters.push({ name: filter.name, filter: compiled, disabled: filter.disabled })
   })
   // Nothing at all is taken by Envoy too, and then the router alone.
-  if (!terminal && sources.length > 0) throw invalid(path, 'the last filter must be the router', 'add envoy.filters.http.router')
-  return entries
+  if (terminal === null && sources.length > 0)
+    throw invalid(path, 'the last filter must be the router', 'add envoy.filters.http.router')
+  terminal ??= defaultTerminal.compile(new Uint8Array(), filterContext(context, path, 'router', statPrefix))
+  return { filters, terminal }
 }
 
 function filterContext(context: PlanContext, path: string, name: string, statPrefix: string) {

@@ -51,16 +51,6 @@ export class HcmStats {
   readonly requestRejectedViaIp: Counter
   readonly normalizedRedirect: Counter
   readonly responseBeforeRequest: Counter
-  readonly noRoute: Counter
-  readonly noCluster: Counter
-  readonly directResponse: Counter
-  readonly redirect: Counter
-  readonly total: Counter
-  readonly redirectBadLocation: Counter
-  readonly redirectUnsafeScheme: Counter
-  readonly redirectTooMany: Counter
-  readonly redirectNoRoute: Counter
-  readonly redirectPredicate: Counter
   readonly pathNormalizationFailed: Counter
   readonly tracingHealthCheck: Counter
   readonly rejectedByIpDetection: Counter
@@ -131,16 +121,6 @@ export class HcmStats {
     this.requestRejectedViaIp = counter('downstream_rq_rejected_via_ip_detection')
     this.normalizedRedirect = counter('downstream_rq_redirected_with_normalized_path')
     this.responseBeforeRequest = counter('downstream_rq_response_before_rq_complete')
-    this.noRoute = counter('no_route')
-    this.noCluster = counter('no_cluster')
-    this.directResponse = counter('rq_direct_response')
-    this.redirect = counter('rq_redirect')
-    this.total = counter('rq_total')
-    this.redirectBadLocation = counter('passthrough_internal_redirect_bad_location')
-    this.redirectUnsafeScheme = counter('passthrough_internal_redirect_unsafe_scheme')
-    this.redirectTooMany = counter('passthrough_internal_redirect_too_many_redirects')
-    this.redirectNoRoute = counter('passthrough_internal_redirect_no_route')
-    this.redirectPredicate = counter('passthrough_internal_redirect_predicate')
     this.pathNormalizationFailed = counter('downstream_rq_failed_path_normalization')
     this.rejectedByIpDetection = counter('downstream_rq_rejected_via_ip_detection')
     // What never happens here, and yet is looked for.
@@ -157,7 +137,7 @@ export class HcmStats {
     }
     this.tracingHealthCheck = counter('tracing.health_check')
     for (const name of ['client_enabled', 'not_traceable', 'random_sampling', 'service_forced']) counter(`tracing.${name}`)
-    for (const name of ['rq_overload_local_reply', 'rq_reset_after_downstream_response_started', 'rs_too_large']) counter(name)
+    counter('rs_too_large')
     gauge('downstream_cx_http3_active')
     const classesOf = (of: string) => [1, 2, 3, 4, 5].map((group) => stats.counter(`${of}downstream_rq_${group}xx`))
     this.classes = [undefined, ...classesOf(prefix)]

@@ -89,7 +89,7 @@ export class ResponseOut {
   private beforeEnd(): void {
     const { exchange } = this
     if (exchange.requestComplete) return
-    exchange.router.cancel()
+    exchange.terminal.cancel()
     // The rest of a tunnel is given up, and HTTP/2 gives up that of any request: it counts as with Envoy.
     if (exchange.upgrade !== '' || exchange.downstream.isHttp2) exchange.plan.stats.rxReset.inc()
   }

@@ -1,10 +1,10 @@
-import { streamLimit } from '../../http/router/stream-limit.ts'
+import { streamLimit } from '../../../routing/stream-limit.ts'
 import type { Exchange } from './exchange.ts'
 import { never, type StreamDeadlines } from './stream-deadlines.ts'
 
 /** Matches a route for the request and, where that has clusters by weight, chooses one; its time limits hold from now on. */
 export function chooseRoute(exchange: Exchange, deadlines: StreamDeadlines): void {
-  const { request, info, router } = exchange
+  const { request, info, terminal } = exchange
   const table = exchange.downstream.routeTable(request)
   exchange.table = table
   if (table !== null && table.internalOnlyHeaders !== null && !exchange.internal) {
@@ -20,9 +20,9 @@ export function chooseRoute(exchange: Exchange, deadlines: StreamDeadlines): voi
     if (idleMs >= 0) deadlines.limitIdle(idleMs)
     const flushMs = outcome.type === 'forward' ? outcome.forward.flushTimeoutMs : -1
     if (flushMs >= 0) exchange.out.sender.limitFlush?.(flushMs)
-    const maxMs = outcome.type === 'forward' ? streamLimit(outcome.forward, exchange) : -1
+    const maxMs = outcome.type === 'forward' ? streamLimit(outcome.forward, request, exchange.isGrpc) : -1
     if (maxMs >= 0) deadlines.limitStream(maxMs === 0 ? never : info.startMs + maxMs)
   }
-  router.prepare(route)
-  info.clusterName = router.clusterName
+  terminal.prepare(route)
+  info.clusterName = terminal.clusterName
 }

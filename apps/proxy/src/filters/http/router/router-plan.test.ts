@@ -1,7 +1,7 @@
 import { headerName } from '@weft/http/header-name'
 import { HeaderTable } from '@weft/http/header-table'
 import { expect, it } from 'vitest'
-import { malformedHeader } from './router-options.ts'
+import { malformedHeader } from './router-plan.ts'
 
 const strict = ['x-envoy-max-retries', 'x-envoy-retry-on', 'x-envoy-upstream-rq-timeout-ms'].map(headerName)
 

@@ -1,7 +1,7 @@
 import { names } from '@weft/http/header-name'
-import type { ForwardPlan } from '../../../routing/route-action.ts'
-import type { Exchange } from '../../network/http-connection-manager/exchange.ts'
+import type { RequestHead } from '@weft/http/message'
 import { grpcTimeoutText, parseGrpcTimeout, shortened } from './grpc-timeout.ts'
+import type { ForwardPlan } from './route-action.ts'
 
 const atOnceMs = 0.001
 
@@ -9,10 +9,9 @@ const atOnceMs = 0.001
  * How long a stream may take by its route's max_stream_duration (ms; 0: any time; -1: as long as the connection manager says). A gRPC
  * request may say so itself, up to the route's limit, and upstream is told what holds.
  */
-export function streamLimit(forward: ForwardPlan, exchange: Exchange): number {
+export function streamLimit(forward: ForwardPlan, { headers }: RequestHead, isGrpc: boolean): number {
   const { grpcHeaderMaxMs, maxStreamMs } = forward
-  if (!forward.limitsStream || !exchange.isGrpc) return maxStreamMs
-  const { headers } = exchange.request
+  if (!forward.limitsStream || !isGrpc) return maxStreamMs
   let limit = maxStreamMs
   if (grpcHeaderMaxMs >= 0) {
     const asked = parseGrpcTimeout(headers.get(names.grpcTimeout))

@@ -1,33 +1,28 @@
-import { Router } from '@weft/contracts/envoy/extensions/filters/http/router/v3/router'
+import type { Router } from '@weft/contracts/envoy/extensions/filters/http/router/v3/router'
 import { type HeaderName, headerName } from '@weft/http/header-name'
 import type { HeaderTable } from '@weft/http/header-table'
 import { isRetryOn } from '../../../routing/retry-policy.ts'
+import type { FilterContext } from '../filter.ts'
+import { RouterStats } from './router-stats.ts'
 
-/** What of the router's own configuration requests depend on. */
-export interface RouterOptions {
+/** The router's own configuration, compiled. */
+export interface RouterPlan {
+  readonly stats: RouterStats
   /** No `x-envoy-` headers are written. */
-  suppressHeaders: boolean
+  readonly suppressHeaders: boolean
   /** `x-envoy-expected-rq-timeout-ms` of the proxy before this one is the time limit. */
-  respectExpected: boolean
+  readonly respectExpected: boolean
   /** Headers that a request must not have malformed. */
-  strictHeaders: readonly HeaderName[]
+  readonly strictHeaders: readonly HeaderName[]
   /** Count responses by status. */
-  countStatuses: boolean
+  readonly countStatuses: boolean
   /** Statuses of gRPC requests are not counted one by one. */
-  suppressGrpcCodes: boolean
+  readonly suppressGrpcCodes: boolean
 }
 
-export const defaultRouterOptions: RouterOptions = {
-  suppressHeaders: false,
-  respectExpected: false,
-  strictHeaders: [],
-  countStatuses: true,
-  suppressGrpcCodes: false,
-}
-
-export function compileRouterOptions(bytes: Uint8Array): RouterOptions {
-  const source = Router.decode(bytes)
+export function compileRouter(source: Router, { stats, statPrefix }: Pick<FilterContext, 'stats' | 'statPrefix'>): RouterPlan {
   return {
+    stats: new RouterStats(stats, statPrefix),
     suppressHeaders: source.suppressEnvoyHeaders,
     respectExpected: source.respectExpectedRqTimeout,
     strictHeaders: source.strictCheckHeaders.map(headerName),

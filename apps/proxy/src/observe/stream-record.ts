@@ -1,5 +1,5 @@
 import type { ConnectionInfo } from '../transport/connection-info.ts'
-import type { Endpoint } from '../upstream/endpoint.ts'
+import type { UpstreamHost } from '../upstream/upstream-host.ts'
 import type { StreamInfo } from './stream-info.ts'
 import type { WireBytes } from './wire-bytes.ts'
 
@@ -32,7 +32,7 @@ export class StreamRecord implements StreamInfo {
   clusterStatName = ''
   downstreamRemoteAddress = ''
   downstreamRemotePort = 0
-  upstreamEndpoint: Endpoint | null = null
+  upstreamEndpoint: UpstreamHost | null = null
   upstreamConnection: ConnectionInfo | null = null
   upstreamFailure = ''
   /** Of a connection whose handshake failed: why. */
@@ -41,7 +41,7 @@ export class StreamRecord implements StreamInfo {
   /** When the latest try began; -1: none has. */
   attemptStartMs = -1
   /** The tries before the latest; null: none. */
-  earlierAttempts: { endpoint: Endpoint; connectionId: number }[] | null = null
+  earlierAttempts: { endpoint: UpstreamHost; connectionId: number }[] | null = null
   private ownId = ''
   /** Counted where a log asks for it. */
   wire: WireBytes | null = null

@@ -10,9 +10,10 @@ import { Descriptor as ExpressionDescriptor } from '@weft/contracts/envoy/extens
 import type { MetadataKey } from '@weft/contracts/envoy/type/metadata/v3/metadata'
 import { RateLimitUnit } from '@weft/contracts/envoy/type/v3/ratelimit_unit'
 import { headerName } from '@weft/http/header-name'
+import type { RequestHead } from '@weft/http/message'
 import { compileParsed, compileText } from '../expressions/expression.ts'
 import { resultText } from '../expressions/result-text.ts'
-import type { HttpStream } from '../filters/http/filter.ts'
+import type { FormatContext } from '../observe/format/context.ts'
 import { compileTextFormat } from '../observe/format/text-format.ts'
 import { invalid, unsupported } from '../plan/problems.ts'
 import type { Runtime } from '../plan/runtime.ts'
@@ -34,6 +35,18 @@ export interface Descriptor {
   told: boolean | null
 }
 
+/** A request as rate limits see it. */
+export interface LimitedRequest {
+  readonly request: RequestHead
+  /** What formats and expressions read. */
+  readonly format: FormatContext
+  readonly info: { readonly downstreamRemoteAddress: string }
+  /** Empty when there is none (yet). */
+  readonly clusterName: string
+  readonly route: { readonly metadata: Readonly<Record<string, unknown>> } | null
+  readonly metadataOrNull: Readonly<Record<string, Record<string, unknown>>> | null
+}
+
 /** One rate limit of a route or virtual host, compiled. */
 export interface RateLimitPolicy {
   readonly stage: number
@@ -41,7 +54,7 @@ export interface RateLimitPolicy {
   /** Counts when the request is over, not before it goes on. */
   readonly onDone: boolean
   /** null: the request lacks something that the limit counts by. `localCluster`: --service-cluster. */
-  describe(stream: HttpStream, localCluster: string): Descriptor | null
+  describe(stream: LimitedRequest, localCluster: string): Descriptor | null
 }
 
 /**
@@ -83,7 +96,7 @@ export interface RateLimitScope {
 export function describeRequest(
   policies: readonly RateLimitPolicy[],
   { stage, onDone, localCluster, runtime }: RateLimitScope,
-  stream: HttpStream,
+  stream: LimitedRequest,
   descriptors: Descriptor[],
 ): void {
   for (const policy of policies) {
@@ -101,7 +114,7 @@ export function drawn(runtime: Runtime, key: string): boolean {
 }
 
 /** Adds an entry; false: the whole descriptor is off. */
-type Action = (stream: HttpStream, entries: Descriptor['entries'], localCluster: string) => boolean
+type Action = (stream: LimitedRequest, entries: Descriptor['entries'], localCluster: string) => boolean
 
 function compileRateLimit(source: RateLimit, path: string, countsHits: boolean): RateLimitPolicy {
   const actions = source.actions.map((action, i) => compileAction(action, `${path}.actions[${i}]`))
@@ -128,7 +141,7 @@ function toldBy(option: RateLimit_XRateLimitOption): boolean | null {
   return option === RateLimit_XRateLimitOption.UNSPECIFIED ? null : option === RateLimit_XRateLimitOption.DRAFT_VERSION_03
 }
 
-function compileLimit({ limit }: RateLimit): (stream: HttpStream) => Descriptor['limit'] {
+function compileLimit({ limit }: RateLimit): (stream: LimitedRequest) => Descriptor['limit'] {
   const override = limit?.overrideSpecifier
   if (override?.$case === 'rateLimit') {
     const fixed = override.value
@@ -149,7 +162,7 @@ function readLimit(value: unknown): Descriptor['limit'] {
 }
 
 /** NaN: the format gives no number, and the request is not counted. */
-function compileHits(source: RateLimit_HitsAddend | undefined, path: string): (stream: HttpStream) => number | null {
+function compileHits(source: RateLimit_HitsAddend | undefined, path: string): (stream: LimitedRequest) => number | null {
   if (source === undefined) return () => null
   if (source.format === '') return () => source.number ?? null
   if (source.number !== undefined) throw invalid(path, 'only one of number and format may be set')
@@ -266,7 +279,7 @@ function addPresent(entries: Descriptor['entries'], key: string, value: string):
   return value !== '' && add(entries, key, value)
 }
 
-function firstValue(name: string): (stream: HttpStream) => string | null {
+function firstValue(name: string): (stream: LimitedRequest) => string | null {
   const lower = name.toLowerCase()
   if (lower === ':method') return ({ request }) => request.method
   if (lower === ':path') return ({ request }) => request.path

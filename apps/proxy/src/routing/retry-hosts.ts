@@ -2,20 +2,20 @@ import type { RetryPolicy } from '@weft/contracts/envoy/config/route/v3/route_co
 import { OmitHostMetadataConfig } from '@weft/contracts/envoy/extensions/retry/host/omit_host_metadata/v3/omit_host_metadata_config'
 import { PreviousPrioritiesConfig } from '@weft/contracts/envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config'
 import { invalid, unsupported } from '../plan/problems.ts'
-import type { Endpoint } from '../upstream/endpoint.ts'
 import { canonical, entriesOf, isRecord } from '../upstream/load-balancers/metadata-criteria.ts'
+import type { UpstreamHost } from '../upstream/upstream-host.ts'
 
 /** Which hosts a retry goes to. */
 export interface RetryHosts {
   /** Whether a retry should rather go to another host; `tried`: those the request has been to. */
-  refuses(endpoint: Endpoint, tried: readonly Endpoint[]): boolean
+  refuses(endpoint: UpstreamHost, tried: readonly UpstreamHost[]): boolean
   /** How often at most another host is picked because one was refused. */
   attempts: number
   /** After so many tries the priorities tried are left out; 0: never. */
   priorityFrequency: number
 }
 
-type Predicate = (endpoint: Endpoint, tried: readonly Endpoint[]) => boolean
+type Predicate = (endpoint: UpstreamHost, tried: readonly UpstreamHost[]) => boolean
 
 /** Compiles retry_host_predicate, retry_priority and host_selection_retry_max_attempts; null: retries go to any host. */
 export function compileRetryHosts(source: RetryPolicy, path: string): RetryHosts | null {
@@ -64,7 +64,7 @@ function typeOf(url: string | undefined): string {
   return url === undefined ? '' : url.slice(url.lastIndexOf('/') + 1)
 }
 
-function isCanary(endpoint: Endpoint): boolean {
+function isCanary(endpoint: UpstreamHost): boolean {
   return endpoint.isCanary
 }
 

@@ -4,13 +4,14 @@ import type { EndpointAddress } from './endpoint-address.ts'
 import { cell, degradedMask, type EndpointSlab, excludedMask, healthFlag, unhealthyMask } from './endpoint-slab.ts'
 import type { UpstreamPool } from './pool.ts'
 import type { UpstreamCluster } from './upstream-cluster.ts'
+import type { UpstreamHost } from './upstream-host.ts'
 
 /** Values of an endpoint's state: what its health makes of it, and whether it counts among the cluster's hosts at all. */
 export const hostState = { unhealthy: 0, degraded: 1, healthy: 2, excluded: 4 } as const
 
 /** One endpoint of a cluster. It stays the same object over updates that keep its address, with its connections. */
-export class Endpoint {
-  /** `host:port`, `[v6]:port` or the pipe's path: its name in slots, logs and stats. */
+export class Endpoint implements UpstreamHost {
+  /** Its name in slots, logs and stats. */
   readonly key: string
   readonly address: EndpointAddress
   /** Whose it is: for an aggregate cluster's pick, another than the route's. */

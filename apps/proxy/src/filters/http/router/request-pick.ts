@@ -8,6 +8,7 @@ import type { Hash64 } from '../../../upstream/load-balancers/hash64.ts'
 import { isRecord, MetadataCriteria } from '../../../upstream/load-balancers/metadata-criteria.ts'
 import type { PickContext, PriorityShares } from '../../../upstream/load-balancers/pick-context.ts'
 import type { PriorityLoads } from '../../../upstream/load-balancers/priority-load.ts'
+import type { UpstreamHost } from '../../../upstream/upstream-host.ts'
 import type { RoutedExchange } from '../routed-exchange.ts'
 
 /** A request as load balancers see it: its hash, the metadata it asks for, and what its tries so far mean for the next. */
@@ -19,7 +20,7 @@ export class RequestPick implements PickContext, HashSource {
   private hashing: HashPolicies | null = null
   private choice: ClusterChoice | null = null
   private retry: RetryPlan | null = null
-  private tried: Endpoint[] | null = null
+  private tried: UpstreamHost[] | null = null
   private excluded: boolean[] | null = null
   private loads: PriorityLoads | null = null
 
@@ -45,7 +46,7 @@ export class RequestPick implements PickContext, HashSource {
   }
 
   /** A try is over, another one follows. */
-  noteTried(endpoint: Endpoint): void {
+  noteTried(endpoint: UpstreamHost): void {
     if ((this.retry?.hosts ?? null) === null) return
     this.tried ??= []
     this.tried.push(endpoint)

@@ -1,6 +1,6 @@
 import { ClusterLoadAssignment } from '@weft/contracts/envoy/config/endpoint/v3/endpoint'
 import { WeftError } from '@weft/service/errors'
-import type { HcmServices } from './filters/network/http-connection-manager/downstream-connection.ts'
+import type { ConnectionServices } from './filters/network/filter.ts'
 import type { LogFiles } from './observe/access-log/log-file.ts'
 import type { Stats } from './observe/stats.ts'
 import { compileCluster } from './plan/cluster.ts'
@@ -39,7 +39,7 @@ export interface LivePlanOptions {
 const order: readonly ResourceKind[] = ['secret', 'cluster', 'endpoints', 'extension', 'route', 'listener']
 
 /** The configuration a worker serves by: takes updates, compiles what changed, swaps, and keeps the last good version of what fails. */
-export class LivePlan implements HcmServices {
+export class LivePlan implements ConnectionServices {
   private names: Names = { clusters: new Map(), routes: new Map() }
   private readonly options: LivePlanOptions
   private readonly secrets = new SecretStore()

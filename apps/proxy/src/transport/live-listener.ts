@@ -2,8 +2,7 @@ import net, { type Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { WeftError } from '@weft/service/errors'
 import type { ConnectionFacts } from '../filters/listener/filter.ts'
-import type { NetworkSession } from '../filters/network/filter.ts'
-import type { AcceptedInfo, HcmServices } from '../filters/network/http-connection-manager/downstream-connection.ts'
+import type { AcceptedInfo, ConnectionServices, NetworkSession } from '../filters/network/filter.ts'
 import { ConnectionRecord } from '../observe/connection-record.ts'
 import type { Counter, Gauge, Histogram, Stats } from '../observe/stats.ts'
 import { StreamRecord } from '../observe/stream-record.ts'
@@ -71,7 +70,7 @@ interface Accepted {
  */
 export class LiveListener {
   plan: ListenerPlan
-  private readonly services: HcmServices
+  private readonly services: ConnectionServices
   private readonly stats: ListenerStats
   private readonly acceptor: TlsAcceptor
   private readonly servers: net.Server[] = []
@@ -89,7 +88,7 @@ export class LiveListener {
 
   constructor(
     plan: ListenerPlan,
-    services: HcmServices,
+    services: ConnectionServices,
     stats: Stats,
     listenerAt: (destination: Destination) => LiveListener | null = () => null,
   ) {

@@ -1,7 +1,50 @@
 import type { StreamRecord } from '../../observe/stream-record.ts'
 import type { PlanContext } from '../../plan/plan-context.ts'
+import type { RouteTable } from '../../routing/route-table.ts'
+import type { ProcessState } from '../../shared/process-state.ts'
 import type { Connection } from '../../transport/connection.ts'
-import type { AcceptedInfo, HcmServices } from './http-connection-manager/downstream-connection.ts'
+import type { ConnectionInfo, TlsInfo } from '../../transport/connection-info.ts'
+import type { Tlv } from '../../transport/proxy-protocol.ts'
+import type { Destination } from '../../transport/socket-calls.ts'
+import type { TimerWheel } from '../../transport/timer-wheel.ts'
+import type { Cluster } from '../../upstream/cluster.ts'
+
+/** What a connection needs of its worker. */
+export interface ConnectionServices {
+  readonly timers: TimerWheel
+  readonly processState: ProcessState
+  /** The live route configuration of this name; null when it has not come. */
+  routeTable(name: string): RouteTable | null
+  cluster(name: string): Cluster | undefined
+}
+
+/** What is known of an accepted connection. */
+export interface AcceptedInfo {
+  remoteAddress: string
+  remotePort: number
+  localAddress: string
+  localPort: number
+  /** Of a connection whose local address is where it was going before it was redirected: where it came to. */
+  directLocal?: Destination | undefined
+  /** The peer by its socket, where a PROXY header says that another connected. */
+  directRemote?: Destination | undefined
+  tls: TlsInfo | null
+  serverName: string
+  listenerName: string
+  listenerMetadata?: ConnectionInfo['listenerMetadata']
+  listenerDirection?: ConnectionInfo['listenerDirection']
+  filterChainName: string
+  filterChainMetadata?: ConnectionInfo['filterChainMetadata']
+  /** A filter before the last one refused the connection: it is closed at once. */
+  refusal?: Refusal
+  /** Dynamic metadata of the connection, by namespace, and what its filters share. */
+  metadata?: Record<string, Record<string, unknown>> | undefined
+  filterState?: Map<string, unknown>
+  /** What a PROXY header brought along for one that is written upstream. */
+  tlvs?: readonly Tlv[] | undefined
+  /** Asked before the first bytes are written to the client where nothing came of it yet; absent: they may be. */
+  mayWrite?: () => boolean
+}
 
 /** A downstream connection under a network filter. */
 export interface NetworkSession {
@@ -21,7 +64,7 @@ export interface CompiledNetworkFilter {
   accept(
     connection: Connection,
     info: AcceptedInfo,
-    services: HcmServices,
+    services: ConnectionServices,
     onGone: (session: NetworkSession) => void,
   ): NetworkSession
   /** Names of ALPN protocols that this filter can speak; null: any. */
@@ -52,7 +95,7 @@ export type GateVerdict = 'continue' | 'stop' | Refusal
 /** A connection as the filters before the last one see it. */
 export interface GateConnection {
   readonly info: AcceptedInfo
-  readonly services: HcmServices
+  readonly services: ConnectionServices
   /** The underlying connection, for what it has counted. */
   readonly connection: Connection
   /** Goes on after `stop`. */

@@ -2,15 +2,16 @@ import type { StreamRecord } from '../../observe/stream-record.ts'
 import type { Connection, ConnectionHandler } from '../../transport/connection.ts'
 import { Timeout } from '../../transport/timer-wheel.ts'
 import type {
+  AcceptedInfo,
   CompiledNetworkFilter,
   CompiledNetworkGate,
+  ConnectionServices,
   GateConnection,
   GateVerdict,
   NetworkGate,
   NetworkSession,
   Refusal,
 } from './filter.ts'
-import type { AcceptedInfo, HcmServices } from './http-connection-manager/downstream-connection.ts'
 
 /** The last filter of a chain behind those before it. What one of them refuses the last one still sees, and logs. */
 export function behindGates(gates: readonly CompiledNetworkGate[], last: CompiledNetworkFilter): CompiledNetworkFilter {
@@ -37,7 +38,7 @@ export function behindGates(gates: readonly CompiledNetworkGate[], last: Compile
 class GatedConnection implements NetworkSession, ConnectionHandler, GateConnection {
   readonly connection: Connection
   readonly info: AcceptedInfo
-  readonly services: HcmServices
+  readonly services: ConnectionServices
   /** Under the last filter; null: not yet. */
   session: NetworkSession | null = null
   private readonly last: CompiledNetworkFilter
@@ -59,7 +60,7 @@ class GatedConnection implements NetworkSession, ConnectionHandler, GateConnecti
     last: CompiledNetworkFilter,
     connection: Connection,
     info: AcceptedInfo,
-    services: HcmServices,
+    services: ConnectionServices,
     onGone: (session: NetworkSession) => void,
   ) {
     this.last = last

@@ -7,8 +7,7 @@ import { compileMetadataMatcher } from '../../../routing/matchers/metadata-match
 import { grpcClient, type UnaryMethod } from '../../../upstream/grpc-client.ts'
 import { grpcTarget } from '../../../upstream/grpc-target.ts'
 import { mergeMetadata } from '../../http/metadata-merge.ts'
-import type { NetworkGateKind, Refusal } from '../filter.ts'
-import type { AcceptedInfo } from '../http-connection-manager/downstream-connection.ts'
+import type { AcceptedInfo, NetworkGateKind, Refusal } from '../filter.ts'
 
 const namespace = 'envoy.filters.network.ext_authz'
 const method: UnaryMethod<CheckRequest, CheckResponse> = {

@@ -7,55 +7,18 @@ import { monotonicMs } from '../../../transport/clock.ts'
 import type { Connection, ConnectionHandler } from '../../../transport/connection.ts'
 import { nextConnectionId } from '../../../transport/connection-id.ts'
 import type { ConnectionInfo, TlsInfo } from '../../../transport/connection-info.ts'
-import type { Tlv } from '../../../transport/proxy-protocol.ts'
 import type { Destination } from '../../../transport/socket-calls.ts'
 import { Timeout, type TimerWheel } from '../../../transport/timer-wheel.ts'
 import type { Cluster } from '../../../upstream/cluster.ts'
-import type { Refusal } from '../filter.ts'
+import type { AcceptedInfo, ConnectionServices } from '../filter.ts'
+import type { Downstream } from './downstream.ts'
 import { type DownstreamProtocol, protocolOf } from './downstream-protocol.ts'
 import type { HcmPlan } from './hcm-plan.ts'
 import { Http1Session } from './http1-session.ts'
 import { Http2Session } from './http2-session.ts'
 
-/** What a connection needs of its worker. */
-export interface HcmServices {
-  readonly timers: TimerWheel
-  readonly processState: ProcessState
-  /** The live route configuration of this name; null when it has not come. */
-  routeTable(name: string): RouteTable | null
-  cluster(name: string): Cluster | undefined
-}
-
-/** What is known of an accepted connection. */
-export interface AcceptedInfo {
-  remoteAddress: string
-  remotePort: number
-  localAddress: string
-  localPort: number
-  /** Of a connection whose local address is where it was going before it was redirected: where it came to. */
-  directLocal?: Destination | undefined
-  /** The peer by its socket, where a PROXY header says that another connected. */
-  directRemote?: Destination | undefined
-  tls: TlsInfo | null
-  serverName: string
-  listenerName: string
-  listenerMetadata?: ConnectionInfo['listenerMetadata']
-  listenerDirection?: ConnectionInfo['listenerDirection']
-  filterChainName: string
-  filterChainMetadata?: ConnectionInfo['filterChainMetadata']
-  /** A filter before the last one refused the connection: it is closed at once. */
-  refusal?: Refusal
-  /** Dynamic metadata of the connection, by namespace, and what its filters share. */
-  metadata?: Record<string, Record<string, unknown>> | undefined
-  filterState?: Map<string, unknown>
-  /** What a PROXY header brought along for one that is written upstream. */
-  tlvs?: readonly Tlv[] | undefined
-  /** Asked before the first bytes are written to the client where nothing came of it yet; absent: they may be. */
-  mayWrite?: () => boolean
-}
-
 /** A downstream connection, whose first bytes may have to say which HTTP is spoken on it. */
-export class DownstreamConnection implements ConnectionHandler, ConnectionInfo {
+export class DownstreamConnection implements ConnectionHandler, Downstream {
   readonly id = nextConnectionId()
   plan: HcmPlan
   readonly remoteAddress: string
@@ -71,7 +34,7 @@ export class DownstreamConnection implements ConnectionHandler, ConnectionInfo {
   readonly listenerDirection: ConnectionInfo['listenerDirection']
   readonly filterChainName: string
   readonly filterChainMetadata: ConnectionInfo['filterChainMetadata']
-  private readonly services: HcmServices
+  private readonly services: ConnectionServices
   private readonly stats: HcmPlan['stats']
   private readonly connection: Connection
   /** null: not known yet, `first` keeps the bytes so far. */
@@ -96,7 +59,7 @@ export class DownstreamConnection implements ConnectionHandler, ConnectionInfo {
 
   constructor(
     plan: HcmPlan,
-    services: HcmServices,
+    services: ConnectionServices,
     connection: Connection,
     info: AcceptedInfo,
     onGone: (connection: DownstreamConnection) => void,

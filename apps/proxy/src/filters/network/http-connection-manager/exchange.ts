@@ -1,7 +1,7 @@
-import { names, singleInRequests } from '@weft/http/header-name'
+import { names } from '@weft/http/header-name'
 import type { HeaderTable } from '@weft/http/header-table'
 import { RequestHead, ResponseHead } from '@weft/http/message'
-import type { IncomingRequest, ResetReason, ServerStream } from '@weft/http/stream'
+import type { ServerStream } from '@weft/http/stream'
 import type { FormatContext } from '../../../observe/format/context.ts'
 import { wireText } from '../../../observe/format/wire-text.ts'
 import { StreamRecord } from '../../../observe/stream-record.ts'
@@ -12,22 +12,17 @@ import { monotonicMs } from '../../../transport/clock.ts'
 import type { ConnectionInfo } from '../../../transport/connection-info.ts'
 import type { HttpFilter, LocalReply } from '../../http/filter.ts'
 import { isGrpcType } from '../../http/grpc-type.ts'
-import { editHead } from '../../http/head-edit.ts'
 import { nameRoute } from '../../http/name-route.ts'
-import type { RoutedExchange } from '../../http/routed-exchange.ts'
 import type { TerminalFilter } from '../../http/terminal-filter.ts'
-import type { DownstreamConnection } from './downstream-connection.ts'
+import type { Downstream } from './downstream.ts'
 import { DynamicMetadata } from './dynamic-metadata.ts'
 import { FilterRun } from './filter-run.ts'
 import type { HcmPlan } from './hcm-plan.ts'
 import { answerLate } from './late-answers.ts'
 import { makeLocalReply } from './local-reply.ts'
 import { logAtIntervals } from './log-moments.ts'
-import { checkRequest } from './request-checks.ts'
-import { noteRequestReset, refusalText } from './request-ends.ts'
-import { prepareRequest } from './request-headers.ts'
-import { acceptUpgrade, upgradeOf } from './request-upgrade.ts'
-import { resolveFilters } from './resolved-filters.ts'
+import type { ManagedExchange } from './managed-exchange.ts'
+import { RequestIn } from './request-in.ts'
 import { ResponseOut } from './response-out.ts'
 import { chooseRoute } from './route-choice.ts'
 import { StreamDeadlines } from './stream-deadlines.ts'
@@ -36,47 +31,44 @@ import { StreamDeadlines } from './stream-deadlines.ts'
  * One request and its response on a downstream connection: what the codec tells comes in, goes through the filters to the
  * router, and back. A connection uses its exchanges again for later requests.
  */
-export class Exchange implements IncomingRequest, RoutedExchange {
+export class Exchange implements ManagedExchange {
   readonly request = new RequestHead()
   readonly response = new ResponseHead()
   readonly info = new StreamRecord()
-  readonly downstream: DownstreamConnection
+  readonly downstream: Downstream
   readonly plan: HcmPlan
   private release: ((exchange: Exchange) => void) | null = null
   private readonly filters: FilterRun
-  readonly out: ResponseOut
+  /** Where the codec puts the request. */
+  readonly incoming: RequestIn
+  private readonly out: ResponseOut
   readonly terminal: TerminalFilter
-  /** The table and route this request began with: it keeps them whatever is updated meanwhile. */
   table: RouteTable | null = null
   route: RoutePlan | null = null
   responseTrailers: HeaderTable | null = null
-  /** Where the request is traced. */
   span: Span | null = null
   private readonly dynamic = new DynamicMetadata()
   private state: Map<string, unknown> | null = null
   internal = false
-  /** How often the request was turned to another place here. */
   internalRedirects = 0
   upgrade = ''
-  /** It counts among the upgrades that are under way. */
   upgradeCounted = false
   requestComplete = false
   responseStarted = false
   done = true
-  private replying = false
   private grpc: boolean | null = null
-  private expectContinue = false
   private readonly deadlines: StreamDeadlines
   logType = lastLog
   private stopLogging: (() => void) | null = null
 
-  constructor(downstream: DownstreamConnection) {
+  constructor(downstream: Downstream) {
     this.downstream = downstream
     this.plan = downstream.plan
     this.terminal = downstream.plan.terminal.endOf(this)
-    this.filters = new FilterRun(this)
     this.out = new ResponseOut(this)
+    this.filters = new FilterRun(this, this.out)
     this.deadlines = new StreamDeadlines(downstream.timers, downstream.plan, () => this.onTimer())
+    this.incoming = new RequestIn(this, this.filters, this.deadlines)
   }
 
   /** The first byte of a request is there. `release`: who wants the exchange back when it is over. */
@@ -105,16 +97,13 @@ export class Exchange implements IncomingRequest, RoutedExchange {
     this.requestComplete = false
     this.responseStarted = false
     this.done = false
-    this.replying = false
     this.grpc = null
-    this.expectContinue = false
     this.countRequest()
     plan.stats.requestActive.inc()
     this.deadlines.begin(now)
-    if (plan.logMoments.intervalMs > 0) this.stopLogging = logAtIntervals(this, plan.logMoments.intervalMs)
+    if (plan.logMoments.intervalMs > 0) this.stopLogging = logAtIntervals(downstream.timers, this, plan.logMoments.intervalMs)
   }
 
-  /** Logs the request as it is now. */
   log(type: string): void {
     this.logType = type
     this.plan.accessLog?.(this)
@@ -126,6 +115,10 @@ export class Exchange implements IncomingRequest, RoutedExchange {
     stats.requestTotal.inc()
     if (this.downstream.isHttp2) stats.requestHttp2Total.inc()
     else stats.requestHttp1Total.inc()
+  }
+
+  get sender(): ServerStream {
+    return this.out.sender
   }
 
   get connection(): ConnectionInfo {
@@ -170,7 +163,6 @@ export class Exchange implements IncomingRequest, RoutedExchange {
     return this.grpc
   }
 
-  /** Whether grpc-timeout counts. */
   get isGrpcTimed(): boolean {
     return this.request.headers.find(names.grpcTimeout) >= 0 && isGrpcType(this.request.headers)
   }
@@ -187,127 +179,12 @@ export class Exchange implements IncomingRequest, RoutedExchange {
     this.dynamic.noteShared(metadata)
   }
 
-  // IncomingRequest
-
-  onRequestHead(endStream: boolean): void {
-    const { request, plan, info } = this
-    const { headers } = request
-    if (headers.repeated) headers.joinRepeated(singleInRequests)
-    info.protocol = protocolNames[request.version]
-    this.deadlines.headComplete()
-    info.wire?.requestRead(request)
-    if (endStream) this.endWithHead()
-    if (!checkRequest(this)) return
-    const upgrade = upgradeOf(request, plan.ignoresUpgrade)
-    if (upgrade.type === 'asked') this.upgrade = upgrade.to
-    else if (upgrade.type === 'declined') {
-      this.out.sender.declineUpgrade()
-      // An ordinary request, then, that has no body unless it says so.
-      if (!this.requestComplete && headers.find(names.contentLength) < 0 && headers.find(names.transferEncoding) < 0) {
-        endStream = true
-        this.endWithHead()
-      }
-    }
-    const expect = headers.find(names.expect)
-    if (expect >= 0) {
-      const value = headers.valueAt(expect).toLowerCase()
-      if (value === '100-continue' && !plan.proxy100Continue) {
-        headers.remove(names.expect)
-        this.expectContinue = true
-      }
-    }
-    if (plan.earlyEdits !== null) editHead(plan.earlyEdits, this, request)
-    const prepared = prepareRequest(this, plan, this.upgrade !== '')
-    if (prepared.refusal !== 0) {
-      plan.stats.rejectedByIpDetection.inc()
-      this.refuse(prepared.refusal, { details: 'rejecting_because_detection_failed' })
-      return
-    }
-    if (prepared.remoteAddress !== this.downstream.remoteAddress) {
-      info.downstreamRemoteAddress = prepared.remoteAddress
-      info.downstreamRemotePort = 0
-    }
-    this.internal = prepared.internal
-    chooseRoute(this, this.deadlines)
-    plan.tracing?.begin(this)
-    if (this.expectContinue) {
-      this.out.sender.sendContinue()
-      plan.stats.response(100)
-    }
-    if (plan.logMoments.start) this.log('DownstreamStart')
-    if (this.upgrade !== '' && !acceptUpgrade(this)) return
-    this.filters.startRequest(
-      resolveFilters(plan, this.upgrade, this.table, this.route, this.terminal.choiceConfigs),
-      endStream && this.upgrade === '',
-    )
-  }
-
   clearRoute(): void {
     chooseRoute(this, this.deadlines)
   }
 
-  onRequestData(buffer: Buffer, start: number, end: number, endStream: boolean): void {
-    if (this.done) return
-    this.info.bytesReceived += end - start
-    this.info.wire?.requestBody(end - start, false)
-    this.deadlines.lastActivityMs = monotonicMs()
-    if (endStream) this.endRequest()
-    if (this.replying) return
-    this.filters.requestData(buffer, start, end, endStream)
-  }
-
-  onRequestTrailers(trailers: HeaderTable): void {
-    if (this.done) return
-    this.endRequest()
-    if (!this.replying) this.filters.requestTrailers(trailers)
-  }
-
-  private endWithHead(): void {
-    this.requestComplete = true
-    this.info.requestEndMs = this.info.startMs
-    this.deadlines.requestComplete()
-  }
-
-  private endRequest(): void {
-    this.requestComplete = true
-    this.info.requestEndMs = monotonicMs()
-    this.info.wire?.requestEnd(false)
-    this.deadlines.requestComplete()
-  }
-
-  onRequestReset(reason: ResetReason, detail: string): void {
-    if (this.done) return
-    const { info, plan } = this
-    if (reason !== 'protocol-error') plan.stats.rxReset.inc()
-    if (info.protocol === '') info.protocol = protocolNames[this.request.version]
-    // Who gives a whole request up and says that nothing is wrong is not told of in the log, as with Envoy.
-    if (detail !== 'NO_ERROR' || !this.requestComplete) noteRequestReset(info, reason, detail)
-    this.terminal.cancel()
-    this.finish()
-  }
-
-  onRequestError(status: number, details: string): void {
-    const { plan, info } = this
-    plan.stats.protocolError.inc()
-    if (this.responseStarted) {
-      this.abort()
-      return
-    }
-    // A head that was never whole is told nothing of, and answered as HTTP/1.1.
-    if (info.protocol === '') this.forgetHead()
-    this.terminal.cancel()
-    this.filters.skip()
-    this.reply(status, refusalText(status), { details, laterFlag: 'DPE' })
-  }
-
-  /** What has come of the head counts for nothing. */
   forgetHead(): void {
-    this.request.clear()
-    this.info.protocol = protocolNames[this.request.version]
-  }
-
-  onResponseWritable(): void {
-    if (!this.done) this.terminal.resumeResponse()
+    this.incoming.forgetHead()
   }
 
   // Response, from the end of the chain
@@ -356,13 +233,11 @@ export class Exchange implements IncomingRequest, RoutedExchange {
     this.countRequest()
     chooseRoute(this, this.deadlines)
     if (plan.logMoments.start) this.log('DownstreamStart')
-    const filters = resolveFilters(plan, this.upgrade, this.table, this.route, this.terminal.choiceConfigs)
-    this.filters.startRequest(filters, body.length === 0 && trailers === null)
+    this.filters.startRequest(body.length === 0 && trailers === null)
     body.forEach((piece, i) => {
-      if (!this.done && !this.replying)
-        this.filters.requestData(piece, 0, piece.length, trailers === null && i === body.length - 1)
+      if (!this.done) this.filters.requestData(piece, 0, piece.length, trailers === null && i === body.length - 1)
     })
-    if (trailers !== null && !this.done && !this.replying) this.filters.requestTrailers(trailers)
+    if (trailers !== null && !this.done) this.filters.requestTrailers(trailers)
   }
 
   countReset(): void {
@@ -388,7 +263,7 @@ export class Exchange implements IncomingRequest, RoutedExchange {
   }
 
   injectRequestData(filter: HttpFilter, data: Buffer, endStream: boolean): void {
-    if (!this.done && !this.replying) this.filters.injectRequestData(filter, data, endStream)
+    if (!this.done) this.filters.injectRequestData(filter, data, endStream)
   }
 
   injectResponseData(filter: HttpFilter, data: Buffer, endStream: boolean): void {
@@ -422,7 +297,6 @@ export class Exchange implements IncomingRequest, RoutedExchange {
       return
     }
     const { info } = this
-    this.replying = true
     if (options.unfinished === true) this.requestComplete = false
     this.filters.stopRequest()
     this.terminal.cancel()
@@ -437,22 +311,19 @@ export class Exchange implements IncomingRequest, RoutedExchange {
     if (text !== null && !this.done) this.respondData(text, 0, text.length, true)
   }
 
-  /** Answers a request that did not pass the first checks: no filter sees it. `close`: nor does this connection see another. */
   refuse(status: number, options: LocalReply & { close?: boolean }, body = ''): void {
     if (options.close === true) this.out.sender.closeAfterResponse()
     this.filters.skip()
     this.reply(status, body, options)
   }
 
-  /** Refuses a request as one whose head could not be read. */
   refuseUnread(status: number, details: string): void {
     this.info.protocol = ''
     this.requestComplete = false
     this.out.sender.closeAfterResponse()
-    this.onRequestError(status, details)
+    this.incoming.onRequestError(status, details)
   }
 
-  /** Ends a request without an answer. */
   drop(flag: string, details: string): void {
     this.filters.skip()
     this.info.addResponseFlag(flag)
@@ -460,7 +331,6 @@ export class Exchange implements IncomingRequest, RoutedExchange {
     this.abort()
   }
 
-  /** Ends the stream without a proper end. */
   abort(): void {
     if (this.done) return
     this.plan.stats.txReset.inc()
@@ -480,7 +350,6 @@ export class Exchange implements IncomingRequest, RoutedExchange {
     if (!this.done) this.out.sender.resumeRequest()
   }
 
-  /** The last byte went to the codec, or none will. */
   finish(): void {
     if (this.done) return
     this.done = true
@@ -533,14 +402,7 @@ export class Exchange implements IncomingRequest, RoutedExchange {
   dispose(): void {
     this.deadlines.dispose()
   }
-
-  /** Filters of this request, for the run. */
-  get activeFilters(): readonly HttpFilter[] {
-    return this.filters.active
-  }
 }
 
 /** The kind of the log that is always written. */
 const lastLog = 'DownstreamEnd'
-
-const protocolNames = { 10: 'HTTP/1.0', 11: 'HTTP/1.1', 20: 'HTTP/2' } as const

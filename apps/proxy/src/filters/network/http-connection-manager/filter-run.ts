@@ -1,6 +1,8 @@
 import type { HeaderTable } from '@weft/http/header-table'
-import type { FilterStatus, HttpFilter, ResolvedFilter } from '../../http/filter.ts'
-import type { Exchange } from './exchange.ts'
+import type { FilterStatus, HttpFilter } from '../../http/filter.ts'
+import type { ManagedExchange } from './managed-exchange.ts'
+import { resolveFilters } from './resolved-filters.ts'
+import type { ResponseOut } from './response-out.ts'
 
 /** One direction's progress through the filters. */
 interface Direction {
@@ -33,7 +35,8 @@ function newDirection(): Direction {
  * whose filters looks at bodies passes its body straight to the router.
  */
 export class FilterRun {
-  private readonly exchange: Exchange
+  private readonly exchange: ManagedExchange
+  private readonly out: ResponseOut
   readonly active: HttpFilter[] = []
   private readonly request = newDirection()
   private readonly response = newDirection()
@@ -44,8 +47,9 @@ export class FilterRun {
   /** Body bytes kept for filters that hold the request; a filter may set another limit. */
   requestLimit: number
 
-  constructor(exchange: Exchange) {
+  constructor(exchange: ManagedExchange, out: ResponseOut) {
     this.exchange = exchange
+    this.out = out
     this.requestLimit = exchange.plan.bufferLimit
   }
 
@@ -79,8 +83,11 @@ export class FilterRun {
     this.requestLimit = this.exchange.plan.bufferLimit
   }
 
-  startRequest(filters: readonly ResolvedFilter[], endStream: boolean): void {
+  /** The request's head goes to the filters of its route. */
+  startRequest(endStream: boolean): void {
     const { active, exchange } = this
+    const { plan, upgrade, table, route, terminal } = exchange
+    const filters = resolveFilters(plan, upgrade, table, route, terminal.choiceConfigs)
     this.forget()
     this.reset()
     for (let i = 0; i < filters.length; i++) {
@@ -258,7 +265,7 @@ export class FilterRun {
   startResponse(endStream: boolean): void {
     this.response.headEndsStream = endStream
     if (this.responseHeadFilters) this.responseHead(this.active.length - 1, endStream)
-    else this.exchange.out.head(endStream)
+    else this.out.head(endStream)
   }
 
   private responseHead(from: number, endStream: boolean): void {
@@ -275,12 +282,12 @@ export class FilterRun {
       }
     }
     response.stoppedAt = -1
-    exchange.out.head(endStream)
+    this.out.head(endStream)
   }
 
   responseData(buffer: Buffer, start: number, end: number, endStream: boolean): void {
     if (!this.responseDataFilters && this.response.stoppedAt < 0) {
-      this.exchange.out.data(buffer, start, end, endStream)
+      this.out.data(buffer, start, end, endStream)
       return
     }
     this.responseDataFrom(this.active.length - 1, buffer, start, end, endStream)
@@ -308,7 +315,7 @@ export class FilterRun {
         return
       }
     }
-    exchange.out.data(buffer, start, end, endStream)
+    this.out.data(buffer, start, end, endStream)
   }
 
   /** A filter that took data sends it on. */
@@ -337,7 +344,7 @@ export class FilterRun {
         return
       }
     }
-    exchange.out.trailers(trailers)
+    this.out.trailers(trailers)
   }
 
   /** The stopped filter lets the response go on. */
@@ -351,7 +358,7 @@ export class FilterRun {
     response.heldBytes = 0
     response.heldEnd = false
     response.heldTrailers = null
-    if (!exchange.out.headSent) this.responseHead(at - 1, response.headEndsStream)
+    if (!this.out.headSent) this.responseHead(at - 1, response.headEndsStream)
     const from = status === 'stop' ? at : at - 1
     for (let i = 0; i < held.length; i++) {
       if (exchange.done) return

@@ -1,18 +1,18 @@
 import { type ClosePace, type Http1Request, Http1ServerConnection, type Http1ServerEvents } from '@weft/http/h1/server-connection'
 import type { Connection } from '../../../transport/connection.ts'
-import type { DownstreamConnection } from './downstream-connection.ts'
+import type { Downstream } from './downstream.ts'
 import type { DownstreamProtocol } from './downstream-protocol.ts'
 import { Exchange } from './exchange.ts'
 
 /** HTTP/1.1 on a downstream connection: one exchange at a time, used again for the next. */
 export class Http1Session implements DownstreamProtocol, Http1ServerEvents {
   readonly name = 'http1'
-  private readonly downstream: DownstreamConnection
+  private readonly downstream: Downstream
   private readonly connection: Connection
   private readonly codec: Http1ServerConnection
   private exchange: Exchange | null = null
 
-  constructor(downstream: DownstreamConnection, connection: Connection) {
+  constructor(downstream: Downstream, connection: Connection) {
     this.downstream = downstream
     this.connection = connection
     this.codec = new Http1ServerConnection(connection, downstream.plan.http1, this)
@@ -56,7 +56,7 @@ export class Http1Session implements DownstreamProtocol, Http1ServerEvents {
     }
     this.exchange ??= new Exchange(downstream)
     this.exchange.begin(sender)
-    return this.exchange
+    return this.exchange.incoming
   }
 
   closeAfterWrite(how: ClosePace): void {

@@ -9,7 +9,7 @@ import type { Connection } from '../../../transport/connection.ts'
 import { fairTurns, hostileReadMs, type Unfinished } from '../../../transport/fair-turns.ts'
 import { meshAlpn } from '../../../transport/mesh-alpn.ts'
 import { Timeout } from '../../../transport/timer-wheel.ts'
-import type { DownstreamConnection } from './downstream-connection.ts'
+import type { Downstream } from './downstream.ts'
 import type { DownstreamProtocol } from './downstream-protocol.ts'
 import { Exchange } from './exchange.ts'
 
@@ -22,7 +22,7 @@ const smallRead = 1024
 /** HTTP/2 on a downstream connection: an exchange a stream, used again for later ones. */
 export class Http2Session implements DownstreamProtocol, Http2ServerEvents, Unfinished {
   readonly name = 'http2'
-  private readonly downstream: DownstreamConnection
+  private readonly downstream: Downstream
   private readonly connection: Connection
   private readonly output: CoalescingOutput
   private readonly codec: Http2ServerConnection
@@ -33,7 +33,7 @@ export class Http2Session implements DownstreamProtocol, Http2ServerEvents, Unfi
   private left: Buffer = nothing
   private isWaiting = false
 
-  constructor(downstream: DownstreamConnection, connection: Connection) {
+  constructor(downstream: Downstream, connection: Connection) {
     this.downstream = downstream
     this.connection = connection
     this.output = new CoalescingOutput(connection)
@@ -120,7 +120,7 @@ export class Http2Session implements DownstreamProtocol, Http2ServerEvents, Unfi
     }
     this.active.add(exchange)
     exchange.begin(stream, this.release)
-    return exchange
+    return exchange.incoming
   }
 
   /** The exchange is over; another request takes it not before this turn is. */

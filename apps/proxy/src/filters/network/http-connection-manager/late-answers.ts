@@ -1,8 +1,8 @@
-import type { Exchange } from './exchange.ts'
+import type { ManagedExchange } from './managed-exchange.ts'
 import type { StreamLimit } from './stream-deadlines.ts'
 
 /** Answers a request that takes too long, or ends it where its answer has begun. */
-export function answerLate(exchange: Exchange, limit: StreamLimit): void {
+export function answerLate(exchange: ManagedExchange, limit: StreamLimit): void {
   const { stats } = exchange.plan
   switch (limit) {
     case 'duration':

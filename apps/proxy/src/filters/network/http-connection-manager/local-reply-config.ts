@@ -2,14 +2,15 @@ import type {
   LocalReplyConfig,
   ResponseMapper,
 } from '@weft/contracts/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager'
+import type { ResponseHead } from '@weft/http/message'
 import { compileLogFilter, type LogFilter } from '../../../observe/access-log/filter.ts'
+import type { FormatContext } from '../../../observe/format/context.ts'
 import { wireText } from '../../../observe/format/wire-text.ts'
 import { type BodyFormat, compileBodyFormat } from '../../../plan/body-format.ts'
 import { readDataSource } from '../../../plan/data-source.ts'
 import { invalid } from '../../../plan/problems.ts'
 import type { Runtime } from '../../../plan/runtime.ts'
 import { compileHeaderEdits, type HeaderEdits } from '../../../routing/header-edits.ts'
-import type { Exchange } from './exchange.ts'
 
 /** An answer of the proxy's own, about to be sent. */
 export interface Answer {
@@ -22,7 +23,7 @@ export interface Answer {
  * Changes an answer as the configuration asks. Its status and headers stand in the exchange's response and record; whoever
  * sends it takes `answer` from here.
  */
-export type LocalReplyRules = (exchange: Exchange, answer: Answer) => void
+export type LocalReplyRules = (exchange: FormatContext & { readonly response: ResponseHead }, answer: Answer) => void
 
 interface Mapper {
   matches: LogFilter

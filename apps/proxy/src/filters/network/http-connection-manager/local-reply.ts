@@ -2,8 +2,8 @@ import { headerName, names } from '@weft/http/header-name'
 import type { ResponseHead } from '@weft/http/message'
 import { grpcMessageText, grpcStatusOf } from '../../../upstream/grpc-status.ts'
 import type { LocalReply } from '../../http/filter.ts'
-import type { Exchange } from './exchange.ts'
 import type { Answer } from './local-reply-config.ts'
+import type { ManagedExchange } from './managed-exchange.ts'
 
 /**
  * Fills the head of an answer the proxy makes itself; gives its body, or null when it has none. A gRPC request gets the
@@ -50,7 +50,7 @@ export function localReplyBody(
 
 /** Makes the answer to an exchange's request as its connection manager words it, `edit` or its route's edits applied; gives its body. */
 export function makeLocalReply(
-  exchange: Exchange,
+  exchange: ManagedExchange,
   status: number,
   body: string | Buffer,
   options: LocalReply,

@@ -4,8 +4,7 @@ import type {
 } from '@weft/contracts/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager'
 import { durationMs } from '../../../plan/duration.ts'
 import { invalid } from '../../../plan/problems.ts'
-import { Timeout } from '../../../transport/timer-wheel.ts'
-import type { Exchange } from './exchange.ts'
+import { Timeout, type TimerWheel } from '../../../transport/timer-wheel.ts'
 
 /** When requests are logged besides at their end. */
 export interface LogMoments {
@@ -34,8 +33,7 @@ export function compileLogMoments(source: HttpConnectionManager, path: string): 
 }
 
 /** Logs a request again and again; gives what ends it. */
-export function logAtIntervals(exchange: Exchange, intervalMs: number): () => void {
-  const { timers } = exchange.downstream
+export function logAtIntervals(timers: TimerWheel, exchange: { log(type: string): void }, intervalMs: number): () => void {
   const timer = new Timeout(() => {
     timers.arm(timer, intervalMs)
     exchange.log('DownstreamPeriodic')

@@ -1,12 +1,12 @@
 import { names } from '@weft/http/header-name'
-import type { Exchange } from './exchange.ts'
+import type { ManagedExchange } from './managed-exchange.ts'
 import { normalizePath } from './path-normalization.ts'
 
 /**
  * What a request's head has to be before any filter or route looks at it; the host and the path get the form in which they do.
  * False: it was refused.
  */
-export function checkRequest(exchange: Exchange): boolean {
+export function checkRequest(exchange: ManagedExchange): boolean {
   const { request, plan } = exchange
   if (exchange.downstream.processState.overloaded && shed(exchange)) return false
   if (request.authority === '' && !request.emptyAuthority) {
@@ -39,7 +39,7 @@ export function checkRequest(exchange: Exchange): boolean {
 }
 
 /** Whether the request is one too many for a process that is short of something; then it is answered. */
-function shed(exchange: Exchange): boolean {
+function shed(exchange: ManagedExchange): boolean {
   const { processState } = exchange.downstream
   if (!processState.saturated('stop_accepting_requests') && !processState.draws('http_connection_manager_decode_headers'))
     return false
@@ -49,7 +49,7 @@ function shed(exchange: Exchange): boolean {
   return true
 }
 
-function checkUnderscores(exchange: Exchange): boolean {
+function checkUnderscores(exchange: ManagedExchange): boolean {
   const { request, plan } = exchange
   const { headers } = request
   for (let i = 0; i < headers.entries; i++) {
@@ -69,18 +69,18 @@ function checkUnderscores(exchange: Exchange): boolean {
   return true
 }
 
-function noteUnderscore({ plan, downstream }: Exchange, what: string): void {
+function noteUnderscore({ plan, downstream }: ManagedExchange, what: string): void {
   plan.stats.store.counter(`${downstream.isHttp2 ? 'http2' : 'http1'}.${what}`).inc()
 }
 
-function stripPort({ request, plan, downstream }: Exchange): void {
+function stripPort({ request, plan, downstream }: ManagedExchange): void {
   const match = /:(\d+)$/.exec(request.authority)
   if (match === null) return
   if (plan.stripPort === 'any' || Number(match[1]) === downstream.localPort)
     request.authority = request.authority.slice(0, match.index)
 }
 
-function normalize(exchange: Exchange): boolean {
+function normalize(exchange: ManagedExchange): boolean {
   const { request, plan } = exchange
   const result = normalizePath(request.path, plan.path!)
   request.path = result.path
@@ -93,7 +93,7 @@ function normalize(exchange: Exchange): boolean {
   return false
 }
 
-function refusePath(exchange: Exchange): void {
+function refusePath(exchange: ManagedExchange): void {
   exchange.plan.stats.pathNormalizationFailed.inc()
   exchange.refuse(400, { details: 'path_normalization_failed', close: true })
 }

@@ -2,7 +2,7 @@ import { connectionHas } from '@weft/http/h1/framing'
 import { names } from '@weft/http/header-name'
 import type { RequestHead } from '@weft/http/message'
 import type { TextMatcher } from '../../../routing/matchers/string-matcher.ts'
-import type { Exchange } from './exchange.ts'
+import type { ManagedExchange } from './managed-exchange.ts'
 
 /** What a request wants its connection to become: `connect`, a protocol (`-`: none in words), or nothing. */
 export type Upgrade =
@@ -34,7 +34,7 @@ export function upgradeOf({ method, headers, version }: RequestHead, ignores: Te
 }
 
 /** Counts the upgrade that the request asks for; one that is not configured is refused, as Envoy does: false. */
-export function acceptUpgrade(exchange: Exchange): boolean {
+export function acceptUpgrade(exchange: ManagedExchange): boolean {
   const { route, plan, upgrade, downstream } = exchange
   const forward = route?.outcome.type === 'forward' ? route.outcome.forward : null
   if (forward?.upgrades.get(upgrade) ?? plan.upgrades.get(upgrade)?.enabled ?? false) {

@@ -1,6 +1,6 @@
 import { headerGroup, headerName, names } from '@weft/http/header-name'
 import { httpDateText } from '../../../observe/format/time.ts'
-import type { Exchange } from './exchange.ts'
+import type { ManagedExchange } from './managed-exchange.ts'
 import { tellProxyStatus } from './proxy-status.ts'
 
 const forceTrace = headerName('x-envoy-force-trace')
@@ -9,7 +9,7 @@ const forceTrace = headerName('x-envoy-force-trace')
 const hopByHop = headerGroup([names.connection, names.upgrade, names.keepAlive, names.transferEncoding, names.proxyConnection])
 
 /** Makes a response's head what the client gets: hop-by-hop headers go, Date, Server, Via and the like are set as configured. */
-export function finishResponseHead(exchange: Exchange): void {
+export function finishResponseHead(exchange: ManagedExchange): void {
   const { request, response, plan } = exchange
   const { headers } = response
   if (headers.mayHave(hopByHop)) {
@@ -38,7 +38,7 @@ export function finishResponseHead(exchange: Exchange): void {
 
 /** What HTTP/1.1 writes besides where no length is stated. */
 export function framingOf(
-  { request, response }: Pick<Exchange, 'request' | 'response'>,
+  { request, response }: Pick<ManagedExchange, 'request' | 'response'>,
   endStream: boolean,
 ): '' | 'transfer-encoding: chunked' | 'content-length: 0' {
   const { status, headers } = response

@@ -2,18 +2,18 @@ import type { HeaderTable } from '@weft/http/header-table'
 import type { ResponseHead } from '@weft/http/message'
 import type { ServerStream } from '@weft/http/stream'
 import { monotonicMs } from '../../../transport/clock.ts'
-import type { Exchange } from './exchange.ts'
+import type { ManagedExchange } from './managed-exchange.ts'
 import { finishResponseHead, framingOf } from './response-finish.ts'
 
 /** Where a response that the filters have let pass goes to the codec. */
 export class ResponseOut {
-  private readonly exchange: Exchange
+  private readonly exchange: ManagedExchange
   /** Of the request that is under way. */
   sender: ServerStream = nobody
   /** The filters have let the head pass. */
   headSent = false
 
-  constructor(exchange: Exchange) {
+  constructor(exchange: ManagedExchange) {
     this.exchange = exchange
   }
 

@@ -1,9 +1,9 @@
 import { streamLimit } from '../../../routing/stream-limit.ts'
-import type { Exchange } from './exchange.ts'
+import type { ManagedExchange } from './managed-exchange.ts'
 import { never, type StreamDeadlines } from './stream-deadlines.ts'
 
 /** Matches a route for the request and, where that has clusters by weight, chooses one; its time limits hold from now on. */
-export function chooseRoute(exchange: Exchange, deadlines: StreamDeadlines): void {
+export function chooseRoute(exchange: ManagedExchange, deadlines: StreamDeadlines): void {
   const { request, info, terminal } = exchange
   const table = exchange.downstream.routeTable(request)
   exchange.table = table
@@ -19,7 +19,7 @@ export function chooseRoute(exchange: Exchange, deadlines: StreamDeadlines): voi
     const idleMs = outcome.type === 'forward' ? outcome.forward.idleTimeoutMs : -1
     if (idleMs >= 0) deadlines.limitIdle(idleMs)
     const flushMs = outcome.type === 'forward' ? outcome.forward.flushTimeoutMs : -1
-    if (flushMs >= 0) exchange.out.sender.limitFlush?.(flushMs)
+    if (flushMs >= 0) exchange.sender.limitFlush?.(flushMs)
     const maxMs = outcome.type === 'forward' ? streamLimit(outcome.forward, request, exchange.isGrpc) : -1
     if (maxMs >= 0) deadlines.limitStream(maxMs === 0 ? never : info.startMs + maxMs)
   }

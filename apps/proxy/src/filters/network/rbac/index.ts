@@ -6,8 +6,7 @@ import { StreamRecord } from '../../../observe/stream-record.ts'
 import { durationMs } from '../../../plan/duration.ts'
 import { invalid } from '../../../plan/problems.ts'
 import { compileEngines, type RbacSubject } from '../../http/rbac/engine.ts'
-import type { NetworkGateKind, Refusal } from '../filter.ts'
-import type { AcceptedInfo } from '../http-connection-manager/downstream-connection.ts'
+import type { AcceptedInfo, NetworkGateKind, Refusal } from '../filter.ts'
 
 const namespace = 'envoy.filters.network.rbac'
 

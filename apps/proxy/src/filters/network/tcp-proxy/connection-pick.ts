@@ -5,7 +5,7 @@ import type { Hash64 } from '../../../upstream/load-balancers/hash64.ts'
 import { latin1, xxHash64 } from '../../../upstream/load-balancers/hash64.ts'
 import type { MetadataCriteria } from '../../../upstream/load-balancers/metadata-criteria.ts'
 import type { PickContext } from '../../../upstream/load-balancers/pick-context.ts'
-import type { AcceptedInfo } from '../http-connection-manager/downstream-connection.ts'
+import type { AcceptedInfo } from '../filter.ts'
 
 /** Writes a connection's hash; false: there is nothing to hash. */
 export type ConnectionHash = (info: AcceptedInfo, into: Hash64) => boolean

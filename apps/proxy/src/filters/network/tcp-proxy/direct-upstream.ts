@@ -9,7 +9,7 @@ import type { Endpoint } from '../../../upstream/endpoint.ts'
 import { cell } from '../../../upstream/endpoint-slab.ts'
 import { describeConnectFailure, openSocket } from '../../../upstream/open-socket.ts'
 import { noteConnected } from '../../../upstream/outcome.ts'
-import type { AcceptedInfo, HcmServices } from '../http-connection-manager/downstream-connection.ts'
+import type { AcceptedInfo, ConnectionServices } from '../filter.ts'
 import type { SessionUpstream, SessionUpstreamEvents } from './session-upstream.ts'
 
 /** The one connection to an endpoint of a TCP session; one of the cluster's connections has been taken for it. */
@@ -17,7 +17,7 @@ export class DirectUpstream implements SessionUpstream, ConnectionHandler {
   info!: ConnectionInfo
   private readonly cluster: Cluster
   private readonly endpoint: Endpoint
-  private readonly services: HcmServices
+  private readonly services: ConnectionServices
   private readonly events: SessionUpstreamEvents
   private readonly connection: Connection
   private readonly connectTimer: Timeout
@@ -32,7 +32,7 @@ export class DirectUpstream implements SessionUpstream, ConnectionHandler {
     cluster: Cluster,
     endpoint: Endpoint,
     accepted: AcceptedInfo,
-    services: HcmServices,
+    services: ConnectionServices,
     events: SessionUpstreamEvents,
   ) {
     this.cluster = cluster

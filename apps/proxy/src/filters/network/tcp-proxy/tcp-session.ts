@@ -10,8 +10,7 @@ import type { Cluster } from '../../../upstream/cluster.ts'
 import type { Endpoint } from '../../../upstream/endpoint.ts'
 import type { MetadataCriteria } from '../../../upstream/load-balancers/metadata-criteria.ts'
 import { noteLocalFailure } from '../../../upstream/outcome.ts'
-import type { NetworkSession, Refusal } from '../filter.ts'
-import type { AcceptedInfo, HcmServices } from '../http-connection-manager/downstream-connection.ts'
+import type { AcceptedInfo, ConnectionServices, NetworkSession, Refusal } from '../filter.ts'
 import { clusterOverride } from './cluster-override.ts'
 import { type ConnectionHash, connectionPick } from './connection-pick.ts'
 import { DirectUpstream } from './direct-upstream.ts'
@@ -74,7 +73,7 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
   private readonly plan: TcpProxyPlan
   private readonly downstream: Connection
   private readonly accepted: AcceptedInfo
-  private readonly services: HcmServices
+  private readonly services: ConnectionServices
   private readonly onGone: (session: NetworkSession) => void
   private upstream: SessionUpstream | null = null
   private readonly upstreamEvents: SessionUpstreamEvents = {
@@ -111,7 +110,7 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
     plan: TcpProxyPlan,
     downstream: Connection,
     accepted: AcceptedInfo,
-    services: HcmServices,
+    services: ConnectionServices,
     onGone: (session: NetworkSession) => void,
   ) {
     this.plan = plan

@@ -1,0 +1,25 @@
+import type { ClosePace } from '@weft/http/h1/server-connection'
+import type { ProcessState } from '../../../shared/process-state.ts'
+import type { RoutingConnection } from '../../http/routed-exchange.ts'
+import type { HcmPlan } from './hcm-plan.ts'
+
+/** The downstream connection of exchanges, as they and their protocol see it. */
+export interface Downstream extends RoutingConnection {
+  /** Of requests to come. */
+  readonly plan: HcmPlan
+  readonly isHttp2: boolean
+  readonly listenerName: string
+  readonly filterChainName: string
+  readonly processState: ProcessState
+  /** Clients should turn away, but what they have sent already is served: the response says so. */
+  wantsEnd(): boolean
+  /** The response to come is the last on this connection; on one with streams, those that are open are the last. */
+  wantsClose(): boolean
+  /** Ends the connection with its next response. */
+  drain(): void
+  /** A request begins. */
+  onExchangeBegin(): void
+  onExchangeEnd(): void
+  /** The connection ends with what is written. */
+  closeAfterWrite(how: ClosePace): void
+}

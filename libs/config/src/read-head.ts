@@ -4,7 +4,7 @@ import { lookUpKind } from './kind-lookup.ts'
 import { readMetadata } from './metadata.ts'
 import { type Kind, keyOf, type TypedObject } from './objects.ts'
 import type { Problem, Severity } from './problem.ts'
-import type { Reading } from './read-object.ts'
+import type { Reading } from './reading.ts'
 
 /** A document of a typed kind, of which only the spec is left to read. */
 export interface TypedHead {

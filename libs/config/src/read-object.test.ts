@@ -4,7 +4,8 @@ import { readDocuments } from './document.ts'
 import { parseDuration } from './duration.ts'
 import { joinPath, parsePath } from './path.ts'
 import { describeProblem } from './problem.ts'
-import { type Reading, readObject } from './read-object.ts'
+import { readObject } from './read-object.ts'
+import type { Reading } from './reading.ts'
 
 function readings(yaml: string): Reading[] {
   return readDocuments(yaml, 'a.yaml').documents.map(readObject)

@@ -1,18 +1,10 @@
 import type { Document } from './document.ts'
 import { type KindReaders, kindReaders } from './kinds.ts'
-import type { ConfigObject, Kind, RawObject, TypedObject } from './objects.ts'
-import type { Problem, Severity } from './problem.ts'
+import type { ConfigObject, Kind, TypedObject } from './objects.ts'
+import type { Severity } from './problem.ts'
 import { readHead, type TypedHead } from './read-head.ts'
+import type { Reading } from './reading.ts'
 import { validate } from './validate/index.ts'
-
-/** What one document turned out to be. Warnings come with an object that is used all the same. */
-export type Reading =
-  | { type: 'object'; key: string; object: ConfigObject; problems: Problem[] }
-  | { type: 'raw'; key: string; object: RawObject; problems: Problem[] }
-  /** Nothing that Weft acts on: one notice. */
-  | { type: 'ignored'; problems: Problem[] }
-  /** `key` is there when its kind and name could be read: the last good version of that object stays. */
-  | { type: 'refused'; key: string | undefined; problems: Problem[] }
 
 const topLevel = new Set(['apiVersion', 'kind', 'metadata', 'spec', 'status'])
 

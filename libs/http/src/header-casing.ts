@@ -1,5 +1,3 @@
-import type { HeaderTable } from './header-table.ts'
-
 /** How header names are written where a peer insists on their case (HTTP/1.1 only; names are lower case everywhere else). */
 export interface HeaderCasing {
   nameOf(lower: string): string
@@ -22,6 +20,12 @@ export const properCase: HeaderCasing = {
   },
 }
 
+/** Where the names of a head stand in its bytes: of each entry from, to, and two more numbers; from < 0: it was removed. */
+interface NameRanges {
+  readonly entries: number
+  readonly ranges: ArrayLike<number>
+}
+
 /** Names as a message brought them; `others`: the case of names that were added since (null: lower). */
 export class ReceivedCase implements HeaderCasing {
   private readonly received = new Map<string, string>()
@@ -29,7 +33,7 @@ export class ReceivedCase implements HeaderCasing {
   readonly reason: string | null
 
   /** `bytes`: the block that `table`'s ranges tell of, before its names were made lower case. */
-  constructor(table: HeaderTable, bytes: Buffer, others: HeaderCasing | null, reason: string | null = null) {
+  constructor(table: NameRanges, bytes: Buffer, others: HeaderCasing | null, reason: string | null = null) {
     this.others = others
     this.reason = reason
     for (let i = 0; i < table.entries; i++) {

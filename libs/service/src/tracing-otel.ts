@@ -14,8 +14,8 @@ import { type Context, context, propagation, ROOT_CONTEXT, type Span, SpanKind, 
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http'
 import { resourceFromAttributes } from '@opentelemetry/resources'
 import { BatchSpanProcessor, NodeTracerProvider } from '@opentelemetry/sdk-trace-node'
+import type { GrpcTracing } from './grpc-tracing.ts'
 import { setTraceSource } from './trace-context.ts'
-import type { GrpcTracing } from './tracing.ts'
 
 /** Starts the OpenTelemetry SDK; loaded only when tracing is on. */
 export function startOpenTelemetry(service: string, version: string): { grpc: GrpcTracing; stop(): Promise<void> } {

@@ -1,12 +1,6 @@
-import type { Interceptor, ServerInterceptor } from '@grpc/grpc-js'
+import type { GrpcTracing } from './grpc-tracing.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import type { Logger } from './logger.ts'
-
-/** Interceptors that give each gRPC call a span and carry the trace on (W3C `traceparent`); empty while tracing is off. */
-export interface GrpcTracing {
-  server: ServerInterceptor[]
-  client: Interceptor[]
-}
 
 let grpcTracing: GrpcTracing = { server: [], client: [] }
 

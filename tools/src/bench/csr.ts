@@ -7,7 +7,7 @@ import { createCertificateRequest } from '@weft/identity/certificate-request'
 import { createKeyPair } from '@weft/identity/keys'
 import { unary } from '@weft/service/grpc'
 import { cpuMicroseconds, freePort, residentMiB, start, until, untilListening } from '../processes.ts'
-import type { BenchOptions } from './main.ts'
+import type { BenchOptions } from './bench-options.ts'
 import { formatTable, median } from './table.ts'
 
 /** Requests that wait for an answer at any time, over how many connections, from how many workloads. */

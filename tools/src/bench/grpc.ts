@@ -6,8 +6,8 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ProbeClient } from '../e2e/grpc/js-client.ts'
 import { freePort } from '../processes.ts'
+import type { BenchOptions } from './bench-options.ts'
 import { http2Bootstrap } from './h2.ts'
-import type { BenchOptions } from './main.ts'
 import { Bench, type Contender, h2load, type Load, measure } from './proxy-bench.ts'
 
 const clients = 8

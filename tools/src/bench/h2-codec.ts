@@ -6,7 +6,7 @@ import { Http2ServerConnection, type Http2ServerStream } from '@weft/http/h2/ser
 import { headerName } from '@weft/http/header-name'
 import { RequestHead, ResponseHead } from '@weft/http/message'
 import type { ByteSink, IncomingRequest, IncomingResponse } from '@weft/http/stream'
-import type { BenchOptions } from './main.ts'
+import type { BenchOptions } from './bench-options.ts'
 import { formatTable, median } from './table.ts'
 
 /** Streams that are open at once, as h2load -m 32 has them. */

@@ -2,8 +2,8 @@
 
 import { cluster, http, typed } from '../e2e/parity/bootstrap.ts'
 import { freePort } from '../processes.ts'
+import type { BenchOptions } from './bench-options.ts'
 import { nginxUpstreamConfig } from './http1-configs.ts'
-import type { BenchOptions } from './main.ts'
 import { Bench, type Contender, h2load, measure, needed } from './proxy-bench.ts'
 
 const clients = 16

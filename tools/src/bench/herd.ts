@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { connect as connectTls } from 'node:tls'
 import { DiscoveryRequest } from '@weft/contracts/envoy/service/discovery/v3/discovery'
 import { cpuMicroseconds, freePort, residentMiB, start, until, untilListening } from '../processes.ts'
-import type { BenchOptions } from './main.ts'
+import type { BenchOptions } from './bench-options.ts'
 import { formatTable } from './table.ts'
 
 /** Sidecars that come at once, and how many workload identities they share. */

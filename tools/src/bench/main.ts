@@ -1,13 +1,6 @@
 /** `npm run bench -- NAME [--rounds N] [--seconds N]`: a benchmark with its peers in one run; a table and one JSON line. */
 import { parseArgs } from 'node:util'
-
-export interface BenchOptions {
-  rounds: number
-  seconds: number
-  only: string[]
-  /** How many, for a benchmark that goes by requests. */
-  requests: number
-}
+import type { BenchOptions } from './bench-options.ts'
 
 type Bench = (options: BenchOptions) => Promise<void>
 

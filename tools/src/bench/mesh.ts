@@ -6,8 +6,8 @@
 import { join } from 'node:path'
 import { freePort } from '../processes.ts'
 import { allowPolicy, clientSidecar, createSidecarKeys, identities, type SidecarOptions, serverSidecar } from '../sidecars.ts'
+import type { BenchOptions } from './bench-options.ts'
 import { nginxUpstreamConfig } from './http1-configs.ts'
-import type { BenchOptions } from './main.ts'
 import { Bench, type Contender, measure, needed, wrk } from './proxy-bench.ts'
 
 const connections = 64

@@ -15,7 +15,7 @@ import { addResponseAttributes } from '@weft/proxy/filters/http/mixer/response-a
 import { StreamFacts } from '@weft/proxy/filters/http/mixer/stream-facts'
 import { PASS } from '@weft/proxy/filters/http/mixer/verdict'
 import { Stats } from '@weft/proxy/observe/stats'
-import type { BenchOptions } from './main.ts'
+import type { BenchOptions } from './bench-options.ts'
 import { formatTable, median } from './table.ts'
 
 const EXPRESSIONS = [

@@ -19,7 +19,7 @@ import { defaultConfigDir } from '@weft/mixer/service'
 import { createLogger } from '@weft/service/logger'
 import { Registry } from '@weft/service/metrics'
 import { startRedis } from '../e2e/redis.ts'
-import type { BenchOptions } from './main.ts'
+import type { BenchOptions } from './bench-options.ts'
 
 const RECORDS = 1_000
 const DEADLINE_MS = 5_000

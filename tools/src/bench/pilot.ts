@@ -6,7 +6,7 @@ import { AggregatedDiscoveryServiceClient } from '@weft/contracts/envoy/service/
 import { DiscoveryRequest, type DiscoveryResponse } from '@weft/contracts/envoy/service/discovery/v3/discovery'
 import { typeUrls } from '@weft/xds/types'
 import { cpuMicroseconds, freePort, residentMiB, start, until, untilListening } from '../processes.ts'
-import type { BenchOptions } from './main.ts'
+import type { BenchOptions } from './bench-options.ts'
 import { formatTable, median } from './table.ts'
 
 const services = 1_000

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { findCommand, installEnvoy } from '../peers.ts'
 import { cpuMicroseconds, type Running, residentMiB, start, untilListening } from '../processes.ts'
-import type { BenchOptions } from './main.ts'
+import type { BenchOptions } from './bench-options.ts'
 import { weftProxyCommand } from './proxy-command.ts'
 import { formatTable, median } from './table.ts'
 

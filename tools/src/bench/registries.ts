@@ -8,7 +8,7 @@ import { kubernetesOfServer } from '../e2e/registries/kubernetes-platform.ts'
 import { nomadPlatform } from '../e2e/registries/nomad-platform.ts'
 import { installKubernetes } from '../kubernetes/install.ts'
 import { cpuMicroseconds, freePort, type Running, residentMiB, start, until } from '../processes.ts'
-import type { BenchOptions } from './main.ts'
+import type { BenchOptions } from './bench-options.ts'
 import { formatTable, median } from './table.ts'
 
 const instancesOfEach = 100

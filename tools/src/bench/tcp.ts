@@ -5,7 +5,7 @@
 import { cluster, tcp } from '../e2e/parity/bootstrap.ts'
 import { findCommand } from '../peers.ts'
 import { freePort, type Running } from '../processes.ts'
-import type { BenchOptions } from './main.ts'
+import type { BenchOptions } from './bench-options.ts'
 import { Bench, type Contender, measure, needed, wrk } from './proxy-bench.ts'
 
 const connections = 8

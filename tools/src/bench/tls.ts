@@ -2,8 +2,8 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { type Certificates, makeCertificates } from '../certificates.ts'
+import type { BenchOptions } from './bench-options.ts'
 import { startHttpPeers } from './http-peers.ts'
-import type { BenchOptions } from './main.ts'
 import { Bench, type Load, measure, needed, wrk } from './proxy-bench.ts'
 
 const run = promisify(execFile)

@@ -2,10 +2,7 @@ import { WeftError } from '@weft/service/errors'
 import { type PlatformSpec, parsePlatform } from './platform-spec.ts'
 import type { Registry, RegistryContext } from './registry.ts'
 
-/** One `--registry`. */
-export type RegistrySpec = PlatformSpec
-
-type Open = (spec: RegistrySpec, context: RegistryContext) => Promise<Registry>
+type Open = (spec: PlatformSpec, context: RegistryContext) => Promise<Registry>
 
 /** Loaded when they are asked for: a Pilot without Consul reads none of its code. */
 const platforms: Readonly<Record<string, () => Promise<Open>>> = {
@@ -15,12 +12,12 @@ const platforms: Readonly<Record<string, () => Promise<Open>>> = {
 }
 
 /** Reads one `--registry`. Throws `invalid_argument` with what it should be. */
-export function parseRegistry(text: string): RegistrySpec {
+export function parseRegistry(text: string): PlatformSpec {
   return parsePlatform('--registry', text, Object.keys(platforms))
 }
 
 /** Opens the registry of one `--registry`; it begins to follow its platform, which need not be there yet. */
-export async function openRegistry(spec: RegistrySpec, context: RegistryContext): Promise<Registry> {
+export async function openRegistry(spec: PlatformSpec, context: RegistryContext): Promise<Registry> {
   const load = platforms[spec.platform]
   if (load === undefined) throw new WeftError('invalid_argument', `there is no registry for ${spec.platform}`)
   const open = await load()

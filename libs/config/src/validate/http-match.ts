@@ -1,8 +1,15 @@
 import type { HTTPMatchRequest, StringMatch } from '@weft/contracts/istio/networking/v1alpha3/virtual_service'
 import { checkHeaderName } from './headers.ts'
-import type { RouteContext } from './http-route.ts'
 import type { Report } from './report.ts'
 import { checkLabels, checkPattern, checkPort } from './scalars.ts'
+
+/** Where the route that is checked stands. */
+export interface RouteContext {
+  /** The route stands in a delegate. */
+  delegate: boolean
+  /** The VirtualService binds to a gateway other than `mesh`. */
+  gateway: boolean
+}
 
 /** A header of this name stands for a claim of the request's JWT. */
 const claimPrefix = '@request.auth.claims'

@@ -9,16 +9,9 @@ import type {
 } from '@weft/contracts/istio/networking/v1alpha3/virtual_service'
 import { checkDestination, checkWeights } from './destination.ts'
 import { checkHeaderName, checkHeaders } from './headers.ts'
-import { checkHttpMatch } from './http-match.ts'
+import { checkHttpMatch, type RouteContext } from './http-match.ts'
 import type { Report } from './report.ts'
 import { checkDuration, checkPattern, checkPercent } from './scalars.ts'
-
-export interface RouteContext {
-  /** The route stands in a delegate. */
-  delegate: boolean
-  /** The VirtualService binds to a gateway other than `mesh`. */
-  gateway: boolean
-}
 
 /** One HTTP route. */
 export function checkHttpRoute(route: HTTPRoute, context: RouteContext, report: Report): void {

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { type Document, maxTextBytes, readDocuments } from '../document.ts'
 import type { Problem } from '../problem.ts'
 import { readHead } from '../read-head.ts'
-import type { Reading } from '../read-object.ts'
+import type { Reading } from '../reading.ts'
 import type { FileState, Loaded } from './loaded.ts'
 import type { SeenFile } from './scan.ts'
 

@@ -2,7 +2,8 @@ import { fromJson, toBinary } from '@bufbuild/protobuf'
 import { descriptors } from '@weft/contracts/descriptors'
 import { createResource, type Resource } from '@weft/xds/cache/resource'
 import { typeUrls } from '@weft/xds/types'
-import { address, cluster, type Json, type Message, router, typed } from '../parity/bootstrap.ts'
+import { address, cluster, type Message, router, typed } from '../parity/bootstrap.ts'
+import type { Json } from '../parity/json.ts'
 
 /** A kind of resource that changes. */
 export type Kind = 'route' | 'cluster' | 'endpoint' | 'listener' | 'secret'

@@ -1,6 +1,6 @@
 import type { Ports } from './case.ts'
+import type { Json } from './json.ts'
 
-export type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
 export type Message = { [key: string]: Json }
 
 const typePrefix = 'type.googleapis.com/'

@@ -1,4 +1,4 @@
-import type { Json } from './bootstrap.ts'
+import type { Json } from './json.ts'
 
 /** The ports of one run, which observations show as `<name>`. */
 export type Ports = Readonly<Record<string, number>>

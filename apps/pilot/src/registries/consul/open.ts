@@ -1,5 +1,5 @@
 import { WeftError } from '@weft/service/errors'
-import type { RegistrySpec } from '../open.ts'
+import type { PlatformSpec } from '../platform-spec.ts'
 import type { Registry, RegistryContext } from '../registry.ts'
 import type { Consistency } from './blocking-query.ts'
 import { consulClient, readConsulOptions } from './client.ts'
@@ -10,7 +10,7 @@ const consistencies: readonly Consistency[] = ['default', 'stale', 'consistent']
 const defaultWatches = 128
 
 /** `--registry consul=http://127.0.0.1:8500?dc=dc1&token-file=FILE&ca-file=FILE&cert-file=FILE&key-file=FILE&consistency=stale&watches=128&entries=true`. */
-export async function openConsul(spec: RegistrySpec, { mesh, logger }: RegistryContext): Promise<Registry> {
+export async function openConsul(spec: PlatformSpec, { mesh, logger }: RegistryContext): Promise<Registry> {
   const given = readConsulOptions(spec, ['consistency', 'watches', 'entries'])
   const consistency = consistencies.find((one) => one === (given.consistency ?? 'stale'))
   const watches = Number(given.watches ?? defaultWatches)

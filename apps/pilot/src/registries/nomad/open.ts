@@ -1,5 +1,5 @@
-import type { RegistrySpec } from '../open.ts'
 import { PlatformClient } from '../platform-client.ts'
+import type { PlatformSpec } from '../platform-spec.ts'
 import { readOptions } from '../read-options.ts'
 import type { Registry, RegistryContext } from '../registry.ts'
 import { NomadRegistry } from './nomad-registry.ts'
@@ -8,7 +8,7 @@ const options = ['namespace', 'region', 'token-file', 'ca-file', 'cert-file', 'k
 const maxConnections = 64
 
 /** `--registry nomad=http://127.0.0.1:4646?namespace=NAME&region=NAME&token-file=FILE&ca-file=FILE&cert-file=FILE&key-file=FILE`; all namespaces unless one is said. */
-export async function openNomad(spec: RegistrySpec, { mesh, logger }: RegistryContext): Promise<Registry> {
+export async function openNomad(spec: PlatformSpec, { mesh, logger }: RegistryContext): Promise<Registry> {
   const { namespace = '*', region, ...files } = readOptions(spec, options)
   const client = new PlatformClient({
     platform: 'Nomad',

@@ -1,5 +1,6 @@
 import { type Document, isRecord } from '@weft/config/document'
-import { type Reading, readObject } from '@weft/config/read-object'
+import { readObject } from '@weft/config/read-object'
+import type { Reading } from '@weft/config/reading'
 import { type ApiObject, labelsOf } from '@weft/kubernetes/resource'
 
 /** An object of configuration as the API server keeps it. */

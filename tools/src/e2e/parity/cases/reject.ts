@@ -1,5 +1,6 @@
-import { cluster, http, httpFilter, type Json, type Message } from '../bootstrap.ts'
+import { cluster, http, httpFilter, type Message } from '../bootstrap.ts'
 import { group, type ParityCase, type Ports } from '../case.ts'
+import type { Json } from '../json.ts'
 
 function validated(name: string, bootstrap: (ports: Ports) => Json): ParityCase {
   return { name, origins: {}, validateOnly: true, bootstrap }

@@ -1,5 +1,6 @@
-import { http, type Json, type Message } from '../bootstrap.ts'
+import { http, type Message } from '../bootstrap.ts'
 import { get, group, type ParityCase } from '../case.ts'
+import type { Json } from '../json.ts'
 
 /** A route that is taken as often as runtime key `k` says, never without it. */
 const drawn: Message = {

@@ -183,6 +183,7 @@ describe('the command line', () => {
     ['DestinationRule', 'destinationrule'],
     ['AuthorizationPolicies', 'authorizationpolicy'],
     ['serviceentries', 'serviceentry'],
+    ['ingresses', 'ingress'],
     ['rules', 'rule'],
   ])('knows the kind %s', (name, kind) => {
     expect(kindOf(name)).toBe(kind)

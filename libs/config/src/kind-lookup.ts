@@ -11,8 +11,12 @@ const groups: Readonly<Record<string, { versions: readonly string[]; kinds: read
     kinds: ['PeerAuthentication', 'RequestAuthentication', 'AuthorizationPolicy'],
   },
   '': { versions: ['v1'], kinds: ['Service'] },
+  'networking.k8s.io': { versions: ['v1'], kinds: ['Ingress', 'IngressClass'] },
   'mesh.weft.dev': { versions: ['v1'], kinds: ['Workload'] },
 }
+
+/** Groups of Kubernetes itself: what Weft does not act on in them is somebody else's. */
+const foreignGroups = new Set(['', 'networking.k8s.io'])
 
 /** Kinds of Istio that nothing acts on yet: accepted as they are, with a notice. */
 const acceptedKinds: Readonly<Record<string, readonly string[]>> = {
@@ -43,7 +47,8 @@ export function lookUpKind(apiVersion: string, kind: string): KindLookup {
   if (acceptedKinds[group]?.includes(kind)) return { type: 'ignored', message: `${kind} is not acted on yet` }
   const known = groups[group]
   const typed = known?.kinds.find((name) => name === kind)
-  if (known === undefined || (typed === undefined && group === '')) {
+  const isForeign = foreignGroups.has(group) && (typed === undefined || !known?.versions.includes(version))
+  if (known === undefined || isForeign) {
     return { type: 'ignored', message: `${kind} (${apiVersion}) is nothing that Weft acts on` }
   }
   if (typed === undefined) {

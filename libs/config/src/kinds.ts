@@ -8,6 +8,7 @@ import { AuthorizationPolicy } from '@weft/contracts/istio/security/v1beta1/auth
 import { PeerAuthentication } from '@weft/contracts/istio/security/v1beta1/peer_authentication'
 import { RequestAuthentication } from '@weft/contracts/istio/security/v1beta1/request_authentication'
 import type { z } from 'zod'
+import { kubernetesIngressClassSchema, kubernetesIngressSchema } from './kubernetes-ingress.ts'
 import { kubernetesServiceSchema } from './kubernetes-service.ts'
 import { issuePath } from './metadata.ts'
 import type { Kind, SpecByKind } from './objects.ts'
@@ -35,6 +36,8 @@ export const kindReaders: KindReaders = {
   RequestAuthentication: byDescriptor(`${security}.RequestAuthentication`, RequestAuthentication),
   AuthorizationPolicy: byDescriptor(`${security}.AuthorizationPolicy`, AuthorizationPolicy),
   Service: bySchema(kubernetesServiceSchema),
+  Ingress: bySchema(kubernetesIngressSchema),
+  IngressClass: bySchema(kubernetesIngressClassSchema),
   Workload: bySchema(workloadSchema),
 }
 

@@ -8,6 +8,7 @@ import type { AuthorizationPolicy } from '@weft/contracts/istio/security/v1beta1
 import type { PeerAuthentication } from '@weft/contracts/istio/security/v1beta1/peer_authentication'
 import type { RequestAuthentication } from '@weft/contracts/istio/security/v1beta1/request_authentication'
 import type { Document } from './document.ts'
+import type { KubernetesIngress, KubernetesIngressClass } from './kubernetes-ingress.ts'
 import type { KubernetesService } from './kubernetes-service.ts'
 import type { Metadata } from './metadata.ts'
 import type { WorkloadSpec } from './workload.ts'
@@ -28,6 +29,9 @@ export interface SpecByKind {
   AuthorizationPolicy: AuthorizationPolicy
   /** Kubernetes `v1 Service`. */
   Service: KubernetesService
+  /** Kubernetes `networking.k8s.io/v1 Ingress`, and the classes of them. */
+  Ingress: KubernetesIngress
+  IngressClass: KubernetesIngressClass
   /** `mesh.weft.dev/v1 Workload`: a process of a local mesh. */
   Workload: WorkloadSpec
 }

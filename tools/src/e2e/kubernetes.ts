@@ -18,6 +18,7 @@ import { freePort, until } from '../processes.ts'
 import { giveAddresses, serviceRange } from './kubernetes/addresses.ts'
 import { conditionOf } from './kubernetes/conditions.ts'
 import { ControlPlane } from './kubernetes/control-plane.ts'
+import { ingressChecks } from './kubernetes/ingress.ts'
 import { Kubelet } from './kubernetes/kubelet.ts'
 import { StandInControllers } from './kubernetes/stand-in-controllers.ts'
 import { page, pageProblem, versionsSeen } from './local/pages.ts'
@@ -85,8 +86,8 @@ export async function kubernetesScenario(scenario: Scenario): Promise<void> {
 
   scenario.section('control plane, with the rights of its service accounts')
   const mesh = await ControlPlane.start(scenario, server, join(folder, 'control'), claim.octet)
-  const [gatewayPort, tlsPort] = [await freePort(), await freePort()]
-  await mesh.startGateway(gatewayPort, tlsPort, claim.octet)
+  const ports = { 8080: await freePort(), 8443: await freePort(), 80: await freePort(), 443: await freePort() }
+  await mesh.startGateway(ports, claim.octet)
   await scenario.attempt('Pilot writes the roots into its webhook configurations', async () => {
     await mesh.untilWebhooksTrust(1)
     return undefined
@@ -99,14 +100,15 @@ export async function kubernetesScenario(scenario: Scenario): Promise<void> {
     envoy: envoy === undefined ? undefined : { app: 'details', binary: envoy },
   })
   scenario.cleanup(() => kubelet.close())
-  await runBookinfo(scenario, { server, mesh, kubelet, gateway: `http://127.0.0.1:${gatewayPort}` })
+  await runBookinfo(scenario, { server, mesh, kubelet, gateway: `http://127.0.0.1:${ports[8080]}` })
   const apply = (text: string): Promise<string> => server.kubectl(['apply', '-f', '-'], text)
-  await gatewayCredentials(scenario, {
+  const kept = await gatewayCredentials(scenario, {
     keep: (name, stringData) =>
       apply(JSON.stringify({ apiVersion: 'v1', kind: 'Secret', metadata: { name, namespace: gatewayNamespace }, stringData })),
     configure: apply,
-    ...{ port: tlsPort, gatewayPort: 8443, folder: join(folder, 'certificates') },
+    ...{ port: ports[8443], gatewayPort: 8443, folder: join(folder, 'certificates') },
   })
+  await ingressChecks(scenario, { server, port: ports[80], tlsPort: ports[443], ...kept })
 }
 
 interface Parts {

@@ -1,7 +1,8 @@
-import type { ConfigObject, Kind, RawObject, TypedObject } from '@weft/config/objects'
+import { type ConfigObject, type Kind, keyOf, type RawObject, type TypedObject } from '@weft/config/objects'
 import type { Credential } from '../credentials/credential.ts'
 import type { RegisteredService, RegistryContents } from '../registries/registry.ts'
 import { mergeDelegates } from './delegates.ts'
+import { ingressClasses, isOurIngress, type PortByName, translateIngresses } from './ingress.ts'
 import { joinEndpoints } from './join-endpoints.ts'
 import { mergeDestinationRules } from './merge-destination-rules.ts'
 import type { MeshSettings } from './mesh-settings.ts'
@@ -27,12 +28,14 @@ const resolvedDestinationRules = new WeakMap<TypedObject<'DestinationRule'>, Typ
 
 /** Puts everything together into the next snapshot; what did not change is shared with `before`. */
 export function buildSnapshot(inputs: SnapshotInputs, before?: Snapshot): Snapshot {
-  const { mesh, objects, registries } = inputs
+  const { mesh, registries } = inputs
   const version = (before?.version ?? 0) + 1
-  const byKind = objectsByKind(objects)
 
   const registered = registries.flatMap(({ services }) => services)
   const { services, servicesByHost } = indexServices(registered, before)
+  const ingress = ingressesOf(inputs.objects, mesh, servicesByHost, before)
+  const objects = withDerived(inputs.objects, ingress.translated)
+  const byKind = objectsByKind(objects)
   const listed = registries.map(({ workloads }) => workloads)
   const endpoints: ReadonlyMap<string, EndpointSet> = joinEndpoints(registered, listed, before?.endpoints ?? new Map(), version)
 
@@ -63,8 +66,48 @@ export function buildSnapshot(inputs: SnapshotInputs, before?: Snapshot): Snapsh
     peerAuthentications: byKind('PeerAuthentication'),
     requestAuthentications: byKind('RequestAuthentication'),
     authorizationPolicies: byKind('AuthorizationPolicy'),
+    ingress,
     credentials: inputs.credentials ?? new Map(),
   }
+}
+
+/** What Ingresses are in Istio's own terms; that of `before` where nothing that says so is another. */
+function ingressesOf(
+  objects: ReadonlyMap<string, ConfigObject>,
+  mesh: MeshSettings,
+  servicesByHost: Snapshot['servicesByHost'],
+  before: Snapshot | undefined,
+): Snapshot['ingress'] {
+  const from: (TypedObject<'Ingress'> | TypedObject<'IngressClass'>)[] = []
+  for (const object of objects.values()) if (object.kind === 'Ingress' || object.kind === 'IngressClass') from.push(object)
+  const ports = new Map<string, number | undefined>()
+  const portByName: PortByName = (host, name) => {
+    const [service] = servicesByHost.get(host)?.values() ?? []
+    const number = service?.ports.find((port) => port.name === name)?.number
+    ports.set(`${host} ${name}`, number)
+    return number
+  }
+  const last = before?.ingress
+  const isSame =
+    last !== undefined &&
+    before?.mesh === mesh &&
+    last.from.length === from.length &&
+    from.every((object, index) => object === last.from[index]) &&
+    [...last.ports].every(([key, number]) => portByName(...(key.split(' ') as [string, string])) === number)
+  if (isSame) return last
+  const classes = ingressClasses(from)
+  const ours = from.filter((object) => object.kind === 'Ingress').filter((object) => isOurIngress(object, classes, mesh.ingress))
+  return { from, ports, translated: translateIngresses(ours.sort(objectOrder), mesh, portByName) }
+}
+
+function withDerived(
+  objects: ReadonlyMap<string, ConfigObject>,
+  { objects: derived }: Snapshot['ingress']['translated'],
+): ReadonlyMap<string, ConfigObject> {
+  if (derived.length === 0) return objects
+  const all = new Map(objects)
+  for (const object of derived) all.set(keyOf(object), object)
+  return all
 }
 
 interface IndexedServices {

@@ -1,4 +1,8 @@
-import { MeshConfig_H2UpgradePolicy as H2UpgradePolicy, type MeshConfig } from '@weft/contracts/istio/mesh/v1alpha1/config'
+import {
+  MeshConfig_H2UpgradePolicy as H2UpgradePolicy,
+  MeshConfig_IngressControllerMode as IngressMode,
+  type MeshConfig,
+} from '@weft/contracts/istio/mesh/v1alpha1/config'
 import type {
   LocalityLoadBalancerSetting,
   ConnectionPoolSettings_TCPSettings_TcpKeepalive as TcpKeepalive,
@@ -10,6 +14,7 @@ import { mergeProxyConfig, type ProxyConfig, readProxyConfig } from '@weft/injec
 import { WeftError } from '@weft/service/errors'
 import { z } from 'zod'
 import { type ExtensionProvider, readExtensionProviders } from './extension-providers.ts'
+import type { IngressSettings } from './ingress.ts'
 import { type ProxySettings, readProxySettings } from './proxy-settings.ts'
 
 export type PathNormalization = 'NONE' | 'BASE' | 'MERGE_SLASHES' | 'DECODE_AND_MERGE_SLASHES'
@@ -74,6 +79,7 @@ export interface MeshSettings {
   readonly tlsDefaults: TlsLimits
   /** `SIMPLE` TLS towards servers outside asks for a certificate that the system trusts, where no authorities are named. */
   readonly verifiesServers: boolean
+  readonly ingress: IngressSettings
   /** What proxies whose own ProxyConfig does not say it do. */
   readonly proxyConfig: ProxyConfig
 }
@@ -124,6 +130,7 @@ export const defaultMeshSettings: MeshSettings = {
   meshTls: noLimits,
   tlsDefaults: noLimits,
   verifiesServers: true,
+  ingress: { mode: 'STRICT', className: 'istio', service: 'istio-ingressgateway', selector: '' },
   proxyConfig: {},
 }
 
@@ -184,6 +191,7 @@ export function meshSettings(config: MeshConfig, base: MeshSettings): MeshSettin
     meshTls: limitsOf(config.meshMTLS),
     tlsDefaults: limitsOf(config.tlsDefaults),
     verifiesServers: config.verifyCertificateAtClient ?? base.verifiesServers,
+    ingress: ingressSettings(config, base.ingress),
     proxyConfig: mergeProxyConfig(base.proxyConfig, proxyConfigOf(config.defaultConfig)),
   }
 }
@@ -192,10 +200,6 @@ export function meshSettings(config: MeshConfig, base: MeshSettings): MeshSettin
 export function withoutEffect(config: MeshConfig): string[] {
   const said: [string, boolean][] = [
     ['proxyHttpPort', config.proxyHttpPort > 0],
-    ['ingressClass', config.ingressClass !== ''],
-    ['ingressService', config.ingressService !== ''],
-    ['ingressSelector', config.ingressSelector !== ''],
-    ['ingressControllerMode', config.ingressControllerMode > 1],
     ['enableClientSidePolicyCheck', config.enableClientSidePolicyCheck],
     ['enableEnvoyAccessLogService', config.enableEnvoyAccessLogService],
     ['disableEnvoyListenerLog', config.disableEnvoyListenerLog],
@@ -212,6 +216,21 @@ export function withoutEffect(config: MeshConfig): string[] {
 function limitsOf(config: MeshConfig['meshMTLS']): TlsLimits {
   if (config === undefined) return noLimits
   return { minProtocol: config.minProtocolVersion, cipherSuites: config.cipherSuites, curves: config.ecdhCurves }
+}
+
+const ingressModes: Readonly<Record<number, IngressSettings['mode']>> = {
+  [IngressMode.OFF]: 'OFF',
+  [IngressMode.DEFAULT]: 'DEFAULT',
+  [IngressMode.STRICT]: 'STRICT',
+}
+
+function ingressSettings(config: MeshConfig, base: IngressSettings): IngressSettings {
+  return {
+    mode: ingressModes[config.ingressControllerMode] ?? base.mode,
+    className: config.ingressClass || base.className,
+    service: config.ingressService || base.service,
+    selector: config.ingressSelector || base.selector,
+  }
 }
 
 const providersSchema = z.looseObject({ tracing: z.array(z.string()).default([]) })

@@ -9,7 +9,7 @@ import type { Snapshot } from './snapshot.ts'
  * are used all the same (what they name may come later); these are warnings at their lines.
  */
 export function findDanglingReferences(snapshot: Snapshot): Problem[] {
-  const problems: Problem[] = []
+  const problems: Problem[] = [...snapshot.ingress.translated.problems]
   const hosts = [...snapshot.servicesByHost.keys()].filter((host) => host.startsWith('*')).sort(bySpecificity)
   const exists = (host: string): boolean =>
     snapshot.servicesByHost.has(host) || hosts.some((pattern) => hostMatches(pattern, host))

@@ -1,6 +1,7 @@
 import type { ConfigObject, RawObject, TypedObject } from '@weft/config/objects'
 import type { Credential } from '../credentials/credential.ts'
 import type { Change } from './change.ts'
+import type { TranslatedIngresses } from './ingress.ts'
 import type { MeshSettings } from './mesh-settings.ts'
 import type { Service } from './service.ts'
 import type { EndpointSet } from './workload.ts'
@@ -37,6 +38,13 @@ export interface Snapshot {
   readonly peerAuthentications: readonly TypedObject<'PeerAuthentication'>[]
   readonly requestAuthentications: readonly TypedObject<'RequestAuthentication'>[]
   readonly authorizationPolicies: readonly TypedObject<'AuthorizationPolicy'>[]
+
+  /** What Ingresses are translated to, which `objects` has too; `from` which, and with which numbers of ports by host and name. */
+  readonly ingress: {
+    readonly from: readonly ConfigObject[]
+    readonly ports: ReadonlyMap<string, number | undefined>
+    readonly translated: TranslatedIngresses
+  }
 
   /** Certificates and authorities that Gateways and DestinationRules name, by credentialKey. */
   readonly credentials: ReadonlyMap<string, Credential>

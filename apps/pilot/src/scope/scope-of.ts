@@ -156,6 +156,10 @@ function dependsOn(scope: Scope, byHost: ReadonlyMap<string, Service>, change: C
       return proxy.type === 'router'
     case 'Credential':
       return proxy.credentialAccount !== undefined && change.namespace === proxy.namespace
+    case 'Ingress':
+    case 'IngressClass':
+      // What they are translated to is told by itself.
+      return false
     case 'Raw':
       return proxy.isWeft
     case 'Sidecar':

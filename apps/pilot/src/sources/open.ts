@@ -28,21 +28,26 @@ export async function openConfigSource(
 ): Promise<OpenedSource> {
   const spec = parsePlatform('--config-source', text, ['kubernetes', 'consul'])
   if (spec.platform === 'consul') return await openConsulConfig(spec, logger)
-  const [{ openCluster }, { KubernetesConfig }, { StatusWriter }, { KubernetesCredentials }] = await Promise.all([
-    import('../registries/kubernetes/open.ts'),
-    import('./kubernetes/kubernetes-config.ts'),
-    import('./kubernetes/status-writer.ts'),
-    import('../credentials/kubernetes-credentials.ts'),
-  ])
+  const [{ openCluster }, { KubernetesConfig }, { StatusWriter }, { IngressStatus }, { KubernetesCredentials }] =
+    await Promise.all([
+      import('../registries/kubernetes/open.ts'),
+      import('./kubernetes/kubernetes-config.ts'),
+      import('./kubernetes/status-writer.ts'),
+      import('./kubernetes/ingress-status.ts'),
+      import('../credentials/kubernetes-credentials.ts'),
+    ])
   const { client, namespaces } = await openCluster(spec)
-  const config = new KubernetesConfig({ client, namespaces, discoverySelectors: mesh.discoverySelectors, revision, logger })
+  const { discoverySelectors, ingress: settings } = mesh
+  const followsIngresses = settings.mode !== 'OFF'
+  const config = new KubernetesConfig({ client, namespaces, discoverySelectors, followsIngresses, revision, logger })
   return {
     provider: config,
     credentials: new KubernetesCredentials({ client, namespaces, logger }),
     writeStatus: (proxies, generation) => {
       const identity = `${process.env['POD_NAME'] ?? hostname()}_${process.pid}`
       const namespace = process.env['POD_NAMESPACE'] ?? mesh.rootNamespace
-      const common = { client, config, proxies, generation, namespace, identity, logger }
+      const ingress = new IngressStatus({ client, config, settings, namespace: mesh.rootNamespace, logger })
+      const common = { client, config, ingress, proxies, generation, namespace, identity, logger }
       const isOurs = ({ revision: named }: StoredObject): boolean => named === revision
       // What is for one control plane alone is written by that one, whoever writes the rest.
       const writers =
@@ -52,7 +57,7 @@ export async function openConfigSource(
               new StatusWriter({ ...common, leaseName, writes: (stored) => !isOurs(stored) }),
               new StatusWriter({ ...common, leaseName: `${leaseName}-${revision}`, writes: isOurs }),
             ]
-      return { close: async () => void (await Promise.all(writers.map((writer) => writer.close()))) }
+      return { close: async () => void (await Promise.all([...writers, ingress].map((one) => one.close()))) }
     },
   }
 }

@@ -10,6 +10,7 @@ const shortNames: Record<string, string> = {
   ra: 'RequestAuthentication',
   ap: 'AuthorizationPolicy',
   svc: 'Service',
+  ing: 'Ingress',
 }
 
 /** A kind by any of its names: `vs`, `virtualservice`, `virtualservices`, `VirtualService`. Pilot reads any case. */
@@ -18,6 +19,7 @@ export function kindOf(name: string): string {
   const short = Object.hasOwn(shortNames, lower) ? shortNames[lower] : undefined
   if (short !== undefined) return short
   if (lower.endsWith('policies') || lower.endsWith('entries')) return `${lower.slice(0, -3)}y`
+  if (lower.endsWith('sses')) return lower.slice(0, -2)
   // Kinds that end in s by themselves have no plural of their own here: handlers, rules, services lose it.
   return lower.endsWith('s') && !lower.endsWith('ss') ? lower.slice(0, -1) : lower
 }

@@ -71,9 +71,11 @@ describe('a mesh folder', () => {
 ---
 {apiVersion: networking.istio.io/v1, kind: VirtualService, metadata: {name: v}, spec: {hosts: ["*"], gateways: [g], http: [{match: [{uri: {exact: /shop}}, {headers: {}}]}]}}
 ---
-{apiVersion: networking.istio.io/v1, kind: VirtualService, metadata: {name: w}, spec: {hosts: [reviews], http: [{match: [{uri: {exact: /inside}}]}]}}`,
+{apiVersion: networking.istio.io/v1, kind: VirtualService, metadata: {name: w}, spec: {hosts: [reviews], http: [{match: [{uri: {exact: /inside}}]}]}}
+---
+{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: i}, spec: {tls: [{secretName: s}]}}`,
     )
-    expect(await readMeshFolder(folder)).toMatchObject({ gatewayPorts: [8081], paths: ['/shop'] })
+    expect(await readMeshFolder(folder)).toMatchObject({ gatewayPorts: [8081, 80, 443], paths: ['/shop'] })
   })
 
   it('names file and line of what is wrong', async () => {

@@ -33,6 +33,7 @@ const serviceEntrySchema = z.object({
   spec: z.object({ hosts: z.array(z.string()), ports: z.array(z.object({ number: z.number() })).default([]) }),
 })
 const gatewaySchema = z.object({ spec: z.object({ servers: z.array(z.object({ port: z.object({ number: z.number() }) })) }) })
+const ingressSchema = z.object({ spec: z.object({ tls: z.array(z.unknown()).nullish() }) })
 const virtualServiceSchema = z.object({
   spec: z.object({
     gateways: z.array(z.string()).default([]),
@@ -134,6 +135,9 @@ function take(folder: MeshFolder, value: unknown, where: { file: string; line: n
     }
   } else if (is('networking.istio.io', 'Gateway')) {
     for (const server of gatewaySchema.safeParse(value).data?.spec.servers ?? []) folder.gatewayPorts.push(server.port.number)
+  } else if (is('networking.k8s.io', 'Ingress')) {
+    const ingress = ingressSchema.safeParse(value).data
+    if (ingress !== undefined) folder.gatewayPorts.push(80, ...(ingress.spec.tls?.length ? [443] : []))
   } else if (is('networking.istio.io', 'VirtualService')) {
     const spec = virtualServiceSchema.safeParse(value).data?.spec
     if (spec === undefined || !spec.gateways.some((gateway) => gateway !== 'mesh')) return

@@ -81,3 +81,9 @@ const byName = new Map(customResourceKinds.map((resource) => [`${resource.group}
 export function customResourceOf(apiVersion: string, kind: string): CustomResourceKind | undefined {
   return byName.get(`${apiVersion.split('/', 1)[0]}/${kind}`)
 }
+
+/** What of Kubernetes itself Weft reads as configuration. */
+export const ingressKinds: readonly CustomResourceKind[] = [
+  kindOf('networking.k8s.io', ['v1'], 'Ingress', { plural: 'ingresses' }),
+  kindOf('networking.k8s.io', ['v1'], 'IngressClass', { plural: 'ingressclasses', scope: 'Cluster' }),
+]

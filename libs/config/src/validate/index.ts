@@ -47,6 +47,8 @@ export function validate(object: ConfigObject, sink: Sink): void {
       checkAuthorizationPolicy(object.spec, raw, annotations, report)
       return
     case 'Service':
+    case 'Ingress':
+    case 'IngressClass':
     case 'Workload':
       // Their schemas say it all.
       return

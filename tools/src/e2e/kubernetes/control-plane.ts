@@ -111,8 +111,8 @@ export class ControlPlane {
     await this.#pilot?.stop(0)
   }
 
-  /** A gateway beside the pods, its port 8080 at `port` of 127.0.0.1 and 8443 at `tlsPort`. */
-  async startGateway(port: number, tlsPort: number, octet: number): Promise<void> {
+  /** A gateway beside the pods; `ports` says where each of its ports is of 127.0.0.1. */
+  async startGateway(ports: Readonly<Record<number, number>>, octet: number): Promise<void> {
     await this.#pod(gatewayAccount)
     const bootstrap = proxyBootstrap({
       ...{ pilot: this.pilot, citadel: this.citadel, meshId: 'kubernetes', rootCertFile: this.rootCertFile },
@@ -121,7 +121,7 @@ export class ControlPlane {
         ...{ type: 'router', address: `127.${octet}.0.9`, name: `${gatewayAccount}-0`, workload: gatewayAccount },
         ...{ namespace: 'istio-system', serviceAccount: gatewayAccount, labels: { istio: 'ingressgateway' } },
       },
-      interception: { mode: 'NONE', loopback: { bind: '127.0.0.1', ports: { 8080: port, 8443: tlsPort } } },
+      interception: { mode: 'NONE', loopback: { bind: '127.0.0.1', ports } },
       joinToken: await this.#token(gatewayAccount),
     })
     const file = join(this.#folder, 'ingressgateway.json')

@@ -23,8 +23,11 @@ interface Options {
   folder: string
 }
 
-/** HTTPS at the gateway, with certificates that the platform keeps, as a Gateway's credentialName has it. */
-export async function gatewayCredentials(scenario: Scenario, options: Options): Promise<void> {
+/**
+ * HTTPS at the gateway, with certificates that the platform keeps, as a Gateway's credentialName has it. Gives the name of the
+ * credential for a.test that is left at the end, and the file of its authority.
+ */
+export async function gatewayCredentials(scenario: Scenario, options: Options): Promise<{ secret: string; ca: string }> {
   const { keep, configure, port, gatewayPort, folder } = options
   const [first, second] = [join(folder, 'first'), join(folder, 'second')]
   for (const each of [first, second]) await mkdir(each, { recursive: true })
@@ -32,7 +35,7 @@ export async function gatewayCredentials(scenario: Scenario, options: Options): 
   const read = (path: string): string => readFileSync(path, 'utf8')
   const pair = ({ cert, key }: { cert: string; key: string }) => ({ 'tls.crt': read(cert), 'tls.key': read(key) })
   const page = (ca: string, client?: { cert: string; key: string }): Promise<number> =>
-    status(port, { ca: read(ca), ...(client === undefined ? {} : { cert: read(client.cert), key: read(client.key) }) })
+    secureStatus(port, { ca: read(ca), ...(client === undefined ? {} : { cert: read(client.cert), key: read(client.key) }) })
 
   scenario.section('HTTPS at the gateway')
   await scenario.attempt('the gateway serves with the certificate that credentialName names', async () => {
@@ -48,7 +51,7 @@ export async function gatewayCredentials(scenario: Scenario, options: Options): 
     const deadline = performance.now() + patienceMs
     while (served < 5 && performance.now() < deadline) {
       sent += 1
-      const answered = await status(port, { ca: both }).catch(() => 0)
+      const answered = await secureStatus(port, { ca: both }).catch(() => 0)
       if (answered !== 200) lost += 1
       if ((await page(next.ca).catch(() => 0)) === 200) served += 1
     }
@@ -64,10 +67,11 @@ export async function gatewayCredentials(scenario: Scenario, options: Options): 
     expect((await page(next.ca, next.stranger).catch(() => 0)) === 0, 'a certificate of nobody was taken')
     return undefined
   })
+  return { secret: 'shop', ca: next.ca }
 }
 
-/** The status of the product page over TLS; throws where no connection comes about. */
-function status(port: number, tls: { ca: string; cert?: string; key?: string }): Promise<number> {
+/** The status of the product page of a.test over TLS; throws where no connection comes about. */
+export function secureStatus(port: number, tls: { ca: string; cert?: string; key?: string }): Promise<number> {
   const options = { host: '127.0.0.1', port, path: '/productpage', servername: 'a.test', headers: { host: 'a.test' }, ...tls }
   return new Promise((resolve, reject) => {
     const sent = request({ ...options, agent: false, timeout: 10_000 }, (response) => {

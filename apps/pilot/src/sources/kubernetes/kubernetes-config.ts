@@ -1,4 +1,4 @@
-import { type CustomResourceKind, customResourceKinds } from '@weft/config/custom-resources/kinds'
+import { type CustomResourceKind, customResourceKinds, ingressKinds } from '@weft/config/custom-resources/kinds'
 import type { Problem } from '@weft/config/problem'
 import type { Loaded, LoadedConfig } from '@weft/config/watch/loaded'
 import type { LabelSelector } from '@weft/inject/label-selector'
@@ -17,6 +17,8 @@ export interface KubernetesConfigOptions {
   namespaces?: readonly string[]
   /** Of MeshConfig; where there are some, Namespaces are followed. */
   discoverySelectors?: readonly LabelSelector[]
+  /** Whether Ingresses and their classes are followed. */
+  followsIngresses?: boolean
   /** Of this control plane, `default` where none is given: objects that name another are not read. */
   revision?: string
   logger: Logger
@@ -52,7 +54,8 @@ const definitionSchema = z.object({
 
 /**
  * The configuration that a Kubernetes cluster keeps as custom resources. Which of them it has is watched too: a kind is followed
- * when its definition is there, in the newest version that is served, and its objects are gone when the definition goes.
+ * when its definition is there, in the newest version that is served, and its objects are gone when the definition goes. Ingresses
+ * need no definition.
  */
 export class KubernetesConfig implements ConfigProvider {
   readonly name = 'kubernetes'
@@ -82,6 +85,11 @@ export class KubernetesConfig implements ConfigProvider {
         onChange: (names) => this.#namespacesChanged(names),
         onState: () => this.#schedule(),
       })
+    }
+    for (const resource of options.followsIngresses === true ? ingressKinds : []) {
+      const name = `${resource.plural}.${resource.group}`
+      const kind = { resource, version: 'v1' }
+      this.#kinds.set(name, { kind, collection: this.#follow(name, kind) })
     }
     this.#definitions = new Collection({
       client,

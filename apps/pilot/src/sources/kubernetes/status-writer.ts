@@ -1,9 +1,11 @@
+import { ingressKinds } from '@weft/config/custom-resources/kinds'
 import type { Nack } from '@weft/config/pilot-api'
 import type { KubernetesClient } from '@weft/kubernetes/client'
 import { LeaseElection } from '@weft/kubernetes/lease'
 import { resourcePath } from '@weft/kubernetes/resource'
 import { WeftError } from '@weft/service/errors'
 import type { Logger } from '@weft/service/logger'
+import type { IngressStatus } from './ingress-status.ts'
 import type { KeptObject, KubernetesConfig } from './kubernetes-config.ts'
 import { statusWith } from './object-status.ts'
 import type { StoredObject } from './stored-object.ts'
@@ -25,6 +27,8 @@ export interface StatusWriterOptions {
   namespace: string
   leaseName: string
   identity: string
+  /** What the status of Ingresses says. */
+  ingress?: IngressStatus
   /** Which objects are written back to under this lease; all by default. */
   writes?: (stored: StoredObject) => boolean
   logger: Logger
@@ -67,7 +71,12 @@ export class StatusWriter {
       logger,
       ...(leaseMs === undefined ? {} : { durationMs: leaseMs }),
     })
-    this.#stops = [config.subscribe(() => this.#soon(quietMs)), proxies.onProgress(() => this.#soon(quietMs))]
+    const quietly = (): void => this.#soon(quietMs)
+    this.#stops = [
+      config.subscribe(quietly),
+      proxies.onProgress(quietly),
+      options.ingress?.subscribe(quietly) ?? (() => undefined),
+    ]
   }
 
   get leads(): boolean {
@@ -92,7 +101,7 @@ export class StatusWriter {
 
   /** Begins as many writes as may be made at a time; the end of each begins the next. */
   #write(): void {
-    const { config, proxies, generation, writes = () => true } = this.#options
+    const { config, proxies, generation, ingress, writes = () => true } = this.#options
     const now = performance.now()
     let waits = false
     const refusals = refusalsByObject(proxies.nacks())
@@ -108,6 +117,14 @@ export class StatusWriter {
     for (const [id, object] of config.objects) {
       const { stored } = object
       if (!writes(stored)) continue
+      if (ingressKinds.includes(object.kind.resource)) {
+        const isSettled = !this.#election.leads || this.#abandoned.get(id) === stored.resourceVersion
+        const status = isSettled ? undefined : ingress?.of(object)
+        if (status === undefined) continue
+        if (this.#writing.size >= writesAtOnce) return
+        this.#begin(id, object, status)
+        continue
+      }
       let since = this.#since.get(id)
       if (since?.generation !== stored.generation) {
         since = { generation: stored.generation, pilot: generation(), atMs: now }

@@ -31,6 +31,8 @@ export function pilot(settings: InstallSettings): KubernetesObject[] {
         { apiGroups: ['authorization.k8s.io'], resources: ['subjectaccessreviews'], verbs: ['create'] },
         { apiGroups: ['apiextensions.k8s.io'], resources: ['customresourcedefinitions'], verbs: read },
         { apiGroups: groups, resources: ['*'], verbs: read },
+        { apiGroups: ['networking.k8s.io'], resources: ['ingresses', 'ingressclasses'], verbs: read },
+        { apiGroups: ['networking.k8s.io'], resources: ['ingresses/status'], verbs: ['get', 'update', 'patch'] },
         { apiGroups: groups, resources: ['*/status'], verbs: ['get', 'update', 'patch'] },
         // To list and watch takes the right to all; to change, that to ours alone.
         {

@@ -3,19 +3,8 @@ import { type ConfigObject, keyOf, type TypedObject } from '@weft/config/objects
 import type { Problem } from '@weft/config/problem'
 import { Gateway, ServerTLSSettings_TLSmode as ServerMode } from '@weft/contracts/istio/networking/v1alpha3/gateway'
 import { type HTTPMatchRequest, HTTPRoute, VirtualService } from '@weft/contracts/istio/networking/v1alpha3/virtual_service'
+import type { IngressSettings } from './ingress-settings.ts'
 import type { MeshSettings } from './mesh-settings.ts'
-
-/** Which Ingresses are ours, and which gateway serves them: MeshConfig's `ingress…`. */
-export interface IngressSettings {
-  /** `STRICT`: those whose class says so. `DEFAULT`: those without a class too. */
-  readonly mode: 'OFF' | 'DEFAULT' | 'STRICT'
-  /** Value of the annotation `kubernetes.io/ingress.class`. */
-  readonly className: string
-  /** The Service before the gateway: its addresses stand in the status of Ingresses. Empty: none. */
-  readonly service: string
-  /** Value of the gateway's label `istio`; empty: as `service` has it. */
-  readonly selector: string
-}
 
 type Ingress = TypedObject<'Ingress'>
 type Backend = NonNullable<Ingress['spec']['defaultBackend']>

@@ -1,8 +1,4 @@
-import {
-  MeshConfig_H2UpgradePolicy as H2UpgradePolicy,
-  MeshConfig_IngressControllerMode as IngressMode,
-  type MeshConfig,
-} from '@weft/contracts/istio/mesh/v1alpha1/config'
+import { MeshConfig_H2UpgradePolicy as H2UpgradePolicy, type MeshConfig } from '@weft/contracts/istio/mesh/v1alpha1/config'
 import type {
   LocalityLoadBalancerSetting,
   ConnectionPoolSettings_TCPSettings_TcpKeepalive as TcpKeepalive,
@@ -14,7 +10,7 @@ import { mergeProxyConfig, type ProxyConfig, readProxyConfig } from '@weft/injec
 import { WeftError } from '@weft/service/errors'
 import { z } from 'zod'
 import { type ExtensionProvider, readExtensionProviders } from './extension-providers.ts'
-import type { IngressSettings } from './ingress.ts'
+import { defaultIngressSettings, type IngressSettings, ingressSettings } from './ingress-settings.ts'
 import { type ProxySettings, readProxySettings } from './proxy-settings.ts'
 
 export type PathNormalization = 'NONE' | 'BASE' | 'MERGE_SLASHES' | 'DECODE_AND_MERGE_SLASHES'
@@ -130,7 +126,7 @@ export const defaultMeshSettings: MeshSettings = {
   meshTls: noLimits,
   tlsDefaults: noLimits,
   verifiesServers: true,
-  ingress: { mode: 'STRICT', className: 'istio', service: 'istio-ingressgateway', selector: '' },
+  ingress: defaultIngressSettings,
   proxyConfig: {},
 }
 
@@ -216,21 +212,6 @@ export function withoutEffect(config: MeshConfig): string[] {
 function limitsOf(config: MeshConfig['meshMTLS']): TlsLimits {
   if (config === undefined) return noLimits
   return { minProtocol: config.minProtocolVersion, cipherSuites: config.cipherSuites, curves: config.ecdhCurves }
-}
-
-const ingressModes: Readonly<Record<number, IngressSettings['mode']>> = {
-  [IngressMode.OFF]: 'OFF',
-  [IngressMode.DEFAULT]: 'DEFAULT',
-  [IngressMode.STRICT]: 'STRICT',
-}
-
-function ingressSettings(config: MeshConfig, base: IngressSettings): IngressSettings {
-  return {
-    mode: ingressModes[config.ingressControllerMode] ?? base.mode,
-    className: config.ingressClass || base.className,
-    service: config.ingressService || base.service,
-    selector: config.ingressSelector || base.selector,
-  }
 }
 
 const providersSchema = z.looseObject({ tracing: z.array(z.string()).default([]) })

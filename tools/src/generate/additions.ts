@@ -34,6 +34,183 @@ const fields: readonly Addition[] = [
     into: ['message Bootstrap'],
     lines: ['google.protobuf.Duration stats_eviction_interval = 42 [(validate.rules).duration = {gte {nanos: 1000000}}];'],
   },
+  {
+    file: 'envoy/config/cluster/v3/circuit_breaker.proto',
+    imports: ['google/protobuf/duration.proto'],
+    into: ['message CircuitBreakers', 'message Thresholds', 'message RetryBudget'],
+    lines: ['google.protobuf.Duration budget_interval = 3;'],
+  },
+  {
+    file: 'envoy/config/cluster/v3/outlier_detection.proto',
+    into: ['message OutlierDetection'],
+    lines: ['google.protobuf.BoolValue detect_degraded_hosts = 26;'],
+  },
+  {
+    file: 'envoy/extensions/upstreams/http/v3/http_protocol_options.proto',
+    imports: ['envoy/config/common/matcher/v3/matcher.proto'],
+    into: ['message HttpProtocolOptions'],
+    lines: [
+      'message OutlierDetection {',
+      '  config.common.matcher.v3.MatchPredicate error_matcher = 1 [(validate.rules).message = {required: true}];',
+      '}',
+      'OutlierDetection outlier_detection = 8;',
+    ],
+  },
+  {
+    file: 'envoy/config/core/v3/health_check.proto',
+    into: ['message HealthCheck'],
+    lines: ['string name = 27;'],
+  },
+  {
+    file: 'envoy/config/core/v3/health_check.proto',
+    into: ['message HealthCheck', 'message HttpHealthCheck'],
+    lines: ['bool use_alpn_protocol = 15;'],
+  },
+  {
+    file: 'envoy/config/listener/v3/listener.proto',
+    imports: ['envoy/config/metrics/v3/stats.proto', 'envoy/config/core/v3/address.proto'],
+    into: ['message Listener'],
+    lines: [
+      'core.v3.TcpKeepalive tcp_keepalive = 37;',
+      'google.protobuf.Duration per_connection_buffer_high_watermark_timeout = 38 [(validate.rules).duration = {gte {}}];',
+      'metrics.v3.StatsMatcher stats_matcher = 39;',
+    ],
+  },
+  {
+    file: 'envoy/config/listener/v3/listener.proto',
+    into: ['message AdditionalAddress'],
+    lines: ['core.v3.TcpKeepalive tcp_keepalive = 3;'],
+  },
+  {
+    file: 'envoy/config/cluster/v3/cluster.proto',
+    imports: ['envoy/config/metrics/v3/stats.proto'],
+    into: ['message Cluster'],
+    lines: [
+      'google.protobuf.Duration per_connection_buffer_high_watermark_timeout = 60 [(validate.rules).duration = {gte {}}];',
+      'metrics.v3.StatsMatcher stats_matcher = 61;',
+    ],
+  },
+  {
+    file: 'envoy/config/metrics/v3/stats.proto',
+    into: ['message StatsConfig'],
+    lines: ['google.protobuf.BoolValue allow_default_tag_overrides = 5;'],
+  },
+  {
+    file: 'envoy/extensions/load_balancing_policies/common/v3/common.proto',
+    into: ['message LocalityLbConfig', 'message ZoneAwareLbConfig'],
+    lines: [
+      'message ForceLocalZone {',
+      '  google.protobuf.UInt32Value min_size = 1;',
+      '}',
+      'enum LocalityBasis {',
+      '  HEALTHY_HOSTS_NUM = 0;',
+      '  HEALTHY_HOSTS_WEIGHT = 1;',
+      '}',
+      'ForceLocalZone force_local_zone = 5;',
+      'LocalityBasis locality_basis = 6;',
+    ],
+  },
+  {
+    file: base,
+    lines: [
+      'message CelExpressionConfig {',
+      '  bool enable_string_conversion = 1;',
+      '  bool enable_string_concat = 2;',
+      '  bool enable_string_functions = 3;',
+      '}',
+    ],
+  },
+  {
+    file: hcm,
+    lines: [
+      'message ForwardProtoConfig {',
+      '  repeated uint32 https_destination_ports = 1 [(validate.rules).repeated = {items {uint32 {lte: 65535}}}];',
+      '  repeated uint32 http_destination_ports = 2 [(validate.rules).repeated = {items {uint32 {lte: 65535}}}];',
+      '}',
+    ],
+  },
+  { file: hcm, into: ['message HttpConnectionManager'], lines: ['ForwardProtoConfig forward_proto_config = 61;'] },
+  {
+    file: 'envoy/config/core/v3/http_service.proto',
+    imports: ['envoy/config/core/v3/extension.proto'],
+    into: ['message HttpService'],
+    lines: ['repeated TypedExtensionConfig formatters = 3;'],
+  },
+  {
+    file: 'envoy/config/core/v3/proxy_protocol.proto',
+    imports: ['envoy/config/core/v3/substitution_format_string.proto'],
+    lines: [
+      'message TlvEntry {',
+      '  uint32 type = 1 [(validate.rules).uint32 = {lt: 256}];',
+      '  bytes value = 2;',
+      '  SubstitutionFormatString format_string = 3;',
+      '}',
+    ],
+  },
+  {
+    file: 'envoy/config/core/v3/proxy_protocol.proto',
+    into: ['message ProxyProtocolConfig'],
+    lines: ['repeated TlvEntry added_tlvs = 3;'],
+  },
+  {
+    file: 'envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol.proto',
+    into: ['message ProxyProtocol'],
+    lines: ['enum TlvLocation {', '  DYNAMIC_METADATA = 0;', '  FILTER_STATE = 1;', '}', 'TlvLocation tlv_location = 6;'],
+  },
+  {
+    file: 'envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector.proto',
+    into: ['message TlsInspector'],
+    lines: ['google.protobuf.BoolValue enable_ja4_fingerprinting = 3;'],
+  },
+  {
+    file: tcpProxy,
+    lines: [
+      'enum UpstreamConnectMode {',
+      '  IMMEDIATE = 0;',
+      '  ON_DOWNSTREAM_DATA = 1;',
+      '  ON_DOWNSTREAM_TLS_HANDSHAKE = 2;',
+      '}',
+      'enum ProxyProtocolTlvMergePolicy {',
+      '  ADD_IF_ABSENT = 0;',
+      '  OVERWRITE_BY_TYPE_IF_EXISTS_OR_ADD = 1;',
+      '  APPEND_IF_EXISTS_OR_ADD = 2;',
+      '}',
+    ],
+  },
+  {
+    file: tcpProxy,
+    imports: ['envoy/config/core/v3/proxy_protocol.proto'],
+    into: ['message TcpProxy'],
+    lines: [
+      'repeated config.core.v3.TlvEntry proxy_protocol_tlvs = 19;',
+      'UpstreamConnectMode upstream_connect_mode = 21 [(validate.rules).enum = {defined_only: true}];',
+      'google.protobuf.UInt32Value max_early_data_bytes = 22 [(validate.rules).uint32 = {lte: 1048576}];',
+      'ProxyProtocolTlvMergePolicy proxy_protocol_tlv_merge_policy = 23 [(validate.rules).enum = {defined_only: true}];',
+    ],
+  },
+  {
+    file: tcpProxy,
+    imports: [hcm, 'envoy/config/core/v3/extension.proto'],
+    into: ['message TcpProxy', 'message TunnelingConfig'],
+    lines: [
+      'http_connection_manager.v3.RequestIDExtension request_id_extension = 7;',
+      'string request_id_header = 8;',
+      'string request_id_metadata_key = 9;',
+      'repeated config.core.v3.TypedExtensionConfig formatters = 10;',
+    ],
+  },
+  {
+    file: rbac,
+    imports: ['envoy/config/core/v3/base.proto'],
+    into: ['message Policy'],
+    lines: ['core.v3.CelExpressionConfig cel_config = 5;'],
+  },
+  {
+    file: rbac,
+    imports: ['envoy/config/core/v3/extension.proto'],
+    into: ['message Principal', 'oneof identifier'],
+    lines: ['core.v3.TypedExtensionConfig custom = 14;'],
+  },
   { file: 'xds/type/matcher/v3/matcher.proto', into: ['message OnMatch'], lines: ['bool keep_matching = 3;'] },
   {
     file: headerMutation,
@@ -495,6 +672,16 @@ const fields: readonly Addition[] = [
 
 /** Rules of the shipped copy that Envoy 1.40 has loosened or changed. */
 const changes: readonly { file: string; from: string; to: string }[] = [
+  {
+    file: routes,
+    from: 'ROUTE_ENTRY = 1;',
+    to: 'ROUTE_ENTRY = 1;\n        CLUSTER_ENTRY = 2;\n        CLUSTER_LOCALITY_ENTRY = 3;',
+  },
+  {
+    file: 'envoy/config/overload/v3/overload.proto',
+    from: 'TRANSPORT_SOCKET_CONNECT = 3;',
+    to: 'TRANSPORT_SOCKET_CONNECT = 3;\n    HTTP_DOWNSTREAM_CONNECTION_MAX = 4;\n    HTTP_DOWNSTREAM_STREAM_FLUSH = 5;',
+  },
   { file: 'envoy/config/accesslog/v3/accesslog.proto', from: 'LE = 2;', to: 'LE = 2;\n    NE = 3;' },
   { file: 'envoy/service/ratelimit/v3/rls.proto', from: 'YEAR = 6;', to: 'YEAR = 6;\n      WEEK = 7;' },
   { file: 'envoy/type/v3/token_bucket.proto', from: 'max_tokens = 1 [(validate.rules).uint32 = {gt: 0}]', to: 'max_tokens = 1' },

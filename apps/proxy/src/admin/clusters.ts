@@ -19,6 +19,7 @@ const flags: readonly [bit: number, word: string, field: string][] = [
   [healthFlag.excludedByCheck, '/excluded_via_immediate_hc_fail', 'excluded_via_immediate_hc_fail'],
   [healthFlag.activeCheckTimeout, '/active_hc_timeout', 'active_hc_timeout'],
   [healthFlag.draining, '/eds_status_draining', ''],
+  [healthFlag.degradedByAnswers, '/degraded_outlier_detection', 'failed_degraded_outlier_detection'],
 ]
 
 /** `/clusters`: every endpoint with its numbers. */

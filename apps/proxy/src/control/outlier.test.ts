@@ -15,6 +15,8 @@ afterEach(() => vi.useRealTimers())
 function detect(config: string): {
   fail(host: number, which: number, count: number): void
   out(): number[]
+  degrade(host: number): void
+  degraded(): number[]
   stats: Stats
   close(): void
 } {
@@ -50,6 +52,12 @@ function detect(config: string): {
     },
     out: () =>
       ports.map((_, host) => host).filter((host) => (slab.get(slotOf(host), cell.health) & healthFlag.failedOutlierCheck) !== 0),
+    degrade: (host) => {
+      slab.setHealth(slotOf(host), healthFlag.degradedByAnswers, true)
+      outliers.look()
+    },
+    degraded: () =>
+      ports.map((_, host) => host).filter((host) => (slab.get(slotOf(host), cell.health) & healthFlag.degradedByAnswers) !== 0),
     close: () => outliers.close(),
   }
 }
@@ -70,6 +78,23 @@ describe('outlier detection', () => {
     expect(out()).toEqual([4])
     vi.advanceTimersByTime(3_000)
     expect(out()).toEqual([])
+    close()
+  })
+
+  test('lets an endpoint that says it is degraded be that for a while, longer each time, and not ejected', () => {
+    const { degrade, degraded, out, stats, close } = detect('detect_degraded_hosts: true')
+    degrade(3)
+    degrade(3)
+    expect(degraded()).toEqual([3])
+    expect(out()).toEqual([])
+    vi.advanceTimersByTime(2_500)
+    expect(degraded()).toEqual([])
+    degrade(3)
+    vi.advanceTimersByTime(2_500)
+    expect(degraded()).toEqual([3])
+    vi.advanceTimersByTime(2_500)
+    expect(degraded()).toEqual([])
+    expect(stats.counter('cluster.a.outlier_detection.ejections_detected_degradation').value).toBe(2)
     close()
   })
 

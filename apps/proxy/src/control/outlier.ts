@@ -29,13 +29,23 @@ interface Outcomes {
   errors: number
 }
 
+/** How long an endpoint is kept apart, longer each time. */
+interface Term {
+  /** When it began; undefined while the endpoint is like the others. */
+  sinceMs: number | undefined
+  jitterMs: number
+  /** Multiplies the ejection time: grows with each term, falls with each interval without. */
+  backoff: number
+}
+
+const noTerm = (): Term => ({ sinceMs: undefined, jitterMs: 0, backoff: 0 })
+
 interface Watched {
   slot: number
-  /** When it was ejected; undefined while it is in rotation. */
-  ejectedAtMs: number | undefined
-  jitterMs: number
-  /** Multiplies the ejection time: grows with each ejection, falls with each interval in rotation. */
-  backoff: number
+  /** Out of rotation. */
+  ejection: Term
+  /** Used only where those that are well can't take all (`detect_degraded_hosts`). */
+  degradation: Term
   external: Outcomes
   local: Outcomes
   /** Of the last interval; -1: too few requests. */
@@ -160,9 +170,8 @@ class ClusterOutliers {
       if (this.#hosts.get(key)?.slot !== slot)
         this.#hosts.set(key, {
           slot,
-          ejectedAtMs: undefined,
-          jitterMs: 0,
-          backoff: 0,
+          ejection: noTerm(),
+          degradation: noTerm(),
           external: this.#counted(slot, 'external'),
           local: this.#counted(slot, 'local'),
           successRate: -1,
@@ -174,7 +183,8 @@ class ClusterOutliers {
 
   close(): void {
     clearInterval(this.#tick)
-    for (const host of this.#hosts.values()) this.#slab.setHealth(host.slot, healthFlag.failedOutlierCheck, false)
+    const flags = healthFlag.failedOutlierCheck | healthFlag.degradedByAnswers
+    for (const host of this.#hosts.values()) this.#slab.setHealth(host.slot, flags, false)
     this.#hosts.clear()
     this.#countActive()
     this.#stats.leave()
@@ -186,7 +196,7 @@ class ClusterOutliers {
 
   passedCheck(key: string): void {
     const host = this.#hosts.get(key)
-    if (host?.ejectedAtMs !== undefined && this.#config.successfulActiveHealthCheckUnejectHost !== false) {
+    if (host?.ejection.sinceMs !== undefined && this.#config.successfulActiveHealthCheckUnejectHost !== false) {
       this.#uneject(key, host)
       this.#countActive()
     }
@@ -207,13 +217,23 @@ class ClusterOutliers {
     return { successes: this.#slab.get(slot, good), errors: this.#slab.get(slot, bad) }
   }
 
+  /** Begins a term for one that a worker has found degraded. */
+  #noteDegraded(key: string, { slot, degradation }: Watched): void {
+    const isDegraded = (this.#slab.get(slot, cell.health) & healthFlag.degradedByAnswers) !== 0
+    if (!isDegraded || degradation.sinceMs !== undefined) return
+    this.#count('ejections_detected_degradation')
+    this.#begin(degradation)
+    this.#options.log.info(`${this.#name}: ${key} says that it is degraded`)
+  }
+
   /** Ejects those that have failed too often in a row. */
   lookAtRows(): void {
     const config = this.#config
     for (const [key, host] of this.#hosts) {
-      if (host.ejectedAtMs !== undefined) continue
-      this.#row(key, host, cell.consecutive5xx, config.consecutive5xx ?? 5, 'consecutive_5xx')
+      this.#noteDegraded(key, host)
+      if (host.ejection.sinceMs !== undefined) continue
       this.#row(key, host, cell.consecutiveGatewayErrors, config.consecutiveGatewayFailure ?? 5, 'consecutive_gateway_failure')
+      this.#row(key, host, cell.consecutive5xx, config.consecutive5xx ?? 5, 'consecutive_5xx')
       if (config.splitExternalLocalOriginErrors)
         this.#row(
           key,
@@ -227,7 +247,7 @@ class ClusterOutliers {
 
   #row(key: string, host: Watched, which: number, configured: number, cause: Cause): void {
     const threshold = this.#number(cause, configured)
-    if (threshold <= 0 || host.ejectedAtMs !== undefined || this.#slab.get(host.slot, which) < threshold) return
+    if (threshold <= 0 || host.ejection.sinceMs !== undefined || this.#slab.get(host.slot, which) < threshold) return
     this.#slab.set(host.slot, which, 0)
     this.#eject(key, host, cause)
   }
@@ -263,15 +283,29 @@ class ClusterOutliers {
     if (this.#random() * 100 >= this.#enforcing(cause)) return
     this.#count('ejections_enforced_total')
     this.#count(`ejections_enforced_${cause}`)
-    const { baseMs, mostMs } = this.#ejectionTimes()
-    host.ejectedAtMs = this.#now()
-    host.jitterMs =
-      this.#random() * this.#number('max_ejection_time_jitter_ms', durationMs(this.#config.maxEjectionTimeJitter, 0))
-    if (host.backoff * baseMs < mostMs + baseMs) host.backoff++
+    this.#begin(host.ejection)
     this.#slab.setHealth(host.slot, healthFlag.failedOutlierCheck, true)
     this.#countActive()
     this.#options.log.info(`${this.#name}: ${key} is ejected (${cause})`)
     this.#options.ejected?.(this.#name, key)
+  }
+
+  #begin(term: Term): void {
+    const { baseMs, mostMs } = this.#ejectionTimes()
+    term.sinceMs = this.#now()
+    term.jitterMs =
+      this.#random() * this.#number('max_ejection_time_jitter_ms', durationMs(this.#config.maxEjectionTimeJitter, 0))
+    if (term.backoff * baseMs < mostMs + baseMs) term.backoff++
+  }
+
+  /** At the end of an interval: whether a term is over. */
+  #isOver(term: Term): boolean {
+    const { baseMs, mostMs } = this.#ejectionTimes()
+    if (term.sinceMs === undefined) {
+      term.backoff = Math.max(0, term.backoff - 1)
+      return false
+    }
+    return Math.min(baseMs * term.backoff, mostMs) + term.jitterMs <= this.#now() - term.sinceMs
   }
 
   #ejectionTimes(): { baseMs: number; mostMs: number } {
@@ -282,7 +316,7 @@ class ClusterOutliers {
   }
 
   #uneject(key: string, host: Watched): void {
-    host.ejectedAtMs = undefined
+    host.ejection.sinceMs = undefined
     for (const which of [cell.consecutive5xx, cell.consecutiveGatewayErrors, cell.consecutiveLocalFailures])
       this.#slab.set(host.slot, which, 0)
     this.#slab.setHealth(host.slot, healthFlag.failedOutlierCheck, false)
@@ -290,11 +324,12 @@ class ClusterOutliers {
   }
 
   #endInterval(): void {
-    const now = this.#now()
-    const { baseMs, mostMs } = this.#ejectionTimes()
     for (const [key, host] of this.#hosts) {
-      if (host.ejectedAtMs === undefined) host.backoff = Math.max(0, host.backoff - 1)
-      else if (Math.min(baseMs * host.backoff, mostMs) + host.jitterMs <= now - host.ejectedAtMs) this.#uneject(key, host)
+      if (this.#isOver(host.ejection)) this.#uneject(key, host)
+      if (this.#isOver(host.degradation)) {
+        host.degradation.sinceMs = undefined
+        this.#slab.setHealth(host.slot, healthFlag.degradedByAnswers, false)
+      }
     }
     this.#judgeRates('external')
     if (this.#config.splitExternalLocalOriginErrors) this.#judgeRates('local')
@@ -322,7 +357,7 @@ class ClusterOutliers {
       else host.localSuccessRate = known
       return { key, host, total, rate }
     })
-    const inRotation = rates.filter(({ host, total }) => host.ejectedAtMs === undefined && total > 0)
+    const inRotation = rates.filter(({ host, total }) => host.ejection.sinceMs === undefined && total > 0)
     const busy = inRotation.filter(({ total }) => total >= volume)
     this.averages[kind] = { average: -1, threshold: -1 }
     if (busy.length >= Math.max(1, minimumHosts)) {
@@ -334,7 +369,7 @@ class ClusterOutliers {
       for (const { key, host, rate } of busy)
         if (rate < threshold) this.#eject(key, host, kind === 'external' ? 'success_rate' : 'local_origin_success_rate')
     }
-    const counted = inRotation.filter(({ host, total }) => host.ejectedAtMs === undefined && total >= failureVolume)
+    const counted = inRotation.filter(({ host, total }) => host.ejection.sinceMs === undefined && total >= failureVolume)
     const threshold = this.#number('failure_percentage_threshold', config.failurePercentageThreshold ?? 85)
     if (counted.length < Math.max(1, failureHosts)) return
     for (const { key, host, rate } of counted)
@@ -344,7 +379,7 @@ class ClusterOutliers {
 
   #ejected(): number {
     let ejected = 0
-    for (const { ejectedAtMs } of this.#hosts.values()) if (ejectedAtMs !== undefined) ejected++
+    for (const { ejection } of this.#hosts.values()) if (ejection.sinceMs !== undefined) ejected++
     return ejected
   }
 

@@ -5,6 +5,8 @@ import { HttpProtocolOptions } from '@weft/contracts/envoy/extensions/upstreams/
 import { defaultClientOptions, type Http1ClientOptions } from '@weft/http/h1/client-connection'
 import type { Http2Options } from '@weft/http/h2/options'
 import { compileHashPolicies, type HashPolicies } from '../routing/hash-policy.ts'
+import type { HeadMatcher } from '../routing/matchers/header-matcher.ts'
+import { compileResponseMatch } from '../routing/matchers/response-match.ts'
 import { compileRetryPolicy, type RetryPlan } from '../routing/retry-policy.ts'
 import { compileMirrors, type MirrorPolicy } from '../routing/route-action.ts'
 import { meshAlpn } from '../transport/mesh-alpn.ts'
@@ -67,6 +69,8 @@ export interface ClusterPlan {
   hashing: HashPolicies | null
   retry: RetryPlan | null
   mirrors: readonly MirrorPolicy[] | null
+  /** Tells answers that are errors to outlier detection; null: by their status. */
+  errorMatcher: HeadMatcher | null
   /** What requests have the handshake ask for; null: nothing. */
   autoNames: AutoNames | null
 }
@@ -136,13 +140,15 @@ function compileForRequests(
   options: HttpProtocolOptions | undefined,
   at: string,
   runtime: Runtime,
-): Pick<ClusterPlan, 'hashing' | 'retry' | 'mirrors'> {
-  const { hashPolicy = [], retryPolicy, requestMirrorPolicies = [] } = options ?? {}
+): Pick<ClusterPlan, 'hashing' | 'retry' | 'mirrors' | 'errorMatcher'> {
+  const { hashPolicy = [], retryPolicy, requestMirrorPolicies = [], outlierDetection } = options ?? {}
+  const isError = outlierDetection?.errorMatcher
   return {
     hashing: compileHashPolicies(hashPolicy, `${at}.hash_policy`),
     retry: retryPolicy === undefined ? null : compileRetryPolicy(retryPolicy, `${at}.retry_policy`),
     mirrors:
       requestMirrorPolicies.length === 0 ? null : compileMirrors(requestMirrorPolicies, `${at}.request_mirror_policies`, runtime),
+    errorMatcher: isError === undefined ? null : compileResponseMatch(isError, `${at}.outlier_detection.error_matcher`),
   }
 }
 

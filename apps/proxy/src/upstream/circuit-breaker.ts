@@ -1,6 +1,8 @@
 import type { CircuitBreakers } from '@weft/contracts/envoy/config/cluster/v3/circuit_breaker'
+import { durationMs } from '../plan/duration.ts'
 import type { Runtime } from '../plan/runtime.ts'
 import { cell, type EndpointSlab } from './endpoint-slab.ts'
+import { RecentCount } from './recent-count.ts'
 
 /** The limits of one priority. */
 export interface BreakerLimits {
@@ -9,7 +11,7 @@ export interface BreakerLimits {
   maxRequests: number
   maxRetries: number
   /** null: `maxRetries` counts. */
-  retryBudget: { percent: number; min: number } | null
+  retryBudget: { percent: number; min: number; intervalMs: number } | null
 }
 
 /** A cluster's limits of a priority, with what runtime keys (`circuit_breakers.<cluster>.<priority>.*`) say instead. */
@@ -28,15 +30,22 @@ export function breakerLimits(
     maxPending: runtime(`${at}max_pending_requests`, limits?.maxPendingRequests ?? 1024),
     maxRequests: runtime(`${at}max_requests`, limits?.maxRequests ?? 1024),
     maxRetries: runtime(`${at}max_retries`, limits?.maxRetries ?? 3),
-    retryBudget: least < 0 && percent < 0 ? null : { percent: percent < 0 ? 20 : percent, min: least < 0 ? 3 : least },
+    retryBudget:
+      least < 0 && percent < 0
+        ? null
+        : {
+            percent: percent < 0 ? 20 : percent,
+            min: least < 0 ? 3 : least,
+            intervalMs: durationMs(budget?.budgetInterval, 0),
+          },
   }
 }
 
-/** How many retries may be under way now. */
-export function retryLimit(limits: BreakerLimits, active: number): number {
+/** How many retries may be under way, with so many requests (now, or begun within the budget's interval if it has one). */
+export function retryLimit(limits: BreakerLimits, requests: number): number {
   const { retryBudget } = limits
   if (retryBudget === null) return limits.maxRetries
-  return Math.max(retryBudget.min, Math.floor((active * retryBudget.percent) / 100))
+  return Math.max(retryBudget.min, Math.floor((requests * retryBudget.percent) / 100))
 }
 
 /** One priority's limits on a cluster, over all workers: counts stand in the shared slab. */
@@ -50,6 +59,7 @@ export class CircuitBreaker {
   private readonly slab: EndpointSlab
   private generation = -1
   private current: BreakerLimits | null = null
+  private begun: RecentCount | null = null
 
   constructor(
     plan: { source: { name: string; circuitBreakers: CircuitBreakers | undefined }; runtime: Runtime },
@@ -81,14 +91,20 @@ export class CircuitBreaker {
     const { limits, slab, slot } = this
     switch (which) {
       case 'requests':
-        return this.within(cell.activeRequests, limits.maxRequests)
+        if (!this.within(cell.activeRequests, limits.maxRequests)) return false
+        this.countBegun()
+        return true
       case 'connections':
         return this.within(cell.activeConnections, limits.maxConnections)
       case 'pending':
         return this.within(cell.pendingRequests, limits.maxPending)
       case 'retries': {
-        const active = slab.get(slot, cell.activeRequests) + slab.get(slot, cell.pendingRequests)
-        return this.within(cell.activeRetries, retryLimit(limits, active))
+        const intervalMs = limits.retryBudget?.intervalMs ?? 0
+        const requests =
+          intervalMs > 0
+            ? this.recent(intervalMs).since(slab.get(slot, cell.requestsTotal), performance.now())
+            : slab.get(slot, cell.activeRequests) + slab.get(slot, cell.pendingRequests)
+        return this.within(cell.activeRetries, retryLimit(limits, requests))
       }
     }
   }
@@ -104,10 +120,23 @@ export class CircuitBreaker {
   /** Counts one although the limit is reached. */
   force(which: 'requests' | 'connections'): void {
     this.slab.add(this.slot, cellOf(which), 1)
+    if (which === 'requests') this.countBegun()
   }
 
   release(which: 'requests' | 'connections' | 'pending' | 'retries'): void {
     this.slab.add(this.slot, cellOf(which), -1)
+  }
+
+  private countBegun(): void {
+    const intervalMs = this.limits.retryBudget?.intervalMs ?? 0
+    if (intervalMs === 0) return
+    const before = this.slab.add(this.slot, cell.requestsTotal, 1) - 1
+    this.recent(intervalMs).note(before, performance.now())
+  }
+
+  private recent(intervalMs: number): RecentCount {
+    if (this.begun?.intervalMs !== intervalMs) this.begun = new RecentCount(intervalMs)
+    return this.begun
   }
 
   private within(which: number, limit: number): boolean {

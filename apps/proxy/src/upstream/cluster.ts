@@ -89,7 +89,7 @@ export class Cluster implements UpstreamCluster, ClusterHandle, AggregateMember 
     this.idleTimeoutMs = plan.idleTimeoutMs
     this.maxRequests = plan.maxRequestsPerConnection
     this.http1Options = plan.http1
-    this.outlierRows = outlierRows(plan.source)
+    this.outlierRows = outlierRows(plan)
     // Without slots from the main thread this worker counts for itself.
     this.localSlots = slots === undefined
     this.slab = slots === undefined ? localSlab : shared

@@ -44,6 +44,8 @@ export const healthFlag = {
   excludedByCheck: 256,
   /** The last check failed by time. */
   activeCheckTimeout: 512,
+  /** Its answers say that it is degraded, and outlier detection looks for that: set by workers, cleared by the main thread. */
+  degradedByAnswers: 1024,
 } as const
 
 /** The bits that take an endpoint out of rotation. */
@@ -55,7 +57,7 @@ export const unhealthyMask =
   healthFlag.pendingActiveCheck
 /** The bits that take an endpoint out of the number of hosts that health is measured against. */
 export const excludedMask = healthFlag.pendingActiveCheck | healthFlag.draining | healthFlag.excludedByCheck
-export const degradedMask = healthFlag.degradedActiveCheck | healthFlag.degradedEdsHealth
+export const degradedMask = healthFlag.degradedActiveCheck | healthFlag.degradedEdsHealth | healthFlag.degradedByAnswers
 
 export const slotCells = 16
 /** Slot 0's first cell: a version that grows with every change of health, so that workers see when to sort hosts anew. */

@@ -1,5 +1,23 @@
+import { headerName } from '@weft/http/header-table'
+import type { ResponseHead } from '@weft/http/message'
 import type { Endpoint } from './endpoint.ts'
-import { cell } from './endpoint-slab.ts'
+import { cell, healthFlag } from './endpoint-slab.ts'
+
+const degraded = headerName('x-envoy-degraded')
+
+/** Counts an answer for outlier detection: by its status (of gRPC, what that stands for), or by what the cluster calls an error. */
+export function noteResponse(endpoint: Endpoint, head: ResponseHead, status: number): void {
+  const { slot, cluster } = endpoint
+  const rows = cluster.outlierRows
+  if (rows === null) {
+    noteStatus(endpoint, status)
+    return
+  }
+  const judged = rows.isError === null ? status : rows.isError(head) ? Math.max(500, status) : 200
+  noteStatus(endpoint, judged)
+  if (!rows.detectsDegraded || judged >= 500 || !head.headers.has(degraded)) return
+  if (cluster.slab.setHealth(slot, healthFlag.degradedByAnswers, true)) cluster.slab.alert()
+}
 
 /** Counts an answer's status (of gRPC: the HTTP status it stands for) for outlier detection and the endpoint's numbers. */
 export function noteStatus(endpoint: Endpoint, status: number): void {

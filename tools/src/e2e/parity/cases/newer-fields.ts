@@ -109,6 +109,33 @@ const pausing: ClientTurn[] = [
   { send: [], untilClosed: true, patienceMs: 1500 },
 ]
 
+const header = (name: string, exact: string): Message => ({
+  http_response_headers_match: { headers: [{ name, string_match: { exact } }] },
+})
+const status = (code: number): Message => header(':status', String(code))
+const kind = (value: string): Message => header('x-kind', value)
+
+const to = (rest: Message, route: Message = {}): ParityCase['bootstrap'] => {
+  const routes = [{ match: { prefix: '/' }, route: { cluster: 'a', ...route } }]
+  return (ports) => http(ports, { routes, clusters: [cluster('a', [ports['a'] ?? 1], rest)] })
+}
+
+/** A cluster of one endpoint that is ejected after two errors, as a matcher tells them. */
+const judged = (matcher: Message | undefined): ParityCase['bootstrap'] =>
+  to({
+    outlier_detection: { consecutive_5xx: 2, max_ejection_percent: 100, base_ejection_time: '60s' },
+    common_lb_config: { healthy_panic_threshold: { value: 0 } },
+    typed_extension_protocol_options: {
+      'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': typed('envoy.extensions.upstreams.http.v3.HttpProtocolOptions', {
+        explicit_http_config: { http_protocol_options: {} },
+        outlier_detection: matcher === undefined ? {} : { error_matcher: matcher },
+      }),
+    },
+  })
+
+const budgeted = (budget: Message): ParityCase['bootstrap'] =>
+  to({ circuit_breakers: { thresholds: [{ retry_budget: budget }] } }, { retry_policy: { retry_on: '5xx', num_retries: 1 } })
+
 const cases: ParityCase[] = [
   {
     name: 'upgrades-that-are-ignored',
@@ -187,6 +214,40 @@ const cases: ParityCase[] = [
     name: 'old-connections-safely',
     bootstrap: (ports) => http(ports, { manager: { ...brief, http1_safe_max_connection_duration: true } }),
     turns: pausing,
+  },
+  {
+    name: 'errors-of-outliers-by-match',
+    bootstrap: judged({
+      or_match: { rules: [status(404), { and_match: { rules: [status(200), { not_match: kind('good') }] } }] },
+    }),
+    origins: {
+      a: {
+        answers: [
+          { status: 500 },
+          { status: 500 },
+          { status: 500 },
+          { headers: [['x-kind', 'bad']] },
+          { headers: [['x-kind', 'good']] },
+          { status: 404 },
+          { status: 404 },
+          { status: 404 },
+        ],
+      },
+    },
+    turns: Array.from({ length: 9 }, () => get('/')),
+  },
+  { name: 'errors-of-outliers-by-nothing', bootstrap: judged(undefined), validateOnly: true },
+  {
+    name: 'retries-by-what-there-was',
+    bootstrap: budgeted({ budget_percent: { value: 20 }, min_retry_concurrency: 0, budget_interval: '60s' }),
+    origins: { a: { answers: [{ status: 503 }] } },
+    turns: Array.from({ length: 8 }, () => get('/')),
+  },
+  {
+    name: 'retries-by-what-there-is',
+    bootstrap: budgeted({ budget_percent: { value: 20 }, min_retry_concurrency: 0 }),
+    origins: { a: { answers: [{ status: 503 }] } },
+    turns: Array.from({ length: 8 }, () => get('/')),
   },
 ]
 

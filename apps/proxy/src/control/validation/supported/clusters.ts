@@ -37,8 +37,8 @@ export const clusterSupport: SupportTable = {
     '-stream_reset_rate ~max_metadata_size ~use_oghttp2_codec',
   'envoy.config.core.v3.KeepaliveSettings': '* ~interval_jitter ~connection_idle_interval',
   'envoy.config.core.v3.HealthCheck':
-    '* -custom_health_check -event_logger -event_service -tls_options -transport_socket_match_criteria',
-  'envoy.config.core.v3.HealthCheck.HttpHealthCheck': '*',
+    '* -custom_health_check -event_logger -event_service -tls_options -transport_socket_match_criteria -name',
+  'envoy.config.core.v3.HealthCheck.HttpHealthCheck': '* -use_alpn_protocol',
   'envoy.config.core.v3.HealthCheck.TcpHealthCheck': 'send receive',
   'envoy.config.endpoint.v3.Endpoint.HealthCheckConfig': '* -address',
   'envoy.config.endpoint.v3.ClusterLoadAssignment': 'cluster_name endpoints policy',
@@ -48,12 +48,14 @@ export const clusterSupport: SupportTable = {
   'envoy.config.endpoint.v3.LbEndpoint': '* -endpoint_name',
   'envoy.config.endpoint.v3.Endpoint': '* -additional_addresses',
 
+  'envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig.ZoneAwareLbConfig': '* -force_local_zone -locality_basis',
+  'envoy.config.core.v3.ProxyProtocolConfig': '* -added_tlvs',
   'envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport': '*',
   'envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext':
     'common_tls_context sni auto_host_sni auto_sni_san_validation ~max_session_keys ~enforce_rsa_key_usage',
   'envoy.extensions.upstreams.http.v3.HttpProtocolOptions':
     'common_http_protocol_options explicit_http_config use_downstream_protocol_config auto_config upstream_http_protocol_options ' +
-    'request_mirror_policies hash_policy retry_policy',
+    'request_mirror_policies hash_policy retry_policy outlier_detection',
   'envoy.extensions.upstreams.http.v3.HttpProtocolOptions.AutoHttpConfig': 'http_protocol_options http2_protocol_options',
   'envoy.extensions.upstreams.http.v3.HttpProtocolOptions.UseDownstreamHttpConfig':
     'http_protocol_options http2_protocol_options',

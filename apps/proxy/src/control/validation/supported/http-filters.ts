@@ -7,6 +7,7 @@ export const httpFilterSupport: SupportTable = {
     'suppress_grpc_request_failure_code_stats',
   'envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication': '*',
   'envoy.extensions.filters.http.jwt_authn.v3.PerRouteConfig': '*',
+  'envoy.config.rbac.v3.Policy': '* -cel_config',
   'envoy.config.rbac.v3.Action': '*',
   'envoy.extensions.matching.input_matchers.ip.v3.Ip': '*',
   'xds.type.matcher.v3.IPMatcher': '*',

@@ -8,6 +8,7 @@ export const listenerSupport: SupportTable = {
     'bind_to_port use_original_dst transparent per_connection_buffer_limit_bytes ~drain_type ~enable_reuse_port ' +
     'ignore_global_conn_limit bypass_overload_manager ~max_connections_to_accept_per_socket_event ' +
     '~connection_balance_config ~socket_options',
+  'envoy.config.listener.v3.AdditionalAddress': '* -tcp_keepalive',
   'envoy.config.listener.v3.FilterChain':
     'filter_chain_match filters metadata transport_socket transport_socket_connect_timeout name',
   'envoy.config.listener.v3.FilterChainMatch': '* -address_suffix -suffix_len',
@@ -35,7 +36,7 @@ export const listenerSupport: SupportTable = {
   'envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector':
     'close_connection_on_client_hello_parsing_errors max_client_hello_size ~initial_read_buffer_size',
   'envoy.extensions.filters.listener.http_inspector.v3.HttpInspector': '*',
-  'envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol': '*',
+  'envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol': '* -tlv_location',
   'envoy.extensions.filters.listener.local_ratelimit.v3.LocalRateLimit': '*',
 
   'envoy.extensions.filters.network.rbac.v3.RBAC':
@@ -43,6 +44,8 @@ export const listenerSupport: SupportTable = {
   'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy':
     'stat_prefix cluster weighted_clusters backoff_options max_downstream_connection_duration_jitter_percentage check_drain_close idle_timeout access_log max_connect_attempts hash_policy metadata_match ' +
     'max_downstream_connection_duration access_log_flush_interval flush_access_log_on_connected access_log_options tunneling_config',
+  'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.TunnelingConfig':
+    '* -request_id_extension -request_id_header -request_id_metadata_key -formatters',
   'envoy.extensions.filters.network.ext_authz.v3.ExtAuthz': '* -bootstrap_metadata_labels_key ~transport_api_version',
   'envoy.extensions.filters.network.local_ratelimit.v3.LocalRateLimit': '*',
   'envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit': '*',

@@ -239,6 +239,8 @@ function compilePrincipal(source: Principal, path: string): Rule {
       const matches = compileFilterStateMatcher(matcher, `${path}.filter_state`)
       return (stream) => matches(stream.filterState.get(key))
     }
+    case 'custom':
+      throw unsupported(path, `RBAC principal '${identifier.value.name}'`)
   }
 }
 

@@ -5,7 +5,7 @@ import type { ResetReason } from '@weft/http/stream'
 import { retriableResponse } from '../../../routing/retry-policy.ts'
 import type { ForwardPlan } from '../../../routing/route-action.ts'
 import type { Endpoint } from '../../../upstream/endpoint.ts'
-import { noteLocalFailure, noteStatus } from '../../../upstream/outcome.ts'
+import { noteLocalFailure, noteResponse } from '../../../upstream/outcome.ts'
 import type { PooledConnection, PoolWaiter } from '../../../upstream/pool.ts'
 import type { RoutedExchange } from '../routed-exchange.ts'
 import { HedgedTry, type HedgeOwner } from './hedge.ts'
@@ -89,7 +89,7 @@ export class RacingTries implements HedgeOwner {
       this.older.splice(at, 1)
       // Another try is under way for one whose answer asks for it.
       if (retries.plan !== null && retriableResponse(retries.plan, one.response)) {
-        noteStatus(one.endpoint, one.response.status)
+        noteResponse(one.endpoint, one.response, one.response.status)
         attempt.settle(one.endpoint)
         if (!endStream) one.giveUp()
         return

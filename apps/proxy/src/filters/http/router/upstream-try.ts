@@ -10,7 +10,7 @@ import type { Endpoint } from '../../../upstream/endpoint.ts'
 import { poolOf, tcpPoolOf } from '../../../upstream/endpoint-pools.ts'
 import { cell } from '../../../upstream/endpoint-slab.ts'
 import { httpStatusOf } from '../../../upstream/grpc-status.ts'
-import { noteStatus } from '../../../upstream/outcome.ts'
+import { noteResponse, noteStatus } from '../../../upstream/outcome.ts'
 import type { PooledConnection, PoolWaiter, UpstreamPool } from '../../../upstream/pool.ts'
 import type { UpstreamCluster } from '../../../upstream/upstream-cluster.ts'
 import type { RoutedExchange } from '../routed-exchange.ts'
@@ -173,12 +173,12 @@ export class UpstreamTry {
     const { headers } = exchange.response
     if (endpoint.cluster.isChecked && headers.has(immediateFailure)) endpoint.cluster.failCheck(endpoint)
     if (!exchange.isGrpc) {
-      noteStatus(endpoint, status)
+      noteResponse(endpoint, exchange.response, status)
       return
     }
     const grpcStatus = headers.get(names.grpcStatus)
-    if (grpcStatus !== null) noteStatus(endpoint, httpStatusOf(Number(grpcStatus)))
-    else if (endStream || status !== 200) noteStatus(endpoint, status)
+    if (grpcStatus !== null) noteResponse(endpoint, exchange.response, httpStatusOf(Number(grpcStatus)))
+    else if (endStream || status !== 200) noteResponse(endpoint, exchange.response, status)
   }
 
   noteTrailers(trailers: HeaderTable): void {

@@ -19,7 +19,7 @@ import { virtualOutbound } from './listeners/virtual.ts'
 import { isTransparent, serviceClusters, serviceEndpoints } from './outbound-resources.ts'
 import { type Recipe, ResourceCache } from './resource-cache.ts'
 import { gatewayRoutes } from './routes/gateway-routes.ts'
-import { restCluster, sidecarRoute } from './routes/sidecar-routes.ts'
+import { restCluster, routeKeys, sidecarRoute } from './routes/sidecar-routes.ts'
 import { workloadSecurity } from './security/workload-security.ts'
 import { systemRootsOf } from './tls/contexts.ts'
 import { credentialSecrets } from './tls/credentials.ts'
@@ -119,11 +119,13 @@ export class Builder {
 
   #clusters(scope: Scope): ResourceSet {
     const cache = this.#caches.cluster
-    const local: Recipe[] = builtInClusters(scope.snapshot.mesh, isTransparent(scope))
-    for (const inbound of inboundPorts(scope)) local.push(inboundCluster(inbound, scope.snapshot.mesh))
+    const { mesh } = scope.snapshot
+    const { preservesCase } = scope.settings.headers
+    const local: Recipe[] = builtInClusters(mesh, isTransparent(scope), preservesCase)
+    for (const inbound of inboundPorts(scope)) local.push(inboundCluster(inbound, mesh, preservesCase))
     local.push(...workloadSecurity(scope).clusters)
     const own = local.map((recipe) => cache.get(recipe))
-    const key = keyOf('clusters', scope.key, isTransparent(scope), systemRootsOf(scope.proxy), placeKey(scope))
+    const key = keyOf('clusters', scope.key, isTransparent(scope), systemRootsOf(scope.proxy), placeKey(scope), preservesCase)
     const outbound = this.#sharedSet(key, scope, (last) => {
       const concerned = this.#concerned(scope, last)
       if (last !== undefined && concerned !== undefined) {
@@ -244,7 +246,7 @@ function outboundKey(scope: Scope): string {
     proxy.dnsDomain,
     proxy.isWeft,
     restCluster(scope),
-    scope.settings.headers.attemptCount,
+    ...routeKeys(scope),
     httpSettingsKey(scope),
     mixerOutbound(scope)?.key,
   )

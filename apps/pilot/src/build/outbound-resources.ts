@@ -36,6 +36,7 @@ function contextOf(service: Service, scope: Scope): OutboundContext {
     transparent: isTransparent(scope),
     systemRoots: systemRootsOf(scope.proxy),
     isWeft: scope.proxy.isWeft,
+    preservesCase: scope.settings.headers.preservesCase,
     place: placeOfProxy(scope),
     takesMeshTls: (endpoint) => takesMeshTls(snapshot, endpoint),
   }

@@ -107,6 +107,31 @@ test.each(['of the mesh', 'of the proxy'])('gatewayTopology and proxyHeaders %s 
   expect(routes.flatMap(({ virtualHosts }) => virtualHosts).some((host) => host.includeRequestAttemptCount)).toBe(false)
 })
 
+test('the case of headers, the port and the host that were called are told where proxyHeaders asks for it', () => {
+  const plain = managers('')
+  expect(plain.gateway).toMatchObject({ appendXForwardedPort: false, httpProtocolOptions: undefined })
+  const proxyHeaders = { preserveHttp1HeaderCase: true, xForwardedPort: { enabled: true }, xForwardedHost: { enabled: true } }
+  const built = managers('', { proxyHeaders })
+  for (const manager of [built.inbound, built.outbound, built.gateway]) {
+    expect(manager.appendXForwardedPort).toBe(true)
+    expect(manager.httpProtocolOptions?.headerKeyFormat?.headerFormat?.$case).toBe('statefulFormatter')
+  }
+  const routes = (of: typeof built) =>
+    [...of.router.routes.values()].flatMap(({ virtualHosts }) => virtualHosts.flatMap((host) => host.routes))
+  const tells = (of: typeof built) =>
+    routes(of).map(({ action }) => action?.$case === 'route' && action.value.appendXForwardedHost)
+  expect([tells(plain), tells(built)]).toEqual([[false], [true]])
+  const preserving = ({ clusters }: typeof built.sidecar): string[] =>
+    [...clusters.values()]
+      .filter((one) => 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions' in one.typedExtensionProtocolOptions)
+      .map(({ name }) => name)
+  expect(preserving(plain.sidecar)).not.toContain('inbound|9080||')
+  expect(preserving(built.sidecar)).toEqual(
+    expect.arrayContaining(['inbound|9080||', 'outbound|9080||reviews.default.svc.cluster.local']),
+  )
+  expect(preserving(built.sidecar)).not.toContain('outbound|5432||db.default.svc.cluster.local')
+})
+
 test("a proxy's own ProxyConfig goes before the mesh's", () => {
   const yaml = 'defaultConfig: { gatewayTopology: { numTrustedProxies: 1 } }'
   expect(managers(yaml, { gatewayTopology: { numTrustedProxies: 3 } }).gateway.xffNumTrustedHops).toBe(3)
@@ -258,7 +283,7 @@ tcpKeepalive: { probes: 4, time: 30s }
 meshMTLS: { minProtocolVersion: TLSV1_3, ecdhCurves: [P-256] }
 defaultConfig:
   gatewayTopology: { numTrustedProxies: 2, forwardClientCertDetails: SANITIZE_SET, proxyProtocol: {} }
-  proxyHeaders: { server: { disabled: true }, requestId: { disabled: true }, envoyDebugHeaders: { disabled: true } }
+  proxyHeaders: { server: { disabled: true }, requestId: { disabled: true }, envoyDebugHeaders: { disabled: true }, preserveHttp1HeaderCase: true, xForwardedPort: { enabled: true }, xForwardedHost: { enabled: true } }
   tracing: { customTags: { a: { literal: { value: b } }, c: { environment: { name: HOME } } } }
 `
   const tunnel = `${services}

@@ -28,6 +28,11 @@ export interface ProxySettings {
     readonly attemptCount: boolean
     /** x-envoy-upstream-service-time, x-envoy-overloaded and the like. */
     readonly envoyHeaders: boolean
+    /** x-forwarded-port tells which port was called; x-forwarded-host the host where a route writes another. */
+    readonly forwardedPort: boolean
+    readonly forwardedHost: boolean
+    /** Headers of HTTP/1.1 keep the case they came in. */
+    readonly preservesCase: boolean
   }
   readonly tracing: {
     /** `host:port` of a collector that takes Zipkin's format; empty where the mesh's providers say it. */
@@ -63,6 +68,7 @@ const clientCert = z
   .transform((name) => forwardClientCerts[name])
   .optional()
 const toggle = z.looseObject({ disabled: z.boolean().default(false) }).prefault({})
+const switchedOn = z.looseObject({ enabled: z.boolean().default(false) }).prefault({})
 const named = z.looseObject({ name: z.string(), defaultValue: z.string().default('') })
 
 const schema = z.looseObject({
@@ -89,6 +95,9 @@ const schema = z.looseObject({
       server: z.looseObject({ disabled: z.boolean().default(false), value: z.string().default('') }).prefault({}),
       attemptCount: toggle,
       envoyDebugHeaders: toggle,
+      xForwardedPort: switchedOn,
+      xForwardedHost: switchedOn,
+      preserveHttp1HeaderCase: z.boolean().default(false),
     })
     .prefault({}),
   zipkinAddress: z.string().default(''),
@@ -133,6 +142,9 @@ export function readProxySettings(config: Readonly<Record<string, unknown>>): Pr
       server: server.disabled ? undefined : server.value || serverName,
       attemptCount: !proxyHeaders.attemptCount.disabled,
       envoyHeaders: !proxyHeaders.envoyDebugHeaders.disabled,
+      forwardedPort: proxyHeaders.xForwardedPort.enabled,
+      forwardedHost: proxyHeaders.xForwardedHost.enabled,
+      preservesCase: proxyHeaders.preserveHttp1HeaderCase,
     },
     tracing: {
       zipkinAddress: tracing.zipkin.address || zipkinAddress,

@@ -18,6 +18,11 @@ export function isHttp(protocol: Protocol): boolean {
   return protocol === 'http' || protocol === 'http2' || protocol === 'grpc' || protocol === 'grpc-web'
 }
 
+/** Whether requests may be spoken to a port: it is HTTP, or its first bytes tell. */
+export function speaksHttp(protocol: Protocol): boolean {
+  return isHttp(protocol) || protocol === 'auto'
+}
+
 /** Protocols that need HTTP/2 to the application. */
 export function isHttp2(protocol: Protocol): boolean {
   return protocol === 'http2' || protocol === 'grpc' || protocol === 'grpc-web'

@@ -1,7 +1,7 @@
 import { CircuitBreakers } from '@weft/contracts/envoy/config/cluster/v3/circuit_breaker'
 import type { Cluster } from '@weft/contracts/envoy/config/cluster/v3/cluster'
 import { OutlierDetection as EnvoyOutlierDetection } from '@weft/contracts/envoy/config/cluster/v3/outlier_detection'
-import { Http2ProtocolOptions } from '@weft/contracts/envoy/config/core/v3/protocol'
+import { Http1ProtocolOptions, Http2ProtocolOptions } from '@weft/contracts/envoy/config/core/v3/protocol'
 import { HttpProtocolOptions } from '@weft/contracts/envoy/extensions/upstreams/http/v3/http_protocol_options'
 import {
   type ConnectionPoolSettings,
@@ -11,6 +11,7 @@ import {
 } from '@weft/contracts/istio/networking/v1alpha3/destination_rule'
 import type { MeshSettings } from '../../model/mesh-settings.ts'
 import type { Service } from '../../model/service.ts'
+import { preservedCase } from '../header-case.ts'
 import { milliseconds, pack } from '../wire.ts'
 
 /** Envoy's way of saying no limit; the limits that a DestinationRule leaves open. */
@@ -73,15 +74,20 @@ export function usesHttp2(
 }
 
 /**
- * Whether requests of many connections may share one connection between our sidecars: not where a DestinationRule wants
- * HTTP/1.1 left as it is, or the client's protocol kept.
+ * Whether requests of many connections may share one connection between our sidecars, which is HTTP/2: not where a DestinationRule
+ * wants HTTP/1.1 left as it is, or the client's protocol kept, or headers keep their case.
  */
-export function sharesConnections(pool: ConnectionPoolSettings | undefined): boolean {
-  return pool?.http?.h2UpgradePolicy !== UpgradePolicy.DO_NOT_UPGRADE && pool?.http?.useClientProtocol !== true
+export function sharesConnections(pool: ConnectionPoolSettings | undefined, preservesCase: boolean): boolean {
+  return !preservesCase && pool?.http?.h2UpgradePolicy !== UpgradePolicy.DO_NOT_UPGRADE && pool?.http?.useClientProtocol !== true
 }
 
 /** The HTTP protocol towards a cluster, and the limits of its connections; undefined when Envoy's defaults hold. */
-export function applyHttpProtocol(cluster: Cluster, http2: boolean, pool: ConnectionPoolSettings | undefined): void {
+export function applyHttpProtocol(
+  cluster: Cluster,
+  http2: boolean,
+  pool: ConnectionPoolSettings | undefined,
+  preservesCase: boolean,
+): void {
   const http = pool?.http
   const idleTimeout = http?.idleTimeout ?? pool?.tcp?.idleTimeout
   const maxRequests = http === undefined || http.maxRequestsPerConnection <= 0 ? undefined : http.maxRequestsPerConnection
@@ -90,6 +96,7 @@ export function applyHttpProtocol(cluster: Cluster, http2: boolean, pool: Connec
   if (
     !http2 &&
     !useClientProtocol &&
+    !preservesCase &&
     idleTimeout === undefined &&
     maxRequests === undefined &&
     maxConnectionDuration === undefined
@@ -102,19 +109,20 @@ export function applyHttpProtocol(cluster: Cluster, http2: boolean, pool: Connec
         ? undefined
         : { interval: http.http2KeepAlive.interval, timeout: http.http2KeepAlive.timeout ?? milliseconds(20_000) },
   })
+  const httpProtocolOptions = Http1ProtocolOptions.fromPartial(preservesCase ? { headerKeyFormat: preservedCase() } : {})
   const options = HttpProtocolOptions.fromPartial({
     commonHttpProtocolOptions:
       idleTimeout === undefined && maxRequests === undefined && maxConnectionDuration === undefined
         ? undefined
         : { idleTimeout, maxRequestsPerConnection: maxRequests, maxConnectionDuration },
     upstreamProtocolOptions: useClientProtocol
-      ? { $case: 'useDownstreamProtocolConfig', value: { httpProtocolOptions: {}, http2ProtocolOptions: http2Options } }
+      ? { $case: 'useDownstreamProtocolConfig', value: { httpProtocolOptions, http2ProtocolOptions: http2Options } }
       : {
           $case: 'explicitHttpConfig',
           value: {
             protocolConfig: http2
               ? { $case: 'http2ProtocolOptions', value: http2Options }
-              : { $case: 'httpProtocolOptions', value: {} },
+              : { $case: 'httpProtocolOptions', value: httpProtocolOptions },
           },
         },
   })

@@ -1,7 +1,7 @@
 import { Cluster, Cluster_DiscoveryType, Cluster_LbPolicy } from '@weft/contracts/envoy/config/cluster/v3/cluster'
 import { Address, BindConfig, SocketAddress } from '@weft/contracts/envoy/config/core/v3/address'
 import { type MeshSettings, meshKey } from '../../model/mesh-settings.ts'
-import { isHttp, isHttp2 } from '../../model/service.ts'
+import { isHttp, isHttp2, speaksHttp } from '../../model/service.ts'
 import type { Application, InboundPort } from '../listeners/inbound-ports.ts'
 import { clusterNames, inboundClusterName } from '../names.ts'
 import type { Recipe } from '../resource-cache.ts'
@@ -13,14 +13,15 @@ import { statName } from './stat-name.ts'
  * Where traffic goes that no service is named for: nowhere, or to where it was going, which only a proxy that catches
  * connections with their destination (`transparent`) can know.
  */
-export function builtInClusters(mesh: MeshSettings, transparent: boolean): Recipe[] {
+export function builtInClusters(mesh: MeshSettings, transparent: boolean, preservesCase: boolean): Recipe[] {
   const recipe = (name: string, fill: (cluster: Cluster) => void): Recipe => ({
     name,
-    key: keyOf(meshKey(mesh)),
+    key: keyOf(meshKey(mesh), preservesCase),
     origins: [],
     build: () => {
       const cluster = Cluster.fromPartial({ name })
       applyConnectionPool(cluster, undefined, mesh)
+      applyHttpProtocol(cluster, false, undefined, preservesCase)
       fill(cluster)
       return Cluster.encode(cluster).finish()
     },
@@ -44,13 +45,21 @@ export function builtInClusters(mesh: MeshSettings, transparent: boolean): Recip
 export function inboundCluster(
   { port, instances, application, connectionPool, sidecar }: InboundPort,
   mesh: MeshSettings,
+  preservesCase: boolean,
 ): Recipe {
   const name = inboundClusterName(port)
   const [{ service, port: servicePort }] = instances
   const { protocol } = servicePort
   return {
     name,
-    key: keyOf(JSON.stringify(application), JSON.stringify(connectionPool), protocol, service.version, meshKey(mesh)),
+    key: keyOf(
+      JSON.stringify(application),
+      JSON.stringify(connectionPool),
+      protocol,
+      service.version,
+      meshKey(mesh),
+      preservesCase,
+    ),
     origins: sidecar === undefined ? [service.origin] : [sidecar],
     build: () => {
       const cluster = Cluster.fromPartial({
@@ -78,7 +87,7 @@ export function inboundCluster(
       applyConnectionPool(cluster, connectionPool, mesh)
       cluster.altStatName = statName(mesh.inboundClusterStatName, { service, port: servicePort, subset: '' })
       cluster.connectTimeout = connectionPool?.tcp?.connectTimeout ?? milliseconds(Math.min(mesh.connectTimeoutMs, 10_000))
-      applyHttpProtocol(cluster, isHttp(protocol) && isHttp2(protocol), connectionPool)
+      applyHttpProtocol(cluster, isHttp(protocol) && isHttp2(protocol), connectionPool, preservesCase && speaksHttp(protocol))
       return Cluster.encode(cluster).finish()
     },
   }

@@ -7,7 +7,7 @@ import {
   Cluster_LbPolicy,
 } from '@weft/contracts/envoy/config/cluster/v3/cluster'
 import { type MeshSettings, meshKey } from '../../model/mesh-settings.ts'
-import { isHttp, isHttp2, type Service, type ServicePort } from '../../model/service.ts'
+import { isHttp, isHttp2, type Service, type ServicePort, speaksHttp } from '../../model/service.ts'
 import type { EndpointSet } from '../../model/workload.ts'
 import { identitiesOf, loadAssignment, type TakesMeshTls, withLabels } from '../endpoints/load-assignment.ts'
 import { localityBalanceOf, weighsLocalities } from '../endpoints/locality-balance.ts'
@@ -43,6 +43,8 @@ export interface OutboundContext {
   readonly systemRoots: SystemRoots
   /** The proxy is ours, not Envoy. */
   readonly isWeft: boolean
+  /** Headers of HTTP/1.1 keep their case. */
+  readonly preservesCase: boolean
   /** Where the proxy stands. */
   readonly place: Place
 }
@@ -88,6 +90,7 @@ export function outboundCluster(target: OutboundTarget, context: OutboundContext
       meshKey(mesh),
       discovery.endsWith('dns') ? JSON.stringify(context.place) : '',
       context.isWeft,
+      context.preservesCase,
       port.number,
     ),
     origins: rule === undefined ? [service.origin] : [service.origin, objectKeyOf(rule)],
@@ -98,7 +101,7 @@ export function outboundCluster(target: OutboundTarget, context: OutboundContext
 
 function build(
   target: OutboundTarget,
-  { mesh, endpoints, takesMeshTls, systemRoots, isWeft, place }: OutboundContext,
+  { mesh, endpoints, takesMeshTls, systemRoots, isWeft, preservesCase, place }: OutboundContext,
   name: string,
   discovery: ReturnType<typeof discoveryOf>,
   identities: readonly string[],
@@ -117,7 +120,7 @@ function build(
   const http = isHttp(port.protocol)
   const http2 = usesHttp2(isHttp2(port.protocol), http, policy.connectionPool, mesh.upgradesToHttp2)
   applyConnectionPool(cluster, policy.connectionPool, mesh, policy.retryBudget)
-  applyHttpProtocol(cluster, http2, policy.connectionPool)
+  applyHttpProtocol(cluster, http2, policy.connectionPool, preservesCase && speaksHttp(port.protocol))
   applyOutlierDetection(cluster, policy.outlierDetection, service)
   applyUpstreamTls(cluster, {
     settings: policy.tls,
@@ -127,7 +130,7 @@ function build(
     host: service.host,
     http,
     http2,
-    shares: isWeft && sharesConnections(policy.connectionPool),
+    shares: isWeft && sharesConnections(policy.connectionPool, preservesCase),
     systemRoots,
     mesh,
   })

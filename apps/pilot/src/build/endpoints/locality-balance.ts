@@ -13,6 +13,8 @@ export type LocalityBalance =
       readonly labels: readonly string[]
       /** To which region load goes first when a region has none left. */
       readonly regions: readonly { readonly from: string; readonly to: string }[]
+      /** All of the proxy's region count the same: zones make no difference. */
+      readonly wholeRegion: boolean
     }
 
 /** Of callers in `from`, how many parts of a hundred go `to` each locality: `region/zone/subzone`, with `*` for any. */
@@ -31,9 +33,12 @@ export function localityBalanceOf(
   { loadBalancer, outlierDetection }: EffectivePolicy,
   { prefers }: Pick<Service, 'prefers'>,
 ): LocalityBalance | undefined {
+  const zoneAware = loadBalancer?.zoneAwareLbSetting
+  // Envoy would prefer its zone in proportion to who calls from there; where it does not know that, the region is one, as here.
+  if (zoneAware !== undefined) return balanceOf({ ...zoneAware, distribute: [] }, outlierDetection !== undefined, true)
   const ofRule = loadBalancer?.localityLbSetting
   if (ofRule !== undefined) return balanceOf(ofRule, outlierDetection !== undefined)
-  if (prefers !== undefined) return { type: 'failover', labels: labelsPreferredBy(prefers), regions: [] }
+  if (prefers !== undefined) return { type: 'failover', labels: labelsPreferredBy(prefers), regions: [], wholeRegion: false }
   return balanceOf(mesh.localityLbSetting, outlierDetection !== undefined)
 }
 
@@ -47,10 +52,11 @@ export function labelsPreferredBy(prefers: Service['prefers']): readonly string[
 function balanceOf(
   { enabled = true, distribute, failover, failoverPriority }: LocalityLoadBalancerSetting,
   detectsOutliers: boolean,
+  wholeRegion = false,
 ): LocalityBalance | undefined {
   if (!enabled) return undefined
   if (distribute.length > 0) return { type: 'distribute', rules: distribute }
-  return detectsOutliers ? { type: 'failover', labels: failoverPriority, regions: failover } : undefined
+  return detectsOutliers ? { type: 'failover', labels: failoverPriority, regions: failover, wholeRegion } : undefined
 }
 
 /** What of a proxy's place decides how it sees endpoints: equal for proxies that see them alike. */

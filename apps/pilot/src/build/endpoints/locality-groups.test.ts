@@ -93,6 +93,20 @@ test('a region that is named to fail over to goes before the others, and priorit
   expect(clusters.get(cluster)?.commonLbConfig?.localityConfigSpecifier?.$case).toBe('localityWeightedLbConfig')
 })
 
+test('with zoneAwareLbSetting the whole region is used first, then the one named to fail over to', () => {
+  const zoneAwareLbSetting = { failover: [{ from: 'eu', to: 'us' }] }
+  const yaml = service({ outlierDetection, loadBalancer: { zoneAwareLbSetting } })
+  expect(groupsOf(builtFor(yaml, inEurope).endpoints.get(cluster))).toEqual([
+    '0 1 eu/eu-a/r1: 10.0.0.0',
+    '0 1 eu/eu-a/r2: 10.0.0.1',
+    '0 1 eu/eu-b: 10.0.0.2',
+    '1 1 us/us-a: 10.0.0.3',
+    '2 1 ap/ap-a: 10.0.0.4',
+  ])
+  const off = service({ outlierDetection, loadBalancer: { zoneAwareLbSetting: { ...zoneAwareLbSetting, enabled: false } } })
+  expect(groupsOf(builtFor(off, inEurope).endpoints.get(cluster)).every((group) => group.startsWith('0 '))).toBe(true)
+})
+
 test('shares go to the localities that a rule names, divided by the weights of those that one name means', () => {
   const distribute = [
     { from: 'us/*', to: { 'us/us-a': 100 } },

@@ -40,7 +40,7 @@ export function localityGroups(
   return compact(
     compact(ranked).map((group) => ({
       ...group,
-      priority: group.priority * ranks + regionalRank(group.locality, regions, place.locality),
+      priority: group.priority * ranks + regionalRank(group.locality, place.locality, balance),
     })),
   )
 }
@@ -59,8 +59,16 @@ function compact(groups: readonly LocalityGroup[]): LocalityGroup[] {
 /** How many values `regionalRank` has. */
 const ranks = 5
 
-/** 0: the same sub-zone, 1: zone, 2: region; 3: another one, or that which is named to fail over to; 4: one that is not. */
-function regionalRank(to: Locality, regions: readonly { readonly from: string; readonly to: string }[], from: Locality): number {
+/**
+ * 0: the same sub-zone, or all of the region where that is one; 1: zone, 2: region; 3: another one, or that which is named to fail
+ * over to; 4: one that is not.
+ */
+function regionalRank(
+  to: Locality,
+  from: Locality,
+  { regions, wholeRegion }: Extract<LocalityBalance, { type: 'failover' }>,
+): number {
+  if (to.region === from.region && wholeRegion) return 0
   if (to.region === from.region) return to.zone !== from.zone ? 2 : to.subZone !== from.subZone ? 1 : 0
   const stated = regions.find((region) => region.from === from.region)
   return stated === undefined || stated.to === to.region ? 3 : 4

@@ -56,6 +56,7 @@ function rulesAsk(rules: Snapshot['destinationRules']): Asked {
       for (const { loadBalancer, outlierDetection } of policiesIn(policy)) {
         const ofSetting = settingAsks(loadBalancer?.localityLbSetting)
         for (const label of ofSetting.labels) labels.add(label)
+        for (const label of labelsIn(loadBalancer?.zoneAwareLbSetting?.failoverPriority)) labels.add(label)
         locality ||= outlierDetection !== undefined || ofSetting.locality
       }
     }
@@ -69,6 +70,10 @@ function policiesIn(policy: TrafficPolicy | undefined): Pick<TrafficPolicy, 'loa
 
 /** Failover goes by locality only with outlier detection, which a rule says. */
 function settingAsks(setting: LocalityLoadBalancerSetting | undefined): Asked {
-  const labels = new Set(setting?.failoverPriority.map((label) => label.split('=', 1)[0] ?? ''))
+  const labels = labelsIn(setting?.failoverPriority)
   return { locality: (setting?.distribute.length ?? 0) > 0, labels }
+}
+
+function labelsIn(priority: readonly string[] = []): Set<string> {
+  return new Set(priority.map((label) => label.split('=', 1)[0] ?? ''))
 }

@@ -13,6 +13,7 @@ import {
 import type { Any } from '@weft/contracts/google/protobuf/any'
 import type { MeshSettings } from '../../model/mesh-settings.ts'
 import type { Scope } from '../../scope/scope.ts'
+import { preservedCase } from '../header-case.ts'
 import { milliseconds, pack } from '../wire.ts'
 import { accessLogs } from './access-log.ts'
 import { tracing, tracingKey } from './tracing.ts'
@@ -59,6 +60,8 @@ export function httpConnectionManager(chain: HttpFilterChain): Filter {
     accessLog: accessLogs(mesh),
     useRemoteAddress: chain.side === 'gateway',
     xffNumTrustedHops: chain.side === 'gateway' ? trustedProxies : 0,
+    appendXForwardedPort: headers.forwardedPort,
+    httpProtocolOptions: headers.preservesCase ? { headerKeyFormat: preservedCase() } : undefined,
     ...serverHeader(chain.side, headers.server),
     generateRequestId: headers.requestId ? undefined : false,
     tracing: tracing(chain.scope),

@@ -202,8 +202,8 @@ function chainsOf(inbound: InboundPort, scope: Scope, destinationPort: number | 
 }
 
 /** Whether clients' sidecars that are ours too may have requests share connections to this port. */
-function shares({ connectionPool }: InboundPort, { proxy }: Scope): boolean {
-  return proxy.isWeft && sharesConnections(connectionPool)
+function shares({ connectionPool }: InboundPort, { proxy, settings }: Scope): boolean {
+  return proxy.isWeft && sharesConnections(connectionPool, settings.headers.preservesCase)
 }
 
 /** The chain of a port whose TLS the sidecar ends for the application, as its Sidecar states it; plaintext finds none. */

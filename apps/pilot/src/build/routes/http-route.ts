@@ -42,6 +42,8 @@ export interface RouteContext {
   readonly loadBalancerOf: (destination: Destination) => LoadBalancerSettings | undefined
   /** A gateway ends TLS, so that a redirect's port may come from what the client used. */
   readonly isGateway: boolean
+  /** Where the host is written anew, x-forwarded-host tells the one that was called. */
+  readonly tellsOriginalHost: boolean
   /** Where a route says nothing of retries; undefined is Istio's own. */
   readonly retries: HTTPRetry | undefined
 }
@@ -144,6 +146,7 @@ function routeAction(
     timeout: http.timeout ?? milliseconds(0),
     retryPolicy: retryPolicy(http.retries ?? context.retries),
     requestMirrorPolicies: mirrorPolicies(http, context),
+    appendXForwardedHost: context.tellsOriginalHost,
   })
   applyDestinations(action, http, context)
   applyRewrite(action, http, match, authority)

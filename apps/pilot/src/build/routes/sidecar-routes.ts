@@ -33,6 +33,7 @@ export function routeContext(scope: Scope, gateway: string, port: number): Route
     sourceNamespace: scope.proxy.namespace,
     isGateway: scope.proxy.type === 'router',
     retries: scope.snapshot.mesh.retries,
+    tellsOriginalHost: scope.settings.headers.forwardedHost,
     clusterFor: (destination) =>
       outboundClusterName(destinationPort(destination, scope, port), destination.subset, destination.host),
     loadBalancerOf: (destination) =>
@@ -82,7 +83,7 @@ export function sidecarRoute(route: SidecarRoute, scope: Scope): Recipe {
 
 /** What of the mesh's settings and the proxy's own routes depend on. */
 export function routeKeys({ snapshot, settings }: Scope): (number | boolean)[] {
-  return [meshKey(snapshot.mesh), settings.headers.attemptCount]
+  return [meshKey(snapshot.mesh), settings.headers.attemptCount, settings.headers.forwardedHost]
 }
 
 /** Versions of what a VirtualService's destinations depend on: their ports, hash policies and tunnels. */

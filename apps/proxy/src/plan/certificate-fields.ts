@@ -9,10 +9,16 @@ export interface CertificateFields {
   readonly subject: string
   /** Subject alternative names of kinds of their own: the kind's identifier, and the value where it is text. */
   readonly otherNames: readonly { readonly oid: string; readonly value: string }[]
+  /** What the key is for (section 4.2.1.3), in bits from the highest one of a byte on; null: for anything. */
+  readonly keyUsage: number | null
 }
 
+/** Bits of `keyUsage`. */
+export const keyUsages = { digitalSignature: 0x80, keyEncipherment: 0x20 } as const
+
 const subjectAltName = '2.5.29.17'
-const none: CertificateFields = { serial: '', issuer: '', subject: '', otherNames: [] }
+const keyUsage = '2.5.29.15'
+const none: CertificateFields = { serial: '', issuer: '', subject: '', otherNames: [], keyUsage: null }
 const known = new WeakMap<X509Certificate, CertificateFields>()
 
 /** Reads a certificate's own bytes; each once. */
@@ -39,19 +45,32 @@ function read(raw: Buffer): CertificateFields {
     issuer: hex(issuer?.whole),
     subject: hex(subject?.whole),
     otherNames: list === null ? [] : otherNames(list.content),
+    keyUsage: list === null ? null : usageBits(list.content),
   }
 }
 
-function otherNames(extensions: Buffer): CertificateFields['otherNames'] {
+/** What an extension says, in its own encoding; null: it is not there. */
+function extension(extensions: Buffer, wanted: string): Buffer | null {
   for (const { content } of readElements(extensions)) {
     const parts = readElements(content)
     const [id] = parts
     const value = parts.at(-1)
-    if (id === undefined || value === undefined || objectIdentifier(id.content) !== subjectAltName) continue
-    const names = readElements(readElement(value.content)?.content ?? Buffer.alloc(0))
-    return names.filter(({ tag }) => tag === derTag.context(0)).map((name) => otherName(name.content))
+    if (id === undefined || value === undefined || objectIdentifier(id.content) !== wanted) continue
+    return readElement(value.content)?.content ?? Buffer.alloc(0)
   }
-  return []
+  return null
+}
+
+function otherNames(extensions: Buffer): CertificateFields['otherNames'] {
+  return readElements(extension(extensions, subjectAltName) ?? Buffer.alloc(0))
+    .filter(({ tag }) => tag === derTag.context(0))
+    .map((name) => otherName(name.content))
+}
+
+/** A bit string: the number of bits that do not count, and the bits. */
+function usageBits(extensions: Buffer): number | null {
+  const bits = extension(extensions, keyUsage)
+  return bits === null ? null : (bits[1] ?? 0)
 }
 
 /** `OtherName`: an identifier and, explicitly tagged, a value. */

@@ -1,13 +1,13 @@
 import type { X509Certificate } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
 import { peerCertificate } from '../transport/peer-certificate.ts'
-import { certificateFields } from './certificate-fields.ts'
+import { certificateFields, keyUsages } from './certificate-fields.ts'
 import type { RevocationList } from './revocation-list.ts'
 import { isNamed, namesOf, type ValidationPlan } from './tls-material.ts'
 
 /** Why a peer's certificate is not the one that is wanted. `text`: in Envoy's words. */
 export interface PeerProblem {
-  readonly lacks: 'trust' | 'name' | 'pin'
+  readonly lacks: 'trust' | 'name' | 'pin' | 'usage'
   readonly text: string
 }
 
@@ -74,9 +74,22 @@ export function peerProblem(
   return validation.isPinned(peer) ? null : { lacks: 'pin', text: 'cert hash and spki' }
 }
 
+/**
+ * Whether a server may use its key as it did in this handshake: to sign, or to have secrets encrypted. (Envoy 1.40 asks that of
+ * RSA keys too, whatever `enforce_rsa_key_usage` says.)
+ */
+export function usageProblem(certificate: X509Certificate, cipher: string): PeerProblem | null {
+  const { keyUsage } = certificateFields(certificate)
+  if (keyUsage === null) return null
+  const signs = cipher.startsWith('TLS_') || cipher.startsWith('ECDHE-') || cipher.startsWith('DHE-')
+  const needed = signs ? keyUsages.digitalSignature : keyUsages.keyEncipherment
+  return (keyUsage & needed) !== 0 ? null : { lacks: 'usage', text: 'key usage' }
+}
+
 function allNames(certificate: X509Certificate): string {
   const { dnsNames, uris, emails, addresses } = namesOf(certificate)
-  return [...dnsNames, ...uris, ...emails, ...addresses].join(', ')
+  const others = certificateFields(certificate).otherNames.map(({ value }) => value)
+  return [...dnsNames, ...uris, ...emails, ...addresses, ...others].join(', ')
 }
 
 const againstLists = 'certificate revocation check against provided CRLs failed: '

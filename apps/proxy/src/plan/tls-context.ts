@@ -143,10 +143,17 @@ function compileParameters(source: TlsParameters | undefined, client: boolean, p
   // OpenSSL takes them here; BoringSSL knows them, and does not let them be chosen.
   const fixed = options.ciphers.split(':').find((suite) => suite.startsWith('TLS_'))
   if (fixed !== undefined) throw invalid(`${path}.cipher_suites`, `Failed to initialize cipher suites: ${fixed}`)
-  if (source !== undefined && source.ecdhCurves.length > 0) options.ecdhCurve = source.ecdhCurves.join(':')
+  // A client's come in the order in which it would have them, with those of TLS 1.3.
+  if (client) options.ciphers = `${suitesOf13}:${options.ciphers}`
+  options.ecdhCurve = source !== undefined && source.ecdhCurves.length > 0 ? source.ecdhCurves.join(':') : defaultGroups
   if (source !== undefined && source.signatureAlgorithms.length > 0) options.sigalgs = source.signatureAlgorithms.join(':')
   return options
 }
+
+const suitesOf13 = 'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256'
+
+/** What Envoy offers and takes for the exchange of keys where nothing is said. */
+const defaultGroups = 'X25519MLKEM768:X25519:P-256'
 
 /** What Envoy offers and takes up to TLS 1.2 where nothing is said. */
 const defaultSuites: readonly string[] = [

@@ -1,4 +1,5 @@
 import { createHash, createPrivateKey, X509Certificate } from 'node:crypto'
+import { SocketAddress } from 'node:net'
 import { getCACertificates, rootCertificates } from 'node:tls'
 import type { DataSource } from '@weft/contracts/envoy/config/core/v3/base'
 import type {
@@ -210,9 +211,16 @@ export function namesOf(certificate: X509Certificate): Names {
     if (match[1] === 'URI') names.uris.push(value)
     else if (match[1] === 'DNS') names.dnsNames.push(value)
     else if (match[1] === 'email') names.emails.push(value)
-    else names.addresses.push(value)
+    else names.addresses.push(shortAddress(value))
   }
   return names
+}
+
+/** IPv6 as RFC 5952 has it: OpenSSL writes it in full. */
+function shortAddress(address: string): string {
+  if (!address.includes(':')) return address
+  const { address: short } = new SocketAddress({ address, family: 'ipv6' })
+  return short
 }
 
 /** Whether a certificate is for this host: a name (`*.` stands for one label), an address or a URI. */

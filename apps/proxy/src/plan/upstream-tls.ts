@@ -10,7 +10,7 @@ import { ProxyProtocolUpstreamTransport } from '@weft/contracts/envoy/extensions
 import { UpstreamTlsContext } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/tls'
 import type { Tlv } from '../transport/proxy-protocol.ts'
 import { PeerNotWanted, type RequestNames, type UpstreamTls } from '../transport/upstream-tls.ts'
-import { peerProblem, presentedBy } from './peer-trust.ts'
+import { peerProblem, presentedBy, usageProblem } from './peer-trust.ts'
 import { invalid, unsupported } from './problems.ts'
 import type { SecretStore } from './secret-store.ts'
 import { compileTlsContext } from './tls-context.ts'
@@ -39,7 +39,10 @@ export function compileUpstreamTls(socket: TransportSocket, path: string, secret
     judge(socket, hostname, names) {
       const validation = context.current()?.validation ?? null
       const presented = presentedBy(socket)
-      if (validation === null || presented === null) return null
+      if (presented === null) return null
+      const misused = usageProblem(presented.certificate, socket.getCipher().name)
+      if (misused !== null) return { problem: misused, tolerated: false }
+      if (validation === null) return null
       const problem = peerProblem(presented, validation, wanted(hostname, names))
       return problem === null ? null : { problem, tolerated: validation.acceptUntrusted }
     },

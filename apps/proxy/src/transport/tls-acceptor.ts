@@ -180,7 +180,7 @@ export class TlsAcceptor {
     }
     const problem = validation === null ? null : peerProblem(presented, validation)
     if (validation === null || problem === null) return { refusal: null, verified: validation?.ca != null || socket.authorized }
-    const counters = { trust: stats.failVerify, name: stats.failSan, pin: stats.failHash }
+    const counters = { trust: stats.failVerify, name: stats.failSan, pin: stats.failHash, usage: stats.connectionError }
     counters[problem.lacks].inc()
     return { refusal: validation.acceptUntrusted ? null : verificationFailed(problem.text), verified: false }
   }

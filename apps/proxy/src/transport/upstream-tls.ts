@@ -1,7 +1,7 @@
 import type { ConnectionOptions, TLSSocket } from 'node:tls'
 import type { PeerProblem } from '../plan/peer-trust.ts'
 import type { Tlv } from './proxy-protocol.ts'
-import { verificationFailed } from './tls-failure.ts'
+import { verificationFailed, wrongKeyUsage } from './tls-failure.ts'
 
 /** The PROXY header that endpoints are told first who the client is by. */
 export interface ProxyPrelude {
@@ -36,7 +36,7 @@ export interface UpstreamTls {
 
 /** Another certificate than the configuration asks for. */
 export class PeerNotWanted extends Error {
-  constructor({ text }: PeerProblem) {
-    super(verificationFailed(text))
+  constructor({ lacks, text }: PeerProblem) {
+    super(lacks === 'usage' ? wrongKeyUsage : verificationFailed(text))
   }
 }

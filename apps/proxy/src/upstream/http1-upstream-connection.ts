@@ -129,7 +129,7 @@ export class Http1UpstreamConnection implements PooledConnection, LinkUser, Http
 
   onEnd(): void {
     this.link.remoteEnd = true
-    if (this.codec.isIdle) {
+    if (this.codec.isIdle || !this.link.connected) {
       this.connection.destroy()
       return
     }

@@ -2,7 +2,7 @@ import net from 'node:net'
 import tls, { type ConnectionOptions } from 'node:tls'
 import { Connection, type ConnectionHandler, connectPlain, connectSecure } from '../transport/connection.ts'
 import { type Tlv, writeProxyHeader } from '../transport/proxy-protocol.ts'
-import { tlsFailure } from '../transport/tls-failure.ts'
+import { isOfTls, tlsFailure } from '../transport/tls-failure.ts'
 import { PeerNotWanted, type ProxyPrelude, type RequestNames, type UpstreamTls } from '../transport/upstream-tls.ts'
 import type { WorkerServices } from '../worker-services.ts'
 import type { ClusterStats } from './cluster-stats.ts'
@@ -110,9 +110,14 @@ function introduce(socket: net.Socket, { version, passes }: ProxyPrelude, client
 type Judge = (socket: tls.TLSSocket) => ReturnType<UpstreamTls['judge']>
 
 function watchHandshake(socket: tls.TLSSocket, judge: Judge, opening: SocketOpening, stats: ClusterStats['tls']): void {
-  const counters = { trust: stats.failVerify, name: stats.failSan, pin: stats.failHash }
+  const counters = { trust: stats.failVerify, name: stats.failSan, pin: stats.failHash, usage: stats.connectionError }
   socket.setNoDelay(true)
   let connected = false
+  // Secrets are shared when the server has answered.
+  let answered = false
+  socket.once('keylog', () => {
+    answered = true
+  })
   socket.once('secureConnect', () => {
     const verdict = judge(socket)
     if (verdict !== null) {
@@ -127,16 +132,16 @@ function watchHandshake(socket: tls.TLSSocket, judge: Judge, opening: SocketOpen
     opening.onConnected()
   })
   socket.once('error', (error) => {
+    if (!(error instanceof PeerNotWanted) && isOfTls(error)) stats.connectionError.inc()
     // Where not even TCP came to be, nothing of TLS has failed.
     if (connected || ('syscall' in error && error.syscall === 'connect')) return
-    if (!(error instanceof PeerNotWanted)) stats.connectionError.inc()
-    opening.onFailure(tlsFailure(error).replaceAll(/\s+/g, '_'))
+    opening.onFailure(tlsFailure(error, answered).replaceAll(/\s+/g, '_'))
   })
 }
 
 /** A connect error as Envoy words it. */
 export function describeConnectFailure(error: Error | null, failure: string): string {
-  if (failure.startsWith('TLS_error')) return failure
+  if (failure === '' || failure.startsWith('TLS_error')) return failure
   const code = error !== null && 'code' in error ? error.code : ''
   switch (code) {
     case 'ECONNREFUSED':

@@ -79,12 +79,13 @@ export function mutual(name: string, more: () => Message, context: Message = req
   return { name, bootstrap: (ports) => secure(trusting(more()), context)(ports), turns }
 }
 
-/** `options`: more of the cluster. */
+/** `options`: more of the cluster. `server`: the endpoint's transport socket; null: it speaks plaintext. */
 export function upstream(
   name: string,
   context: () => Message,
   turns: (ClientTurn | string)[] = [get('/')],
   options: (ports: Ports) => Message = () => ({}),
+  server: () => Message | null = downstream,
 ): ParityCase {
   return {
     name,
@@ -102,11 +103,10 @@ export function upstream(
           '%UPSTREAM_SERVER_NAME% failure=%UPSTREAM_TRANSPORT_FAILURE_REASON%\n',
       })
       const { listeners } = whole['static_resources'] as { listeners: Message[] }
-      const server = says('server')
       listeners.push({
         name: 'server',
         address: { socket_address: { address: '127.0.0.1', port_value: ports['secure'] ?? 0 } },
-        filter_chains: [server],
+        filter_chains: [says('server', undefined, server())],
       })
       return whole
     },

@@ -1,4 +1,4 @@
-import { address, cluster, networkFilter, tcp, tcpLogFormat } from '../bootstrap.ts'
+import { address, cluster, type Message, networkFilter, tcp, tcpLogFormat } from '../bootstrap.ts'
 import { get, group, type ParityCase } from '../case.ts'
 import { certificates } from '../certificates.ts'
 import {
@@ -188,6 +188,12 @@ const cases: ParityCase[] = [
     ),
   ),
   upstream('upstream-1-3', () => ({ common_tls_context: { tls_params: { tls_maximum_protocol_version: 'TLSv1_3' } } })),
+  ...Object.entries<() => Message | null>({
+    plaintext: () => null,
+    'of-another-version': () => downstream({ tls_params: { tls_minimum_protocol_version: 'TLSv1_3' } }),
+    'of-other-ciphers': () =>
+      downstream({ tls_params: { tls_maximum_protocol_version: 'TLSv1_2', cipher_suites: ['ECDHE-RSA-AES128-GCM-SHA256'] } }),
+  }).map(([which, server]) => upstream(`upstream-${which}`, trusted, [get('/')], undefined, server)),
 ]
 
 export const tlsCases = group('tls', cases)

@@ -33,6 +33,21 @@ describe('a header table', () => {
     expect(table.size).toBe(3)
   })
 
+  it('finds texts that a wire would take for more than one header', () => {
+    const table = new HeaderTable()
+    table.append(headerName('x-tab'), 'a\tb\xff')
+    expect(table.findBroken()).toBe(-1)
+    const other = new HeaderTable()
+    for (const text of ['a\nb', 'a\rb', 'a\0b', '\x7f', '\u010a']) other.append(headerName('x-own'), text)
+    other.append(headerName('x-long'), `${'a'.repeat(100)}\r\nx-evil: 1`)
+    other.set(headerName('via'), 'fine')
+    table.copyFrom(other)
+    expect(table.nameAt(table.findBroken())).toBe('x-own')
+    table.removeBroken()
+    expect(table.findBroken()).toBe(-1)
+    expect(written(table)).toBe('x-tab: a\tb\xff\r\nvia: fine\r\n')
+  })
+
   it('says of a group of names that none is there', () => {
     const group = headerGroup([headerName('via'), headerName('etag')])
     const table = new HeaderTable()

@@ -1,3 +1,4 @@
+import { valueByte } from './h1/bytes.ts'
 import type { HeaderCasing } from './header-casing.ts'
 import { type HeaderName, names, sameBytes, slotCount, slotGroups, slotNames, slotOf } from './header-name.ts'
 import { putLatin1 } from './latin1.ts'
@@ -31,6 +32,8 @@ export class HeaderTable {
   casing: HeaderCasing | null = null
   /** A name that has a slot stands more than once. */
   repeated = false
+  /** A text was put here that holds what no value may. */
+  private suspect = false
   /** Index + 1 of the first entry of each slot; 0: absent. */
   private readonly first = new Uint16Array(slotCount)
 
@@ -41,6 +44,7 @@ export class HeaderTable {
     this.entries = 0
     this.groups = 0
     this.repeated = false
+    this.suspect = false
     this.casing = null
     if (this.buffer.length > 65536) this.buffer = Buffer.allocUnsafeSlow(initialBytes)
   }
@@ -190,7 +194,7 @@ export class HeaderTable {
   /** Puts one value in place of all there are (at the first one's place), or at the end. */
   set(name: HeaderName, value: string): void {
     const at = this.setRoom(name, value.length)
-    putLatin1(value, this.buffer, at)
+    this.put(value, at)
   }
 
   /** The same for a value of `length` bytes that the caller writes: gives its place in `buffer`. */
@@ -204,7 +208,32 @@ export class HeaderTable {
   /** Another value for the entry at `index`. */
   setAt(index: number, value: string): void {
     const at = this.roomAt(index, value.length)
-    putLatin1(value, this.buffer, at)
+    this.put(value, at)
+  }
+
+  private put(value: string, at: number): void {
+    const { buffer } = this
+    const end = putLatin1(value, buffer, at)
+    for (let i = at; i < end; i++) if (valueByte[buffer[i]!] === 0) this.suspect = true
+  }
+
+  /**
+   * Index of an entry whose text (not what came by a codec, which looks itself) holds control bytes: on a wire they would end
+   * it early, and begin another header or message (RFC 9110 section 5.5). -1: there is none.
+   */
+  findBroken(): number {
+    if (!this.suspect) return -1
+    for (let i = 0; i < this.entries; i++) {
+      if (this.ranges[i * 4]! < 0) continue
+      const end = this.ranges[i * 4 + 3]!
+      for (let at = this.ranges[i * 4 + 2]!; at < end; at++) if (valueByte[this.buffer[at]!] === 0) return i
+    }
+    return -1
+  }
+
+  /** Removes such entries. */
+  removeBroken(): void {
+    for (let i = this.findBroken(); i >= 0; i = this.findBroken()) this.removeAt(i)
   }
 
   private roomAt(index: number, length: number): number {
@@ -220,7 +249,7 @@ export class HeaderTable {
   /** One more entry, at the end. */
   append(name: HeaderName, value: string): void {
     const at = this.appendRoom(name, value.length)
-    putLatin1(value, this.buffer, at)
+    this.put(value, at)
   }
 
   /** One more entry whose value of `length` bytes the caller writes: gives its place in `buffer`. */
@@ -278,6 +307,7 @@ export class HeaderTable {
 
   /** Everything of another table, in order, at the end of this one. */
   copyFrom(other: HeaderTable): void {
+    if (other.suspect) this.suspect = true
     const base = this.used
     this.reserve(other.used)
     other.buffer.copy(this.buffer, base, 0, other.used)

@@ -19,7 +19,7 @@ export interface Demand {
 const verified = new Map<string, readonly VerificationKey[]>()
 const maxVerified = 1_000
 
-/** Checks the request's token for one provider. */
+/** Checks the request's tokens for one provider: all have to hold, so that a forged one beside a good one is refused. */
 export function authenticate(stream: HttpStream, demand: Demand): Verdict {
   const { provider } = demand
   const tokens = findTokens(stream.request, provider.locations)
@@ -27,25 +27,25 @@ export function authenticate(stream: HttpStream, demand: Demand): Verdict {
     stream,
     tokens,
     (jwt) => (issuerFits(provider, jwt) ? demand : null),
-    0,
     false,
     ({ text }) => {
       const { longest, hit, miss } = provider.cache
-      if (text.length <= longest && verified.has(text)) hit.inc()
+      const keys = verified.get(text)
+      if (text.length <= longest && keys !== undefined && keys === provider.keys.current()) hit.inc()
       else miss.inc()
     },
   )
 }
 
 /**
- * Checks every token that any of the providers finds: for `allow_missing` and `allow_missing_or_failed` alone.
- * `pastFailures`: those behind a bad one too.
+ * Checks every token that any of the providers finds: for `allow_missing` and `allow_missing_or_failed` alone. Good ones are
+ * handed on, and the first decides, as in Envoy.
  */
-export function authenticateAny(stream: HttpStream, providers: readonly Provider[], pastFailures: boolean): Verdict {
+export function authenticateAny(stream: HttpStream, providers: readonly Provider[]): Verdict {
   const byPlace = new Map<string, { found: FoundToken; providers: Provider[] }>()
   for (const provider of providers) {
     for (const found of findTokens(stream.request, provider.locations)) {
-      const key = placeOf(found.location)
+      const key = `${placeOf(found.location)} ${found.text}`
       const entry = byPlace.get(key)
       if (entry === undefined) byPlace.set(key, { found, providers: [provider] })
       else entry.providers.push(provider)
@@ -59,8 +59,7 @@ export function authenticateAny(stream: HttpStream, providers: readonly Provider
       const provider = entries[index]?.providers.find((candidate) => issuerFits(candidate, jwt))
       return provider === undefined ? null : { provider, audiences: null }
     },
-    0,
-    pastFailures,
+    true,
   )
 }
 
@@ -72,31 +71,28 @@ function issuerFits(provider: Provider, jwt: Jwt): boolean {
   return provider.issuer === '' || provider.issuer === jwt.issuer
 }
 
-/** All tokens found have to hold, not just the first: a forged one beside a good one is refused. */
+/** Checks tokens from the last to the first, whose verdict is told unless one before it ended all (without `pastFailures`). */
 function allTokens(
   stream: HttpStream,
   tokens: readonly FoundToken[],
   demandFor: (jwt: Jwt, index: number) => Demand | null,
-  from: number,
-  pastFailures = false,
+  pastFailures: boolean,
   look: (token: FoundToken) => void = () => {},
+  from = tokens.length - 1,
 ): Verdict {
-  if (tokens.length === 0) return jwtStatus.missing
-  let failure: JwtStatus | null = null
-  for (let index = from; index < tokens.length; index++) {
+  for (let index = from; index >= 0; index--) {
     const token = tokens[index]!
     look(token)
+    const ends = (status: JwtStatus) => index === 0 || (status !== jwtStatus.ok && !pastFailures)
     const verdict = tokenVerdict(stream, token, index, demandFor)
     if (typeof verdict !== 'string') {
       return verdict.then((status) =>
-        status === jwtStatus.ok || pastFailures ? allTokens(stream, tokens, demandFor, index + 1, pastFailures, look) : status,
+        ends(status) ? status : allTokens(stream, tokens, demandFor, pastFailures, look, index - 1),
       )
     }
-    if (verdict === jwtStatus.ok) continue
-    if (!pastFailures) return verdict
-    failure ??= verdict
+    if (ends(verdict)) return verdict
   }
-  return failure ?? jwtStatus.ok
+  return jwtStatus.missing
 }
 
 function tokenVerdict(
@@ -172,9 +168,20 @@ function member(value: unknown, key: string): unknown {
 function claimText(claim: unknown): string | null {
   if (typeof claim === 'string') return claim
   if (typeof claim === 'boolean') return String(claim)
-  if (typeof claim === 'number') return Number.isInteger(claim) && claim >= 0 ? String(BigInt(claim)) : claim.toFixed(6)
-  if (typeof claim === 'object' && claim !== null) return Buffer.from(JSON.stringify(claim)).toString('base64')
+  if (typeof claim === 'number') {
+    if (!Number.isInteger(claim)) return claim.toFixed(6)
+    return claim >= 0 && claim < 2 ** 64 ? String(BigInt(claim)) : `${BigInt(claim)}.000000`
+  }
+  if (typeof claim === 'object' && claim !== null) return Buffer.from(jsonText(claim)).toString('base64')
   return null
+}
+
+/** JSON as protobuf writes it: what could end a script or a line of one is escaped. */
+function jsonText(value: object): string {
+  return JSON.stringify(value).replace(
+    /[<>\x7f\u2028\u2029]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
 }
 
 function normalized(payload: Readonly<Record<string, unknown>>, spaceDelimited: readonly string[]): Record<string, unknown> {

@@ -120,7 +120,7 @@ function compile(bytes: Uint8Array, context: FilterContext): CompiledHttpFilter 
     }
     if (requirement === 'unknown') {
       counters.denied.inc()
-      const problem = `Wrong requirement_name: ${String(routeConfig)}. It should be one of [${[...named.keys()].join(', ')}]`
+      const problem = `Wrong requirement_name: ${String(routeConfig)}. It should be one of [${[...named.keys()].join(',')}]`
       stream.reply(403, `Failed JWT authentication: ${problem}`, {
         details: `jwt_authn_access_denied{${problem.replaceAll(' ', '_')}}`,
       })
@@ -156,7 +156,8 @@ function compile(bytes: Uint8Array, context: FilterContext): CompiledHttpFilter 
 }
 
 function isPreflight({ request }: HttpStream): boolean {
-  return request.method === 'OPTIONS' && request.headers.has(names.origin) && request.headers.has(requestMethod)
+  const { method, headers } = request
+  return method === 'OPTIONS' && !!headers.get(names.origin) && !!headers.get(requestMethod)
 }
 
 function realm({ request }: HttpStream): string {

@@ -42,6 +42,32 @@ function parsed(text: string): Jwt {
 const keys = parseJwks(jwks)
 if (typeof keys === 'string') throw new Error(keys)
 
+describe('a token is taken apart', () => {
+  const [header = '', , signature = ''] = token('HS256', 'h', secret).split('.')
+  const withPayload = (json: string) => parseJwt(`${header}.${Buffer.from(json, 'latin1').toString('base64url')}.${signature}`)
+
+  it.each([
+    ['a name twice', '{"iss":"a","iss":"b"}'],
+    ['a name twice, further in', '{"d":{"a":1,"\\u0061":2}}'],
+    ['a number beyond all', '{"a":1e999}'],
+    ['half a character', '{"a":"\\ud800"}'],
+    ['bytes that are no UTF-8', '{"a":"\xff"}'],
+    ['too many levels', `${'{"a":'.repeat(101)}1${'}'.repeat(101)}`],
+  ])('but not with %s', (_, json) => {
+    expect(withPayload(json)).toBe(jwtStatus.payloadBadJson)
+  })
+
+  it.each(['{"a\\":":":b","c":["a","a",{"a":1},{"a":1}]}', `${'{"a":'.repeat(100)}1${'}'.repeat(100)}`])('%s is fine', (json) => {
+    expect(typeof withPayload(json)).toBe('object')
+  })
+
+  it('with all its padding or none', () => {
+    const text = token('ES256', 'e', ec.privateKey)
+    expect(typeof parseJwt(`${text}==`)).toBe('object')
+    expect(parseJwt(`${text}=`)).toBe(jwtStatus.signatureBadBase64)
+  })
+})
+
 describe('a token is verified', () => {
   it.each([
     ['RS256', 'r', rsa.privateKey],

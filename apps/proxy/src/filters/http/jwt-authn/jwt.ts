@@ -27,20 +27,48 @@ export interface Jwt {
   readonly expires: number | null
 }
 
-const base64url = /^([A-Za-z0-9_-]+)={0,2}$/
+const base64url = /^([A-Za-z0-9_-]+)(={0,2})$/
 
+/** White space between the characters does not count; padding may be left out, but not in part. */
 function decode(text: string): Buffer | null {
-  const bare = base64url.exec(text)?.[1]
-  return bare !== undefined && bare.length % 4 !== 1 ? Buffer.from(bare, 'base64url') : null
+  const [, bare = '', padding = ''] = base64url.exec(text.replace(/[\t-\r ]+/g, '')) ?? []
+  if (bare === '' || bare.length % 4 === 1) return null
+  return padding === '' || (bare.length + padding.length) % 4 === 0 ? Buffer.from(bare, 'base64url') : null
 }
 
+/** Objects may lie in each other so deep. */
+const maxDepth = 100
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+/** A text of JSON, and the colon behind it that makes it a key. */
+const jsonText = /"(?:[^"\\]|\\.)*"(\s*:)?/g
+
+/** Reads a JSON object; one that readers could understand in several ways is none (RFC 8725 section 2.4). */
 function parseObject(bytes: Buffer): Record<string, unknown> | null {
   try {
-    const value: unknown = JSON.parse(bytes.toString('utf8'))
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : null
+    const text = utf8.decode(bytes)
+    const value: unknown = JSON.parse(text)
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return null
+    let keys = 0
+    for (const [, colon] of text.matchAll(jsonText)) if (colon !== undefined) keys++
+    // Fewer than were written: one stands twice.
+    return keysWithin(value, 1) === keys ? (value as Record<string, unknown>) : null
   } catch {
     return null
   }
+}
+
+/** How many keys a value and what lies in it have; NaN: it holds what can't be told by others, or lies too deep. */
+function keysWithin(value: unknown, depth: number): number {
+  if (typeof value === 'string') return value.isWellFormed() ? 0 : Number.NaN
+  if (typeof value === 'number') return Number.isFinite(value) ? 0 : Number.NaN
+  if (typeof value !== 'object' || value === null) return 0
+  if (depth > maxDepth) return Number.NaN
+  const isList = Array.isArray(value)
+  let keys = 0
+  for (const [key, inner] of Object.entries(value)) {
+    keys += (isList ? 0 : 1) + (key.isWellFormed() ? 0 : Number.NaN) + keysWithin(inner, depth + 1)
+  }
+  return keys
 }
 
 /** Takes a token apart, or says what is wrong with it. */
@@ -95,6 +123,6 @@ function registeredClaims(payload: Readonly<Record<string, unknown>>): Claims | 
 function seconds(value: unknown, notInteger: JwtStatus, outOfRange: JwtStatus): number | null | JwtStatus {
   if (value === undefined) return null
   if (typeof value !== 'number') return notInteger
-  if (value < 0 || value > 2 ** 63) return outOfRange
+  if (value < 0 || value >= 2 ** 64) return outOfRange
   return Math.trunc(value) || null
 }

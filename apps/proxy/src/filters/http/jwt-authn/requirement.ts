@@ -54,19 +54,18 @@ export function compileRequirement(
       const header = headerName(type.value.verificationStatusHeader || 'x-jwt-signature-verified')
       // Unlike what its name says, tokens are verified, and only those that hold are handed on (as Envoy 1.40 does).
       return (stream) =>
-        after(authenticateAny(stream, all, true), (status) => {
+        after(authenticateAny(stream, all), (status) => {
           if (status !== jwtStatus.ok && status !== jwtStatus.missing) stream.request.headers.set(header, 'false')
           return jwtStatus.ok
         })
     }
     case 'allowMissing': {
       const all = [...providers.values()]
-      return (stream) =>
-        after(authenticateAny(stream, all, false), (status) => (status === jwtStatus.missing ? jwtStatus.ok : status))
+      return (stream) => after(authenticateAny(stream, all), (status) => (status === jwtStatus.missing ? jwtStatus.ok : status))
     }
     case 'allowMissingOrFailed': {
       const all = [...providers.values()]
-      return (stream) => after(authenticateAny(stream, all, true), () => jwtStatus.ok)
+      return (stream) => after(authenticateAny(stream, all), () => jwtStatus.ok)
     }
   }
 }

@@ -15,10 +15,19 @@ import type { ClusterTarget } from './cluster-target.ts'
 import { turnRequest } from './internal-redirect.ts'
 import { KeptBody } from './kept-body.ts'
 import { Mirrors } from './mirror.ts'
-import { answerNoHost, answerOverflow, answerReset, answerTimeout, breakOff, breakOffLate, noteTunnelEnd } from './own-answers.ts'
+import {
+  answerBroken,
+  answerNoHost,
+  answerOverflow,
+  answerReset,
+  answerTimeout,
+  breakOff,
+  breakOffLate,
+  noteTunnelEnd,
+} from './own-answers.ts'
 import { hedgesOf, type RaceOwner, RacingTries } from './racing-tries.ts'
 import { RequestCounts } from './request-counts.ts'
-import { finishNextHead, finishRequestHead, noWishes, replaceHost, tellExpected, wishesOf } from './request-head.ts'
+import { brokenHeader, finishNextHead, finishRequestHead, noWishes, replaceHost, tellExpected, wishesOf } from './request-head.ts'
 import type { RequestPick } from './request-pick.ts'
 import { Retries } from './retries.ts'
 import { finishAnswer } from './route-edits.ts'
@@ -113,6 +122,11 @@ export class Forwarding implements RaceOwner {
     body.forRetries = !endStream && (retry !== null || forward.internalRedirect !== null)
     if (exchange.plan.schemeMatchesUpstream) exchange.request.scheme = cluster.tlsOf(undefined) === null ? 'http' : 'https'
     const { timeoutMs, perTryMs } = finishRequestHead(exchange, this.plan, forward, choice, route, retry, this.hedges)
+    const broken = brokenHeader(exchange.request)
+    if (broken !== null) {
+      answerBroken(exchange, this.counts, broken)
+      return
+    }
     limits.wholeMs = timeoutMs
     limits.perTryMs = perTryMs
     limits.idleMs = retry?.perTryIdleTimeoutMs ?? 0

@@ -1,3 +1,4 @@
+import { HeaderValueOption } from '@weft/contracts/envoy/config/core/v3/base'
 import { afterEach, describe, expect, it } from 'vitest'
 import { cluster, connectionManager, listener, routeTo } from '../../../testing/resources.ts'
 import { ask, raw, Upstream, until, WorkerHarness } from '../../../testing/worker-harness.ts'
@@ -40,6 +41,24 @@ describe('what a client is answered where upstream gives no whole answer', () =>
     // Asked from within: others have no say in this.
     const headers = { 'x-envoy-upstream-rq-timeout-alt-response': '1', 'x-forwarded-for': '10.0.0.1' }
     expect(await ask(port, '/', { headers })).toMatchObject({ status: 204, body: '' })
+  })
+
+  it('is 503 where a header would end early; of an answer it is left out', async () => {
+    const origin = new Upstream((_request, response) => response.end('fine'))
+    await origin.listen()
+    const proxy = new WorkerHarness()
+    open.push(origin, proxy)
+    const metadata = { filterMetadata: { own: { text: 'a\r\nx-evil: 1' } }, typedFilterMetadata: {} }
+    const additions = HeaderValueOption.fromPartial({ header: { key: 'x-own', value: '%METADATA(ROUTE:own:text)%' } })
+    const routes = [
+      { ...routeTo('c', '/request'), metadata, requestHeadersToAdd: [additions] },
+      { ...routeTo('c', '/response'), metadata, responseHeadersToAdd: [additions] },
+    ]
+    expect(await proxy.apply(cluster('c', [origin.port]), listener('in', [{ filters: [connectionManager(routes)] }]))).toEqual([])
+    const port = proxy.port('in')
+    expect(await ask(port, '/request')).toMatchObject({ status: 503, body: 'invalid header value for: x-own' })
+    const { status, headers } = await ask(port, '/response')
+    expect([status, headers['x-own'], headers['x-evil']]).toEqual([200, undefined, undefined])
   })
 
   it('breaks off where the answer does', async () => {

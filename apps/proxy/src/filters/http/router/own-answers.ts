@@ -22,6 +22,15 @@ export function answerNoHost(exchange: RoutedExchange, counts: RequestCounts): v
   exchange.reply(503, 'no healthy upstream', { details: 'no_healthy_upstream' })
 }
 
+/** A filter or route has given this header a value that can't be sent on. */
+export function answerBroken(exchange: RoutedExchange, counts: RequestCounts, name: string): void {
+  exchange.info.addResponseFlag('DPE')
+  counts.response(503)
+  exchange.reply(503, `invalid header value for: ${name}`, {
+    details: `filter_removed_required_request_headers{invalid_header_value_for:_${name}}`,
+  })
+}
+
 /** The cluster has as many requests as it may have. */
 export function answerOverflow(exchange: RoutedExchange, plan: RouterPlan, counts: RequestCounts): void {
   exchange.info.addResponseFlag('UO')

@@ -86,6 +86,17 @@ export function finishRequestHead(
   return times
 }
 
+/** What no part of a head may hold: it would end it early. */
+const control = /[\0-\x1f\x7f]/
+
+/** The name of a header that can't be sent as it is; null: all can. */
+export function brokenHeader({ headers, path, authority }: RequestHead): string | null {
+  if (control.test(path)) return ':path'
+  if (control.test(authority)) return ':authority'
+  const index = headers.findBroken()
+  return index < 0 ? null : headers.nameAt(index)
+}
+
 /** Rewrites a request's path, and keeps what it was beside; where nothing would be left of it, it stays. */
 export function rewritePath(
   exchange: FormatContext & Pick<RoutedExchange, 'request'>,

@@ -34,6 +34,7 @@ export function finishResponseHead(exchange: ManagedExchange): void {
     headers.set(names.via, via === null ? plan.via : `${via}, ${plan.via}`)
   }
   if (plan.proxyStatus !== null) tellProxyStatus(response, exchange.info, plan.proxyStatus)
+  headers.removeBroken()
 }
 
 /** What HTTP/1.1 writes besides where no length is stated. */

@@ -184,6 +184,7 @@ describe('the command line', () => {
     ['AuthorizationPolicies', 'authorizationpolicy'],
     ['serviceentries', 'serviceentry'],
     ['ingresses', 'ingress'],
+    ['telemetries', 'telemetry'],
     ['rules', 'rule'],
   ])('knows the kind %s', (name, kind) => {
     expect(kindOf(name)).toBe(kind)

@@ -10,6 +10,7 @@ const groups: Readonly<Record<string, { versions: readonly string[]; kinds: read
     versions: ['v1beta1', 'v1'],
     kinds: ['PeerAuthentication', 'RequestAuthentication', 'AuthorizationPolicy'],
   },
+  'telemetry.istio.io': { versions: ['v1alpha1', 'v1'], kinds: ['Telemetry'] },
   '': { versions: ['v1'], kinds: ['Service'] },
   'networking.k8s.io': { versions: ['v1'], kinds: ['Ingress', 'IngressClass'] },
   'mesh.weft.dev': { versions: ['v1'], kinds: ['Workload'] },
@@ -21,7 +22,6 @@ const foreignGroups = new Set(['', 'networking.k8s.io'])
 /** Kinds of Istio that nothing acts on yet: accepted as they are, with a notice. */
 const acceptedKinds: Readonly<Record<string, readonly string[]>> = {
   'networking.istio.io': ['EnvoyFilter', 'ProxyConfig'],
-  'telemetry.istio.io': ['Telemetry'],
   'extensions.istio.io': ['WasmPlugin', 'TrafficExtension'],
 }
 

@@ -7,6 +7,7 @@ import { WorkloadEntry, WorkloadGroup } from '@weft/contracts/istio/networking/v
 import { AuthorizationPolicy } from '@weft/contracts/istio/security/v1beta1/authorization_policy'
 import { PeerAuthentication } from '@weft/contracts/istio/security/v1beta1/peer_authentication'
 import { RequestAuthentication } from '@weft/contracts/istio/security/v1beta1/request_authentication'
+import { Telemetry } from '@weft/contracts/istio/telemetry/v1alpha1/telemetry'
 import type { z } from 'zod'
 import { kubernetesIngressClassSchema, kubernetesIngressSchema } from './kubernetes-ingress.ts'
 import { kubernetesServiceSchema } from './kubernetes-service.ts'
@@ -35,6 +36,7 @@ export const kindReaders: KindReaders = {
   PeerAuthentication: byDescriptor(`${security}.PeerAuthentication`, PeerAuthentication),
   RequestAuthentication: byDescriptor(`${security}.RequestAuthentication`, RequestAuthentication),
   AuthorizationPolicy: byDescriptor(`${security}.AuthorizationPolicy`, AuthorizationPolicy),
+  Telemetry: byDescriptor('istio.telemetry.v1alpha1.Telemetry', Telemetry),
   Service: bySchema(kubernetesServiceSchema),
   Ingress: bySchema(kubernetesIngressSchema),
   IngressClass: bySchema(kubernetesIngressClassSchema),

@@ -7,6 +7,7 @@ import type { WorkloadEntry, WorkloadGroup } from '@weft/contracts/istio/network
 import type { AuthorizationPolicy } from '@weft/contracts/istio/security/v1beta1/authorization_policy'
 import type { PeerAuthentication } from '@weft/contracts/istio/security/v1beta1/peer_authentication'
 import type { RequestAuthentication } from '@weft/contracts/istio/security/v1beta1/request_authentication'
+import type { Telemetry } from '@weft/contracts/istio/telemetry/v1alpha1/telemetry'
 import type { Document } from './document.ts'
 import type { KubernetesIngress, KubernetesIngressClass } from './kubernetes-ingress.ts'
 import type { KubernetesService } from './kubernetes-service.ts'
@@ -27,6 +28,7 @@ export interface SpecByKind {
   PeerAuthentication: PeerAuthentication
   RequestAuthentication: RequestAuthentication
   AuthorizationPolicy: AuthorizationPolicy
+  Telemetry: Telemetry
   /** Kubernetes `v1 Service`. */
   Service: KubernetesService
   /** Kubernetes `networking.k8s.io/v1 Ingress`, and the classes of them. */

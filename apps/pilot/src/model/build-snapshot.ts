@@ -66,6 +66,7 @@ export function buildSnapshot(inputs: SnapshotInputs, before?: Snapshot): Snapsh
     peerAuthentications: byKind('PeerAuthentication'),
     requestAuthentications: byKind('RequestAuthentication'),
     authorizationPolicies: byKind('AuthorizationPolicy'),
+    telemetries: byKind('Telemetry'),
     ingress,
     credentials: inputs.credentials ?? new Map(),
   }

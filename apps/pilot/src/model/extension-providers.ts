@@ -43,8 +43,34 @@ export interface TracingProvider {
   readonly wideIds: boolean
 }
 
+/** Where accesses are logged: a file, or a service that takes Envoy's or OpenTelemetry's logs. */
+export type AccessLogProvider = {
+  readonly type: 'access-log'
+  /** Of each access; undefined: the mesh's. Of a service of OpenTelemetry the text is the body, and the labels attributes. */
+  readonly format: { readonly text: string | undefined; readonly labels: Readonly<Record<string, unknown>> | undefined }
+} & (
+  | { readonly to: 'file'; readonly path: string }
+  | {
+      readonly to: 'http-als' | 'tcp-als' | 'opentelemetry'
+      /** `host`, or `namespace/host`. */
+      readonly service: string
+      readonly port: number
+      readonly logName: string
+      readonly more: {
+        readonly filterState: readonly string[]
+        readonly requestHeaders: readonly string[]
+        readonly responseHeaders: readonly string[]
+        readonly responseTrailers: readonly string[]
+      }
+    }
+)
+
 /** A provider of MeshConfig's; one that can't be used says why, and whoever names it refuses all requests. */
-export type ExtensionProvider = ExtAuthzProvider | TracingProvider | { readonly type: 'unusable'; readonly reason: string }
+export type ExtensionProvider =
+  | ExtAuthzProvider
+  | TracingProvider
+  | AccessLogProvider
+  | { readonly type: 'unusable'; readonly reason: string }
 
 /** The timeout where none is stated; a DestinationRule is to state the real one, as in Istio. */
 const longTimeoutMs = 600_000
@@ -73,6 +99,22 @@ const collector = {
   maxTagLength: z.number().int().min(1).max(4_294_967_295).optional(),
 }
 
+const logService = {
+  service: z.string().min(1),
+  port: z.number().int().min(1).max(65_535),
+  logName: z.string().default(''),
+}
+const alsSchema = z.looseObject({
+  ...logService,
+  filterStateObjectsToLog: texts,
+  additionalRequestHeadersToLog: texts,
+  additionalResponseHeadersToLog: texts,
+  additionalResponseTrailersToLog: texts,
+})
+const logFormat = z
+  .looseObject({ text: z.string().optional(), labels: z.record(z.string(), z.unknown()).optional() })
+  .default({ text: undefined, labels: undefined })
+
 const providerSchema = z.looseObject({
   name: z.string().min(1),
   opentelemetry: z
@@ -85,6 +127,10 @@ const providerSchema = z.looseObject({
       path: z.string().regex(/^\//, 'must begin with /').default('/api/v2/spans'),
     })
     .optional(),
+  envoyFileAccessLog: z.looseObject({ path: z.string().min(1), logFormat }).optional(),
+  envoyHttpAls: alsSchema.optional(),
+  envoyTcpAls: alsSchema.optional(),
+  envoyOtelAls: z.looseObject({ ...logService, logFormat }).optional(),
   envoyExtAuthzGrpc: z.object(common).optional(),
   envoyExtAuthzHttp: z
     .object({
@@ -102,6 +148,21 @@ const providerSchema = z.looseObject({
     })
     .optional(),
 })
+
+const knownKinds =
+  'envoyExtAuthzGrpc, envoyExtAuthzHttp, opentelemetry, zipkin, envoyFileAccessLog, envoyHttpAls, envoyTcpAls, envoyOtelAls'
+
+/** Those that every mesh has, where MeshConfig has no other of the name. */
+const builtIn: ReadonlyMap<string, ExtensionProvider> = new Map([
+  ['envoy', { type: 'access-log', to: 'file', path: '/dev/stdout', format: { text: undefined, labels: undefined } }],
+])
+
+/** The provider of a name, in any case of its letters. */
+export function providerNamed(providers: ReadonlyMap<string, ExtensionProvider>, name: string): ExtensionProvider | undefined {
+  const wanted = name.toLowerCase()
+  for (const [known, provider] of providers) if (known.toLowerCase() === wanted) return provider
+  return builtIn.get(wanted)
+}
 
 /** MeshConfig's extensionProviders by name. */
 export function readExtensionProviders(values: readonly unknown[]): Map<string, ExtensionProvider> {
@@ -127,9 +188,10 @@ function providerOf(provider: z.infer<typeof providerSchema>): ExtensionProvider
     const { service, port, maxTagLength, path, enable64bitTraceId } = zipkin
     return { type: 'tracing', protocol: 'zipkin', service, port, maxTagLength, path, wideIds: !enable64bitTraceId }
   }
+  const log = accessLogOf(provider)
+  if (log !== undefined) return log
   const settings = grpc ?? http
-  if (settings === undefined)
-    return { type: 'unusable', reason: 'it is none of envoyExtAuthzGrpc, envoyExtAuthzHttp, opentelemetry, zipkin' }
+  if (settings === undefined) return { type: 'unusable', reason: `it is none of ${knownKinds}` }
   const nanos = settings.timeout === undefined ? undefined : parseDuration(settings.timeout)
   if (settings.timeout !== undefined && (nanos === undefined || nanos <= 0n)) {
     return { type: 'unusable', reason: `timeout: "${settings.timeout}" is no duration` }
@@ -161,6 +223,30 @@ function providerOf(provider: z.infer<typeof providerSchema>): ExtensionProvider
       toUpstreamOnAllow: http?.headersToUpstreamOnAllow ?? [],
       toDownstreamOnAllow: http?.headersToDownstreamOnAllow ?? [],
       toDownstreamOnDeny: http?.headersToDownstreamOnDeny ?? [],
+    },
+  }
+}
+
+function accessLogOf(provider: z.infer<typeof providerSchema>): AccessLogProvider | undefined {
+  const { envoyFileAccessLog: file, envoyHttpAls, envoyTcpAls, envoyOtelAls: otel } = provider
+  const none = { filterState: [], requestHeaders: [], responseHeaders: [], responseTrailers: [] }
+  const formatOf = ({ text, labels }: z.infer<typeof logFormat>) => ({ text, labels })
+  if (file !== undefined) return { type: 'access-log', to: 'file', path: file.path, format: formatOf(file.logFormat) }
+  if (otel !== undefined) {
+    const { service, port, logName } = otel
+    return { type: 'access-log', to: 'opentelemetry', service, port, logName, format: formatOf(otel.logFormat), more: none }
+  }
+  const als = envoyHttpAls ?? envoyTcpAls
+  if (als === undefined) return undefined
+  const { service, port, logName } = als
+  return {
+    ...{ type: 'access-log', to: envoyHttpAls === undefined ? 'tcp-als' : 'http-als', service, port, logName },
+    format: { text: undefined, labels: undefined },
+    more: {
+      filterState: als.filterStateObjectsToLog,
+      requestHeaders: als.additionalRequestHeadersToLog,
+      responseHeaders: als.additionalResponseHeadersToLog,
+      responseTrailers: als.additionalResponseTrailersToLog,
     },
   }
 }

@@ -43,6 +43,8 @@ export interface MeshSettings {
   readonly accessLogFile: string
   readonly accessLogFormat: string
   readonly accessLogEncoding: 'TEXT' | 'JSON'
+  /** Extension providers that accesses are logged to where no Telemetry says it; none: `accessLogFile` does. */
+  readonly accessLogProviders: readonly string[]
   readonly enableTracing: boolean
   /** The extension provider that spans go to; undefined: none, or with `enableTracing` the collector that ProxyConfig names. */
   readonly tracingProvider: string | undefined
@@ -106,6 +108,7 @@ export const defaultMeshSettings: MeshSettings = {
   accessLogFile: '',
   accessLogFormat: '',
   accessLogEncoding: 'TEXT',
+  accessLogProviders: [],
   enableTracing: false,
   tracingProvider: undefined,
   pathNormalization: 'BASE',
@@ -137,6 +140,7 @@ function millisecondsOf({ seconds, nanos }: { seconds: number; nanos: number }):
 /** MeshConfig on top of the defaults (or what the flags say); what it leaves out stays. Throws `invalid_argument` for a selector that is none. */
 export function meshSettings(config: MeshConfig, base: MeshSettings): MeshSettings {
   const { connectTimeout, protocolDetectionTimeout, outboundTrafficPolicy } = config
+  const providers = defaultProviders(config.defaultProviders)
   const orElse = <T extends string | readonly string[]>(value: T, other: T): T => (value.length > 0 ? value : other)
   return {
     domain: base.domain,
@@ -162,7 +166,8 @@ export function meshSettings(config: MeshConfig, base: MeshSettings): MeshSettin
     accessLogFormat: config.accessLogFormat,
     accessLogEncoding: config.accessLogEncoding === 1 ? 'JSON' : 'TEXT',
     enableTracing: config.enableTracing,
-    tracingProvider: tracingProviderOf(config.defaultProviders),
+    accessLogProviders: providers.accessLogging,
+    tracingProvider: providers.tracing[0],
     pathNormalization: pathNormalizations[config.pathNormalization?.normalization ?? 0] ?? 'BASE',
     extensionProviders: readExtensionProviders(config.extensionProviders),
     defaultServiceExportTo: orElse<readonly string[]>(config.defaultServiceExportTo, base.defaultServiceExportTo),
@@ -214,14 +219,14 @@ function limitsOf(config: MeshConfig['meshMTLS']): TlsLimits {
   return { minProtocol: config.minProtocolVersion, cipherSuites: config.cipherSuites, curves: config.ecdhCurves }
 }
 
-const providersSchema = z.looseObject({ tracing: z.array(z.string()).default([]) })
+const names = z.array(z.string()).default([])
+const providersSchema = z.looseObject({ tracing: names, accessLogging: names })
 
-function tracingProviderOf(value: unknown): string | undefined {
-  if (value === undefined) return undefined
-  const read = providersSchema.safeParse(value)
-  if (read.success) return read.data.tracing[0]
+function defaultProviders(value: unknown): z.infer<typeof providersSchema> {
+  const read = providersSchema.safeParse(value ?? {})
+  if (read.success) return read.data
   throw new WeftError('invalid_argument', 'the mesh configuration: must name extension providers', {
-    where: { path: 'defaultProviders.tracing' },
+    where: { path: `defaultProviders.${read.error.issues[0]?.path.join('.')}` },
   })
 }
 

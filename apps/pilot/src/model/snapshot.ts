@@ -38,6 +38,7 @@ export interface Snapshot {
   readonly peerAuthentications: readonly TypedObject<'PeerAuthentication'>[]
   readonly requestAuthentications: readonly TypedObject<'RequestAuthentication'>[]
   readonly authorizationPolicies: readonly TypedObject<'AuthorizationPolicy'>[]
+  readonly telemetries: readonly TypedObject<'Telemetry'>[]
 
   /** What Ingresses are translated to, which `objects` has too; `from` which, and with which numbers of ports by host and name. */
   readonly ingress: {

@@ -57,7 +57,11 @@ export const customResourceKinds: readonly CustomResourceKind[] = [
   sec('PeerAuthentication', { shortNames: ['pa'], columns: [column('Mode', '.spec.mtls.mode')] }),
   sec('RequestAuthentication', { shortNames: ['ra'] }),
   sec('AuthorizationPolicy', { shortNames: ['ap'], columns: [column('Action', '.spec.action')] }),
-  kindOf('telemetry.istio.io', ['v1', 'v1alpha1'], 'Telemetry', { plural: 'telemetries', shortNames: ['telemetry'] }),
+  kindOf('telemetry.istio.io', ['v1', 'v1alpha1'], 'Telemetry', {
+    package: 'istio.telemetry.v1alpha1',
+    plural: 'telemetries',
+    shortNames: ['telemetry'],
+  }),
   kindOf('extensions.istio.io', ['v1alpha1'], 'WasmPlugin'),
   kindOf('authentication.istio.io', ['v1alpha1'], 'Policy'),
   kindOf('authentication.istio.io', ['v1alpha1'], 'MeshPolicy', { scope: 'Cluster' }),

@@ -7,6 +7,7 @@ import { Report, type Sink } from './report.ts'
 import { checkRequestAuthentication } from './request-authentication.ts'
 import { checkServiceEntry } from './service-entry.ts'
 import { checkSidecar } from './sidecar.ts'
+import { checkTelemetry } from './telemetry.ts'
 import { checkVirtualService } from './virtual-service.ts'
 import { checkWorkloadEntry, checkWorkloadGroup } from './workload-entry.ts'
 
@@ -45,6 +46,9 @@ export function validate(object: ConfigObject, sink: Sink): void {
       return
     case 'AuthorizationPolicy':
       checkAuthorizationPolicy(object.spec, raw, annotations, report)
+      return
+    case 'Telemetry':
+      checkTelemetry(object.spec, report)
       return
     case 'Service':
     case 'Ingress':

@@ -67,7 +67,7 @@ function build(name: string, port: GatewayPort, scope: Scope): Listener {
   if (listener.filterChains.some(({ filterChainMatch }) => filterChainMatch !== undefined))
     listener.listenerFilters = [tlsInspector()]
   if (listener.filterChains.length === 0) {
-    const nowhere = tcpProxy(clusterNames.blackHole, [{ cluster: clusterNames.blackHole, weight: 100 }], scope.snapshot.mesh)
+    const nowhere = tcpProxy(clusterNames.blackHole, [{ cluster: clusterNames.blackHole, weight: 100 }], scope, 'client')
     listener.filterChains = [FilterChain.fromPartial({ filters: [nowhere] })]
   }
   return proxied(listener, scope)
@@ -102,7 +102,6 @@ function httpChain({ server, routeName }: KnownServer, name: string, scope: Scop
 
 function chains(known: KnownServer, name: string, scope: Scope, taken: Set<string>): FilterChain[] {
   const { server, kind, gateway, gatewayServer } = known
-  const { mesh } = scope.snapshot
   const names = claim(
     server.hosts.map((host) => host.slice(host.indexOf('/') + 1)),
     taken,
@@ -123,7 +122,7 @@ function chains(known: KnownServer, name: string, scope: Scope, taken: Set<strin
         if (own === undefined || targets.length === 0) return []
         return FilterChain.fromPartial({
           filterChainMatch: { ...tlsMatch(own), prefixRanges: prefixRanges(subnets) },
-          filters: [...tcpSecurity, tcpProxy(targets[0]?.cluster ?? name, targets, mesh)],
+          filters: [...tcpSecurity, tcpProxy(targets[0]?.cluster ?? name, targets, scope, 'client')],
         })
       }),
     )
@@ -131,7 +130,7 @@ function chains(known: KnownServer, name: string, scope: Scope, taken: Set<strin
   const stated = specs.map((spec) => tcpTargets(spec, gateway, known.port, scope)).find((found) => found.length > 0)
   if (stated === undefined || names === undefined) return []
   return stated.map(({ subnets, targets }) => {
-    const filters = [...tcpSecurity, tcpProxy(targets[0]?.cluster ?? name, targets, mesh)]
+    const filters = [...tcpSecurity, tcpProxy(targets[0]?.cluster ?? name, targets, scope, 'client')]
     const tls = kind === 'tls-terminated' ? server.tls : undefined
     const match = { ...(tls === undefined ? {} : tlsMatch(names)), prefixRanges: prefixRanges(subnets) }
     return FilterChain.fromPartial({

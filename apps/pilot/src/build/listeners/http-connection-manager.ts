@@ -10,12 +10,14 @@ import {
   HttpFilter,
   HttpConnectionManager_ServerHeaderTransformation as ServerHeader,
 } from '@weft/contracts/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager'
+import { UuidRequestIdConfig } from '@weft/contracts/envoy/extensions/request_id/uuid/v3/uuid'
 import type { Any } from '@weft/contracts/google/protobuf/any'
 import type { MeshSettings } from '../../model/mesh-settings.ts'
 import type { Scope } from '../../scope/scope.ts'
+import { selectedTracing, type TelemetryMode } from '../../scope/telemetry.ts'
 import { preservedCase } from '../header-case.ts'
 import { milliseconds, pack } from '../wire.ts'
-import { accessLogs } from './access-log.ts'
+import { accessLogKey, accessLogs } from './access-log.ts'
 import { tracing, tracingKey } from './tracing.ts'
 
 export type HttpSide = 'inbound' | 'outbound' | 'gateway'
@@ -38,8 +40,10 @@ export interface HttpFilterChain {
 
 /** The HTTP connection manager of a filter chain, with Istio's settings for its side. */
 export function httpConnectionManager(chain: HttpFilterChain): Filter {
-  const { mesh } = chain.scope.snapshot
-  const { headers, trustedProxies } = chain.scope.settings
+  const { scope } = chain
+  const { mesh } = scope.snapshot
+  const { headers, trustedProxies } = scope.settings
+  const mode = chain.side === 'inbound' ? 'server' : 'client'
   const manager = HttpConnectionManager.fromPartial({
     statPrefix: chain.statPrefix,
     routeSpecifier:
@@ -57,14 +61,15 @@ export function httpConnectionManager(chain: HttpFilterChain): Filter {
           }
         : { $case: 'routeConfig', value: chain.routes.inline },
     httpFilters: httpFilters(chain),
-    accessLog: accessLogs(mesh),
+    accessLog: accessLogs({ scope, mode, protocol: 'http' }),
     useRemoteAddress: chain.side === 'gateway',
     xffNumTrustedHops: chain.side === 'gateway' ? trustedProxies : 0,
     appendXForwardedPort: headers.forwardedPort,
     httpProtocolOptions: headers.preservesCase ? { headerKeyFormat: preservedCase() } : undefined,
     ...serverHeader(chain.side, headers.server),
     generateRequestId: headers.requestId ? undefined : false,
-    tracing: tracing(chain.scope),
+    tracing: tracing(scope, mode),
+    requestIdExtension: requestIds(scope, mode),
     ...pathNormalization(mesh.pathNormalization),
     streamIdleTimeout: milliseconds(0),
     upgradeConfigs: [{ upgradeType: 'websocket' }],
@@ -76,6 +81,13 @@ export function httpConnectionManager(chain: HttpFilterChain): Filter {
     manager,
   )
   return { name: 'envoy.filters.network.http_connection_manager', configType: { $case: 'typedConfig', value: typedConfig } }
+}
+
+/** By the request's id it is sampled, unless a Telemetry says that it is not. */
+function requestIds(scope: Scope, mode: TelemetryMode) {
+  if (selectedTracing(scope, mode)?.samplesByRequestId !== false) return undefined
+  const config = UuidRequestIdConfig.fromPartial({ useRequestIdForTraceSampling: false })
+  return { typedConfig: pack('envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig', UuidRequestIdConfig, config) }
 }
 
 /** Paths are made comparable once, before any filter or route looks at them (MeshConfig, pathNormalization). */
@@ -111,7 +123,7 @@ export function httpSettingsKey(scope: Scope): string {
   let key = settingsKeys.get(scope)
   if (key === undefined) {
     const { headers, trustedProxies, gatewayClientCert, takesProxyProtocol } = scope.settings
-    key = `${JSON.stringify([headers, trustedProxies, gatewayClientCert, takesProxyProtocol])}${tracingKey(scope)}`
+    key = `${JSON.stringify([headers, trustedProxies, gatewayClientCert, takesProxyProtocol])}${tracingKey(scope)}${accessLogKey(scope)}`
     settingsKeys.set(scope, key)
   }
   return key

@@ -114,7 +114,7 @@ function virtualInbound(ports: readonly InboundPort[], scope: Scope): Recipe {
         FilterChain.fromPartial({
           name: 'virtualInbound-blackhole',
           filterChainMatch: { destinationPort: mesh.inboundPort },
-          filters: [tcpProxy(clusterNames.blackHole, [{ cluster: clusterNames.blackHole, weight: 100 }], mesh)],
+          filters: [tcpProxy(clusterNames.blackHole, [{ cluster: clusterNames.blackHole, weight: 100 }], scope, 'server')],
         }),
         ...chains,
         ...otherPorts.flatMap(({ port, mode }) => passthroughChains(scope, mode, port)),
@@ -136,7 +136,6 @@ function virtualInbound(ports: readonly InboundPort[], scope: Scope): Recipe {
 
 /** What calls a port that no service leads to goes on to where it was going; HTTP is read, so that policies see it. */
 function passthroughChains(scope: Scope, mode: MtlsMode, port: number | undefined): FilterChain[] {
-  const { mesh } = scope.snapshot
   const cluster = clusterNames.inboundPassthrough
   const http = (secure: boolean): FilterChain['filters'] => [
     httpConnectionManager({
@@ -152,7 +151,7 @@ function passthroughChains(scope: Scope, mode: MtlsMode, port: number | undefine
   ]
   const tcp = (): FilterChain['filters'] => [
     ...workloadSecurity(scope).tcp(),
-    tcpProxy(cluster, [{ cluster, weight: 100 }], mesh),
+    tcpProxy(cluster, [{ cluster, weight: 100 }], scope, 'server'),
   ]
   return [
     ...securityChains(scope, 'virtualInbound-catchall-http', mode, port, true, http, 'http'),
@@ -269,7 +268,7 @@ function tcpFilters(inbound: InboundPort, scope: Scope): FilterChain['filters'] 
   return [
     ...workloadSecurity(scope).tcp(),
     ...(mixer === undefined ? [] : [{ name: 'mixer', configType: { $case: 'typedConfig' as const, value: mixer.config } }]),
-    tcpProxy(cluster, [{ cluster, weight: 100 }], scope.snapshot.mesh),
+    tcpProxy(cluster, [{ cluster, weight: 100 }], scope, 'server'),
   ]
 }
 

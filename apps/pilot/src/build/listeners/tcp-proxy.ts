@@ -6,7 +6,8 @@ import {
   type TcpProxy_TunnelingConfig,
 } from '@weft/contracts/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy'
 import type { TrafficPolicy_TunnelSettings } from '@weft/contracts/istio/networking/v1alpha3/destination_rule'
-import type { MeshSettings } from '../../model/mesh-settings.ts'
+import type { Scope } from '../../scope/scope.ts'
+import type { TelemetryMode } from '../../scope/telemetry.ts'
 import { pack } from '../wire.ts'
 import { accessLogs } from './access-log.ts'
 
@@ -27,11 +28,11 @@ function tunnelTo(tunnel: TrafficPolicy_TunnelSettings | undefined): DeepPartial
 }
 
 /** Connections passed on to one cluster, or to several by weight. */
-export function tcpProxy(statPrefix: string, targets: readonly WeightedTarget[], mesh: MeshSettings): Filter {
+export function tcpProxy(statPrefix: string, targets: readonly WeightedTarget[], scope: Scope, mode: TelemetryMode): Filter {
   const [only] = targets
   const proxy = TcpProxy.fromPartial({
     statPrefix,
-    accessLog: accessLogs(mesh),
+    accessLog: accessLogs({ scope, mode, protocol: 'tcp' }),
     tunnelingConfig: targets.length === 1 ? tunnelTo(only?.tunnel) : undefined,
     clusterSpecifier:
       targets.length === 1 && only !== undefined

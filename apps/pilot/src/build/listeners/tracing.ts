@@ -7,11 +7,13 @@ import type { HttpConnectionManager_Tracing } from '@weft/contracts/envoy/extens
 import { HttpConnectionManager } from '@weft/contracts/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager'
 import type { DeepPartial } from '@weft/contracts/envoy/type/tracing/v3/custom_tag'
 import { CustomTag } from '@weft/contracts/envoy/type/tracing/v3/custom_tag'
-import type { TracingProvider } from '../../model/extension-providers.ts'
+import { providerNamed, type TracingProvider } from '../../model/extension-providers.ts'
 import type { Service } from '../../model/service.ts'
 import type { Scope } from '../../scope/scope.ts'
+import { type SelectedTracing, selectedTracing, type TelemetryMode } from '../../scope/telemetry.ts'
 import { outboundClusterName } from '../names.ts'
 import { milliseconds, pack } from '../wire.ts'
+import { serviceAt } from './service-at.ts'
 
 /** Percent of requests that begin a trace where nothing is said. */
 const usualSampling = 1
@@ -22,14 +24,17 @@ interface Collector {
   readonly service: Service
 }
 
-/** Where spans go: to the mesh's provider of tracing, or with `enableTracing` to the collector that ProxyConfig names. */
-function collectorOf({ snapshot: { mesh }, settings, service }: Scope): Collector | undefined {
-  const named = mesh.tracingProvider === undefined ? undefined : mesh.extensionProviders.get(mesh.tracingProvider)
-  const provider = named?.type === 'tracing' ? named : mesh.enableTracing ? zipkinAt(settings.tracing.zipkinAddress) : undefined
-  if (provider === undefined) return undefined
-  const host = provider.service.slice(provider.service.indexOf('/') + 1)
-  const found = service(host) ?? service(`${host}.svc.${mesh.domain}`)
-  return found?.ports.some(({ number }) => number === provider.port) ? { provider, service: found } : undefined
+/**
+ * Where spans go: to the provider that a Telemetry names or that is the mesh's, or where neither says anything, with `enableTracing`
+ * to the collector that ProxyConfig names.
+ */
+function collectorOf(scope: Scope, selected: SelectedTracing | undefined): Collector | undefined {
+  const { mesh } = scope.snapshot
+  const named = selected?.provider === undefined ? undefined : providerNamed(mesh.extensionProviders, selected.provider)
+  const legacy = selected === undefined && mesh.enableTracing ? zipkinAt(scope.settings.tracing.zipkinAddress) : undefined
+  const provider = named?.type === 'tracing' ? named : legacy
+  const service = provider === undefined ? undefined : serviceAt(provider, scope)
+  return provider === undefined || service === undefined ? undefined : { provider, service }
 }
 
 function zipkinAt(address: string): TracingProvider | undefined {
@@ -49,18 +54,21 @@ function zipkinAt(address: string): TracingProvider | undefined {
 }
 
 /** The tracing of a proxy's HTTP connection managers; undefined where spans have nowhere to go. */
-export function tracing(scope: Scope): DeepPartial<HttpConnectionManager_Tracing> | undefined {
-  const collector = collectorOf(scope)
+export function tracing(scope: Scope, mode: TelemetryMode): DeepPartial<HttpConnectionManager_Tracing> | undefined {
+  const selected = selectedTracing(scope, mode)
+  const collector = collectorOf(scope, selected)
   if (collector === undefined) return undefined
   const { settings, proxy } = scope
-  const { sampling = usualSampling, maxPathTagLength } = settings.tracing
+  const { maxPathTagLength } = settings.tracing
+  const sampling = selected?.sampling ?? settings.tracing.sampling ?? usualSampling
   return HttpConnectionManager.fromPartial({
     tracing: {
       clientSampling: { value: 100 },
       randomSampling: { value: sampling },
       overallSampling: { value: 100 },
       maxPathTagLength: maxPathTagLength ?? collector.provider.maxTagLength,
-      customTags: customTags(scope),
+      customTags: customTags(scope, selected),
+      noContextPropagation: selected?.propagatesContext === false,
       spawnUpstreamSpan: proxy.type === 'router',
       provider: providerOf(collector, serviceName(scope)),
     },
@@ -69,8 +77,12 @@ export function tracing(scope: Scope): DeepPartial<HttpConnectionManager_Tracing
 
 /** What of a scope `tracing` depends on. */
 export function tracingKey(scope: Scope): string {
-  const collector = collectorOf(scope)
-  return collector === undefined ? '' : JSON.stringify([collector, scope.settings.tracing, serviceName(scope), customTags(scope)])
+  const modes = (['client', 'server'] as const).map((mode) => {
+    const selected = selectedTracing(scope, mode)
+    const collector = collectorOf(scope, selected)
+    return collector === undefined ? '' : [collector, selected, customTags(scope, selected)]
+  })
+  return modes.every((mode) => mode === '') ? '' : JSON.stringify([modes, scope.settings.tracing, serviceName(scope)])
 }
 
 function serviceName({ labels, proxy }: Scope): string {
@@ -109,8 +121,8 @@ function providerOf({ provider, service }: Collector, serviceNameOf: string) {
   return { name: 'envoy.tracers.opentelemetry', configType: { $case: 'typedConfig' as const, value } }
 }
 
-/** Tags that ProxyConfig states, and those by which Istio tells whose span it is. */
-function customTags(scope: Scope): CustomTag[] {
+/** Tags that a Telemetry states, or else ProxyConfig, and those by which Istio tells whose span it is. */
+function customTags(scope: Scope, selected: SelectedTracing | undefined): CustomTag[] {
   const { labels, proxy, settings } = scope
   const own: Readonly<Record<string, string>> = {
     'istio.canonical_revision': labels['service.istio.io/canonical-revision'] ?? labels['version'] ?? 'latest',
@@ -118,17 +130,32 @@ function customTags(scope: Scope): CustomTag[] {
     'istio.mesh_id': proxy.meshId || 'unknown',
     'istio.namespace': proxy.namespace,
   }
-  const istio = settings.tracing.istioTags ? Object.entries(own) : []
+  const istio = (selected?.istioTags ?? settings.tracing.istioTags) ? Object.entries(own) : []
   return [
     ...istio.map(([tag, value]) => CustomTag.fromPartial({ tag, type: { $case: 'literal', value: { value } } })),
-    ...settings.tracing.customTags.map(({ tag, type, value, defaultValue }) =>
-      CustomTag.fromPartial({
-        tag,
-        type:
-          type === 'literal'
-            ? { $case: 'literal', value: { value } }
-            : { $case: type === 'header' ? 'requestHeader' : 'environment', value: { name: value, defaultValue } },
-      }),
-    ),
+    ...(selected?.customTags === undefined ? statedTags(settings.tracing.customTags) : selectedTags(selected.customTags)),
   ]
+}
+
+function statedTags(tags: Scope['settings']['tracing']['customTags']): CustomTag[] {
+  return tags.map(({ tag, type, value, defaultValue }) =>
+    CustomTag.fromPartial({
+      tag,
+      type:
+        type === 'literal'
+          ? { $case: 'literal', value: { value } }
+          : { $case: type === 'header' ? 'requestHeader' : 'environment', value: { name: value, defaultValue } },
+    }),
+  )
+}
+
+function selectedTags(tags: NonNullable<SelectedTracing['customTags']>): CustomTag[] {
+  return Object.entries(tags)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .flatMap(([tag, { type }]): CustomTag[] => {
+      if (type === undefined) return []
+      if (type.$case === 'formatter') return [CustomTag.fromPartial({ tag, type: { $case: 'value', value: type.value.value } })]
+      if (type.$case === 'header') return [CustomTag.fromPartial({ tag, type: { $case: 'requestHeader', value: type.value } })]
+      return [CustomTag.fromPartial({ tag, type })]
+    })
 }

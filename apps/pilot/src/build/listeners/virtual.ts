@@ -6,6 +6,7 @@ import { clusterNames } from '../names.ts'
 import type { Recipe } from '../resource-cache.ts'
 import { restCluster } from '../routes/sidecar-routes.ts'
 import { keyOf } from '../wire.ts'
+import { accessLogKey } from './access-log.ts'
 import { anyAddress, anyAddressKey, originalDestination } from './listener.ts'
 import { tcpProxy } from './tcp-proxy.ts'
 
@@ -16,7 +17,7 @@ export function virtualOutbound(scope: Scope): Recipe {
   const transparent = scope.proxy.interceptionMode === 'TPROXY'
   return {
     name: 'virtualOutbound',
-    key: keyOf(cluster, meshKey(mesh), transparent, anyAddressKey(scope.proxy)),
+    key: keyOf(cluster, meshKey(mesh), accessLogKey(scope), transparent, anyAddressKey(scope.proxy)),
     origins: [],
     build: () =>
       Listener.encode(
@@ -32,9 +33,9 @@ export function virtualOutbound(scope: Scope): Recipe {
               // A connection to this port itself would go round in circles.
               name: 'virtualOutbound-blackhole',
               filterChainMatch: { destinationPort: mesh.outboundPort },
-              filters: [tcpProxy(clusterNames.blackHole, [{ cluster: clusterNames.blackHole, weight: 100 }], mesh)],
+              filters: [tcpProxy(clusterNames.blackHole, [{ cluster: clusterNames.blackHole, weight: 100 }], scope, 'client')],
             },
-            { name: 'virtualOutbound-catchall-tcp', filters: [tcpProxy(cluster, [{ cluster, weight: 100 }], mesh)] },
+            { name: 'virtualOutbound-catchall-tcp', filters: [tcpProxy(cluster, [{ cluster, weight: 100 }], scope, 'client')] },
           ],
         }),
       ).finish(),

@@ -1,6 +1,7 @@
 import { keyOf as objectKeyOf } from '@weft/config/objects'
 import type { Filter } from '@weft/contracts/envoy/config/listener/v3/listener_components'
 import type { HttpFilter } from '@weft/contracts/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager'
+import { providerNamed } from '../../model/extension-providers.ts'
 import type { Scope } from '../../scope/scope.ts'
 import { type WorkloadPolicies, workloadPolicies } from '../../scope/workload-policies.ts'
 import type { Recipe } from '../resource-cache.ts'
@@ -84,7 +85,7 @@ function securityOf({ requestAuthentications, authorizationPolicies }: WorkloadP
 
 /** The provider of a name with its service, where this proxy sees both. */
 function knownProvider(name: string, { snapshot, service }: Scope): KnownProvider | undefined {
-  const provider = snapshot.mesh.extensionProviders.get(name)
+  const provider = providerNamed(snapshot.mesh.extensionProviders, name)
   if (provider?.type !== 'ext-authz') return undefined
   const slash = provider.service.indexOf('/')
   const namespace = provider.service.slice(0, Math.max(slash, 0))

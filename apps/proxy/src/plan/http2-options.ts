@@ -42,7 +42,7 @@ export function meshHttp2Options(options: Http2Options): Http2Options {
     initialStreamWindow: Math.min(options.initialStreamWindow, 256 * 1024),
     initialConnectionWindow: Math.max(options.initialConnectionWindow, 128 * 1024 * 1024),
     // Clients that go away are no sign of a sidecar's malice.
-    budget: { ...options.budget, prematureResetShare: 1 },
+    budget: { ...options.budget, prematureResetShare: Number.POSITIVE_INFINITY },
     huffman: false,
   }
 }

@@ -1,6 +1,14 @@
 import type { FloodEvent } from './codec-event.ts'
 import type { AbuseLimits } from './options.ts'
 
+/**
+ * What is known of a peer: 'new' until some of its requests have been answered, 'fickle' while it gives so many up that those to
+ * come had better wait until more of its bytes are read.
+ */
+export type PeerStanding = 'new' | 'steady' | 'fickle'
+
+/** Answers that make a new peer a steady one. */
+const provenBy = 8
 /** Streams that any peer may give up, and the share of all its streams that makes it one that often does. */
 const patience = 8
 const fickleShare = 1 / 8
@@ -13,6 +21,7 @@ export class AbuseBudget {
   private readonly limits: AbuseLimits
   private readonly now: () => number
   private streams = 0
+  private answered = 0
   private dataFramesSent = 0
   private outbound = 0
   private outboundControl = 0
@@ -30,6 +39,11 @@ export class AbuseBudget {
 
   streamOpened(): void {
     this.streams++
+  }
+
+  /** The head of a stream's answer is sent. */
+  streamAnswered(): void {
+    this.answered++
   }
 
   /** The peer reads: what was written before has left. */
@@ -84,15 +98,16 @@ export class AbuseBudget {
     return ++this.controlFrames > this.limits.maxControlFramesPerSecond ? 'inbound_control_frames_flood' : null
   }
 
-  /** Whether the peer gives so many requests up that those to come had better wait until more of its bytes are read. */
-  get isFickle(): boolean {
-    return this.resets > patience && this.resets > this.streams * fickleShare
+  get standing(): PeerStanding {
+    if (this.limits.prematureResetShare > 1) return 'steady'
+    if (this.resets > patience && this.resets > this.streams * fickleShare) return 'fickle'
+    return this.answered < provenBy ? 'new' : 'steady'
   }
 
-  /** The peer gave a stream up before it was answered, or broke it so that we had to. */
+  /** The peer gave a stream up soon, before it was answered, or broke it so that we had to. */
   prematureReset(): FloodEvent | null {
     this.resets++
-    const { maxPrematureResets, prematureResetShare } = this.limits
-    return this.resets > maxPrematureResets && this.resets > this.streams * prematureResetShare ? 'premature_resets' : null
+    const { prematureResetStreams, prematureResetShare } = this.limits
+    return this.resets >= Math.max(this.streams, prematureResetStreams) * prematureResetShare ? 'premature_resets' : null
   }
 }

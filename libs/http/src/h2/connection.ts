@@ -196,6 +196,17 @@ export class Http2Connection implements FrameHandler, InboxOwner, ControlOwner {
     this.noteReset()
   }
 
+  /** The head of the stream's answer is about to be sent. */
+  noteAnswer(stream: Http2Stream): void {
+    stream.isAnswered = true
+    this.budget.streamAnswered()
+  }
+
+  /** The peer gave a stream up. */
+  notePeerReset(stream: Http2Stream): void {
+    if (!stream.isAnswered && this.now() - stream.openedMs < this.options.budget.prematureResetMs) this.noteReset()
+  }
+
   /** The peer made us refuse or end a stream. */
   noteReset(): void {
     const flood = this.budget.prematureReset()
@@ -300,7 +311,7 @@ export class Http2Connection implements FrameHandler, InboxOwner, ControlOwner {
   // Streams
 
   open(id: number, user: StreamUser | null): Http2Stream {
-    const stream = new Http2Stream(id, user, this.peer.initialWindowSize, this.inbox.streamWindow)
+    const stream = new Http2Stream(id, user, this.peer.initialWindowSize, this.inbox.streamWindow, this.now())
     this.streams.add(stream)
     this.role.note('stream_opened')
     this.budget.streamOpened()

@@ -6,7 +6,6 @@ import { flag, frameType, readUint32 } from './frame.ts'
 import type { Outbox } from './outbox.ts'
 import type { PeerSettings } from './settings.ts'
 import type { Http2Stream } from './stream.ts'
-import { isLocalOpen } from './stream-states.ts'
 import type { StreamTable } from './stream-table.ts'
 
 /** What control frames act on. */
@@ -24,8 +23,8 @@ export interface ControlOwner {
   streamError(stream: Http2Stream, code: number, detail: string): void
   /** The peer gave the stream up. */
   resetByPeer(stream: Http2Stream): void
-  /** The peer made us end a stream. */
-  noteReset(): void
+  /** The same, as what it may have to be blamed for. */
+  notePeerReset(stream: Http2Stream): void
   onGoaway(lastStreamId: number, code: number): void
   /** The peer's settings count. */
   onPeerSettings(): void
@@ -103,10 +102,9 @@ export class ControlFrames {
       }
       const code = readUint32(bytes, start)
       const { user } = stream
-      const answered = !isLocalOpen(stream.state)
       owner.resetByPeer(stream)
       user?.onReset(this.resetReason(code), errorCodeName(code))
-      if (owner.isServer && !answered) owner.noteReset()
+      if (owner.isServer) owner.notePeerReset(stream)
     }
   }
 

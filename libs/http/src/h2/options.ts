@@ -43,10 +43,12 @@ export interface AbuseLimits {
   maxWindowUpdatesPerDataFrame: number
   /** PING, SETTINGS, PRIORITY and unknown frames within a second. */
   maxControlFramesPerSecond: number
-  /** Streams that the peer gave up, or broke, before they count against it … */
-  maxPrematureResets: number
-  /** … when they are more than this share of all its streams. */
+  /** The share of all its streams that a peer may give up before they are answered, or break; above 1: it is trusted. */
   prematureResetShare: number
+  /** As many streams are taken for granted until there are more. */
+  prematureResetStreams: number
+  /** Milliseconds after which nobody is blamed for giving a stream up. */
+  prematureResetMs: number
   /** CONTINUATION frames of one header block. */
   maxContinuations: number
 }
@@ -75,8 +77,9 @@ export const defaultHttp2Options: Http2Options = {
     maxPriorityFramesPerStream: 100,
     maxWindowUpdatesPerDataFrame: 10,
     maxControlFramesPerSecond: 10000,
-    maxPrematureResets: 500,
     prematureResetShare: 0.5,
+    prematureResetStreams: 500,
+    prematureResetMs: 2000,
     maxContinuations: 64,
   },
   keepalive: { intervalMs: 0, timeoutMs: 20_000 },

@@ -4,6 +4,7 @@ import { HeaderTable, headerName } from '../header-table.ts'
 import { ResponseHead } from '../message.ts'
 import { clientPreface, flag, frameType } from './frame.ts'
 import { defaultHttp2Options } from './options.ts'
+import type { Http2ServerStream } from './server-connection.ts'
 import { settingId } from './settings.ts'
 import { data, frame, get, headers, literals, post, respond, ServerUnderTest, settings, uint32 } from './testing/raw-peer.ts'
 
@@ -504,18 +505,33 @@ describe('abuse ends the connection with ENHANCE_YOUR_CALM', () => {
   const calm = (server: ServerUnderTest) => server.frames().at(-1)
   const { budget } = defaultHttp2Options
 
-  it('rapid reset', () => {
+  it('rapid reset, at half of the streams that are taken for granted', () => {
     const server = new ServerUnderTest().greet()
-    for (let i = 0; i <= budget.maxPrematureResets && !server.closed; i++) {
+    const resets = budget.prematureResetStreams * budget.prematureResetShare
+    for (let i = 0; i < resets; i++) {
+      expect(server.closed).toBe(false)
       server.send(headers(2 * i + 1, get), raw(frameType.rstStream, 0, 2 * i + 1, uint32(8)))
     }
     expect(calm(server)).toMatch(/^GOAWAY \d+ ENHANCE_YOUR_CALM$/)
   })
 
-  it('before which requests do not even begin that are given up by the bytes behind them', () => {
+  it('but whoever gives up what is answered in part, or has taken long, is not to blame', () => {
     const server = new ServerUnderTest().greet()
-    const { connection, events } = server
-    const receive = (...frames: Buffer[]): void => {
+    const giveUp = (id: number, meanwhile: (stream: Http2ServerStream) => void): void => {
+      server.send(headers(id, get))
+      meanwhile(server.streams.get(id)!)
+      server.send(raw(frameType.rstStream, 0, id, uint32(8)))
+    }
+    const response = new ResponseHead()
+    response.status = 200
+    for (let i = 0; i < 600; i++) giveUp(2 * i + 1, (stream) => stream.sendHead(response, false))
+    for (let i = 600; i < 1200; i++) giveUp(2 * i + 1, () => (server.nowMs += budget.prematureResetMs))
+    expect(server.closed).toBe(false)
+    expect(server.connection.standing).toBe('steady')
+  })
+
+  describe('and requests that are given up soon do not even begin', () => {
+    const receive = ({ connection }: ServerUnderTest, ...frames: Buffer[]): void => {
       const bytes = Buffer.concat(frames)
       connection.receive(bytes, 0, bytes.length)
     }
@@ -526,24 +542,57 @@ describe('abuse ends the connection with ENHANCE_YOUR_CALM', () => {
           raw(frameType.rstStream, 0, id, uint32(8)),
         ]),
       )
-    const taken = (): string[] => events.splice(0).filter((event) => / (head|data) /.test(event))
-    receive(givenUp(1, 20))
-    expect(taken()).toHaveLength(9)
-    connection.beginWaiting({ isOver: () => false })
-    expect(taken()).toEqual([])
-    // The others begin in turns, and have what came of their bodies meanwhile.
-    receive(headers(41, post, endHeaders), data(41, 'a'), givenUp(43, 2), data(41, 'b', endStream), headers(47, get))
-    expect(taken()).toEqual([])
-    let asked = 0
-    expect(connection.beginWaiting({ isOver: () => ++asked > 1 })).toBe(false)
-    expect(connection.beginWaiting({ isOver: () => false })).toBe(true)
-    expect(taken()).toEqual(['41 head POST example.com/ ', '41 data a', '41 data b end', '47 head GET example.com/  end'])
-    // Who becomes steady does not wait any more.
-    server.onComplete = (stream) => respond(stream, 200, '')
-    for (let id = 49; id < 600; id += 2) server.send(headers(id, get))
-    taken()
-    receive(headers(601, get))
-    expect(taken()).toEqual(['601 head GET example.com/  end'])
+    const taken = ({ events }: ServerUnderTest): string[] =>
+      events.splice(0).filter((event) => / (head|data) /.test(event) || event === 'waiting')
+    const always = { isOver: () => false }
+
+    it('of a new peer when its bytes are taken', () => {
+      const server = new ServerUnderTest({}, true).greet()
+      receive(server, givenUp(1, 3), headers(7, post, endHeaders), data(7, 'a'), givenUp(9, 2), data(7, 'b', endStream))
+      expect(taken(server)).toEqual(['7 head POST example.com/ ', '7 data a', '7 data b end'])
+      // The deadline is over after the bytes, and what has not begun goes on when it is asked to.
+      let asked = 0
+      const bytes = Buffer.concat([headers(13, get), headers(15, get)])
+      server.connection.receive(bytes, 0, bytes.length, { isOver: () => ++asked > 2 })
+      expect(taken(server)).toEqual(['13 head GET example.com/  end', 'waiting'])
+      expect(server.connection.beginWaiting(always)).toBe(true)
+      expect(taken(server)).toEqual(['15 head GET example.com/  end'])
+    })
+
+    it('of one that was steady until its next turn', () => {
+      const server = new ServerUnderTest({}, true).greet()
+      server.onComplete = (stream) => respond(stream, 200, '')
+      for (let id = 1; id < 17; id += 2) receive(server, headers(id, get))
+      expect(server.connection.standing).toBe('steady')
+      server.onComplete = () => {}
+      taken(server)
+      receive(server, givenUp(17, 20))
+      expect(server.connection.standing).toBe('fickle')
+      expect(taken(server).filter((event) => event !== 'waiting')).toHaveLength(9)
+      expect(server.connection.beginWaiting(always)).toBe(true)
+      expect(taken(server)).toEqual([])
+      // The others begin in turns, and have what came of their bodies meanwhile.
+      receive(server, headers(57, post, endHeaders), data(57, 'a'), givenUp(59, 2), data(57, 'b', endStream), headers(63, get))
+      expect(taken(server)).toEqual(['waiting'])
+      let asked = 0
+      expect(server.connection.beginWaiting({ isOver: () => ++asked > 1 })).toBe(false)
+      expect(server.connection.beginWaiting(always)).toBe(true)
+      expect(taken(server)).toEqual(['57 head POST example.com/ ', '57 data a', '57 data b end', '63 head GET example.com/  end'])
+    })
+
+    it('and who becomes steady does not wait any more', () => {
+      const server = new ServerUnderTest({}, true).greet()
+      receive(server, givenUp(1, 20))
+      expect(server.connection.standing).toBe('fickle')
+      server.onComplete = (stream) => respond(stream, 200, '')
+      for (let id = 49; id < 600; id += 2) {
+        receive(server, headers(id, get))
+        server.connection.beginWaiting(always)
+      }
+      taken(server)
+      receive(server, headers(601, get))
+      expect(taken(server)).toEqual(['601 head GET example.com/  end'])
+    })
   })
 
   it('but resets among many answered requests are let be', () => {
@@ -561,7 +610,7 @@ describe('abuse ends the connection with ENHANCE_YOUR_CALM', () => {
 
   it('requests that make the server reset them', () => {
     const server = new ServerUnderTest().greet()
-    for (let i = 0; i <= budget.maxPrematureResets && !server.closed; i++) {
+    for (let i = 0; i <= budget.prematureResetStreams && !server.closed; i++) {
       server.send(headers(2 * i + 1, post, endHeaders), raw(frameType.windowUpdate, 0, 2 * i + 1, uint32(0)))
     }
     expect(calm(server)).toMatch(/^GOAWAY \d+ ENHANCE_YOUR_CALM$/)

@@ -1,6 +1,7 @@
 import { HeaderTable } from '../header-table.ts'
 import type { ResponseHead } from '../message.ts'
 import type { ByteSink, IncomingRequest, ResetReason, ServerStream } from '../stream.ts'
+import type { PeerStanding } from './abuse-budget.ts'
 import type { CodecEvent } from './codec-event.ts'
 import { type ConnectionRole, Http2Connection } from './connection.ts'
 import { errorCode } from './error-code.ts'
@@ -18,9 +19,9 @@ export interface Http2ServerEvents {
   /** A request begins: gives who takes it. */
   begin(stream: Http2ServerStream): IncomingRequest
   /**
-   * A request does not begin before `beginWaiting`, which is to be called soon, and not before the bytes that are there have been
-   * taken: the peer is one that often gives its requests up (rapid reset), and those that it does until then cost next to nothing.
-   * Absent: all requests begin with their heads.
+   * Requests do not begin before `beginWaiting`, which is to be called soon. Those of a peer of which little is known wait until
+   * the bytes that are there have been taken, and those of one that often gives its requests up (rapid reset) until some time
+   * later: what is given up until then costs next to nothing. Absent: all requests begin with their heads.
    */
   waiting?(): void
   /** Close once what was written has left. */
@@ -85,19 +86,20 @@ export class Http2ServerConnection implements ConnectionRole {
       at++
       if (--this.prefaceLeft === 0) this.core.start()
     }
-    return this.core.receive(bytes, at, end, deadline)
+    const taken = this.core.receive(bytes, at, end, deadline)
+    if (this.waiting.length > 0 && (this.standing === 'fickle' || !this.beginWaiting(deadline))) this.events.waiting?.()
+    return taken
   }
 
-  /** Whether the peer often gives its requests up, or has them refused. */
-  get isFickle(): boolean {
-    return this.core.budget.isFickle
+  get standing(): PeerStanding {
+    return this.core.budget.standing
   }
 
   /** Begins requests that wait, until the deadline is over; whether that was all. */
-  beginWaiting(deadline: Deadline): boolean {
+  beginWaiting(deadline: Deadline | null): boolean {
     const { waiting } = this
     let begun = 0
-    while (begun < waiting.length && !deadline.isOver()) waiting[begun++]!.beginLate()
+    while (begun < waiting.length && (deadline === null || !deadline.isOver())) waiting[begun++]!.beginLate()
     waiting.splice(0, begun)
     return waiting.length === 0
   }
@@ -236,11 +238,11 @@ export class Http2ServerConnection implements ConnectionRole {
     }
     answer.isConnect = request.method === 'CONNECT' || answer.upgrade !== ''
     if (endStream) core.remoteEnd(stream)
-    const { events } = this
-    if (events.waiting !== undefined && core.budget.isFickle) {
+    const { standing } = this
+    if (this.events.waiting !== undefined && standing !== 'steady') {
       answer.wait(endStream)
       this.waiting.push(answer)
-      events.waiting()
+      if (standing === 'new' && this.waiting.length > maxWaiting) this.waiting.shift()?.beginLate()
     } else receiver.onRequestHead(endStream)
   }
 }
@@ -341,6 +343,7 @@ export class Http2ServerStream implements ServerStream, StreamUser {
         if (this.madeKey) dropAccept(head.headers)
       }
     }
+    if (!stream.isAnswered) this.core.noteAnswer(stream)
     if (endStream) this.finished()
     this.head(status, head.headers, endStream, stream)
   }
@@ -415,4 +418,6 @@ export class Http2ServerStream implements ServerStream, StreamUser {
   }
 }
 
+/** Requests of a new peer that wait for the end of its bytes: with many more, streams would be refused that might be answered already. */
+const maxWaiting = 128
 const noHeaders = new HeaderTable()

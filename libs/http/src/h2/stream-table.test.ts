@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { Http2Stream } from './stream.ts'
 import { StreamTable } from './stream-table.ts'
 
-const stream = (id: number) => new Http2Stream(id, null, 0, 0)
+const stream = (id: number) => new Http2Stream(id, null, 0, 0, 0)
 
 describe('the table of streams', () => {
   it('is what a map by identifiers is, in whatever order streams come and go', () => {

@@ -23,6 +23,10 @@ export class Http2Stream {
   /** Content-Length, and what came of it. */
   expectedLength = unknownLength
   receivedLength = 0
+  /** When it was opened, as the connection's clock says. */
+  readonly openedMs: number
+  /** The head of its answer is sent. */
+  isAnswered = false
   /** A CONNECT that was accepted: each direction ends for itself. */
   isTunnel = false
 
@@ -50,9 +54,10 @@ export class Http2Stream {
   waitingEnd = false
   waitingTrailers: HeaderTable | null = null
 
-  constructor(id: number, user: StreamUser | null, sendWindow: number, receiveWindow: number) {
+  constructor(id: number, user: StreamUser | null, sendWindow: number, receiveWindow: number, openedMs: number) {
     this.id = id
     this.user = user
+    this.openedMs = openedMs
     this.sendWindow = new SendWindow(sendWindow)
     this.receiveWindow = new ReceiveWindow(receiveWindow)
   }

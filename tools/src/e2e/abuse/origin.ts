@@ -2,7 +2,6 @@
 import { createServer } from 'node:http'
 
 const big = Buffer.alloc(1024 * 1024, 'x')
-createServer((request, response) => response.end(request.url === '/attack/big' ? big : 'hello')).listen(
-  Number(process.argv[2]),
-  '127.0.0.1',
-)
+createServer({ keepAliveTimeout: 600_000 }, (request, response) =>
+  response.end(request.url === '/attack/big' ? big : 'hello'),
+).listen(Number(process.argv[2]), '127.0.0.1')

@@ -112,13 +112,14 @@ export class ServerUnderTest {
   onComplete: (stream: Http2ServerStream) => void = () => {}
   private readonly log = new FrameLog()
 
-  constructor(options: Partial<Http2Options> = {}) {
+  /** `inTurns`: the requests of a peer that is not steady may have to wait. */
+  constructor(options: Partial<Http2Options> = {}, inTurns = false) {
     this.connection = new Http2ServerConnection(
       this.sink,
       { ...defaultHttp2Options, ...options },
       {
         begin: (stream) => this.take(stream),
-        waiting: () => {},
+        ...(inTurns ? { waiting: () => this.events.push('waiting') } : {}),
         closeAfterWrite: () => {
           this.closed = true
         },

@@ -54,6 +54,7 @@ export class HcmStats {
   readonly pathNormalizationFailed: Counter
   readonly tracingHealthCheck: Counter
   readonly rejectedByIpDetection: Counter
+  readonly tooManyResets: Counter
   private readonly classes: (Counter | undefined)[]
   /** The same by listener; null where no listener is known. */
   private readonly listenerCompleted: Counter | null
@@ -122,6 +123,7 @@ export class HcmStats {
     this.normalizedRedirect = counter('downstream_rq_redirected_with_normalized_path')
     this.responseBeforeRequest = counter('downstream_rq_response_before_rq_complete')
     this.pathNormalizationFailed = counter('downstream_rq_failed_path_normalization')
+    this.tooManyResets = counter('downstream_rq_too_many_premature_resets')
     this.rejectedByIpDetection = counter('downstream_rq_rejected_via_ip_detection')
     // What never happens here, and yet is looked for.
     for (const name of [
@@ -131,7 +133,6 @@ export class HcmStats {
       'flow_control_resumed_reading_total',
       'cx_http1_soft_drain',
       'rq_overload_close',
-      'rq_too_many_premature_resets',
     ]) {
       counter(`downstream_${name}`)
     }

@@ -1,12 +1,14 @@
+import type { PeerStanding } from '@weft/http/h2/abuse-budget'
 import type { CodecEvent } from '@weft/http/h2/codec-event'
 import type { Deadline } from '@weft/http/h2/frame-reader'
 import { tickMsOf } from '@weft/http/h2/liveness'
 import { Http2ServerConnection, type Http2ServerEvents, type Http2ServerStream } from '@weft/http/h2/server-connection'
 import type { IncomingRequest } from '@weft/http/stream'
 import { meshHttp2Options } from '../../../plan/http2-options.ts'
+import { monotonicMs } from '../../../transport/clock.ts'
 import { CoalescingOutput } from '../../../transport/coalescing-output.ts'
 import type { Connection } from '../../../transport/connection.ts'
-import { fairTurns, hostileReadMs, type Unfinished } from '../../../transport/fair-turns.ts'
+import { fairTurns, type Unfinished } from '../../../transport/fair-turns.ts'
 import { meshAlpn } from '../../../transport/mesh-alpn.ts'
 import { Timeout } from '../../../transport/timer-wheel.ts'
 import type { Downstream } from './downstream.ts'
@@ -39,7 +41,7 @@ export class Http2Session implements DownstreamProtocol, Http2ServerEvents, Unfi
     this.output = new CoalescingOutput(connection)
     const { http2 } = downstream.plan
     const options = downstream.tls?.alpn === meshAlpn ? meshHttp2Options(http2) : http2
-    this.codec = new Http2ServerConnection(this.output, options, this)
+    this.codec = new Http2ServerConnection(this.output, options, this, monotonicMs)
     const tickMs = tickMsOf(options)
     this.timer = new Timeout(() => {
       this.codec.tick()
@@ -61,17 +63,25 @@ export class Http2Session implements DownstreamProtocol, Http2ServerEvents, Unfi
       this.left = Buffer.concat([this.left, bytes.subarray(start, end)])
       return
     }
-    if (end - start <= smallRead) this.codec.receive(bytes, start, end)
+    const { standing } = this
+    if (standing === 'fickle') this.leave(bytes, start, end)
+    else if (standing === 'steady' && end - start <= smallRead) this.codec.receive(bytes, start, end)
     else {
-      const deadline = this.codec.isFickle ? fairTurns.beginRead(this, hostileReadMs) : fairTurns.beginRead(this)
-      const at = this.codec.receive(bytes, start, end, deadline)
+      const at = this.codec.receive(bytes, start, end, fairTurns.beginRead(this))
       fairTurns.endRead()
-      if (at < end) {
-        this.left = Buffer.from(bytes.subarray(at, end))
-        this.connection.pause()
-        this.waiting()
-      }
+      if (at < end) this.leave(bytes, at, end)
     }
+  }
+
+  /** Has bytes wait for a turn. */
+  private leave(bytes: Buffer, start: number, end: number): void {
+    this.left = Buffer.from(bytes.subarray(start, end))
+    this.connection.pause()
+    this.waiting()
+  }
+
+  get standing(): PeerStanding {
+    return this.codec.standing
   }
 
   goOn(deadline: Deadline): boolean {
@@ -148,6 +158,8 @@ export class Http2Session implements DownstreamProtocol, Http2ServerEvents, Unfi
   }
 
   noted(event: CodecEvent): void {
-    this.downstream.plan.stats.http2.note(event)
+    const { stats } = this.downstream.plan
+    stats.http2.note(event)
+    if (event === 'premature_resets') stats.tooManyResets.inc()
   }
 }

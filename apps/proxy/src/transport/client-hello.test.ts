@@ -28,7 +28,10 @@ beforeAll(async () => {
 describe('the inspection of first bytes', () => {
   it('reads server name and protocols of a ClientHello, once it is whole', () => {
     for (let i = 0; i < hello.length; i++) expect(inspectClientHello(hello.subarray(0, i)).type).toBe('more')
-    expect(inspectClientHello(hello)).toEqual({ type: 'tls', hello: { serverName: 'a.example.test', alpn: ['h2', 'http/1.1'] } })
+    expect(inspectClientHello(hello)).toMatchObject({
+      type: 'tls',
+      hello: { serverName: 'a.example.test', alpn: ['h2', 'http/1.1'] },
+    })
   })
 
   it('reads one that comes in several records', () => {

@@ -4,7 +4,8 @@ export interface ClientHello {
   alpn: string[]
 }
 
-export type Inspection = { type: 'more' } | { type: 'tls'; hello: ClientHello } | { type: 'plain' }
+/** `body`: the hello itself, without what frames it. */
+export type Inspection = { type: 'more' } | { type: 'tls'; hello: ClientHello; body: Buffer } | { type: 'plain' }
 
 /** Bytes of a hello that are looked at: more than any real client sends. */
 const maxHelloBytes = 16 * 1024
@@ -25,8 +26,9 @@ export function inspectClientHello(bytes: Buffer): Inspection {
   const length = handshake.readUIntBE(1, 3)
   if (length > maxHelloBytes) return { type: 'plain' }
   if (handshake.length < 4 + length) return { type: 'more' }
-  const hello = readHello(handshake.subarray(4, 4 + length))
-  return hello === null ? { type: 'plain' } : { type: 'tls', hello }
+  const body = handshake.subarray(4, 4 + length)
+  const hello = readHello(body)
+  return hello === null ? { type: 'plain' } : { type: 'tls', hello, body }
 }
 
 /**

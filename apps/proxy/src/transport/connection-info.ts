@@ -1,4 +1,5 @@
 import type { X509Certificate } from 'node:crypto'
+import type { ClientFingerprints } from './client-fingerprint.ts'
 import type { Destination } from './socket-calls.ts'
 
 /** A connection that a client made to us, or we to an endpoint. */
@@ -16,6 +17,8 @@ export interface ConnectionInfo {
   readonly tls: TlsInfo | null
   /** SNI as the client sent it. */
   readonly serverName: string
+  /** Of a client that speaks TLS, as far as the listener asks for them. */
+  readonly fingerprints?: Partial<ClientFingerprints> | undefined
   /** Of an upstream connection: when it was begun, and when its handshakes were done (monotonic ms; -1: not yet). */
   readonly connectStartMs?: number
   readonly connectEndMs?: number

@@ -113,7 +113,7 @@ export class LiveListener {
     }
     for (const name of unused) stats.counter(prefix + name)
     this.count = plan.openCount()
-    this.acceptor = new TlsAcceptor(() => new TlsStats(stats, prefix))
+    this.acceptor = new TlsAcceptor(() => new TlsStats(stats, prefix), services.processState)
     this.expectTls()
   }
 
@@ -384,6 +384,7 @@ export class LiveListener {
       metadata: facts.metadata,
       tlvs: facts.tlvs,
       serverName: facts.serverName,
+      fingerprints: facts.fingerprints,
       listenerName: this.plan.name,
       listenerMetadata: this.plan.metadata,
       listenerDirection: this.plan.direction,
@@ -436,10 +437,13 @@ export class LiveListener {
       this.missed(chain, info)
       this.log({ ...info, tls: null }, new StreamRecord())
     }
-    const timer = setTimeout(() => {
-      chain.timedOut.inc()
-      socket.destroy()
-    }, chain.transportTimeoutMs)
+    const timer = setTimeout(
+      () => {
+        chain.timedOut.inc()
+        socket.destroy()
+      },
+      this.services.processState.scaled('transport-socket-connect', chain.transportTimeoutMs),
+    )
     this.undecided.add(socket)
     socket.on('data', onData)
     socket.on('end', onEnd)

@@ -5,6 +5,7 @@ import type { FilterChainPlan } from '../plan/listener.ts'
 import { peerProblem, presentedBy } from '../plan/peer-trust.ts'
 import type { TlsMaterial } from '../plan/tls-context.ts'
 import type { TlsCertificatePlan } from '../plan/tls-material.ts'
+import type { ProcessState } from '../shared/process-state.ts'
 import type { ClientHello } from './client-hello.ts'
 import type { TlsInfo } from './connection-info.ts'
 import { HandshakeQueue } from './handshake-queue.ts'
@@ -79,10 +80,12 @@ export class TlsAcceptor {
   private readonly known = new WeakSet<Server>()
   private readonly makeStats: () => TlsStats
   private made: TlsStats | null = null
+  private readonly overload: ProcessState
 
-  /** `makeStats`: asked when the first handshake is to come. */
-  constructor(makeStats: () => TlsStats) {
+  /** `makeStats`: asked when the first handshake is to come. `overload`: shortens handshakes' time while resources are short. */
+  constructor(makeStats: () => TlsStats, overload: ProcessState) {
     this.makeStats = makeStats
+    this.overload = overload
   }
 
   private get stats(): TlsStats {
@@ -108,11 +111,14 @@ export class TlsAcceptor {
     }
     if (!this.known.has(now.server)) this.listenTo(now.server)
     const key = keyOf(raw)
-    const timer = setTimeout(() => {
-      this.waiting.delete(key)
-      chain.timedOut.inc()
-      raw.destroy()
-    }, chain.transportTimeoutMs)
+    const timer = setTimeout(
+      () => {
+        this.waiting.delete(key)
+        chain.timedOut.inc()
+        raw.destroy()
+      },
+      this.overload.scaled('transport-socket-connect', chain.transportTimeoutMs),
+    )
     this.waiting.set(key, { raw, chain, hello, certificates: now.certificates, material: now.material, timer, done, failed })
     raw.once('close', () => {
       const waiting = this.waiting.get(key)

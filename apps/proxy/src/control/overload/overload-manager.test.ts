@@ -68,6 +68,28 @@ describe('the overload manager', () => {
     expect(stats.counter(`overload.${prefix}shrink_heap.shrink_count`).value).toBe(1)
   })
 
+  it('shortens timeouts by a share, down to what is left to them', () => {
+    const type = 'type.googleapis.com/envoy.config.overload.v3.ScaleTimersOverloadActionConfig'
+    const factors = `[{timer: HTTP_DOWNSTREAM_CONNECTION_IDLE, min_timeout: 2s}, {timer: HTTP_DOWNSTREAM_STREAM_IDLE, min_scale: {value: 10}}]`
+    const trigger = `scaled: {scaling_threshold: 0.2, saturation_threshold: 0.6}`
+    const config = `{name: ${prefix}reduce_timeouts, triggers: [{name: injected, ${trigger}}], typed_config: {'@type': ${type}, timer_scale_factors: ${factors}}}`
+    const { state, press } = managed([config])
+    const other = new ProcessState(state.buffer)
+    const now = () => [
+      other.scaled('connection-idle', 10_000),
+      other.scaled('connection-idle', 1_000),
+      other.scaled('stream-idle', 10_000),
+      other.scaled('connection-max', 10_000),
+      other.scaled('stream-idle', 0),
+    ]
+    expect(now()).toEqual([10_000, 1_000, 10_000, 10_000, 0])
+    press('0.3')
+    expect(now()).toEqual([8_000, 1_000, 7_750, 10_000, 0])
+    press('0.9')
+    expect(now()).toEqual([2_000, 1_000, 1_000, 10_000, 0])
+    expect([other.isScaled('stream-idle'), other.isScaled('connection-max')]).toEqual([true, false])
+  })
+
   it('keeps to what it knew where a resource cannot be read', () => {
     const { state, stats, press } = managed([action(`${prefix}stop_accepting_requests`, 'threshold: {value: 0.5}')])
     press('0.9')
@@ -106,6 +128,11 @@ describe('the overload manager', () => {
       'thresholds in the wrong order',
       `{resource_monitors: [${injected('/f')}], actions: [${action(`${prefix}shrink_heap`, 'scaled: {scaling_threshold: 0.9, saturation_threshold: 0.8}')}]}`,
       'must be less',
+    ],
+    [
+      'timeouts that get shorter, and none named',
+      `{resource_monitors: [${injected('/f')}], actions: [${action(`${prefix}reduce_timeouts`, 'threshold: {value: 1}')}]}`,
+      'requires typed_config',
     ],
     ['a monitor twice', `{resource_monitors: [${injected('/f')}, ${injected('/g')}]}`, 'Duplicate resource monitor'],
   ])('is refused with %s', (_what, yaml, message) => {

@@ -1,9 +1,15 @@
-import type { OverloadManager as OverloadConfig, Trigger } from '@weft/contracts/envoy/config/overload/v3/overload'
+import {
+  type OverloadAction,
+  type OverloadManager as OverloadConfig,
+  ScaleTimersOverloadActionConfig,
+  ScaleTimersOverloadActionConfig_TimerType as TimerType,
+  type Trigger,
+} from '@weft/contracts/envoy/config/overload/v3/overload'
 import type { ComponentLog } from '../../log.ts'
 import type { Gauge, Stats } from '../../observe/stats.ts'
 import { durationMs } from '../../plan/duration.ts'
 import { invalid, unsupported } from '../../plan/problems.ts'
-import { loadShedPoints, overloadActions, ProcessState } from '../../shared/process-state.ts'
+import { loadShedPoints, overloadActions, ProcessState, type ScaledTimeout } from '../../shared/process-state.ts'
 import { trimMemory } from '../free-memory.ts'
 import { compileMonitor, type Monitor } from './monitors.ts'
 
@@ -96,12 +102,14 @@ function compile(config: OverloadConfig, state: ProcessState, stats: Stats | nul
     })
   }
   const consequences: Consequence[] = []
-  config.actions.forEach(({ name, triggers }, i) => {
+  config.actions.forEach((action, i) => {
+    const { name, triggers } = action
     const path = `overload_manager.actions[${i}]`
     checkTriggers(triggers, path, `overload action ${name}`)
     const known = overloadActions.find((action) => name === actionPrefix + action)
     if (known === undefined && name !== actionPrefix + shrinkHeap) throw unsupported(`${path}.name`, `overload action '${name}'`)
     if (consequences.some((one) => one.name === name)) throw invalid(`${path}.name`, `Duplicate overload action ${name}`)
+    compileTypedConfig(action, path, state)
     const active = stats?.gauge(`overload.${name}.active`)
     const percent = stats?.gauge(`overload.${name}.scale_percent`)
     const shrunk = known === undefined ? stats?.counter(`overload.${name}.shrink_count`) : undefined
@@ -137,6 +145,44 @@ function compile(config: OverloadConfig, state: ProcessState, stats: Stats | nul
     })
   })
   return { watched, consequences }
+}
+
+const timersConfig = 'envoy.config.overload.v3.ScaleTimersOverloadActionConfig'
+
+/** Which timeouts `reduce_timeouts` shortens, and by how much; other actions have no such configuration. */
+function compileTypedConfig({ name, typedConfig: any }: OverloadAction, path: string, state: ProcessState): void {
+  const reduces = name === `${actionPrefix}reduce_timeouts`
+  if (any === undefined) {
+    if (reduces) throw invalid(`${path}.typed_config`, `Overload action "${name}" requires typed_config`)
+    return
+  }
+  if (!reduces) throw invalid(`${path}.typed_config`, `Overload action name "${name}" conflicts with its typed config`)
+  if (!any.typeUrl.endsWith(`/${timersConfig}`)) throw invalid(`${path}.typed_config`, `has to be a ${timersConfig}`)
+  const seen = new Set<number>()
+  ScaleTimersOverloadActionConfig.decode(any.value).timerScaleFactors.forEach(({ timer, overloadAdjust }, i) => {
+    const at = `${path}.typed_config.timer_scale_factors[${i}]`
+    if (seen.has(timer)) throw invalid(`${at}.timer`, 'Found duplicate entry for this timer')
+    seen.add(timer)
+    const scaled = timeoutOf(timer)
+    if (scaled === null) throw unsupported(`${at}.timer`, 'this timer')
+    if (overloadAdjust?.$case === 'minTimeout') state.setFloor(scaled, { type: 'ms', ms: durationMs(overloadAdjust.value, 0) })
+    else state.setFloor(scaled, { type: 'share', share: (overloadAdjust?.value.value ?? 0) / 100 })
+  })
+}
+
+function timeoutOf(timer: TimerType): ScaledTimeout | null {
+  switch (timer) {
+    case TimerType.HTTP_DOWNSTREAM_CONNECTION_IDLE:
+      return 'connection-idle'
+    case TimerType.HTTP_DOWNSTREAM_CONNECTION_MAX:
+      return 'connection-max'
+    case TimerType.HTTP_DOWNSTREAM_STREAM_IDLE:
+      return 'stream-idle'
+    case TimerType.TRANSPORT_SOCKET_CONNECT:
+      return 'transport-socket-connect'
+    default:
+      return null
+  }
 }
 
 function shareOf({ triggerOneof }: Trigger, pressure: number): number {

@@ -1,4 +1,5 @@
 import type { PlanContext } from '../../plan/plan-context.ts'
+import type { ClientFingerprints } from '../../transport/client-fingerprint.ts'
 import type { Tlv } from '../../transport/proxy-protocol.ts'
 import type { Destination } from '../../transport/socket-calls.ts'
 
@@ -12,6 +13,8 @@ export interface ConnectionFacts {
   directLocal: Destination | undefined
   transportProtocol: 'tls' | 'raw_buffer'
   serverName: string
+  /** Of a client that speaks TLS, where they are asked for. */
+  fingerprints?: Partial<ClientFingerprints>
   /** As the client offers them. */
   applicationProtocols: readonly string[]
   /** Dynamic metadata by namespace; undefined: none. */

@@ -31,6 +31,7 @@ export interface AcceptedInfo {
   tls: TlsInfo | null
   serverName: string
   listenerName: string
+  fingerprints?: ConnectionInfo['fingerprints']
   listenerMetadata?: ConnectionInfo['listenerMetadata']
   listenerDirection?: ConnectionInfo['listenerDirection']
   filterChainName: string

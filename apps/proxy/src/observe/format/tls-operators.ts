@@ -113,8 +113,7 @@ export const tlsOperators: Readonly<Record<string, OperatorKind>> = {
     DOWNSTREAM_PEER_CHAIN_SERIALS: x509(downstream, (c) => chain(c, (one) => one.serialNumber.toLowerCase())),
     DOWNSTREAM_PEER_ISSUER_FINGERPRINT_256: issuer((one) => hex(one.fingerprint256)),
     DOWNSTREAM_PEER_ISSUER_SERIAL: issuer((one) => one.serialNumber.toLowerCase()),
-    // Only fingerprints that a listener filter took; none here does.
-    TLS_JA3_FINGERPRINT: () => null,
-    TLS_JA4_FINGERPRINT: () => null,
+    TLS_JA3_FINGERPRINT: ({ connection }) => connection.fingerprints?.ja3 ?? null,
+    TLS_JA4_FINGERPRINT: ({ connection }) => connection.fingerprints?.ja4 ?? null,
   }),
 }

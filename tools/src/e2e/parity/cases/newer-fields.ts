@@ -136,6 +136,19 @@ const judged = (matcher: Message | undefined): ParityCase['bootstrap'] =>
 const budgeted = (budget: Message): ParityCase['bootstrap'] =>
   to({ circuit_breakers: { thresholds: [{ retry_budget: budget }] } }, { retry_policy: { retry_on: '5xx', num_retries: 1 } })
 
+const fingerprinted =
+  (config: Message): ParityCase['bootstrap'] =>
+  (ports) => {
+    const manager = { access_log: [accessLog('%TLS_JA3_FINGERPRINT% %TLS_JA4_FINGERPRINT%\n')] }
+    const whole = secure({ alpn_protocols: ['http/1.1'] }, {}, manager)(ports)
+    const inspector = typed('envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector', config)
+    const [listener] = (whole['static_resources'] as { listeners: Message[] }).listeners
+    if (listener !== undefined)
+      listener['listener_filters'] = [{ name: 'envoy.filters.listener.tls_inspector', typed_config: inspector }]
+    return whole
+  }
+const hellos = [{}, { serverName: 'a.test', alpn: ['http/1.1', 'h2'] }, { version: 'TLSv1.2' as const }].map((hello) => by(hello))
+
 const cases: ParityCase[] = [
   {
     name: 'upgrades-that-are-ignored',
@@ -215,6 +228,13 @@ const cases: ParityCase[] = [
     bootstrap: (ports) => http(ports, { manager: { ...brief, http1_safe_max_connection_duration: true } }),
     turns: pausing,
   },
+  {
+    name: 'fingerprints',
+    bootstrap: fingerprinted({ enable_ja3_fingerprinting: true, enable_ja4_fingerprinting: true }),
+    turns: hellos,
+  },
+  { name: 'fingerprints-of-one-kind', bootstrap: fingerprinted({ enable_ja4_fingerprinting: true }), turns: hellos },
+  { name: 'fingerprints-not-asked-for', bootstrap: fingerprinted({}), turns: hellos },
   {
     name: 'errors-of-outliers-by-match',
     bootstrap: judged({

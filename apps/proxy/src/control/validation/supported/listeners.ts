@@ -34,7 +34,8 @@ export const listenerSupport: SupportTable = {
 
   'envoy.extensions.filters.listener.original_dst.v3.OriginalDst': '*',
   'envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector':
-    'close_connection_on_client_hello_parsing_errors max_client_hello_size ~initial_read_buffer_size',
+    'enable_ja3_fingerprinting enable_ja4_fingerprinting close_connection_on_client_hello_parsing_errors max_client_hello_size ' +
+    '~initial_read_buffer_size',
   'envoy.extensions.filters.listener.http_inspector.v3.HttpInspector': '*',
   'envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol': '* -tlv_location',
   'envoy.extensions.filters.listener.local_ratelimit.v3.LocalRateLimit': '*',

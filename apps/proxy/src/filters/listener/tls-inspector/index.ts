@@ -1,4 +1,5 @@
 import { TlsInspector } from '@weft/contracts/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector'
+import { fingerprintsOf } from '../../../transport/client-fingerprint.ts'
 import { inspectClientHello } from '../../../transport/client-hello.ts'
 import type { ListenerFilterKind } from '../filter.ts'
 
@@ -10,6 +11,8 @@ export const tlsInspector: ListenerFilterKind = {
   types: ['envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector'],
   compile(config, _path, { stats }) {
     const source = TlsInspector.decode(config)
+    const takesJa3 = source.enableJa3Fingerprinting === true
+    const takesJa4 = source.enableJa4Fingerprinting === true
     const maxBytes = source.maxClientHelloSize ?? longestHello
     const counter = (name: string) => stats.counter(`tls_inspector.${name}`)
     const tooLarge = counter('client_hello_too_large')
@@ -43,6 +46,10 @@ export const tlsInspector: ListenerFilterKind = {
             facts.transportProtocol = 'tls'
             facts.serverName = serverName
             facts.applicationProtocols = alpn
+            if (takesJa3 || takesJa4) {
+              const { ja3, ja4 } = fingerprintsOf(inspection.body)
+              facts.fingerprints = { ...(takesJa3 ? { ja3 } : {}), ...(takesJa4 ? { ja4 } : {}) }
+            }
           }
         }
         processed.record(bytes.length)

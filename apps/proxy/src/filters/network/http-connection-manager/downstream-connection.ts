@@ -16,6 +16,7 @@ import { type DownstreamProtocol, protocolOf } from './downstream-protocol.ts'
 import type { HcmPlan } from './hcm-plan.ts'
 import { Http1Session } from './http1-session.ts'
 import { Http2Session } from './http2-session.ts'
+import { scaledLookMs } from './stream-deadlines.ts'
 
 /** A downstream connection, whose first bytes may have to say which HTTP is spoken on it. */
 export class DownstreamConnection implements ConnectionHandler, Downstream {
@@ -30,6 +31,7 @@ export class DownstreamConnection implements ConnectionHandler, Downstream {
   readonly tls: TlsInfo | null
   readonly serverName: string
   readonly listenerName: string
+  readonly fingerprints: ConnectionInfo['fingerprints']
   readonly listenerMetadata: ConnectionInfo['listenerMetadata']
   readonly listenerDirection: ConnectionInfo['listenerDirection']
   readonly filterChainName: string
@@ -78,6 +80,7 @@ export class DownstreamConnection implements ConnectionHandler, Downstream {
     this.tls = info.tls
     this.serverName = info.serverName
     this.listenerName = info.listenerName
+    this.fingerprints = info.fingerprints
     this.listenerMetadata = info.listenerMetadata
     this.listenerDirection = info.listenerDirection
     this.filterChainName = info.filterChainName
@@ -196,7 +199,8 @@ export class DownstreamConnection implements ConnectionHandler, Downstream {
   }
 
   private isOld(): boolean {
-    return this.maxAgeMs > 0 && performance.now() - this.startedMs >= this.maxAgeMs
+    const { maxAgeMs } = this
+    return maxAgeMs > 0 && performance.now() - this.startedMs >= this.processState.scaled('connection-max', maxAgeMs)
   }
 
   /**
@@ -243,7 +247,14 @@ export class DownstreamConnection implements ConnectionHandler, Downstream {
     const limits = [plan.connectionIdleMs, this.maxAgeMs].filter((limit) => limit > 0)
     if (limits.length === 0) return
     this.idleTimer = new Timeout(() => this.onIdleTimer())
-    this.services.timers.arm(this.idleTimer, Math.min(...limits))
+    this.services.timers.arm(this.idleTimer, Math.min(...limits, this.lookMs))
+  }
+
+  /** How often to look whether limits have got shorter; Infinity: they don't. */
+  private get lookMs(): number {
+    const { processState } = this
+    const shrinks = processState.isScaled('connection-idle') || processState.isScaled('connection-max')
+    return shrinks ? scaledLookMs : Number.POSITIVE_INFINITY
   }
 
   private onIdleTimer(): void {
@@ -258,16 +269,17 @@ export class DownstreamConnection implements ConnectionHandler, Downstream {
         return
       }
     }
-    const idleAt = idle ? this.idleSinceMs + plan.connectionIdleMs : now + plan.connectionIdleMs
-    if (idle && plan.connectionIdleMs > 0 && now >= idleAt) {
+    const idleMs = this.processState.scaled('connection-idle', plan.connectionIdleMs)
+    const idleAt = idle ? this.idleSinceMs + idleMs : now + idleMs
+    if (idle && idleMs > 0 && now >= idleAt) {
       plan.stats.idleTimeout.inc()
       this.endSoon()
       return
     }
     const endAt = this.maxAgeMs > 0 && !this.countedOld ? this.startedMs + this.maxAgeMs : Number.POSITIVE_INFINITY
-    const next = Math.min(plan.connectionIdleMs > 0 ? idleAt : Number.POSITIVE_INFINITY, endAt)
+    const next = Math.min(idleMs > 0 ? idleAt : Number.POSITIVE_INFINITY, endAt)
     if (next === Number.POSITIVE_INFINITY) return
-    this.services.timers.arm(this.idleTimer!, Math.max(1, next - now))
+    this.services.timers.arm(this.idleTimer!, Math.max(1, Math.min(next - now, this.lookMs)))
   }
 
   /** A connection that never spoke is closed; another gets the drain time, in which a request under way to us is still served. */

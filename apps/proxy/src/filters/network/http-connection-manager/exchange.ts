@@ -67,7 +67,7 @@ export class Exchange implements ManagedExchange {
     this.terminal = downstream.plan.terminal.endOf(this)
     this.out = new ResponseOut(this)
     this.filters = new FilterRun(this, this.out)
-    this.deadlines = new StreamDeadlines(downstream.timers, downstream.plan, () => this.onTimer())
+    this.deadlines = new StreamDeadlines(downstream.timers, downstream.plan, downstream.processState, () => this.onTimer())
     this.incoming = new RequestIn(this, this.filters, this.deadlines)
   }
 

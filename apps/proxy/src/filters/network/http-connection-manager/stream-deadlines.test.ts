@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest'
+import { ProcessState } from '../../../shared/process-state.ts'
 import { monotonicMs } from '../../../transport/clock.ts'
 import { TimerWheel } from '../../../transport/timer-wheel.ts'
 import { never, StreamDeadlines } from './stream-deadlines.ts'
@@ -9,10 +10,11 @@ afterEach(() => {
   timers = new TimerWheel()
 })
 
+const overload = new ProcessState()
 const unlimited = { maxStreamMs: 0, requestMs: 0, requestHeadersMs: 0, streamIdleMs: 0 }
 
 function begun(limits: Partial<typeof unlimited>): StreamDeadlines {
-  const deadlines = new StreamDeadlines(timers, { ...unlimited, ...limits }, () => {})
+  const deadlines = new StreamDeadlines(timers, { ...unlimited, ...limits }, overload, () => {})
   deadlines.begin(1000)
   return deadlines
 }
@@ -54,9 +56,23 @@ describe('deadlines of a request', () => {
     expect(deadlines.due(1009)).toBe('idle')
   })
 
+  it('wait less for the next byte while resources are short', async () => {
+    const state = new ProcessState()
+    state.setFloor('stream-idle', { type: 'ms', ms: 5 })
+    const limit = await new Promise((resolve) => {
+      const deadlines = new StreamDeadlines(timers, { ...unlimited, streamIdleMs: 3_600_000 }, state, () => {
+        state.setShare('reduce_timeouts', 1)
+        resolve(deadlines.due(monotonicMs()))
+      })
+      deadlines.begin(monotonicMs())
+      expect(deadlines.due(monotonicMs())).toBeNull()
+    })
+    expect(limit).toBe('idle')
+  })
+
   it('have one timer, which looks as soon as the first of them is over', async () => {
     const limit = await new Promise((resolve) => {
-      const deadlines = new StreamDeadlines(timers, { ...unlimited, maxStreamMs: 60_000, streamIdleMs: 30 }, () =>
+      const deadlines = new StreamDeadlines(timers, { ...unlimited, maxStreamMs: 60_000, streamIdleMs: 30 }, overload, () =>
         resolve(deadlines.due(monotonicMs())),
       )
       deadlines.begin(monotonicMs())

@@ -1,3 +1,4 @@
+import type { ProcessState } from '../../../shared/process-state.ts'
 import { monotonicMs } from '../../../transport/clock.ts'
 import { Timeout, type TimerWheel } from '../../../transport/timer-wheel.ts'
 
@@ -12,6 +13,9 @@ interface StreamLimits {
   readonly streamIdleMs: number
 }
 
+/** How often to look whether a limit has got shorter, where it may. */
+export const scaledLookMs = 500
+
 /** Of a time that does not come. */
 export const never = Number.POSITIVE_INFINITY
 
@@ -19,6 +23,7 @@ export const never = Number.POSITIVE_INFINITY
 export class StreamDeadlines {
   private readonly timers: TimerWheel
   private readonly limits: StreamLimits
+  private readonly overload: ProcessState
   private readonly timer: Timeout
   private dueMs = never
   private stream = never
@@ -29,8 +34,9 @@ export class StreamDeadlines {
   lastActivityMs = 0
 
   /** `onTimer`: it is time to ask what is `due`. */
-  constructor(timers: TimerWheel, limits: StreamLimits, onTimer: () => void) {
+  constructor(timers: TimerWheel, limits: StreamLimits, overload: ProcessState, onTimer: () => void) {
     this.timers = timers
+    this.overload = overload
     this.limits = limits
     this.timer = new Timeout(() => {
       this.dueMs = never
@@ -74,7 +80,7 @@ export class StreamDeadlines {
   }
 
   get next(): number {
-    return Math.min(this.lastActivityMs + this.idleMs, this.request, this.stream, this.head)
+    return Math.min(this.idleAtMs, this.request, this.stream, this.head)
   }
 
   /** The first limit that is over; null: none. */
@@ -82,7 +88,11 @@ export class StreamDeadlines {
     if (now >= this.stream) return 'duration'
     if (now >= this.request) return 'request'
     if (now >= this.head) return 'head'
-    return now >= this.lastActivityMs + this.idleMs ? 'idle' : null
+    return now >= this.idleAtMs ? 'idle' : null
+  }
+
+  private get idleAtMs(): number {
+    return this.idleMs === never ? never : this.lastActivityMs + this.overload.scaled('stream-idle', this.idleMs)
   }
 
   /**
@@ -91,8 +101,9 @@ export class StreamDeadlines {
    */
   watch(atMs: number): void {
     if (atMs === never || (atMs >= this.dueMs && this.timer.armed)) return
-    this.dueMs = atMs
-    this.timers.arm(this.timer, Math.max(0, atMs - monotonicMs()))
+    const now = monotonicMs()
+    this.dueMs = this.overload.isScaled('stream-idle') ? Math.min(atMs, now + scaledLookMs) : atMs
+    this.timers.arm(this.timer, Math.max(0, this.dueMs - now))
   }
 
   /** The connection is closed: nothing waits any more. */

@@ -1,7 +1,7 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { bundleApp } from './bundle.ts'
 
@@ -18,4 +18,20 @@ test("the proxy's bundle has native code that loads: koffi, by which original de
   expect(path.startsWith(folder), path).toBe(true)
   const koffi = bundled('koffi') as { load(library: null): { func(signature: string): (...args: unknown[]) => unknown } }
   expect(koffi.load(null).func('int getpid()')()).toBe(process.pid)
+})
+
+test('a worker loads no gRPC library', () => {
+  const loaded = new Set<string>()
+  const load = (file: string): void => {
+    if (loaded.has(file)) return
+    loaded.add(file)
+    for (const [, from = ''] of readFileSync(file, 'utf8').matchAll(/(?:import|from)"(\.[^"]+)"/g))
+      load(join(dirname(file), from))
+  }
+  load(join(folder, 'apps/proxy/src/worker-thread.js'))
+  const entry = readFileSync(join(folder, 'apps/proxy/src/worker-thread.js'), 'utf8')
+  for (const [, from = ''] of entry.matchAll(/import\("(\.[^"]+)"\)/g)) load(join(folder, 'apps/proxy/src', from))
+  const texts = [...loaded].map((file) => readFileSync(file, 'utf8'))
+  expect(texts.some((text) => text.includes('ProxyWorker'))).toBe(true)
+  expect(texts.filter((text) => text.includes('node_modules/@grpc/grpc-js/'))).toEqual([])
 })

@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { findPackageJSON } from 'node:module'
+import { descriptors } from '@weft/contracts/descriptors'
 import { describe, expect, test, vi } from 'vitest'
 import { keepMemoryTrimmed, trimMemory, unchangedMappings } from './free-memory.ts'
 
@@ -27,6 +28,26 @@ test('memory is given back when there has come more, and only then', () => {
     trimming.close()
     vi.advanceTimersByTime(5_000)
     expect(trims).toBe(2)
+  } finally {
+    vi.useRealTimers()
+  }
+})
+
+test('descriptors that nobody asks for are let go of', () => {
+  vi.useFakeTimers()
+  try {
+    const made = (): unknown => descriptors().getMessage('envoy.config.cluster.v3.Cluster')
+    const first = made()
+    const trimming = keepMemoryTrimmed(
+      () => 0,
+      () => undefined,
+      1_000,
+    )
+    vi.advanceTimersByTime(29_000)
+    expect(made()).toBe(first)
+    vi.advanceTimersByTime(31_000)
+    trimming.close()
+    expect(made()).not.toBe(first)
   } finally {
     vi.useRealTimers()
   }

@@ -1,4 +1,12 @@
-import { type DescMessage, fromBinary, fromJson, type Message, mergeFromBinary, toBinary } from '@bufbuild/protobuf'
+import {
+  type DescMessage,
+  fromBinary,
+  fromJson,
+  type Message,
+  mergeFromBinary,
+  type Registry,
+  toBinary,
+} from '@bufbuild/protobuf'
 import { descriptors } from '@weft/contracts/descriptors'
 import { WeftError } from '@weft/service/errors'
 import type { ConfigDocument } from '../../bootstrap/document.ts'
@@ -7,7 +15,8 @@ import { createInspector, type Findings } from './inspect.ts'
 import { checkJsonShape } from './json-shape.ts'
 import { describeProblems, formatPath, type Problem } from './problem.ts'
 
-let inspector: ReturnType<typeof createInspector> | undefined
+/** By the descriptors that each goes by: those may be forgotten and made anew. */
+const inspectors = new WeakMap<Registry, ReturnType<typeof createInspector>>()
 
 /** The descriptor of a message of the contracts; throws for a name that is none. */
 export function messageType(name: string): DescMessage {
@@ -18,7 +27,9 @@ export function messageType(name: string): DescMessage {
 
 /** Everything that refuses a message, or is worth telling about it. */
 export function inspect(type: DescMessage, message: Message): Findings {
-  inspector ??= createInspector(descriptors())
+  const registry = descriptors()
+  const inspector = inspectors.get(registry) ?? createInspector(registry)
+  inspectors.set(registry, inspector)
   return inspector(type, message)
 }
 

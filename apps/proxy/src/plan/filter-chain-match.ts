@@ -1,9 +1,10 @@
-import { BlockList, isIPv4 } from 'node:net'
+import { isIPv4 } from 'node:net'
 import type { CidrRange } from '@weft/contracts/envoy/config/core/v3/address'
 import {
   type FilterChainMatch,
   FilterChainMatch_ConnectionSourceType as SourceType,
 } from '@weft/contracts/envoy/config/listener/v3/listener_components'
+import { compileRanges } from '../transport/address.ts'
 import { invalid } from './problems.ts'
 
 /** What is known of a connection when its filter chain is chosen. */
@@ -129,22 +130,14 @@ function exactly(read: (traits: ConnectionTraits) => unknown, wanted: unknown): 
 
 function ranges(source: readonly CidrRange[], path: string, read: (traits: ConnectionTraits) => string): Criterion {
   if (source.length === 0) return any
-  const lists = source.map((range, i) => {
-    const list = new BlockList()
-    const length = Math.min(range.prefixLen ?? 0, isIPv4(range.addressPrefix) ? 32 : 128)
-    try {
-      list.addSubnet(range.addressPrefix, length, isIPv4(range.addressPrefix) ? 'ipv4' : 'ipv6')
-    } catch {
-      throw invalid(`${path}[${i}]`, `not a CIDR range: ${range.addressPrefix}/${length}`)
-    }
-    return { list, length }
-  })
+  const sets = source.map((range, i) => ({
+    holds: compileRanges([range], `${path}[${i}]`),
+    length: Math.min(range.prefixLen ?? 0, isIPv4(range.addressPrefix) ? 32 : 128),
+  }))
   return (traits) => {
     const address = read(traits)
     let best = -1
-    for (const { list, length } of lists) {
-      if (length + 1 > best && list.check(address, isIPv4(address) ? 'ipv4' : 'ipv6')) best = length + 1
-    }
+    for (const { holds, length } of sets) if (length + 1 > best && holds(address)) best = length + 1
     return best
   }
 }

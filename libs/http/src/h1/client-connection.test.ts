@@ -10,6 +10,8 @@ class Client {
   readonly seen: string[] = []
   closed = false
   end: Http1End | null = null
+  /** Names of the last answer's headers. */
+  headers: string[] = []
   surplus = 0
   reusable = 0
   readonly connection: Http1ClientConnection
@@ -45,6 +47,10 @@ class Client {
       onInterim: ({ status }) => this.seen.push(`interim ${status}`),
       onResponseHead: (end) => {
         this.seen.push(`head ${response.status}`)
+        this.headers = []
+        response.headers.forEach((name) => {
+          this.headers.push(name)
+        })
         if (end) this.seen.push('end')
       },
       onResponseData: (buffer, start, end, last) => {
@@ -189,6 +195,11 @@ describe('the HTTP/1.1 client side', () => {
       else client.connection.connectionLost('connection-closed', 'reset by peer')
       expect(client.seen.at(-1)).toContain(`reset ${reason}`)
     }
+  })
+
+  it('takes the length off an answer that has no content', () => {
+    const client = new Client().send().give('HTTP/1.1 204 None\r\ncontent-length: 0\r\nx-own: 1\r\n\r\n')
+    expect([client.seen, client.headers]).toEqual([['head 204', 'end'], ['x-own']])
   })
 
   it('tells of bytes behind an answer, and does not use the connection again', () => {

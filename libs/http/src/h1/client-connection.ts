@@ -266,6 +266,8 @@ export class Http1ClientConnection implements ClientStream {
     if (status === 204 && (body === chunked || body > 0)) {
       return this.fail(body === chunked ? 'http1.transfer_encoding_not_allowed' : 'http1.content_length_not_allowed', end)
     }
+    // RFC 9110 section 8.6: no length stands beside 204.
+    if (status === 204) headers.remove(names.contentLength)
     if (this.headRequest || status === 204 || status === 304 || body === 0) {
       this.finishHead(receiver, at < end)
       return at

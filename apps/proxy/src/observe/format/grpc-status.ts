@@ -28,7 +28,7 @@ const camelNames = [
 /** HTTP to gRPC status, where an answer to gRPC has none of its own (gRPC's http-grpc-status-mapping). */
 const byHttpStatus: Readonly<Record<number, number>> = { 400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14 }
 
-/** `%GRPC_STATUS(format)%` and `%GRPC_STATUS_NUMBER%`: of gRPC requests only. */
+/** `%GRPC_STATUS(format)%`: of gRPC requests only. */
 export function grpcStatusOperator(format: string, path: string): Operator {
   switch (format) {
     case '':
@@ -37,7 +37,7 @@ export function grpcStatusOperator(format: string, path: string): Operator {
     case 'SNAKE_STRING':
       return (context) => named(context, snakeName)
     case 'NUMBER':
-      return statusOf
+      return grpcStatusNumber
     default:
       throw invalid(path, `GRPC_STATUS has no format '${format}': CAMEL_STRING, SNAKE_STRING or NUMBER`)
   }
@@ -49,13 +49,14 @@ function snakeName(name: string): string {
 }
 
 function named(context: FormatContext, change: (name: string) => string): string | null {
-  const status = statusOf(context)
+  const status = grpcStatusNumber(context)
   if (status === null) return null
   const name = camelNames[status]
   return name === undefined ? String(status) : change(name)
 }
 
-function statusOf({ request, response, responseTrailers }: FormatContext): number | null {
+/** `%GRPC_STATUS_NUMBER%`. */
+export function grpcStatusNumber({ request, response, responseTrailers }: FormatContext): number | null {
   if (request === null || !isGrpcType(request.headers)) return null
   const said = responseTrailers?.get(names.grpcStatus) ?? response?.headers.get(names.grpcStatus) ?? null
   if (said !== null) return /^\d{1,9}$/.test(said) ? Number(said) : -1

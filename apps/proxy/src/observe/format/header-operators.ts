@@ -17,15 +17,15 @@ function headerOperator(header: HeaderSource): Operator {
   return Object.assign(read, { header })
 }
 
-/** `X?Y`: X, or Y where X is absent. */
+/** `X?Y`: X, or Y where X is absent; one of them may be left out. */
 function headerNames(argument: string): [HeaderName, HeaderName | null] {
-  const [main = '', alternative] = argument.split('?')
+  const [main = '', alternative] = argument.split('?').filter(Boolean)
   return [headerName(main), alternative === undefined ? null : headerName(alternative)]
 }
 
 const requestHeader: OperatorKind = (argument, path) => {
   need(argument, 'REQ', path)
-  const words = argument.split('?')
+  const words = argument.split('?').filter(Boolean)
   if (words.every((name) => !name.startsWith(':') && name.toLowerCase() !== 'host')) {
     const [name, alternative] = headerNames(argument)
     return headerOperator({ table: ({ request }) => request?.headers ?? null, name, alternative })
@@ -79,7 +79,7 @@ const responseTrailer: OperatorKind = (argument, path) => {
 
 function need(argument: string, name: string, path: string): void {
   if (argument.split('?').length > 2) throw invalid(path, `${name} takes one header and another in its place, not '${argument}'`)
-  if (!/^[^\s?]+(?:\?[^\s?]+)?$/.test(argument)) throw invalid(path, `${name} needs the name of a header, not '${argument}'`)
+  if (argument === '?' || !/^[^\s]+$/.test(argument)) throw invalid(path, `${name} needs the name of a header, not '${argument}'`)
 }
 
 /** `PATH(WQ|NQ:ORIG|PATH|ORIG_OR_PATH)`. */

@@ -65,6 +65,7 @@ function context(edit: (parts: { request: RequestHead; response: ResponseHead; i
 // What real Envoy 1.40 gave for the like, where it was asked.
 const values: readonly [format: string, text: string][] = [
   ['%REQ(:METHOD)% %REQUEST_HEADER(x-none?x-in):2%', 'POST ab'],
+  ['%REQ(X-IN?)% %REQ(?X-IN)% %REQ(X-NONE?):99999999999%', 'abc abc -'],
   ['%RESP(x-up)% %RESPONSE_HEADER(:status)% %RESPONSE_TRAILER(x-t)% %TRAILER(x-no)%', '1 404 end -'],
   ['%PATH% %PATH(NQ)% %PATH(NQ:PATH)% %PATH(WQ:ORIG_OR_PATH):3%', '/x?q=1a /x /re/x /x?'],
   ['%QUERY_PARAM(q)% %QUERY_PARAM(z)% %QUERY_PARAMS% %QUERY_PARAMS(DECODED):5%', '1a - q=1a&q=2&e=%41 q=1a&'],
@@ -112,6 +113,11 @@ test.each([
   'COALESCE({"operators":[]})',
   'COALESCE({"operators":["NOPE"]})',
   'GRPC_STATUS(X)',
+  'GRPC_STATUS_NUMBER(X)',
+  'START_TIME:4',
+  'RESPONSE_CODE_DETAILS:4',
+  'CLUSTER_METADATA(a):3',
+  'REQ(?)',
   'METADATA(X:y)',
   'FILTER_STATE(a:b)',
   'FILTER_STATE(a:TYPED:b)',

@@ -7,7 +7,7 @@ import { wallTime } from '../stream-record.ts'
 import { addressOperators } from './address-operators.ts'
 import { type FormatContext, logTypeOf } from './context.ts'
 import { durationOperators } from './duration-operators.ts'
-import { grpcStatusOperator } from './grpc-status.ts'
+import { grpcStatusNumber, grpcStatusOperator } from './grpc-status.ts'
 import { headerOperators } from './header-operators.ts'
 import { metadataOperators } from './metadata-operators.ts'
 import { type Operator, type OperatorKind, plain } from './operator.ts'
@@ -25,13 +25,22 @@ const requestId = headerName('x-request-id')
  * Compiles one command operator of Envoy's substitution formats, e.g. `REQ(x-a?:path):12`. Throws for one that is not known.
  */
 export function compileOperator(command: string, path: string): Operator {
-  const match = /^([A-Z0-9_]+)(?:\((.*)\))?(?::(\d{1,9}))?$/s.exec(command)
+  const match = /^([A-Z0-9_]+)(?:\((.*)\))?(?::(\d{1,16}))?$/s.exec(command)
   if (match === null) throw invalid(path, `malformed format operator '%${command}%'`)
   const [, name = '', argument = '', length] = match
   if (kinds[name]?.bare === true && command !== name)
     throw invalid(path, `'%${command}%': ${name} takes neither argument nor length`)
+  if (length !== undefined && !cuttable.has(name)) throw invalid(path, `${name} does not allow length to be specified`)
   return truncated(compileNamed(name, argument, command, path), length === undefined ? null : Number(length))
 }
+
+/** Operators whose values can be cut to a length. */
+const cuttable = new Set(
+  (
+    'REQ REQUEST_HEADER REQ_WITHOUT_QUERY RESP RESPONSE_HEADER TRAILER RESPONSE_TRAILER PATH QUERY_PARAM QUERY_PARAMS METADATA ' +
+    'DYNAMIC_METADATA FILTER_STATE UPSTREAM_FILTER_STATE PER_REQUEST_STATE ENVIRONMENT CEL COALESCE'
+  ).split(' '),
+)
 
 function compileNamed(name: string, argument: string, command: string, path: string): Operator {
   const kind = Object.hasOwn(kinds, name) ? kinds[name] : undefined
@@ -121,7 +130,6 @@ const kinds: Readonly<Record<string, OperatorKind>> = {
   EMIT_TIME: time(now, 'utc'),
   EMIT_TIME_LOCAL: time(now, 'local'),
   GRPC_STATUS: grpcStatusOperator,
-  GRPC_STATUS_NUMBER: (_argument, path) => grpcStatusOperator('NUMBER', path),
   COALESCE: coalesce,
   CEL: (argument, path) => {
     const evaluate = compileText(argument, path)
@@ -140,6 +148,7 @@ const kinds: Readonly<Record<string, OperatorKind>> = {
     return ({ info }) => info.responseCodeDetails.replaceAll(/\s/g, '_') || null
   },
   ...plain({
+    GRPC_STATUS_NUMBER: grpcStatusNumber,
     PROTOCOL: ({ info }) => info.protocol || null,
     UPSTREAM_PROTOCOL: ({ info }) => info.upstreamProtocol || null,
     RESPONSE_CODE: ({ info }) => info.responseCode,

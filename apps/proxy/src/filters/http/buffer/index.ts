@@ -35,8 +35,8 @@ class BufferFilter implements HttpFilter {
   onRequestData(stream: HttpStream, data: Buffer, endStream: boolean): FilterStatus {
     this.bytes += data.length
     if (!endStream) return 'buffer'
-    // What is too long is answered where bytes are kept.
-    if (this.bytes > this.maxBytes) return 'buffer'
+    // What is too long is answered where bytes are kept. HTTP/2's last frame is never kept, in Envoy.
+    if (this.bytes > this.maxBytes && stream.request.version !== 20) return 'buffer'
     this.nameLength(stream)
     return 'continue'
   }

@@ -37,9 +37,9 @@ export function chooseEncoding(header: string | null, offered: readonly OfferedE
     if (known && (quality > best.quality || (quality === best.quality && quality > 0 && first && !best.first)))
       best = { encoding, quality, first }
   }
-  if (best.quality === 0) return { encoding: 'identity', reason: 'not-valid' }
+  if (best.quality === 0 || (best.encoding === '*' && able.length === 0)) return { encoding: 'identity', reason: 'not-valid' }
   if (best.encoding === 'identity') return { encoding: 'identity', reason: 'identity' }
-  if (best.encoding === '*') return { encoding: able[0]?.encoding ?? 'identity', reason: 'wildcard' }
+  if (best.encoding === '*') return { encoding: able[0]!.encoding, reason: 'wildcard' }
   return { encoding: best.encoding, reason: 'explicit' }
 }
 

@@ -403,6 +403,7 @@ export class Forwarding implements RaceOwner {
     const { plan } = retries
     if (ofTry && plan !== null && race.current !== null) {
       // The last one goes on too, until the whole time is up.
+      if (retries.left === 0 && exchange.info.attemptCount > 1) retries.noteLastFailed()
       if (retries.left === 0 || !retries.take()) return
       race.outlive(race.current)
       this.limits.quiet()

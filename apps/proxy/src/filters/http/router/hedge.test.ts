@@ -61,6 +61,14 @@ describe('tries that race', () => {
     await until(() => stat('upstream_rq_active') === 0, 'nothing to be under way')
   })
 
+  it('count that there are no more, though one may still answer', async () => {
+    const { asked, tries, stat } = await racing(1)
+    const [, second] = await tries(2)
+    await until(() => stat('upstream_rq_retry_limit_exceeded') === 1, 'the time of the last to be up')
+    second?.end('second')
+    expect(await asked).toMatchObject({ status: 200, body: 'second' })
+  })
+
   it('go on when one of those before answers with an error', async () => {
     const { asked, tries } = await racing(1)
     const [first, second] = await tries(2)

@@ -7,15 +7,17 @@ import type { RequestNames } from '../transport/upstream-tls.ts'
 import type { CircuitBreaker } from './circuit-breaker.ts'
 import type { Endpoint } from './endpoint.ts'
 import { cell } from './endpoint-slab.ts'
-import { describeConnectFailure, openSocket } from './open-socket.ts'
+import { describeConnectFailure, openSocket, type ProxiedClient } from './open-socket.ts'
 import { noteConnected } from './outcome.ts'
 
-/** What the connections of a pool are made with. */
+/** What the connections of a pool, or the one of a TCP session, are made with. */
 export interface LinkPlace {
   readonly endpoint: Endpoint
   readonly breaker: CircuitBreaker
   /** What requests have the handshake ask for; null: nothing. */
   readonly names: RequestNames | null
+  /** Whose TCP session it is; absent: it is for requests of anybody. */
+  readonly client?: ProxiedClient
 }
 
 /** Who uses a link; bytes come when the handshakes are done. */
@@ -25,7 +27,7 @@ export interface LinkUser extends ConnectionHandler {
 }
 
 /**
- * What every connection of a pool is below its protocol: a socket that is opened within the cluster's time, and counted when
+ * What every upstream connection is below its protocol: a socket that is opened within the cluster's time, and counted when
  * it begins, stands and ends. One of the breaker's connections has been taken for it, and is given back at its end.
  */
 export class UpstreamLink implements ConnectionInfo {
@@ -54,7 +56,7 @@ export class UpstreamLink implements ConnectionInfo {
   constructor(place: LinkPlace, user: LinkUser, offer: (configured: readonly string[]) => readonly string[]) {
     this.place = place
     this.user = user
-    const { endpoint, names } = place
+    const { endpoint, names, client } = place
     const { cluster, slot } = endpoint
     const { services, stats, slab } = cluster
     stats.connectionTotal.inc()
@@ -71,19 +73,21 @@ export class UpstreamLink implements ConnectionInfo {
       onFailure: (text) => {
         this.failure = text
       },
+      ...(client === undefined ? {} : { client }),
     })
     services.timers.arm(this.connectTimer, cluster.connectTimeoutMs)
   }
 
   private onConnected(): void {
     if (this.ended) return
-    const { endpoint } = this.place
+    const { endpoint, client } = this.place
     const { services, stats } = endpoint.cluster
     this.connected = true
     this.connectEndMs = performance.now()
     this.tls = clientTlsInfo(this.connection.socket)
     services.timers.cancel(this.connectTimer)
-    noteConnected(endpoint, false)
+    // A session has no other answer.
+    noteConnected(endpoint, client !== undefined)
     stats.connectMs.record(Math.round(this.connectEndMs - this.connectStartMs))
     this.user.onConnected()
   }
@@ -97,8 +101,13 @@ export class UpstreamLink implements ConnectionInfo {
   /** Ends it now. */
   destroy(): void {
     this.localClose = true
-    this.local = { address: this.localAddress, port: this.localPort }
+    this.keepLocalAddress()
     this.connection.destroy()
+  }
+
+  /** A socket that is closed knows no address any more. */
+  keepLocalAddress(): void {
+    this.local = { address: this.localAddress, port: this.localPort }
   }
 
   /** Counts the end, once: false when it was counted. `withRequest`: some request was under way. */

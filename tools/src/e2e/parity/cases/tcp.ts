@@ -5,6 +5,15 @@ const nowhere = (name = 'a') => cluster(name, [1])
 const empty: Message = { name: 'a', type: 'STATIC', connect_timeout: '1s', load_assignment: { cluster_name: 'a', endpoints: [] } }
 /** What is said is not listened to for long. */
 const untilClosed = (...send: (string | number)[]): ClientTurn => ({ send, untilClosed: true, patienceMs: 3000 })
+/** Cluster `a`, spoken to by TLS. */
+const secured = (ports: Ports, fields: Message): Message =>
+  cluster('a', [ports['a'] ?? 1], {
+    transport_socket: {
+      name: 'envoy.transport_sockets.tls',
+      typed_config: typed('envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext'),
+    },
+    ...fields,
+  })
 const everyone = { permissions: [{ any: true }], principals: [{ any: true }] }
 const rbac = (fields: Message) => networkFilter('rbac', 'RBAC', { stat_prefix: 'n', ...fields })
 const sourcePrefix = (address_prefix: string, prefix_len: number): Message => ({
@@ -116,6 +125,35 @@ const cases: ParityCase[] = [
     bootstrap: (ports) => tcp(ports),
     origins: { a: { answers: [{ after: 'close' }] } },
     turns: [untilClosed(get('/'))],
+  },
+  {
+    name: 'a-server-that-resets',
+    bootstrap: (ports) => tcp(ports),
+    origins: { a: { onConnect: 'reset' } },
+    turns: [untilClosed()],
+  },
+  {
+    name: 'a-client-that-resets',
+    bootstrap: (ports) => tcp(ports),
+    turns: [{ send: [get('/'), 200], reset: true }],
+  },
+  {
+    name: 'a-client-that-leaves-a-silent-server',
+    bootstrap: (ports) => tcp(ports),
+    origins: { a: { answers: [{ raw: '', after: 'silence' }] } },
+    turns: [{ send: [get('/')], leaveAfterMs: 200 }],
+  },
+  {
+    name: 'a-handshake-that-takes-too-long',
+    bootstrap: (ports) => tcp(ports, { clusters: [secured(ports, { connect_timeout: '0.3s' })] }),
+    origins: { a: { readNothing: true } },
+    turns: [untilClosed()],
+  },
+  {
+    name: 'a-server-that-closes-before-the-handshake-is-done',
+    bootstrap: (ports) => tcp(ports, { clusters: [secured(ports, {})] }),
+    origins: { a: { onConnect: 'close' } },
+    turns: [untilClosed()],
   },
   {
     name: 'weights-and-metadata',

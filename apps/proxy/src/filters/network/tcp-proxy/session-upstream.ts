@@ -25,6 +25,6 @@ export interface SessionUpstreamEvents {
   /** It sends no more. */
   onEnd(): void
   onWritable(): void
-  /** It is gone, or never came to be: then why, as Envoy words it. Nothing follows. */
-  onClose(failure: string): void
+  /** It is gone, or never came to be: then why, as Envoy words it. `reset`: the peer ended it by RST. Nothing follows. */
+  onClose(failure: string, reset?: boolean): void
 }

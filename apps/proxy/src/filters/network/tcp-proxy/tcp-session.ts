@@ -81,7 +81,7 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
     onBytes: (bytes, start, end) => this.fromUpstream(bytes, start, end),
     onEnd: () => this.onUpstreamEnd(),
     onWritable: () => this.downstream.resume(),
-    onClose: (failure) => this.upstreamClosed(failure),
+    onClose: (failure, reset) => this.upstreamClosed(failure, reset === true),
   }
   private connected = false
   /** Whether the client may be written to, which the first bytes from upstream ask. */
@@ -212,7 +212,7 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
     info.attemptCount = this.attempts
     info.upstreamEndpoint = endpoint
     if (plan.tunnel === null) {
-      this.upstream = new DirectUpstream(cluster, endpoint, this.accepted, services, this.upstreamEvents)
+      this.upstream = new DirectUpstream({ endpoint, breaker, names: null, client: this.accepted }, this.upstreamEvents)
       return
     }
     // The tunnel's pool counts connections itself.
@@ -220,7 +220,7 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
     this.accepted.filterState ??= new Map()
     const tunnel = new TunnelUpstream(plan.tunnel, cluster, endpoint, this, this.accepted.filterState, this.upstreamEvents)
     this.upstream = tunnel
-    if (!tunnel.open()) this.upstreamClosed('')
+    if (!tunnel.open()) this.upstreamClosed('', false)
   }
 
   private onConnected(): void {
@@ -251,18 +251,24 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
     else this.downstream.endWriting()
   }
 
-  private upstreamClosed(failure: string): void {
+  private upstreamClosed(failure: string, reset: boolean): void {
     this.upstream = null
     if (this.flushing) this.plan.stats.flushActive.dec()
     if (this.ended) return
-    if (this.connected) this.downstream.closeAfterWrite()
-    else this.connectFailed(failure)
+    if (!this.connected) this.connectFailed(failure)
+    else if (reset) {
+      // As with Envoy the client is told in the same way.
+      this.info.addResponseFlag('UR')
+      this.downstream.resetNow()
+    } else this.downstream.closeAfterWrite()
   }
 
   private connectFailed(failure: string): void {
     const { cluster, endpoint, info, plan } = this
-    if (endpoint !== null) noteLocalFailure(endpoint, failure === 'connection timeout' ? 504 : 503)
-    info.upstreamFailure = failure
+    const late = failure === 'connection timeout'
+    if (endpoint !== null) noteLocalFailure(endpoint, late ? 504 : 503)
+    // As with Envoy a time that is up is no failure of the transport.
+    info.upstreamFailure = late ? '' : failure
     if (this.attempts < plan.maxConnectAttempts) {
       this.connectAgain()
       return

@@ -1,12 +1,17 @@
 import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import https from 'node:https'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import tls from 'node:tls'
 import { HttpConnectionManager_ForwardClientCertDetails as Mode } from '@weft/contracts/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager'
+import { Secret } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/secret'
 import { DownstreamTlsContext, UpstreamTlsContext } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/tls'
 import { afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { certificateSecret, TestAuthority } from './testing/certificates.ts'
 import { any, cluster, connectionManager, listener, routeTo } from './testing/resources.ts'
 import { ask, raw, Upstream, WorkerHarness } from './testing/worker-harness.ts'
+import type { ResourceUpdate } from './threads.ts'
 
 const alice = 'spiffe://cluster.local/ns/default/sa/alice'
 const bob = 'spiffe://cluster.local/ns/default/sa/bob'
@@ -54,8 +59,11 @@ const commonTls = (names: string[] = []) => ({
   },
 })
 
-function downstreamTls(requireClientCertificate = true, preferClientCiphers = false) {
+function downstreamTls(requireClientCertificate = true, preferClientCiphers = false, ticketKeys?: string) {
   const context = DownstreamTlsContext.fromPartial({
+    ...(ticketKeys === undefined
+      ? {}
+      : { sessionTicketKeysType: { $case: 'sessionTicketKeysSdsSecretConfig' as const, value: sds(ticketKeys) } }),
     requireClientCertificate,
     preferClientCiphers,
     commonTlsContext: { ...commonTls(), alpnProtocols: ['h2', 'http/1.1'] },
@@ -69,8 +77,11 @@ function downstreamTls(requireClientCertificate = true, preferClientCiphers = fa
   }
 }
 
-function upstreamTls(names: string[]) {
-  const context = UpstreamTlsContext.fromPartial({ commonTlsContext: commonTls(names), sni: 'outbound_.80_._.c' })
+function upstreamTls(names: string[], keyLog?: string) {
+  const context = UpstreamTlsContext.fromPartial({
+    commonTlsContext: { ...commonTls(names), ...(keyLog === undefined ? {} : { keyLog: { path: keyLog } }) },
+    sni: 'outbound_.80_._.c',
+  })
   return {
     name: 'envoy.transport_sockets.tls',
     configType: {
@@ -108,6 +119,24 @@ function askTls(port: number, options: https.RequestOptions): Promise<{ status: 
     )
     request.on('error', reject)
     request.end()
+  })
+}
+
+/** One request of Alice's; `session`: to be resumed. */
+function visit(port: number, session?: Buffer): Promise<{ session: Buffer; reused: boolean; answer: string }> {
+  return new Promise((resolve, reject) => {
+    const options = { port, host: '127.0.0.1', ...aliceKeys, rejectUnauthorized: false, ...(session ? { session } : {}) }
+    const socket = tls.connect(options, () => socket.write('GET / HTTP/1.1\r\nhost: a\r\n\r\n'))
+    let latest: Buffer | undefined
+    socket.on('session', (one) => {
+      latest = one
+    })
+    socket.on('error', reject)
+    socket.on('close', () => reject(new Error('closed')))
+    socket.on('data', (data) => {
+      resolve({ session: latest ?? Buffer.alloc(0), reused: socket.isSessionReused(), answer: data.toString('latin1') })
+      socket.destroy()
+    })
   })
 }
 
@@ -275,21 +304,6 @@ describe('TLS in a worker', () => {
       await proxy.apply(certificateSecret('default', bobKeys), authorities, cluster('c', [up.port]), listener('in', [chain]))
       ports.push(proxy.port('in'))
     }
-    const visit = (port: number, session?: Buffer): Promise<{ session: Buffer; reused: boolean; answer: string }> =>
-      new Promise((resolve, reject) => {
-        const options = { port, host: '127.0.0.1', ...aliceKeys, rejectUnauthorized: false, ...(session ? { session } : {}) }
-        const socket = tls.connect(options, () => socket.write('GET / HTTP/1.1\r\nhost: a\r\n\r\n'))
-        let latest: Buffer | undefined
-        socket.on('session', (one) => {
-          latest = one
-        })
-        socket.on('error', reject)
-        socket.on('close', () => reject(new Error('closed')))
-        socket.on('data', (data) => {
-          resolve({ session: latest ?? Buffer.alloc(0), reused: socket.isSessionReused(), answer: data.toString('latin1') })
-          socket.destroy()
-        })
-      })
     const first = await visit(ports[0]!)
     expect(first.reused).toBe(false)
     const second = await visit(ports[1]!, first.session)
@@ -297,5 +311,61 @@ describe('TLS in a worker', () => {
     expect(second.answer).toMatch(/^HTTP\/1.1 200/)
     expect(up.requests[1]!.headers['x-forwarded-client-cert']).toBe(up.requests[0]!.headers['x-forwarded-client-cert'])
     await expect(visit(ports[2]!, first.session)).rejects.toThrow()
+  })
+
+  it('takes tickets of every key that a secret names, makes them with the first, and none before it has come', async () => {
+    const up = await upstream()
+    const keys = (...fills: number[]): ResourceUpdate => {
+      const keys = fills.map((fill) => ({ specifier: { $case: 'inlineBytes' as const, value: Buffer.alloc(80, fill) } }))
+      const secret = Secret.fromPartial({ name: 'tickets', type: { $case: 'sessionTicketKeys', value: { keys } } })
+      return { kind: 'secret', name: 'tickets', bytes: Secret.encode(secret).finish() }
+    }
+    const chain = { transportSocket: downstreamTls(true, false, 'tickets'), filters: [hcm()] }
+    const start = async () => {
+      const proxy = worker()
+      await proxy.apply(certificateSecret('default', bobKeys), authority.trustSecret(), cluster('c', [up.port]))
+      expect(await proxy.apply(listener('in', [chain]))).toEqual([])
+      return proxy
+    }
+    const [old, both, other] = [await start(), await start(), await start()]
+    await expect(visit(old.port('in'))).rejects.toThrow()
+    expect(await old.apply(keys(1))).toEqual([])
+    await both.apply(keys(2, 1))
+    await other.apply(keys(3))
+    const { session, reused } = await visit(old.port('in'))
+    expect(reused).toBe(false)
+    const renewed = await visit(both.port('in'), session)
+    expect(renewed.reused).toBe(true)
+    expect((await visit(other.port('in'), session)).reused).toBe(false)
+    expect((await visit(old.port('in'), renewed.session)).reused).toBe(false)
+    await old.apply(keys(2))
+    expect((await visit(old.port('in'), renewed.session)).reused).toBe(true)
+  })
+
+  it('resumes a session with an endpoint, knows who it is then, and logs secrets where it is told to', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'weft-key-log-'))
+    open.push({ close: () => rmSync(folder, { recursive: true }) })
+    const keyLog = join(folder, 'keys')
+    const up = await upstream()
+    const [near, far] = [worker(), worker()]
+    await far.apply(
+      certificateSecret('default', bobKeys),
+      authority.trustSecret(),
+      cluster('c', [up.port]),
+      listener('in', [{ transportSocket: downstreamTls(), filters: [hcm()] }]),
+    )
+    const route = { ...routeTo('c'), responseHeadersToAdd: [{ header: { key: 'x-peer', value: '%UPSTREAM_PEER_URI_SAN%' } }] }
+    await near.apply(
+      certificateSecret('default', aliceKeys),
+      authority.trustSecret(),
+      cluster('c', [far.port('in')], { transportSocket: upstreamTls([bob], keyLog), maxRequestsPerConnection: 1 }),
+      listener('out', [{ filters: [connectionManager([route])] }]),
+    )
+    for (let i = 0; i < 3; i++) expect(await ask(near.port('out'))).toMatchObject({ status: 200, headers: { 'x-peer': bob } })
+    expect(near.stats.value('cluster.c.ssl.handshake')).toBe(3)
+    expect(near.stats.value('cluster.c.ssl.session_reused')).toBe(2)
+    expect(near.stats.value('cluster.c.ssl.fail_verify_error')).toBe(0)
+    expect(readFileSync(keyLog, 'latin1')).toMatch(/^CLIENT_RANDOM [0-9a-f]{64} [0-9a-f]{96}$/m)
+    expect(new Set(up.requests.map(({ headers }) => headers['x-forwarded-client-cert'])).size).toBe(1)
   })
 })

@@ -586,6 +586,31 @@ const fields: readonly Addition[] = [
     lines: ['bool prefer_client_ciphers = 11;'],
   },
   {
+    file: 'envoy/extensions/transport_sockets/tls/v3/secret.proto',
+    into: ['message GenericSecret'],
+    lines: ['map<string, config.core.v3.DataSource> secrets = 2 [(udpa.annotations.sensitive) = true];'],
+  },
+  {
+    file: 'envoy/extensions/transport_sockets/tls/v3/common.proto',
+    into: ['message TlsParameters'],
+    lines: [
+      'enum CompliancePolicy {',
+      '  FIPS_202205 = 0;',
+      '}',
+      'repeated CompliancePolicy compliance_policies = 6 [(validate.rules).repeated = {max_items: 1}];',
+    ],
+  },
+  {
+    file: 'envoy/extensions/transport_sockets/tls/v3/common.proto',
+    into: ['message TlsCertificate'],
+    lines: ['TlsParameters tls_params = 9;'],
+  },
+  {
+    file: 'envoy/extensions/transport_sockets/tls/v3/common.proto',
+    into: ['message CertificateValidationContext'],
+    lines: ['bool suppress_client_ca_list = 18;'],
+  },
+  {
     file: routes,
     into: ['message RateLimit'],
     lines: [

@@ -184,19 +184,42 @@ function withFiles(secret: Secret): Secret {
     const crl = inline(type.value.crl, 'crl')
     return { ...secret, type: { $case: 'validationContext', value: { ...type.value, trustedCa, crl } } }
   }
-  if (type?.$case === 'genericSecret')
-    return { ...secret, type: { $case: 'genericSecret', value: { secret: inline(type.value.secret, 'secret') } } }
+  if (type?.$case === 'sessionTicketKeys') {
+    const keys = type.value.keys.flatMap((key, i) => inline(key, `session_ticket_keys.keys[${i}]`) ?? [])
+    return { ...secret, type: { $case: 'sessionTicketKeys', value: { keys } } }
+  }
+  if (type?.$case === 'genericSecret') {
+    const secrets = Object.fromEntries(
+      Object.entries(type.value.secrets).flatMap(([name, source]) => {
+        const read = inline(source, `secrets['${name}']`)
+        return read === undefined ? [] : [[name, read]]
+      }),
+    )
+    return { ...secret, type: { $case: 'genericSecret', value: { secret: inline(type.value.secret, 'secret'), secrets } } }
+  }
   return secret
+}
+
+/** Where what is in a secret comes from. */
+function sourcesOf(type: Secret['type']): readonly (DataSource | undefined)[] {
+  switch (type?.$case) {
+    case 'tlsCertificate':
+      return [type.value.certificateChain, type.value.privateKey, type.value.ocspStaple]
+    case 'validationContext':
+      return [type.value.trustedCa, type.value.crl]
+    case 'sessionTicketKeys':
+      return type.value.keys
+    default:
+      return []
+  }
 }
 
 /** The folders whose changes mean new files: those named, else those of the files. */
 function watchedFolders(secret: Secret): Set<string> {
   const type = secret.type
   const value = type?.$case === 'tlsCertificate' || type?.$case === 'validationContext' ? type.value : undefined
-  if (value === undefined) return new Set()
-  if (value.watchedDirectory !== undefined) return new Set([value.watchedDirectory.path])
-  const sources =
-    'trustedCa' in value ? [value.trustedCa, value.crl] : [value.certificateChain, value.privateKey, value.ocspStaple]
+  if (value?.watchedDirectory !== undefined) return new Set([value.watchedDirectory.path])
+  const sources = sourcesOf(type)
   const folders = new Set<string>()
   for (const source of sources) {
     if (source?.specifier?.$case !== 'filename') continue

@@ -10,6 +10,7 @@ import { invalid, unsupported } from './problems.ts'
 import type { SecretStore } from './secret-store.ts'
 import { type CertificateChoice, chooseCertificates } from './server-certificates.ts'
 import { compileSessionTickets } from './session-tickets.ts'
+import type { TicketKeys } from './ticket-keys.ts'
 import { certificateOptions, compileTlsContext, type TlsMaterial, type TlsSource } from './tls-context.ts'
 import type { TlsCertificatePlan } from './tls-material.ts'
 
@@ -51,17 +52,18 @@ export function compileDownstreamTls(
   const context = compileTlsContext(source.commonTlsContext, `${path}.typed_config`, secrets, false)
   const requireClientCertificate = source.requireClientCertificate ?? false
   const alpn = speaks === null ? context.alpn : context.alpn.filter((name) => speaks.includes(name))
-  const tickets = compileSessionTickets(source, `${path}.typed_config`)
+  const tickets = compileSessionTickets(source, `${path}.typed_config`, secrets)
   const staples = compileStapling(source, context, `${path}.typed_config`)
-  let made: { material: TlsMaterial; choose: CertificateChoice; servers: Map<string, TlsServer> } | null = null
+  let made: { material: TlsMaterial; keys: TicketKeys; choose: CertificateChoice; servers: Map<string, TlsServer> } | null = null
   return {
     requireClientCertificate,
     server({ alpn: offered, serverName }) {
       const material = context.current()
-      if (material === null) return null
-      if (made === null || made.material !== material) {
+      const keys = tickets.keys()
+      if (material === null || keys === null) return null
+      if (made === null || made.material !== material || made.keys !== keys) {
         const choose = chooseCertificates(material.certificates, source.fullScanCertsOnSniMismatch ?? false)
-        made = { material, choose, servers: new Map() }
+        made = { material, keys, choose, servers: new Map() }
       }
       const certificates = made.choose(serverName).filter(staples.mayShow)
       // A client without a protocol of ours goes on without ALPN, as with Envoy; Node would end the handshake.
@@ -69,19 +71,21 @@ export function compileDownstreamTls(
       const key = `${agrees}${certificates.map((one) => material.certificates.indexOf(one)).join()}`
       let known = made.servers.get(key)
       if (known === undefined) {
-        const resumption = tickets(material)
+        const resumption = tickets.resumption(material, keys)
         const server = createServer({
           ...material.options,
           ...certificateOptions(certificates),
-          ...resumption,
+          ...resumption.options,
           honorCipherOrder: !source.preferClientCiphers,
-          secureOptions: (material.options.secureOptions ?? 0) | (resumption.secureOptions ?? 0),
+          secureOptions: (material.options.secureOptions ?? 0) | (resumption.options.secureOptions ?? 0),
           ...(agrees ? { ALPNProtocols: [...alpn] } : {}),
           requestCert: requireClientCertificate || material.validation !== null,
           // Judged after the handshake, with the names; OpenSSL's verdict is kept in `authorized`.
           rejectUnauthorized: false,
         })
+        resumption.complete(server)
         staples.serve(server, certificates)
+        if (context.keyLog !== null) server.on('keylog', context.keyLog)
         known = { server, material, certificates }
         made.servers.set(key, known)
       }

@@ -1,10 +1,12 @@
 import { Secret } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/secret'
+import { readTicketKeys, type TicketKeys } from './ticket-keys.ts'
 import { compileCertificate, compileValidation, type TlsCertificatePlan, type ValidationPlan } from './tls-material.ts'
 
 /** A secret, compiled. */
 export type CompiledSecret =
   | { type: 'certificate'; certificate: TlsCertificatePlan }
   | { type: 'validation'; validation: ValidationPlan }
+  | { type: 'ticket-keys'; keys: TicketKeys }
   | { type: 'other' }
 
 /** Compiles a Secret; throws when key or certificate can't be used. */
@@ -21,6 +23,11 @@ export function compileSecret(bytes: Uint8Array): { name: string; secret: Compil
       return {
         name: source.name,
         secret: { type: 'validation', validation: compileValidation(source.type.value, `${path}: validation_context`) },
+      }
+    case 'sessionTicketKeys':
+      return {
+        name: source.name,
+        secret: { type: 'ticket-keys', keys: readTicketKeys(source.type.value, `${path}: session_ticket_keys`) },
       }
     default:
       return { name: source.name, secret: { type: 'other' } }

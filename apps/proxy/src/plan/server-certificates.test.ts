@@ -11,7 +11,16 @@ async function certificateOf(commonName: string, ...dns: string[]): Promise<TlsC
   const [notBefore, notAfter] = [new Date(Date.now() - 60_000), new Date(Date.now() + 60_000)]
   const fields = { subject: { commonName }, spki, names: { dns }, notBefore, notAfter, use: 'workload' } as const
   const leaf = new X509Certificate(createCertificate(fields, selfIssuer(keys.privateKey, spki, { commonName })))
-  return { cert: Buffer.alloc(0), key: Buffer.alloc(0), passphrase: undefined, leaf, uris: [], dnsNames: dns, ocsp: null }
+  return {
+    cert: Buffer.alloc(0),
+    key: Buffer.alloc(0),
+    passphrase: undefined,
+    leaf,
+    uris: [],
+    dnsNames: dns,
+    ocsp: null,
+    signatures: [],
+  }
 }
 
 test('a client gets the certificate of the name that it asks for, or the first', async () => {

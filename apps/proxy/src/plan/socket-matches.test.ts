@@ -1,7 +1,14 @@
 import { describe, expect, it } from 'vitest'
 import { matchSocket, type SocketMatch } from './socket-matches.ts'
 
-const tls = { alpn: [], connectOptions: () => 'not-ready' as const, judge: () => null, close: () => {} }
+const tls = {
+  alpn: [],
+  keyLog: null,
+  connectOptions: () => 'not-ready' as const,
+  judge: () => null,
+  remember: () => {},
+  close: () => {},
+}
 const mutual: SocketMatch = { criteria: [['tlsMode', 'istio']], tls }
 const any: SocketMatch = { criteria: [], tls: null }
 const labelled = (labels: unknown) => ({ 'envoy.transport_socket_match': labels })

@@ -2,10 +2,12 @@ import { constants } from 'node:crypto'
 import { createSecureContext, type SecureContext, type SecureContextOptions, type SecureVersion } from 'node:tls'
 import {
   CertificateValidationContext,
+  TlsParameters_CompliancePolicy as CompliancePolicy,
   type TlsParameters,
   TlsParameters_TlsProtocol,
 } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/common'
 import type { CommonTlsContext } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/tls'
+import { compileKeyLog, type KeyLog } from './key-log.ts'
 import { invalid, unsupported } from './problems.ts'
 import type { SecretStore } from './secret-store.ts'
 import { firstOfEachKind } from './server-certificates.ts'
@@ -26,6 +28,7 @@ export interface TlsSource {
   /** null until every secret it names has come. */
   current(): TlsMaterial | null
   alpn: readonly string[]
+  keyLog: KeyLog | null
 }
 
 const versions: Record<number, SecureVersion | undefined> = {
@@ -35,18 +38,18 @@ const versions: Record<number, SecureVersion | undefined> = {
   [TlsParameters_TlsProtocol.TLSv1_3]: 'TLSv1.3',
 }
 
-/** Compiles the part of TLS contexts that both sides share. */
+/** Compiles the part of TLS contexts that both sides share. `renegotiates`: the other side may have the handshake made again. */
 export function compileTlsContext(
   source: CommonTlsContext | undefined,
   path: string,
   secrets: SecretStore,
   client: boolean,
+  renegotiates = false,
 ): TlsSource {
   const at = `${path}.common_tls_context`
   if (source?.tlsCertificateProviderInstance !== undefined)
     throw unsupported(`${at}.tls_certificate_provider_instance`, 'a certificate provider')
   if (source?.customHandshaker !== undefined) throw unsupported(`${at}.custom_handshaker`, 'a custom handshaker')
-  if (source?.keyLog !== undefined) throw unsupported(`${at}.key_log`, 'a TLS key log')
   if (source !== undefined) checkTlsContext(source, at)
   const inline = (source?.tlsCertificates ?? []).map((certificate, i) =>
     compileCertificate(certificate, `${at}.tls_certificates[${i}]`),
@@ -57,6 +60,7 @@ export function compileTlsContext(
   if (!client && inline.length === 0 && certificateSecrets.length === 0) throw invalid(at, 'a server needs a certificate')
   const validation = compileValidationSource(source, at, secrets)
   const parameters = compileParameters(source?.tlsParams, client, `${at}.tls_params`)
+  if (!renegotiates) parameters.secureOptions = (parameters.secureOptions ?? 0) | constants.SSL_OP_NO_RENEGOTIATION
   let made: TlsMaterial | null = null
   let version = -1
   const build = (): TlsMaterial | null => {
@@ -81,7 +85,8 @@ export function compileTlsContext(
   }
   // Files and inline material are checked at once.
   if (certificateSecrets.length === 0) current()
-  return { current, alpn: source?.alpnProtocols ?? [] }
+  const keyLog = source?.keyLog === undefined ? null : compileKeyLog(source.keyLog, `${at}.key_log`)
+  return { current, alpn: source?.alpnProtocols ?? [], keyLog }
 }
 
 function sameList(a: readonly unknown[], b: readonly unknown[]): boolean {
@@ -105,12 +110,14 @@ function contextOptions(
 
 /** Certificates with their keys, as Node takes them. */
 export function certificateOptions(certificates: readonly TlsCertificatePlan[]): SecureContextOptions {
+  const signatures = certificates.flatMap((one) => one.signatures)
   return {
     cert: certificates.map((one) => one.cert),
     key: certificates.map((one) => ({
       pem: one.key,
       ...(one.passphrase === undefined ? {} : { passphrase: one.passphrase }),
     })),
+    ...(signatures.length === 0 ? {} : { sigalgs: signatures.join(':') }),
   }
 }
 
@@ -124,6 +131,7 @@ function createContext(options: SecureContextOptions, path: string): SecureConte
 
 /** A client goes no higher than TLS 1.2 unless it is told to, as Envoy's. */
 function compileParameters(source: TlsParameters | undefined, client: boolean, path: string): SecureContextOptions {
+  if (source?.compliancePolicies.includes(CompliancePolicy.FIPS_202205) === true) return { ...compliant }
   const options: SecureContextOptions = {
     minVersion: versions[source?.tlsMinimumProtocolVersion ?? 0] ?? 'TLSv1.2',
     maxVersion: versions[source?.tlsMaximumProtocolVersion ?? 0] ?? (client && !asksFor13(source) ? 'TLSv1.2' : 'TLSv1.3'),
@@ -146,8 +154,22 @@ function compileParameters(source: TlsParameters | undefined, client: boolean, p
   // A client's come in the order in which it would have them, with those of TLS 1.3.
   if (client) options.ciphers = `${suitesOf13}:${options.ciphers}`
   options.ecdhCurve = source !== undefined && source.ecdhCurves.length > 0 ? source.ecdhCurves.join(':') : defaultGroups
-  if (source !== undefined && source.signatureAlgorithms.length > 0) options.sigalgs = source.signatureAlgorithms.join(':')
+  const signatures = source?.signatureAlgorithms.join(':') ?? ''
+  if (signatures !== '') options.sigalgs = signatures
   return options
+}
+
+/** What FIPS_202205 leaves, whatever else is said: NIST SP 800-52r2. */
+const compliant: Readonly<SecureContextOptions> = {
+  minVersion: 'TLSv1.2',
+  maxVersion: 'TLSv1.3',
+  ciphers:
+    'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:' +
+    'ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384',
+  ecdhCurve: 'P-256:P-384',
+  sigalgs:
+    'rsa_pss_rsae_sha256:rsa_pss_rsae_sha384:rsa_pss_rsae_sha512:rsa_pkcs1_sha256:rsa_pkcs1_sha384:rsa_pkcs1_sha512:' +
+    'ecdsa_secp256r1_sha256:ecdsa_secp384r1_sha384',
 }
 
 const suitesOf13 = 'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256'

@@ -28,6 +28,8 @@ export interface TlsCertificatePlan {
   dnsNames: readonly string[]
   /** What its authority says of it, for those who ask; null: nothing. */
   ocsp: OcspResponse | null
+  /** Algorithms that it is used with; none: any of the context's. */
+  signatures: readonly string[]
 }
 
 /** What a peer's certificate has to be. */
@@ -75,7 +77,8 @@ export function compileCertificate(source: TlsCertificate, path: string): TlsCer
     throw invalid(`${path}.private_key`, 'not a PEM private key, or the password is wrong')
   }
   const { uris, dnsNames } = namesOf(leaf)
-  return { cert, key, passphrase, leaf, uris, dnsNames, ocsp: staple(source, leaf, path) }
+  const signatures = source.tlsParams?.signatureAlgorithms ?? []
+  return { cert, key, passphrase, leaf, uris, dnsNames, ocsp: staple(source, leaf, path), signatures }
 }
 
 function staple({ ocspStaple }: TlsCertificate, leaf: X509Certificate, path: string): OcspResponse | null {
@@ -107,12 +110,13 @@ export function compileValidation(source: CertificateValidationContext, path: st
   const revocations =
     lists === null ? [] : readRevocationLists(lists, () => invalid(`${path}.crl`, 'not a list of revoked certificates in PEM'))
   if (lists !== null && revocations.length === 0) throw invalid(`${path}.crl`, 'no list of revoked certificates in PEM')
+  if (lists !== null && ca === null) throw invalid(`${path}.crl`, 'Failed to load CRL without trusted CA')
   let authorities: readonly X509Certificate[] | undefined
   const matchers = [
     ...source.matchTypedSubjectAltNames.map((typed, i) => {
       const at = `${path}.match_typed_subject_alt_names[${i}]`
       if (typed.matcher === undefined) throw invalid(at, 'a matcher is needed')
-      if (typed.sanType === SubjectAltNameMatcher_SanType.OTHER_NAME && !/^\d+(\.\d+)+$/.test(typed.oid))
+      if (typed.sanType === SubjectAltNameMatcher_SanType.OTHER_NAME && !/^(?:[01]\.[1-3]?\d|2\.\d+)(?:\.\d+)*$/.test(typed.oid))
         throw invalid(`${at}.oid`, 'a name of another kind needs its object identifier', 'for instance 1.3.6.1.4.1.311.20.2.3')
       const { matchPattern } = typed.matcher
       // A name in full is a host: one of the certificate's may stand for it by a wildcard.

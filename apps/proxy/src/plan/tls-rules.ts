@@ -30,7 +30,18 @@ const groups = new Set(
   ).split(' '),
 )
 
-const curves = new Set(['X25519', 'P-256', 'P-384', 'P-521', 'x25519', 'prime256v1', 'secp384r1', 'secp521r1', 'X25519MLKEM768'])
+const curves = new Set([
+  'X25519',
+  'P-256',
+  'P-384',
+  'P-521',
+  'x25519',
+  'prime256v1',
+  'secp384r1',
+  'secp521r1',
+  'X25519MLKEM768',
+  'MLKEM1024',
+])
 
 /** What Envoy refuses of a TLS context, and Node would take. Throws WeftError. */
 export function checkTlsContext({ alpnProtocols, tlsParams }: CommonTlsContext, path: string): void {

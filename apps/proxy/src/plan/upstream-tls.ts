@@ -8,12 +8,14 @@ import {
 } from '@weft/contracts/envoy/config/core/v3/proxy_protocol'
 import { ProxyProtocolUpstreamTransport } from '@weft/contracts/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol'
 import { UpstreamTlsContext } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/tls'
+import { keepPeer } from '../transport/peer-certificate.ts'
 import type { Tlv } from '../transport/proxy-protocol.ts'
 import { PeerNotWanted, type RequestNames, type UpstreamTls } from '../transport/upstream-tls.ts'
-import { peerProblem, presentedBy, usageProblem } from './peer-trust.ts'
+import { isJudgedHere, peerProblem, presentedBy, usageProblem } from './peer-trust.ts'
 import { invalid, unsupported } from './problems.ts'
 import type { SecretStore } from './secret-store.ts'
-import { compileTlsContext } from './tls-context.ts'
+import { compileTlsContext, type TlsMaterial } from './tls-context.ts'
+import { UpstreamSessions } from './upstream-sessions.ts'
 
 /** Compiles a cluster's transport socket; null for a plaintext one. */
 export function compileUpstreamTls(socket: TransportSocket, path: string, secrets: SecretStore): UpstreamTls | null {
@@ -27,7 +29,9 @@ export function compileUpstreamTls(socket: TransportSocket, path: string, secret
   const source = UpstreamTlsContext.decode(any.value)
   if (source.autoSniSanValidation && source.commonTlsContext?.validationContextType === undefined)
     throw invalid(`${path}.typed_config.auto_sni_san_validation`, 'was configured without a validation context')
-  const context = compileTlsContext(source.commonTlsContext, `${path}.typed_config`, secrets, true)
+  const context = compileTlsContext(source.commonTlsContext, `${path}.typed_config`, secrets, true, source.allowRenegotiation)
+  const sessions = new UpstreamSessions(source.maxSessionKeys ?? 1)
+  let sessionsOf: TlsMaterial | null = null
   const serverName = (hostname: string, names: RequestNames | null): string =>
     names?.sni || (source.autoHostSni && isIP(hostname) === 0 ? hostname : '') || source.sni
   const wanted = (hostname: string, names: RequestNames | null) => ({
@@ -36,6 +40,16 @@ export function compileUpstreamTls(socket: TransportSocket, path: string, secret
   })
   return {
     alpn: context.alpn,
+    keyLog: context.keyLog,
+    remember(session, socket, hostname, names) {
+      const material = context.current()
+      // What is judged by more than the certificate is judged anew each time.
+      if (material === null || (material.validation !== null && isJudgedHere(material.validation))) return
+      if (sessionsOf !== material) sessions.clear()
+      sessionsOf = material
+      keepPeer(session, socket)
+      sessions.add(serverName(hostname, names), session, socket.getProtocol() === 'TLSv1.3')
+    },
     judge(socket, hostname, names) {
       const validation = context.current()?.validation ?? null
       const presented = presentedBy(socket)
@@ -51,10 +65,12 @@ export function compileUpstreamTls(socket: TransportSocket, path: string, secret
       if (material === null) return 'not-ready'
       const { validation } = material
       const servername = serverName(hostname, names)
+      const session = sessionsOf === material ? sessions.take(servername) : undefined
       const verify = validation !== null && validation.ca !== null && !validation.acceptUntrusted
       return {
         secureContext: material.context,
         ...(servername === '' ? {} : { servername }),
+        ...(session === undefined ? {} : { session }),
         rejectUnauthorized: verify,
         // Names are matched as configured, not by the host that was asked for.
         checkServerIdentity: (_host, peer) => {
@@ -87,6 +103,8 @@ function behindPrelude(source: ProxyProtocolUpstreamTransport, path: string, sec
   const pass = source.config?.passThroughTlvs
   return {
     alpn: inner?.alpn ?? [],
+    keyLog: inner?.keyLog ?? null,
+    remember: (session, socket, hostname, names) => inner?.remember(session, socket, hostname, names),
     prelude: {
       version: source.config?.version === Version.V2 ? 2 : 1,
       passes: ({ type }: Tlv) => pass !== undefined && (pass.matchType === PassTlvs.INCLUDE_ALL || pass.tlvType.includes(type)),

@@ -89,10 +89,18 @@ class PeerOf implements PeerCertificate {
   }
 }
 
-/** Only clients are told by Node. */
-function groupOf(socket: TLSSocket): string {
+/** The group that keys were exchanged in, as BoringSSL calls it; empty: unknown. Only clients are told by Node. */
+export function groupOf(socket: TLSSocket): string {
   const key = socket.getEphemeralKeyInfo()
-  return key !== null && 'name' in key && typeof key.name === 'string' ? key.name : ''
+  const name = key !== null && 'name' in key && typeof key.name === 'string' ? key.name : ''
+  return boringNames[name] ?? name
+}
+
+const boringNames: Readonly<Record<string, string>> = {
+  x25519: 'X25519',
+  prime256v1: 'P-256',
+  secp384r1: 'P-384',
+  secp521r1: 'P-521',
 }
 
 /** Node's one-attribute-a-line name as RFC 2253 has it: last first, by commas, with what is special escaped. */

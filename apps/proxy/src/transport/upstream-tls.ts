@@ -22,6 +22,8 @@ export interface RequestNames {
 export interface UpstreamTls {
   /** The application protocols it names. */
   readonly alpn: readonly string[]
+  /** Hears of the secrets of its handshakes; null: nobody does. */
+  readonly keyLog: ((line: Buffer, socket: TLSSocket) => void) | null
   /** What comes before all else on a connection; absent: nothing does. */
   readonly prelude?: ProxyPrelude
   /** Options for `tls.connect`; null: plaintext; 'not-ready' until the secrets have come. `hostname`: the endpoint's; `names`: those that the request asks for. */
@@ -31,6 +33,8 @@ export interface UpstreamTls {
    * off; null: nothing. `tolerated`: it counts, and the connection is used.
    */
   judge(socket: TLSSocket, hostname: string, names: RequestNames | null): { problem: PeerProblem; tolerated: boolean } | null
+  /** Keeps a session of a connection whose endpoint was found good, to be resumed by another. */
+  remember(session: Buffer, socket: TLSSocket, hostname: string, names: RequestNames | null): void
   close(): void
 }
 

@@ -1,5 +1,7 @@
+import type { TLSSocket } from 'node:tls'
 import { Http2Stats } from '../observe/http2-stats.ts'
 import type { Counter, Gauge, Histogram, StatScope, StatSource, Stats } from '../observe/stats.ts'
+import { groupOf } from '../transport/tls-info.ts'
 
 /** A cluster's stats under Envoy's names (`cluster.<name>.`), those of the request path as fields. */
 export class ClusterStats {
@@ -241,7 +243,9 @@ const unusedOfHttp1 =
 
 /** A cluster's TLS stats (`cluster.<name>.ssl.`). */
 export class UpstreamTlsStats {
-  readonly handshake: Counter
+  private readonly handshake: Counter
+  private readonly sessionReused: Counter
+  private readonly counter: (name: string) => Counter
   readonly connectionError: Counter
   readonly failSan: Counter
   readonly failVerify: Counter
@@ -249,12 +253,24 @@ export class UpstreamTlsStats {
 
   constructor(stats: StatSource, prefix: string) {
     const counter = (name: string) => stats.counter(prefix + name)
+    this.counter = counter
     this.handshake = counter('handshake')
+    this.sessionReused = counter('session_reused')
     this.connectionError = counter('connection_error')
     this.failSan = counter('fail_verify_san')
     this.failVerify = counter('fail_verify_error')
     this.failHash = counter('fail_verify_cert_hash')
     // What servers alone count.
-    for (const name of ['fail_verify_no_cert', 'no_certificate', 'session_reused', 'was_key_usage_invalid']) counter(name)
+    for (const name of ['fail_verify_no_cert', 'no_certificate', 'was_key_usage_invalid']) counter(name)
+  }
+
+  /** A handshake was made. */
+  made(socket: TLSSocket): void {
+    this.handshake.inc()
+    if (socket.isSessionReused()) this.sessionReused.inc()
+    const group = groupOf(socket)
+    if (group !== '') this.counter(`curves.${group}`).inc()
+    this.counter(`ciphers.${socket.getCipher().name}`).inc()
+    this.counter(`versions.${socket.getProtocol()}`).inc()
   }
 }

@@ -1,6 +1,7 @@
 import net from 'node:net'
 import tls, { type ConnectionOptions } from 'node:tls'
 import { Connection, type ConnectionHandler, connectPlain, connectSecure } from '../transport/connection.ts'
+import { recallPeer } from '../transport/peer-certificate.ts'
 import { type Tlv, writeProxyHeader } from '../transport/proxy-protocol.ts'
 import { isOfTls, tlsFailure } from '../transport/tls-failure.ts'
 import { PeerNotWanted, type ProxyPrelude, type RequestNames, type UpstreamTls } from '../transport/upstream-tls.ts'
@@ -70,10 +71,12 @@ export function openSocket(
     checkServerIdentity: () => undefined,
     ...(alpn.length > 0 ? { ALPNProtocols: [...alpn] } : {}),
   }
-  const judge = (one: tls.TLSSocket) => settings?.judge(one, endpoint.hostname, names) ?? null
+  const watch = (socket: tls.TLSSocket) => {
+    if (settings !== null) watchHandshake(socket, settings, security.session, endpoint.hostname, names, opening, stats.tls)
+  }
   if (prelude === undefined) {
     return connectSecure({ ...options, ...target }, (socket) => {
-      watchHandshake(socket, judge, opening, stats.tls)
+      watch(socket)
       return new Connection(socket, handler, timers, stats)
     })
   }
@@ -82,7 +85,7 @@ export function openSocket(
   introduce(plain, prelude, opening.client)
   const socket = tls.connect({ ...options, socket: plain })
   plain.once('error', (error) => socket.destroy(error))
-  watchHandshake(socket, judge, opening, stats.tls)
+  watch(socket)
   const connection = new Connection(socket, handler, timers, stats)
   connection.readAccepted()
   return connection
@@ -107,9 +110,15 @@ function introduce(socket: net.Socket, { version, passes }: ProxyPrelude, client
     })
 }
 
-type Judge = (socket: tls.TLSSocket) => ReturnType<UpstreamTls['judge']>
-
-function watchHandshake(socket: tls.TLSSocket, judge: Judge, opening: SocketOpening, stats: ClusterStats['tls']): void {
+function watchHandshake(
+  socket: tls.TLSSocket,
+  settings: UpstreamTls,
+  offered: Buffer | undefined,
+  hostname: string,
+  names: RequestNames | null,
+  opening: SocketOpening,
+  stats: ClusterStats['tls'],
+): void {
   const counters = { trust: stats.failVerify, name: stats.failSan, pin: stats.failHash, usage: stats.connectionError }
   socket.setNoDelay(true)
   let connected = false
@@ -118,8 +127,17 @@ function watchHandshake(socket: tls.TLSSocket, judge: Judge, opening: SocketOpen
   socket.once('keylog', () => {
     answered = true
   })
+  const { keyLog } = settings
+  if (keyLog !== null) socket.on('keylog', (line: Buffer) => keyLog(line, socket))
+  // With TLS 1.2 it may come before the handshake is done.
+  let early: Buffer | null = null
+  socket.on('session', (session: Buffer) => {
+    if (connected) settings.remember(session, socket, hostname, names)
+    else early = session
+  })
   socket.once('secureConnect', () => {
-    const verdict = judge(socket)
+    if (offered !== undefined && socket.isSessionReused()) recallPeer(offered, socket)
+    const verdict = settings.judge(socket, hostname, names)
     if (verdict !== null) {
       counters[verdict.problem.lacks].inc()
       if (!verdict.tolerated) {
@@ -128,7 +146,8 @@ function watchHandshake(socket: tls.TLSSocket, judge: Judge, opening: SocketOpen
       }
     }
     connected = true
-    stats.handshake.inc()
+    stats.made(socket)
+    if (early !== null) settings.remember(early, socket, hostname, names)
     opening.onConnected()
   })
   socket.once('error', (error) => {

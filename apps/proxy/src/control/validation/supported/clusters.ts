@@ -52,7 +52,7 @@ export const clusterSupport: SupportTable = {
   'envoy.config.core.v3.ProxyProtocolConfig': '* -added_tlvs',
   'envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport': '*',
   'envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext':
-    'common_tls_context sni auto_host_sni auto_sni_san_validation ~max_session_keys ~enforce_rsa_key_usage',
+    'common_tls_context sni auto_host_sni auto_sni_san_validation max_session_keys ~enforce_rsa_key_usage allow_renegotiation',
   'envoy.extensions.upstreams.http.v3.HttpProtocolOptions':
     'common_http_protocol_options explicit_http_config use_downstream_protocol_config auto_config upstream_http_protocol_options ' +
     'request_mirror_policies hash_policy retry_policy outlier_detection',

@@ -18,19 +18,21 @@ export const listenerSupport: SupportTable = {
   'envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer': '*',
   'envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext':
     'common_tls_context require_client_certificate prefer_client_ciphers ~require_sni disable_stateless_session_resumption ' +
-    '~disable_stateful_session_resumption session_timeout session_ticket_keys full_scan_certs_on_sni_mismatch ocsp_staple_policy',
+    '~disable_stateful_session_resumption session_timeout session_ticket_keys session_ticket_keys_sds_secret_config ' +
+    'full_scan_certs_on_sni_mismatch ocsp_staple_policy',
   'envoy.extensions.transport_sockets.tls.v3.CommonTlsContext':
     'tls_params tls_certificates tls_certificate_sds_secret_configs validation_context validation_context_sds_secret_config ' +
-    'combined_validation_context alpn_protocols',
+    'combined_validation_context alpn_protocols key_log',
   'envoy.extensions.transport_sockets.tls.v3.CommonTlsContext.CombinedCertificateValidationContext':
     'default_validation_context validation_context_sds_secret_config',
   'envoy.extensions.transport_sockets.tls.v3.TlsCertificate':
-    'certificate_chain private_key watched_directory password ocsp_staple',
+    'certificate_chain private_key watched_directory password ocsp_staple tls_params ~signed_certificate_timestamp',
   'envoy.extensions.transport_sockets.tls.v3.CertificateValidationContext':
     'trusted_ca watched_directory verify_certificate_spki verify_certificate_hash match_typed_subject_alt_names ' +
     'match_subject_alt_names crl only_verify_leaf_cert_crl max_verify_depth allow_expired_certificate trust_chain_verification ' +
-    'system_root_certs',
-  'envoy.extensions.transport_sockets.tls.v3.Secret': 'name tls_certificate validation_context generic_secret',
+    'system_root_certs ~suppress_client_ca_list ~require_signed_certificate_timestamp',
+  'envoy.extensions.transport_sockets.tls.v3.Secret':
+    'name tls_certificate validation_context generic_secret session_ticket_keys',
 
   'envoy.extensions.filters.listener.original_dst.v3.OriginalDst': '*',
   'envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector':

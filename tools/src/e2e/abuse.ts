@@ -1,7 +1,8 @@
 /**
  * Hostile HTTP/2 and HTTP/1.1 clients while others work: what they cost in memory and CPU, and what the others notice, whose
  * requests come at a steady rate and go to a server of their own. Ours beside real Envoy and nginx where those are present. The
- * proxy has a core, all else shares the other one. As many requests go past the proxy: what those wait for is the machine's doing.
+ * proxy has a core, all else shares the other one. What is the machine's doing shows in two ways: as many requests go past the proxy,
+ * and the same attack is made on a server that does nothing, while the others use the proxy.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -65,6 +66,8 @@ export async function abuseScenario(scenario: Scenario): Promise<void> {
     return port
   }
   const origins = { attackers: await origin(hostile), others: await origin(core1) }
+  const sink = await freePort()
+  await begin(hostile, [process.execPath, join(import.meta.dirname, 'abuse/sink.ts'), String(sink)], sink)
   const victims: Victim[] = []
   for (const name of ['weft', 'envoy', 'nginx'] as const) {
     if ((process.env['WEFT_ABUSE_VICTIM'] ?? name) !== name) continue
@@ -89,12 +92,13 @@ export async function abuseScenario(scenario: Scenario): Promise<void> {
     for (const victim of victims) {
       if (victim.name === 'nginx' && name.includes('HTTP/1.1')) continue
       await scenario.attempt(victim.name, async () => {
-        const seen = await attack(victim, name, mustClose)
+        const seen = await attack(victim, name, mustClose, sink)
         // Of the peers it is told, and not judged.
-        const { quietMs, attackedMs, past, cores, grownMiB, turnedAway } = seen
+        const { quietMs, besideMs, attackedMs, past, cores, grownMiB, turnedAway, sentMiB } = seen
         const told =
           `p99 of the others ${quietMs.toFixed(1)} -> ${attackedMs.toFixed(1)} ms (${(attackedMs / quietMs).toFixed(1)} x), ` +
-          `past the proxy ${past.quietMs.toFixed(1)} -> ${past.attackedMs.toFixed(1)} ms, ${cores.toFixed(2)} cores, ${grownMiB} MiB more, ${turnedAway} connections turned away`
+          `with the attack beside it ${besideMs.toFixed(1)} ms, past the proxy ${past.quietMs.toFixed(1)} -> ${past.attackedMs.toFixed(1)} ms, ` +
+          `${cores.toFixed(2)} cores, ${grownMiB} MiB more, ${turnedAway} connections turned away, ${sentMiB.toFixed(1)} MiB/s of attack`
         if (victim.name === 'weft') judge(seen, told)
         return told
       })
@@ -102,9 +106,11 @@ export async function abuseScenario(scenario: Scenario): Promise<void> {
   }
 }
 
-/** The medians of both p99, and what the attack cost at most. */
+/** The medians of each p99, and what the attack cost at most. */
 interface AttackSeen {
   quietMs: number
+  /** While the sink is attacked. */
+  besideMs: number
   attackedMs: number
   /** The same of requests that go past the proxy. */
   past: { quietMs: number; attackedMs: number }
@@ -112,22 +118,41 @@ interface AttackSeen {
   cores: number
   grownMiB: number
   turnedAway: number
+  /** Of the attack, a second. */
+  sentMiB: number
 }
 
-/** Windows of time without the attack and under it, in turn. */
-async function attack({ port, proxy, others }: Victim, name: string, mustClose: boolean): Promise<AttackSeen> {
-  const [quiet, attacked, cores]: [OthersSeen[], OthersSeen[], number[]] = [[], [], []]
+/** Windows of time without the attack, with it beside, and under it, in turn. */
+async function attack({ port, proxy, others }: Victim, name: string, mustClose: boolean, sink: number): Promise<AttackSeen> {
+  const [quiet, beside, attacked, cores, sent]: [OthersSeen[], OthersSeen[], OthersSeen[], number[], number[]] = [
+    [],
+    [],
+    [],
+    [],
+    [],
+  ]
   const before = residentMiB(proxy.pid)
   let [errors, grownMiB, turnedAway] = [0, 0, 0]
+  const attackOn = async (at: number): Promise<Running> => {
+    const script = join(import.meta.dirname, 'abuse/attackers.ts')
+    const attackers = start([...hostile, process.execPath, script, String(at), name])
+    await until(() => attackers.output().includes('closed'), 'the attack to begin', attackers, 60_000)
+    return attackers
+  }
   for (let i = 0; i < repetitions; i++) {
     quiet.push(await work(others))
-    const script = join(import.meta.dirname, 'abuse/attackers.ts')
-    const attackers = start([...hostile, process.execPath, script, String(port), name])
-    const closed = (): number => Number(/closed (\d+)\s*$/.exec(attackers.output())?.[1] ?? 0)
-    await until(() => attackers.output().includes('closed'), 'the attack to begin', attackers, 60_000)
-    const [cpu, started] = [cpuMicroseconds(proxy.pid), performance.now()]
+    const elsewhere = await attackOn(sink)
+    beside.push(await work(others))
+    await elsewhere.stop()
+    const attackers = await attackOn(port)
+    const told = (what: 'sent' | 'closed'): number =>
+      Number(new RegExp(`${what} (\\d+)(?!.*${what} )`, 's').exec(attackers.output())?.[1] ?? 0)
+    const closed = (): number => told('closed')
+    const [cpu, started, sentBefore] = [cpuMicroseconds(proxy.pid), performance.now(), told('sent')]
     const seen = await work(others)
-    cores.push((cpuMicroseconds(proxy.pid) - cpu) / ((performance.now() - started) * 1000))
+    const ms = performance.now() - started
+    cores.push((cpuMicroseconds(proxy.pid) - cpu) / (ms * 1000))
+    sent.push((told('sent') - sentBefore) / 2 ** 20 / (ms / 1000))
     attacked.push(seen)
     errors += seen.errors
     grownMiB = Math.max(grownMiB, Math.round(residentMiB(proxy.pid) - before))
@@ -139,7 +164,17 @@ async function attack({ port, proxy, others }: Victim, name: string, mustClose: 
   const p99 = (seen: OthersSeen[]): number => median(seen.map(({ p99Ms }) => p99Ms))
   const pastP99 = (seen: OthersSeen[]): number => median(seen.map(({ pastP99Ms }) => pastP99Ms))
   const past = { quietMs: pastP99(quiet), attackedMs: pastP99(attacked) }
-  return { quietMs: p99(quiet), attackedMs: p99(attacked), past, errors, cores: Math.max(...cores), grownMiB, turnedAway }
+  return {
+    quietMs: p99(quiet),
+    besideMs: p99(beside),
+    attackedMs: p99(attacked),
+    past,
+    errors,
+    cores: Math.max(...cores),
+    grownMiB,
+    turnedAway,
+    sentMiB: median(sent),
+  }
 }
 
 function judge({ quietMs, attackedMs, past, errors, grownMiB }: AttackSeen, told: string): void {

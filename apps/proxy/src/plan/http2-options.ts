@@ -1,6 +1,7 @@
 import type { Http2ProtocolOptions } from '@weft/contracts/envoy/config/core/v3/protocol'
 import { defaultHttp2Options, type Http2Options } from '@weft/http/h2/options'
 import { durationMs } from './duration.ts'
+import type { Runtime } from './runtime.ts'
 
 /** What `http2_protocol_options` say, with our defaults for what they leave open. */
 export function compileHttp2Options(source: Http2ProtocolOptions | undefined): Http2Options {
@@ -26,6 +27,25 @@ export function compileHttp2Options(source: Http2ProtocolOptions | undefined): H
       maxConsecutiveEmptyFrames: source.maxConsecutiveInboundFramesWithEmptyPayload ?? budget.maxConsecutiveEmptyFrames,
       maxPriorityFramesPerStream: source.maxInboundPriorityFramesPerStream ?? budget.maxPriorityFramesPerStream,
       maxWindowUpdatesPerDataFrame: source.maxInboundWindowUpdateFramesPerDataFrameSent ?? budget.maxWindowUpdatesPerDataFrame,
+    },
+  }
+}
+
+/** The same for clients, of whose resets the runtime says how many may be. */
+export function compileClientHttp2Options(source: Http2ProtocolOptions | undefined, runtime: Runtime): Http2Options {
+  const options = compileHttp2Options(source)
+  const { budget } = options
+  return {
+    ...options,
+    budget: {
+      ...budget,
+      get prematureResetStreams() {
+        return runtime.number('overload.premature_reset_total_stream_count', budget.prematureResetStreams)
+      },
+      get prematureResetMs() {
+        // Whole seconds, and those that have begun count.
+        return (runtime.number('overload.premature_reset_min_stream_lifetime_seconds', 1) + 1) * 1000
+      },
     },
   }
 }

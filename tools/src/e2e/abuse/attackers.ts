@@ -1,6 +1,6 @@
 /**
  * Hostile clients, in a process of their own so that what they cost here is not taken for the proxy's. Usage: attackers.ts PORT
- * NAME; prints how many of their connections were closed, now and then.
+ * NAME; prints how many bytes they have sent, and how many of their connections were closed, now and then.
  */
 import { connect } from 'node:net'
 
@@ -13,6 +13,7 @@ interface Attack {
 /** One hostile connection, opened again when it is closed. */
 class Attacker {
   closed = 0
+  sent = 0
   private readonly port: number
   private readonly attack: Attack
 
@@ -29,6 +30,7 @@ class Attacker {
       if (socket.destroyed) return
       const bytes = this.attack.next(round++)
       if (bytes === null) return
+      this.sent += bytes.length
       if (socket.write(bytes)) setTimeout(more, 1)
       else socket.once('drain', more)
     }
@@ -105,4 +107,5 @@ const [port, name = ''] = process.argv.slice(2)
 const attack = attacks[name]
 if (attack === undefined) throw new Error(`no attack '${name}'; there are: ${Object.keys(attacks).join(', ')}`)
 const attackers = Array.from({ length: 4 }, () => new Attacker(Number(port), attack))
-setInterval(() => console.log(`closed ${attackers.reduce((sum, { closed }) => sum + closed, 0)}`), 100)
+const total = (of: 'sent' | 'closed'): number => attackers.reduce((sum, attacker) => sum + attacker[of], 0)
+setInterval(() => console.log(`sent ${total('sent')} closed ${total('closed')}`), 100)

@@ -18,7 +18,7 @@ import { TracingPlan } from '../../../observe/tracing/tracing-plan.ts'
 import { durationMs } from '../../../plan/duration.ts'
 import { compileFilterConfigs } from '../../../plan/filter-configs.ts'
 import { compileHeaderCasing } from '../../../plan/header-casing.ts'
-import { compileHttp2Options } from '../../../plan/http2-options.ts'
+import { compileClientHttp2Options } from '../../../plan/http2-options.ts'
 import type { PlanContext } from '../../../plan/plan-context.ts'
 import { invalid, unsupported } from '../../../plan/problems.ts'
 import type { Runtime } from '../../../plan/runtime.ts'
@@ -166,7 +166,7 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
     ...chain,
     codec: source.codecType === Codec.HTTP1 ? 'http1' : source.codecType === Codec.HTTP2 ? 'http2' : 'auto',
     http2: {
-      ...compileHttp2Options(source.http2ProtocolOptions),
+      ...compileClientHttp2Options(source.http2ProtocolOptions, context.runtime),
       maxHeadBytes: (source.maxRequestHeadersKb ?? 60) * 1024,
       maxHeaders: common?.maxHeadersCount ?? 100,
       stallTimeoutMs: durationMs(source.streamIdleTimeout, 300_000),

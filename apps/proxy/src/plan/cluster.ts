@@ -65,6 +65,8 @@ export interface ClusterPlan {
   /** For endpoints that none of `socketMatches` holds for. */
   tls: UpstreamTls | null
   socketMatches: readonly SocketMatch[]
+  /** Some endpoints are told by a PROXY header whose connection it is, so that clients share none. */
+  introducesClients: boolean
   /** What counts in place of what a request's route says of it; null: as that says. */
   hashing: HashPolicies | null
   retry: RetryPlan | null
@@ -133,6 +135,7 @@ export function compileCluster(bytes: Uint8Array, secrets: SecretStore, runtime 
     ...compileForRequests(options, `${at}: typed_extension_protocol_options['${protocolOptionsKey}']`, runtime),
     autoNames: compileAutoNames(options?.upstreamHttpProtocolOptions),
     negotiates: sockets.some((one) => negotiatesBy(http, one)),
+    introducesClients: sockets.some((one) => one?.prelude !== undefined),
   }
 }
 

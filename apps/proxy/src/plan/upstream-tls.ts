@@ -8,13 +8,16 @@ import {
 } from '@weft/contracts/envoy/config/core/v3/proxy_protocol'
 import { ProxyProtocolUpstreamTransport } from '@weft/contracts/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol'
 import { UpstreamTlsContext } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/tls'
+import { ConnectionRecord } from '../observe/connection-record.ts'
+import { StreamRecord } from '../observe/stream-record.ts'
 import { keepPeer } from '../transport/peer-certificate.ts'
 import type { Tlv } from '../transport/proxy-protocol.ts'
-import { PeerNotWanted, type RequestNames, type UpstreamTls } from '../transport/upstream-tls.ts'
+import { PeerNotWanted, type ProxiedClient, type RequestNames, type UpstreamTls } from '../transport/upstream-tls.ts'
 import { isJudgedHere, peerProblem, presentedBy, usageProblem } from './peer-trust.ts'
 import { invalid, unsupported } from './problems.ts'
 import type { SecretStore } from './secret-store.ts'
 import { compileTlsContext, type TlsMaterial } from './tls-context.ts'
+import { compileTlvs } from './tlv-entries.ts'
 import { UpstreamSessions } from './upstream-sessions.ts'
 
 /** Compiles a cluster's transport socket; null for a plaintext one. */
@@ -96,17 +99,27 @@ function sentBeside(peer: PeerCertificate | DetailedPeerCertificate): X509Certif
   return sent
 }
 
+/** A connection of which nothing is known but whose it is. */
+function recordOf(client: ProxiedClient): ConnectionRecord {
+  const record = new StreamRecord()
+  record.downstreamRemoteAddress = client.remoteAddress
+  record.downstreamRemotePort = client.remotePort
+  return new ConnectionRecord({ ...client, id: 0, tls: null, serverName: '' }, record)
+}
+
 /** A transport socket behind a PROXY header. */
 function behindPrelude(source: ProxyProtocolUpstreamTransport, path: string, secrets: SecretStore): UpstreamTls {
   if (source.transportSocket === undefined) throw invalid(`${path}.transport_socket`, 'must be set')
   const inner = compileUpstreamTls(source.transportSocket, `${path}.transport_socket`, secrets)
   const pass = source.config?.passThroughTlvs
+  const added = compileTlvs(source.config?.addedTlvs ?? [], `${path}.config.added_tlvs`)
   return {
     alpn: inner?.alpn ?? [],
     keyLog: inner?.keyLog ?? null,
     remember: (session, socket, hostname, names) => inner?.remember(session, socket, hostname, names),
     prelude: {
       version: source.config?.version === Version.V2 ? 2 : 1,
+      added: (client) => added(recordOf(client)),
       passes: ({ type }: Tlv) => pass !== undefined && (pass.matchType === PassTlvs.INCLUDE_ALL || pass.tlvType.includes(type)),
     },
     connectOptions: (hostname, names) => inner?.connectOptions(hostname, names) ?? null,

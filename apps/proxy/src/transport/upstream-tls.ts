@@ -8,6 +8,17 @@ export interface ProxyPrelude {
   readonly version: 1 | 2
   /** Whether a TLV of the client's own header goes on. */
   passes(tlv: Tlv): boolean
+  /** What is told besides of a client; it goes before what the client's own header says by the same types. */
+  added(client: ProxiedClient): readonly Tlv[]
+}
+
+/** Whom a connection is for, as a PROXY header tells it. */
+export interface ProxiedClient {
+  readonly remoteAddress: string
+  readonly remotePort: number
+  readonly localAddress: string
+  readonly localPort: number
+  readonly tlvs?: readonly Tlv[] | undefined
 }
 
 /** What a request has its connection's handshake ask for (auto_sni, auto_san_validation). */

@@ -1,5 +1,5 @@
 import { negotiatesBy } from '../plan/cluster.ts'
-import type { RequestNames } from '../transport/upstream-tls.ts'
+import type { ProxiedClient, RequestNames } from '../transport/upstream-tls.ts'
 import type { Endpoint } from './endpoint.ts'
 import { Http1Pool } from './http1-pool.ts'
 import { Http2Pool } from './http2-pool.ts'
@@ -16,7 +16,8 @@ const manyNames = 64
 
 /**
  * An endpoint's connections for requests of a priority that came by this version of HTTP, made on first use. `tunnel`: for an
- * upgrade, which keeps the connection. `names`: what the request has the handshake ask for.
+ * upgrade, which keeps the connection. `names`: what the request has the handshake ask for. `client`: the only one whose requests
+ * may share the connections, since endpoints are told of it first.
  */
 export function poolOf(
   endpoint: Endpoint,
@@ -24,28 +25,46 @@ export function poolOf(
   requestVersion: 10 | 11 | 20,
   tunnel: boolean,
   names: RequestNames | null,
+  client: ProxiedClient | null,
 ): UpstreamPool {
-  return poolAt(endpoint, kindOf(endpoint, requestVersion, tunnel), priority, names)
+  return poolAt(endpoint, kindOf(endpoint, requestVersion, tunnel), priority, names, client)
 }
 
 /** An endpoint's connections for requests that end here and go on as bare bytes. */
-export function tcpPoolOf(endpoint: Endpoint, priority: 0 | 1, names: RequestNames | null): UpstreamPool {
-  return poolAt(endpoint, poolKind.tcp, priority, names)
+export function tcpPoolOf(
+  endpoint: Endpoint,
+  priority: 0 | 1,
+  names: RequestNames | null,
+  client: ProxiedClient | null,
+): UpstreamPool {
+  return poolAt(endpoint, poolKind.tcp, priority, names, client)
 }
 
-function poolAt(endpoint: Endpoint, kind: PoolKind, priority: 0 | 1, names: RequestNames | null): UpstreamPool {
+function poolAt(
+  endpoint: Endpoint,
+  kind: PoolKind,
+  priority: 0 | 1,
+  names: RequestNames | null,
+  client: ProxiedClient | null,
+): UpstreamPool {
   const { pools, namedPools, cluster } = endpoint
-  const key = names === null ? '' : `${kind + priority} ${names.sni} ${names.san}`
-  const known = names === null ? pools[kind + priority] : namedPools.get(key)
+  const own = names !== null || client !== null
+  const key = own ? `${kind + priority} ${names?.sni ?? ''} ${names?.san ?? ''} ${client === null ? '' : clientKey(client)}` : ''
+  const known = own ? namedPools.get(key) : pools[kind + priority]
   if (known !== null && known !== undefined) return known
-  const pool = new poolClasses[kind]({ endpoint, breaker: cluster.breakers[priority], names })
-  if (names === null) pools[kind + priority] = pool
+  const pool = new poolClasses[kind]({ endpoint, breaker: cluster.breakers[priority], names, client })
+  if (!own) pools[kind + priority] = pool
   else {
-    // Clients choose the names: what nobody uses any more goes.
+    // Clients choose the names, and come and go: what nobody uses any more goes.
     if (namedPools.size >= manyNames) for (const [name, one] of namedPools) if (one.size === 0) namedPools.delete(name)
     namedPools.set(key, pool)
   }
   return pool
+}
+
+function clientKey({ remoteAddress, remotePort, localAddress, localPort, tlvs }: ProxiedClient): string {
+  const told = (tlvs ?? []).map(({ type, value }) => `${type}=${value.toString('base64')}`)
+  return [remoteAddress, remotePort, localAddress, localPort, ...told].join(' ')
 }
 
 function kindOf(endpoint: Endpoint, requestVersion: 10 | 11 | 20, tunnel: boolean): PoolKind {

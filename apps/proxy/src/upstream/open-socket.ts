@@ -4,21 +4,18 @@ import { Connection, type ConnectionHandler, connectPlain, connectSecure } from 
 import { recallPeer } from '../transport/peer-certificate.ts'
 import { type Tlv, writeProxyHeader } from '../transport/proxy-protocol.ts'
 import { isOfTls, tlsFailure } from '../transport/tls-failure.ts'
-import { PeerNotWanted, type ProxyPrelude, type RequestNames, type UpstreamTls } from '../transport/upstream-tls.ts'
+import {
+  PeerNotWanted,
+  type ProxiedClient,
+  type ProxyPrelude,
+  type RequestNames,
+  type UpstreamTls,
+} from '../transport/upstream-tls.ts'
 import type { WorkerServices } from '../worker-services.ts'
 import type { ClusterStats } from './cluster-stats.ts'
 import { connectTarget } from './connect-target.ts'
 import type { Endpoint } from './endpoint.ts'
 import type { UpstreamCluster } from './upstream-cluster.ts'
-
-/** Whom a connection is for, as a PROXY header tells it. */
-export interface ProxiedClient {
-  readonly remoteAddress: string
-  readonly remotePort: number
-  readonly localAddress: string
-  readonly localPort: number
-  readonly tlvs?: readonly Tlv[] | undefined
-}
 
 /** What the opening of a socket comes to. */
 export interface SocketOpening {
@@ -92,13 +89,15 @@ export function openSocket(
 }
 
 /** Says first whom the connection is for. */
-function introduce(socket: net.Socket, { version, passes }: ProxyPrelude, client: ProxiedClient | undefined): void {
+function introduce(socket: net.Socket, { version, passes, added }: ProxyPrelude, client: ProxiedClient | undefined): void {
   const write = (addresses: Parameters<typeof writeProxyHeader>[0]['addresses'], tlvs: readonly Tlv[]) =>
     socket.write(writeProxyHeader({ version, addresses, tlvs }))
   if (client !== undefined) {
     const source = { address: client.remoteAddress, port: client.remotePort }
     const destination = { address: client.localAddress, port: client.localPort }
-    write({ source, destination }, (client.tlvs ?? []).filter(passes))
+    const own = added(client)
+    const passed = (client.tlvs ?? []).filter((tlv) => passes(tlv) && !own.some(({ type }) => type === tlv.type))
+    write({ source, destination }, [...own, ...passed])
     return
   }
   // A connection for many is the proxy's own: version 2 can say so, version 1 tells its addresses, as with Envoy.

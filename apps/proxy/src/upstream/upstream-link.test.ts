@@ -1,8 +1,9 @@
 import { once } from 'node:events'
 import net, { type AddressInfo } from 'node:net'
-import { ResponseHead } from '@weft/http/message'
+import { RequestHead, ResponseHead } from '@weft/http/message'
 import type { ResetReason } from '@weft/http/stream'
 import { afterEach, describe, expect, it } from 'vitest'
+import type { ProxiedClient } from '../transport/upstream-tls.ts'
 import { poolOf, tcpPoolOf } from './endpoint-pools.ts'
 import type { PooledConnection, PoolWaiter } from './pool.ts'
 import { host, liveCluster } from './testing.ts'
@@ -63,7 +64,7 @@ class Waiter implements PoolWaiter {
 async function ask(kind: string, settings: string, port: number): Promise<{ ended: string; counted: Record<string, number> }> {
   const { cluster, stats } = liveCluster(`name: x${settings}`, `[{lb_endpoints: [${host(port)}]}]`)
   const endpoint = cluster.pick()!
-  const pool = kind === 'bare bytes' ? tcpPoolOf(endpoint, 0, null) : poolOf(endpoint, 0, 11, false, null)
+  const pool = kind === 'bare bytes' ? tcpPoolOf(endpoint, 0, null, null) : poolOf(endpoint, 0, 11, false, null, null)
   const waiter = new Waiter()
   const connection = pool.acquire(waiter)
   if (connection !== null && connection !== 'overflow') connection.begin(waiter)
@@ -101,5 +102,55 @@ describe.each(Object.entries(kinds))('a connection for %s', (kind, options) => {
       ...{ total: 1, active: 0, connect_fail: 1, connect_timeout: 1 },
       ...{ destroy: 1, destroy_local: 1, destroy_remote: 0 },
     })
+  })
+})
+
+const behindProxyHeader = (config: string): string => {
+  const type = 'type.googleapis.com/envoy.extensions.transport_sockets'
+  const raw = `{name: raw, typed_config: {'@type': ${type}.raw_buffer.v3.RawBuffer}}`
+  return `transport_socket: {name: pp, typed_config: {'@type': ${type}.proxy_protocol.v3.ProxyProtocolUpstreamTransport, config: {${config}}, transport_socket: ${raw}}}`
+}
+
+/** What an endpoint gets of a request on each of its connections, one for each of the clients that asks. */
+async function heardFrom(config: string, clients: readonly ProxiedClient[]): Promise<Buffer[]> {
+  const heard: Buffer[] = []
+  const port = await listen((socket) => {
+    const at = heard.push(Buffer.alloc(0)) - 1
+    socket.on('data', (bytes: Buffer) => {
+      heard[at] = Buffer.concat([heard[at]!, bytes])
+      if (heard[at].includes('GET /')) socket.end('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n')
+    })
+  })
+  const { cluster } = liveCluster(`name: x, ${behindProxyHeader(config)}`, `[{lb_endpoints: [${host(port)}]}]`)
+  expect(cluster.plan.introducesClients).toBe(true)
+  const endpoint = cluster.pick()!
+  const request = new RequestHead()
+  Object.assign(request, { method: 'GET', path: '/', authority: 'a' })
+  for (const client of clients) {
+    const connection = poolOf(endpoint, 0, 11, false, null, client).acquire(new Waiter())
+    if (connection === null || connection === 'overflow') throw new Error('no connection')
+    connection.begin(new Waiter()).sendHead(request, true)
+  }
+  await expect.poll(() => heard.filter((bytes) => bytes.includes('GET /')).length, { timeout: 10_000 }).toBe(clients.length)
+  cluster.close()
+  return heard.map((bytes) => bytes.subarray(0, bytes.indexOf('GET /'))).sort(Buffer.compare)
+}
+
+describe('a connection of HTTP/1.1 behind a PROXY header', () => {
+  const clientAt = (port: number, tlvs?: ProxiedClient['tlvs']): ProxiedClient => ({
+    ...{ remoteAddress: '10.0.0.1', remotePort: port, localAddress: '10.0.0.2', localPort: 80 },
+    tlvs,
+  })
+
+  it('says whose requests come on it before all else, and is for one client alone', async () => {
+    const heard = await heardFrom('version: V1', [clientAt(1001), clientAt(1002)])
+    expect(heard.map(String)).toEqual([1001, 1002].map((port) => `PROXY TCP4 10.0.0.1 10.0.0.2 ${port} 80\r\n`))
+  })
+
+  it('tells what is added, and what the client brought of other types', async () => {
+    const added = `added_tlvs: [{type: 224, value: YQ==}, {type: 226, format_string: {text_format_source: {inline_string: "%DOWNSTREAM_REMOTE_PORT%"}}}]`
+    const tlvs = [224, 225].map((type) => ({ type, value: Buffer.from('own') }))
+    const [heard] = await heardFrom(`version: V2, pass_through_tlvs: {match_type: INCLUDE_ALL}, ${added}`, [clientAt(1001, tlvs)])
+    expect(heard!.subarray(28).toString('latin1')).toBe('\xe0\0\x01a\xe2\0\x041001\xe1\0\x03own')
   })
 })

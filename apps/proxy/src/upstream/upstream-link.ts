@@ -3,11 +3,11 @@ import { nextConnectionId } from '../transport/connection-id.ts'
 import type { ConnectionInfo, TlsInfo } from '../transport/connection-info.ts'
 import { Timeout } from '../transport/timer-wheel.ts'
 import { clientTlsInfo } from '../transport/tls-info.ts'
-import type { RequestNames } from '../transport/upstream-tls.ts'
+import type { ProxiedClient, RequestNames } from '../transport/upstream-tls.ts'
 import type { CircuitBreaker } from './circuit-breaker.ts'
 import type { Endpoint } from './endpoint.ts'
 import { cell } from './endpoint-slab.ts'
-import { describeConnectFailure, openSocket, type ProxiedClient } from './open-socket.ts'
+import { describeConnectFailure, openSocket } from './open-socket.ts'
 import { noteConnected } from './outcome.ts'
 
 /** What the connections of a pool, or the one of a TCP session, are made with. */
@@ -16,8 +16,10 @@ export interface LinkPlace {
   readonly breaker: CircuitBreaker
   /** What requests have the handshake ask for; null: nothing. */
   readonly names: RequestNames | null
-  /** Whose TCP session it is; absent: it is for requests of anybody. */
-  readonly client?: ProxiedClient
+  /** The only one whose requests the connections are for; null: they are for all. */
+  readonly client: ProxiedClient | null
+  /** Whether it is a TCP session's, which has no other answer to judge an endpoint by than the connection itself. */
+  readonly isSession?: boolean
 }
 
 /** Who uses a link; bytes come when the handshakes are done. */
@@ -73,21 +75,20 @@ export class UpstreamLink implements ConnectionInfo {
       onFailure: (text) => {
         this.failure = text
       },
-      ...(client === undefined ? {} : { client }),
+      ...(client === null ? {} : { client }),
     })
     services.timers.arm(this.connectTimer, cluster.connectTimeoutMs)
   }
 
   private onConnected(): void {
     if (this.ended) return
-    const { endpoint, client } = this.place
+    const { endpoint, isSession = false } = this.place
     const { services, stats } = endpoint.cluster
     this.connected = true
     this.connectEndMs = performance.now()
     this.tls = clientTlsInfo(this.connection.socket)
     services.timers.cancel(this.connectTimer)
-    // A session has no other answer.
-    noteConnected(endpoint, client !== undefined)
+    noteConnected(endpoint, isSession)
     stats.connectMs.record(Math.round(this.connectEndMs - this.connectStartMs))
     this.user.onConnected()
   }

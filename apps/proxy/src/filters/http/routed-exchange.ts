@@ -6,12 +6,15 @@ import type { Span } from '../../observe/tracing/span.ts'
 import type { TracingPlan } from '../../observe/tracing/tracing-plan.ts'
 import type { RoutePlan, RouteTable } from '../../routing/route-table.ts'
 import type { ConnectionInfo } from '../../transport/connection-info.ts'
+import type { Tlv } from '../../transport/proxy-protocol.ts'
 import type { TimerWheel } from '../../transport/timer-wheel.ts'
 import type { Cluster } from '../../upstream/cluster.ts'
 import type { HttpStream, LocalReply } from './filter.ts'
 
 /** A downstream connection, with what its requests are routed by. */
 export interface RoutingConnection extends ConnectionInfo {
+  /** What its PROXY header brought along for one that is written upstream. */
+  readonly tlvs?: readonly Tlv[] | undefined
   readonly timers: TimerWheel
   /** The table that holds for a request now; null when it has not come. */
   routeTable(request: RequestHead): RouteTable | null

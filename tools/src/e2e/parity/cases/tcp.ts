@@ -1,4 +1,4 @@
-import { address, cluster, listenerFilter, type Message, networkFilter, tcp, tcpLogFormat, typed } from '../bootstrap.ts'
+import { address, cluster, http, listenerFilter, type Message, networkFilter, tcp, tcpLogFormat, typed } from '../bootstrap.ts'
 import { type ClientTurn, get, group, type ParityCase, type Ports } from '../case.ts'
 
 const nowhere = (name = 'a') => cluster(name, [1])
@@ -36,11 +36,11 @@ function binary(command: number, family: number, body: string): string {
 }
 const ends4 = '\x0a\x01\x02\x03\x0a\x09\x09\x09\x11\xd7\x00\x50'
 
-const upstreamProxy = (version: string): Message => ({
+const upstreamProxy = (version: string, more: Message = {}): Message => ({
   transport_socket: {
     name: 'envoy.transport_sockets.upstream_proxy_protocol',
     typed_config: typed('envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport', {
-      config: { version },
+      config: { version, ...more },
       transport_socket: {
         name: 'envoy.transport_sockets.raw_buffer',
         typed_config: typed('envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer'),
@@ -285,6 +285,41 @@ const cases: ParityCase[] = [
           clusters: [cluster('a', [ports['a'] ?? 1], upstreamProxy(version))],
         }),
       turns: [`PROXY TCP4 10.1.2.3 10.9.9.9 4567 80\r\n${get('/')}`],
+    }),
+  ),
+  ...['V1', 'V2'].map(
+    (version): ParityCase => ({
+      name: `proxy-protocol-upstream-of-requests-${version.toLowerCase()}`,
+      bootstrap: (ports) =>
+        http(ports, {
+          listener: { listener_filters: [listenerFilter('proxy_protocol', 'ProxyProtocol')] },
+          clusters: [cluster('a', [ports['a'] ?? 1], upstreamProxy(version))],
+        }),
+      turns: ['4567', '4568'].map((port) => `PROXY TCP4 10.1.2.3 10.9.9.9 ${port} 80\r\n${get('/')}`),
+    }),
+  ),
+  ...['ADD_IF_ABSENT', 'OVERWRITE_BY_TYPE_IF_EXISTS_OR_ADD', 'APPEND_IF_EXISTS_OR_ADD'].map(
+    (policy): ParityCase => ({
+      name: `proxy-protocol-tlvs-${policy.toLowerCase().replaceAll('_', '-')}`,
+      bootstrap: (ports) => {
+        const pass_through_tlvs = { match_type: 'INCLUDE_ALL' }
+        const value = Buffer.from('x').toString('base64')
+        const format = (inline_string: string): Message => ({ format_string: { text_format_source: { inline_string } } })
+        return tcp(ports, {
+          listener: { listener_filters: [listenerFilter('proxy_protocol', 'ProxyProtocol', { pass_through_tlvs })] },
+          proxy: {
+            proxy_protocol_tlvs: [
+              { type: 0xe1, value },
+              { type: 0xe2, ...format('%DOWNSTREAM_REMOTE_ADDRESS%') },
+            ],
+            proxy_protocol_tlv_merge_policy: policy,
+          },
+          clusters: [
+            cluster('a', [ports['a'] ?? 1], upstreamProxy('V2', { pass_through_tlvs, added_tlvs: [{ type: 0xe0, value }] })),
+          ],
+        })
+      },
+      turns: [`${binary(0x21, 0x11, `${ends4}\xe1\0\x04ours`)}${get('/')}`],
     }),
   ),
   {

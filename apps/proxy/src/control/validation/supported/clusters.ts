@@ -49,7 +49,6 @@ export const clusterSupport: SupportTable = {
   'envoy.config.endpoint.v3.Endpoint': '* -additional_addresses',
 
   'envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig.ZoneAwareLbConfig': '* -force_local_zone -locality_basis',
-  'envoy.config.core.v3.ProxyProtocolConfig': '* -added_tlvs',
   'envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport': '*',
   'envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext':
     'common_tls_context sni auto_host_sni auto_sni_san_validation max_session_keys ~enforce_rsa_key_usage allow_renegotiation',

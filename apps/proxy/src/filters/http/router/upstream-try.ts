@@ -5,6 +5,7 @@ import type { Span } from '../../../observe/tracing/span.ts'
 import type { ForwardPlan } from '../../../routing/route-action.ts'
 import { monotonicMs } from '../../../transport/clock.ts'
 import { writeProxyHeader } from '../../../transport/proxy-protocol.ts'
+import type { ProxiedClient } from '../../../transport/upstream-tls.ts'
 import type { CircuitBreaker } from '../../../upstream/circuit-breaker.ts'
 import type { Endpoint } from '../../../upstream/endpoint.ts'
 import { poolOf, tcpPoolOf } from '../../../upstream/endpoint-pools.ts'
@@ -90,8 +91,14 @@ export class UpstreamTry {
     const { cluster } = endpoint
     const { request, upgrade } = this.exchange
     const names = cluster.plan.autoNames?.(request) ?? null
-    if (this.endsHere) return tcpPoolOf(endpoint, this.forward!.priority, names)
-    return poolOf(endpoint, this.forward!.priority, request.version, upgrade !== '', names)
+    const client = cluster.plan.introducesClients ? this.client() : null
+    if (this.endsHere) return tcpPoolOf(endpoint, this.forward!.priority, names, client)
+    return poolOf(endpoint, this.forward!.priority, request.version, upgrade !== '', names, client)
+  }
+
+  private client(): ProxiedClient {
+    const { remoteAddress, remotePort, localAddress, localPort, tlvs } = this.exchange.downstream
+    return { remoteAddress, remotePort, localAddress, localPort, tlvs }
   }
 
   /** Whether the request goes on as a bare connection. */

@@ -31,6 +31,7 @@ export class DownstreamConnection implements ConnectionHandler, Downstream {
   readonly tls: TlsInfo | null
   readonly serverName: string
   readonly listenerName: string
+  readonly tlvs: AcceptedInfo['tlvs']
   readonly fingerprints: ConnectionInfo['fingerprints']
   readonly listenerMetadata: ConnectionInfo['listenerMetadata']
   readonly listenerDirection: ConnectionInfo['listenerDirection']
@@ -80,6 +81,7 @@ export class DownstreamConnection implements ConnectionHandler, Downstream {
     this.tls = info.tls
     this.serverName = info.serverName
     this.listenerName = info.listenerName
+    this.tlvs = info.tlvs
     this.fingerprints = info.fingerprints
     this.listenerMetadata = info.listenerMetadata
     this.listenerDirection = info.listenerDirection

@@ -29,7 +29,7 @@ async function connecting(serve: (socket: net.Socket) => void, settings = '', po
   breaker.take('connections')
   const heard = { connected: false, text: '', ended: false, closed: null as string | null, reset: false }
   const upstream = new DirectUpstream(
-    { endpoint, breaker, names: null, client },
+    { endpoint, breaker, names: null, client, isSession: true },
     {
       onConnected: () => {
         heard.connected = true

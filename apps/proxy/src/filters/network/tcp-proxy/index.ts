@@ -1,8 +1,12 @@
 import type { BackoffStrategy } from '@weft/contracts/envoy/config/core/v3/backoff'
-import { TcpProxy } from '@weft/contracts/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy'
+import {
+  ProxyProtocolTlvMergePolicy as MergePolicy,
+  TcpProxy,
+} from '@weft/contracts/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy'
 import { compileAccessLogs } from '../../../observe/access-log/access-log.ts'
 import { durationMs } from '../../../plan/duration.ts'
 import { invalid, unsupported } from '../../../plan/problems.ts'
+import { compileTlvs } from '../../../plan/tlv-entries.ts'
 import { isRecord, MetadataCriteria } from '../../../upstream/load-balancers/metadata-criteria.ts'
 import type { NetworkFilterKind } from '../filter.ts'
 import { compileConnectionHash } from './connection-pick.ts'
@@ -36,6 +40,7 @@ export const tcpProxy: NetworkFilterKind = {
       backOff: compileBackOff(source.backoffOptions, `${path}.backoff_options`),
       closesOnDrain: source.checkDrainClose ?? false,
       tunnel: source.tunnelingConfig === undefined ? null : compileTunnel(source.tunnelingConfig, `${path}.tunneling_config`),
+      tlvs: compileSessionTlvs(source, path),
       accessLog: compileAccessLogs(source.accessLog, `${path}.access_log`, {
         runtime: context.runtime,
         files: context.logFiles,
@@ -78,6 +83,23 @@ const unused = [
 ]
 
 /** What stands both in `access_log_options` and where it stood before. */
+/** The session's own TLVs beside those that its client's PROXY header brought (undefined: it brought no header). */
+function compileSessionTlvs(source: TcpProxy, path: string): TcpProxyPlan['tlvs'] {
+  if (source.proxyProtocolTlvs.length === 0) return (_session, own) => own
+  const make = compileTlvs(source.proxyProtocolTlvs, `${path}.proxy_protocol_tlvs`)
+  switch (source.proxyProtocolTlvMergePolicy) {
+    case MergePolicy.OVERWRITE_BY_TYPE_IF_EXISTS_OR_ADD:
+      return (session, own = []) => {
+        const added = make(session)
+        return [...added, ...own.filter(({ type }) => !added.some((one) => one.type === type))]
+      }
+    case MergePolicy.APPEND_IF_EXISTS_OR_ADD:
+      return (session, own = []) => [...own, ...make(session)]
+    default:
+      return (session, own) => own ?? make(session)
+  }
+}
+
 function refuseDoubled(source: TcpProxy, path: string): void {
   const doubled = source.flushAccessLogOnConnected
     ? 'flush_access_log_on_connected'

@@ -5,6 +5,7 @@ import { StreamRecord } from '../../../observe/stream-record.ts'
 import type { Connection, ConnectionHandler, ConnectionStats } from '../../../transport/connection.ts'
 import { nextConnectionId } from '../../../transport/connection-id.ts'
 import type { ConnectionInfo } from '../../../transport/connection-info.ts'
+import type { Tlv } from '../../../transport/proxy-protocol.ts'
 import { Timeout } from '../../../transport/timer-wheel.ts'
 import type { Cluster } from '../../../upstream/cluster.ts'
 import type { Endpoint } from '../../../upstream/endpoint.ts'
@@ -45,6 +46,8 @@ export interface TcpProxyPlan {
   closesOnDrain: boolean
   /** Sessions go through HTTP; null: straight to the endpoint. */
   tunnel: TunnelPlan | null
+  /** What the endpoint is told of a session beside what the client's own PROXY header says. */
+  tlvs: (session: FormatContext, own: readonly Tlv[] | undefined) => readonly Tlv[] | undefined
   accessLog: AccessLog | null
   /** Logs are also written as a session goes on, at this interval; 0: not. */
   logIntervalMs: number
@@ -127,6 +130,7 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
     info.filterChain = accepted.filterChainName
     info.downstreamRemoteAddress = accepted.remoteAddress
     info.downstreamRemotePort = accepted.remotePort
+    this.accepted.tlvs = plan.tlvs(this, accepted.tlvs)
     downstream.handler = this
     plan.stats.total.inc()
     // Nothing is read before there is somewhere to write it.
@@ -212,7 +216,10 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
     info.attemptCount = this.attempts
     info.upstreamEndpoint = endpoint
     if (plan.tunnel === null) {
-      this.upstream = new DirectUpstream({ endpoint, breaker, names: null, client: this.accepted }, this.upstreamEvents)
+      this.upstream = new DirectUpstream(
+        { endpoint, breaker, names: null, client: this.accepted, isSession: true },
+        this.upstreamEvents,
+      )
       return
     }
     // The tunnel's pool counts connections itself.

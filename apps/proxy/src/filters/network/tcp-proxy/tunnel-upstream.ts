@@ -43,7 +43,7 @@ export class TunnelUpstream implements SessionUpstream, PoolWaiter {
     this.context = context
     this.filterState = filterState
     this.events = events
-    this.pool = poolOf(endpoint, 0, 11, true, null)
+    this.pool = poolOf(endpoint, 0, 11, true, null, null)
   }
 
   /** Asks for the tunnel; false: the cluster has too many requests. */

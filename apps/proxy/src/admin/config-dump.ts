@@ -153,7 +153,7 @@ function clustersDump({ clusters, cds }: Control, wanted: (name: string) => bool
     ...list('dynamic_active_clusters', active.filter(({ origin }) => origin === 'dynamic').map(entry)),
     ...list('dynamic_warming_clusters', [
       ...warming.map(entry),
-      ...refused.map((each) => ({ ...errorState(each, types.cluster) })),
+      ...refused.map((each) => ({ error_state: errorState(each, types.cluster) })),
     ]),
   }
 }
@@ -253,9 +253,9 @@ function listenersDump({ listeners, lds }: Control, wanted: (name: string) => bo
   for (const listener of listeners.active()) add(listener, 'active_state')
   for (const listener of listeners.warming()) add(listener, 'warming_state')
   for (const listener of listeners.draining()) add(listener, 'draining_state')
-  for (const refused of lds?.refused.values() ?? []) {
-    if (!wanted(refused.name)) continue
-    names.set(refused.name, { ...(names.get(refused.name) ?? { name: refused.name }), ...errorState(refused, types.listener) })
+  const refused = [...(lds?.refused.values() ?? [])].filter(({ name }) => wanted(name))
+  for (const each of refused) {
+    names.set(each.name, { ...(names.get(each.name) ?? { name: each.name }), error_state: errorState(each, types.listener) })
   }
   return {
     '@type': `${dumpPrefix}ListenersConfigDump`,
@@ -270,7 +270,14 @@ function listenersDump({ listeners, lds }: Control, wanted: (name: string) => bo
           last_updated: listener.updatedAt.toISOString(),
         })),
     ),
-    ...list('dynamic_listeners', [...names.values()]),
+    // What the whole update came to stands behind, without names.
+    ...list('dynamic_listeners', [
+      ...names.values(),
+      ...refused.map((each) => {
+        const { last_update_attempt: _, ...state } = errorState(each, types.listener)
+        return { error_state: state }
+      }),
+    ]),
   }
 }
 
@@ -321,15 +328,8 @@ function secretsDump({ secrets }: Control, wanted: (name: string) => boolean): J
   }
 }
 
-function errorState(refused: RefusedResource, type: string): Json {
-  return {
-    error_state: {
-      failed_configuration: { '@type': `type.googleapis.com/${type}`, name: refused.name },
-      last_update_attempt: refused.at.toISOString(),
-      details: refused.reason,
-      ...version(refused.version),
-    },
-  }
+function errorState({ bytes, at, reason }: RefusedResource, type: string): Json {
+  return { failed_configuration: anyJson(type, bytes), last_update_attempt: at.toISOString(), details: reason }
 }
 
 function version(text: string): Json {

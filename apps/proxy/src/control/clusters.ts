@@ -106,14 +106,10 @@ export class Clusters {
     const before = this.#active.get(name)
     if (before !== undefined && sameBytes(before.bytes, resource.bytes)) {
       this.#discardWarming(name)
-      before.version = resource.version
       return
     }
     const warming = this.#warming.get(name)
-    if (warming !== undefined && sameBytes(warming.bytes, resource.bytes)) {
-      warming.version = resource.version
-      return
-    }
+    if (warming !== undefined && sameBytes(warming.bytes, resource.bytes)) return
     this.#discardWarming(name)
     const entry: Entry = {
       name,

@@ -91,6 +91,8 @@ describe('a proxy driven over ADS', () => {
     await until('the good version', () => discovery.last('cluster')?.versionInfo === '3')
     await until('what is gone is gone', () => !worker.live.has('cluster/c'))
     expect(control.cds?.refused.size).toBe(0)
+    // What is as it was keeps its version.
+    expect(control.clusters.active().find(({ name }) => name === 'a')?.version).toBe('1')
   })
 
   test('takes nothing of an answer with a resource that breaks the API itself', async () => {
@@ -107,6 +109,7 @@ describe('a proxy driven over ADS', () => {
     expect(discovery.nack('cluster')).toContain('cluster b: connect_timeout: must be greater than 0s')
     expect(discovery.last('cluster')?.versionInfo).toBe('1')
     expect(worker.live.has('cluster/c')).toBe(false)
+    expect([...(control.cds?.refused.keys() ?? [])]).toEqual([])
     discovery.serve('cluster', '3', [
       resource('cluster', edsCluster('a')),
       resource('cluster', `{name: c, type: STATIC, connect_timeout: 1s, load_assignment: ${assignment('c', 9090)}}`),

@@ -13,7 +13,6 @@ import type { ConfigSources } from './sources.ts'
 /** A resource that was refused, as `/config_dump` shows it. */
 export interface RefusedResource {
   name: string
-  version: string
   bytes: Uint8Array
   reason: string
   at: Date
@@ -58,10 +57,10 @@ export class Discovery {
       const problems: string[] = []
       const seen = new Set<string>()
       const checked: CheckedResource[] = []
-      const refuse = ({ name, version, bytes }: Pick<CheckedResource, 'name' | 'version' | 'bytes'>, error: unknown): void => {
+      const refuse = ({ name, bytes }: Pick<CheckedResource, 'name' | 'bytes'>, error: unknown): void => {
         const reason = WeftError.from(error).describe()
         problems.push(reason)
-        this.refused.set(name, { name, version, bytes, reason, at: new Date() })
+        this.refused.set(name, { name, bytes, reason, at: new Date() })
       }
       let broken = false
       for (const source of response.resources) {
@@ -88,17 +87,22 @@ export class Discovery {
               : checkedResource(kind, name, version, bytes, { rejectUnknown, warn, onBroken }),
           )
         } catch (error) {
-          refuse(source, error)
+          // What breaks the API itself is no resource that could be shown.
+          if (broken) problems.push(WeftError.from(error).describe())
+          else refuse(source, error)
         }
       }
       // As Envoy: an answer with a resource that breaks the API is not taken at all; of one with resources that cannot be
       // had here, the others are.
       if (broken) return problems
+      let changed = false
       for (const resource of checked) {
+        const before = taker.bytesOf(resource.name)
         try {
           const opening = await taker.add(resource)
           if (opening.length > 0) throw new WeftError('unavailable', opening.join('; '))
           this.refused.delete(resource.name)
+          if (before === undefined || !sameBytes(before, resource.bytes)) changed = true
         } catch (error) {
           refuse(resource, error)
         }
@@ -109,7 +113,13 @@ export class Discovery {
         if (!taker.isStatic(name)) taker.remove(name)
       }
       if (response.whole) for (const name of this.refused.keys()) if (!seen.has(name)) this.refused.delete(name)
-      if (problems.length === 0) this.version = response.version
+      // Listeners show the version of which a part was taken, clusters do not.
+      if (problems.length === 0 || kind === 'listener') this.version = response.version
+      if (problems.length > 0) return problems
+      if (changed && kind === 'cluster') {
+        options.stats.counter('cluster_manager.cds.config_reload').inc()
+        options.stats.gauge('cluster_manager.cds.config_reload_time_ms').set(Date.now())
+      }
       return problems
     }
     options.sources.watchAll(options.source, kind === 'cluster' ? typeUrls.cluster : typeUrls.listener, {

@@ -1,4 +1,5 @@
 import { Listener } from '@weft/contracts/envoy/config/listener/v3/listener'
+import { FilterChain } from '@weft/contracts/envoy/config/listener/v3/listener_components'
 import type { ComponentLog } from '../log.ts'
 import type { Stats } from '../observe/stats.ts'
 import type { ResourceError, ResourceUpdate } from '../threads.ts'
@@ -88,22 +89,21 @@ export class Listeners {
     const before = this.#active.get(name)
     if (before !== undefined && sameBytes(before.bytes, resource.bytes)) {
       this.#discardWarming(name)
-      before.version = resource.version
       return []
     }
     const warming = this.#warming.get(name)
-    if (warming !== undefined && sameBytes(warming.bytes, resource.bytes)) {
-      warming.version = resource.version
-      return []
-    }
+    if (warming !== undefined && sameBytes(warming.bytes, resource.bytes)) return []
     checkInlineClusters(resource.bytes, this.#options.hasCluster)
     this.#discardWarming(name)
+    const message = Listener.decode(resource.bytes)
+    const inPlace = before !== undefined && sameButChains(before.message, message)
     const entry: Entry = {
       name,
       origin,
-      version: resource.version,
+      // What keeps its socket keeps the version that it was made with, as in Envoy.
+      version: inPlace ? before.version : resource.version,
       updatedAt: new Date(),
-      message: Listener.decode(resource.bytes),
+      message,
       bytes: resource.bytes,
       resource,
       live: new Deferred(),
@@ -111,7 +111,7 @@ export class Listeners {
     }
     this.#warming.set(name, entry)
     this.#count(before === undefined ? 'listener_added' : 'listener_modified')
-    if (before !== undefined && sameButChains(before.message, entry.message)) this.#count('listener_in_place_updated')
+    if (inPlace) this.#count('listener_in_place_updated')
     this.#options.secrets.use(resource.secrets)
     this.#options.routes.use(resource.routes)
     this.#options.extensions.use(resource.extensions)
@@ -176,7 +176,10 @@ export class Listeners {
     created.counter('listener_manager.listener_create_success').inc()
     const before = this.#active.get(entry.name)
     this.#active.set(entry.name, entry)
-    if (before !== undefined) this.#release(before)
+    if (before !== undefined) {
+      this.#release(before)
+      if (sameButChains(before.message, entry.message)) this.#drainChains(chainsWithout(before.message, entry.message))
+    }
     this.#count()
     this.#options.log.debug(`listener ${entry.name} is live`)
     entry.live.resolve()
@@ -190,6 +193,13 @@ export class Listeners {
     }, this.#options.drainTimeMs)
     timer.unref()
     this.#draining.set(entry, timer)
+  }
+
+  /** So many filter chains have gone from a listener that stays; their connections drain. */
+  #drainChains(chains: number): void {
+    const draining = this.#options.stats.gauge('listener_manager.total_filter_chains_draining')
+    draining.add(chains)
+    setTimeout(() => draining.add(-chains), this.#options.drainTimeMs).unref()
   }
 
   #discardWarming(name: string): void {
@@ -222,4 +232,14 @@ function sameButChains(a: Listener, b: Listener): boolean {
   const rest = (listener: Listener): Uint8Array =>
     Listener.encode({ ...listener, filterChains: [], defaultFilterChain: undefined }).finish()
   return sameBytes(rest(a), rest(b))
+}
+
+/** How many filter chains of a listener are not among another's. */
+function chainsWithout(listener: Listener, other: Listener): number {
+  const all = ({ filterChains, defaultFilterChain }: Listener): Buffer[] =>
+    [...filterChains, ...(defaultFilterChain === undefined ? [] : [defaultFilterChain])].map((chain) =>
+      Buffer.from(FilterChain.encode(chain).finish()),
+    )
+  const kept = all(other)
+  return all(listener).filter((chain) => !kept.some((one) => one.equals(chain))).length
 }

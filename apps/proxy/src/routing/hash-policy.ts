@@ -2,11 +2,12 @@ import type {
   RouteAction_HashPolicy,
   RouteAction_HashPolicy_Cookie,
 } from '@weft/contracts/envoy/config/route/v3/route_components'
-import { type HeaderName, headerName, names } from '@weft/http/header-name'
+import { type HeaderName, headerName } from '@weft/http/header-name'
 import type { RequestHead } from '@weft/http/message'
 import { durationMs } from '../plan/duration.ts'
 import { invalid } from '../plan/problems.ts'
 import { Hash64, latin1, xxHash64 } from '../upstream/load-balancers/hash64.ts'
+import { cookieValue } from './cookie.ts'
 import { queryParameter } from './matchers/query-parameter-matcher.ts'
 import { compileRegex } from './matchers/regex.ts'
 
@@ -122,7 +123,7 @@ function cookiePolicy(config: RouteAction_HashPolicy_Cookie): Policy {
   const seconds = Math.floor(durationMs(config.ttl, 0) / 1000)
   const made = new Hash64()
   return (source, into) => {
-    let value = cookieOf(source.request, name)
+    let value = cookieValue(source.request.headers, name)
     if (value === null && config.ttl !== undefined) {
       value = xxHash64(source.connectionName, made).toHex()
       const age = seconds > 0 ? `; Max-Age=${seconds}` : ''
@@ -133,17 +134,4 @@ function cookiePolicy(config: RouteAction_HashPolicy_Cookie): Policy {
     xxHash64(value, into)
     return true
   }
-}
-
-/** The value of a cookie; null when the request has none of that name. */
-function cookieOf({ headers }: RequestHead, name: string): string | null {
-  for (let i = headers.find(names.cookie); i >= 0; i = headers.find(names.cookie, i + 1)) {
-    for (const pair of headers.valueAt(i).split(';')) {
-      const equals = pair.indexOf('=')
-      if (equals < 0 || pair.slice(0, equals).trim() !== name) continue
-      const value = pair.slice(equals + 1).trim()
-      return value.length >= 2 && value.startsWith('"') && value.endsWith('"') ? value.slice(1, -1) : value
-    }
-  }
-  return null
 }

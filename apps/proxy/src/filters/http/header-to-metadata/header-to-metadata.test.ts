@@ -27,4 +27,21 @@ describe('header_to_metadata', () => {
     expect(count('base64_decode_failed')).toBe(1)
     context.close()
   })
+
+  it.each([
+    ['a=1', '1'],
+    ['b=2', 'none'],
+    ['a=', 'none'],
+    ['a=""', 'none'],
+  ])('takes the cookie a of %s for %s', (cookie, noted) => {
+    const context = new FakeContext()
+    const source = Config.fromPartial({
+      requestRules: [{ cookie: 'a', onHeaderPresent: { key: 'k' }, onHeaderMissing: { key: 'k', value: 'none' } }],
+    })
+    const filter = headerToMetadata.compile(Config.encode(source).finish(), context)
+    const stream = new FakeStream({ headers: { cookie } })
+    filter.start(stream, undefined)?.onRequestHeaders?.(stream, true)
+    expect(stream.metadataOrNull).toEqual({ 'envoy.filters.http.header_to_metadata': { k: noted } })
+    context.close()
+  })
 })

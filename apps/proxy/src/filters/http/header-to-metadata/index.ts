@@ -6,9 +6,10 @@ import {
   Config_ValueType as ValueType,
 } from '@weft/contracts/envoy/extensions/filters/http/header_to_metadata/v3/header_to_metadata'
 import { Value } from '@weft/contracts/google/protobuf/struct'
-import { headerName, names } from '@weft/http/header-name'
+import { headerName } from '@weft/http/header-name'
 import type { RequestHead, ResponseHead } from '@weft/http/message'
 import type { Counter } from '../../../observe/stats.ts'
+import { cookieValue } from '../../../routing/cookie.ts'
 import { headerReader } from '../../../routing/matchers/header-matcher.ts'
 import { compileRegex } from '../../../routing/matchers/regex.ts'
 import type { FilterContext, HttpFilter, HttpFilterKind, HttpStream } from '../filter.ts'
@@ -108,7 +109,9 @@ function compileRule(rule: Rule, path: string, counts: Counts | null, context: F
     return context.fail(`${path}.on_header_present`, 'Cannot specify both value and regex_value_rewrite')
   if (onHeaderMissing !== undefined && onHeaderMissing.value === '')
     return context.fail(`${path}.on_header_missing`, 'Cannot specify on_header_missing rule with an empty value')
-  const read = rule.cookie === '' ? headerReader(rule.header) : cookieReader(rule.cookie)
+  const { cookie } = rule
+  // A cookie without a value counts as missing, as in Envoy.
+  const read = cookie === '' ? headerReader(rule.header) : ({ headers }: Head) => cookieValue(headers, cookie) || null
   const present =
     onHeaderPresent === undefined ? null : compileNote(onHeaderPresent, `${path}.on_header_present`, counts, context)
   const missing =
@@ -124,21 +127,6 @@ function compileRule(rule: Rule, path: string, counts: Counts | null, context: F
       present(stream, value)
       if (removed !== null) head.headers.remove(removed)
     }
-  }
-}
-
-function cookieReader(name: string): (head: Head) => string | null {
-  return (head) => {
-    const all = head.headers.getAll(names.cookie, ';') ?? ''
-    for (const pair of all.split(';')) {
-      const equals = pair.indexOf('=')
-      if (equals >= 0 && pair.slice(0, equals).trim() === name)
-        return pair
-          .slice(equals + 1)
-          .trim()
-          .replace(/^"(.*)"$/, '$1')
-    }
-    return null
   }
 }
 

@@ -1,6 +1,7 @@
 import type { JwtProvider } from '@weft/contracts/envoy/extensions/filters/http/jwt_authn/v3/config'
-import { type HeaderName, headerName, names } from '@weft/http/header-table'
+import { type HeaderName, headerName } from '@weft/http/header-table'
 import type { RequestHead } from '@weft/http/message'
+import { cookieValue } from '../../../routing/cookie.ts'
 
 /** Where a token may stand in a request. */
 export type TokenLocation =
@@ -44,7 +45,8 @@ export function findTokens(request: RequestHead, locations: readonly TokenLocati
 
 function tokensAt(request: RequestHead, location: TokenLocation): string[] {
   if (location.type !== 'header') {
-    const value = location.type === 'parameter' ? queryParameter(request.path, location.name) : cookie(request, location.name)
+    const value =
+      location.type === 'parameter' ? queryParameter(request.path, location.name) : cookieValue(request.headers, location.name)
     return value === null ? [] : [value]
   }
   const values = request.headers.getAll(location.name)
@@ -67,20 +69,6 @@ function afterPrefix(value: string, prefix: string): string | null {
 function queryParameter(path: string, name: string): string | null {
   const query = path.indexOf('?')
   return query < 0 ? null : new URLSearchParams(path.slice(query + 1)).get(name)
-}
-
-function cookie(request: RequestHead, name: string): string | null {
-  const all = request.headers.getAll(names.cookie, ';')
-  if (all === null) return null
-  for (const pair of all.split(';')) {
-    const equals = pair.indexOf('=')
-    if (equals >= 0 && pair.slice(0, equals).trim() === name)
-      return pair
-        .slice(equals + 1)
-        .trim()
-        .replace(/^"(.*)"$/, '$1')
-  }
-  return null
 }
 
 /** Takes a token out of the request, so that it is not forwarded; cookies stay, as in Envoy. */

@@ -18,7 +18,7 @@ let release: (() => void) | undefined
 /**
  * Gives the system memory that the process holds though it does not need it: what the C library keeps though it is free (V8's
  * compilers and certificates leave 20 MiB after a minute of load, 4 ms), and pages of Node's binary. Of those a start touches 50 MiB, and
- * traffic 15 of them again: each of these costs a fault without a read from the disk (2 ms for all). Does nothing where the C library is
+ * traffic half of them again: each costs a fault without a read from the disk (2 ms for all). Does nothing where the C library is
  * another than GNU's, or without koffi.
  */
 export function trimMemory(): void {

@@ -62,7 +62,7 @@ export class CoalescingOutput implements ByteSink {
     if (buffer === null) return
     this.buffer = null
     this.position = 0
-    const taken = position === 0 || this.connection.writeOut(buffer.subarray(0, position))
+    const taken = position === 0 || this.connection.writeOut(buffer, 0, position)
     // A buffer that the kernel did not take whole belongs to the socket.
     if (taken && buffer.length === bufferSize && spare.length < maxSpare) spare.push(buffer)
   }

@@ -14,6 +14,7 @@ import {
   writeDirect,
   written,
 } from './direct-handle.ts'
+import { endedBadly, isNotNow, Poller, type ReadyListener } from './poller.ts'
 import { type OutputOwner, sharedOutput } from './shared-output.ts'
 import { Timeout, type TimerWheel } from './timer-wheel.ts'
 
@@ -38,6 +39,10 @@ export interface ConnectionStats {
 
 /** All plain sockets of this thread read into this one buffer: its bytes are used up within the callback. */
 export const readBuffer = Buffer.allocUnsafeSlow(64 * 1024)
+/** Of this thread, from its first plain socket on. */
+let poller: Poller | null | undefined
+/** How often a socket that fills the buffer is read in one round. */
+const readsAtOnce = 16
 
 const delayedCloseMs = 1000
 /** Bytes behind a write through TLS above which its sender has to stop. */
@@ -49,7 +54,7 @@ const noBytes: Buffer[] = []
  * One socket, plain or TLS, downstream or upstream: bytes in by the handler, bytes out as a ByteSink over the thread's
  * shared output buffer.
  */
-export class Connection implements ByteSink, OutputOwner, DirectWriter {
+export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyListener {
   handler: ConnectionHandler
   readonly socket: net.Socket
   private readonly timers: TimerWheel
@@ -70,6 +75,11 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter {
   private ending: 'no' | 'end' | 'close' = 'no'
   /** The handle's reads come here, past the stream. */
   private takesReads = false
+  /** Of a socket that the poller reads and writes, its handle and descriptor. */
+  private polled: SocketHandle | null = null
+  private fd = -1
+  /** The poller's, while it polls for this connection. */
+  private slot = -1
   bytesRead = 0
   bytesWritten = 0
 
@@ -119,7 +129,66 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter {
 
   /** For accepted sockets: reading begins when the handler is set. */
   startReading(): void {
+    this.poll()
     if (!this.paused && !this.closed) this.socket.resume()
+  }
+
+  /** The poller takes over, if there is one: reads of a plain socket that is connected, and writes that the kernel takes at once. */
+  poll(): void {
+    if (poller === undefined) poller = Poller.create(readBuffer)
+    const { _handle: handle } = this.socket as unknown as WithHandle
+    if (handle === null) return
+    // As long as Node believes that it reads, it does not begin to.
+    handle.reading = poller !== null && handle.fd >= 0
+    if (!handle.reading) return
+    this.polled = handle
+    this.fd = handle.fd
+    if (!this.paused) this.pollOn()
+  }
+
+  private pollOn(): void {
+    this.slot = poller!.add(this.fd, this)
+    if (this.slot < 0) this.pollNoMore()
+  }
+
+  private pollOff(): void {
+    if (this.slot < 0) return
+    if (this.isOpen) poller!.remove(this.slot, this.fd)
+    else poller!.forget(this.slot)
+    this.slot = -1
+  }
+
+  /** Whether the polled socket still has its descriptor: a closed one's may be another's by now. */
+  private get isOpen(): boolean {
+    return this.polled !== null && (this.socket as unknown as WithHandle)._handle === this.polled
+  }
+
+  /** Node reads from now on: what ends a connection is its to tell. */
+  private pollNoMore(): void {
+    this.pollOff()
+    const handle = this.polled
+    this.polled = null
+    if (handle === null || (this.socket as unknown as WithHandle)._handle !== handle) return
+    handle.readStart()
+  }
+
+  // ReadyListener
+
+  onReady(events: number): void {
+    if ((events & endedBadly) !== 0) {
+      this.pollNoMore()
+      return
+    }
+    for (let reads = 0; reads < readsAtOnce && this.isOpen; reads++) {
+      const length = poller!.receive(this.fd)
+      if (length > 0) {
+        if (!this.deliver(readBuffer, 0, length) || length < readBuffer.length) return
+      } else {
+        if (length === 0) this.pollNoMore()
+        else if (!isNotNow(length)) this.socket.destroy(systemError(length, 'read'))
+        return
+      }
+    }
   }
 
   /** For sockets without `onread` (accepted by TLS): reading begins. */
@@ -169,10 +238,28 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter {
 
   // OutputOwner
 
-  writeOut(bytes: Buffer): boolean {
+  writeOut(bytes: Buffer, start: number, end: number): boolean {
     if (this.closed) return true
-    this.bytesWritten += bytes.length
-    if (this.stats !== null) this.stats.bytesWritten.add(bytes.length)
+    this.bytesWritten += end - start
+    if (this.stats !== null) this.stats.bytesWritten.add(end - start)
+    const { socket } = this
+    if (this.streams) this.streams = socket.connecting || socket.writableLength !== 0
+    let sent = 0
+    if (this.isOpen && !this.streams && !this.directPending) {
+      sent = poller!.send(this.fd, bytes, start, end)
+      if (sent === end - start) return true
+      if (sent < 0) {
+        if (!isNotNow(sent)) {
+          socket.destroy(systemError(sent, 'write'))
+          return true
+        }
+        sent = 0
+      }
+    }
+    return this.writeByNode(bytes.subarray(start + sent, end))
+  }
+
+  private writeByNode(bytes: Buffer): boolean {
     const { socket } = this
     // Behind bytes that wait, these would wait too: a copy of them, so that the shared buffer is free.
     if (this.directPending && this.secure) {
@@ -181,7 +268,6 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter {
       this.queuedBytes += bytes.length
       return true
     }
-    if (this.streams) this.streams = socket.connecting || socket.writableLength !== 0
     if (this.directPending || this.streams) {
       this.streams = true
       socket.write(Buffer.from(bytes))
@@ -196,7 +282,7 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter {
       return this.secure
     }
     if (result !== notDirect) {
-      socket.destroy(writeError(result))
+      socket.destroy(systemError(result, 'write'))
       return true
     }
     this.streams = true
@@ -210,7 +296,7 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter {
     this.directPending = false
     if (this.closed || this.socket.destroyed) return
     if (status < 0) {
-      this.socket.destroy(writeError(status))
+      this.socket.destroy(systemError(status, 'write'))
       return
     }
     if (this.queuedBytes > 0) {
@@ -253,14 +339,16 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter {
   pause(): void {
     if (this.paused || this.closed) return
     this.paused = true
-    if (this.takesReads) setReading(this.socket, false)
+    if (this.polled !== null) this.pollOff()
+    else if (this.takesReads) setReading(this.socket, false)
     else this.socket.pause()
   }
 
   resume(): void {
     if (!this.paused || this.closed) return
     this.paused = false
-    if (this.takesReads) setReading(this.socket, true)
+    if (this.isOpen) this.pollOn()
+    else if (this.takesReads) setReading(this.socket, true)
     else this.socket.resume()
   }
 
@@ -324,6 +412,7 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter {
   private onSocketClose(): void {
     if (this.closed) return
     this.closed = true
+    this.pollOff()
     sharedOutput.drop(this)
     if (this.closing !== null) this.timers.cancel(this.closing)
     beginTurn()
@@ -332,14 +421,16 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter {
   }
 }
 
-function writeError(status: number): Error {
+function systemError(status: number, syscall: 'read' | 'write'): Error {
   const code = getSystemErrorName(status)
-  return Object.assign(new Error(`write ${code}`), { code, syscall: 'write', errno: status })
+  return Object.assign(new Error(`${syscall} ${code}`), { code, syscall, errno: status })
 }
 
 /** What of a socket's handle is used here; Node's own field, with no public way to it. */
 interface SocketHandle {
   reading: boolean
+  readonly fd: number
+  readStart(): number
   readStop(): number
 }
 
@@ -357,7 +448,8 @@ export function rewrapAccepted(accepted: net.Socket, makeHandler: (socket: net.S
   if (handle === null) return makeHandler(accepted)
   holder._handle = null
   handle.readStop()
-  handle.reading = false
+  // Or the new socket would begin to read at once; `startReading` follows.
+  handle.reading = true
   let connection: Connection | null = null
   const onBytes = (length: number) => connection?.deliver(readBuffer, 0, length) ?? true
   // The types know `handle` only as another class than an accepted socket's.
@@ -399,7 +491,10 @@ export function connectPlain(target: net.NetConnectOpts, makeHandler: (socket: n
   const onread = { buffer: readBuffer, callback: onBytes }
   const socket = net.connect({ ...target, noDelay: true, allowHalfOpen: true, onread })
   // Before that its handle may be another than it will have.
-  socket.once('connect', () => readDirect(socket, onBytes))
+  socket.once('connect', () => {
+    readDirect(socket, onBytes)
+    connection?.poll()
+  })
   connection = makeHandler(socket)
   return connection
 }

@@ -60,7 +60,7 @@ test('many small writes of one turn and the close behind them arrive', async () 
       for (let i = 0; i < 1000; i++) {
         connection.write(Buffer.from(`${i}\n`), 0, `${i}\n`.length)
         // Each leaves by itself.
-        connection.writeOut(Buffer.from('.'))
+        connection.writeOut(Buffer.from('.'), 0, 1)
       }
       connection.closeWhenFlushed()
     },

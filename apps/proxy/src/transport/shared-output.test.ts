@@ -7,9 +7,9 @@ class Peer implements OutputOwner {
   takes = true
   kept: Buffer | null = null
 
-  writeOut(bytes: Buffer): boolean {
-    this.writes.push(bytes.toString('latin1'))
-    if (!this.takes) this.kept = bytes
+  writeOut(bytes: Buffer, start: number, end: number): boolean {
+    this.writes.push(bytes.toString('latin1', start, end))
+    if (!this.takes) this.kept = bytes.subarray(start, end)
     return this.takes
   }
 }

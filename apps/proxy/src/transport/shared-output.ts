@@ -8,8 +8,8 @@
 
 /** Who has bytes in the buffer. */
 export interface OutputOwner {
-  /** Gives a range to the kernel. False: the bytes are still needed. */
-  writeOut(bytes: Buffer): boolean
+  /** Gives the range from `start` to `end` to the kernel. False: the bytes are still needed. */
+  writeOut(bytes: Buffer, start: number, end: number): boolean
 }
 
 const initialSize = 256 * 1024
@@ -71,7 +71,7 @@ export class SharedOutput {
     for (let i = 0; i < owners.length; i++) {
       const end = ends[i]!
       const owner = owners[i]!
-      if (owner !== null && !owner.writeOut(buffer.subarray(start, end))) taken = false
+      if (owner !== null && !owner.writeOut(buffer, start, end)) taken = false
       start = end
     }
     owners.length = 0

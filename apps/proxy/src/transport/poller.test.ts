@@ -1,0 +1,158 @@
+import { once } from 'node:events'
+import net from 'node:net'
+import { afterEach, describe, expect, it } from 'vitest'
+import { Connection, connectPlain, rewrapAccepted } from './connection.ts'
+import { isNotNow, Poller } from './poller.ts'
+import { TimerWheel } from './timer-wheel.ts'
+
+const buffer = Buffer.allocUnsafeSlow(64 * 1024)
+const poller = Poller.create(buffer)
+if (poller === null) console.log('poller: needs Linux and koffi, left out')
+
+const opened: (net.Socket | net.Server)[] = []
+afterEach(() => {
+  for (const one of opened.splice(0)) one instanceof net.Server ? one.close() : one.destroy()
+})
+
+/** Two ends of a connection; Node does not read the first, whose descriptor comes with it. */
+async function pair(): Promise<{ near: net.Socket; far: net.Socket; fd: number }> {
+  const server = net.createServer({ pauseOnConnect: true, allowHalfOpen: true })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const far = net.connect({ port: (server.address() as net.AddressInfo).port, allowHalfOpen: true })
+  const [near] = (await once(server, 'connection')) as [net.Socket]
+  opened.push(server, near, far)
+  far.on('error', () => {})
+  near.on('error', () => {})
+  const { fd } = (near as unknown as { _handle: { fd: number } })._handle
+  return { near, far, fd }
+}
+
+describe.skipIf(poller === null)('the poller', () => {
+  const the = poller!
+
+  /** The next time that it tells of `fd`. */
+  const told = (fd: number): Promise<number> =>
+    new Promise((resolve) => {
+      const slot = the.add(fd, {
+        onReady() {
+          the.remove(slot, fd)
+          resolve(the.receive(fd))
+        },
+      })
+    })
+
+  it('tells of bytes, of the end, and of a reset', async () => {
+    const { far, fd } = await pair()
+    far.write('hello')
+    const length = await told(fd)
+    expect(buffer.latin1Slice(0, length)).toBe('hello')
+    expect(isNotNow(the.receive(fd))).toBe(true)
+    far.end()
+    expect(await told(fd)).toBe(0)
+    const other = await pair()
+    other.far.resetAndDestroy()
+    const failed = await told(other.fd)
+    expect([failed < 0, isNotNow(failed)]).toEqual([true, false])
+  })
+
+  it('tells of many in one round, and nobody who left in it', async () => {
+    const pairs = await Promise.all(Array.from({ length: 20 }, pair))
+    await Promise.all(pairs.map(({ far }) => new Promise((resolve) => far.write('x', resolve))))
+    // Loopback: what was written is there.
+    const slots: number[] = []
+    const heard: number[] = []
+    await new Promise<void>((resolve) => {
+      for (const [i, { fd }] of pairs.entries())
+        slots[i] = the.add(fd, {
+          onReady() {
+            heard.push(i)
+            the.remove(slots[i]!, fd)
+            the.remove(slots[i + 1]!, pairs[i + 1]!.fd)
+            if (heard.length === pairs.length / 2) setImmediate(() => setImmediate(resolve))
+          },
+        })
+    })
+    expect(heard).toEqual(pairs.map((_, i) => i).filter((i) => i % 2 === 0))
+  })
+
+  it('writes what the kernel takes, and says when it takes no more', async () => {
+    const { far, fd } = await pair()
+    far.pause()
+    const bytes = Buffer.alloc(1024 * 1024, 'x')
+    expect(the.send(fd, bytes, 2, 5)).toBe(3)
+    let sent = 1
+    for (let total = 0; sent > 0 && total < 1e9; total += sent) sent = the.send(fd, bytes, 0, bytes.length)
+    expect(isNotNow(sent)).toBe(true)
+  })
+})
+
+describe('connections', () => {
+  const timers = new TimerWheel()
+
+  /** A server that gives back what comes, and a client; both as the proxy has them. */
+  async function echo(): Promise<{ client: Connection; server: Connection; got: Buffer[]; closed: Promise<void> }> {
+    const listening = net.createServer({ pauseOnConnect: true, allowHalfOpen: true })
+    listening.listen(0, '127.0.0.1')
+    await once(listening, 'listening')
+    opened.push(listening)
+    const got: Buffer[] = []
+    let onClosed = (): void => {}
+    const closed = new Promise<void>((resolve) => {
+      onClosed = resolve
+    })
+    const client = connectPlain(listening.address() as net.AddressInfo, (socket) => {
+      opened.push(socket)
+      return new Connection(
+        socket,
+        {
+          onBytes: (bytes, start, end) => got.push(Buffer.from(bytes.subarray(start, end))),
+          onEnd: () => client.closeWhenFlushed(),
+          onWritable() {},
+          onClose: onClosed,
+        },
+        timers,
+        null,
+      )
+    })
+    const [accepted] = (await once(listening, 'connection')) as [net.Socket]
+    const server: Connection = rewrapAccepted(accepted, (socket) => {
+      opened.push(socket)
+      return new Connection(
+        socket,
+        {
+          onBytes(bytes, start, end) {
+            if (!server.write(bytes, start, end)) server.pause()
+          },
+          onEnd: () => server.closeWhenFlushed(),
+          onWritable: () => server.resume(),
+          onClose() {},
+        },
+        timers,
+        null,
+      )
+    })
+    server.startReading()
+    return { client, server, got, closed }
+  }
+
+  it('carry many MiB with pauses on both sides, and end when the peer has', async () => {
+    const { client, got, closed } = await echo()
+    const all = Buffer.alloc(8 * 1024 * 1024)
+    for (let i = 0; i < all.length; i += 4) all.writeUInt32LE(i, i)
+    client.pause()
+    for (let at = 0; at < all.length; at += 100_000) client.write(all, at, Math.min(at + 100_000, all.length))
+    client.endWriting()
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(got).toEqual([])
+    client.resume()
+    await closed
+    expect(Buffer.concat(got).equals(all)).toBe(true)
+  })
+
+  it('hear of a reset while they wait', async () => {
+    const { server, closed } = await echo()
+    server.resetNow()
+    await closed
+  })
+})

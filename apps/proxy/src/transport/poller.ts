@@ -1,0 +1,190 @@
+import { createRequire } from 'node:module'
+import { constants } from 'node:os'
+import type * as Koffi from 'koffi'
+
+/**
+ * Reads and writes of plain sockets by system calls of our own (recv(2), send(2), through koffi), where an epoll(7) of this thread tells
+ * which of them have something: Node's event loop wakes for the epoll alone, and its own code around each read and each write, a seventh
+ * of a request's CPU, is spent once a round. What ends a connection is left to Node. Linux only; elsewhere, and without koffi, sockets
+ * read and write as ever.
+ */
+
+/** Who is told of a socket. */
+export interface ReadyListener {
+  /** There is something to read, an end or an error: bits of `events` in `epoll_event` (epoll_ctl(2)). */
+  onReady(events: number): void
+}
+
+/** Bits of `events`: bytes or an end; an error; both directions have ended. */
+const readable = 0x1
+export const endedBadly = 0x8 | 0x10
+const add = 1
+const remove = 2
+const closeOnExec = 0x80000
+const noSignal = 0x4000
+/** Of one round; what is left over comes in the next. */
+const maxEvents = 512
+/** So many events in a round mean that the thread is busy. */
+const busyFrom = 4
+/** In 32-bit words: x86-64 alone packs `struct epoll_event`, elsewhere `data` stands on a multiple of 8. */
+const layout = process.arch === 'x64' ? { size: 3, data: 1 } : { size: 4, data: 2 }
+
+/** A pipe as Node wraps it, which reads into the buffer it is given. */
+interface PipeHandle {
+  open(fd: number): number
+  useUserBuffer(buffer: Buffer): void
+  onread: () => void
+  readStart(): number
+  readStop(): number
+  ref(): void
+  unref(): void
+  close(): void
+}
+
+interface Calls {
+  epollWait(epoll: number, events: number, maxEvents: number, timeoutMs: number): number
+  epollControl(epoll: number, operation: number, fd: number, event: Int32Array): number
+  recv(fd: number, buffer: number, length: number, flags: number): number
+  send(fd: number, bytes: number, length: number, flags: number): number
+  address(buffer: Buffer): number
+  errno(): number
+}
+
+export class Poller {
+  private readonly calls: Calls
+  private readonly epoll: number
+  private readonly handle: PipeHandle
+  private readonly events = new Int32Array(maxEvents * layout.size)
+  private readonly eventsAt: number
+  private readonly readBufferAt: number
+  private readonly readBufferLength: number
+  private readonly event = new Int32Array(layout.size)
+  /** By slot, which an event names; a slot's generation tells events of who had it before. */
+  private readonly listeners: (ReadyListener | null)[] = []
+  private readonly generations: number[] = []
+  private readonly freeSlots: number[] = []
+  private active = 0
+  private lastSent: Buffer | null = null
+  private lastSentAt = 0
+  /** The event loop asks for a place to read to, gets none, and so does not read what can't be read. */
+  private readonly nowhere = Buffer.allocUnsafeSlow(1).subarray(0, 0)
+
+  private constructor(calls: Calls, epoll: number, handle: PipeHandle, readBuffer: Buffer) {
+    this.calls = calls
+    this.epoll = epoll
+    this.handle = handle
+    this.eventsAt = calls.address(Buffer.from(this.events.buffer))
+    this.readBufferAt = calls.address(readBuffer)
+    this.readBufferLength = readBuffer.length
+    handle.useUserBuffer(this.nowhere)
+    handle.onread = this.onWake
+    handle.unref()
+  }
+
+  /** Null where it can't be had. `readBuffer`: what `receive` reads into. */
+  static create(readBuffer: Buffer): Poller | null {
+    if (process.platform !== 'linux') return null
+    try {
+      const koffi = createRequire(import.meta.url)('koffi') as typeof Koffi
+      const library = koffi.load(null)
+      const calls: Calls = {
+        epollWait: library.func('int epoll_wait(int, uintptr_t, int, int)'),
+        epollControl: library.func('int epoll_ctl(int, int, int, void *)'),
+        recv: library.func('long recv(int, uintptr_t, size_t, int)'),
+        send: library.func('long send(int, uintptr_t, size_t, int)'),
+        address: (buffer) => Number(koffi.address(buffer)),
+        errno: koffi.errno,
+      }
+      const { binding } = process as unknown as { binding(name: string): { Pipe: new (type: number) => PipeHandle } }
+      const handle = new (binding.call(process, 'pipe_wrap').Pipe)(0)
+      const epoll = (library.func('int epoll_create1(int)') as (flags: number) => number)(closeOnExec)
+      if (epoll < 0) return null
+      const poller = new Poller(calls, epoll, handle, readBuffer)
+      if (handle.open(epoll) === 0 && handle.readStart() === 0) return poller
+      handle.close()
+      return null
+    } catch {
+      return null
+    }
+  }
+
+  /** From now on `listener` hears each round that there is something to read at `fd`. Gives its slot; -1: the system refuses. */
+  add(fd: number, listener: ReadyListener): number {
+    const slot = this.freeSlots.pop() ?? this.listeners.length
+    const generation = this.generations[slot] ?? 0
+    const { event } = this
+    event[0] = readable
+    event[layout.data] = slot
+    event[layout.data + 1] = generation
+    if (this.calls.epollControl(this.epoll, add, fd, event) !== 0) {
+      this.freeSlots.push(slot)
+      this.listeners[slot] ??= null
+      this.generations[slot] ??= generation
+      return -1
+    }
+    this.listeners[slot] = listener
+    this.generations[slot] = generation
+    if (this.active++ === 0) this.handle.ref()
+    return slot
+  }
+
+  /** Ends it for a socket that is open. */
+  remove(slot: number, fd: number): void {
+    this.calls.epollControl(this.epoll, remove, fd, this.event)
+    this.forget(slot)
+  }
+
+  /** Ends it for a socket that is closed: the kernel has forgotten it already. */
+  forget(slot: number): void {
+    this.listeners[slot] = null
+    this.generations[slot] = (this.generations[slot]! + 1) | 0
+    this.freeSlots.push(slot)
+    if (--this.active === 0) this.handle.unref()
+  }
+
+  /** Reads into the buffer: the number of bytes, 0 at the end, or a negative error number. */
+  receive(fd: number): number {
+    const length = this.calls.recv(fd, this.readBufferAt, this.readBufferLength, 0)
+    return length < 0 ? -this.calls.errno() : length
+  }
+
+  /** Writes bytes from `start` to `end`: the number of those the kernel took, or a negative error number. */
+  send(fd: number, bytes: Buffer, start: number, end: number): number {
+    // Nearly always it is the buffer that all connections write to.
+    if (bytes !== this.lastSent) {
+      this.lastSent = bytes
+      this.lastSentAt = this.calls.address(bytes)
+    }
+    const length = this.calls.send(fd, this.lastSentAt + start, end - start, noSignal)
+    return length < 0 ? -this.calls.errno() : length
+  }
+
+  /** The event loop says that there is something. */
+  private readonly onWake = (): void => {
+    if (this.round() < busyFrom) return
+    // An epoll that another waits for costs the kernel a second wake for each event: while there is much, look without being told.
+    this.handle.readStop()
+    setImmediate(this.onBusyRound)
+  }
+
+  private readonly onBusyRound = (): void => {
+    if (this.round() > 0) setImmediate(this.onBusyRound)
+    else this.handle.readStart()
+  }
+
+  private round(): number {
+    const { events, listeners, generations } = this
+    const count = this.calls.epollWait(this.epoll, this.eventsAt, maxEvents, 0)
+    for (let i = 0, at = 0; i < count; i++, at += layout.size) {
+      const slot = events[at + layout.data]!
+      // Whom an event of this round was for may be gone by now, and another in its place.
+      if (generations[slot] === events[at + layout.data + 1]) listeners[slot]?.onReady(events[at]!)
+    }
+    return count
+  }
+}
+
+/** Whether a negative result says no more than: not now. */
+export function isNotNow(result: number): boolean {
+  return result === -constants.errno.EAGAIN || result === -constants.errno.EINTR
+}

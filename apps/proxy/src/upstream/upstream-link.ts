@@ -10,6 +10,9 @@ import { cell } from './endpoint-slab.ts'
 import { describeConnectFailure, openSocket } from './open-socket.ts'
 import { noteConnected } from './outcome.ts'
 
+/** How `describeLoss` words it that the cluster's time for a connection was up: no failure of the transport. */
+export const connectionTimeout = 'connection timeout'
+
 /** What the connections of a pool, or the one of a TCP session, are made with. */
 export interface LinkPlace {
   readonly endpoint: Endpoint
@@ -146,7 +149,7 @@ export class UpstreamLink implements ConnectionInfo {
   /** The same in words, as Envoy's. */
   describeLoss(error: Error | null): string {
     if (this.connected) return this.failure
-    return this.timedOut ? 'connection timeout' : describeConnectFailure(error, this.failure)
+    return this.timedOut ? connectionTimeout : describeConnectFailure(error, this.failure)
   }
 
   // ConnectionInfo

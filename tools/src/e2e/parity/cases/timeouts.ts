@@ -1,4 +1,4 @@
-import { cluster, http } from '../bootstrap.ts'
+import { cluster, http, typed } from '../bootstrap.ts'
 import { get, group, type ParityCase, request } from '../case.ts'
 
 const silent = { a: { answers: [{ after: 'silence' as const }] } }
@@ -87,6 +87,23 @@ const cases: ParityCase[] = [
       }),
     turns: [get('/')],
     ignoreStats: /connect_fail|connect_timeout/,
+  },
+  {
+    name: 'of-a-handshake-upstream',
+    bootstrap: (ports) =>
+      http(ports, {
+        clusters: [
+          cluster('a', [ports['a'] ?? 1], {
+            connect_timeout: '0.25s',
+            transport_socket: {
+              name: 'envoy.transport_sockets.tls',
+              typed_config: typed('envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext'),
+            },
+          }),
+        ],
+      }),
+    origins: { a: { readNothing: true } },
+    turns: [get('/')],
   },
   {
     name: 'of-a-whole-stream',

@@ -2,6 +2,9 @@ import { HeaderValueOption } from '@weft/contracts/envoy/config/core/v3/base'
 import { afterEach, describe, expect, it } from 'vitest'
 import { cluster, connectionManager, listener, routeTo } from '../../../testing/resources.ts'
 import { ask, raw, Upstream, until, WorkerHarness } from '../../../testing/worker-harness.ts'
+import { FakeExchange, routerPlan } from './fake-exchange.ts'
+import { answerReset } from './own-answers.ts'
+import { RequestCounts } from './request-counts.ts'
 
 const open: { close(): unknown }[] = []
 afterEach(async () => {
@@ -69,5 +72,17 @@ describe('what a client is answered where upstream gives no whole answer', () =>
     const text = await raw(port, 'GET / HTTP/1.1\r\nhost: a\r\n\r\n')
     expect(text).toMatch(/half$/)
     await until(() => proxy.stats.value('cluster.c.upstream_rq_active') === 0, 'nothing to be under way')
+  })
+
+  // As Envoy 1.40 logs it.
+  it.each([
+    ['connection timeout', 'connection timeout', ''],
+    ['delayed connect error: Connection refused', 'remote connection failure', 'delayed connect error: Connection refused'],
+  ])('is 503 where no connection came to be, and a log has the transport’s failure, if any: %s', (detail, reason, logged) => {
+    const exchange = new FakeExchange()
+    answerReset(exchange, new RequestCounts(exchange, routerPlan()), 'connect-failure', detail, false)
+    const body = `upstream connect error or disconnect/reset before headers. reset reason: ${reason}`
+    expect(exchange.replied).toMatchObject({ status: 503, body })
+    expect([exchange.info.responseFlags, exchange.info.upstreamFailure]).toEqual([['UF'], logged])
   })
 })

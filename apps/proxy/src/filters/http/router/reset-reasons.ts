@@ -1,4 +1,5 @@
 import type { ResetReason } from '@weft/http/stream'
+import { connectionTimeout } from '../../../upstream/upstream-link.ts'
 
 /** What is answered when upstream gave no response, as Envoy words it; an interim one counts as a start. */
 export function describeReset(
@@ -8,7 +9,7 @@ export function describeReset(
   interim: boolean,
 ): { status: number; flag: string; body: string; details: string } {
   const { word, flag, status } = words(reason, detail)
-  const failure = reason === 'connect-failure' && detail !== 'connection timeout' ? detail : ''
+  const failure = reason === 'connect-failure' && detail !== connectionTimeout ? detail : ''
   // The transport's reason stands in the log; clients are not told it.
   const start = 'upstream connect error or disconnect/reset before headers. '
   const body = `${start}${retried ? 'retried and the latest ' : ''}reset reason: ${word}`
@@ -30,8 +31,8 @@ export function resetWord(reason: ResetReason, detail: string): string {
 function words(reason: ResetReason, detail: string): { word: string; flag: string; status: number } {
   switch (reason) {
     case 'connect-failure':
-      return detail === 'connection timeout'
-        ? { word: 'connection timeout', flag: 'UF', status: 503 }
+      return detail === connectionTimeout
+        ? { word: connectionTimeout, flag: 'UF', status: 503 }
         : { word: 'remote connection failure', flag: 'UF', status: 503 }
     case 'connection-closed':
       return { word: 'connection termination', flag: 'UC', status: 503 }

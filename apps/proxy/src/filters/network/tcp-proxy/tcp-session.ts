@@ -11,6 +11,7 @@ import type { Cluster } from '../../../upstream/cluster.ts'
 import type { Endpoint } from '../../../upstream/endpoint.ts'
 import type { MetadataCriteria } from '../../../upstream/load-balancers/metadata-criteria.ts'
 import { noteLocalFailure } from '../../../upstream/outcome.ts'
+import { connectionTimeout } from '../../../upstream/upstream-link.ts'
 import type { AcceptedInfo, ConnectionServices, NetworkSession, Refusal } from '../filter.ts'
 import { clusterOverride } from './cluster-override.ts'
 import { type ConnectionHash, connectionPick } from './connection-pick.ts'
@@ -272,9 +273,8 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
 
   private connectFailed(failure: string): void {
     const { cluster, endpoint, info, plan } = this
-    const late = failure === 'connection timeout'
+    const late = failure === connectionTimeout
     if (endpoint !== null) noteLocalFailure(endpoint, late ? 504 : 503)
-    // As with Envoy a time that is up is no failure of the transport.
     info.upstreamFailure = late ? '' : failure
     if (this.attempts < plan.maxConnectAttempts) {
       this.connectAgain()

@@ -101,7 +101,7 @@ describe('connections', () => {
     const closed = new Promise<void>((resolve) => {
       onClosed = resolve
     })
-    const client = connectPlain(listening.address() as net.AddressInfo, (socket) => {
+    const client = connectPlain({ port: (listening.address() as net.AddressInfo).port, host: '127.0.0.1' }, (socket) => {
       opened.push(socket)
       return new Connection(
         socket,

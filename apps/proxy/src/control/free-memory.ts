@@ -7,6 +7,9 @@ import type * as Koffi from 'koffi'
 /** Growth of the resident memory from which on it is worth a look. */
 const grownBytes = 8 * 1024 * 1024
 
+/** Of a process so small, garbage is collected for what descriptors take: 20 ms each time; a large one takes longer, and loses little by it. */
+const smallBytes = 256 * 1024 * 1024
+
 /** How long nobody has to have asked for the descriptors by which configuration is read. */
 const unusedMs = 30_000
 
@@ -70,7 +73,7 @@ export function keepMemoryTrimmed(
 ): { close(): void } {
   let after = 0
   const timer = setInterval(() => {
-    if (forgetDescriptors(unusedMs)) {
+    if (forgetDescriptors(unusedMs) && residentBytes() < smallBytes) {
       collectGarbage()
       // Only now V8 sees which pages are nearly empty, and moves what is left on them together: 6 MiB that else stay.
       collectGarbage()

@@ -136,7 +136,7 @@ async function badBootstrap(scenario: Scenario, folder: string): Promise<void> {
       const file = join(folder, name)
       writeFileSync(file, yaml)
       const proxy = start([process.execPath, main('proxy'), '--mode', 'validate', '-c', file])
-      await until(() => proxy.child.exitCode !== null, 'weft-proxy to end', undefined, 20_000)
+      await until(() => proxy.child.exitCode !== null, 'weft-proxy to end', undefined, 60_000)
       expect(proxy.child.exitCode !== 0 && wanted.test(proxy.output()), `exit code ${proxy.child.exitCode}:\n${proxy.output()}`)
       return proxy
         .output()
@@ -223,7 +223,7 @@ async function noRedis(scenario: Scenario, folder: string): Promise<void> {
 async function ended(args: readonly string[], tells: (output: string) => boolean): Promise<string | undefined> {
   const running = start([process.execPath, ...args])
   try {
-    await until(() => running.child.exitCode !== null, 'it to end', undefined, 20_000)
+    await until(() => running.child.exitCode !== null, 'it to end', undefined, 60_000)
     expect(running.child.exitCode !== 0 && tells(running.output()), `exit code ${running.child.exitCode}:\n${running.output()}`)
     return running
       .output()

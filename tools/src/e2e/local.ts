@@ -8,6 +8,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { until } from '../processes.ts'
 import { adapterChecks } from './local/adapter.ts'
+import { gatewayCertificates } from './local/certificates.ts'
+import { kindsChecks } from './local/istio-kinds.ts'
 import { pageProblem } from './local/pages.ts'
 import { policyChecks, quotaChecks, telemetryChecks } from './local/policy.ts'
 import { processesOf } from './local/remains.ts'
@@ -46,6 +48,8 @@ export async function localScenario(scenario: Scenario): Promise<void> {
   if (redis !== undefined) await quotaChecks(scenario, mesh)
   else scenario.skip('a quota is shared by two Mixers', 'redis-server is not installed')
   await telemetryChecks(scenario, mesh)
+  await kindsChecks(scenario, mesh)
+  await gatewayCertificates(scenario, mesh)
   await adapterChecks(scenario, mesh, adapters)
   await resilienceChecks(scenario, mesh)
   await endChecks(scenario, mesh)

@@ -26,6 +26,7 @@ export interface MeshJson {
   octet: number
   ready: boolean
   urls: string[]
+  gatewayPorts: Record<string, number>
   pilot: { admin: string }
   citadel: { admin: string; grpc: string; operatorTokenFile: string; rootCertFile: string }
   mixers: { admin: string }[]
@@ -48,7 +49,7 @@ export class MeshUnderTest {
   }
 
   /** Starts `weft up` with these arguments and waits until it is ready. */
-  static async start(args: readonly string[], timeoutMs = 60_000): Promise<MeshUnderTest> {
+  static async start(args: readonly string[], timeoutMs = 300_000): Promise<MeshUnderTest> {
     const stateFolder = await mkdtemp(join(tmpdir(), 'weft-e2e-'))
     const running = start([process.execPath, weftMain, 'up', '--state-dir', stateFolder, ...args], { cwd: root })
     const mesh = new MeshUnderTest(stateFolder, running)

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { mkdir } from 'node:fs/promises'
+import { mkdir, mkdtemp, rename, symlink, writeFile } from 'node:fs/promises'
 import { request } from 'node:https'
 import { join } from 'node:path'
 import type { TLSSocket } from 'node:tls'
@@ -68,6 +68,15 @@ export async function gatewayCredentials(scenario: Scenario, options: Options): 
     return undefined
   })
   return { secret: 'shop', ca: next.ca }
+}
+
+/** Writes a credential into a folder of them; all its files change at once, by a link. */
+export async function writeCredential(folder: string, name: string, files: Readonly<Record<string, string>>): Promise<void> {
+  await mkdir(folder, { recursive: true })
+  const written = await mkdtemp(join(folder, '.written-'))
+  for (const [file, text] of Object.entries(files)) await writeFile(join(written, file), text, { mode: 0o600 })
+  await symlink(written, join(written, 'link'))
+  await rename(join(written, 'link'), join(folder, name))
 }
 
 /** The status of the product page of a.test over TLS; throws where no connection comes about. */

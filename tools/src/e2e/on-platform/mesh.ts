@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { mintJoinTokens } from '@weft/weft/clients/citadel'
@@ -8,7 +8,7 @@ import { compileCacheFolder, installedPrograms, type Program, type Programs } fr
 import { freePort, type Running, start, until } from '../../processes.ts'
 import type { Scenario } from '../scenario.ts'
 import { type BookinfoInstance, bookinfo, serviceOctets } from './bookinfo.ts'
-import { gatewayNamespace } from './gateway-credentials.ts'
+import { gatewayNamespace, writeCredential } from './gateway-credentials.ts'
 
 const patienceMs = 300_000
 const grpcPort = 15012
@@ -99,14 +99,9 @@ export class MeshOnPlatform {
     await writeFile(join(this.configFolder, name), yaml)
   }
 
-  /** Keeps a credential for the gateway's account; all its files change at once. */
+  /** Keeps a credential for the gateway's account. */
   async keepCredential(name: string, files: Record<string, string>): Promise<void> {
-    const written = await mkdtemp(join(this.folder, 'credential-'))
-    for (const [file, text] of Object.entries(files)) await writeFile(join(written, file), text, { mode: 0o600 })
-    const place = join(this.#credentials, gatewayNamespace, gatewayAccount)
-    await mkdir(place, { recursive: true })
-    await symlink(written, join(written, 'link'))
-    await rename(join(written, 'link'), join(place, name))
+    await writeCredential(join(this.#credentials, gatewayNamespace, gatewayAccount), name, files)
   }
 
   get #credentials(): string {

@@ -206,6 +206,36 @@ describe('HTTP/2 from clients', () => {
     expect(asked).toBe(1)
   })
 
+  it('keeps a client that cancels a third of its calls, and any number of answers it has seen enough of', async () => {
+    const server = await upstream((asked, response) => {
+      if (asked.url === '/watch') response.write('first')
+      else if (asked.url === '/call') response.end('x')
+    })
+    const proxy = worker()
+    await proxy.apply(cluster('c', [server.port]), listener('in', [{ filters: [connectionManager([routeTo('c')])] }]))
+    const session = connect(proxy.port('in'))
+    const cancelled = (path: string, isAnswered: boolean): Promise<void> =>
+      new Promise((resolve) => {
+        const stream = session.request({ ':path': path })
+        const cancel = (): void => stream.close(http2.constants.NGHTTP2_CANCEL)
+        stream.on('error', () => {})
+        stream.on('close', resolve)
+        stream.resume()
+        if (isAnswered) stream.once('response', cancel)
+        else setImmediate(cancel)
+      })
+    // As many as would be too many, were they all there is.
+    for (let i = 0; i < 26; i++) {
+      const calls = Array.from({ length: 20 }, () => request(session, { ':path': '/call' }))
+      await Promise.all(Array.from({ length: 10 }, () => cancelled('/never', false)))
+      expect((await Promise.all(calls)).map(({ body }) => body)).toEqual(calls.map(() => 'x'))
+    }
+    for (let i = 0; i < 26; i++) await Promise.all(Array.from({ length: 10 }, () => cancelled('/watch', true)))
+    expect((await request(session, { ':path': '/call' })).body).toBe('x')
+    expect(proxy.stats.value('http2.rx_reset')).toBe(520)
+    expect(proxy.stats.value('http2.premature_resets')).toBe(0)
+  })
+
   it('counts resets, open streams, GOAWAYs and floods under names of Envoy', async () => {
     const server = await upstream(() => {})
     const proxy = worker()

@@ -76,6 +76,16 @@ const cases: ParityCase[] = [
     turns: [get('/pub/x'), get('/private'), request('POST', '/pub', [], 'x'), get('/private', 'x-role: admin')],
   },
   {
+    name: 'rbac-families',
+    bootstrap: (ports) => {
+      const range = (address_prefix: string, prefix_len: number) => ({ direct_remote_ip: { address_prefix, prefix_len } })
+      const principals = [range('::', 0), range('::ffff:127.0.0.0', 104)]
+      const families = { six: { permissions: [{ any: true }], principals } }
+      return http(ports, { filters: [httpFilter('rbac', 'RBAC', { rules: { action: 'ALLOW', policies: families } })] })
+    },
+    turns: [get('/')],
+  },
+  {
     name: 'rbac-deny-with-shadow',
     bootstrap: (ports) =>
       http(ports, {

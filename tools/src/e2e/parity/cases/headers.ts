@@ -195,6 +195,30 @@ const cases: ParityCase[] = [
       }),
     turns: [get('/', 'x-l: c')],
   },
+  {
+    name: 'no-content-with-a-length',
+    bootstrap: (ports) => http(ports),
+    origins: { a: { answers: [{ raw: 'HTTP/1.1 204 No Content\r\ncontent-length: 0\r\nx-own: 1\r\n\r\n' }] } },
+    turns: [get('/')],
+  },
+  {
+    name: 'line-end-in-a-value',
+    bootstrap: (ports) =>
+      http(ports, {
+        log: '%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%\n',
+        routes: [
+          {
+            match: { prefix: '/' },
+            metadata: { filter_metadata: { own: { text: 'a\r\nx-evil: 1' } } },
+            route: { cluster: 'a' },
+            request_headers_to_add: [{ header: { key: 'x-own', value: '%METADATA(ROUTE:own:text)%' } }],
+          },
+        ],
+      }),
+    turns: [get('/')],
+    // Envoy finds it when it has a connection.
+    ignoreStats: /^cluster\.a\./,
+  },
 ]
 
 export const headerCases = group('headers', cases)

@@ -92,6 +92,8 @@ const cases: ParityCase[] = [
     }),
   ),
   validated('log-unknown-operator', (ports) => http(ports, { log: '%WHAT%\n' })),
+  validated('log-length-of-what-is-not-cut', (ports) => http(ports, { log: '%START_TIME:4%\n' })),
+  validated('log-header-or-nothing', (ports) => http(ports, { log: '%REQ(X-A?)% %REQ(?X-B):5%\n' })),
   validated('port-too-high', (ports) =>
     http(ports, { listener: { address: { socket_address: { address: '127.0.0.1', port_value: 70000 } } } }),
   ),

@@ -115,7 +115,7 @@ export class RequestIn implements IncomingRequest {
     const { exchange } = this
     if (exchange.done) return
     const { info, plan } = exchange
-    if (reason !== 'protocol-error') plan.stats.rxReset.inc()
+    plan.stats.rxReset.inc()
     if (info.protocol === '') info.protocol = protocolNames[this.request.version]
     // Who gives a whole request up and says that nothing is wrong is not told of in the log, as with Envoy.
     if (detail !== 'NO_ERROR' || !exchange.requestComplete) noteRequestReset(info, reason, detail)

@@ -1,4 +1,8 @@
-import { RateLimit, type RateLimit_Action } from '@weft/contracts/envoy/config/route/v3/route_components'
+import {
+  RateLimit,
+  type RateLimit_Action,
+  RateLimit_Action_MetaData_Source as Source,
+} from '@weft/contracts/envoy/config/route/v3/route_components'
 import { RateLimitResponse_RateLimit_Unit as Unit } from '@weft/contracts/envoy/service/ratelimit/v3/rls'
 import { describe, expect, it } from 'vitest'
 import { type FakeRequest, FakeStream } from '../filters/http/fake-stream.ts'
@@ -141,4 +145,22 @@ describe('x-ratelimit headers', () => {
     expect(retryAfter([{ ...both[0]!, code: 2 }, both[1]!])).toBe(5)
     expect(retryAfter(both)).toBe(1)
   })
+})
+
+it.each([
+  [Source.DYNAMIC, 'of the request'],
+  [Source.ROUTE_ENTRY, 'v'],
+  [Source.CLUSTER_ENTRY, 'of the cluster'],
+  [Source.CLUSTER_LOCALITY_ENTRY, 'none'],
+])('metadata are those of the source that is named: %i', (source, value) => {
+  const metadataKey = { key: 'n', path: [{ segment: { $case: 'key' as const, value: 'k' } }] }
+  const action = { descriptorKey: 'd', metadataKey, defaultValue: 'none', source, skipIfAbsent: false }
+  const limit = RateLimit.fromPartial({ actions: [{ actionSpecifier: { $case: 'metadata', value: action } }] })
+  const stream = new FakeStream({ route })
+  stream.clusterMetadata = { n: { k: 'of the cluster' } }
+  stream.metadata('n')['k'] = 'of the request'
+  const descriptors: Descriptor[] = []
+  const scope = { stage: 0, onDone: false, localCluster: 'local', runtime: new Runtime() }
+  describeRequest(compileRateLimits([limit], 'test'), scope, stream, descriptors)
+  expect(descriptors).toEqual(entry('d', value))
 })

@@ -2,9 +2,9 @@ import type { TypedExtensionConfig } from '@weft/contracts/envoy/config/core/v3/
 import {
   type RateLimit,
   type RateLimit_Action,
-  RateLimit_Action_MetaData_Source,
   type RateLimit_HitsAddend,
   RateLimit_XRateLimitOption,
+  RateLimit_Action_MetaData_Source as Source,
 } from '@weft/contracts/envoy/config/route/v3/route_components'
 import { Descriptor as ExpressionDescriptor } from '@weft/contracts/envoy/extensions/rate_limit_descriptors/expr/v3/expr'
 import type { MetadataKey } from '@weft/contracts/envoy/type/metadata/v3/metadata'
@@ -235,12 +235,11 @@ function compileAction({ actionSpecifier: action }: RateLimit_Action, path: stri
     }
     case 'dynamicMetadata': {
       const { descriptorKey, metadataKey, defaultValue } = action.value
-      return fromMetadata(descriptorKey, metadataKey, defaultValue, false, false)
+      return fromMetadata(descriptorKey, metadataKey, defaultValue, false, metadataSource(Source.DYNAMIC))
     }
     case 'metadata': {
       const { descriptorKey, metadataKey, defaultValue, skipIfAbsent, source } = action.value
-      const ofRoute = source === RateLimit_Action_MetaData_Source.ROUTE_ENTRY
-      return fromMetadata(descriptorKey, metadataKey, defaultValue, skipIfAbsent, ofRoute)
+      return fromMetadata(descriptorKey, metadataKey, defaultValue, skipIfAbsent, metadataSource(source))
     }
     case 'extension':
       return compileExtension(action.value, `${path}.extension`)
@@ -289,16 +288,30 @@ function firstValue(name: string): (stream: LimitedRequest) => string | null {
   return ({ request }) => request.headers.get(header)
 }
 
+function metadataSource(source: Source): (stream: LimitedRequest) => Readonly<Record<string, unknown>> | null {
+  switch (source) {
+    case Source.ROUTE_ENTRY:
+      return ({ route }) => route?.metadata ?? null
+    case Source.CLUSTER_ENTRY:
+      return ({ format }) => format.clusterMetadata
+    case Source.CLUSTER_LOCALITY_ENTRY:
+      // No endpoint has been picked when limits are asked about.
+      return () => null
+    default:
+      return ({ metadataOrNull }) => metadataOrNull
+  }
+}
+
 function fromMetadata(
   key: string,
   metadataKey: MetadataKey | undefined,
   defaultValue: string,
   skipIfAbsent: boolean,
-  ofRoute: boolean,
+  from: (stream: LimitedRequest) => Readonly<Record<string, unknown>> | null,
 ): Action {
   const read = metadataReader(metadataKey)
   return (stream, entries) => {
-    const found = read(ofRoute ? (stream.route?.metadata ?? null) : stream.metadataOrNull)
+    const found = read(from(stream))
     const value = typeof found === 'string' && found !== '' ? found : defaultValue
     return value === '' ? skipIfAbsent : add(entries, key, value)
   }

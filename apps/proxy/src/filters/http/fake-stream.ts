@@ -26,6 +26,7 @@ export class FakeStream implements HttpStream {
   readonly info: StreamInfo
   readonly route: RouteInfo | null
   readonly listener = 'test'
+  clusterMetadata: Readonly<Record<string, unknown>> | null = null
   readonly filterState = new Map<string, unknown>()
   readonly isGrpc: boolean
   metadataOrNull: Record<string, Record<string, unknown>> | null = null
@@ -109,7 +110,7 @@ export class FakeStream implements HttpStream {
       metadataOrNull: this.metadataOrNull,
       filterState: this.filterState,
       routeMetadata: null,
-      clusterMetadata: null,
+      clusterMetadata: this.clusterMetadata,
     }
   }
 

@@ -1,4 +1,4 @@
-import { accessLog, cluster, http, type Message, typed } from '../bootstrap.ts'
+import { accessLog, cluster, http, listenerFilter, type Message, typed } from '../bootstrap.ts'
 import { type ClientTurn, get, group, type ParityCase } from '../case.ts'
 import { certificates } from '../certificates.ts'
 import { by, required, secure, trusting } from '../tls-bootstrap.ts'
@@ -227,6 +227,17 @@ const cases: ParityCase[] = [
     name: 'old-connections-safely',
     bootstrap: (ports) => http(ports, { manager: { ...brief, http1_safe_max_connection_duration: true } }),
     turns: pausing,
+  },
+  {
+    name: 'forwarded-proto-by-port',
+    bootstrap: (ports) =>
+      http(ports, {
+        listener: {
+          listener_filters: [listenerFilter('proxy_protocol', 'ProxyProtocol', { allow_requests_without_proxy_protocol: true })],
+        },
+        manager: { forward_proto_config: { https_destination_ports: [443, 8443], http_destination_ports: [80, 8443] } },
+      }),
+    turns: [...['443', '80', '81', '8443'].map((port) => `PROXY TCP4 10.1.2.3 10.9.9.9 4567 ${port}\r\n${get('/')}`), get('/')],
   },
   {
     name: 'fingerprints',

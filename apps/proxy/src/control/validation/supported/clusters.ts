@@ -37,7 +37,7 @@ export const clusterSupport: SupportTable = {
     '-stream_reset_rate ~max_metadata_size ~use_oghttp2_codec',
   'envoy.config.core.v3.KeepaliveSettings': '* ~interval_jitter ~connection_idle_interval',
   'envoy.config.core.v3.HealthCheck':
-    '* -custom_health_check -event_logger -event_service -tls_options -transport_socket_match_criteria -name',
+    '* -custom_health_check -event_logger -event_service -tls_options -transport_socket_match_criteria',
   'envoy.config.core.v3.HealthCheck.HttpHealthCheck': '* -use_alpn_protocol',
   'envoy.config.core.v3.HealthCheck.TcpHealthCheck': 'send receive',
   'envoy.config.endpoint.v3.Endpoint.HealthCheckConfig': '* -address',

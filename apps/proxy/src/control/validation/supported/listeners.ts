@@ -64,7 +64,7 @@ export const listenerSupport: SupportTable = {
     'path_with_escaped_slashes_action local_reply_config strip_matching_host_port strip_any_host_port ' +
     'stream_error_on_invalid_http_message strip_trailing_host_dot append_x_forwarded_port ' +
     'scheme_header_transformation represent_ipv4_remote_address_as_ipv4_mapped_ipv6 original_ip_detection_extensions early_header_mutation_extensions http2_protocol_options drain_timeout tracing request_id_extension proxy_status_config ' +
-    'http1_safe_max_connection_duration drain_timeout_jitter forward_client_cert_matcher stream_flush_timeout',
+    'forward_proto_config http1_safe_max_connection_duration drain_timeout_jitter forward_client_cert_matcher stream_flush_timeout',
   'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.ForwardClientCertConfig': '*',
   'envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter':
     'name typed_config config_discovery is_optional disabled',

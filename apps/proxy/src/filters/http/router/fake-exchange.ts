@@ -27,7 +27,6 @@ export class FakeExchange extends FakeStream implements RoutedExchange {
   now = 0
   readonly responseTrailers: HeaderTable | null = null
   readonly routeMetadata = null
-  readonly clusterMetadata = null
   span: Span | null = null
   internal = false
   upgrade = ''

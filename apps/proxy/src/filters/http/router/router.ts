@@ -29,7 +29,10 @@ export class Router implements TerminalFilter {
   }
 
   get clusterMetadata(): Readonly<Record<string, unknown>> | null {
-    return this.target.cluster?.source.metadata?.filterMetadata ?? null
+    // Filters ask before the request goes on to the cluster.
+    const { cluster, choice } = this.target
+    const known = cluster ?? (choice === null ? undefined : this.exchange.downstream.cluster(choice.name))
+    return known?.source.metadata?.filterMetadata ?? null
   }
 
   /** The cluster chosen; empty when the route names none. */

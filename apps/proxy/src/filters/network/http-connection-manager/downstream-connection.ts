@@ -1,6 +1,7 @@
 import type { ClosePace } from '@weft/http/h1/server-connection'
 import type { RequestHead } from '@weft/http/message'
 import { StreamRecord } from '../../../observe/stream-record.ts'
+import { withJitter } from '../../../plan/jitter.ts'
 import type { RouteTable } from '../../../routing/route-table.ts'
 import type { ProcessState } from '../../../shared/process-state.ts'
 import { monotonicMs } from '../../../transport/clock.ts'
@@ -68,7 +69,7 @@ export class DownstreamConnection implements ConnectionHandler, Downstream {
     onGone: (connection: DownstreamConnection) => void,
   ) {
     this.plan = plan
-    this.maxAgeMs = extended(plan.maxConnectionMs, plan.maxConnectionJitter)
+    this.maxAgeMs = withJitter(plan.maxConnectionMs, plan.maxConnectionJitter)
     this.services = services
     this.connection = connection
     this.onGone = onGone
@@ -169,7 +170,7 @@ export class DownstreamConnection implements ConnectionHandler, Downstream {
       this.drained = true
       if (this.isIdle) this.closeLocally()
     })
-    this.services.timers.arm(this.drainTimer, extended(this.plan.drainTimeoutMs, this.plan.drainJitter))
+    this.services.timers.arm(this.drainTimer, withJitter(this.plan.drainTimeoutMs, this.plan.drainJitter))
     this.protocol?.drain()
   }
 
@@ -362,11 +363,6 @@ export class DownstreamConnection implements ConnectionHandler, Downstream {
     if (this.drainTimer !== null) this.services.timers.cancel(this.drainTimer)
     this.onGone(this)
   }
-}
-
-/** A time with up to that share of it more, so that what began together does not end together. */
-function extended(ms: number, jitter: number): number {
-  return ms + Math.floor(ms * jitter * Math.random())
 }
 
 /** Counts a connection that ended before its TLS handshake was done. */

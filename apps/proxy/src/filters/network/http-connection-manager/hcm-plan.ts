@@ -1,6 +1,7 @@
 import { HttpProtocolOptions_HeadersWithUnderscoresAction as Underscores } from '@weft/contracts/envoy/config/core/v3/protocol'
 import {
   HttpConnectionManager_CodecType as Codec,
+  type ForwardProtoConfig,
   HttpConnectionManager,
   type HttpFilter,
   HttpConnectionManager_ServerHeaderTransformation as ServerHeader,
@@ -94,6 +95,8 @@ export interface HcmPlan {
   /** Rules for requests that match, in place of `clientCert`; null: there are none. */
   clientCertByMatch: MatchTree<ClientCertRules> | null
   via: string
+  /** What clients came by, by the port they went to before they were redirected, or by a PROXY header's; null: no port says. */
+  protoOfPort: ReadonlyMap<number, 'http' | 'https'> | null
   /** The scheme that every request is taken to have; null: its own. */
   scheme: string | null
   /** Requests have the scheme of the connection that they leave by. */
@@ -222,6 +225,7 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
         ? null
         : compileClientCertTree(source.forwardClientCertMatcher, `${path}.forward_client_cert_matcher`),
     via: source.via,
+    protoOfPort: compileProtoOfPort(source.forwardProtoConfig),
     scheme: source.schemeHeaderTransformation?.transformation?.value ?? null,
     schemeMatchesUpstream: source.schemeHeaderTransformation?.matchUpstream ?? false,
     userAgent:
@@ -418,4 +422,12 @@ function filterContext(context: PlanContext, path: string, name: string, statPre
       throw invalid(inside === '' ? path : `${path}.${inside}`, message, hint)
     },
   }
+}
+
+function compileProtoOfPort(source: ForwardProtoConfig | undefined): HcmPlan['protoOfPort'] {
+  if (source === undefined) return null
+  const ports = new Map<number, 'http' | 'https'>()
+  for (const port of source.httpDestinationPorts) ports.set(port, 'http')
+  for (const port of source.httpsDestinationPorts) ports.set(port, 'https')
+  return ports
 }

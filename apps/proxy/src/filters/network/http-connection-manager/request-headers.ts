@@ -66,7 +66,7 @@ export function prepareRequest(
   const { request, connection } = subject
   const { headers } = request
   if (headers.mayHave(hopByHop)) removeHopByHop(headers, upgrade)
-  const proto = connection.tls === null ? 'http' : 'https'
+  const proto = protoOf(connection, plan.protoOfPort)
   let remoteAddress = connection.remoteAddress
   let trusted = false
   if (plan.useRemoteAddress) {
@@ -150,6 +150,12 @@ const httpBytes = Buffer.from('http')
 const httpsBytes = Buffer.from('https')
 
 /** What the client says, in its target or as it reached the proxy before this one; else that of the connection. Empty: no route fits. */
+/** What a client is taken to have come by: where its destination was found out, what that port says before what it spoke here. */
+function protoOf({ tls, directLocal, localPort }: ConnectionInfo, ofPort: HcmPlan['protoOfPort']): 'http' | 'https' {
+  const told = directLocal === undefined ? undefined : ofPort?.get(localPort)
+  return told ?? (tls === null ? 'http' : 'https')
+}
+
 function schemeOf(request: RequestHead, forwardedProto: string | null, proto: 'http' | 'https'): string {
   if (forwardedProto === '') return ''
   if (request.scheme !== '') {

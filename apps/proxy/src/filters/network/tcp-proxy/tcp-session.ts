@@ -2,6 +2,7 @@ import type { AccessLog } from '../../../observe/access-log/access-log.ts'
 import type { FormatContext } from '../../../observe/format/context.ts'
 import type { Counter, Gauge } from '../../../observe/stats.ts'
 import { StreamRecord } from '../../../observe/stream-record.ts'
+import { withJitter } from '../../../plan/jitter.ts'
 import type { Connection, ConnectionHandler, ConnectionStats } from '../../../transport/connection.ts'
 import { nextConnectionId } from '../../../transport/connection-id.ts'
 import type { ConnectionInfo } from '../../../transport/connection-info.ts'
@@ -400,11 +401,6 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
     }
     upstream.closeWhenFlushed()
   }
-}
-
-/** A duration (ms) made longer by up to a part of itself. */
-function withJitter(durationMs: number, part: number): number {
-  return durationMs + Math.floor(Math.random() * Math.ceil(durationMs * part))
 }
 
 const noFilterState: ReadonlyMap<string, unknown> = new Map()

@@ -3,7 +3,7 @@ import type { TLSSocket } from 'node:tls'
 import { peerCertificate } from '../transport/peer-certificate.ts'
 import { certificateFields, keyUsages } from './certificate-fields.ts'
 import type { RevocationList } from './revocation-list.ts'
-import { isNamed, namesOf, type ValidationPlan } from './tls-material.ts'
+import { isNamed, namesInOrder, type ValidationPlan } from './tls-material.ts'
 
 /** Why a peer's certificate is not the one that is wanted. `text`: in Envoy's words. */
 export interface PeerProblem {
@@ -87,9 +87,7 @@ export function usageProblem(certificate: X509Certificate, cipher: string): Peer
 }
 
 function allNames(certificate: X509Certificate): string {
-  const { dnsNames, uris, emails, addresses } = namesOf(certificate)
-  const others = certificateFields(certificate).otherNames.map(({ value }) => value)
-  return [...dnsNames, ...uris, ...emails, ...addresses, ...others].join(', ')
+  return namesInOrder(certificate).join(', ')
 }
 
 const againstLists = 'certificate revocation check against provided CRLs failed: '

@@ -1,5 +1,5 @@
 import { createHash, createPrivateKey, X509Certificate } from 'node:crypto'
-import { SocketAddress } from 'node:net'
+import { isIPv6, SocketAddress } from 'node:net'
 import { getCACertificates, rootCertificates } from 'node:tls'
 import type { DataSource } from '@weft/contracts/envoy/config/core/v3/base'
 import type {
@@ -204,25 +204,41 @@ function sanValues(names: Names, type: number): string[] {
   }
 }
 
-/** The subject alternative names of a certificate. Node's text form quotes a name that could be misread, as JSON. */
+const nameKinds = { URI: 'uris', DNS: 'dnsNames', email: 'emails', 'IP Address': 'addresses' } as const
+type NameKind = keyof typeof nameKinds | 'othername'
+
+function isNameKind(text: string): text is NameKind {
+  return text === 'othername' || text in nameKinds
+}
+
+/** The subject alternative names of a certificate. */
 export function namesOf(certificate: X509Certificate): Names {
   const names: Names = { uris: [], dnsNames: [], emails: [], addresses: [] }
-  const text = certificate.subjectAltName ?? ''
-  for (const match of text.matchAll(/(URI|DNS|email|IP Address):("(?:[^"\\]|\\.)*"|[^,]*)(?:, |$)/g)) {
-    const raw = match[2]!
-    const value: unknown = raw.startsWith('"') ? JSON.parse(raw) : raw
-    if (typeof value !== 'string') continue
-    if (match[1] === 'URI') names.uris.push(value)
-    else if (match[1] === 'DNS') names.dnsNames.push(value)
-    else if (match[1] === 'email') names.emails.push(value)
-    else names.addresses.push(shortAddress(value))
-  }
+  for (const { kind, value } of textNames(certificate)) if (kind !== 'othername') names[nameKinds[kind]].push(value)
   return names
+}
+
+/** All of them, of other kinds too, as the certificate has them. */
+export function namesInOrder(certificate: X509Certificate): string[] {
+  const others = certificateFields(certificate).otherNames.values()
+  return textNames(certificate).map(({ kind, value }) => (kind === 'othername' ? (others.next().value?.value ?? '') : value))
+}
+
+/** Node's text form quotes a name that could be misread, as JSON, and does not tell what names of other kinds say. */
+function textNames(certificate: X509Certificate): { kind: NameKind; value: string }[] {
+  const text = certificate.subjectAltName ?? ''
+  const found = text.matchAll(/(URI|DNS|email|IP Address|othername):("(?:[^"\\]|\\.)*"|[^,]*)(?:, |$)/g)
+  return [...found].flatMap((match) => {
+    const [, kind = '', raw = ''] = match
+    const value: unknown = raw.startsWith('"') ? JSON.parse(raw) : raw
+    if (typeof value !== 'string' || !isNameKind(kind)) return []
+    return [{ kind, value: kind === 'IP Address' ? shortAddress(value) : value }]
+  })
 }
 
 /** IPv6 as RFC 5952 has it: OpenSSL writes it in full. */
 function shortAddress(address: string): string {
-  if (!address.includes(':')) return address
+  if (!isIPv6(address)) return address
   const { address: short } = new SocketAddress({ address, family: 'ipv6' })
   return short
 }

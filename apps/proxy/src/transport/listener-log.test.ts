@@ -9,7 +9,7 @@ import { Echo } from '@weft/contracts/envoy/extensions/filters/network/echo/v3/e
 import { DownstreamTlsContext } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/tls'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { certificateSecret, TestAuthority } from '../testing/certificates.ts'
-import { any, listener } from '../testing/resources.ts'
+import { any, connectionManager, listener } from '../testing/resources.ts'
 import { WorkerHarness } from '../testing/worker-harness.ts'
 
 let folder: string
@@ -100,10 +100,40 @@ test('it says why a handshake failed, in the words of Envoy', async () => {
   plain.resume()
   await once(plain, 'close')
   await expect.poll(() => lines().length, patience).toBe(3)
+  // Its first message, and a reset when the proxy has answered.
+  const relay = net.createServer((from) => {
+    from.on('error', () => {})
+    from.once('data', (hello) => {
+      const to = net.connect(port, '127.0.0.1', () => to.write(hello))
+      to.once('data', () => {
+        to.resetAndDestroy()
+        from.destroy()
+      })
+    })
+  })
+  relay.listen(0, '127.0.0.1')
+  await once(relay, 'listening')
+  await handshake({ port: (relay.address() as net.AddressInfo).port }).catch(() => {})
+  relay.close()
+  await expect
+    .poll(() => lines()[3], patience)
+    .toBe('- TLS_error:|33554536:system_library:OPENSSL_internal:Connection_reset_by_peer:TLS_error_end')
   const [first, second, third] = lines()
   expect(first).toMatch(
     /^spiffe:\/\/test\/stranger TLS_error:\|268435581:.*unable_to_get_local_issuer_certificate:TLS_error_end$/,
   )
   expect(second).toMatch(/^- TLS_error:\|268435648:.*PEER_DID_NOT_RETURN_A_CERTIFICATE/)
   expect(third).toMatch(/^- TLS_error:\|268435612:.*HTTP_REQUEST/)
+})
+
+test('it says of a client that does not speak HTTP that it broke the protocol', async () => {
+  const chains = [{ filters: [connectionManager([])] }]
+  expect(await proxy.apply(listener('l', chains, { accessLog: toFile('%RESPONSE_FLAGS% rx=%BYTES_RECEIVED%') }))).toEqual([])
+  for (const bytes of ['NOT HTTP\r\n\r\n', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\x01\x04\0\0\0\0\0\0']) {
+    const socket = net.connect(proxy.port('l'), '127.0.0.1', () => socket.end(bytes, 'latin1'))
+    socket.on('error', () => {})
+    socket.resume()
+    await once(socket, 'close')
+  }
+  await expect.poll(lines, patience).toEqual(['DPE rx=12', 'DPE rx=34'])
 })

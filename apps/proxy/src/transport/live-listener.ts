@@ -413,7 +413,8 @@ export class LiveListener {
       const inspection = inspectClientHello(seen)
       if (inspection.type === 'more' && seen.length <= maxHelloBytes) return true
       const hello = inspection.type === 'tls' ? inspection.hello : noHello
-      this.handshake(socket, seen, chain, hello, { ...info, serverName: info.serverName || hello.serverName })
+      // Who has no filter that reads it (tls_inspector) is not told the name, as with Envoy.
+      this.handshake(socket, seen, chain, hello, info)
       return false
     }
     if (!look()) return

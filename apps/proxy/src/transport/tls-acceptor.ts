@@ -2,14 +2,14 @@ import type { Socket } from 'node:net'
 import type { Server, TLSSocket } from 'node:tls'
 import type { Counter, Stats } from '../observe/stats.ts'
 import type { FilterChainPlan } from '../plan/listener.ts'
-import { peerProblem, presentedBy } from '../plan/peer-trust.ts'
+import { peerProblem, presentedBy, usageProblem } from '../plan/peer-trust.ts'
 import type { TlsMaterial } from '../plan/tls-context.ts'
 import type { TlsCertificatePlan } from '../plan/tls-material.ts'
 import type { ProcessState } from '../shared/process-state.ts'
 import type { ClientHello } from './client-hello.ts'
 import type { TlsInfo } from './connection-info.ts'
 import { HandshakeQueue } from './handshake-queue.ts'
-import { noCertificate, tlsFailure, verificationFailed } from './tls-failure.ts'
+import { isOfTls, noCertificate, tlsFailure, verificationFailed, wrongKeyUsage } from './tls-failure.ts'
 import { tlsInfoOf } from './tls-info.ts'
 
 /** A listener's TLS stats (`listener.<address>.ssl.`). */
@@ -51,7 +51,6 @@ export class TlsStats {
 }
 
 interface Waiting {
-  raw: Socket
   chain: FilterChainPlan
   hello: ClientHello
   /** The certificates that it may be shown. */
@@ -76,7 +75,7 @@ const handshakes = new HandshakeQueue()
  * side handshake whose verdict on the client's certificate can be read.
  */
 export class TlsAcceptor {
-  private readonly waiting = new Map<string, Waiting>()
+  private readonly waiting = new Map<unknown, Waiting>()
   private readonly known = new WeakSet<Server>()
   private readonly makeStats: () => TlsStats
   private made: TlsStats | null = null
@@ -110,22 +109,18 @@ export class TlsAcceptor {
       return
     }
     if (!this.known.has(now.server)) this.listenTo(now.server)
-    const key = keyOf(raw)
     const timer = setTimeout(
       () => {
-        this.waiting.delete(key)
+        this.waiting.delete(raw)
         chain.timedOut.inc()
         raw.destroy()
       },
       this.overload.scaled('transport-socket-connect', chain.transportTimeoutMs),
     )
-    this.waiting.set(key, { raw, chain, hello, certificates: now.certificates, material: now.material, timer, done, failed })
+    this.waiting.set(raw, { chain, hello, certificates: now.certificates, material: now.material, timer, done, failed })
     raw.once('close', () => {
-      const waiting = this.waiting.get(key)
-      if (waiting?.raw === raw) {
-        this.waiting.delete(key)
-        clearTimeout(timer)
-      }
+      this.waiting.delete(raw)
+      clearTimeout(timer)
     })
     const begin = () => {
       if (!raw.destroyed) now.server.emit('connection', raw)
@@ -141,12 +136,13 @@ export class TlsAcceptor {
   private listenTo(server: Server): void {
     this.known.add(server)
     server.on('secureConnection', (socket: TLSSocket) => {
-      const waiting = this.waiting.get(keyOf(socket))
+      const carrier = carrierOf(socket)
+      const waiting = this.waiting.get(carrier)
       if (waiting === undefined) {
         socket.destroy()
         return
       }
-      this.waiting.delete(keyOf(socket))
+      this.waiting.delete(carrier)
       clearTimeout(waiting.timer)
       socket.on('error', () => {})
       const { refusal, verified } = this.verify(socket, waiting)
@@ -165,8 +161,8 @@ export class TlsAcceptor {
       waiting.done(socket, tlsInfoOf(socket, waiting.hello.serverName, local, verified))
     })
     server.on('tlsClientError', (error, socket: TLSSocket) => {
-      this.stats.connectionError.inc()
-      this.waiting.get(keyOf(socket))?.failed(tlsFailure(error), null)
+      if (isOfTls(error)) this.stats.connectionError.inc()
+      this.waiting.get(carrierOf(socket))?.failed(tlsFailure(error), null)
       socket.destroy()
     })
   }
@@ -184,6 +180,12 @@ export class TlsAcceptor {
       stats.failNoCertificate.inc()
       return { refusal: noCertificate, verified: false }
     }
+    // A client signs with its key, whatever the cipher.
+    const misused = usageProblem(presented.certificate, 'TLS_')
+    if (misused !== null) {
+      stats.connectionError.inc()
+      return { refusal: wrongKeyUsage, verified: false }
+    }
     const problem = validation === null ? null : peerProblem(presented, validation)
     if (validation === null || problem === null) return { refusal: null, verified: validation?.ca != null || socket.authorized }
     const counters = { trust: stats.failVerify, name: stats.failSan, pin: stats.failHash, usage: stats.connectionError }
@@ -192,6 +194,7 @@ export class TlsAcceptor {
   }
 }
 
-function keyOf(socket: Socket): string {
-  return `${socket.remoteAddress}|${socket.remotePort}|${socket.localPort}`
+/** The socket below one by TLS; Node's own field, with no public way to it. (Addresses are forgotten where it is reset.) */
+function carrierOf(socket: TLSSocket): unknown {
+  return Reflect.get(socket, '_parent')
 }

@@ -59,6 +59,7 @@ export class DownstreamConnection implements ConnectionHandler, Downstream {
   private localClose = false
   /** The peer left while a request was under way. */
   private endedActive = false
+  private brokeProtocol = false
   private readonly onGone: (connection: DownstreamConnection) => void
 
   constructor(
@@ -220,11 +221,16 @@ export class DownstreamConnection implements ConnectionHandler, Downstream {
     this.plan = plan
   }
 
+  onProtocolError(): void {
+    this.brokeProtocol = true
+  }
+
   noted(): StreamRecord {
     const record = new StreamRecord()
     record.protocol = this.protocol === null || this.requests === 0 ? '' : this.isHttp2 ? 'HTTP/2' : 'HTTP/1.1'
     record.bytesReceived = this.connection.bytesRead
     record.bytesSent = this.connection.bytesWritten
+    if (this.brokeProtocol) record.addResponseFlag('DPE')
     return record
   }
 

@@ -20,6 +20,8 @@ export interface Downstream extends RoutingConnection {
   /** A request begins. */
   onExchangeBegin(): void
   onExchangeEnd(): void
+  /** The client's bytes are not what the protocol allows, which the whole connection suffers from. */
+  onProtocolError(): void
   /** The connection ends with what is written. */
   closeAfterWrite(how: ClosePace): void
 }

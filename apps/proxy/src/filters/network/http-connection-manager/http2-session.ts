@@ -155,6 +155,7 @@ export class Http2Session implements DownstreamProtocol, Http2ServerEvents, Unfi
 
   failed(): void {
     this.downstream.plan.stats.protocolError.inc()
+    this.downstream.onProtocolError()
   }
 
   noted(event: CodecEvent): void {

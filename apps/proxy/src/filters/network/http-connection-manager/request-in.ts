@@ -125,8 +125,9 @@ export class RequestIn implements IncomingRequest {
 
   onRequestError(status: number, details: string): void {
     const { exchange } = this
-    const { plan, info } = exchange
+    const { plan, info, downstream } = exchange
     plan.stats.protocolError.inc()
+    if (!downstream.isHttp2) downstream.onProtocolError()
     if (exchange.responseStarted) {
       exchange.abort()
       return

@@ -169,7 +169,8 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
     const handle = this.polled
     this.polled = null
     if (handle === null || (this.socket as unknown as WithHandle)._handle !== handle) return
-    handle.readStart()
+    const status = handle.readStart()
+    if (status < 0) this.socket.destroy(systemError(status, 'read'))
   }
 
   // ReadyListener

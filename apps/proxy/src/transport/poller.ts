@@ -168,8 +168,14 @@ export class Poller {
   }
 
   private readonly onBusyRound = (): void => {
-    if (this.round() > 0) setImmediate(this.onBusyRound)
-    else this.handle.readStart()
+    let goesOn = true
+    try {
+      goesOn = this.round() > 0
+    } finally {
+      // Also when a listener has thrown: the others are waiting.
+      if (goesOn) setImmediate(this.onBusyRound)
+      else this.handle.readStart()
+    }
   }
 
   private round(): number {

@@ -102,7 +102,11 @@ export async function installScenario(scenario: Scenario): Promise<void> {
     ['pilot', false, ['patch', 'mutatingwebhookconfigurations/another']],
     ['pilot', true, ['patch', 'validatingwebhookconfigurations/istio-validator-istio-system']],
     ['pilot', false, ['patch', 'validatingwebhookconfigurations/another']],
-    ['pilot', false, ['get', 'secrets', '-n', 'istio-system']],
+    // What Gateways name as credentialName.
+    ['pilot', true, ['watch', 'secrets', '-A']],
+    ['pilot', false, ['patch', 'secrets', '-n', 'istio-system']],
+    ['pilot', true, ['patch', 'ingresses.networking.k8s.io', '--subresource=status', '-n', 'shop']],
+    ['pilot', false, ['patch', 'ingresses.networking.k8s.io', '-n', 'shop']],
     ['citadel', true, ['create', 'tokenreviews.authentication.k8s.io']],
     ['citadel', true, ['patch', 'configmaps/istio-ca-root-cert', '-n', 'shop']],
     ['citadel', false, ['patch', 'configmaps/istio', '-n', 'istio-system']],

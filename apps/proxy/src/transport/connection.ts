@@ -14,7 +14,7 @@ import {
   writeDirect,
   written,
 } from './direct-handle.ts'
-import { endedBadly, isNotNow, Poller, type ReadyListener } from './poller.ts'
+import { endedBadly, isNotNow, Poller, type ReadyListener, readSize } from './poller.ts'
 import { type OutputOwner, sharedOutput } from './shared-output.ts'
 import { Timeout, type TimerWheel } from './timer-wheel.ts'
 
@@ -38,7 +38,7 @@ export interface ConnectionStats {
 }
 
 /** All plain sockets of this thread read into this one buffer: its bytes are used up within the callback. */
-export const readBuffer = Buffer.allocUnsafeSlow(64 * 1024)
+export const readBuffer = Buffer.allocUnsafeSlow(readSize)
 /** Of this thread, from its first plain socket on. */
 let poller: Poller | null | undefined
 /** How often a socket that fills the buffer is read in one round. */
@@ -77,7 +77,9 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
   private takesReads = false
   /** Of a socket that the poller reads and writes, its handle and descriptor. */
   private polled: SocketHandle | null = null
-  private fd = -1
+  fd = -1
+  /** Bytes of the poller's round that another connection's had this one pause behind. */
+  private held: Buffer | null = null
   /** The poller's, while it polls for this connection. */
   private slot = -1
   bytesRead = 0
@@ -135,7 +137,7 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
 
   /** The poller takes over, if there is one: reads of a plain socket that is connected, and writes that the kernel takes at once. */
   poll(): void {
-    if (poller === undefined) poller = Poller.create(readBuffer)
+    if (poller === undefined) poller = Poller.create()
     const { _handle: handle } = this.socket as unknown as WithHandle
     if (handle === null) return
     // As long as Node believes that it reads, it does not begin to.
@@ -147,6 +149,7 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
   }
 
   private pollOn(): void {
+    if (this.slot >= 0) return
     this.slot = poller!.add(this.fd, this)
     if (this.slot < 0) this.pollNoMore()
   }
@@ -175,21 +178,34 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
 
   // ReadyListener
 
-  onReady(events: number): void {
-    if ((events & endedBadly) !== 0) {
-      this.pollNoMore()
+  onRead(bytes: Buffer, start: number, end: number): void {
+    if (!this.isOpen) return
+    if (this.paused) {
+      this.held = Buffer.from(bytes.subarray(start, end))
       return
     }
-    for (let reads = 0; reads < readsAtOnce && this.isOpen; reads++) {
-      const length = poller!.receive(this.fd)
-      if (length > 0) {
-        if (!this.deliver(readBuffer, 0, length) || length < readBuffer.length) return
-      } else {
-        if (length === 0) this.pollNoMore()
-        else if (!isNotNow(length)) this.socket.destroy(systemError(length, 'read'))
-        return
+    let goesOn = this.deliver(bytes, start, end) && end - start === readSize
+    for (let reads = 1; goesOn && reads < readsAtOnce && this.isOpen; reads++) {
+      const length = poller!.receive(this.fd, readBuffer)
+      if (length > 0) goesOn = this.deliver(readBuffer, 0, length) && length === readSize
+      else {
+        goesOn = false
+        if (!isNotNow(length)) this.onReadEnd(length)
       }
     }
+  }
+
+  onReadEnd(result: number): void {
+    if (result !== 0 && result !== endedBadly) this.socket.destroy(systemError(result, 'read'))
+    // One that was paused meanwhile is told again.
+    else if (!this.paused) this.pollNoMore()
+  }
+
+  private readonly deliverHeld = (): void => {
+    const { held } = this
+    if (held === null || this.paused || !this.isOpen) return
+    this.held = null
+    if (this.deliver(held, 0, held.length) && this.isOpen) this.pollOn()
   }
 
   /** For sockets without `onread` (accepted by TLS): reading begins. */
@@ -348,7 +364,8 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
   resume(): void {
     if (!this.paused || this.closed) return
     this.paused = false
-    if (this.isOpen) this.pollOn()
+    if (this.held !== null) setImmediate(this.deliverHeld)
+    else if (this.isOpen) this.pollOn()
     else if (this.takesReads) setReading(this.socket, true)
     else this.socket.resume()
   }

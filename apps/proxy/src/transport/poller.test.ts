@@ -1,12 +1,11 @@
 import { once } from 'node:events'
 import net from 'node:net'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { Connection, connectPlain, rewrapAccepted } from './connection.ts'
-import { isNotNow, Poller } from './poller.ts'
+import { endedBadly, isNotNow, Poller, readSize } from './poller.ts'
 import { TimerWheel } from './timer-wheel.ts'
 
-const buffer = Buffer.allocUnsafeSlow(64 * 1024)
-const poller = Poller.create(buffer)
+const poller = Poller.create()
 if (poller === null) console.log('poller: needs Linux and koffi, left out')
 
 const opened: (net.Socket | net.Server)[] = []
@@ -31,49 +30,60 @@ async function pair(): Promise<{ near: net.Socket; far: net.Socket; fd: number }
 describe.skipIf(poller === null)('the poller', () => {
   const the = poller!
 
-  /** The next time that it tells of `fd`. */
-  const told = (fd: number): Promise<number> =>
+  /** What it tells next of `fd`: bytes as text, or the number of their absence. */
+  const told = (fd: number): Promise<string | number> =>
     new Promise((resolve) => {
+      const tell = (what: string | number): void => {
+        the.remove(slot, fd)
+        resolve(what)
+      }
       const slot = the.add(fd, {
-        onReady() {
-          the.remove(slot, fd)
-          resolve(the.receive(fd))
-        },
+        fd,
+        onRead: (bytes, start, end) => tell(bytes.latin1Slice(start, end)),
+        onReadEnd: tell,
       })
     })
 
   it('tells of bytes, of the end, and of a reset', async () => {
     const { far, fd } = await pair()
     far.write('hello')
-    const length = await told(fd)
-    expect(buffer.latin1Slice(0, length)).toBe('hello')
-    expect(isNotNow(the.receive(fd))).toBe(true)
+    expect(await told(fd)).toBe('hello')
+    expect(isNotNow(the.receive(fd, Buffer.allocUnsafeSlow(readSize)))).toBe(true)
     far.end()
     expect(await told(fd)).toBe(0)
     const other = await pair()
     other.far.resetAndDestroy()
-    const failed = await told(other.fd)
-    expect([failed < 0, isNotNow(failed)]).toEqual([true, false])
+    expect(await told(other.fd)).toBe(endedBadly)
   })
 
-  it('tells of many in one round, and nobody who left in it', async () => {
+  it('tells of many in one round, also of those that left in it or came behind one that throws', async () => {
     const pairs = await Promise.all(Array.from({ length: 20 }, pair))
-    await Promise.all(pairs.map(({ far }) => new Promise((resolve) => far.write('x', resolve))))
+    await Promise.all(pairs.map(({ far }, i) => new Promise((resolve) => far.write(String(i), resolve))))
     // Loopback: what was written is there.
     const slots: number[] = []
-    const heard: number[] = []
+    const heard: string[] = []
+    const thrown: unknown[] = []
+    const before = process.listeners('uncaughtException')
+    process.removeAllListeners('uncaughtException')
+    process.on('uncaughtException', (error) => thrown.push(error))
     await new Promise<void>((resolve) => {
       for (const [i, { fd }] of pairs.entries())
         slots[i] = the.add(fd, {
-          onReady() {
-            heard.push(i)
-            the.remove(slots[i]!, fd)
-            the.remove(slots[i + 1]!, pairs[i + 1]!.fd)
-            if (heard.length === pairs.length / 2) setImmediate(() => setImmediate(resolve))
+          fd,
+          onRead(bytes, start, end) {
+            heard.push(bytes.latin1Slice(start, end))
+            // Each ends the one behind it: its bytes have been read, and are its all the same.
+            if (i % 2 === 0) for (const j of [i, i + 1]) the.remove(slots[j]!, pairs[j]!.fd)
+            if (heard.length === pairs.length) setImmediate(() => setImmediate(resolve))
+            if (i === 3) throw new Error('three')
           },
+          onReadEnd() {},
         })
     })
-    expect(heard).toEqual(pairs.map((_, i) => i).filter((i) => i % 2 === 0))
+    process.removeAllListeners('uncaughtException')
+    for (const listener of before) process.on('uncaughtException', listener)
+    expect(heard).toEqual(pairs.map((_, i) => String(i)))
+    expect(thrown).toEqual([new Error('three')])
   })
 
   it('writes what the kernel takes, and says when it takes no more', async () => {
@@ -148,6 +158,36 @@ describe('connections', () => {
     client.resume()
     await closed
     expect(Buffer.concat(got).equals(all)).toBe(true)
+  })
+
+  it('keep what came in the round in which another had them pause', async () => {
+    const [one, two] = [await echo(), await echo()]
+    // Whoever of the two is first pauses the other.
+    let paused: Connection | null = null
+    for (const [self, other] of [
+      [one, two],
+      [two, one],
+    ] as const) {
+      const { handler } = self.client
+      self.client.handler = {
+        ...handler,
+        onBytes(bytes, start, end) {
+          handler.onBytes(bytes, start, end)
+          if (paused !== null) return
+          paused = other.client
+          paused.pause()
+        },
+      }
+    }
+    await Promise.all([one, two].map(({ server }) => new Promise((resolve) => server.socket.write('hello', resolve))))
+    await vi.waitFor(() => expect(paused).not.toBeNull())
+    for (let round = 0; round < 3; round++) await new Promise((resolve) => setImmediate(resolve))
+    const waiting = paused === one.client ? one : two
+    expect(waiting.got).toEqual([])
+    waiting.client.resume()
+    await vi.waitFor(() => expect(Buffer.concat(waiting.got).toString()).toBe('hello'))
+    waiting.server.socket.write(' again')
+    await vi.waitFor(() => expect(Buffer.concat(waiting.got).toString()).toBe('hello again'))
   })
 
   it('hear of a reset while they wait', async () => {

@@ -6,12 +6,16 @@ import type { Counter, Gauge } from '../observe/stats.ts'
 import { beginTurn, endTurn } from './clock.ts'
 import {
   type DirectWriter,
+  hasEnded,
   notDirect,
   readDirect,
   setReading,
   takeReads,
+  tellEnd,
+  type WriteRequest,
   waiting,
   writeDirect,
+  writeQuietly,
   written,
 } from './direct-handle.ts'
 import { endedBadly, isNotNow, Poller, type ReadyListener, readSize } from './poller.ts'
@@ -68,6 +72,7 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
   private streams = true
   /** A write on the handle has not ended: the kernel has not taken all, or it goes through TLS, where it never ends at once. */
   private directPending = false
+  quiet: WriteRequest | null = null
   /** What was written behind it through TLS, where one write has to wait for the other. */
   private queue: Buffer[] = noBytes
   private queuedBytes = 0
@@ -178,16 +183,22 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
 
   // ReadyListener
 
-  onRead(bytes: Buffer, start: number, end: number): void {
+  onRead(bytes: Buffer, start: number, end: number, more: boolean): void {
     if (!this.isOpen) return
     if (this.paused) {
       this.held = Buffer.from(bytes.subarray(start, end))
       return
     }
-    let goesOn = this.deliver(bytes, start, end) && end - start === readSize
-    for (let reads = 1; goesOn && reads < readsAtOnce && this.isOpen; reads++) {
+    let goesOn = this.deliver(bytes, start, end) && more
+    for (let reads = 1; goesOn && this.isOpen; reads++) {
+      if (reads === readsAtOnce) {
+        // The others' turn; this one is told of again.
+        this.pollOff()
+        this.pollOn()
+        return
+      }
       const length = poller!.receive(this.fd, readBuffer)
-      if (length > 0) goesOn = this.deliver(readBuffer, 0, length) && length === readSize
+      if (length > 0) goesOn = this.deliver(readBuffer, 0, length)
       else {
         goesOn = false
         if (!isNotNow(length)) this.onReadEnd(length)
@@ -279,7 +290,7 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
   private writeByNode(bytes: Buffer): boolean {
     const { socket } = this
     // Behind bytes that wait, these would wait too: a copy of them, so that the shared buffer is free.
-    if (this.directPending && this.secure) {
+    if (this.secure && this.waitsForWrite()) {
       if (this.queue === noBytes) this.queue = []
       this.queue.push(Buffer.from(bytes))
       this.queuedBytes += bytes.length
@@ -291,10 +302,12 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
       return true
     }
     // (A socket that is destroyed has no handle: it needs no asking.)
-    const result = writeDirect(socket, bytes, this)
+    // Of a peer that is gone, reads tell, and where there are none the end of a write.
+    const quietly = this.secure && !this.paused
+    const result = quietly ? writeQuietly(socket, bytes, this) : writeDirect(socket, bytes, this)
     if (result === written) return true
     if (result === waiting) {
-      this.directPending = true
+      this.directPending = !quietly
       // TLS has encrypted them, or has a copy.
       return this.secure
     }
@@ -305,6 +318,14 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
     this.streams = true
     socket.write(bytes)
     return this.secure || socket.writableLength === 0
+  }
+
+  /** Whether a write through TLS is under way; `onWriteEnd` will follow it then. */
+  private waitsForWrite(): boolean {
+    if (this.directPending || hasEnded(this)) return this.directPending
+    this.directPending = true
+    tellEnd(this)
+    return true
   }
 
   // DirectWriter
@@ -334,7 +355,7 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
 
   /** Ends the socket's writing, or closes it, once what was written has left. */
   private end(how: 'end' | 'close'): void {
-    if (this.secure && this.directPending) this.ending = this.ending === 'close' ? 'close' : how
+    if (this.secure && this.waitsForWrite()) this.ending = this.ending === 'close' ? 'close' : how
     else if (how === 'end') this.socket.end()
     else this.socket.destroySoon()
   }
@@ -356,6 +377,7 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
   pause(): void {
     if (this.paused || this.closed) return
     this.paused = true
+    if (this.secure) this.waitsForWrite()
     if (this.polled !== null) this.pollOff()
     else if (this.takesReads) setReading(this.socket, false)
     else this.socket.pause()

@@ -8,11 +8,15 @@ import type net from 'node:net'
 
 /** Who writes. */
 export interface DirectWriter {
+  /** Its write through TLS of whose end it is not told. */
+  quiet: WriteRequest | null
   /** A write that waited has ended; negative: by an error of this number. */
   onWriteEnd(status: number): void
 }
 
-interface WriteRequest {
+export interface WriteRequest {
+  /** -1 once the write has ended. */
+  getAsyncId(): number
   oncomplete?: (this: WriteRequest, status: number) => void
   buffer: Buffer | null
   writer: DirectWriter | null
@@ -57,6 +61,7 @@ function streamWrap(): StreamWrap | null {
 const wrap = streamWrap()
 /** Requests to be used again: every write through TLS takes one for a while, and one is dear to make. */
 const free: WriteRequest[] = []
+const freeQuiet: WriteRequest[] = []
 const maxFree = 256
 /** The one that ended last: Node lets go of it only behind its callback. */
 let ended: WriteRequest | null = null
@@ -106,6 +111,44 @@ export function writeDirect(socket: net.Socket, bytes: Buffer, writer: DirectWri
   request.writer = null
   free.push(request)
   return error === 0 ? written : error
+}
+
+/**
+ * Writes bytes of a TLS socket whose `quiet` write has ended. When this returns they are encrypted or copied, but the write goes on; nobody
+ * is told of its end, for a call from Node costs more than to ask when there is more to write: see `hasEnded` and `tellEnd`.
+ */
+export function writeQuietly(socket: net.Socket, bytes: Buffer, writer: DirectWriter): number {
+  if (wrap === null) return notDirect
+  const handle = (socket as unknown as WithHandle)._handle
+  if (handle === null || handle.writeBuffer === undefined) return notDirect
+  // Without `oncomplete`, or Node would call it.
+  const request = freeQuiet.pop() ?? new wrap.WriteWrap()
+  const error = handle.writeBuffer(request, bytes)
+  if (error === 0 && wrap.streamBaseState[wrap.kLastWriteWasAsync] !== 0) {
+    writer.quiet = request
+    return waiting
+  }
+  freeQuiet.push(request)
+  return error === 0 ? written : error
+}
+
+/** Whether the quiet write has ended. */
+export function hasEnded(writer: DirectWriter): boolean {
+  const request = writer.quiet
+  if (request === null) return true
+  if (request.getAsyncId() !== -1) return false
+  writer.quiet = null
+  if (freeQuiet.length < maxFree) freeQuiet.push(request)
+  return true
+}
+
+/** Has `onWriteEnd` called at the end of the quiet write, which is under way. */
+export function tellEnd(writer: DirectWriter): void {
+  const request = writer.quiet
+  if (request === null) return
+  writer.quiet = null
+  request.writer = writer
+  request.oncomplete = onComplete
 }
 
 /**

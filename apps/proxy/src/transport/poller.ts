@@ -13,8 +13,11 @@ import type * as Koffi from 'koffi'
 export interface ReadyListener {
   /** The socket's descriptor. */
   readonly fd: number
-  /** Bytes have come, to be used up within the call; more may wait where they fill `readSize`. */
-  onRead(bytes: Buffer, start: number, end: number): void
+  /**
+   * Bytes have come, to be used up within the call. `more`: there may be more, or an end, of which nobody tells as long as it is not read,
+   * or added anew.
+   */
+  onRead(bytes: Buffer, start: number, end: number, more: boolean): void
   /** There was nothing to read but an end (0) or an error (a negative number); `endedBadly`: it is for Node to find out. */
   onReadEnd(result: number): void
 }
@@ -25,8 +28,13 @@ export const readSize = 64 * 1024
 const roundSize = 256 * 1024
 /** No error number. */
 export const endedBadly = -0x1_0000
-/** Bits of `events` in `epoll_event` (epoll_ctl(2)): bytes or an end; an error, or both directions have ended. */
+/**
+ * Bits of `events` in `epoll_event` (epoll_ctl(2)): bytes or an end; the peer's end; only what is new (what was told before is not looked at
+ * again each round); an error, or both directions have ended.
+ */
 const readable = 0x1
+const ended = 0x2000
+const onlyNew = 0x8000_0000 | 0
 const errorOrHangUp = 0x8 | 0x10
 const add = 1
 const remove = 2
@@ -120,12 +128,12 @@ export class Poller {
     }
   }
 
-  /** From now on `listener` hears each round that there is something to read at `fd`. Gives its slot; -1: the system refuses. */
+  /** From now on `listener` hears when there is something to read at `fd`, at first if there is already. Gives its slot; -1: the system refuses. */
   add(fd: number, listener: ReadyListener): number {
     const slot = this.freeSlots.pop() ?? this.listeners.length
     const generation = this.generations[slot] ?? 0
     const { event } = this
-    event[0] = readable
+    event[0] = readable | ended | onlyNew
     event[layout.data] = slot
     event[layout.data + 1] = generation
     if (this.calls.epollControl(this.epoll, add, fd, event) !== 0) {
@@ -222,7 +230,7 @@ export class Poller {
         const from = start
         if (result > 0) start += result
         try {
-          if (result > 0) reader.onRead(buffer, from, start)
+          if (result > 0) reader.onRead(buffer, from, start, result === readSize || (events[i * layout.size]! & ended) !== 0)
           else if (!isNotNow(result)) reader.onReadEnd(result)
         } catch (error) {
           // The others' bytes have been read: they are not to be lost with it.

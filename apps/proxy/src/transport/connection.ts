@@ -166,8 +166,8 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
     this.slot = -1
   }
 
-  /** Whether the polled socket still has its descriptor: a closed one's may be another's by now. */
-  private get isOpen(): boolean {
+  /** Whether the polled socket still has its descriptor. */
+  get isOpen(): boolean {
     return this.polled !== null && (this.socket as unknown as WithHandle)._handle === this.polled
   }
 

@@ -39,6 +39,7 @@ describe.skipIf(poller === null)('the poller', () => {
       }
       const slot = the.add(fd, {
         fd,
+        isOpen: true,
         onRead: (bytes, start, end) => tell(bytes.latin1Slice(start, end)),
         onReadEnd: tell,
       })
@@ -70,6 +71,7 @@ describe.skipIf(poller === null)('the poller', () => {
       for (const [i, { fd }] of pairs.entries())
         slots[i] = the.add(fd, {
           fd,
+          isOpen: true,
           onRead(bytes, start, end) {
             heard.push(bytes.latin1Slice(start, end))
             // Each ends the one behind it: its bytes have been read, and are its all the same.

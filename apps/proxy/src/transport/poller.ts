@@ -13,6 +13,8 @@ import type * as Koffi from 'koffi'
 export interface ReadyListener {
   /** The socket's descriptor. */
   readonly fd: number
+  /** Whether the socket still has it: a closed one's may be another's by now. */
+  readonly isOpen: boolean
   /**
    * Bytes have come, to be used up within the call. `more`: there may be more, or an end, of which nobody tells as long as it is not read,
    * or added anew.
@@ -217,6 +219,11 @@ export class Poller {
         const reader = this.generations[slot] === events[at + layout.data + 1] ? this.listeners[slot]! : null
         readers[next] = reader
         if (reader === null) continue
+        // What was given out before in this round may have closed it.
+        if (!reader.isOpen) {
+          results[next] = endedBadly
+          continue
+        }
         const result = (events[at]! & errorOrHangUp) !== 0 ? endedBadly : this.receiveAt(reader.fd, this.bufferAt + position)
         results[next] = result
         if (result > 0) position += result

@@ -4,7 +4,7 @@ import type { IncomingHttpHeaders } from 'node:http'
  * Headers that an application hands on to the services it calls, so that the calls of one request belong together:
  * the tracing headers of the usual systems, and what tells the services who the end user is.
  */
-export const forwardedHeaders: readonly string[] = [
+const forwardedHeaders: readonly string[] = [
   'x-request-id',
   'x-ot-span-context',
   'x-datadog-trace-id',

@@ -20,7 +20,7 @@ export interface TestCitadel {
   restart(flags?: Partial<CitadelFlags>): Promise<TestCitadel>
 }
 
-export const silent: Logger = createLogger('test', 'silent')
+const silent: Logger = createLogger('test', 'silent')
 
 export async function testFolder(onEnd: (clean: () => Promise<void>) => void): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'citadel-test-'))

@@ -11,7 +11,7 @@ export function parseLogLevel(text: string): LogLevel | undefined {
 }
 
 /** The loggers that `/logging` lists and sets; the names are Envoy's where it has them. */
-export const components = [
+const components = [
   'admin', 'client', 'config', 'connection', 'filter', 'grpc', 'hc', 'health_checker', 'http', 'http2', 'init', 'jwt',
   'main', 'misc', 'pool', 'rbac', 'router', 'runtime', 'secret', 'stats', 'tracing', 'upstream', 'worker',
 ] as const // biome-ignore format: a list reads better in a few lines

@@ -13,5 +13,3 @@ export const exitCodes = {
   /** Applied, but a proxy refused it or did not answer in time. */
   notAcknowledged: 5,
 } as const
-
-export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes]

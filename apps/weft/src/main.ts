@@ -3,13 +3,14 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import { exitCodes } from './exit-codes.ts'
 import { addIptables } from './interception/command.ts'
 import { addInject, addInstall } from './kubernetes/command.ts'
+import { mostMixerReplicas } from './mesh/addresses.ts'
 import { compileCacheFolder } from './mesh/programs.ts'
 import { processTerminal, type Terminal } from './terminal.ts'
 
 const version = '0.1.0'
 
 /** The whole command line. Each command's code is loaded when it runs, so that `weft --help` costs nothing. */
-export function weftCommand(terminal: Terminal, done: (code: number) => void): Command {
+function weftCommand(terminal: Terminal, done: (code: number) => void): Command {
   const program = new Command('weft')
     .description('Runs and operates a Weft service mesh')
     .version(version)
@@ -45,7 +46,7 @@ Exit codes:
       'port of the gateway on 127.0.0.1 (default: 8080, or the next free one)',
       wholeNumber(1, 65_535),
     )
-    .option('--mixer-replicas <number>', 'how many Mixers run', wholeNumber(1, 16), 1)
+    .option('--mixer-replicas <number>', 'how many Mixers run', wholeNumber(1, mostMixerReplicas), 1)
     .option('--redis <url>', 'keep quotas in this Redis instead of in memory')
     .option('--concurrency <number>', 'worker threads of each proxy', wholeNumber(1, 64), 1)
     .option('--adapter-dir <dir>', 'folder of Mixer adapters of your own, watched (default: adapters in the state folder)')

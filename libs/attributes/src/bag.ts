@@ -104,5 +104,3 @@ export function sameOwnNames(left: MutableBag, right: MutableBag): boolean {
 export function bagOf(values: Readonly<Record<string, AttributeValue>>): MutableBag {
   return new MutableBag(undefined, Object.entries(values))
 }
-
-export const EMPTY_BAG: Bag = { get: () => undefined, getEntry: () => undefined, names: () => [] }

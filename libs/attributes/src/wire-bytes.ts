@@ -6,7 +6,7 @@ const MAX_VARINT_BYTES = 10
 export const WIRE_VARINT = 0
 export const WIRE_FIXED64 = 1
 export const WIRE_BYTES = 2
-export const WIRE_FIXED32 = 5
+const WIRE_FIXED32 = 5
 
 /**
  * Reads protobuf's wire format in place: no objects between the bytes and their reader. Throws `invalid_argument` for

@@ -17,7 +17,7 @@ import { type FieldProblem, readStrictly } from './strict.ts'
 import { workloadSchema } from './workload.ts'
 
 /** Reads a document's `spec`: the exact type, or all that is wrong with it. */
-export type ReadSpec<Spec> = (value: unknown) => { spec: Spec } | { problems: FieldProblem[] }
+type ReadSpec<Spec> = (value: unknown) => { spec: Spec } | { problems: FieldProblem[] }
 
 export type KindReaders = { readonly [K in Kind]: ReadSpec<SpecByKind[K]> }
 

@@ -30,7 +30,7 @@ const labelKey = /^([A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?\/)?[A-Za-z0-9]([-\w.
 const labelValue = /^([A-Za-z0-9]([-\w.]*[A-Za-z0-9])?)?$/
 
 /** Whether text is a DNS-1123 subdomain. */
-export function isName(text: string): boolean {
+function isName(text: string): boolean {
   return text.length <= 253 && namePattern.test(text)
 }
 

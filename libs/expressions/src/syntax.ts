@@ -1,6 +1,6 @@
 import type { Duration } from '@weft/attributes/duration'
 
-export type ConstantType = 'STRING' | 'INT64' | 'DOUBLE' | 'BOOL' | 'DURATION'
+type ConstantType = 'STRING' | 'INT64' | 'DOUBLE' | 'BOOL' | 'DURATION'
 
 /** An expression as it was written. Operators are calls of functions with Go's token names (`EQ`, `LAND`, `INDEX` …). */
 export type Syntax =

@@ -60,7 +60,7 @@ export function readPublicKey(spki: Buffer): PublicKey {
 const acceptedKeys = 'use EC P-256 or P-384, or RSA of 2048 to 4096 bits'
 
 /** Why a public key is refused; undefined when it is accepted. A very large RSA key costs more to check than it proves. */
-export function publicKeyProblem(key: KeyObject): string | undefined {
+function publicKeyProblem(key: KeyObject): string | undefined {
   const details = key.asymmetricKeyDetails
   if (key.asymmetricKeyType === 'ec') {
     const curve = details?.namedCurve

@@ -1,14 +1,8 @@
-/** When a certificate is valid. */
-export interface Validity {
-  notBefore: Date
-  notAfter: Date
-}
-
 /** A longer timer of Node would fire at once. */
 const maxTimerMs = 2 ** 31 - 1
 
 /** Renewal falls at a random point of this part of a certificate's life, so that a herd spreads. */
-export const renewalWindow = { from: 0.6, to: 0.8 } as const
+const renewalWindow = { from: 0.6, to: 0.8 } as const
 
 /**
  * Milliseconds to wait from `now` until a certificate is renewed: a random point of 60–80 % of its life. Zero when that

@@ -10,7 +10,7 @@ export interface SpiffeBundle {
   spiffe_refresh_hint?: number
 }
 
-export interface SpiffeBundleKey {
+interface SpiffeBundleKey {
   use: string
   kty: string
   /** The root certificate, base64 DER; exactly one. */

@@ -11,7 +11,7 @@ import {
 import type { InjectionSettings } from './settings.ts'
 
 /** The environment variable by which the agent knows what to ask on the kubelet's behalf. */
-export const probersVariable = 'ISTIO_KUBE_APP_PROBERS'
+const probersVariable = 'ISTIO_KUBE_APP_PROBERS'
 
 /** One question of the kubelet's, as the agent puts it to the application. */
 type Prober = Record<string, unknown>

@@ -4,7 +4,7 @@ import { findSidecar, type Pod } from './pod.ts'
 import type { InjectionSettings } from './settings.ts'
 
 /** The environment variable by which the agent knows where the application's own metrics are. */
-export const scrapeVariable = 'ISTIO_PROMETHEUS_ANNOTATIONS'
+const scrapeVariable = 'ISTIO_PROMETHEUS_ANNOTATIONS'
 
 /** Ports of the proxy's own, which hold no metrics of an application. */
 const reservedPorts = [15_000, 15_001, 15_004, 15_006, 15_008, 15_020, 15_021, 15_053, 15_090]

@@ -68,7 +68,7 @@ const proxyConfigSchema = z.strictObject({
 export type ProxyConfig = z.infer<typeof proxyConfigSchema>
 
 /** What an agent takes when PROXY_CONFIG does not say; the values of Istio. */
-export const proxyConfigDefaults = {
+const proxyConfigDefaults = {
   configPath: './etc/istio/proxy',
   binaryPath: '/usr/local/bin/envoy',
   serviceCluster: 'istio-proxy',

@@ -99,7 +99,7 @@ const valuesSchema = z.looseObject({
   gateways: z.looseObject({ securityContext: object.default({}) }).prefault({}),
 })
 
-export type Values = z.infer<typeof valuesSchema>
+type Values = z.infer<typeof valuesSchema>
 
 /** What injection reads of MeshConfig; the rest is Pilot's. */
 const meshSchema = z.looseObject({

@@ -33,7 +33,7 @@ export interface ClientLimits {
   idleMs: number
 }
 
-export const defaultClientLimits: ClientLimits = { maxAnswerBytes: 256 << 20, maxLineBytes: 16 << 20, idleMs: 150_000 }
+const defaultClientLimits: ClientLimits = { maxAnswerBytes: 256 << 20, maxLineBytes: 16 << 20, idleMs: 150_000 }
 
 const defaultTimeoutMs = 30_000
 

@@ -15,7 +15,7 @@ export const execSchema = z.looseObject({
   provideClusterInfo: z.boolean().default(false),
   installHint: z.string().default(''),
 })
-export type ExecConfig = z.infer<typeof execSchema>
+type ExecConfig = z.infer<typeof execSchema>
 
 const credentialSchema = z.looseObject({
   apiVersion: z.string(),

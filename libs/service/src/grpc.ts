@@ -1,5 +1,4 @@
 import {
-  type ChannelCredentials,
   type ChannelOptions,
   type ClientOptions,
   logVerbosity,
@@ -84,7 +83,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<numbe
 }
 
 /** Channel options of every client: reconnects fast at first, up to 5 s, and notices a dead peer. */
-export const clientChannelOptions: ChannelOptions = {
+const clientChannelOptions: ChannelOptions = {
   'grpc.initial_reconnect_backoff_ms': 100,
   'grpc.max_reconnect_backoff_ms': 5_000,
   'grpc.keepalive_time_ms': 30_000,
@@ -136,5 +135,3 @@ function isCancellable(call: unknown): call is { cancel(): void } {
 function codeOf(code: number): ErrorCode {
   return codeByStatus.get(code) ?? 'internal'
 }
-
-export type { ChannelCredentials }

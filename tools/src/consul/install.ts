@@ -7,7 +7,7 @@ import { findCommand, peerCache } from '../peers.ts'
 const version = 'v1.14.11'
 
 /** Consul: `WEFT_CONSUL`, the one in the cache, or one on PATH. */
-export function findConsul(): string | undefined {
+function findConsul(): string | undefined {
   const cached = join(peerCache, 'consul', 'consul')
   return process.env['WEFT_CONSUL'] ?? (existsSync(cached) ? cached : findCommand('consul'))
 }

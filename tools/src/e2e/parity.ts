@@ -35,7 +35,7 @@ import type { Scenario } from './scenario.ts'
 
 const proxyMain = join(import.meta.dirname, '../../../apps/proxy/src/main.ts')
 
-export const parityCases: readonly ParityCase[] = [
+const parityCases: readonly ParityCase[] = [
   ...routingCases,
   ...headerCases,
   ...routerCases,

@@ -37,7 +37,7 @@ export interface Check {
   Interval?: number
   Timeout?: number
 }
-export interface Task {
+interface Task {
   Name: string
   Driver?: string
   Config?: { command?: string; args?: string[] }

@@ -1,5 +1,5 @@
 /** What the page shows of another service: its JSON, or that it failed. */
-export type Part = { ok: true; body: unknown } | { ok: false }
+type Part = { ok: true; body: unknown } | { ok: false }
 
 export interface Product {
   id: number

@@ -45,7 +45,7 @@ export async function openJoinTokens(dataDir: string, trustDomain: string): Prom
 }
 
 /** Join tokens signed by a P-256 key. */
-export function createJoinTokens(key: KeyObject, trustDomain: string): JoinTokens {
+function createJoinTokens(key: KeyObject, trustDomain: string): JoinTokens {
   const publicKey = createPublicKey(key)
   const kid = createHash('sha256').update(publicKeyDer(publicKey)).digest('base64url').slice(0, 16)
   const issuer = `spiffe://${trustDomain}`

@@ -7,7 +7,7 @@ const freshMs = 5 * 60_000
 const retryMs = 5_000
 
 /** Longest key set that is read. */
-export const maxJwksBytes = 1 << 20
+const maxJwksBytes = 1 << 20
 const fetchTimeoutMs = 3_000
 
 /**

@@ -20,7 +20,7 @@ export interface OwnCertificateOptions {
 }
 
 /** The service account under which Citadel itself appears. */
-export function ownIdentity(trustDomain: string) {
+function ownIdentity(trustDomain: string) {
   return workloadId(trustDomain, 'istio-system', 'citadel')
 }
 

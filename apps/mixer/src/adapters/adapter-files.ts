@@ -10,7 +10,7 @@ import { type Adapter, templateNames } from '../adapter.ts'
 import type { LoadedAdapter } from './catalogue.ts'
 
 /** A file that could not become an adapter. */
-export interface AdapterFileProblem {
+interface AdapterFileProblem {
   readonly file: string
   readonly line: number | undefined
   readonly message: string

@@ -25,7 +25,7 @@ export function camelCase(key: string): string {
 }
 
 /** A duration such as `1.5s` or `5m`, in milliseconds. */
-export function durationMs() {
+function durationMs() {
   return z.string().transform((text, context) => {
     const duration = parseDuration(text)
     if (duration !== undefined) return duration.milliseconds

@@ -21,7 +21,7 @@ export interface MixerConfigOptions {
 }
 
 /** One object as `/v1/config` lists it. */
-export interface ObjectStatus {
+interface ObjectStatus {
   kind: string
   namespace: string
   name: string
@@ -32,7 +32,7 @@ export interface ObjectStatus {
   problems: string[]
 }
 
-export interface ConfigStatus {
+interface ConfigStatus {
   objects: ObjectStatus[]
   /** What belongs to no object: broken YAML, unreadable files, adapter files that do not load. */
   problems: string[]

@@ -18,7 +18,7 @@ export interface LiveHandler {
 }
 
 /** Calls of one handler that may be awaited at a time; more are refused at once rather than queued. */
-export const MAX_IN_FLIGHT = 10_000
+const MAX_IN_FLIGHT = 10_000
 
 /** A handler did not answer; it has been counted and logged. */
 export class HandlerFailure {

@@ -6,7 +6,7 @@ import type { LiveHandler } from './handler.ts'
 import type { RuleSet } from './rule-set.ts'
 
 /** An instance for one request, whatever its template. */
-export interface NamedInstance {
+interface NamedInstance {
   readonly name: string
 }
 

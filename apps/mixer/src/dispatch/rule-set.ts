@@ -40,7 +40,7 @@ export class RuleSet<Rule> {
 }
 
 /** The namespace that a request is sent to, from the first attribute that tells it. */
-export function destinationNamespace(bag: Bag): string | undefined {
+function destinationNamespace(bag: Bag): string | undefined {
   const told = bag.get('destination.namespace') ?? bag.get('destination.service.namespace')
   if (typeof told === 'string') return told
   const host = bag.get('destination.service.host') ?? bag.get('destination.service')

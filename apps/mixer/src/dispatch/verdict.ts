@@ -2,8 +2,8 @@ import { statusCodes, type Verdict } from '../adapter.ts'
 import type { OnError } from './handler.ts'
 
 /** What holds where no handler says otherwise. */
-export const DEFAULT_VALID_MS = 60_000
-export const DEFAULT_USE_COUNT = 10_000
+const DEFAULT_VALID_MS = 60_000
+const DEFAULT_USE_COUNT = 10_000
 
 /** An answer that stands in for a failed handler is asked for again soon. */
 const STANDIN_VALIDITY = { validDurationMs: 1_000, validUseCount: 100 }

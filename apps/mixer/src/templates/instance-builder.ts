@@ -15,7 +15,7 @@ export interface FieldProblem {
  * Makes one part of an instance out of a request's attributes; throws where an attribute it needs is absent. `record`
  * stands for the attributes as they are now: what is made again for the same record is the same object.
  */
-export type Builder = (bag: Bag, record?: object) => unknown
+type Builder = (bag: Bag, record?: object) => unknown
 
 /**
  * Maps of expressions that are alike in several instances, by what they say. The mesh's metrics have the same sixteen

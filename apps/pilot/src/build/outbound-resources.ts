@@ -92,7 +92,7 @@ function assignment(target: OutboundTarget, scope: Scope): Recipe {
 const policyTexts = new WeakMap<Snapshot['peerAuthentications'], string>()
 
 /** A text that changes when any PeerAuthentication does: they decide which endpoints take mutual TLS. */
-export function peerPolicies({ peerAuthentications }: Snapshot): string {
+function peerPolicies({ peerAuthentications }: Snapshot): string {
   let text = policyTexts.get(peerAuthentications)
   if (text === undefined) {
     text = peerAuthentications.map((policy) => `${objectKeyOf(policy)}@${policy.version}`).join()

@@ -163,7 +163,7 @@ function isKind<K extends Kind>(object: ConfigObject, kind: K): object is Config
 }
 
 /** Oldest first, then by name, then by namespace: Istio's order of precedence. */
-export function objectOrder(a: Pick<ConfigObject, 'metadata'>, b: Pick<ConfigObject, 'metadata'>): number {
+function objectOrder(a: Pick<ConfigObject, 'metadata'>, b: Pick<ConfigObject, 'metadata'>): number {
   return (
     a.metadata.createdMs - b.metadata.createdMs ||
     compare(a.metadata.name, b.metadata.name) ||

@@ -1,7 +1,7 @@
 import type { Kind } from '@weft/config/objects'
 
 /** What a change touched. `Raw` is any object of Snapshot.rawObjects. `Endpoints` alone never needs clusters, listeners or routes to be built again. */
-export type ChangeKind = Kind | 'MeshConfig' | 'Endpoints' | 'Raw' | 'Credential'
+type ChangeKind = Kind | 'MeshConfig' | 'Endpoints' | 'Raw' | 'Credential'
 
 /**
  * One thing that differs between two snapshots. For Service and Endpoints `host` is the service's host; for

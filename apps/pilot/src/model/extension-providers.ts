@@ -20,7 +20,7 @@ export interface ExtAuthzProvider {
 }
 
 /** What of a request goes to an HTTP service, and what of its answer goes on. Header names may end or begin with `*`. */
-export interface HttpCheck {
+interface HttpCheck {
   readonly pathPrefix: string
   readonly requestHeaders: readonly string[]
   readonly additionalHeaders: Readonly<Record<string, string>>

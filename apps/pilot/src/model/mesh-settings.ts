@@ -13,7 +13,7 @@ import { type ExtensionProvider, readExtensionProviders } from './extension-prov
 import { defaultIngressSettings, type IngressSettings, ingressSettings } from './ingress-settings.ts'
 import { type ProxySettings, readProxySettings } from './proxy-settings.ts'
 
-export type PathNormalization = 'NONE' | 'BASE' | 'MERGE_SLASHES' | 'DECODE_AND_MERGE_SLASHES'
+type PathNormalization = 'NONE' | 'BASE' | 'MERGE_SLASHES' | 'DECODE_AND_MERGE_SLASHES'
 
 /** By the numbers that MeshConfig has; its DEFAULT is BASE. */
 const pathNormalizations: readonly PathNormalization[] = ['BASE', 'NONE', 'BASE', 'MERGE_SLASHES', 'DECODE_AND_MERGE_SLASHES']

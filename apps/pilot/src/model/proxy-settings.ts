@@ -2,7 +2,7 @@ import { HttpConnectionManager_ForwardClientCertDetails as ForwardClientCert } f
 import { z } from 'zod'
 
 /** What of the client's certificate stands in x-forwarded-client-cert. */
-export interface ClientCertDetails {
+interface ClientCertDetails {
   readonly subject: boolean
   readonly cert: boolean
   readonly chain: boolean
@@ -46,7 +46,7 @@ export interface ProxySettings {
 }
 
 /** A tag of each span: fixed, of the proxy's environment, or of a request header. */
-export interface CustomTag {
+interface CustomTag {
   readonly tag: string
   readonly type: 'literal' | 'environment' | 'header'
   /** The value, or the name of the variable or header. */

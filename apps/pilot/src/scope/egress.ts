@@ -35,7 +35,7 @@ export function visibleServices(snapshot: Snapshot, namespace: string): Service[
 }
 
 /** VirtualServices for the traffic of sidecars that are exported to a namespace. */
-export function visibleVirtualServices(snapshot: Snapshot, namespace: string): VirtualServiceObject[] {
+function visibleVirtualServices(snapshot: Snapshot, namespace: string): VirtualServiceObject[] {
   const { defaultVirtualServiceExportTo } = snapshot.mesh
   return snapshot.virtualServices.filter(
     ({ spec, metadata }) =>

@@ -74,9 +74,3 @@ export interface Scope {
   /** True when a change can alter what is built for this proxy. */
   dependsOn(change: Change): boolean
 }
-
-/** The PeerAuthentication mode that holds for any workload and port: for automatic mutual TLS towards it. */
-export type MtlsModeOf = (snapshot: Snapshot, workload: Pick<Workload, 'namespace' | 'labels'>, port: number) => MtlsMode
-
-/** `scopeOf(snapshot, proxy)` is what scope/index gives. */
-export type ScopeOf = (snapshot: Snapshot, proxy: ProxyNode) => Scope

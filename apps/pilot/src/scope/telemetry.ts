@@ -30,7 +30,7 @@ export interface SelectedTracing {
 const found = new WeakMap<Scope, readonly Telemetry[]>()
 
 /** The Telemetries that hold at a proxy, the later before the earlier: the root namespace's, its namespace's, its workload's. */
-export function telemetriesFor(scope: Scope): readonly Telemetry[] {
+function telemetriesFor(scope: Scope): readonly Telemetry[] {
   let telemetries = found.get(scope)
   if (telemetries === undefined) {
     telemetries = find(scope)

@@ -25,7 +25,7 @@ export interface DiscoveryOptions {
 }
 
 /** The gRPC services of Pilot; started on each of its addresses. */
-export interface Discovery {
+interface Discovery {
   readonly services: readonly { definition: ServiceDefinition; implementation: UntypedServiceImplementation }[]
 }
 

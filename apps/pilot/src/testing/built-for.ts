@@ -49,7 +49,7 @@ export function builtFrom(snapshot: Snapshot, proxy: ProxyNode): Built {
 }
 
 /** For tests: a view's resources, decoded. */
-export function decodeView(view: View): Built {
+function decodeView(view: View): Built {
   const decode = <T>(type: string, read: (bytes: Uint8Array) => T): Map<string, T> =>
     new Map([...(view.resources.get(type) ?? [])].map((resource: Resource) => [resource.name, read(resource.bytes)]))
   return {

@@ -22,7 +22,7 @@ export function objectsOf(yaml: string): Map<string, ConfigObject> {
 }
 
 /** For tests: the objects of a YAML text that Pilot hands on unread, by key. */
-export function rawObjectsOf(yaml: string): Map<string, RawObject> {
+function rawObjectsOf(yaml: string): Map<string, RawObject> {
   const objects = new Map<string, RawObject>()
   for (const document of readDocuments(yaml, 'test.yaml').documents) {
     const reading = readObject(document)

@@ -49,7 +49,7 @@ function withRoutes(listener: Listener, routes: Built['routes']): Listener {
 }
 
 /** A message in protobuf's JSON form. */
-export function json(typeName: string, bytes: Uint8Array): unknown {
+function json(typeName: string, bytes: Uint8Array): unknown {
   const registry = descriptors()
   const schema = registry.getMessage(typeName)
   if (schema === undefined) throw new Error(`no message ${typeName}`)

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 
 /** Where an injected pod's labels are (Kubernetes' downward API). */
-export const podLabelsFile = '/etc/istio/pod/labels'
+const podLabelsFile = '/etc/istio/pod/labels'
 
 /** The labels of a pod, from lines `key="value"`; none where there is no file. */
 export async function readPodLabels(file = podLabelsFile): Promise<Record<string, string>> {

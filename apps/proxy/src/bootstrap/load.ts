@@ -28,7 +28,7 @@ export function loadBootstrap(
 }
 
 /** A YAML or JSON file as a document. */
-export function readConfigFile(path: string): ConfigDocument {
+function readConfigFile(path: string): ConfigDocument {
   let bytes: Buffer
   try {
     bytes = readFileSync(path)

@@ -21,9 +21,9 @@ const maxStats = 500_000
  * Buckets of a histogram: 0, then 90 for each power of ten (two significant digits, as Envoy's), for 10^0 … 10^8;
  * below them stand the count and the sum.
  */
-export const histogramDecades = 9
+const histogramDecades = 9
 export const histogramBuckets = 1 + 90 * histogramDecades
-export const histogramCells = histogramBuckets + 2
+const histogramCells = histogramBuckets + 2
 
 export class Counter {
   private readonly cells: Float64Array

@@ -14,7 +14,7 @@ export interface RedirectStep {
   visited: ReadonlySet<string>
 }
 
-export type RedirectPredicate = (step: RedirectStep) => boolean
+type RedirectPredicate = (step: RedirectStep) => boolean
 
 /** Redirects that the proxy follows itself. */
 export interface InternalRedirectPlan {

@@ -133,7 +133,7 @@ export function isRetryOn(text: string): boolean {
 }
 
 /** The known words of a retry_on list, as bits; unknown ones are ignored, as Envoy does. */
-export function parseRetryOn(text: string): number {
+function parseRetryOn(text: string): number {
   let found = 0
   for (const part of text.split(',')) {
     const word = words.find((one) => one === part.trim())

@@ -114,7 +114,7 @@ export interface ForwardPlan {
 }
 
 /** How requests are turned into bare connections (connect_config). */
-export interface TcpTermination {
+interface TcpTermination {
   /** Of POST too. */
   allowsPost: boolean
   /** Of the PROXY header that the endpoint is told the client by; 0: none. */
@@ -124,7 +124,7 @@ export interface TcpTermination {
 /** Gives the new path; empty: it stays. */
 export type Rewrite = (path: string, context: FormatContext) => string
 
-export type HostRewrite =
+type HostRewrite =
   | { type: 'literal'; value: string }
   | { type: 'auto' }
   | { type: 'header'; header: HeaderName }

@@ -23,7 +23,7 @@ export interface RouteFacts extends MatchSubject {
 export type RouteMatcher = (request: RequestHead, facts: RouteFacts, draw?: number) => boolean
 
 /** A path template, by whose names a rewrite may go. */
-export type PathTemplate = ReturnType<typeof compileTemplate>
+type PathTemplate = ReturnType<typeof compileTemplate>
 
 /** The path part of a match, in a form an index can use. `connect`: CONNECT requests only. */
 export type PathMatch =

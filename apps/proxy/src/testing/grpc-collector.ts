@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:http2'
 
 /** A call that a collector got; the body is the message, a character a byte. */
-export interface CollectedCall {
+interface CollectedCall {
   path: string
   body: string
 }

@@ -77,7 +77,7 @@ export function listener(
 }
 
 /** Endpoints on loopback ports. */
-export function endpoints(ports: readonly number[]): LbEndpoint[] {
+function endpoints(ports: readonly number[]): LbEndpoint[] {
   return ClusterLoadAssignment.fromPartial({
     endpoints: [
       {

@@ -59,7 +59,7 @@ export const unhealthyMask =
 export const excludedMask = healthFlag.pendingActiveCheck | healthFlag.draining | healthFlag.excludedByCheck
 export const degradedMask = healthFlag.degradedActiveCheck | healthFlag.degradedEdsHealth | healthFlag.degradedByAnswers
 
-export const slotCells = 16
+const slotCells = 16
 /** Slot 0's first cell: a version that grows with every change of health, so that workers see when to sort hosts anew. */
 const versionCell = 0
 /** Its second: grows when an endpoint has failed often enough for the main thread to look. */

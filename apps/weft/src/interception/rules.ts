@@ -11,7 +11,7 @@ export interface Table {
 }
 
 /** Every chain that rules of ours are in begins with this; nobody else's does. */
-export const chainPrefix = 'WEFT_'
+const chainPrefix = 'WEFT_'
 
 /** Loopback, and the address that calls to the application come from which have been through the proxy (Istio's). */
 const addresses = {

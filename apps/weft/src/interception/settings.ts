@@ -2,9 +2,9 @@ import { isIP } from 'node:net'
 import { WeftError } from '@weft/service/errors'
 
 /** Ports, or all of them. */
-export type Ports = '*' | readonly number[]
+type Ports = '*' | readonly number[]
 /** Blocks of addresses (CIDR) of both families, or all addresses. */
-export type Ranges = '*' | readonly string[]
+type Ranges = '*' | readonly string[]
 
 /** Which connections of a network namespace are led to a proxy in it. */
 export interface InterceptionSettings {

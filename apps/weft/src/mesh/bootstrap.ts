@@ -1,6 +1,6 @@
 import { identityOf, ports, systemNamespace } from './addresses.ts'
 
-export interface ProxyIdentity {
+interface ProxyIdentity {
   type: 'sidecar' | 'router'
   /** The address that the node id tells. */
   address: string

@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { type Workload, workloadSchema } from './workload.ts'
 
 /** A service that applications of the mesh may call. */
-export interface MeshService {
+interface MeshService {
   host: string
   ports: number[]
 }

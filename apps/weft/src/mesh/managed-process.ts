@@ -5,7 +5,7 @@ import { isReady, type ReadinessProbe } from './readiness.ts'
 import { processCpuMs } from './state.ts'
 import type { Watchdog } from './watchdog.ts'
 
-export type ProcessKind = 'citadel' | 'pilot' | 'mixer' | 'gateway' | 'sidecar' | 'application'
+type ProcessKind = 'citadel' | 'pilot' | 'mixer' | 'gateway' | 'sidecar' | 'application'
 
 export interface ProcessSpec {
   /** Unique in the mesh; also the name of its log. */

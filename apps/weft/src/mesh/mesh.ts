@@ -331,7 +331,7 @@ export class Mesh {
   }
 }
 
-export const sidecarName = (instance: string): string => `${instance}-sidecar`
+const sidecarName = (instance: string): string => `${instance}-sidecar`
 
 /** Why a process is not ready, with the last thing it said. */
 export function notReady(process: ManagedProcess, files: Pick<MeshFiles, 'logs'>): WeftError {

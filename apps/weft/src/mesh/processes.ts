@@ -93,7 +93,7 @@ export function mixerProcess(context: ProcessContext, replica: number): ProcessS
   ])
 }
 
-export const mixerName = (replica: number): string => (replica === 0 ? 'mixer' : `mixer-${replica + 1}`)
+const mixerName = (replica: number): string => (replica === 0 ? 'mixer' : `mixer-${replica + 1}`)
 
 function identityFlags({ octet, files }: ProcessContext, name: string): string[] {
   return [

@@ -13,11 +13,6 @@ export function isReady(probe: ReadinessProbe): Promise<boolean> {
   return probe.type === 'http' ? httpAnswers(probe) : tcpAccepts(probe)
 }
 
-/** For people: what is asked. */
-export function describeProbe(probe: ReadinessProbe): string {
-  return probe.type === 'http' ? `http://${probe.host}:${probe.port}${probe.path}` : `${probe.host}:${probe.port}`
-}
-
 function httpAnswers(probe: { host: string; port: number; path: string }): Promise<boolean> {
   return new Promise((resolve) => {
     const asked = request({ ...probe, agent: false, timeout: probeTimeoutMs }, (response) => {

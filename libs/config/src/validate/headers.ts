@@ -11,7 +11,7 @@ export function checkHeaderName(name: string, report: Report, pseudo = true): vo
 }
 
 /** A header's value, in which `%` begins one of Envoy's variables such as `%HOSTNAME%` unless doubled. */
-export function checkHeaderValue(value: string, report: Report): void {
+function checkHeaderValue(value: string, report: Report): void {
   const rest = value.replaceAll('%%', '').replaceAll(/%[A-Z][A-Z0-9_]*(?:\([^()]*\))?(?::\d+)?%/g, '')
   if (rest.includes('%')) report.error(`header value "${value}" has a lone %`, 'write %% for a percent sign')
 }

@@ -2,12 +2,12 @@ import type { Node } from '@weft/contracts/envoy/config/core/v3/base'
 import type { ResourceResponse, TypeState } from './subscription.ts'
 
 /** How an answered response is told back. */
-export interface Verdict {
+interface Verdict {
   problems: readonly string[]
 }
 
 /** A response taken apart: which type it answers, and how to answer it. */
-export interface ParsedResponse {
+interface ParsedResponse {
   typeUrl: string
   nonce: string
   controlPlane: string
@@ -30,7 +30,7 @@ export interface XdsProtocol {
 /** google.rpc.Code INVALID_ARGUMENT: what Envoy puts on a NACK. */
 export const nackCode = 3
 /** Bounds what a NACK tells, so that it fits every server's metadata and logs. */
-export const longestNack = 4096
+const longestNack = 4096
 
 /** The text of a NACK, bounded. */
 export function nackText(problems: readonly string[]): string {

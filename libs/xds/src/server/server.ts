@@ -17,7 +17,7 @@ import { Stream, type StreamEvents } from './stream.ts'
 import type { Variant } from './variant.ts'
 
 /** Who is at the other end of a stream, as the transport knows it. */
-export interface Peer {
+interface Peer {
   /** `address:port` as gRPC gives it. */
   readonly address: string
   /** The client's certificate (DER), which TLS has verified; undefined when it showed none. */

@@ -2,7 +2,7 @@ import { WeftError } from '@weft/service/errors'
 import type { ResourceSet } from '../cache/resource-set.ts'
 
 /** Most names one stream may ask for of one type, and the longest of them. */
-export const subscriptionLimits = { names: 50_000, nameLength: 4_096 } as const
+const subscriptionLimits = { names: 50_000, nameLength: 4_096 } as const
 
 /**
  * What a client asked for of one type: by name, all of it (wildcard), or both. The same for the state-of-the-world and

@@ -233,7 +233,7 @@ export class MeshOnPlatform {
   }
 }
 
-export const processEnvironment = { ...process.env, NODE_COMPILE_CACHE: compileCacheFolder }
+const processEnvironment = { ...process.env, NODE_COMPILE_CACHE: compileCacheFolder }
 
 function commandOf({ command, args }: Program): string[] {
   return [command, ...args]

@@ -39,7 +39,7 @@ export function cluster(name: string, ports: readonly number[], more: Message = 
 }
 
 /** What each access log line says, of what doesn't hang on time. */
-export const logFormat =
+const logFormat =
   '%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% ' +
   'rx=%BYTES_RECEIVED% tx=%BYTES_SENT% cluster=%UPSTREAM_CLUSTER% host=%UPSTREAM_HOST% attempts=%UPSTREAM_REQUEST_ATTEMPT_COUNT% ' +
   'route=%ROUTE_NAME% authority=%REQ(:AUTHORITY)% failure=%UPSTREAM_TRANSPORT_FAILURE_REASON%\n'

@@ -140,7 +140,7 @@ function told(message: WireMessage, fold: (text: string) => string, who: string)
   ]
 }
 
-export function fetchAdmin(port: number, path: string): Promise<{ status: number; body: string }> {
+function fetchAdmin(port: number, path: string): Promise<{ status: number; body: string }> {
   return new Promise((resolve, reject) => {
     const asked = httpGet({ host: '127.0.0.1', port, path, timeout: 5000, agent: false }, (response) => {
       let body = ''

@@ -73,7 +73,7 @@ export const san = (san_type: string, matcher: Message, ...more: Message[]): Mes
 })
 
 /** Everyone who may knock: known, unknown, and without a name. */
-export const everyone: ClientTurn[] = [by({ certificate: 'client' }), closes({ certificate: 'stranger' }), closes({})]
+const everyone: ClientTurn[] = [by({ certificate: 'client' }), closes({ certificate: 'stranger' }), closes({})]
 
 export function mutual(name: string, more: () => Message, context: Message = required, turns = everyone): ParityCase {
   return { name, bootstrap: (ports) => secure(trusting(more()), context)(ports), turns }

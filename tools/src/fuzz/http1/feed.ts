@@ -1,7 +1,7 @@
 import type { Random } from '../random.ts'
 
 /** Where a stream is fed into. */
-export interface FeedTarget {
+interface FeedTarget {
   give(bytes: Buffer): void
   /** Whether the reader asked for no more for now. */
   isPaused(): boolean

@@ -4,7 +4,7 @@ import { RE2JS } from 're2js'
 export type EntryType = 'STRINGS' | 'CASE_INSENSITIVE_STRINGS' | 'IP_ADDRESSES' | 'REGEX'
 
 /** What a list says of a value; a value that cannot be in a list of this type is `invalid`. */
-export type Membership = 'present' | 'absent' | 'invalid'
+type Membership = 'present' | 'absent' | 'invalid'
 
 export interface EntryList {
   readonly size: number

@@ -1,6 +1,6 @@
 import { WeftError } from '@weft/service/errors'
 
-export type FamilyKind = 'COUNTER' | 'GAUGE' | 'DISTRIBUTION'
+type FamilyKind = 'COUNTER' | 'GAUGE' | 'DISTRIBUTION'
 
 export interface FamilyDefinition {
   readonly name: string

@@ -81,7 +81,7 @@ function database(text: string): { db?: number } {
 }
 
 /** `redis at host:port`, without credentials. */
-export function describeEndpoint(endpoint: Endpoint): string {
+function describeEndpoint(endpoint: Endpoint): string {
   const { host, port } = endpoint.options
   switch (endpoint.type) {
     case 'standalone':

@@ -21,8 +21,8 @@ export interface HandlerSpec {
   readonly object: MixerObject
 }
 
-export const ON_ERROR_ANNOTATION = 'mesh.weft.dev/on-error'
-export const DEADLINE_ANNOTATION = 'mesh.weft.dev/deadline'
+const ON_ERROR_ANNOTATION = 'mesh.weft.dev/on-error'
+const DEADLINE_ANNOTATION = 'mesh.weft.dev/deadline'
 const DEFAULT_DEADLINE_MS = 500
 
 const generic = protoMessage({

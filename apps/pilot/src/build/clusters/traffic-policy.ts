@@ -21,7 +21,7 @@ export interface EffectivePolicy {
   readonly tunnel: TrafficPolicy_TunnelSettings | undefined
 }
 
-export const noPolicy: EffectivePolicy = {
+const noPolicy: EffectivePolicy = {
   loadBalancer: undefined,
   connectionPool: undefined,
   outlierDetection: undefined,

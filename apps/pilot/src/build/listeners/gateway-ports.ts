@@ -4,7 +4,7 @@ import { instancesOf } from '../../scope/instances.ts'
 import type { GatewayServer, Scope } from '../../scope/scope.ts'
 
 /** What a Gateway's server does with connections. */
-export type ServerKind = 'http' | 'https' | 'tls-terminated' | 'passthrough' | 'tcp'
+type ServerKind = 'http' | 'https' | 'tls-terminated' | 'passthrough' | 'tcp'
 
 export interface KnownServer {
   readonly gatewayServer: GatewayServer

@@ -20,7 +20,7 @@ import { milliseconds, pack } from '../wire.ts'
 import { accessLogKey, accessLogs } from './access-log.ts'
 import { tracing, tracingKey } from './tracing.ts'
 
-export type HttpSide = 'inbound' | 'outbound' | 'gateway'
+type HttpSide = 'inbound' | 'outbound' | 'gateway'
 
 export interface HttpFilterChain {
   readonly side: HttpSide

@@ -199,7 +199,7 @@ export function restCluster(scope: Scope): string | undefined {
 }
 
 /** The route of a service that no VirtualService speaks about. */
-export function defaultRoute(service: Service, port: ServicePort, scope: Scope): Route {
+function defaultRoute(service: Service, port: ServicePort, scope: Scope): Route {
   const policy = effectivePolicy(scope.destinationRule(service.host)?.spec, '', port.number)
   const action = RouteAction.fromPartial({
     clusterSpecifier: { $case: 'cluster', value: outboundClusterName(port.number, '', service.host) },

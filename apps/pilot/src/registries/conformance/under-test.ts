@@ -10,7 +10,7 @@ import type { Platform, PlatformService } from './platform.ts'
 import { openRelay, type Relay } from './relay.ts'
 
 /** For a busy machine, or a slow platform. */
-export const patienceMs = 60_000
+const patienceMs = 60_000
 
 /** One registry on one platform, and Pilot's model of it: what a behaviour of the suite is tried on. */
 export class UnderTest {

@@ -31,7 +31,7 @@ export interface ObjectStore {
   remove(wanted: Wanted): Promise<void>
 }
 
-export interface Wanted {
+interface Wanted {
   type: ResourceType
   namespace: string | undefined
   name: string

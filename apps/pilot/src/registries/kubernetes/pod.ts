@@ -88,7 +88,7 @@ export interface PodPlace {
 }
 
 /** `Pod/namespace/name`: where a workload that is a pod comes from. */
-export const podOrigin = 'Pod/'
+const podOrigin = 'Pod/'
 
 /** A pod as a workload of the mesh. Labels `istio-locality` and `topology.istio.io/network` go before what its node says. */
 export function workloadOfPod(pod: Pod, { trustDomain, locality, network }: PodPlace): Workload {

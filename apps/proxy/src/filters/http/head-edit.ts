@@ -66,13 +66,13 @@ function compileHeaderOption(option: HeaderValueOption, path: string): HeadEdit 
 }
 
 /** What an option asks for; the older boolean `append` counts where it is given. */
-export function appendAction({ append, appendAction: action }: Pick<HeaderValueOption, 'append' | 'appendAction'>): Action {
+function appendAction({ append, appendAction: action }: Pick<HeaderValueOption, 'append' | 'appendAction'>): Action {
   if (append === undefined) return action
   return append ? Action.APPEND_IF_EXISTS_OR_ADD : Action.OVERWRITE_IF_EXISTS_OR_ADD
 }
 
 /** Sets a header the way `action` says; of pseudo headers there is always one, which is replaced. */
-export function compileSet(name: string, action: Action): (head: RequestHead | ResponseHead, value: string) => void {
+function compileSet(name: string, action: Action): (head: RequestHead | ResponseHead, value: string) => void {
   if (isPseudo(name)) {
     const read = headerReader(name)
     return (head, value) => {
@@ -85,7 +85,7 @@ export function compileSet(name: string, action: Action): (head: RequestHead | R
 }
 
 /** Sets an ordinary header the way `action` says. */
-export function setHeader(headers: HeaderTable, name: HeaderName, value: string, action: Action): void {
+function setHeader(headers: HeaderTable, name: HeaderName, value: string, action: Action): void {
   switch (action) {
     case Action.ADD_IF_ABSENT:
       if (!headers.has(name)) headers.append(name, value)

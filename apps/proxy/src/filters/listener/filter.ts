@@ -26,7 +26,7 @@ export interface ConnectionFacts {
 }
 
 /** `more`: bytes are missing; `refuse`: the connection is closed; a number: so many bytes are used up, and the next filter goes on. */
-export type ListenerVerdict = 'more' | 'refuse' | number
+type ListenerVerdict = 'more' | 'refuse' | number
 
 /** A listener filter, compiled. */
 export interface CompiledListenerFilter {

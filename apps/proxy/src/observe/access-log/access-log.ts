@@ -29,7 +29,7 @@ const defaultFormat =
   '"%REQ(USER-AGENT)%" "%REQ(X-REQUEST-ID)%" "%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%"\n'
 
 /** Compiles an access logger. */
-export function compileAccessLog(source: AccessLogProto, path: string, context: AccessLogContext): AccessLog {
+function compileAccessLog(source: AccessLogProto, path: string, context: AccessLogContext): AccessLog {
   const any = source.configType?.value
   const type = any?.typeUrl.split('/').pop() ?? ''
   const at = `${path}.typed_config`

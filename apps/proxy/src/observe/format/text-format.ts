@@ -13,7 +13,7 @@ export interface TextFormat {
 }
 
 /** A format as its pieces: literals and operators. */
-export function parseFormat(text: string, path: string): (string | Operator)[] {
+function parseFormat(text: string, path: string): (string | Operator)[] {
   const pieces: (string | Operator)[] = []
   let literal = ''
   let at = 0

@@ -8,7 +8,7 @@ let lastMs = -1
 let lastText = ''
 
 /** Envoy's default: ISO 8601 with milliseconds, UTC. */
-export function isoTime(ms: number): string {
+function isoTime(ms: number): string {
   const whole = Math.floor(ms)
   if (whole === lastMs) return lastText
   lastMs = whole
@@ -141,7 +141,7 @@ function strftime(code: string, whole: string): TimeFormat {
 }
 
 /** The text of the HTTP Date header now; made once a second. */
-export function httpDate(): Buffer {
+function httpDate(): Buffer {
   const now = Math.floor(wallTime(performance.now()) / 1000)
   if (now !== dateSecond) {
     dateSecond = now

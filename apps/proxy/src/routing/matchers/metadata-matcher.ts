@@ -20,7 +20,7 @@ export function compileMetadataMatcher(matcher: MetadataMatcher, path: string): 
 }
 
 /** Compiles an `envoy.type.matcher.v3.ValueMatcher`; undefined is an absent value. */
-export function compileValueMatcher(matcher: ValueMatcher, path: string): (value: unknown) => boolean {
+function compileValueMatcher(matcher: ValueMatcher, path: string): (value: unknown) => boolean {
   const pattern = matcher.matchPattern
   if (pattern === undefined) throw invalid(path, 'a match pattern is needed')
   switch (pattern.$case) {

@@ -78,23 +78,3 @@ function tableStats(gauge: (name: string) => { set(value: number): void }, polic
         most: gauge('maglev_lb.max_entries_per_host'),
       }
 }
-
-/** For balancers nobody watches (tests). */
-export const uncounted: BalancerStats = {
-  panic: nothing,
-  zoneTooSmall: nothing,
-  zoneAllDirectly: nothing,
-  zoneSampled: nothing,
-  zoneCross: nothing,
-  zoneNoCapacity: nothing,
-  localNotOk: nothing,
-  recalculateZones: nothing,
-  subsetsSelected: nothing,
-  subsetsFallback: nothing,
-  subsetsFallbackPanic: nothing,
-  subsetsCreated: nothing,
-  subsetsRemoved: nothing,
-  subsetsActive: nothing,
-  singleHostDuplicates: nothing,
-  table: null,
-}

@@ -49,7 +49,7 @@ export function slowStartEndsMs(slowStart: SlowStart, hosts: readonly Endpoint[]
 }
 
 /** Part of its weight that a host gets: it grows with time since it came, and stays above the minimum. */
-export function slowStartFactor(slowStart: SlowStart, host: Endpoint, nowMs: number): number {
+function slowStartFactor(slowStart: SlowStart, host: Endpoint, nowMs: number): number {
   const age = nowMs - host.healthySinceMs
   if (age >= slowStart.windowMs) return 1
   const time = Math.max(1000, age) / slowStart.windowMs

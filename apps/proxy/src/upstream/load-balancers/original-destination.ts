@@ -18,7 +18,7 @@ export function originalDestination(policy: OriginalDestinationPolicy, context: 
 }
 
 /** `1.2.3.4:80` or `[::1]:80`; null for everything else. */
-export function parseAddress(text: string): { type: 'ip'; host: string; port: number } | null {
+function parseAddress(text: string): { type: 'ip'; host: string; port: number } | null {
   const match = /^(?:\[(?<v6>[^\]]+)\]|(?<v4>[^:[\]]+)):(?<port>\d{1,5})$/.exec(text)
   const host = match?.groups?.['v6'] ?? match?.groups?.['v4'] ?? ''
   const port = Number(match?.groups?.['port'])

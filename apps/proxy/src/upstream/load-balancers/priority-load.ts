@@ -71,7 +71,7 @@ export function priorityLoads(
 }
 
 /** Whether fewer hosts than the threshold's percentage are healthy or degraded. */
-export function inPanic(count: PriorityCounts, threshold: number): boolean {
+function inPanic(count: PriorityCounts, threshold: number): boolean {
   const relevant = count.hosts - count.excluded
   const well = relevant === 0 ? 0 : (100 * (count.healthy + count.degraded)) / relevant
   return well < threshold

@@ -1,11 +1,10 @@
 import { MemorySink } from '../../byte-sink.ts'
-import { HeaderTable, headerName } from '../../header-table.ts'
+import { headerName } from '../../header-table.ts'
 import { RequestHead, ResponseHead } from '../../message.ts'
 import type { IncomingRequest } from '../../stream.ts'
 import { errorCodeName } from '../error-code.ts'
 import { clientPreface, flag, frameType, readUint32, writeFrameHeader, writeUint32 } from '../frame.ts'
 import { HpackDecoder } from '../hpack/decoder.ts'
-import { HpackEncoder } from '../hpack/encoder.ts'
 import { defaultHttp2Options, type Http2Options } from '../options.ts'
 import { Http2ServerConnection, type Http2ServerStream } from '../server-connection.ts'
 import { FieldRecorder } from './field-recorder.ts'
@@ -201,12 +200,4 @@ export function respond(stream: Http2ServerStream, status: number, body: string,
   for (const [name, value] of fields) response.headers.append(headerName(name), value)
   stream.sendHead(response, body === '')
   return body === '' || stream.sendData(Buffer.from(body), 0, body.length, true)
-}
-
-/** A block of these fields, by an encoder with a table. */
-export function encodeFields(encoder: HpackEncoder, fields: [string, string][]): Buffer {
-  const table = new HeaderTable()
-  for (const [name, value] of fields) table.append(headerName(name), value)
-  const out = Buffer.alloc(HpackEncoder.bound(table))
-  return out.subarray(0, encoder.fields(table, out, encoder.begin(out, 0)))
 }

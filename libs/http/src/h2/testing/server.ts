@@ -7,7 +7,7 @@ import { Http2ServerConnection, type Http2ServerStream } from '../server-connect
 import { SocketSink } from './socket-sink.ts'
 
 /** A request that has come whole. */
-export interface Received {
+interface Received {
   request: RequestHead
   body: Buffer
   trailers: HeaderTable | null
@@ -20,7 +20,7 @@ const contentLength = headerName('content-length')
 const contentType = headerName('content-type')
 
 /** Answers with what was sent: method, path and body; `/size/N` with N bytes. */
-export const echo: Answer = (stream, { request, body, trailers }) => {
+const echo: Answer = (stream, { request, body, trailers }) => {
   const response = new ResponseHead()
   response.status = 200
   const size = /^\/size\/(\d{1,9})$/.exec(request.path)?.[1]

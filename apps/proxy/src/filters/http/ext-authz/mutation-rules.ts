@@ -4,7 +4,7 @@ import { compileRegex, type Regex } from '../../../routing/matchers/regex.ts'
 import { isPseudo } from '../head-edit.ts'
 
 /** `refused`: left out; `error`: the whole answer counts as wrong. */
-export type MutationVerdict = 'ok' | 'refused' | 'error'
+type MutationVerdict = 'ok' | 'refused' | 'error'
 /** Says whether a header may be changed to a value, or (null) removed. */
 export type MutationCheck = (name: string, value: string | null) => MutationVerdict
 

@@ -6,7 +6,7 @@ import { type BucketRate, type TokenBucket, TokenBuckets } from '../../../shared
 import type { FilterContext } from '../filter.ts'
 
 /** What a limiter says of a request, and the bucket that decided (null: none did). */
-export interface Taken {
+interface Taken {
   allowed: boolean
   bucket: TokenBucket | null
   /** It only counts. */

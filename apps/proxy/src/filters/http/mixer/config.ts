@@ -161,6 +161,6 @@ function failPolicy(policy: NetworkFailPolicy | undefined): FailPolicy {
 }
 
 /** A duration in milliseconds; 0 for none. */
-export function toMs(duration: Duration | undefined): number {
+function toMs(duration: Duration | undefined): number {
   return duration === undefined ? 0 : duration.seconds * 1000 + duration.nanos / 1_000_000
 }

@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http2'
 
 /** Metadata with which our Mixer says which configuration it answered by; other Mixers send none. */
-export const REVISION_METADATA = 'weft-policy-revision'
+const REVISION_METADATA = 'weft-policy-revision'
 
 const MAX_ENDPOINTS = 64
 const MAX_LENGTH = 128

@@ -26,7 +26,7 @@ import { compileRanges } from '../../../transport/address.ts'
 import type { HttpStream } from '../filter.ts'
 
 /** Says whether a rule holds for a request. */
-export type Rule = (stream: RbacSubject) => boolean
+type Rule = (stream: RbacSubject) => boolean
 
 /** What rules ask about: a request, or a connection that has none. */
 export type RbacSubject = Pick<HttpStream, 'request' | 'connection' | 'metadata' | 'metadataOrNull' | 'filterState' | 'route'> & {

@@ -18,7 +18,7 @@ export class Reply implements FilterReply {
 }
 
 /** Headers of a table; a value is written without what would end its line. */
-export function headersOf(table: HeaderTable): FilterHeaders {
+function headersOf(table: HeaderTable): FilterHeaders {
   return {
     get: (name) => table.getAll(headerName(name)),
     has: (name) => table.has(headerName(name)),

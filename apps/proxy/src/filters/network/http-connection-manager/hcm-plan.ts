@@ -54,7 +54,7 @@ export interface FilterEntry {
 }
 
 /** What may become of connections. */
-export interface UpgradePlan {
+interface UpgradePlan {
   enabled: boolean
   /** Filters of such requests instead of the others; null: none of their own. */
   filters: readonly FilterEntry[] | null

@@ -8,7 +8,7 @@ import { invalid, unsupported } from '../../../plan/problems.ts'
 import { type AddressSet, compileRanges } from '../../../transport/address.ts'
 
 /** What was found out about where a request comes from; null: nothing. A status refuses the request. */
-export type OriginalAddress = { address: string; trusted: boolean } | { refusal: number } | null
+type OriginalAddress = { address: string; trusted: boolean } | { refusal: number } | null
 
 export interface OriginalAddressDetection {
   /** `direct`: the peer's address. */
@@ -79,7 +79,7 @@ function firstUntrusted(headers: HeaderTable, isTrusted: AddressSet): { address:
 }
 
 /** The address `hops` from the end of X-Forwarded-For; trusted when it is the only one. */
-export function forwardedAddress(headers: HeaderTable, hops: number): { address: string; trusted: boolean } | null {
+function forwardedAddress(headers: HeaderTable, hops: number): { address: string; trusted: boolean } | null {
   const forwarded = headers.getAll(names.forwardedFor)
   if (forwarded === null) return null
   const addresses = forwarded.split(',')

@@ -91,6 +91,22 @@ const fields: readonly Addition[] = [
     ],
   },
   {
+    file: 'envoy/config/core/v3/socket_option.proto',
+    into: ['message SocketOption'],
+    lines: [
+      'message SocketType {',
+      '  message Stream {}',
+      '  message Datagram {}',
+      '  oneof type {',
+      '    option (validate.required) = true;',
+      '    Stream stream = 1;',
+      '    Datagram datagram = 2;',
+      '  }',
+      '}',
+      'SocketType type = 7;',
+    ],
+  },
+  {
     file: 'envoy/config/metrics/v3/stats.proto',
     into: ['message StatsConfig'],
     lines: ['google.protobuf.BoolValue allow_default_tag_overrides = 5;'],

@@ -10,7 +10,6 @@ import { compileResponseMatch } from '../routing/matchers/response-match.ts'
 import { compileRetryPolicy, type RetryPlan } from '../routing/retry-policy.ts'
 import { compileMirrors, type MirrorPolicy } from '../routing/route-action.ts'
 import { meshAlpn } from '../transport/mesh-alpn.ts'
-import type { Destination } from '../transport/socket-calls.ts'
 import type { UpstreamTls } from '../transport/upstream-tls.ts'
 import type { BalancerPolicy, OriginalDestinationPolicy } from '../upstream/load-balancers/policy.ts'
 import { type AutoNames, compileAutoNames } from './auto-names.ts'
@@ -23,7 +22,7 @@ import { invalid, unsupported } from './problems.ts'
 import { Runtime } from './runtime.ts'
 import type { SecretStore } from './secret-store.ts'
 import { compileSocketMatches, type SocketMatch } from './socket-matches.ts'
-import { compileSourceAddresses } from './source-address.ts'
+import { compileNearEnds, type NearEnds } from './source-address.ts'
 import { compileUpstreamTls } from './upstream-tls.ts'
 
 /** Which HTTP a cluster's endpoints are spoken to by. */
@@ -52,8 +51,8 @@ export interface ClusterPlan {
   aggregate: readonly string[] | null
   /** For ORIGINAL_DST. */
   originalDestination: OriginalDestinationPolicy | null
-  /** Where connections are made from; empty: what the system chooses. */
-  sourceAddresses: readonly Destination[]
+  /** Where connections are made from, and by sockets of which kind. */
+  nearEnds: NearEnds
   /** For limits that runtime keys override. */
   runtime: Runtime
   http1: Http1ClientOptions
@@ -114,7 +113,7 @@ export function compileCluster(bytes: Uint8Array, secrets: SecretStore, runtime 
     balancer: compileBalancer(source, at, runtime),
     aggregate: aggregateOf(source, at),
     originalDestination: originalDestinationOf(source, at),
-    sourceAddresses: compileSourceAddresses(source.upstreamBindConfig, `${at}: upstream_bind_config`),
+    nearEnds: compileNearEnds(source),
     runtime,
     http,
     http2: {

@@ -1,6 +1,7 @@
 import { TrafficDirection } from '@weft/contracts/envoy/config/core/v3/base'
 import { type Listener, Listener as ListenerProto } from '@weft/contracts/envoy/config/listener/v3/listener'
 import type { FilterChain, ListenerFilter } from '@weft/contracts/envoy/config/listener/v3/listener_components'
+import { unlessDisabled } from '../filters/listener/disabled.ts'
 import type { CompiledListenerFilter } from '../filters/listener/filter.ts'
 import { listenerFilterKind } from '../filters/listener/index.ts'
 import type { CompiledNetworkFilter } from '../filters/network/filter.ts'
@@ -9,15 +10,21 @@ import { networkFilterKind, networkGateKind } from '../filters/network/index.ts'
 import { type AccessLog, compileAccessLogs } from '../observe/access-log/access-log.ts'
 import type { Counter } from '../observe/stats.ts'
 import { type SharedCount, TokenBuckets } from '../shared/token-buckets.ts'
+import type { SocketOption } from '../transport/own-socket.ts'
 import { compileDownstreamTls, type DownstreamTls } from './downstream-tls.ts'
 import { durationMs } from './duration.ts'
 import { FilterChainMatcher } from './filter-chain-match.ts'
 import type { PlanContext } from './plan-context.ts'
 import { invalid, unsupported } from './problems.ts'
+import { compileSocketOptions } from './socket-options.ts'
 
-/** Where a listener listens. */
-/** `mode`: a pipe's permissions; 0: as the process makes files. */
-export type ListenAddress = { type: 'ip'; host: string; port: number } | { type: 'pipe'; path: string; mode: number }
+/**
+ * Where a listener listens. `options`: of its sockets, inherited by those of its connections; none: Node makes them.
+ * `mode`: a pipe's permissions; 0: as the process makes files.
+ */
+export type ListenAddress =
+  | { type: 'ip'; host: string; port: number; options?: readonly SocketOption[] }
+  | { type: 'pipe'; path: string; mode: number }
 
 /** One filter chain, compiled. */
 export interface FilterChainPlan {
@@ -147,11 +154,16 @@ export function addressText(address: ListenAddress): string {
 function compileFilters(source: Listener, at: string, context: PlanContext): CompiledListenerFilter[] {
   return source.listenerFilters.flatMap((filter, i) => {
     const type = typeOf(filter)
-    if (type === originalDestinationType) return []
     const path = `${at}: listener_filters[${i}]`
+    if (type === originalDestinationType) {
+      // It asks the socket, before there are facts to match.
+      if (filter.filterDisabled !== undefined) throw unsupported(`${path}.filter_disabled`, 'for original_dst')
+      return []
+    }
     const any = filter.configType?.$case === 'typedConfig' ? filter.configType.value : undefined
     if (any === undefined) throw unsupported(path, `listener filter '${filter.name}'`)
-    return [listenerFilterKind(any.typeUrl, path).compile(any.value, `${path}.typed_config`, context)]
+    const compiled = listenerFilterKind(any.typeUrl, path).compile(any.value, `${path}.typed_config`, context)
+    return [unlessDisabled(compiled, filter.filterDisabled)]
   })
 }
 
@@ -160,18 +172,25 @@ function typeOf(filter: ListenerFilter): string {
 }
 
 function listenAddresses(source: Listener, at: string): ListenAddress[] {
+  const { socketOptions, tcpKeepalive: keepalive, freebind, tcpFastOpenQueueLength: fastOpenQueue } = source
   const all = [
-    { address: source.address, path: `${at}: address` },
-    ...source.additionalAddresses.map((one, i) => ({ address: one.address, path: `${at}: additional_addresses[${i}].address` })),
+    { address: source.address, path: `${at}: address`, options: socketOptions, keepalive },
+    ...source.additionalAddresses.map((one, i) => ({
+      address: one.address,
+      path: `${at}: additional_addresses[${i}].address`,
+      options: one.socketOptions?.socketOptions ?? socketOptions,
+      keepalive: one.tcpKeepalive ?? keepalive,
+    })),
   ]
-  return all.map(({ address, path }) => {
+  return all.map(({ address, path, ...wishes }) => {
     const one = address?.address
     switch (one?.$case) {
       case 'socketAddress': {
         const { address: host, portSpecifier, protocol } = one.value
         if (protocol !== 0) throw unsupported(`${path}.socket_address.protocol`, 'UDP')
         if (portSpecifier?.$case !== 'portValue') throw invalid(`${path}.socket_address`, 'a port_value is needed')
-        return { type: 'ip' as const, host, port: portSpecifier.value }
+        const options = compileSocketOptions({ ...wishes, freebind, fastOpenQueue }, path)
+        return { type: 'ip' as const, host, port: portSpecifier.value, ...(options.length === 0 ? {} : { options }) }
       }
       case 'pipe': {
         const { path: name, mode } = one.value

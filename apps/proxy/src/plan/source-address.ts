@@ -1,17 +1,45 @@
 import { isIP } from 'node:net'
-import type { BindConfig } from '@weft/contracts/envoy/config/core/v3/address'
+import type { Cluster } from '@weft/contracts/envoy/config/cluster/v3/cluster'
+import type { SocketOption } from '../transport/own-socket.ts'
 import type { Destination } from '../transport/socket-calls.ts'
 import { invalid } from './problems.ts'
+import { compileSocketOptions, prebindOnly } from './socket-options.ts'
 
-/** Addresses that connections to a cluster are made from: the first one, and those for the other family. Port 0: any. */
-export function compileSourceAddresses(bind: BindConfig | undefined, path: string): readonly Destination[] {
-  if (bind === undefined) return []
-  const sources = [bind.sourceAddress, ...bind.extraSourceAddresses.map(({ address }) => address)]
-  return sources.flatMap((source, i) => {
-    if (source === undefined) return []
-    const at = i === 0 ? `${path}.source_address` : `${path}.extra_source_addresses[${i - 1}].address`
-    if (isIP(source.address) === 0) throw invalid(at, `malformed IP address: ${source.address}`)
-    const port = source.portSpecifier?.$case === 'portValue' ? source.portSpecifier.value : 0
-    return [{ address: source.address, port }]
-  })
+/** An address that connections are made from, and the options of their sockets. Port 0: any. */
+export interface SourceAddress extends Destination {
+  options: readonly SocketOption[]
+}
+
+/** The near ends of a cluster's connections. */
+export interface NearEnds {
+  /** The first one, and those for the other family; empty: what the system chooses. */
+  sources: readonly SourceAddress[]
+  /** Of sockets that no source address is given to. */
+  options: readonly SocketOption[]
+}
+
+/** Reads a cluster's `upstream_bind_config` and `upstream_connection_options`. */
+export function compileNearEnds({ name, upstreamBindConfig: bind, upstreamConnectionOptions }: Cluster): NearEnds {
+  const path = `Cluster ${name}: upstream_bind_config`
+  const all = { freebind: bind?.freebind, keepalive: upstreamConnectionOptions?.tcpKeepalive }
+  const options = compileSocketOptions({ ...all, options: prebindOnly(bind?.socketOptions) }, path)
+  if (bind === undefined) return { sources: [], options }
+  const sources = [{ address: bind.sourceAddress, socketOptions: undefined }, ...bind.extraSourceAddresses]
+  return {
+    options,
+    sources: sources.flatMap(({ address: source, socketOptions }, i) => {
+      if (source === undefined) return []
+      const at = i === 0 ? `${path}.source_address` : `${path}.extra_source_addresses[${i - 1}].address`
+      if (isIP(source.address) === 0) throw invalid(at, `malformed IP address: ${source.address}`)
+      const port = source.portSpecifier?.$case === 'portValue' ? source.portSpecifier.value : 0
+      const own = socketOptions?.socketOptions
+      return [
+        {
+          address: source.address,
+          port,
+          options: own === undefined ? options : compileSocketOptions({ ...all, options: prebindOnly(own) }, at),
+        },
+      ]
+    }),
+  }
 }

@@ -13,6 +13,7 @@ import { type ClientHello, inspectClientHello } from './client-hello.ts'
 import { Connection, type ConnectionHandler, rewrapAccepted } from './connection.ts'
 import { nextConnectionId } from './connection-id.ts'
 import type { TlsInfo } from './connection-info.ts'
+import { ownSockets } from './own-socket.ts'
 import { listenOnPipe } from './pipe.ts'
 import { type Destination, socketCalls } from './socket-calls.ts'
 import { TlsAcceptor, TlsStats } from './tls-acceptor.ts'
@@ -162,13 +163,18 @@ export class LiveListener {
     }
     return new Promise((resolve, reject) => {
       server.once('error', reject)
-      const { host, port } = address
-      server.listen({ host, port, backlog, reusePort: true, ipv6Only: host.includes(':') }, () => {
+      const { host, port, options = [] } = address
+      const at =
+        options.length > 0
+          ? { fd: ownSockets().bind(host, port, options) }
+          : { host, port, reusePort: true, ipv6Only: host.includes(':') }
+      server.listen({ ...at, backlog }, () => {
         server.removeListener('error', reject)
         server.on('error', () => {})
         this.servers.push(server)
         try {
           if (this.plan.transparent) socketCalls().setTransparent(server)
+          if (options.length > 0) ownSockets().apply(server, options, 'listening')
         } catch (error) {
           reject(error)
           return

@@ -1,14 +1,37 @@
 import net from 'node:net'
+import type { NearEnds } from '../plan/source-address.ts'
+import { ownSockets, type SocketOption } from '../transport/own-socket.ts'
 import { pipeName } from '../transport/pipe.ts'
-import type { Destination } from '../transport/socket-calls.ts'
 import type { EndpointAddress } from './endpoint-address.ts'
 
-/** What to connect to and, where the cluster says so, from which address: the one of the endpoint's family, else the first. */
-export function connectTarget(address: EndpointAddress, sources: readonly Destination[]): net.NetConnectOpts {
-  if (address.type === 'pipe') return { path: pipeName(address.path) }
+/** What to connect to, and how. */
+export interface ConnectTarget {
+  /** With the cluster's source address, where it names some: the one of the endpoint's family, else the first. */
+  where: net.NetConnectOpts
+  /** Gives the socket, which was asked to connect in this turn, the options that the cluster wants. */
+  prepare(socket: net.Socket): void
+}
+
+/** How a cluster's sockets are to connect to an endpoint's address. */
+export function connectTarget(address: EndpointAddress, { sources, options }: NearEnds): ConnectTarget {
+  if (address.type === 'pipe') return { where: { path: pipeName(address.path) }, prepare: asItIs }
   const { host, port } = address
   const [first] = sources
-  if (first === undefined) return { host, port }
+  if (first === undefined) return { where: { host, port }, prepare: preparing(host, options) }
   const source = sources.find((one) => net.isIP(one.address) === net.isIP(host)) ?? first
-  return { host, port, localAddress: source.address, ...(source.port === 0 ? {} : { localPort: source.port }) }
+  const where = { host, port, localAddress: source.address, ...(source.port === 0 ? {} : { localPort: source.port }) }
+  return { where, prepare: preparing(host, source.options) }
+}
+
+function asItIs(): void {}
+
+function preparing(host: string, options: readonly SocketOption[]): ConnectTarget['prepare'] {
+  if (options.length === 0) return asItIs
+  return (socket) => {
+    try {
+      ownSockets().prepare(socket, host, options)
+    } catch (error) {
+      socket.destroy(error instanceof Error ? error : new Error(String(error)))
+    }
+  }
 }

@@ -42,12 +42,13 @@ export function openSocket(
 ): Connection {
   const { stats } = cluster
   const { timers } = services
-  const target = connectTarget(endpoint.address, cluster.plan.sourceAddresses)
+  const target = connectTarget(endpoint.address, cluster.plan.nearEnds)
   const settings = cluster.tlsOf(endpoint)
   const security = settings?.connectOptions(endpoint.hostname, names) ?? null
   const prelude = settings?.prelude
   if (security === null) {
-    return connectPlain(target, (socket) => {
+    return connectPlain(target.where, (socket) => {
+      target.prepare(socket)
       if (prelude !== undefined) introduce(socket, prelude, opening.client)
       socket.once('connect', () => opening.onConnected())
       return new Connection(socket, handler, timers, stats)
@@ -72,13 +73,15 @@ export function openSocket(
     if (settings !== null) watchHandshake(socket, settings, security.session, endpoint.hostname, names, opening, stats.tls)
   }
   if (prelude === undefined) {
-    return connectSecure({ ...options, ...target }, (socket) => {
+    return connectSecure({ ...options, ...target.where }, (socket) => {
+      target.prepare(socket)
       watch(socket)
       return new Connection(socket, handler, timers, stats)
     })
   }
   // The header is written by the plain socket before the handshake takes it over.
-  const plain = net.connect({ ...target, noDelay: true })
+  const plain = net.connect({ ...target.where, noDelay: true })
+  target.prepare(plain)
   introduce(plain, prelude, opening.client)
   const socket = tls.connect({ ...options, socket: plain })
   plain.once('error', (error) => socket.destroy(error))

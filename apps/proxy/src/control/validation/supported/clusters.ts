@@ -10,7 +10,7 @@ export const clusterSupport: SupportTable = {
     'original_dst_lb_config upstream_bind_config load_balancing_policy cluster_type close_connections_on_host_health_failure cleanup_interval ' +
     'common_lb_config transport_socket transport_socket_matches metadata ' +
     'lb_subset_config ignore_health_on_host_removal ~per_connection_buffer_limit_bytes ~wait_for_warm_on_init ' +
-    '~upstream_connection_options ~track_timeout_budgets ~track_cluster_stats',
+    'upstream_connection_options ~track_timeout_budgets ~track_cluster_stats',
   'envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig':
     'resolvers use_resolvers_as_fallback dns_resolver_options ~filter_unroutable_families ~udp_max_queries',
   'envoy.config.core.v3.DnsResolverOptions': 'use_tcp_for_dns_lookups ~no_default_search_domain',
@@ -19,8 +19,9 @@ export const clusterSupport: SupportTable = {
   'envoy.config.cluster.v3.Cluster.CommonLbConfig':
     '* -override_host_status -close_connections_on_host_set_change ~update_merge_window',
   'envoy.config.cluster.v3.Cluster.OriginalDstLbConfig': '* -metadata_key',
-  'envoy.config.core.v3.BindConfig': 'source_address extra_source_addresses',
-  'envoy.config.core.v3.ExtraSourceAddress': 'address',
+  'envoy.config.cluster.v3.UpstreamConnectionOptions':
+    '* ~set_local_interface_name_on_upstream_connections ~happy_eyeballs_config',
+  'envoy.config.core.v3.BindConfig': '* -local_address_selector',
   'envoy.config.cluster.v3.OutlierDetection': '* -monitors',
   'envoy.config.cluster.v3.CircuitBreakers': '*',
   'envoy.config.cluster.v3.CircuitBreakers.Thresholds': '* ~max_connection_pools',

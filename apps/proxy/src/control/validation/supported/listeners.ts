@@ -7,13 +7,12 @@ export const listenerSupport: SupportTable = {
     'listener_filters_timeout continue_on_listener_filters_timeout traffic_direction reuse_port access_log tcp_backlog_size ' +
     'bind_to_port use_original_dst transparent per_connection_buffer_limit_bytes ~drain_type ~enable_reuse_port ' +
     'ignore_global_conn_limit bypass_overload_manager ~max_connections_to_accept_per_socket_event ' +
-    '~connection_balance_config ~socket_options',
-  'envoy.config.listener.v3.AdditionalAddress': '* -tcp_keepalive',
+    '~connection_balance_config socket_options tcp_keepalive freebind tcp_fast_open_queue_length',
   'envoy.config.listener.v3.FilterChain':
     'filter_chain_match filters metadata transport_socket transport_socket_connect_timeout name',
   'envoy.config.listener.v3.FilterChainMatch': '* -address_suffix -suffix_len',
   'envoy.config.listener.v3.Filter': 'name typed_config',
-  'envoy.config.listener.v3.ListenerFilter': 'name typed_config',
+  'envoy.config.listener.v3.ListenerFilter': 'name typed_config filter_disabled',
 
   'envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer': '*',
   'envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext':

@@ -85,6 +85,8 @@ export type FromWorker =
   | { type: 'stats'; births: StatBirths }
   /** A new chunk of this worker's stats slab: stats born from now on stand in it. */
   | { type: 'stats-chunk'; buffer: SharedArrayBuffer }
+  /** A stat that is a word was born or changed. */
+  | { type: 'stats-text'; name: string; value: string }
   /** Stats that this worker no longer has. */
   | { type: 'stats-gone'; names: string[] }
   | { type: 'log'; level: string; message: string; fields: Record<string, unknown> }

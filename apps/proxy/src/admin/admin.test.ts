@@ -206,6 +206,20 @@ describe('the admin API', () => {
       expect(text).not.toContain(secret)
   })
 
+  test('shows words first, and versions as the hash of theirs', async () => {
+    const { control, get } = await admin()
+    control.stats.gauge('x.version').set(1)
+    control.stats.text('x.version_text').set('<1>')
+    control.stats.text('x.words')
+    expect((await get('/stats?filter=^x')).text).toBe(
+      'x.version_text: "&lt;1&gt;"\nx.words: ""\nx.version: 7458536705788763297\n',
+    )
+    expect((await get('/stats?filter=^x&usedonly&type=TextReadouts')).text).toBe('x.version_text: "&lt;1&gt;"\n')
+    expect((await get('/stats?filter=^x&format=json')).text).toContain('"value":"<1>"},{"name":"x.words","value":""},')
+    expect((await get('/stats/prometheus?filter=^x')).text).not.toContain('text')
+    expect((await get('/stats/prometheus?filter=^x.v&text_readouts')).text).toContain('envoy_x_version_text{text_value="<1>"} 0')
+  })
+
   test('filters stats by regex, kind and use, and resets counters', async () => {
     const { control, get, post } = await admin()
     control.stats.counter('http.ingress.downstream_rq_2xx').add(3)

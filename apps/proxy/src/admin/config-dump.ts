@@ -183,28 +183,17 @@ function endpointsDump(control: Control, wanted: (name: string) => boolean): Jso
       policy: { ...ClusterLoadAssignment_Policy.create({ overprovisioningFactor: 140 }), ...held.policy },
     }
     const config: Json = { endpoint_config: anyJson(types.endpoints, ClusterLoadAssignment.encode(assignment).finish()) }
-    if (cluster.message.edsClusterConfig === undefined) return [{ eds: false, config }]
-    const at = cluster.assignmentUpdatedAt
-    return [
-      {
-        eds: true,
-        config: {
-          ...version(cluster.assignmentVersion),
-          ...config,
-          ...(at === undefined ? {} : { last_updated: at.toISOString() }),
-        },
-      },
-    ]
+    return [{ origin: cluster.origin, config }]
   })
   return {
     '@type': `${dumpPrefix}EndpointsConfigDump`,
     ...list(
       'static_endpoint_configs',
-      entries.filter(({ eds }) => !eds).map(({ config }) => config),
+      entries.filter(({ origin }) => origin === 'static').map(({ config }) => config),
     ),
     ...list(
       'dynamic_endpoint_configs',
-      entries.filter(({ eds }) => eds).map(({ config }) => config),
+      entries.filter(({ origin }) => origin === 'dynamic').map(({ config }) => config),
     ),
   }
 }

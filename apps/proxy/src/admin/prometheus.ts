@@ -6,7 +6,7 @@ import type { ViewedStat } from './stat-view.ts'
 interface Family {
   /** Its stats' name without tags, by which families are sorted. */
   stat: string
-  type: 'counter' | 'gauge' | 'histogram'
+  type: ViewedStat['kind']
   rows: string[]
 }
 
@@ -24,19 +24,18 @@ export function prometheusText(
   for (const stat of stats) {
     const found: TaggedName = Object.keys(stat.tags).length === 0 ? tagged(stat.name) : tagged(baseName(stat))
     const name = metricName(found.name)
-    const labels = [...found.tags, ...Object.entries(stat.tags)].map(
-      ([tag, value]) => `${labelName(tag)}="${value.replaceAll('\\', '\\\\').replaceAll('\n', '\\n').replaceAll('"', '\\"')}"`,
-    )
+    const labels = [...found.tags, ...Object.entries(stat.tags)].map(([tag, value]) => `${labelName(tag)}="${labelValue(value)}"`)
     const family = families.get(name) ?? { stat: found.name, type: stat.kind, rows: [] }
     families.set(name, family)
     if (family.type !== stat.kind) continue
     if (stat.kind === 'histogram') family.rows.push(...histogramRows(name, labels, stat))
+    else if (stat.kind === 'text') family.rows.push(`${name}${braces([...labels, `text_value="${labelValue(stat.value)}"`])} 0`)
     else family.rows.push(`${name}${braces(labels)} ${stat.value}`)
   }
   const parts: string[] = []
-  for (const type of ['counter', 'gauge', 'histogram'])
+  for (const type of ['counter', 'gauge', 'text', 'histogram'])
     for (const [name, family] of [...families].sort(([, a], [, b]) => (a.stat < b.stat ? -1 : 1)))
-      if (family.type === type) parts.push(`# TYPE ${name} ${type}\n${family.rows.join('\n')}\n`)
+      if (family.type === type) parts.push(`# TYPE ${name} ${type === 'text' ? 'gauge' : type}\n${family.rows.join('\n')}\n`)
   return parts.join('')
 }
 
@@ -64,6 +63,10 @@ function braces(labels: readonly string[]): string {
 function metricName(name: string): string {
   const clean = name.replaceAll(/[^a-zA-Z0-9_]/g, '_')
   return own.test(clean) ? clean : `envoy_${clean}`
+}
+
+function labelValue(value: string): string {
+  return value.replaceAll('\\', '\\\\').replaceAll('\n', '\\n').replaceAll('"', '\\"')
 }
 
 function labelName(tag: string): string {

@@ -38,6 +38,7 @@ const wellKnown: readonly Extractor[] = [
   extractor('envoy.tcp_prefix', '^tcp\\.((.*?)\\.)\\w+?$'),
   extractor('envoy.http_conn_manager_prefix', `^(?:|listener\\.${listener}\\.)http\\.((.*?)\\.)`),
   extractor('envoy.listener_address', `^listener\\.((${listener})\\.)`),
+  extractor('envoy.xds_resource_name', '^sds\\.((.*)\\.)\\w+?$'),
   extractor('envoy.cluster_name', '^cluster\\.((.*?)\\.)'),
 ]
 

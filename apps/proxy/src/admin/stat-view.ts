@@ -1,15 +1,20 @@
 import type { Control } from '../control/control.ts'
 import type { MergedStat } from '../observe/stats.ts'
 import { histogramBuckets, isTouched } from '../observe/stats.ts'
+import { xxHash64 } from '../observe/xxhash64.ts'
 import { compileRegex } from '../routing/matchers/regex.ts'
 import { clusterGauges, clusterPrefix } from './cluster-gauges.ts'
 import { bucketBounds } from './histogram-buckets.ts'
 import { standingStats } from './standing-stats.ts'
 import { statsMatcher } from './stats-matcher.ts'
 
-/** A histogram with what came in the last flush interval, and the upper bounds of the buckets it is shown in. */
+/**
+ * A gauge may be of 64 bits; a histogram comes with what came in the last flush interval, and the upper bounds of the buckets it is
+ * shown in.
+ */
 export type ViewedStat =
-  | Extract<MergedStat, { kind: 'counter' | 'gauge' }>
+  | { kind: 'text'; name: string; tags: Record<string, string>; value: string }
+  | { kind: 'counter' | 'gauge'; name: string; tags: Record<string, string>; value: number | bigint }
   | (Extract<MergedStat, { kind: 'histogram' }> & { interval: Float64Array; bounds: readonly number[] })
 
 /** Which stats somebody asks for. */
@@ -18,7 +23,7 @@ export interface StatFilter {
   pattern?: string
   invert?: boolean
   usedOnly?: boolean
-  kinds?: ReadonlySet<'counter' | 'gauge' | 'histogram'>
+  kinds?: ReadonlySet<ViewedStat['kind']>
 }
 
 /**
@@ -75,7 +80,8 @@ export class StatView {
   /** A gauge that is back at zero was used, unlike a counter that stands there; a histogram is by the time it is flushed. */
   #isUsed(stat: ViewedStat): boolean {
     if (stat.kind === 'histogram') return this.#intervals.get(stat.name)?.last.some((count) => count > 0) === true
-    return stat.kind === 'gauge' ? isTouched(stat.value) : stat.value !== 0
+    if (stat.kind === 'text') return stat.value !== ''
+    return stat.kind === 'gauge' && typeof stat.value === 'number' ? isTouched(stat.value) : stat.value !== 0
   }
 
   #intervalOf(stat: Extract<MergedStat, { kind: 'histogram' }>): Float64Array {
@@ -113,7 +119,10 @@ export class StatView {
       'server.initialization_time_ms',
       ...namesOf('listener.admin.', listenerHistograms),
     ]
+    const texts = control.reader.texts()
     for (const { name, value } of control.reader.gauges()) {
+      const version = name.endsWith('.version') && isTouched(value) ? texts.get(`${name}_text`) : undefined
+      if (version !== undefined) computed.set(name, { kind: 'gauge', name, value: xxHash64(Buffer.from(version)), tags: {} })
       const listener = /^(listener\..*\.)downstream_cx_active$/.exec(name)?.[1]
       if (listener !== undefined && !/\.worker_\d+\.$/.test(listener)) {
         connections += value
@@ -128,6 +137,7 @@ export class StatView {
       timed.push(...namesOf(`${clusterPrefix(cluster)}.`, clusterHistograms))
     }
     standingStats(control, add)
+    for (const [name, value] of texts) computed.set(name, { kind: 'text', name, value, tags: {} })
     for (const name of timed)
       if (control.reader.value(name) === undefined) computed.set(name, { ...nothingRecorded, name, bounds: this.#boundsOf(name) })
     return computed

@@ -8,13 +8,12 @@ import type { StatFilter, ViewedStat } from './stat-view.ts'
 /** The quantiles that Envoy shows, in percent. */
 const quantiles = [0, 25, 50, 75, 90, 95, 99, 99.5, 99.9, 100]
 
-type Kind = 'counter' | 'gauge' | 'histogram'
-const kinds: Record<string, readonly Kind[]> = {
-  All: ['counter', 'gauge', 'histogram'],
+const kinds: Record<string, readonly ViewedStat['kind'][]> = {
+  All: ['text', 'counter', 'gauge', 'histogram'],
   Counters: ['counter'],
   Gauges: ['gauge'],
   Histograms: ['histogram'],
-  TextReadouts: [],
+  TextReadouts: ['text'],
 }
 
 const parameters = [
@@ -82,7 +81,7 @@ function show({ control, stats: view }: AdminContext, { query }: AdminRequest): 
     return text('usage: /stats?histogram_buckets=(cumulative|disjoint|detailed|summary|prometheusnative)\n', 400)
   const pattern = query.get('filter')
   const filter: StatFilter = {
-    kinds: new Set(wanted),
+    kinds: new Set(format === 'prometheus' && !query.has('text_readouts') ? wanted.filter((kind) => kind !== 'text') : wanted),
     usedOnly: query.has('usedonly'),
     invert: query.has('invert_filter'),
     ...(pattern === null ? {} : { pattern }),
@@ -102,8 +101,15 @@ const bucketModes = ['summary', 'cumulative', 'disjoint', 'detailed'] as const
 type BucketMode = (typeof bucketModes)[number]
 type ViewedHistogram = Extract<ViewedStat, { kind: 'histogram' }>
 
+function isNumber(stat: ViewedStat): stat is Extract<ViewedStat, { kind: 'counter' | 'gauge' }> {
+  return stat.kind === 'counter' || stat.kind === 'gauge'
+}
+
 function asText(listed: readonly ViewedStat[], buckets: BucketMode): string {
-  const lines = listed.flatMap((stat) => (stat.kind === 'histogram' ? [] : [`${stat.name}: ${stat.value}`]))
+  const lines = [
+    ...listed.flatMap((stat) => (stat.kind === 'text' ? [`${stat.name}: "${htmlEscaped(stat.value)}"`] : [])),
+    ...listed.flatMap((stat) => (isNumber(stat) ? [`${stat.name}: ${stat.value}`] : [])),
+  ]
   for (const stat of listed) if (stat.kind === 'histogram') lines.push(`${stat.name}:${histogramText(stat, buckets)}`)
   return lines.map((line) => `${line}\n`).join('')
 }
@@ -179,10 +185,20 @@ function histogramsJson(histograms: readonly ViewedHistogram[], mode: BucketMode
 }
 
 function asJson(listed: readonly ViewedStat[], buckets: BucketMode): AdminReply {
-  const entries: unknown[] = listed.flatMap((stat) => (stat.kind === 'histogram' ? [] : [{ name: stat.name, value: stat.value }]))
+  const entry = (name: string, value: string): string => `{"name":${JSON.stringify(name)},"value":${value}}`
+  const entries = [
+    ...listed.flatMap((stat) => (stat.kind === 'text' ? [entry(stat.name, JSON.stringify(stat.value))] : [])),
+    ...listed.flatMap((stat) => (isNumber(stat) ? [entry(stat.name, String(stat.value))] : [])),
+  ]
   const histograms = listed.filter((stat) => stat.kind === 'histogram')
-  if (histograms.length > 0) entries.push({ histograms: histogramsJson(histograms, buckets) })
-  return { ...json(undefined), body: JSON.stringify({ stats: entries }) }
+  if (histograms.length > 0) entries.push(JSON.stringify({ histograms: histogramsJson(histograms, buckets) }))
+  return { ...json(undefined), body: `{"stats":[${entries.join(',')}]}` }
+}
+
+/** As Envoy shows words to browsers. */
+function htmlEscaped(text: string): string {
+  const names: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' }
+  return text.replaceAll(/[&<>"']/g, (sign) => names[sign] ?? sign)
 }
 
 function numberOrNull(value: number): number | null {

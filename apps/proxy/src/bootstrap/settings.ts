@@ -141,6 +141,5 @@ function nodeOf(node: Node | undefined, flags: ProxyFlags): Node {
       $case: 'userAgentBuildVersion',
       value: { version: { majorNumber: major, minorNumber: minor, patch }, metadata: { runtime: `node ${process.version}` } },
     },
-    clientFeatures: [...base.clientFeatures, 'xds.config.resource-in-sotw'],
   }
 }

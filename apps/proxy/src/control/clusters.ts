@@ -26,8 +26,6 @@ export interface ClusterState {
   bytes: Uint8Array
   /** Undefined while its endpoints have not come. */
   assignment: ClusterLoadAssignment | undefined
-  assignmentVersion: string
-  assignmentUpdatedAt: Date | undefined
   slots: EndpointSlots
   /** How many times its set of endpoints changed. */
   membershipChanges: number
@@ -119,8 +117,6 @@ export class Clusters {
       message: Cluster.decode(resource.bytes),
       bytes: resource.bytes,
       assignment: undefined,
-      assignmentVersion: '',
-      assignmentUpdatedAt: undefined,
       slots: before?.slots ?? new EndpointSlots(this.#options.slab),
       counted: before?.counted,
       membershipChanges: before?.membershipChanges ?? 0,
@@ -168,7 +164,7 @@ export class Clusters {
   checkFailed(name: string): void {
     const entry = this.#active.get(name)
     if (entry?.wanted === undefined || entry.wanted === entry.assignment) return
-    this.#takeEndpoints(entry, entry.wanted, entry.assignmentVersion)
+    this.#takeEndpoints(entry, entry.wanted)
   }
 
   /** Clusters, live or warming, whose configuration refers to a secret. */
@@ -195,12 +191,8 @@ export class Clusters {
 
   async #warm(entry: Entry): Promise<void> {
     const { secrets, publish, log } = this.#options
-    await Promise.all([entry.endpointsKnown.within(edsTimeoutMs(entry.message)), secrets.ready(entry.resource.secrets)])
+    await Promise.all([entry.endpointsKnown.within(dnsTimeoutMs(entry.message)), secrets.ready(entry.resource.secrets)])
     if (entry.closed) return
-    if (!entry.endpointsKnown.done) {
-      log.warn(`cluster ${entry.name}: endpoints have not come within the initial fetch timeout`)
-      entry.stats.counter(`cluster.${entry.name}.init_fetch_timeout`).inc()
-    }
     if (entry.message.healthChecks.length > 0 && entry.assignment !== undefined) {
       this.#endpointUpdate(entry)
       await this.#options.firstChecked(entry)
@@ -233,7 +225,7 @@ export class Clusters {
         const dns = new DnsEndpoints({
           cluster: message,
           logical: type === discoveryType.logicalDns,
-          changed: (assignment) => this.#takeEndpoints(entry, assignment, ''),
+          changed: (assignment) => this.#takeEndpoints(entry, assignment),
           count: (what) => entry.stats.counter(`cluster.${name}.update_${what}`).inc(),
           failed: (host, reason) => {
             this.#options.log.debug(`cluster ${name}: ${host} cannot be resolved: ${reason}`)
@@ -249,7 +241,6 @@ export class Clusters {
         this.#takeEndpoints(
           entry,
           message.loadAssignment ?? { clusterName: name, endpoints: [], namedEndpoints: {}, policy: undefined },
-          '',
         )
     }
   }
@@ -262,29 +253,51 @@ export class Clusters {
       entry.endpointsKnown.resolve()
       return
     }
-    const stats = new FetchStats(entry.stats, `cluster.${name}`)
+    const stats = new FetchStats(entry.stats, `cluster.${name}`, source)
+    void entry.endpointsKnown.within(initialFetchTimeoutMs(source)).then((inTime) => {
+      if (inTime || entry.closed) return
+      this.#options.log.warn(`cluster ${name}: endpoints have not come within the initial fetch timeout`)
+      stats.timedOut()
+      entry.endpointsKnown.resolve()
+    })
+    const refuse = (version: string, reason: string): string[] => {
+      stats.answered(version, [reason])
+      this.#options.log.warn(`EDS: ${reason}`)
+      entry.endpointsKnown.resolve()
+      return [reason]
+    }
+    const empty = (version: string): void => {
+      entry.stats.counter(`cluster.${name}.update_empty`).inc()
+      stats.answered(version, [])
+      entry.endpointsKnown.resolve()
+    }
+    let before: Uint8Array | undefined
     const watch = this.#options.sources.watchNamed(source, typeUrls.endpoint, service, {
       receive: async (received) => {
         try {
           const resource = checkedResource('endpoints', service, received.version, received.bytes)
-          this.#takeEndpoints(entry, ClusterLoadAssignment.decode(resource.bytes), received.version)
+          if (before !== undefined && sameBytes(before, resource.bytes))
+            entry.stats.counter(`cluster.${name}.update_no_rebuild`).inc()
+          before = resource.bytes
+          this.#takeEndpoints(entry, ClusterLoadAssignment.decode(resource.bytes))
           stats.answered(received.version, [])
           return []
         } catch (error) {
-          const text = WeftError.from(error).describe()
-          stats.answered(received.version, [text])
-          this.#options.log.warn(`EDS: ${text}`)
-          return [text]
+          return refuse(received.version, WeftError.from(error).describe())
         }
       },
-      removed: () =>
-        this.#takeEndpoints(entry, { clusterName: service, endpoints: [], namedEndpoints: {}, policy: undefined }, ''),
+      removed: (version) => {
+        this.#takeEndpoints(entry, { clusterName: service, endpoints: [], namedEndpoints: {}, policy: undefined })
+        stats.answered(version, [])
+      },
+      empty,
+      refused: (reason) => refuse('', reason),
       failed: () => stats.failed(),
     })
     entry.closers.push(() => watch.close())
   }
 
-  #takeEndpoints(entry: Entry, assignment: ClusterLoadAssignment, version: string): void {
+  #takeEndpoints(entry: Entry, assignment: ClusterLoadAssignment): void {
     if (entry.closed) return
     const { message } = entry
     entry.wanted = assignment
@@ -293,8 +306,6 @@ export class Clusters {
       keeps && entry.assignment !== undefined
         ? withKeptEndpoints(assignment, entry.assignment, entry.slots.keys, this.#options.slab)
         : assignment
-    entry.assignmentVersion = version
-    entry.assignmentUpdatedAt = new Date()
     entry.endpointsKnown.resolve()
     if (this.#active.get(entry.name) !== entry) return
     void this.#options.publish(this.#endpointUpdate(entry))
@@ -321,6 +332,7 @@ export class Clusters {
 
   #close(entry: Entry): void {
     entry.closed = true
+    entry.endpointsKnown.resolve()
     for (const close of entry.closers) close()
     entry.stats.leave()
   }
@@ -336,8 +348,9 @@ function checkOf({ healthChecks, commonLbConfig }: Cluster): Parameters<Endpoint
   return commonLbConfig?.ignoreNewHostsUntilFirstHc === true ? 'ignored-until-checked' : 'checked'
 }
 
-function edsTimeoutMs(cluster: Cluster): number {
-  return cluster.edsClusterConfig?.edsConfig === undefined ? 15_000 : initialFetchTimeoutMs(cluster.edsClusterConfig.edsConfig)
+/** How long the first endpoints by DNS may take; those by EDS have their subscription's bound. */
+function dnsTimeoutMs({ edsClusterConfig }: Cluster): number {
+  return edsClusterConfig?.edsConfig === undefined ? 15_000 : 0
 }
 
 /** In how many priorities other endpoints are than before. */
@@ -350,8 +363,8 @@ function changedPriorities(before: ClusterLoadAssignment | undefined, now: Clust
 function membersOf(assignment: ClusterLoadAssignment | undefined): Map<number, string> {
   const members = new Map<number, string>()
   for (const { priority, lbEndpoints } of assignment?.endpoints ?? []) {
-    const keys = lbEndpoints.map((endpoint) => endpointKey(endpoint) ?? '')
-    if (keys.length > 0) members.set(priority, [members.get(priority) ?? '', ...keys].join())
+    const keys = new Set(lbEndpoints.map((endpoint) => endpointKey(endpoint) ?? ''))
+    if (keys.size > 0) members.set(priority, [members.get(priority) ?? '', ...keys].join())
   }
   return members
 }

@@ -206,6 +206,22 @@ describe('a proxy driven over ADS', () => {
     await control.start()
     expect(worker.live.has('listener/in')).toBe(true)
     expect(worker.live.has('route/nowhere')).toBe(false)
+    // The subscription, and that it ended without an answer.
+    expect(control.reader.value('http.in.rds.nowhere.update_attempt')).toBe(2)
+    expect(control.reader.value('http.in.rds.nowhere.init_fetch_timeout')).toBe(1)
+  })
+
+  test('waits no longer for a route whose first answer it refuses', async () => {
+    const discovery = await server()
+    discovery.serve('cluster', '1', [])
+    discovery.serve('listener', '1', [
+      resource('listener', rdsListener('in', 15001, 'bad').replace('{ads: {}', '{ads: {}, initial_fetch_timeout: 0s')),
+    ])
+    discovery.serve('route', '1', [resource('route', 'name: bad\nvirtual_hosts: [{name: v}]')])
+    const { control, worker } = controlOf(adsBootstrap(discovery.port))
+    await control.start()
+    expect(worker.live.has('listener/in')).toBe(true)
+    expect(control.reader.value('http.in.rds.bad.update_rejected')).toBe(1)
   })
 })
 

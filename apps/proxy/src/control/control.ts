@@ -21,7 +21,7 @@ import { createRoutes, type Routes } from './routes.ts'
 import { fetchRuntimeLayers } from './runtime-discovery.ts'
 import { RuntimeLayers } from './runtime-layers.ts'
 import { Secrets } from './secrets.ts'
-import { ConfigSources, initialFetchTimeoutMs } from './sources.ts'
+import { ConfigSources } from './sources.ts'
 import { type WorkerFactory, Workers } from './workers.ts'
 
 /** How many endpoints and circuit breakers count in shared memory; what is more goes uncounted. */
@@ -119,13 +119,12 @@ export class Control {
       log: log.of('runtime'),
     })
     takeRuntime(this.runtime.values())
-    const connected = this.stats.gauge('control_plane.connected_state')
     this.sources = new ConfigSources({
       ads: settings.dynamic?.adsConfig,
       node,
       clients: new GrpcClients(controlPlaneClusters(() => this)),
       log: config,
-      onConnected: (up) => connected.set(up ? 1 : 0),
+      stats: this.stats,
     })
     const publish = this.workers.publish.bind(this.workers)
     this.secrets = new Secrets({
@@ -249,7 +248,7 @@ export class Control {
           remove: (name) => this.clusters.remove(name),
         },
       })
-      await this.cds.answered.within(initialFetchTimeoutMs(dynamic.cdsConfig))
+      await this.cds.answered
     }
     await this.clusters.settled()
     for (const listener of settings.listeners) {
@@ -269,7 +268,7 @@ export class Control {
           remove: (name) => this.listeners.remove(name),
         },
       })
-      await this.lds.answered.within(initialFetchTimeoutMs(dynamic.ldsConfig))
+      await this.lds.answered
     }
     await this.listeners.settled()
     this.stats.gauge('listener_manager.workers_started').set(1)

@@ -8,7 +8,7 @@ import type { ResourceKind } from '../threads.ts'
 import { Deferred } from './deferred.ts'
 import { FetchStats } from './fetch-stats.ts'
 import { type CheckedResource, checkedResource, sameBytes } from './resource.ts'
-import type { ConfigSources } from './sources.ts'
+import { type ConfigSources, initialFetchTimeoutMs } from './sources.ts'
 
 /** A resource that was refused, as `/config_dump` shows it. */
 export interface RefusedResource {
@@ -36,8 +36,8 @@ export interface ResourceTaker {
  */
 export class Discovery {
   readonly refused = new Map<string, RefusedResource>()
-  /** The first answer came (or cannot be had). */
-  readonly answered = new Deferred()
+  /** The first answer came, or its time is over. */
+  readonly answered: Promise<void>
   version = ''
 
   constructor(options: {
@@ -52,7 +52,11 @@ export class Discovery {
   }) {
     const { kind, taker, log } = options
     const word = kind === 'cluster' ? 'CDS' : 'LDS'
-    const stats = new FetchStats(options.stats, kind === 'cluster' ? 'cluster_manager.cds' : 'listener_manager.lds')
+    const stats = new FetchStats(
+      options.stats,
+      kind === 'cluster' ? 'cluster_manager.cds' : 'listener_manager.lds',
+      options.source,
+    )
     const take = async (response: ResourceResponse): Promise<string[]> => {
       const problems: string[] = []
       const seen = new Set<string>()
@@ -122,13 +126,17 @@ export class Discovery {
       }
       return problems
     }
+    const came = new Deferred()
+    this.answered = came.within(initialFetchTimeoutMs(options.source)).then((inTime) => {
+      if (!inTime) stats.timedOut()
+    })
     options.sources.watchAll(options.source, kind === 'cluster' ? typeUrls.cluster : typeUrls.listener, {
       receive: async (response) => {
         const problems = await take(response)
         stats.answered(response.version, problems)
         if (problems.length > 0) log.warn(`${word}: ${problems.length} resources rejected: ${problems.join('; ')}`)
         else log.info(`${word}: ${response.resources.length} ${kind}s, version '${response.version}'`)
-        this.answered.resolve()
+        came.resolve()
         return problems
       },
       disconnected: (reason) => {

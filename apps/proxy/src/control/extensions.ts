@@ -20,7 +20,6 @@ export type Extensions = FetchedResources<ExtensionReference, DatedResource>
 
 /** Nothing fetched yet. */
 export function createExtensions({ sources, stats, publish, log }: ExtensionsOptions): Extensions {
-  const prefixOf = (name: string): string => `extension_config_discovery.http_filter.${name}`
   return new FetchedResources({
     typeUrl: typeUrls.extension,
     noun: 'filter configuration',
@@ -28,22 +27,25 @@ export function createExtensions({ sources, stats, publish, log }: ExtensionsOpt
     sources,
     stats,
     log,
-    statPrefix: ({ name }) => prefixOf(name),
-    used: ({ name, ready }, { goesLiveWithDefault, source }) => {
-      if (source !== undefined) stats.counter(`${prefixOf(name)}.config_fail`)
+    statPrefix: ({ name }) => `extension_config_discovery.http_filter.${name}`,
+    opened: ({ prefix }) => {
+      stats.counter(`${prefix}.config_fail`)
+      stats.counter(`${prefix}.config_reload`)
+    },
+    used: ({ ready }, { goesLiveWithDefault, source }) => {
       if (goesLiveWithDefault || source === undefined) ready.resolve()
     },
     take: async (entry, received) => {
-      if (isRepeated(entry.state, received)) return false
+      if (isRepeated(entry.state, received)) return
       const resource = checkedResource('extension', entry.name, received.version, received.bytes)
       checkType(entry, resource)
       const [error] = await publish([{ kind: 'extension', name: entry.name, bytes: resource.bytes }])
       if (error !== undefined) throw new WeftError('invalid_argument', error.message)
       entry.state = { resource, updatedAt: new Date() }
       entry.ready.resolve()
-      return true
+      stats.counter(`${entry.prefix}.config_reload`).inc()
     },
-    refused: ({ name }) => stats.counter(`${prefixOf(name)}.config_fail`).inc(),
+    refused: ({ prefix }) => stats.counter(`${prefix}.config_fail`).inc(),
     removed: (entry) => {
       entry.state = undefined
       void publish([{ kind: 'extension', name: entry.name, bytes: null }])

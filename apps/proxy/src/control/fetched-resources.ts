@@ -6,15 +6,18 @@ import { Deferred } from './deferred.ts'
 import { FetchStats } from './fetch-stats.ts'
 import { type CheckedResource, type Reference, sameBytes } from './resource.ts'
 import { type ConfigSources, initialFetchTimeoutMs, type Watch } from './sources.ts'
+import { longestTimerMs } from './timer-bounds.ts'
 
 /** A resource that is fetched by its name, and what its kind keeps of it. */
 export interface Fetched<R extends Reference, State> {
   name: string
+  /** What its statistics begin with. */
+  prefix: string
   /** Those who refer to it now. */
   uses: R[]
   /** Undefined until it came. */
   state: State | undefined
-  /** Resolved when it is live. */
+  /** Resolved when it is live, or when one goes on without it: nothing good came in time. */
   ready: Deferred
   /** Nobody refers to it any more. */
   dropped: boolean
@@ -22,7 +25,7 @@ export interface Fetched<R extends Reference, State> {
 
 interface Entry<R extends Reference, State> extends Fetched<R, State> {
   watch: Watch | undefined
-  timeoutMs: number
+  timer: NodeJS.Timeout | undefined
 }
 
 /** A checked resource with the time at which it last changed. */
@@ -48,14 +51,18 @@ export interface FetchedOptions<R extends Reference, State> {
   sources: ConfigSources
   stats: Stats
   log: ComponentLog
-  /** Where its fetching is counted; undefined: nowhere. */
-  statPrefix(reference: R): string | undefined
+  /** Where its fetching is counted. */
+  statPrefix(reference: R): string
+  /** It is about to be fetched. */
+  opened?(entry: Fetched<R, State>): void
   /** It is used once more, perhaps for the first time. */
   used?(entry: Fetched<R, State>, reference: R): void
-  /** Takes an answer and says whether it brought anything new; throws WeftError to refuse it. */
-  take(entry: Fetched<R, State>, received: ReceivedResource): boolean | Promise<boolean>
-  /** An answer was refused. */
-  refused?(entry: Fetched<R, State>): void
+  /** Takes an answer; throws WeftError to refuse it. */
+  take(entry: Fetched<R, State>, received: ReceivedResource): void | Promise<void>
+  /** An answer of this version was refused. */
+  refused?(entry: Fetched<R, State>, version: string): void
+  /** A file holds nothing; without this it is refused. */
+  empty?(entry: Fetched<R, State>): void
   /** The server says that there is none (any more). */
   removed?(entry: Fetched<R, State>): void
   /** The last one that referred to it went away. */
@@ -97,69 +104,94 @@ export class FetchedResources<R extends Reference, State> {
       if (entry === undefined || at < 0) continue
       entry.uses.splice(at, 1)
       if (entry.uses.length > 0) continue
-      entry.dropped = true
-      entry.watch?.close()
+      this.#drop(entry)
       this.#entries.delete(entry.name)
       this.#options.dropped(entry)
     }
   }
 
-  /** Whether all of them are live. */
+  /** Whether all of them are live, or gone without. */
   areReady(references: readonly R[]): boolean {
     return references.every(({ name }) => this.#entries.get(name)?.ready.done === true)
   }
 
-  /** Resolves when all are live, or each one's initial fetch timeout is over. */
+  /** Resolves when all are live, or gone without. */
   async ready(references: readonly R[]): Promise<void> {
-    await Promise.all(
-      references.map(async ({ name }) => {
-        const entry = this.#entries.get(name)
-        if (entry === undefined || (await entry.ready.within(entry.timeoutMs)) || entry.dropped) return
-        this.#options.log.warn(`${this.#options.noun} ${name} has not come within its initial fetch timeout`)
-      }),
-    )
+    await Promise.all(references.map(({ name }) => this.#entries.get(name)?.ready.promise))
   }
 
   close(): void {
-    for (const entry of this.#entries.values()) {
-      entry.dropped = true
-      entry.watch?.close()
-    }
+    for (const entry of this.#entries.values()) this.#drop(entry)
+  }
+
+  #drop(entry: Entry<R, State>): void {
+    entry.dropped = true
+    clearTimeout(entry.timer)
+    entry.watch?.close()
+    entry.ready.resolve()
   }
 
   #open(reference: R): void {
     const { name, source } = reference
     const entry: Entry<R, State> = {
       name,
+      prefix: this.#options.statPrefix(reference),
       uses: [reference],
       watch: undefined,
       state: undefined,
       ready: new Deferred(),
-      timeoutMs: initialFetchTimeoutMs(source),
+      timer: undefined,
       dropped: false,
     }
     this.#entries.set(name, entry)
     this.#options.used?.(entry, reference)
-    if (source === undefined) return
     const { sources, stats, log, api, noun } = this.#options
-    const prefix = this.#options.statPrefix(reference)
-    const counts = prefix === undefined ? undefined : new FetchStats(stats, prefix)
-    const reloads = prefix === undefined ? undefined : stats.counter(`${prefix}.config_reload`)
+    const counts = source === undefined ? undefined : new FetchStats(stats, entry.prefix, source)
+    if (source !== undefined) this.#options.opened?.(entry)
+    const timeoutMs = initialFetchTimeoutMs(source)
+    if (timeoutMs > 0)
+      entry.timer = setTimeout(
+        () => {
+          counts?.timedOut()
+          log.warn(`${noun} ${name} has not come within its initial fetch timeout`)
+          entry.ready.resolve()
+        },
+        Math.min(timeoutMs, longestTimerMs),
+      )
+    if (source === undefined) return
+    /** The first answer of any kind ends the wait, unless it goes live only later. */
+    const answered = (version: string, problems: readonly string[], waits = false): void => {
+      clearTimeout(entry.timer)
+      counts?.answered(version, problems)
+      if (!waits) entry.ready.resolve()
+    }
+    const refuse = (version: string, reason: string): void => {
+      this.#options.refused?.(entry, version)
+      log.warn(`${api}: ${reason}`)
+      answered(version, [reason])
+    }
     entry.watch = sources.watchNamed(source, this.#options.typeUrl, name, {
       receive: async (received) => {
         try {
-          if (await this.#options.take(entry, received)) reloads?.inc()
-          counts?.answered(received.version, [])
+          await this.#options.take(entry, received)
+          answered(received.version, [], true)
           return []
         } catch (error) {
-          const text = WeftError.from(error).describe()
-          counts?.answered(received.version, [text])
-          this.#options.refused?.(entry)
-          log.warn(`${api}: ${text}`)
-          return [text]
+          const reason = WeftError.from(error).describe()
+          refuse(received.version, reason)
+          return [reason]
         }
       },
-      removed: () => this.#options.removed?.(entry),
+      removed: (version) => {
+        this.#options.removed?.(entry)
+        answered(version, [])
+      },
+      empty: (version) => {
+        if (this.#options.empty === undefined) return refuse('', `the file holds no ${noun}`)
+        this.#options.empty(entry)
+        answered(version, [])
+      },
+      refused: (reason) => refuse('', reason),
       failed: (reason) => {
         counts?.failed()
         log.debug(`${noun} ${name} cannot be fetched now: ${reason}`)

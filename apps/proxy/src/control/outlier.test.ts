@@ -38,8 +38,6 @@ function detect(config: string): {
     message: Cluster.decode(bytes),
     bytes,
     assignment: undefined,
-    assignmentVersion: '',
-    assignmentUpdatedAt: undefined,
     slots,
     membershipChanges: 0,
   })

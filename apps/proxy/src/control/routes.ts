@@ -38,14 +38,21 @@ export function createRoutes({ sources, stats, publish, clustersSettled, hasClus
     stats,
     log,
     statPrefix: ({ name, statPrefix }) => `http.${statPrefix}.rds.${name}`,
+    opened: ({ prefix }) => {
+      stats.counter(`${prefix}.config_reload`)
+      stats.gauge(`${prefix}.config_reload_time_ms`)
+      stats.counter(`${prefix}.update_empty`)
+    },
     take: (entry, received) => {
-      if (isRepeated(entry.state, received)) return false
+      if (isRepeated(entry.state, received)) return
       const resource = checkedResource('route', entry.name, received.version, received.bytes)
       checkFetchedClusters(received.bytes, hasCluster)
       entry.state = { resource, updatedAt: new Date() }
       void goLive(entry, resource)
-      return true
+      stats.counter(`${entry.prefix}.config_reload`).inc()
+      stats.gauge(`${entry.prefix}.config_reload_time_ms`).set(Date.now())
     },
+    empty: ({ prefix }) => stats.counter(`${prefix}.update_empty`).inc(),
     dropped: ({ name }) => void publish([{ kind: 'route', name, bytes: null }]),
   })
 }

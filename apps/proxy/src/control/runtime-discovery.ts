@@ -22,12 +22,19 @@ export async function fetchRuntimeLayers(
   const fetched = (config?.layers ?? []).flatMap(({ name, layerSpecifier: specifier }) =>
     specifier?.$case === 'rtdsLayer' ? [{ layer: name, ...specifier.value }] : [],
   )
-  if (fetched.length === 0) return
-  const stats = new FetchStats(options.stats, 'runtime')
   for (const { layer, name, rtdsConfig } of fetched) {
     if (rtdsConfig === undefined) continue
+    const stats = new FetchStats(options.stats, 'runtime', rtdsConfig)
     const came = new Deferred()
-    waiting.push(came.within(initialFetchTimeoutMs(rtdsConfig)))
+    waiting.push(
+      came.within(initialFetchTimeoutMs(rtdsConfig)).then((inTime) => {
+        if (!inTime) stats.timedOut()
+      }),
+    )
+    const answered = (version: string, problems: readonly string[]): void => {
+      stats.answered(version, problems)
+      came.resolve()
+    }
     sources.watchNamed(rtdsConfig, typeUrls.runtime, name, {
       receive: async ({ version, bytes }) => {
         const problems: string[] = []
@@ -37,11 +44,15 @@ export async function fetchRuntimeLayers(
         } catch (error) {
           problems.push(WeftError.from(error).message)
         }
-        stats.answered(version, problems)
-        came.resolve()
+        answered(version, problems)
         return problems
       },
-      removed: () => runtime.replace(layer, {}),
+      removed: (version) => {
+        runtime.replace(layer, {})
+        answered(version, [])
+      },
+      empty: () => answered('', ['the file holds no layer']),
+      refused: (reason) => answered('', [reason]),
       failed: (reason) => {
         stats.failed()
         log.debug(`runtime layer ${layer} cannot be fetched now: ${reason}`)

@@ -56,7 +56,8 @@ export class Secrets {
       sources: options.sources,
       stats: options.stats,
       log: options.log,
-      statPrefix: () => undefined,
+      statPrefix: ({ name }) => `sds.${name}`,
+      opened: ({ prefix }) => void options.stats.counter(`${prefix}.key_rotation_failed`),
       used: ({ name }, { source }) => {
         if (source?.configSourceSpecifier === undefined)
           options.log.error(`secret ${name}: no static secret has this name, and it has no source`)
@@ -65,7 +66,10 @@ export class Secrets {
         entry.state ??= newSecret(entry.name, 'dynamic')
         this.#take(entry.state, checkedResource('secret', entry.name, received.version, received.bytes))
         entry.ready.resolve()
-        return true
+      },
+      // As Envoy shows it: the version that came last.
+      refused: ({ state }, version) => {
+        if (state !== undefined && version !== '') state.version = version
       },
       dropped: ({ name, state }) => {
         for (const file of state?.files ?? []) file.close()

@@ -4,7 +4,9 @@ import { WeftError } from '@weft/service/errors'
 import { XdsStream } from '@weft/xds/client/stream'
 import type { ReceivedResource, ResourceHandler } from '@weft/xds/client/subscription'
 import type { ComponentLog } from '../log.ts'
+import type { Stats } from '../observe/stats.ts'
 import { durationMs } from '../plan/duration.ts'
+import { ControlPlaneStats } from './control-plane-stats.ts'
 import { FileSource } from './file-source.ts'
 import type { GrpcClients } from './grpc-clients.ts'
 
@@ -12,7 +14,11 @@ import type { GrpcClients } from './grpc-clients.ts'
 export interface NamedWatcher {
   receive(resource: ReceivedResource): Promise<string[]>
   /** The server says that there is no such resource (any more). */
-  removed?(): void
+  removed?(version: string): void
+  /** An answer holds nothing at all. */
+  empty(version: string): void
+  /** An answer cannot be meant for it. */
+  refused(reason: string): unknown
   /** It could not be fetched now; told each time. */
   failed?(reason: string): void
 }
@@ -28,7 +34,7 @@ export interface SourcesOptions {
   node: Node
   clients: GrpcClients
   log: ComponentLog
-  onConnected(connected: boolean, controlPlane: string): void
+  stats: Stats
 }
 
 /** ApiConfigSource.ApiType, delta variants. */
@@ -116,7 +122,7 @@ export class ConfigSources {
     if (specifier?.$case === 'apiConfigSource')
       return `api ${typeUrl} ${name} ${Buffer.from(ApiConfigSource.encode(specifier.value).finish()).toString('base64')}`
     if (specifier?.$case === 'path' || specifier?.$case === 'pathConfigSource')
-      return `file ${typeUrl} ${Object.values(fileOf(specifier)).join(' ')}`
+      return `file ${typeUrl} ${name} ${Object.values(fileOf(specifier)).join(' ')}`
     return `none ${typeUrl} ${name}`
   }
 
@@ -165,10 +171,11 @@ export class ConfigSources {
   }
 
   #newStream(config: ApiConfigSource, service: string): XdsStream {
-    const { node, clients, log, onConnected } = this.#options
+    const { node, clients, log, stats } = this.#options
     const grpcService = config.grpcServices[0]
     if (config.apiType === restType || grpcService === undefined)
       throw new WeftError('unimplemented', 'an api_config_source needs api_type GRPC or DELTA_GRPC and a grpc_service')
+    const counts = new ControlPlaneStats(stats)
     return new XdsStream({
       variant: deltaTypes.has(config.apiType) ? 'delta' : 'sotw',
       service,
@@ -176,7 +183,7 @@ export class ConfigSources {
       nodeOnFirstOnly: config.setNodeOnFirstMessageOnly,
       connect: () => clients.connect(grpcService),
       log: (level, message) => log[level](message),
-      onConnected: service === 'aggregated' ? onConnected : () => undefined,
+      onConnected: (up, identifier) => counts.connected(up, identifier),
     })
   }
 }
@@ -190,6 +197,15 @@ class NamedSubscription {
   constructor(start: (handler: ResourceHandler) => (names: string[]) => void) {
     this.#setNames = start({
       receive: async (response) => {
+        // A file is of one resource, as in Envoy; what servers send beside what was asked for is nobody's.
+        if (response.whole) {
+          const [name = ''] = this.#watchers.keys()
+          const problem = unfit(response.resources, name)
+          const watchers = [...(this.#watchers.get(name) ?? [])]
+          if (problem !== undefined) for (const watcher of watchers) watcher.refused(problem)
+          else if (response.resources.length === 0) for (const watcher of watchers) watcher.empty(response.version)
+          if (problem !== undefined) return [problem]
+        }
         const problems: string[] = []
         for (const resource of response.resources) {
           const watchers = this.#watchers.get(resource.name)
@@ -200,7 +216,7 @@ class NamedSubscription {
         }
         for (const name of response.removed) {
           this.#last.delete(name)
-          for (const watcher of this.#watchers.get(name) ?? []) watcher.removed?.()
+          for (const watcher of this.#watchers.get(name) ?? []) watcher.removed?.(response.version)
         }
         return problems
       },
@@ -227,6 +243,13 @@ class NamedSubscription {
       },
     }
   }
+}
+
+/** Why what a file holds is not the one resource that it is read for. */
+function unfit(resources: readonly ReceivedResource[], name: string): string | undefined {
+  const [first] = resources
+  if (resources.length > 1) return `${name}: the file holds ${resources.length} resources, not one`
+  return first === undefined || first.name === name ? undefined : `the file holds ${first.name}, not ${name}`
 }
 
 function fileOf(specifier: Extract<ConfigSource['configSourceSpecifier'], { $case: 'path' | 'pathConfigSource' }>): {

@@ -212,6 +212,7 @@ export class Workers {
         return
       case 'stats':
       case 'stats-chunk':
+      case 'stats-text':
       case 'stats-gone':
         this.#options.stats.accept(slot.life, message)
         return

@@ -20,6 +20,20 @@ describe('stats', () => {
     expect(quantileOf(time.buckets, 0.99)).toBeCloseTo(100, -1)
   })
 
+  it('may be words, which go with their scope', () => {
+    const reader = new StatsReader()
+    const stats = new Stats((message) => reader.accept(0, message))
+    const scope = stats.scope('c.')
+    const version = scope.text('c.version_text')
+    expect(reader.texts().get('c.version_text')).toBe('')
+    version.set('7')
+    expect(stats.text('c.version_text')).toBe(version)
+    expect(reader.texts().get('c.version_text')).toBe('7')
+    scope.leave()
+    version.set('8')
+    expect(reader.texts().size).toBe(0)
+  })
+
   it('are the same object for the same name, also when many chunks are needed', () => {
     const stats = new Stats(null)
     const first = stats.counter('n.0')

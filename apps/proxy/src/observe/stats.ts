@@ -9,7 +9,7 @@ import type { FromWorker, StatBirths } from '../threads.ts'
 export type StatKind = 'counter' | 'gauge' | 'histogram'
 
 /** Announces what is born: in a worker, a message to the main thread. */
-export type StatMessage = Extract<FromWorker, { type: 'stats' | 'stats-chunk' | 'stats-gone' }>
+export type StatMessage = Extract<FromWorker, { type: 'stats' | 'stats-chunk' | 'stats-text' | 'stats-gone' }>
 export type StatAnnouncer = (message: StatMessage) => void
 
 /** Cells of one chunk: 8 KB of counters. */
@@ -117,15 +117,26 @@ export function bucketRange(index: number): { low: number; width: number } {
   return { low: (((index - 1) % 90) + 10) * width, width }
 }
 
+/** A stat that is a word: the version of a configuration, what a control plane calls itself. */
+export class Text {
+  private readonly tell: (value: string) => void
+  constructor(tell: (value: string) => void) {
+    this.tell = tell
+  }
+  set(value: string): void {
+    this.tell(value)
+  }
+}
+
 const noTags: Record<string, string> = {}
 
 /** Who gives stats by their names. */
-export type StatSource = Pick<Stats, 'counter' | 'gauge' | 'histogram'>
+export type StatSource = Pick<Stats, 'counter' | 'gauge' | 'histogram' | 'text'>
 
 /** The stats of one worker. `announce` null: a registry that nobody reads (checks, tests). */
 export class Stats {
   private readonly announce: StatAnnouncer | null
-  private readonly byName = new Map<string, Counter | Gauge | Histogram>()
+  private readonly byName = new Map<string, Counter | Gauge | Histogram | Text>()
   private chunk: Float64Array | null = null
   private used = 0
   private births: StatBirths = noBirths()
@@ -133,7 +144,7 @@ export class Stats {
   private readonly scopes = new Map<string, StatScope>()
   /** Where what nobody hears of is counted. */
   private readonly lost = { cells: new Float64Array(histogramCells), at: 0 }
-  private readonly overflow: { counter: Counter; gauge: Gauge; histogram: Histogram }
+  private readonly overflow: { counter: Counter; gauge: Gauge; histogram: Histogram; text: Text }
 
   constructor(announce: StatAnnouncer | null) {
     this.announce = announce
@@ -141,6 +152,7 @@ export class Stats {
       counter: new Counter(this.lost.cells, 0),
       gauge: new Gauge(this.lost.cells, 0),
       histogram: new Histogram(() => this.lost),
+      text: new Text(() => undefined),
     }
   }
 
@@ -179,6 +191,19 @@ export class Stats {
     return stat
   }
 
+  /** The text of this name, made on first use, and empty until it is set. */
+  text(name: string): Text {
+    const known = this.byName.get(name)
+    if (known instanceof Text) return known
+    if (known !== undefined || this.byName.size >= maxStats) return this.overflow.text
+    const stat: Text = new Text((value) => {
+      if (this.byName.get(name) === stat) this.announce?.({ type: 'stats-text', name, value })
+    })
+    this.byName.set(name, stat)
+    stat.set('')
+    return stat
+  }
+
   /**
    * The stats of something that comes and goes under a name (`cluster.reviews.`): those first made through the scope go when as many have
    * left it as have asked for it. Who still holds one may count on, unheard.
@@ -202,8 +227,8 @@ export class Stats {
 
   /** Counts what nobody asks for. */
   get unheard(): StatSource {
-    const { counter, gauge, histogram } = this.overflow
-    return { counter: () => counter, gauge: () => gauge, histogram: () => histogram }
+    const { counter, gauge, histogram, text } = this.overflow
+    return { counter: () => counter, gauge: () => gauge, histogram: () => histogram, text: () => text }
   }
 
   private forget(names: string[]): void {
@@ -282,6 +307,10 @@ export class StatScope {
     return this.noted(name, this.source.size, this.source.histogram(name, tags))
   }
 
+  text(name: string): Text {
+    return this.noted(name, this.source.size, this.source.text(name))
+  }
+
   enter(): void {
     this.users++
   }
@@ -325,14 +354,18 @@ export class StatsReader {
   /** The last of each worker: births tell where in it they stand. */
   private readonly chunks: Float64Array[] = []
   private readonly stats = new Map<string, KnownStat>()
+  private readonly words = new Map<string, string>()
 
   accept(worker: number, message: StatMessage): void {
     switch (message.type) {
       case 'stats-chunk':
         this.chunks[worker] = new Float64Array(message.buffer)
         return
+      case 'stats-text':
+        this.words.set(message.name, message.value)
+        return
       case 'stats-gone':
-        for (const name of message.names) this.remove(worker, name)
+        for (const name of message.names) if (!this.words.delete(name)) this.remove(worker, name)
         return
       case 'stats':
         this.add(worker, message.births)
@@ -368,6 +401,11 @@ export class StatsReader {
   value(name: string): number | undefined {
     const stat = this.stats.get(name)
     return stat === undefined ? undefined : sumOf(stat, 0)
+  }
+
+  /** Every text. */
+  texts(): ReadonlyMap<string, string> {
+    return this.words
   }
 
   /** Every gauge, merged; in no order. */

@@ -35,8 +35,8 @@ export class WorkerHarness {
   }
 
   private receive(message: FromWorker): void {
-    if (message.type === 'stats' || message.type === 'stats-chunk' || message.type === 'stats-gone') this.stats.accept(0, message)
-    else if (message.type === 'applied') this.waiting.get(message.generation)?.(message)
+    if (message.type === 'applied') this.waiting.get(message.generation)?.(message)
+    else if (message.type !== 'log' && message.type !== 'ready') this.stats.accept(0, message)
   }
 
   /** Makes resources live; gives what was refused. */

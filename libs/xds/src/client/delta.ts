@@ -32,7 +32,8 @@ export const delta: XdsProtocol = {
     state.told = new Set(wanted(state))
     return encode({
       ...bare(state, node),
-      resourceNamesSubscribe: [...state.told],
+      // A first request without names asks for all.
+      resourceNamesSubscribe: state.names === 'all' ? [] : [...state.told],
       initialResourceVersions: Object.fromEntries(state.held),
     })
   },

@@ -27,8 +27,8 @@ export interface XdsProtocol {
   answer(state: TypeState, verdict: Verdict, node: Node | undefined): Buffer
 }
 
-/** google.rpc.Code INVALID_ARGUMENT: what Envoy puts on a NACK. */
-export const nackCode = 3
+/** google.rpc.Code INTERNAL: what Envoy puts on a NACK. */
+export const nackCode = 13
 /** Bounds what a NACK tells, so that it fits every server's metadata and logs. */
 const longestNack = 4096
 

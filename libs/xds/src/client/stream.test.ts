@@ -132,7 +132,7 @@ describe('a stream, state of the world', () => {
     expect(server.sotw[2]).toMatchObject({
       versionInfo: '1',
       responseNonce: 'b',
-      errorDetail: { code: 3, message: 'cluster bad: no good' },
+      errorDetail: { code: 13, message: 'cluster bad: no good' },
     })
     expect(handler.seen[0]).toMatchObject({ version: '1', whole: true, resources: [{ name: 'one', version: '1' }] })
   })
@@ -220,7 +220,7 @@ describe('a stream, incremental', () => {
     const handler = keeper()
     clientOf(server.port, 'delta').subscribe(typeUrls.cluster, 'all', handler)
     await until('the first request', () => server.delta.length === 1)
-    expect(server.delta[0]?.resourceNamesSubscribe).toEqual(['*'])
+    expect(server.delta[0]?.resourceNamesSubscribe).toEqual([])
     server.sendDelta({
       typeUrl: typeUrls.cluster,
       nonce: 'a',

@@ -45,8 +45,6 @@ function check(check: string, port: number): { health(): number; stats: Stats } 
     message: Cluster.decode(bytes),
     bytes,
     assignment: load,
-    assignmentVersion: '',
-    assignmentUpdatedAt: undefined,
     slots,
     membershipChanges: 0,
   }

@@ -17,8 +17,9 @@ import { parseSpiffeId } from '@weft/identity/spiffe-id'
 import { parseCertificates, spiffeIdOf } from '@weft/identity/verify'
 import { WeftError } from '@weft/service/errors'
 import { unary } from '@weft/service/grpc'
+import { until } from '@weft/service/testing/until'
 import { afterEach, describe, expect, it } from 'vitest'
-import { type Joined, joinAs, startTestCitadel, type TestCitadel, testFolder, until } from './testing.ts'
+import { type Joined, joinAs, startTestCitadel, type TestCitadel, testFolder } from './testing.ts'
 
 const run = promisify(execFile)
 const alice = 'spiffe://cluster.local/ns/default/sa/alice'
@@ -93,7 +94,7 @@ describe('a workload that joins', () => {
     const token = await first.mint(alice)
     await first.lifecycle.stop('not up yet')
     const { identity, readiness } = await joined(folder, first, token)
-    await until('a failed attempt', () => JSON.stringify(readiness.waiting()).includes('no certificate yet'))
+    await until(() => JSON.stringify(readiness.waiting()).includes('no certificate yet'), 'a failed attempt')
     expect(identity.current()).toBeUndefined()
     await citadelIn(folder, { grpcAddress: first.grpc })
     await identity.ready()
@@ -118,7 +119,7 @@ describe('a workload that joins', () => {
     const { identity, tokenFile } = await joined(folder, citadel, await citadel.mint(alice))
     const first = await identity.ready()
     await writeFile(tokenFile, 'gone')
-    await until('a renewal', () => identity.current()?.notAfter !== first.notAfter, 10_000)
+    await until(() => identity.current()?.notAfter !== first.notAfter, 'a renewal', 10_000)
     expect(identity.current()?.id).toBe(alice)
     expect(await citadel.metric('weft_citadel_certificates_issued_total{api="certificate",proof="certificate"}')).toBeGreaterThan(
       0,
@@ -131,10 +132,10 @@ describe('a workload that joins', () => {
     const { identity, readiness } = await joined(folder, citadel, await citadel.mint(alice))
     const first = await identity.ready()
     await citadel.lifecycle.stop('down')
-    await until('expiry', () => Date.now() > first.notAfter.getTime() - 300)
+    await until(() => Date.now() > first.notAfter.getTime() - 300, 'expiry')
     expect(identity.current()).toBe(first)
     expect(readiness.waiting()).toEqual({})
-    await until('it is told that the certificate has expired', () => /has expired/.test(readiness.waiting()['identity'] ?? ''))
+    await until(() => /has expired/.test(readiness.waiting()['identity'] ?? ''), 'it is told that the certificate has expired')
     expect(identity.current()).toBe(first)
   })
 })
@@ -158,7 +159,6 @@ describe('rotation', () => {
     const seen = new Set<string>()
     let calls = 0
     await until(
-      'four certificates',
       async () => {
         const fresh = echoClient(address, client.identity.channelCredentials([alice]))
         seen.add(await established.call())
@@ -167,6 +167,7 @@ describe('rotation', () => {
         calls += 2
         return changes >= 4
       },
+      'four certificates',
       25_000,
     )
     expect([...seen]).toEqual([bob])
@@ -239,7 +240,7 @@ describe('who is refused', () => {
     const none = Buffer.from(JSON.stringify({ alg: 'none', typ: 'JWT' })).toString('base64url')
     await ask(citadel, `${none}.${good.split('.')[1]}.AA`, csr).catch(unauthenticated(/not minted by this Citadel/))
     const short = await citadel.mint(alice, 1)
-    await until('expiry', () => Number(claimsOf(short)['exp']) * 1000 <= Date.now())
+    await until(() => Number(claimsOf(short)['exp']) * 1000 <= Date.now(), 'expiry')
     await ask(citadel, short, csr).catch(unauthenticated(/has expired at/))
     await expect(ask(citadel, good, csr)).resolves.toHaveLength(2)
     expect(await citadel.metric('weft_citadel_requests_refused_total{api="certificate",reason="unauthenticated"}')).toBe(6)

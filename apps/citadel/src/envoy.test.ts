@@ -6,8 +6,9 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import type { TLSSocket } from 'node:tls'
 import { peerCheck } from '@weft/identity/credentials'
+import { until } from '@weft/service/testing/until'
 import { afterEach, expect, it } from 'vitest'
-import { startTestCitadel, testFolder, until } from './testing.ts'
+import { startTestCitadel, testFolder } from './testing.ts'
 
 const envoy = process.env['WEFT_ENVOY']
 if (envoy === undefined) console.log('skipped: Envoy takes its certificate from Citadel (set WEFT_ENVOY to the binary of Envoy)')
@@ -42,7 +43,6 @@ it.skipIf(envoy === undefined)(
     const root = await readFile(citadel.rootCertFile)
     const serials = new Set<string>()
     await until(
-      'an answer over two certificates',
       async () => {
         if (child.exitCode !== null) throw new Error(`Envoy ended: ${log}`)
         const answer = await ask(port, root).catch(() => undefined)
@@ -52,6 +52,7 @@ it.skipIf(envoy === undefined)(
         }
         return serials.size >= 2
       },
+      'an answer over two certificates',
       15_000,
     )
     expect(await citadel.metric('weft_citadel_sds_answers_total{answer="ack"}')).toBeGreaterThan(1)

@@ -106,12 +106,3 @@ export async function joinAs(
   })
   return { identity, readiness, lifecycle, tokenFile }
 }
-
-/** Waits until a condition holds; fails after five seconds with what was waited for. */
-export async function until(what: string, condition: () => boolean | Promise<boolean>, withinMs = 5_000): Promise<void> {
-  const end = Date.now() + withinMs
-  while (!(await condition())) {
-    if (Date.now() > end) throw new Error(`waited ${withinMs} ms in vain for: ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 10))
-  }
-}

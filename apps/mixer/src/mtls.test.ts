@@ -11,8 +11,8 @@ import { Readiness } from '@weft/service/admin-server'
 import { unary } from '@weft/service/grpc'
 import { createLifecycle, type Lifecycle } from '@weft/service/lifecycle'
 import { createLogger } from '@weft/service/logger'
+import { until } from '@weft/service/testing/until'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { eventually } from './testing.ts'
 
 const mixerIdentity = 'spiffe://cluster.local/ns/istio-system/sa/mixer'
 const logger = createLogger('test', 'silent')
@@ -48,10 +48,10 @@ async function startService(app: string, args: string[]): Promise<{ grpc: string
   child.stderr?.on('data', (chunk: Buffer) => {
     log += chunk.toString()
   })
-  await eventually(`${app} to listen`, () => {
+  await until(() => {
     if (child.exitCode !== null) throw new Error(log)
     return log.includes('"listening"')
-  })
+  }, `${app} to listen`)
   return JSON.parse(log.split('\n').find((line) => line.includes('"listening"')) ?? '{}') as { grpc: string; admin: string }
 }
 
@@ -72,7 +72,7 @@ it('serves callers of the mesh over mTLS with a certificate from Citadel, and no
   }
   const citadelFlags = ['--citadel-address', citadel.grpc, '--root-cert-file', rootCertFile]
   const mixer = await startService('mixer', [...citadelFlags, '--join-token-file', await joinAs('istio-system/sa/mixer')])
-  await eventually('Mixer to be ready', async () => (await fetch(`${mixer.admin}/healthz/ready`)).status === 200)
+  await until(async () => (await fetch(`${mixer.admin}/healthz/ready`)).status === 200, 'Mixer to be ready')
 
   const check = async (channel: ChannelCredentials): Promise<number | undefined> => {
     const client = new MixerClient(mixer.grpc, channel)

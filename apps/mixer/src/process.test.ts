@@ -9,9 +9,9 @@ import { encodeAttributes } from '@weft/attributes/encoding'
 import { CheckRequest } from '@weft/contracts/istio/mixer/v1/check'
 import { MixerClient } from '@weft/contracts/istio/mixer/v1/mixer'
 import { unary } from '@weft/service/grpc'
+import { until } from '@weft/service/testing/until'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { startRealRedis } from './adapters/redisquota/real-redis.ts'
-import { eventually } from './testing.ts'
 
 const main = resolve(import.meta.dirname, 'main.ts')
 
@@ -53,10 +53,10 @@ function launch(args: string[]): { child: ChildProcess; log: () => string } {
 async function startMixer(...args: string[]): Promise<RunningMixer> {
   const folders = ['--config-dir', join(dir, 'config'), '--adapter-dir', join(dir, 'adapters')]
   const { child, log } = launch(['--plaintext-grpc-address', '127.0.0.1:0', ...folders, ...args])
-  await eventually('Mixer to listen', () => {
+  await until(() => {
     if (child.exitCode !== null) throw new Error(log())
     return log().includes('"mixer started"')
-  })
+  }, 'Mixer to listen')
   const listening =
     log()
       .split('\n')
@@ -111,21 +111,21 @@ describe('a Mixer process', () => {
     expect(await message()).toBe('close.istio-system/shop.handler.istio-system: closed for maintenance')
 
     await writeFile(join(dir, 'adapters/maintenance.ts'), adapter.replace('closed for maintenance', 'back soon'))
-    await eventually('the new adapter', async () => (await message()).endsWith(': back soon'))
+    await until(async () => (await message()).endsWith(': back soon'), 'the new adapter')
 
     // One that does not load, and one that throws.
     await writeFile(join(dir, 'adapters/maintenance.ts'), 'export default {{{')
-    await eventually('the error', () => /maintenance\.ts.*(Unexpected|Expected)/.test(mixer.log()))
+    await until(() => /maintenance\.ts.*(Unexpected|Expected)/.test(mixer.log()), 'the error')
     expect(await message()).toMatch(/: back soon$/)
     await writeFile(join(dir, 'adapters/maintenance.ts'), adapter.replace("deny('closed for maintenance')", "JSON.parse('{')"))
-    await eventually('the failing adapter', async () => (await message()) === '')
+    await until(async () => (await message()) === '', 'the failing adapter')
     const metrics = await (await fetch(`${mixer.admin}/metrics`)).text()
     expect(metrics).toMatch(
       /mixer_handler_errors_total\{handler="shop\.handler\.istio-system",adapter="maintenance",code="internal"\} [1-9]/,
     )
 
     await writeFile(join(dir, 'config/maintenance.yaml'), config.replace('[/cart]', 'everything'))
-    await eventually('the refusal', () => /maintenance\.yaml:6: spec\.params\.closed: /.test(mixer.log()))
+    await until(() => /maintenance\.yaml:6: spec\.params\.closed: /.test(mixer.log()), 'the refusal')
     expect(await mixer.stop()).toBe(0)
   })
 
@@ -135,9 +135,9 @@ describe('a Mixer process', () => {
     const mixer = await startMixer()
     expect(mixer.log()).toMatch(/maintenance\.yaml:5: spec\.compiledAdapter: there is no adapter 'maintenance'/)
     await writeFile(join(dir, 'adapters/maintenance.ts'), files.get('adapters/maintenance.ts') ?? '')
-    await eventually('the adapter', async () => (await mixer.check({ 'request.path': '/cart' })).code === 7)
+    await until(async () => (await mixer.check({ 'request.path': '/cart' })).code === 7, 'the adapter')
     await rm(join(dir, 'adapters/maintenance.ts'))
-    await eventually('the adapter to go', async () => (await mixer.check({ 'request.path': '/cart' })).code === 0)
+    await until(async () => (await mixer.check({ 'request.path': '/cart' })).code === 0, 'the adapter to go')
   })
 
   it('goes on without Redis: one error names the handler and what to do, everything else works', async () => {

@@ -55,12 +55,3 @@ export async function openHandler(
 export function quotaCall(call: Partial<QuotaCall>): QuotaCall {
   return { amount: 1, bestEffort: false, dedupId: '', signal: new AbortController().signal, ...call }
 }
-
-/** Resolves when the condition holds; rejects with what was waited for when it does not in time. */
-export async function eventually(what: string, condition: () => boolean | Promise<boolean>, withinMs = 10_000): Promise<void> {
-  const deadline = performance.now() + withinMs
-  while (!(await condition())) {
-    if (performance.now() > deadline) throw new Error(`not within ${withinMs} ms: ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 10))
-  }
-}

@@ -4,7 +4,11 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { until } from '@weft/service/testing/until'
 import { afterEach, describe, expect, test } from 'vitest'
+
+/** How long a proxy may take to start on a busy machine. */
+const startMs = 15_000
 
 const closers: (() => unknown)[] = []
 afterEach(async () => {
@@ -75,19 +79,13 @@ function write(text: string): string {
 }
 
 async function adminOf(output: () => string): Promise<string> {
-  for (;;) {
-    const address = /admin address: (\S+)/.exec(output())?.[1]
-    if (address !== undefined) return address
-    await new Promise<void>((resolve) => setTimeout(resolve, 10))
-  }
+  const admin = (): string | undefined => /admin address: (\S+)/.exec(output())?.[1]
+  await until(() => admin() !== undefined, 'the address of the admin server', startMs)
+  return admin()!
 }
 
 async function live(admin: string): Promise<void> {
-  for (;;) {
-    const answer = await fetch(`http://${admin}/ready`)
-    if (answer.status === 200) return
-    await new Promise<void>((resolve) => setTimeout(resolve, 10))
-  }
+  await until(async () => (await fetch(`http://${admin}/ready`)).status === 200, 'the proxy to be live', startMs)
 }
 
 describe('weft-proxy', () => {

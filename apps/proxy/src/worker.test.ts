@@ -203,6 +203,7 @@ describe('a worker', () => {
     )
     const port = proxy.port('in')
     let stop = false
+    let answered = 0
     const seen: Record<string, number> = {}
     const client = async () => {
       const socket = net.connect(port, '127.0.0.1')
@@ -222,6 +223,7 @@ describe('a worker', () => {
         }
         const what = `${text.slice(9, 12)} ${text.slice(-1)}`
         seen[what] = (seen[what] ?? 0) + 1
+        answered++
         text = ''
       }
       socket.destroy()
@@ -233,7 +235,8 @@ describe('a worker', () => {
         cluster('two', [a.port], { connectTimeout: { seconds: i + 1, nanos: 0 } }),
       )
       await proxy.apply(routeConfiguration('routes', [routeTo(i % 3 === 0 ? 'two' : 'one')]))
-      await new Promise((resolve) => setTimeout(resolve, 5))
+      const before = answered
+      await until(() => answered >= before + 2 * clients.length, 'requests under this configuration')
     }
     stop = true
     await Promise.all(clients)

@@ -4,8 +4,9 @@ import { Server } from '@grpc/grpc-js'
 import { IstioCertificateServiceClient, IstioCertificateServiceService } from '@weft/contracts/istio/v1/auth/ca'
 import { parseCertificates, verifyChain } from '@weft/identity/verify'
 import { unary } from '@weft/service/grpc'
+import { until } from '@weft/service/testing/until'
 import { afterEach, expect, it } from 'vitest'
-import { joinAs, startTestCitadel, type TestCitadel, testFolder, until } from '../testing.ts'
+import { joinAs, startTestCitadel, type TestCitadel, testFolder } from '../testing.ts'
 
 const alice = 'spiffe://cluster.local/ns/default/sa/alice'
 const bob = 'spiffe://cluster.local/ns/default/sa/bob'
@@ -74,11 +75,11 @@ it('a root is replaced while two services call each other: no call fails, both e
   /** Calls until a condition holds. */
   const callUntil = (what: string, condition: () => Promise<boolean> | boolean) =>
     until(
-      what,
       async () => {
         await callOnce()
         return condition()
       },
+      what,
       10_000,
     )
   const settled = async (): Promise<boolean> => {
@@ -90,7 +91,7 @@ it('a root is replaced while two services call each other: no call fails, both e
   expect(await rotation(citadel, { step: 'switch' })).toMatchObject({ error: expect.stringContaining('take begin') })
   expect(await rotation(citadel, { step: 'begin' })).toMatchObject({ phase: 'trust-both' })
   await callUntil('both to trust both', async () => (await settled()) && client.current()?.roots.length === 2)
-  await until('the file of roots', async () => (await rootsOf(citadel)).length === 2)
+  await until(async () => (await rootsOf(citadel)).length === 2, 'the file of roots')
 
   expect(await rotation(citadel, { step: 'switch' })).toMatchObject({ phase: 'issue-new' })
   const [, newRoot] = await rootsOf(citadel)
@@ -108,7 +109,7 @@ it('a root is replaced while two services call each other: no call fails, both e
   await callUntil('the old root to be gone', () => client.current()?.roots.length === 1 && server.current()?.roots.length === 1)
   await callOnce()
   expect(calls).toBeGreaterThanOrEqual(7)
-  await until('the file of roots', async () => (await rootsOf(citadel)).length === 1)
+  await until(async () => (await rootsOf(citadel)).length === 1, 'the file of roots')
   expect((await rootsOf(citadel)).map(({ fingerprint256 }) => fingerprint256)).toEqual([newRoot.fingerprint256])
   expect(await readdir(citadel.dataDir)).not.toContain('next-root-key.pem')
   const chain = parseCertificates(client.current()?.chainPem ?? '', 'chain')
@@ -140,7 +141,7 @@ it('a step waits for a proxy that has not taken the one before', async () => {
   const { folder, citadel } = await start()
   const joined = await joinAs(folder, citadel, await citadel.mint(alice))
   cleanups.push(() => joined.lifecycle.stop('end of test'))
-  await until('the stream', async () => (await rotation(citadel)).settled === 1)
+  await until(async () => (await rotation(citadel)).settled === 1, 'the stream')
   // The answer to the new bundle cannot be there yet when the next step is asked for in the same breath.
   const [begun, switched] = await Promise.all([rotation(citadel, { step: 'begin' }), rotation(citadel, { step: 'begin' })])
   expect([begun.phase, switched.phase]).toContain('trust-both')

@@ -5,13 +5,13 @@ import { join, resolve } from 'node:path'
 import { bagOf } from '@weft/attributes/bag'
 import { createLogger } from '@weft/service/logger'
 import { Registry } from '@weft/service/metrics'
+import { until } from '@weft/service/testing/until'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { Exposition } from '../adapters/prometheus/exposition.ts'
 import { check } from '../dispatch/check.ts'
 import { DispatchMetrics } from '../dispatch/metrics.ts'
 import { allocate } from '../dispatch/quota.ts'
 import { defaultConfigDir } from '../service.ts'
-import { eventually } from '../testing.ts'
 import { HandlerTable } from './handler-table.ts'
 import { type MixerConfig, startMixerConfig } from './mixer-config.ts'
 
@@ -121,15 +121,15 @@ describe('configuration', () => {
     expect(await codeFor(mixer, request)).toBe(7)
 
     await write('denier.yaml', denier(16))
-    await eventually('the new code', async () => (await codeFor(mixer, request)) === 16)
+    await until(async () => (await codeFor(mixer, request)) === 16, 'the new code')
 
     await write('denier.yaml', denier(99))
-    await eventually('the refusal', () => own(mixer).some(({ status }) => status === 'kept'))
+    await until(() => own(mixer).some(({ status }) => status === 'kept'), 'the refusal')
     expect(await codeFor(mixer, request)).toBe(16)
     expect(own(mixer).find(({ status }) => status === 'kept')?.problems[0]).toMatch(/denier\.yaml:5: spec\.status\.code/)
 
     await rm(join(dir, 'rules.yaml'))
-    await eventually('the rule to go', async () => (await codeFor(mixer, request)) === 0)
+    await until(async () => (await codeFor(mixer, request)) === 0, 'the rule to go')
   })
 
   it('keeps what a handler counted while its parameters stay the same', async () => {
@@ -155,12 +155,12 @@ spec: { actions: [{ handler: counter.memquota, instances: [requests.quota] }] }
     expect((await allocate(mixer.plan, bagOf({}), request, 1_000, metrics)).amount).toBe(2)
     const before = mixer.plan
     await write('denier.yaml', denier(7))
-    await eventually('a new plan', () => mixer.plan !== before)
+    await until(() => mixer.plan !== before, 'a new plan')
     expect((await allocate(mixer.plan, bagOf({}), request, 1_000, metrics)).amount).toBe(0)
     await write('quota.yaml', quota.replace('maxAmount: 2', 'maxAmount: 3'))
-    await eventually(
-      'a new limit',
+    await until(
       async () => (await allocate(mixer.plan, bagOf({}), { ...request, amount: 3 }, 1_000, metrics)).amount === 3,
+      'a new limit',
     )
   })
 

@@ -1,3 +1,4 @@
+import { until } from '@weft/service/testing/until'
 import { afterEach, describe, expect, test } from 'vitest'
 import { readSettings } from '../bootstrap/settings.ts'
 import { type ProxyFlags, parseFlags } from '../flags.ts'
@@ -6,7 +7,6 @@ import { Control } from './control.ts'
 import { DiscoveryServer } from './testing/discovery-server.ts'
 import { RecordingWorker } from './testing/recording-worker.ts'
 import { adsBootstrap, assignment, bootstrap, edsCluster, rdsListener, resource, routeTo } from './testing/resources.ts'
-import { until } from './testing/until.ts'
 
 const closers: (() => unknown)[] = []
 afterEach(async () => {
@@ -55,7 +55,7 @@ describe('a proxy driven over ADS', () => {
     expect(worker.order).toEqual(['cluster/xds', 'endpoints/xds', 'cluster/a', 'endpoints/a', 'route/r', 'listener/in'])
     expect(control.state).toBe('LIVE')
     for (const kind of ['cluster', 'endpoints', 'listener', 'route'] as const) {
-      await until(`${kind} acknowledged`, () => discovery.last(kind)?.versionInfo === '1')
+      await until(() => discovery.last(kind)?.versionInfo === '1', `${kind} acknowledged`)
       expect(discovery.nack(kind)).toBeUndefined()
     }
     expect(discovery.last('endpoints')?.resourceNames).toEqual(['a'])
@@ -78,18 +78,18 @@ describe('a proxy driven over ADS', () => {
       ),
       resource('cluster', `{name: c, type: STATIC, connect_timeout: 1s, load_assignment: ${assignment('c', 9090)}}`),
     ])
-    await until('the refusal', () => discovery.nack('cluster') !== undefined)
+    await until(() => discovery.nack('cluster') !== undefined, 'the refusal')
     const nack = discovery.nack('cluster') ?? ''
     expect(nack).toContain('cluster a: lrs_server: not supported by this proxy')
     expect(nack).toContain('cluster b: ')
     expect(discovery.last('cluster')?.versionInfo).toBe('1')
-    await until('the good one is live', () => worker.live.has('cluster/c'))
+    await until(() => worker.live.has('cluster/c'), 'the good one is live')
     expect(worker.live.get('cluster/a')?.bytes).toBe(before)
     expect(worker.live.has('cluster/b')).toBe(false)
     expect([...(control.cds?.refused.keys() ?? [])]).toEqual(['a', 'b'])
     discovery.serve('cluster', '3', [resource('cluster', edsCluster('a'))])
-    await until('the good version', () => discovery.last('cluster')?.versionInfo === '3')
-    await until('what is gone is gone', () => !worker.live.has('cluster/c'))
+    await until(() => discovery.last('cluster')?.versionInfo === '3', 'the good version')
+    await until(() => !worker.live.has('cluster/c'), 'what is gone is gone')
     expect(control.cds?.refused.size).toBe(0)
     // What is as it was keeps its version.
     expect(control.clusters.active().find(({ name }) => name === 'a')?.version).toBe('1')
@@ -105,7 +105,7 @@ describe('a proxy driven over ADS', () => {
       resource('cluster', '{name: b, type: STATIC, connect_timeout: 0s}'),
       resource('cluster', `{name: c, type: STATIC, connect_timeout: 1s, load_assignment: ${assignment('c', 9090)}}`),
     ])
-    await until('the refusal', () => discovery.nack('cluster') !== undefined)
+    await until(() => discovery.nack('cluster') !== undefined, 'the refusal')
     expect(discovery.nack('cluster')).toContain('cluster b: connect_timeout: must be greater than 0s')
     expect(discovery.last('cluster')?.versionInfo).toBe('1')
     expect(worker.live.has('cluster/c')).toBe(false)
@@ -114,7 +114,7 @@ describe('a proxy driven over ADS', () => {
       resource('cluster', edsCluster('a')),
       resource('cluster', `{name: c, type: STATIC, connect_timeout: 1s, load_assignment: ${assignment('c', 9090)}}`),
     ])
-    await until('the good answer is taken', () => worker.live.has('cluster/c'))
+    await until(() => worker.live.has('cluster/c'), 'the good answer is taken')
     expect(control.cds?.refused.size).toBe(0)
   })
 
@@ -129,7 +129,7 @@ describe('a proxy driven over ADS', () => {
       resource('listener', rdsListener('in', 15001, 'r')),
       resource('listener', rdsListener('two', 15002, 'r')),
     ])
-    await until('the refusal', () => discovery.nack('listener') !== undefined)
+    await until(() => discovery.nack('listener') !== undefined, 'the refusal')
     expect(discovery.nack('listener')).toContain("error adding listener 'two': cannot bind '127.0.0.1:15002': address in use")
     expect(worker.live.has('listener/in')).toBe(true)
   })
@@ -140,13 +140,13 @@ describe('a proxy driven over ADS', () => {
     const { control, worker } = controlOf(adsBootstrap(discovery.port))
     await control.start()
     discovery.serve('cluster', '2', [resource('cluster', edsCluster('a')), resource('cluster', edsCluster('late'))])
-    await until('it warms', () => control.clusters.warming().some(({ name }) => name === 'late'))
+    await until(() => control.clusters.warming().some(({ name }) => name === 'late'), 'it warms')
     expect(worker.live.has('cluster/late')).toBe(false)
     discovery.serve('endpoints', '2', [
       resource('endpoints', assignment('a', 8080)),
       resource('endpoints', assignment('late', 7070)),
     ])
-    await until('it is live', () => worker.live.has('cluster/late'))
+    await until(() => worker.live.has('cluster/late'), 'it is live')
     expect(worker.live.get('endpoints/late')?.slots).toEqual({ '127.0.0.1:7070': expect.any(Number) })
   })
 
@@ -163,17 +163,17 @@ describe('a proxy driven over ADS', () => {
     await control.start()
     const statsOfB = (): string[] =>
       [...control.reader.all()].map(({ name }) => name).filter((name) => name.startsWith('cluster.b.'))
-    await until('both kinds are there', () => statsOfB().includes('cluster.b.outlier_detection.ejections_total'))
+    await until(() => statsOfB().includes('cluster.b.outlier_detection.ejections_total'), 'both kinds are there')
     const updates = control.reader.value('cluster.b.update_success') ?? 0
     expect(updates).toBeGreaterThan(0)
     control.stats.counter('cluster.b.outlier_detection.ejections_total').add(7)
     discovery.serve('cluster', '2', [resource('cluster', edsCluster('a')), resource('cluster', watched('lb_policy: RANDOM'))])
-    await until('it is replaced', () => control.clusters.active().some(({ name, version }) => name === 'b' && version === '2'))
+    await until(() => control.clusters.active().some(({ name, version }) => name === 'b' && version === '2'), 'it is replaced')
     expect(control.reader.value('cluster.b.update_success')).toBeGreaterThanOrEqual(updates)
     expect(control.reader.value('cluster.b.outlier_detection.ejections_total')).toBe(7)
     discovery.serve('cluster', '3', [resource('cluster', edsCluster('a'))])
-    await until('it is gone', () => !control.clusters.has('b'))
-    await until('its stats are too', () => statsOfB().length === 0)
+    await until(() => !control.clusters.has('b'), 'it is gone')
+    await until(() => statsOfB().length === 0, 'its stats are too')
     expect(control.reader.value('cluster.a.update_success')).toBeGreaterThan(0)
   })
 
@@ -184,15 +184,15 @@ describe('a proxy driven over ADS', () => {
     await control.start()
     const { port } = discovery
     discovery.stop()
-    await until('it noticed', () => control.reader.value('control_plane.connected_state') === 0)
+    await until(() => control.reader.value('control_plane.connected_state') === 0, 'it noticed')
     expect(worker.live.has('listener/in')).toBe(true)
     const next = new DiscoveryServer()
     serveAll(next, '2')
     closers.push(() => next.stop())
     await next.start(port)
-    await until('it reconnected', () => next.last('cluster') !== undefined)
+    await until(() => next.last('cluster') !== undefined, 'it reconnected')
     expect(next.requests.find(({ typeUrl }) => typeUrl.endsWith('.Cluster'))?.versionInfo).toBe('1')
-    await until('the new version', () => next.last('route')?.versionInfo === '2')
+    await until(() => next.last('route')?.versionInfo === '2', 'the new version')
     expect(control.state).toBe('LIVE')
   })
 
@@ -245,7 +245,7 @@ describe('workers', () => {
     await control.start()
     workers[0]?.emit('error', new Error('out of memory'))
     workers[0]?.emit('exit', 1)
-    await until('another took its place', () => workers.length === 2 && workers[1]?.live.has('listener/in') === true)
+    await until(() => workers.length === 2 && workers[1]?.live.has('listener/in') === true, 'another took its place')
     expect(new Set(workers[1]?.order)).toEqual(new Set(workers[0]?.order))
   })
 })

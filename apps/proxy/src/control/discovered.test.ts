@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { until } from '@weft/service/testing/until'
 import { afterEach, describe, expect, test } from 'vitest'
 import { configDump } from '../admin/config-dump.ts'
 import { StatView } from '../admin/stat-view.ts'
@@ -13,7 +14,6 @@ import { fetchedStates } from './fetched-resources.ts'
 import { DiscoveryServer } from './testing/discovery-server.ts'
 import { RecordingWorker } from './testing/recording-worker.ts'
 import { adsBootstrap, bootstrap, resource } from './testing/resources.ts'
-import { until } from './testing/until.ts'
 
 const closers: (() => unknown)[] = []
 afterEach(async () => {
@@ -74,10 +74,10 @@ describe('a filter that is discovered', () => {
     expect(discovery.last('extension')?.resourceNames).toEqual(['mark'])
     const other = `{name: mark, typed_config: {'@type': ${prefix}http.cors.v3.Cors}}`
     discovery.serve('extension', '2', [resource('extension', other)])
-    await until('the refusal', () => discovery.nack('extension') !== undefined)
+    await until(() => discovery.nack('extension') !== undefined, 'the refusal')
     expect(discovery.nack('extension')).toContain('has type URL')
     discovery.serve('extension', '3', [resource('extension', marks('mark', 'three'))])
-    await until('the third version', () => discovery.last('extension')?.versionInfo === '3')
+    await until(() => discovery.last('extension')?.versionInfo === '3', 'the third version')
     expect(worker.order.at(-1)).toBe('extension/mark')
     expect(fetchedStates(control.extensions)).toMatchObject([{ name: 'mark', version: '3' }])
     expect(await dumped(control, 'ecds_filters')).toMatchObject([{ version_info: '3', ecds_filter: { name: 'mark' } }])
@@ -139,7 +139,7 @@ layered_runtime:
   await control.start()
   expect(control.runtime.values()).toEqual({ base: 9, own: 2, 'shop.percent': 30 })
   serve(2, 60)
-  await until('the second version', () => control.runtime.values()['shop.percent'] === 60)
+  await until(() => control.runtime.values()['shop.percent'] === 60, 'the second version')
   expect(control.stats).toBeDefined()
   expect(control.reader.value('runtime.update_success')).toBe(2)
 })

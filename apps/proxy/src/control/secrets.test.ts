@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ServerCredentials } from '@grpc/grpc-js'
 import { Secret } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/secret'
+import { until } from '@weft/service/testing/until'
 import { afterEach, describe, expect, test } from 'vitest'
 import { readSettings } from '../bootstrap/settings.ts'
 import { parseFlags } from '../flags.ts'
@@ -13,7 +14,6 @@ import { type Authority, createAuthority, type IssuedCertificate } from './testi
 import { DiscoveryServer, type Served } from './testing/discovery-server.ts'
 import { RecordingWorker } from './testing/recording-worker.ts'
 import { adsBootstrap, assignment, bootstrap, resource } from './testing/resources.ts'
-import { until } from './testing/until.ts'
 
 const workload = 'spiffe://cluster.local/ns/default/sa/web'
 const closers: (() => unknown)[] = []
@@ -115,8 +115,8 @@ describe('a node whose identity comes by SDS', () => {
 
     const requests = pilot.requests.length
     citadel.serve('secret', '2', [pairSecret('default', await authority.issue(workload)), rootSecret('ROOTCA', authority.root)])
-    await until('a new connection with the new certificate', () => pilot.metadata.length === 2)
-    await until('it asked again', () => pilot.requests.length > requests)
+    await until(() => pilot.metadata.length === 2, 'a new connection with the new certificate')
+    await until(() => pilot.requests.length > requests, 'it asked again')
     expect(worker.live.has('cluster/a')).toBe(true)
     expect(
       control.secrets
@@ -160,7 +160,7 @@ describe('a node whose identity comes by SDS', () => {
       pairSecret('default', { certificate: other.certificate, key: good.key }),
       rootSecret('ROOTCA', authority.root),
     ])
-    await until('the refusal', () => citadel.nack('secret') !== undefined)
+    await until(() => citadel.nack('secret') !== undefined, 'the refusal')
     expect(citadel.nack('secret')).toMatch(/secret default: .*key/i)
     expect(citadel.nack('secret')).not.toContain('PRIVATE KEY')
     expect(serialOf(control.secrets.get('default'))).toBe(new X509Certificate(good.certificate).serialNumber)
@@ -202,6 +202,6 @@ static_resources:
     const second = await authority.issue(workload)
     put('key.pem', second.key)
     put('cert.pem', second.certificate)
-    await until('the new certificate', () => serial() === new X509Certificate(second.certificate).serialNumber)
+    await until(() => serial() === new X509Certificate(second.certificate).serialNumber, 'the new certificate')
   })
 })

@@ -144,11 +144,4 @@ export function raw(port: number, bytes: string, enough: (seen: string) => boole
   })
 }
 
-/** Waits until `holds`. */
-export async function until(holds: () => boolean, what: string): Promise<void> {
-  const deadline = performance.now() + 5000
-  while (!holds()) {
-    if (performance.now() > deadline) throw new Error(`not within 5 s: ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 5))
-  }
-}
+export { until } from '@weft/service/testing/until'

@@ -9,6 +9,7 @@ import {
   DiscoveryResponse,
   Resource,
 } from '@weft/contracts/envoy/service/discovery/v3/discovery'
+import { until } from '@weft/service/testing/until'
 import { afterEach, describe, expect, test } from 'vitest'
 import { typeUrls } from '../types.ts'
 import { Backoff } from './backoff.ts'
@@ -19,14 +20,6 @@ const closers: (() => unknown)[] = []
 afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close()
 })
-
-async function until(what: string, holds: () => boolean): Promise<void> {
-  const end = performance.now() + 10_000
-  while (!holds()) {
-    if (performance.now() > end) throw new Error(`did not come: ${what}`)
-    await new Promise<void>((resolve) => setTimeout(resolve, 5))
-  }
-}
 
 interface Peer {
   port: number
@@ -116,7 +109,7 @@ describe('a stream, state of the world', () => {
     const server = await peer()
     const handler = keeper()
     clientOf(server.port, 'sotw').subscribe(typeUrls.cluster, 'all', handler)
-    await until('the first request', () => server.sotw.length === 1)
+    await until(() => server.sotw.length === 1, 'the first request')
     expect(server.sotw[0]).toMatchObject({
       typeUrl: typeUrls.cluster,
       versionInfo: '',
@@ -125,10 +118,10 @@ describe('a stream, state of the world', () => {
       node: { id: 'n' },
     })
     server.send({ typeUrl: typeUrls.cluster, versionInfo: '1', nonce: 'a', resources: [any('one')] })
-    await until('the acknowledgement', () => server.sotw.length === 2)
+    await until(() => server.sotw.length === 2, 'the acknowledgement')
     expect(server.sotw[1]).toMatchObject({ versionInfo: '1', responseNonce: 'a', errorDetail: undefined, node: undefined })
     server.send({ typeUrl: typeUrls.cluster, versionInfo: '2', nonce: 'b', resources: [any('bad')] })
-    await until('the refusal', () => server.sotw.length === 3)
+    await until(() => server.sotw.length === 3, 'the refusal')
     expect(server.sotw[2]).toMatchObject({
       versionInfo: '1',
       responseNonce: 'b',
@@ -140,10 +133,10 @@ describe('a stream, state of the world', () => {
   test('asks again when names change, and not when they stay', async () => {
     const server = await peer()
     const subscription = clientOf(server.port, 'sotw').subscribe(typeUrls.endpoint, ['a'], keeper())
-    await until('the first request', () => server.sotw.length === 1)
+    await until(() => server.sotw.length === 1, 'the first request')
     subscription.setNames(['a'])
     subscription.setNames(['a', 'b'])
-    await until('the second request', () => server.sotw.length === 2)
+    await until(() => server.sotw.length === 2, 'the second request')
     expect(server.sotw[1]?.resourceNames).toEqual(['a', 'b'])
   })
 
@@ -151,7 +144,7 @@ describe('a stream, state of the world', () => {
     const server = await peer()
     const handler = keeper()
     clientOf(server.port, 'sotw').subscribe(typeUrls.cluster, 'all', handler)
-    await until('the first request', () => server.sotw.length === 1)
+    await until(() => server.sotw.length === 1, 'the first request')
     const wrapped = Resource.encode(Resource.fromPartial({ name: 'one', version: '7', resource: any('one') })).finish()
     server.send({
       typeUrl: typeUrls.cluster,
@@ -159,7 +152,7 @@ describe('a stream, state of the world', () => {
       nonce: 'a',
       resources: [{ typeUrl: 'type.googleapis.com/envoy.service.discovery.v3.Resource', value: Buffer.from(wrapped) }],
     })
-    await until('the acknowledgement', () => server.sotw.length === 2)
+    await until(() => server.sotw.length === 2, 'the acknowledgement')
     expect(handler.seen[0]?.resources[0]).toMatchObject({ name: 'one', version: '7' })
     server.send({
       typeUrl: typeUrls.cluster,
@@ -173,7 +166,7 @@ describe('a stream, state of the world', () => {
       nonce: 'c',
       resources: [{ typeUrl: typeUrls.cluster, value: Buffer.from([0xff]) }],
     })
-    await until('both refusals', () => server.sotw.filter(({ errorDetail }) => errorDetail !== undefined).length === 2)
+    await until(() => server.sotw.filter(({ errorDetail }) => errorDetail !== undefined).length === 2, 'both refusals')
     expect(server.sotw[2]?.errorDetail?.message).toContain(`holds a resource of type ${typeUrls.listener}`)
     expect(handler.seen).toHaveLength(1)
   })
@@ -183,13 +176,13 @@ describe('a stream, state of the world', () => {
     const handler = keeper()
     const stream = clientOf(server.port, 'sotw')
     stream.subscribe(typeUrls.cluster, 'all', handler)
-    await until('the first request', () => server.sotw.length === 1)
+    await until(() => server.sotw.length === 1, 'the first request')
     server.send({ typeUrl: typeUrls.cluster, versionInfo: '1', nonce: 'a', resources: [any('one')] })
-    await until('the acknowledgement', () => server.sotw.length === 2)
+    await until(() => server.sotw.length === 2, 'the acknowledgement')
     server.stop()
-    await until('the loss', () => handler.lost.length > 0)
+    await until(() => handler.lost.length > 0, 'the loss')
     const next = await peer(server.port)
-    await until('it is back', () => next.sotw.length === 1)
+    await until(() => next.sotw.length === 1, 'it is back')
     expect(next.sotw[0]).toMatchObject({ versionInfo: '1', responseNonce: '', node: { id: 'n' } })
   })
 })
@@ -199,7 +192,7 @@ describe('a stream, incremental', () => {
     const server = await peer()
     const handler = keeper()
     const subscription = clientOf(server.port, 'delta').subscribe(typeUrls.cluster, ['one', 'two'], handler)
-    await until('the first request', () => server.delta.length === 1)
+    await until(() => server.delta.length === 1, 'the first request')
     expect(server.delta[0]).toMatchObject({ resourceNamesSubscribe: ['one', 'two'], node: { id: 'n' } })
     server.sendDelta({
       typeUrl: typeUrls.cluster,
@@ -207,11 +200,11 @@ describe('a stream, incremental', () => {
       resources: [Resource.fromPartial({ name: 'one', version: '5', resource: any('one') })],
       removedResources: ['two'],
     })
-    await until('the acknowledgement', () => server.delta.length === 2)
+    await until(() => server.delta.length === 2, 'the acknowledgement')
     expect(server.delta[1]).toMatchObject({ responseNonce: 'a', errorDetail: undefined })
     expect(handler.seen[0]).toMatchObject({ removed: ['two'], whole: false, resources: [{ name: 'one', version: '5' }] })
     subscription.setNames(['one', 'three'])
-    await until('the change', () => server.delta.length === 3)
+    await until(() => server.delta.length === 3, 'the change')
     expect(server.delta[2]).toMatchObject({ resourceNamesSubscribe: ['three'], resourceNamesUnsubscribe: ['two'] })
   })
 
@@ -219,18 +212,18 @@ describe('a stream, incremental', () => {
     const server = await peer()
     const handler = keeper()
     clientOf(server.port, 'delta').subscribe(typeUrls.cluster, 'all', handler)
-    await until('the first request', () => server.delta.length === 1)
+    await until(() => server.delta.length === 1, 'the first request')
     expect(server.delta[0]?.resourceNamesSubscribe).toEqual([])
     server.sendDelta({
       typeUrl: typeUrls.cluster,
       nonce: 'a',
       resources: ['one', 'two'].map((name) => Resource.fromPartial({ name, version: `v-${name}`, resource: any(name) })),
     })
-    await until('the acknowledgement', () => server.delta.length === 2)
+    await until(() => server.delta.length === 2, 'the acknowledgement')
     server.stop()
-    await until('the loss', () => handler.lost.length > 0)
+    await until(() => handler.lost.length > 0, 'the loss')
     const next = await peer(server.port)
-    await until('it is back', () => next.delta.length === 1)
+    await until(() => next.delta.length === 1, 'it is back')
     expect(next.delta[0]?.initialResourceVersions).toEqual({ one: 'v-one', two: 'v-two' })
   })
 })

@@ -6,6 +6,7 @@ import {
 } from '@weft/contracts/envoy/service/discovery/v3/ads'
 import type { DeltaDiscoveryResponse, DiscoveryResponse } from '@weft/contracts/envoy/service/discovery/v3/discovery'
 import { DeltaDiscoveryRequest, DiscoveryRequest } from '@weft/contracts/envoy/service/discovery/v3/discovery'
+import { until } from '@weft/service/testing/until'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { createResource, type Resource } from '../cache/resource.ts'
 import { ResourceSet } from '../cache/resource-set.ts'
@@ -119,7 +120,6 @@ const contents = (response: DiscoveryResponse): string[] =>
   response.resources.map((any) => `${any.typeUrl === response.typeUrl ? '' : 'wrong type '}${Buffer.from(any.value).toString()}`)
 const names = (response: DeltaDiscoveryResponse): string[] =>
   response.resources.map((resource) => `${resource.name}=${Buffer.from(resource.resource?.value ?? []).toString()}`)
-const until = (condition: () => boolean): Promise<void> => expect.poll(condition, { timeout: 15_000 }).toBe(true)
 
 test('an empty list of names is a wildcard for clusters and nothing for endpoints', async () => {
   const stream = sotwStream()
@@ -136,7 +136,7 @@ test('after names were given, an empty list ends the subscription instead of mea
   const response = await stream.next()
   expect(response.resources).toHaveLength(1)
   stream.ack(response)
-  await until(() => log.includes('accepted 1'))
+  await until(() => log.includes('accepted 1'), 'the acknowledgement')
   connected[0]?.stream.update(snapshot({ [cluster]: [res(cluster, 'a', '2'), res(cluster, 'c')] }))
   stream.ask(listener)
   expect((await stream.next()).typeUrl).toBe(listener)
@@ -174,13 +174,13 @@ test("a refusal is kept with the client's words, and the next change is sent", a
   stream.ask(cluster)
   const bad = await stream.next()
   stream.ask(cluster, { responseNonce: bad.nonce, errorDetail: { code: 3, message: 'cluster a: no', details: [] } })
-  await until(() => log.includes('refused cluster a: no'))
+  await until(() => log.includes('refused cluster a: no'), 'the refusal')
   expect(connected[0]?.stream.status()).toMatchObject([{ state: 'ERROR', refused: { message: 'cluster a: no' } }])
   connected[0]?.stream.update(snapshot({ [cluster]: [res(cluster, 'a', '2')] }))
   const good = await stream.next()
   expect(contents(good)).toEqual(['2'])
   stream.ack(good)
-  await until(() => connected[0]?.stream.status()[0]?.state === 'SYNCED')
+  await until(() => connected[0]?.stream.status()[0]?.state === 'SYNCED', 'the acknowledgement')
 })
 
 test('a client that is slow to answer gets the newest state, not the ones between', async () => {
@@ -210,7 +210,7 @@ test('clusters and endpoints are accepted before routes are told, and removed cl
   stream.ack(await stream.next(), wanted[endpoint])
   stream.ask(route, { resourceNames: ['r'] })
   stream.ack(await stream.next(), wanted[route])
-  await until(() => log.length === 3)
+  await until(() => log.length === 3, 'three events')
 
   connected[0]?.stream.update(
     snapshot({ [cluster]: [res(cluster, 'new')], [endpoint]: [res(endpoint, 'new')], [route]: [res(route, 'r', 'to new')] }),
@@ -241,7 +241,7 @@ test('a reconnecting client that holds the current version of a wildcard is not 
   stream.ask(cluster)
   const { versionInfo } = await stream.next()
   stream.call.end()
-  await until(() => log.includes('closed'))
+  await until(() => log.includes('closed'), 'the end of the stream')
   const again = sotwStream()
   again.ask(cluster, { versionInfo, responseNonce: '1' })
   again.ask(listener)
@@ -254,10 +254,13 @@ test.each(['sotw', 'delta'] as const)('%s: how a client says it is, is told to t
     connect: async () => ({ client: new Client(`127.0.0.1:${port}`, credentials.createInsecure()), metadata: new Metadata() }),
   })
   stream.subscribe(cluster, 'all', { receive: async () => [] })
-  await until(() => log.some((event) => /^(accepted|refused)/.test(event)))
+  await until(() => log.some((event) => /^(accepted|refused)/.test(event)), 'an answer')
   stream.reportHealth('it stops')
   stream.reportHealth(undefined)
-  await until(() => log.filter((event) => event.startsWith('health')).join() === 'health it stops,health good')
+  await until(
+    () => log.filter((event) => event.startsWith('health')).join() === 'health it stops,health good',
+    'both states of health',
+  )
   stream.close()
 })
 
@@ -268,7 +271,7 @@ test('delta: what changed is sent, what is gone is named, what does not exist is
   expect(names(first)).toEqual(['a=1', 'b=1'])
   expect(first.removedResources).toEqual(['nowhere'])
   stream.ack(first)
-  await until(() => log.length === 1)
+  await until(() => log.length === 1, 'one event')
   connected[0]?.stream.update(snapshot({ [endpoint]: [res(endpoint, 'a', '2'), res(endpoint, 'unasked')] }))
   const second = await stream.next()
   expect([names(second), second.removedResources]).toEqual([['a=2'], ['b']])
@@ -291,7 +294,7 @@ test('delta: a name that is subscribed again is answered again, and a wildcard c
   const again = await stream.next()
   expect(names(again)).toEqual(['a=1'])
   stream.ask(cluster, { responseNonce: again.nonce, resourceNamesUnsubscribe: ['*'] })
-  await until(() => log.length === 2)
+  await until(() => log.length === 2, 'two events')
   connected[0]?.stream.update(snapshot({ [cluster]: [res(cluster, 'a', '2'), res(cluster, 'b', '2')] }))
   expect(names(await stream.next())).toEqual(['a=2'])
 })
@@ -313,10 +316,10 @@ test('a stream without a node, a request without a type and too many streams are
   typeless.ask('')
   expect(await typeless.inbox.ended).toMatch(/without type_url/)
 
-  await until(() => service.size() === 0)
+  await until(() => service.size() === 0, 'no stream')
   const open = [sotwStream(), sotwStream(), sotwStream()]
   for (const stream of open) stream.ask(cluster)
-  await until(() => service.size() === 3)
+  await until(() => service.size() === 3, 'three streams')
   const fourth = sotwStream()
   fourth.ask(cluster)
   expect(await fourth.inbox.ended).toMatch(/RESOURCE_EXHAUSTED/)

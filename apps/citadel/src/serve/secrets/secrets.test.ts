@@ -11,8 +11,9 @@ import {
 import { SecretDiscoveryServiceClient } from '@weft/contracts/envoy/service/secret/v3/sds'
 import { parseCertificates, verifyChain } from '@weft/identity/verify'
 import { unary } from '@weft/service/grpc'
+import { until } from '@weft/service/testing/until'
 import { afterEach, expect, it } from 'vitest'
-import { startTestCitadel, type TestCitadel, testFolder, until } from '../../testing.ts'
+import { startTestCitadel, type TestCitadel, testFolder } from '../../testing.ts'
 import { secretTypeUrl } from './secret.ts'
 
 const alice = 'spiffe://cluster.local/ns/default/sa/alice'
@@ -77,7 +78,7 @@ it('gives a stream its key, chain and trust bundle, and new ones while it stays'
   const stream = client.streamSecrets(bearer(await citadel.mint(alice)))
   const followed = follow(stream)
   stream.write(request(['default', 'ROOTCA']))
-  await until('the first secrets', () => followed.responses.length > 0)
+  await until(() => followed.responses.length > 0, 'the first secrets')
   const [first] = followed.responses
   if (first === undefined) throw new Error('no response')
   const secrets = secretsOf(first)
@@ -86,7 +87,7 @@ it('gives a stream its key, chain and trust bundle, and new ones while it stays'
   expect(bundle).toBe(await readFile(citadel.rootCertFile, 'utf8'))
   expect(identityIn(secrets, bundle)).toBe(alice)
   stream.write(request(['default', 'ROOTCA'], first.nonce))
-  await until('two rotations', () => followed.responses.length >= 3)
+  await until(() => followed.responses.length >= 3, 'two rotations')
   const later = followed.responses.slice(1).map((response) => [response.versionInfo, [...secretsOf(response).keys()]])
   expect(later.map(([, names]) => names)).toEqual([['default'], ['default']])
   expect(new Set([first.versionInfo, ...later.map(([version]) => version)]).size).toBe(3)
@@ -101,7 +102,7 @@ it('gives each stream a key of its own', async () => {
       const stream = client.streamSecrets(bearer(token))
       const followed = follow(stream)
       stream.write(request(['default']))
-      await until('a secret', () => followed.responses.length > 0)
+      await until(() => followed.responses.length > 0, 'a secret')
       const type = secretsOf(followed.responses[0] ?? { resources: [] }).get('default')?.type
       return type?.$case === 'tlsCertificate' ? inlineOf(type.value.privateKey) : ''
     }),
@@ -115,16 +116,16 @@ it('counts a NACK, sends nothing again for it, and adds a secret that is asked f
   const stream = client.streamSecrets(bearer(await citadel.mint(alice)))
   const followed = follow(stream)
   stream.write(request(['ROOTCA']))
-  await until('the bundle', () => followed.responses.length === 1)
+  await until(() => followed.responses.length === 1, 'the bundle')
   const nonce = followed.responses[0]?.nonce ?? ''
   stream.write({
     ...request(['ROOTCA'], nonce),
     errorDetail: { code: status.INVALID_ARGUMENT, message: 'no such cipher', details: [] },
   })
-  await until('the NACK', async () => (await citadel.metric('weft_citadel_sds_answers_total{answer="nack"}')) === 1)
+  await until(async () => (await citadel.metric('weft_citadel_sds_answers_total{answer="nack"}')) === 1, 'the NACK')
   stream.write(request(['ROOTCA', 'default'], 'a nonce of another time'))
   stream.write(request(['ROOTCA', 'default'], nonce))
-  await until('the identity', () => followed.responses.length === 2)
+  await until(() => followed.responses.length === 2, 'the identity')
   expect([...secretsOf(followed.responses[1] ?? { resources: [] }).keys()]).toEqual(['default'])
 })
 
@@ -133,7 +134,7 @@ it('ends a stream whose token does not hold, saying what to do', async () => {
   const stream = client.streamSecrets(bearer('nonsense'))
   const followed = follow(stream)
   stream.write(request(['default']))
-  await until('the end', () => followed.error !== undefined)
+  await until(() => followed.error !== undefined, 'the end')
   expect(followed.error?.code).toBe(status.UNAUTHENTICATED)
   expect(followed.error?.details).toContain('weft ca token')
 })
@@ -148,10 +149,10 @@ it('ends a stream that asks for another type or for too much', async () => {
     const stream = client.streamSecrets(bearer(token))
     const followed = follow(stream)
     stream.write(bad)
-    await until('the end', () => followed.error !== undefined)
+    await until(() => followed.error !== undefined, 'the end')
     expect(followed.error?.code).toBe(status.INVALID_ARGUMENT)
   }
-  await until('streams are given back', async () => (await citadel.metric('weft_citadel_sds_streams')) === 0)
+  await until(async () => (await citadel.metric('weft_citadel_sds_streams')) === 0, 'streams are given back')
 })
 
 it('serves the delta variant: secrets one by one, unknown ones as removed', async () => {
@@ -161,7 +162,7 @@ it('serves the delta variant: secrets one by one, unknown ones as removed', asyn
   stream.write(
     DeltaDiscoveryRequest.fromPartial({ typeUrl: secretTypeUrl, resourceNamesSubscribe: ['default', 'ROOTCA', 'other'] }),
   )
-  await until('secrets and a rotation', () => followed.responses.length >= 3)
+  await until(() => followed.responses.length >= 3, 'secrets and a rotation')
   const [removed, first, second] = followed.responses
   expect(removed?.removedResources).toEqual(['other'])
   expect(first?.resources.map(({ name }) => name)).toEqual(['default', 'ROOTCA'])

@@ -1,8 +1,9 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { until } from '@weft/service/testing/until'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { Verdict } from '../../adapter.ts'
-import { eventually, openHandler, type TestHandler } from '../../testing.ts'
+import { openHandler, type TestHandler } from '../../testing.ts'
 import list from './adapter.ts'
 import { parseBody } from './provider.ts'
 
@@ -88,7 +89,7 @@ describe('a list that is fetched', () => {
     })
     expect([await check('v2'), await check('v3'), await check('own')]).toEqual([0, 5, 0])
     body = 'whitelist:\n- v3\n'
-    await eventually('the new list', async () => (await check('v3')) === 0)
+    await until(async () => (await check('v3')) === 0, 'the new list')
     expect(await check('v2')).toBe(5)
   })
 
@@ -101,19 +102,23 @@ describe('a list that is fetched', () => {
     nowMs = 4_000
     expect(await check('v1')).toBe(0)
     nowMs = 9_000
-    await eventually('the list to be too old', async () =>
-      check('v1').then(
-        () => false,
-        () => true,
-      ),
+    await until(
+      async () =>
+        check('v1').then(
+          () => false,
+          () => true,
+        ),
+      'the list to be too old',
     )
     await expect(check('v1')).rejects.toThrow(/cannot fetch its list .* answered 503/)
     down = false
-    await eventually('recovery', async () =>
-      check('v1').then(
-        (code) => code === 0,
-        () => false,
-      ),
+    await until(
+      async () =>
+        check('v1').then(
+          (code) => code === 0,
+          () => false,
+        ),
+      'recovery',
     )
   })
 

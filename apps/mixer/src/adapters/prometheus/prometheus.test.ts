@@ -1,6 +1,7 @@
 import { Duration } from '@weft/attributes/duration'
+import { until } from '@weft/service/testing/until'
 import { describe, expect, it } from 'vitest'
-import { eventually, openHandler } from '../../testing.ts'
+import { openHandler } from '../../testing.ts'
 import prometheus from './adapter.ts'
 import { Exposition } from './exposition.ts'
 
@@ -84,7 +85,7 @@ describe('prometheus', () => {
     const handler = await openHandler(prometheus, { metrics: [metric({})], metricsExpirationPolicy }, { now: () => nowMs })
     await handler.handle('metric')(instance(1n, { app: 'a' }))
     nowMs = 2_000
-    await eventually('the series to go', () => !handler.exposition.text().includes('app="a"'))
+    await until(() => !handler.exposition.text().includes('app="a"'), 'the series to go')
     await handler.close()
   })
 

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { eventually } from '../../testing.ts'
+import { until } from '@weft/service/testing/until'
 
 /** A real Redis that a test can kill and start again at the same port. */
 export interface RealRedis {
@@ -19,7 +19,7 @@ export async function startRealRedis(): Promise<RealRedis | undefined> {
   const restart = async (): Promise<void> => {
     const options = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', tmpdir()]
     process = spawn('redis-server', options, { stdio: 'ignore' })
-    await eventually('Redis to listen', () => accepts(port))
+    await until(() => accepts(port), 'Redis to listen')
   }
   await restart()
   return {

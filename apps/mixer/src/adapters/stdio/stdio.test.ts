@@ -2,8 +2,9 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseIp } from '@weft/attributes/ip'
+import { until } from '@weft/service/testing/until'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { eventually, openHandler } from '../../testing.ts'
+import { openHandler } from '../../testing.ts'
 import stdio from './adapter.ts'
 
 let dir: string
@@ -74,12 +75,12 @@ describe('stdio', () => {
     const big = entry('info', { text: 'x'.repeat(600_000) })
     const rotated = async () => (await readdir(dir)).filter((name) => name !== 'access.log')
     let first: string | undefined
-    await eventually('two rotations', async () => {
+    await until(async () => {
       await handler.handle('logentry')(big)
       const [name, ...more] = await rotated()
       first ??= name
       return more.length === 0 && name !== first
-    })
+    }, 'two rotations')
     await handler.close()
   })
 

@@ -4,6 +4,7 @@ import { createServer as createTcpServer } from 'node:net'
 import { Server as GrpcServer, ServerCredentials } from '@grpc/grpc-js'
 import { Cluster } from '@weft/contracts/envoy/config/cluster/v3/cluster'
 import { ClusterLoadAssignment } from '@weft/contracts/envoy/config/endpoint/v3/endpoint'
+import { until } from '@weft/service/testing/until'
 import { afterEach, describe, expect, test } from 'vitest'
 import { ProxyLog } from '../../log.ts'
 import { Stats } from '../../observe/stats.ts'
@@ -11,7 +12,6 @@ import { cell, EndpointSlab, healthFlag } from '../../upstream/endpoint-slab.ts'
 import type { ClusterState } from '../clusters.ts'
 import { EndpointSlots } from '../endpoint-slots.ts'
 import { assignment, resource } from '../testing/resources.ts'
-import { until } from '../testing/until.ts'
 import { HealthChecks } from './health-checks.ts'
 
 const closers: (() => unknown)[] = []
@@ -87,47 +87,47 @@ describe('active health checks', () => {
   ])('over gRPC go by what a server says of its service %s', async (service, health) => {
     const { port } = await grpcServer({ shop: 1, desk: 2 })
     const checked = check(`unhealthy_threshold: 1, healthy_threshold: 1, grpc_health_check: {service_name: ${service}}`, port)
-    await until('several checks', () => checked.stats.counter('cluster.a.health_check.attempt').value > 3)
+    await until(() => checked.stats.counter('cluster.a.health_check.attempt').value > 3, 'several checks')
     expect(checked.health()).toBe(health)
   })
 
   test('over gRPC see a server that goes', async () => {
     const { port, stop } = await grpcServer({ '': 1 })
     const checked = check('unhealthy_threshold: 1, healthy_threshold: 1, grpc_health_check: {}', port)
-    await until('it to be healthy', () => checked.health() === 0)
+    await until(() => checked.health() === 0, 'it to be healthy')
     stop()
-    await until('it to be unhealthy', () => (checked.health() & healthFlag.failedActiveCheck) !== 0)
+    await until(() => (checked.health() & healthFlag.failedActiveCheck) !== 0, 'it to be unhealthy')
   })
 
   test('an endpoint is pending until its first check, which counts at once', async () => {
     const { port } = await httpServer(() => 200)
     const { health } = check('unhealthy_threshold: 3, healthy_threshold: 3, http_health_check: {path: /}', port)
     expect(health() & healthFlag.pendingActiveCheck).not.toBe(0)
-    await until('healthy', () => health() === 0)
+    await until(() => health() === 0, 'healthy')
   })
 
   test('an answer that says unhealthy counts at once, and it takes the healthy threshold to come back', async () => {
     let status = 200
     const { port } = await httpServer(() => status)
     const { health, stats } = check('unhealthy_threshold: 9, healthy_threshold: 3, http_health_check: {path: /}', port)
-    await until('healthy', () => health() === 0)
+    await until(() => health() === 0, 'healthy')
     status = 503
-    await until('unhealthy', () => (health() & healthFlag.failedActiveCheck) !== 0)
+    await until(() => (health() & healthFlag.failedActiveCheck) !== 0, 'unhealthy')
     const failures = stats.counter('cluster.a.health_check.failure').value
     expect(failures).toBeLessThan(9)
     const successes = stats.counter('cluster.a.health_check.success').value
     status = 200
-    await until('healthy again', () => health() === 0)
+    await until(() => health() === 0, 'healthy again')
     expect(stats.counter('cluster.a.health_check.success').value - successes).toBeGreaterThanOrEqual(3)
   })
 
   test('no answer counts when it has come the unhealthy threshold in a row', async () => {
     const { server, port } = await httpServer(() => 200)
     const { health, stats } = check('unhealthy_threshold: 3, healthy_threshold: 1, http_health_check: {path: /}', port)
-    await until('healthy', () => health() === 0)
+    await until(() => health() === 0, 'healthy')
     server.close()
     server.closeAllConnections()
-    await until('unhealthy', () => (health() & healthFlag.failedActiveCheck) !== 0)
+    await until(() => (health() & healthFlag.failedActiveCheck) !== 0, 'unhealthy')
     expect(stats.counter('cluster.a.health_check.network_failure').value).toBeGreaterThanOrEqual(3)
   })
 
@@ -140,8 +140,8 @@ describe('active health checks', () => {
       `unhealthy_threshold: 1, healthy_threshold: 1, tcp_health_check: {receive: [{text: "${Buffer.from('ready').toString('hex')}"}]}`,
       (server.address() as AddressInfo).port,
     )
-    await until('healthy', () => health() === 0)
+    await until(() => health() === 0, 'healthy')
     greeting = 'busy\n'
-    await until('unhealthy', () => (health() & healthFlag.failedActiveCheck) !== 0)
+    await until(() => (health() & healthFlag.failedActiveCheck) !== 0, 'unhealthy')
   })
 })

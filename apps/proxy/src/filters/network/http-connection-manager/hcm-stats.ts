@@ -19,7 +19,6 @@ export class HcmStats {
   readonly destroyRemoteActive: Counter
   readonly connectionLength: Histogram
   readonly bytesRead: Counter
-  readonly bytesReadBuffered: Gauge
   readonly bytesWritten: Counter
   readonly bytesWrittenBuffered: Gauge
   readonly protocolError: Counter
@@ -30,7 +29,6 @@ export class HcmStats {
   readonly overloadClose: Counter
   readonly overloadDisableKeepalive: Counter
   readonly delayedCloseTimeout: Counter
-  readonly overloadDisable: Counter
   readonly upgradesTotal: Counter
   readonly upgradesActive: Gauge
   readonly requestTotal: Counter
@@ -48,7 +46,6 @@ export class HcmStats {
   readonly nonRelativePath: Counter
   readonly tooLarge: Counter
   readonly wsOnNonWsRoute: Counter
-  readonly requestRejectedViaIp: Counter
   readonly normalizedRedirect: Counter
   readonly responseBeforeRequest: Counter
   readonly pathNormalizationFailed: Counter
@@ -90,7 +87,6 @@ export class HcmStats {
     this.destroyRemoteActive = counter('downstream_cx_destroy_remote_active_rq')
     this.connectionLength = stats.histogram(`${prefix}downstream_cx_length_ms`)
     this.bytesRead = counter('downstream_cx_rx_bytes_total')
-    this.bytesReadBuffered = gauge('downstream_cx_rx_bytes_buffered')
     this.bytesWritten = counter('downstream_cx_tx_bytes_total')
     this.bytesWrittenBuffered = gauge('downstream_cx_tx_bytes_buffered')
     this.protocolError = counter('downstream_cx_protocol_error')
@@ -101,7 +97,6 @@ export class HcmStats {
     this.overloadClose = counter('downstream_rq_overload_close')
     this.overloadDisableKeepalive = counter('downstream_cx_overload_disable_keepalive')
     this.delayedCloseTimeout = counter('downstream_cx_delayed_close_timeout')
-    this.overloadDisable = counter('downstream_cx_overload_disable_keepalive')
     this.upgradesTotal = counter('downstream_cx_upgrades_total')
     this.upgradesActive = gauge('downstream_cx_upgrades_active')
     this.requestTotal = counter('downstream_rq_total')
@@ -119,7 +114,6 @@ export class HcmStats {
     this.nonRelativePath = counter('downstream_rq_non_relative_path')
     this.tooLarge = counter('downstream_rq_too_large')
     this.wsOnNonWsRoute = counter('downstream_rq_ws_on_non_ws_route')
-    this.requestRejectedViaIp = counter('downstream_rq_rejected_via_ip_detection')
     this.normalizedRedirect = counter('downstream_rq_redirected_with_normalized_path')
     this.responseBeforeRequest = counter('downstream_rq_response_before_rq_complete')
     this.pathNormalizationFailed = counter('downstream_rq_failed_path_normalization')
@@ -132,14 +126,13 @@ export class HcmStats {
       'flow_control_paused_reading_total',
       'flow_control_resumed_reading_total',
       'cx_http1_soft_drain',
-      'rq_overload_close',
     ]) {
       counter(`downstream_${name}`)
     }
     this.tracingHealthCheck = counter('tracing.health_check')
     for (const name of ['client_enabled', 'not_traceable', 'random_sampling', 'service_forced']) counter(`tracing.${name}`)
     counter('rs_too_large')
-    gauge('downstream_cx_http3_active')
+    for (const name of ['http3_active', 'rx_bytes_buffered']) gauge(`downstream_cx_${name}`)
     const classesOf = (of: string) => [1, 2, 3, 4, 5].map((group) => stats.counter(`${of}downstream_rq_${group}xx`))
     this.classes = [undefined, ...classesOf(prefix)]
     this.listenerCompleted =

@@ -2,6 +2,7 @@ import { headerName, names, singleInResponses } from '@weft/http/header-name'
 import { HeaderTable } from '@weft/http/header-table'
 import type { ResponseHead } from '@weft/http/message'
 import type { ResetReason } from '@weft/http/stream'
+import type { InternalRedirectPlan } from '../../../routing/internal-redirect.ts'
 import { askedWait, type RetryPlan, retriableReset, retryPlanFor } from '../../../routing/retry-policy.ts'
 import type { ForwardPlan } from '../../../routing/route-action.ts'
 import type { RoutePlan } from '../../../routing/route-table.ts'
@@ -254,7 +255,8 @@ export class Forwarding implements RaceOwner {
     else if (info.attemptCount > 1) counts.retrySuccess()
     limits.answered()
     if (limits.idleMs > 0) limits.noteActivity(now)
-    if (this.target.forward?.internalRedirect?.codes.has(status) === true && this.followRedirect(endStream)) return
+    const redirect = this.target.forward?.internalRedirect ?? null
+    if (redirect?.codes.has(status) === true && this.followRedirect(redirect, endStream)) return
     info.responseCode = status
     const { upgrade } = exchange
     if (upgrade !== '' && upgrade !== 'connect' && status !== 101 && status < 400 && !endStream) {
@@ -271,22 +273,18 @@ export class Forwarding implements RaceOwner {
   }
 
   /** A redirect that the route has followed here; false: the client gets it. */
-  private followRedirect(endStream: boolean): boolean {
-    const { exchange, body } = this
+  private followRedirect(policy: InternalRedirectPlan, endStream: boolean): boolean {
+    const { exchange } = this
     const { stats } = this.target.cluster!
-    const whole = body.ended && (body.forRetries || exchange.info.bytesReceived === 0)
-    if (!turnRequest(exchange, this.plan, this.target.forward!.internalRedirect!, whole)) {
+    const turned = turnRequest(exchange, this.plan, policy, this.body)
+    if (turned === null) {
       stats.internalRedirectFailed.inc()
       return false
     }
     stats.internalRedirectSucceeded.inc()
-    // A request that became GET has no body.
-    const dropped = exchange.response.status === 303
-    const pieces = dropped ? [] : body.pieces
-    const trailers = dropped ? null : body.trailers
     this.leaveTry(endStream)
     this.end()
-    exchange.beginAgain(pieces, trailers)
+    exchange.beginAgain(turned.pieces, turned.trailers)
     return true
   }
 
@@ -335,10 +333,7 @@ export class Forwarding implements RaceOwner {
       return
     }
     const kind = reason === 'connect-failure' || reason === 'refused-stream' ? reason : 'other'
-    if (retries.plan !== null && retries.wantsOtherAfter(kind) && retries.take()) {
-      retries.schedule(retries.plan)
-      return
-    }
+    if (retries.tryAfter(kind)) return
     const whole = body.ended && (body.forRetries || body.bytes === 0) && info.bytesReceived === body.bytes
     if (unseen && whole && !this.isResent) {
       this.isResent = true
@@ -346,8 +341,7 @@ export class Forwarding implements RaceOwner {
       this.try()
       return
     }
-    if (retries.plan !== null && info.attemptCount > 1 && retries.left === 0 && retriableReset(retries.plan, kind))
-      retries.noteLastFailed()
+    if (retries.plan !== null && retriableReset(retries.plan, kind)) retries.noteSpent()
     answerReset(exchange, this.counts, reason, detail, this.interim)
   }
 
@@ -403,7 +397,7 @@ export class Forwarding implements RaceOwner {
     const { plan } = retries
     if (ofTry && plan !== null && race.current !== null) {
       // The last one goes on too, until the whole time is up.
-      if (retries.left === 0 && exchange.info.attemptCount > 1) retries.noteLastFailed()
+      retries.noteSpent()
       if (retries.left === 0 || !retries.take()) return
       race.outlive(race.current)
       this.limits.quiet()
@@ -413,12 +407,11 @@ export class Forwarding implements RaceOwner {
     }
     this.dropTry()
     race.giveUpOlder()
-    if (ofTry && plan !== null && retries.wantsOtherAfter('timeout') && retries.take()) {
+    if (ofTry && retries.tryAfter('timeout')) {
       this.isTimedOut = true
-      retries.schedule(plan)
       return
     }
-    if (ofTry && plan !== null && retries.left === 0 && exchange.info.attemptCount > 1) retries.noteLastFailed()
+    if (ofTry) retries.noteSpent()
     answerTimeout(exchange, this.counts, limit, this.wishes.timeoutIsNoContent)
   }
 

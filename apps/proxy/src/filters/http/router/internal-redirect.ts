@@ -2,6 +2,7 @@ import { headerName, names } from '@weft/http/header-name'
 import { type InternalRedirectPlan, redirectTarget } from '../../../routing/internal-redirect.ts'
 import { nameRoute } from '../name-route.ts'
 import type { RoutedExchange } from '../routed-exchange.ts'
+import type { KeptBody } from './kept-body.ts'
 import type { RouterPlan } from './router-plan.ts'
 
 const originalUrl = headerName('x-envoy-original-url')
@@ -17,18 +18,27 @@ function visitedRoutes({ filterState }: RoutedExchange): Set<string> {
 
 const visitedKey = 'weft.internal_redirect.visited_routes'
 
+/** What goes with a request that begins again. */
+type Turned = Pick<KeptBody, 'pieces' | 'trailers'>
+
 /**
- * Turns the request to where its response's Location leads, if the policy lets that be; true: it is to begin again there.
- * What speaks against it is counted, and the request stays as it was.
+ * Turns the request to where its response's Location leads, if the policy lets that be and all of the request is at hand: it is
+ * to begin again there. null: what speaks against it is counted, and the request stays as it was.
  */
 export function turnRequest(
   exchange: RoutedExchange,
-  { stats }: RouterPlan,
+  plan: RouterPlan,
   policy: InternalRedirectPlan,
-  complete: boolean,
-): boolean {
+  body: KeptBody,
+): Turned | null {
+  const complete = body.ended && (body.forRetries || exchange.info.bytesReceived === 0)
+  if (!complete || !turnHead(exchange, plan, policy)) return null
+  // A request that became GET has no body.
+  return exchange.response.status === 303 ? { pieces: [], trailers: null } : { pieces: body.pieces, trailers: body.trailers }
+}
+
+function turnHead(exchange: RoutedExchange, { stats }: RouterPlan, policy: InternalRedirectPlan): boolean {
   const { request, response, downstream } = exchange
-  if (!complete) return false
   const location = response.headers.get(names.location)
   if (location === null) return false
   const target = redirectTarget(location)

@@ -50,19 +50,42 @@ describe('a retry policy', () => {
     expect(retries.wantsOther(exchange.response)).toBe(false)
   })
 
-  it('wants another try after resets that it names', () => {
-    expect(retrying('{retry_on: connect-failure}').retries.wantsOtherAfter('connect-failure')).toBe(true)
-    expect(retrying('{retry_on: connect-failure}').retries.wantsOtherAfter('other')).toBe(false)
-    expect(retrying('{retry_on: 5xx}').retries.wantsOtherAfter('other')).toBe(true)
+  it.each([
+    ['connect-failure', 'connect-failure', 1],
+    ['connect-failure', 'other', 0],
+    ['5xx', 'other', 1],
+    ['5xx', 'timeout', 1],
+  ] as const)('that retries on %s has for a try that ended by %s so many others: %i', (on, kind, most) => {
+    const { retries, exchange, tries, value } = retrying(`{retry_on: ${on}, num_retries: 1}`)
+    expect(retries.tryAfter(kind)).toBe(most === 1)
+    expect(retries.tryAfter(kind)).toBe(false)
+    exchange.pass(1000)
+    expect(tries()).toBe(most)
+    expect(value('upstream_rq_retry')).toBe(most)
   })
 
   it('that is not there wants none', () => {
     const { retries, exchange, cluster } = retrying('{retry_on: 5xx}')
     retries.begin(null, cluster.breakers[0])
     exchange.response.status = 503
-    expect([retries.left, retries.wantsOther(exchange.response), retries.wantsOtherAfter('other')]).toEqual([0, false, false])
+    expect([retries.left, retries.wantsOther(exchange.response), retries.tryAfter('other')]).toEqual([0, false, false])
     exchange.info.attemptCount = 2
     expect(retries.isLast(exchange.response)).toBe(false)
+    retries.noteSpent()
+    expect(exchange.info.responseFlags).toEqual([])
+  })
+
+  it('is spent when a retry has given no answer and there is no other', () => {
+    const { retries, exchange } = retrying('{retry_on: 5xx, num_retries: 1}')
+    exchange.info.attemptCount = 2
+    retries.noteSpent()
+    retries.left = 0
+    exchange.info.attemptCount = 1
+    retries.noteSpent()
+    expect(exchange.info.responseFlags).toEqual([])
+    exchange.info.attemptCount = 2
+    retries.noteSpent()
+    expect(exchange.info.responseFlags).toEqual(['URX'])
   })
 
   it('is at its end with the failed try behind the last that it allows', () => {

@@ -61,9 +61,12 @@ export class Retries {
     return retriableResponse(plan, response)
   }
 
-  /** Whether the policy has another try where none of an answer came. */
-  wantsOtherAfter(kind: Parameters<typeof retriableReset>[1]): boolean {
-    return this.plan !== null && this.left > 0 && retriableReset(this.plan, kind)
+  /** Schedules another try for one that ended without an answer, if the policy has one for that and there can be one. */
+  tryAfter(kind: Parameters<typeof retriableReset>[1]): boolean {
+    const { plan } = this
+    if (plan === null || this.left === 0 || !retriableReset(plan, kind) || !this.take()) return false
+    this.schedule(plan)
+    return true
   }
 
   /** Whether there can be another try: the client has no answer yet, all of the request is at hand, and its cluster lets it be. */
@@ -83,6 +86,11 @@ export class Retries {
   noteLastFailed(): void {
     this.counts.retryLimitExceeded()
     this.exchange.info.addResponseFlag('URX')
+  }
+
+  /** A try gave no answer: if it was a retry, and the last. */
+  noteSpent(): void {
+    if (this.plan !== null && this.left === 0 && this.exchange.info.attemptCount > 1) this.noteLastFailed()
   }
 
   /** Gives the place among the retries of the cluster back. */

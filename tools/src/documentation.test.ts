@@ -67,7 +67,7 @@ describe('the commands of the pages', () => {
     expect(known.length).toBeGreaterThan(3)
     const named = commands
       .filter(([, script]) => script === tool)
-      .flatMap(([, , first, more = '']) => [first, ...more.matchAll(/-- ([\w-]+)/g).map(([, name]) => name)])
+      .flatMap(([, , first, more = '']) => [first, ...[...more.matchAll(/-- ([\w-]+)/g)].map(([, name]) => name)])
       .filter((name) => name !== undefined)
     expect(named.filter((name) => !known.includes(name))).toEqual([])
     // Its page lists them all.

@@ -67,7 +67,8 @@ export function clusterGauges(
     if (cluster.message.edsClusterConfig !== undefined || isStrictDns(cluster))
       add('gauge', `${prefix}.max_host_weight`, heaviest(cluster))
     // Which of its transport sockets each endpoint got: the default one, where no other is there to choose.
-    if (cluster.message.transportSocketMatches.length === 0) add('counter', `${prefix}.default.total_match_count`, flags.length)
+    if (cluster.message.transportSocketMatches.length === 0)
+      add('counter', `${prefix}.default.total_match_count`, cluster.slots.came)
     if (cluster.message.healthChecks.length > 0) {
       add('gauge', `${prefix}.health_check.healthy`, flags.filter((flag) => (flag & unhealthyMask) === 0).length)
       add('gauge', `${prefix}.health_check.degraded`, degraded)

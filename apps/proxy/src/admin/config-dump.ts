@@ -271,7 +271,7 @@ function listenersDump({ listeners, lds }: Control, wanted: (name: string) => bo
 }
 
 function routesDump({ listeners, routes }: Control, wanted: (name: string) => boolean): Json {
-  const inline = listeners.active().flatMap((listener) =>
+  const inline = [...listeners.active(), ...listeners.draining()].flatMap((listener) =>
     inlineRoutes(listener.bytes)
       .filter(({ name }) => wanted(name))
       .map(({ bytes }) => ({ route_config: anyJson(types.route, bytes), last_updated: listener.updatedAt.toISOString() })),

@@ -13,7 +13,7 @@ import { Secret } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v
 import type { StringMatcher } from '@weft/contracts/envoy/type/matcher/v3/string'
 import { WeftError } from '@weft/service/errors'
 import { checkOverload } from '../control/overload/overload-manager.ts'
-import { type CheckedResource, checkedResource } from '../control/resource.ts'
+import { type CheckedResource, checkedResource, checkSecretKind } from '../control/resource.ts'
 import { checkInlineClusters } from '../control/route-clusters.ts'
 import { checkLayers } from '../control/runtime-layers.ts'
 import type { ProxyFlags } from '../flags.ts'
@@ -60,7 +60,7 @@ export function readSettings(bytes: Uint8Array, flags: ProxyFlags): BootstrapSet
     })
   const flush = bootstrap.statsFlushInterval
   const clusterNames = new Set(staticResources?.clusters.map(({ name }) => name))
-  const secretNames = new Set(staticResources?.secrets.map(({ name }) => name))
+  const secretKinds = new Map(staticResources?.secrets.map(({ name, type }) => [name, type?.$case]))
   const clusters = statics('cluster', staticResources?.clusters ?? [], (cluster) => Cluster.encode(cluster).finish())
   const checkedListeners = statics('listener', listeners, (listener) => {
     const encoded = Listener.encode(listener).finish()
@@ -68,12 +68,13 @@ export function readSettings(bytes: Uint8Array, flags: ProxyFlags): BootstrapSet
     return encoded
   })
   for (const { kind, name, secrets } of [...clusters, ...checkedListeners]) {
-    const unknown = secrets.find((secret) => secret.source === undefined && !secretNames.has(secret.name))
+    const unknown = secrets.find((secret) => secret.source === undefined && !secretKinds.has(secret.name))
     if (unknown !== undefined)
       throw new WeftError('invalid_argument', `Unknown static secret: ${unknown.name}`, {
         where: { path: `${kind} ${name}` },
         hint: 'add it to static_resources.secrets, or say in sds_config where it comes from',
       })
+    for (const secret of secrets) if (secret.source === undefined) checkSecretKind(secret, secretKinds.get(secret.name))
   }
   return {
     node,

@@ -14,7 +14,7 @@ import { FetchStats } from './fetch-stats.ts'
 import { withKeptEndpoints } from './kept-endpoints.ts'
 import { type CheckedResource, checkedResource, sameBytes } from './resource.ts'
 import type { Secrets } from './secrets.ts'
-import { type ConfigSources, initialFetchTimeoutMs } from './sources.ts'
+import { type ConfigSources, initialFetchTimeoutMs, type NamedWatcher } from './sources.ts'
 
 /** A cluster as the admin endpoints show it. */
 export interface ClusterState {
@@ -272,7 +272,7 @@ export class Clusters {
       entry.endpointsKnown.resolve()
     }
     let before: Uint8Array | undefined
-    const watch = this.#options.sources.watchNamed(source, typeUrls.endpoint, service, {
+    const watcher: NamedWatcher = {
       receive: async (received) => {
         try {
           const resource = checkedResource('endpoints', service, received.version, received.bytes)
@@ -293,7 +293,9 @@ export class Clusters {
       empty,
       refused: (reason) => refuse('', reason),
       failed: () => stats.failed(),
-    })
+    }
+    const counted = { stats: entry.stats, prefix: `cluster.${name}` }
+    const watch = this.#options.sources.watchNamed(source, typeUrls.endpoint, service, watcher, counted)
     entry.closers.push(() => watch.close())
   }
 
@@ -308,7 +310,9 @@ export class Clusters {
         : assignment
     entry.endpointsKnown.resolve()
     if (this.#active.get(entry.name) !== entry) return
+    const before = entry.membershipChanges
     void this.#options.publish(this.#endpointUpdate(entry))
+    this.#options.stats.counter('cluster_manager.cluster_updated').add(entry.membershipChanges - before)
   }
 
   #endpointUpdate(entry: Entry): ResourceUpdate[] {

@@ -1,21 +1,22 @@
-import type { Gauge, Stats, Text } from '../observe/stats.ts'
+import type { Gauge, StatSource, Text } from '../observe/stats.ts'
 
-/** Envoy's `control_plane.`: how the streams to control planes are. */
+/** Envoy's `control_plane.`: how a stream to a control plane is. */
 export class ControlPlaneStats {
   readonly #connected: Gauge
   readonly #identifier: Text
 
-  constructor(stats: Stats) {
-    this.#connected = stats.gauge('control_plane.connected_state')
-    this.#identifier = stats.text('control_plane.identifier')
+  /** @param prefix what the statistics of a stream for one subscription begin with (`cluster.reviews.`); empty for ADS */
+  constructor(stats: StatSource, prefix: string) {
+    this.#connected = stats.gauge(`${prefix}control_plane.connected_state`)
+    this.#identifier = stats.text(`${prefix}control_plane.identifier`)
     // Nothing here holds requests back.
-    stats.gauge('control_plane.pending_requests')
-    stats.counter('control_plane.rate_limit_enforced')
+    stats.gauge(`${prefix}control_plane.pending_requests`)
+    stats.counter(`${prefix}control_plane.rate_limit_enforced`)
   }
 
-  /** A stream was answered the first time, by one that calls itself so, or was lost. */
+  /** A stream was opened, was answered the first time by one that calls itself so, or was lost. */
   connected(up: boolean, identifier: string): void {
     this.#connected.set(up ? 1 : 0)
-    if (up) this.#identifier.set(identifier)
+    if (identifier !== '') this.#identifier.set(identifier)
   }
 }

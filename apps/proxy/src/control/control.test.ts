@@ -225,6 +225,20 @@ describe('a proxy driven over ADS', () => {
   })
 })
 
+describe('what drains', () => {
+  test('keeps its routes until its connections have had their time', async () => {
+    const discovery = await server()
+    serveAll(discovery, '1')
+    const { control, worker } = controlOf(adsBootstrap(discovery.port))
+    await control.start()
+    discovery.serve('listener', '2', [])
+    await until('it is gone', () => !worker.live.has('listener/in'))
+    expect(control.listeners.draining()).toMatchObject([{ name: 'in' }])
+    expect(worker.live.has('route/r')).toBe(true)
+    expect(discovery.last('route')?.resourceNames).toEqual(['r'])
+  })
+})
+
 describe('workers', () => {
   test('a worker that dies is replaced and given the whole configuration in the order it was made', async () => {
     const discovery = await server()
@@ -251,6 +265,25 @@ describe('workers', () => {
 })
 
 describe('static configuration', () => {
+  test('a static secret holds what is asked of it', () => {
+    const of = (secret: string) => () =>
+      controlOf(`
+static_resources:
+  secrets: [${secret}]
+  clusters:
+  - name: a
+    connect_timeout: 1s
+    transport_socket:
+      name: tls
+      typed_config:
+        '@type': type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext
+        common_tls_context: {validation_context_sds_secret_config: {name: s}}`)
+    expect(of('{name: s, generic_secret: {secret: {inline_string: x}}}')).toThrow(
+      /secret s holds a genericSecret, where a validationContext/,
+    )
+    expect(of('{name: s, validation_context: {}}')).not.toThrow()
+  })
+
   test('a static listener that cannot be opened ends the start with its address', async () => {
     const worker = new RecordingWorker()
     worker.refuse.set('listener/in', "cannot bind '127.0.0.1:15001': address in use")

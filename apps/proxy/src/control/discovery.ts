@@ -1,6 +1,6 @@
 import type { ConfigSource } from '@weft/contracts/envoy/config/core/v3/config_source'
 import { WeftError } from '@weft/service/errors'
-import type { ResourceResponse } from '@weft/xds/client/subscription'
+import type { ResourceHandler, ResourceResponse } from '@weft/xds/client/subscription'
 import { typeUrls } from '@weft/xds/types'
 import type { ComponentLog } from '../log.ts'
 import type { Stats } from '../observe/stats.ts'
@@ -52,11 +52,12 @@ export class Discovery {
   }) {
     const { kind, taker, log } = options
     const word = kind === 'cluster' ? 'CDS' : 'LDS'
-    const stats = new FetchStats(
-      options.stats,
-      kind === 'cluster' ? 'cluster_manager.cds' : 'listener_manager.lds',
-      options.source,
-    )
+    const prefix = kind === 'cluster' ? 'cluster_manager.cds' : 'listener_manager.lds'
+    const stats = new FetchStats(options.stats, prefix, options.source)
+    if (kind === 'cluster') {
+      options.stats.counter(`${prefix}.config_reload`)
+      options.stats.gauge(`${prefix}.config_reload_time_ms`)
+    }
     const take = async (response: ResourceResponse): Promise<string[]> => {
       const problems: string[] = []
       const seen = new Set<string>()
@@ -111,18 +112,21 @@ export class Discovery {
           refuse(resource, error)
         }
       }
+      let applied = changed
       const gone = response.whole ? taker.names().filter((name) => !seen.has(name)) : response.removed
       for (const name of gone) {
         this.refused.delete(name)
-        if (!taker.isStatic(name)) taker.remove(name)
+        if (taker.isStatic(name)) continue
+        if (taker.bytesOf(name) !== undefined) applied = true
+        taker.remove(name)
       }
       if (response.whole) for (const name of this.refused.keys()) if (!seen.has(name)) this.refused.delete(name)
-      // Listeners show the version of which a part was taken, clusters do not.
-      if (problems.length === 0 || kind === 'listener') this.version = response.version
+      // The version shown is the last that changed something; listeners count one of which a part was taken.
+      if (applied && (problems.length === 0 || kind === 'listener')) this.version = response.version
       if (problems.length > 0) return problems
       if (changed && kind === 'cluster') {
-        options.stats.counter('cluster_manager.cds.config_reload').inc()
-        options.stats.gauge('cluster_manager.cds.config_reload_time_ms').set(Date.now())
+        options.stats.counter(`${prefix}.config_reload`).inc()
+        options.stats.gauge(`${prefix}.config_reload_time_ms`).set(Date.now())
       }
       return problems
     }
@@ -130,7 +134,7 @@ export class Discovery {
     this.answered = came.within(initialFetchTimeoutMs(options.source)).then((inTime) => {
       if (!inTime) stats.timedOut()
     })
-    options.sources.watchAll(options.source, kind === 'cluster' ? typeUrls.cluster : typeUrls.listener, {
+    const handler: ResourceHandler = {
       receive: async (response) => {
         const problems = await take(response)
         stats.answered(response.version, problems)
@@ -143,6 +147,12 @@ export class Discovery {
         stats.failed()
         log.debug(`${word} cannot be fetched now: ${reason}`)
       },
-    })
+      unreadable: (reason) => {
+        stats.answered('', [reason])
+        came.resolve()
+      },
+    }
+    const { sources, source } = options
+    sources.watchAll(source, kind === 'cluster' ? typeUrls.cluster : typeUrls.listener, handler, { stats: options.stats, prefix })
   }
 }

@@ -26,6 +26,8 @@ export class EndpointSlots {
   readonly breakers: Record<string, number>
   readonly #resting = new Set<NodeJS.Timeout>()
   #closed = false
+  /** How many endpoints have come, those that went again too. */
+  came = 0
 
   constructor(slab: EndpointSlab) {
     this.#slab = slab
@@ -50,6 +52,7 @@ export class EndpointSlots {
         if (slot === undefined) {
           slot = this.#slab.allocate()
           this.#byKey.set(key, slot)
+          this.came++
           if (check !== 'unchecked') this.#slab.setHealth(slot, healthFlag.failedActiveCheck, true)
           if (check === 'ignored-until-checked') this.#slab.setHealth(slot, healthFlag.pendingActiveCheck, true)
         }

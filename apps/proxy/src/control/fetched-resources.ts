@@ -5,7 +5,7 @@ import type { Stats } from '../observe/stats.ts'
 import { Deferred } from './deferred.ts'
 import { FetchStats } from './fetch-stats.ts'
 import { type CheckedResource, type Reference, sameBytes } from './resource.ts'
-import { type ConfigSources, initialFetchTimeoutMs, type Watch } from './sources.ts'
+import { type ConfigSources, initialFetchTimeoutMs, type NamedWatcher, type Watch } from './sources.ts'
 import { longestTimerMs } from './timer-bounds.ts'
 
 /** A resource that is fetched by its name, and what its kind keeps of it. */
@@ -170,7 +170,7 @@ export class FetchedResources<R extends Reference, State> {
       log.warn(`${api}: ${reason}`)
       answered(version, [reason])
     }
-    entry.watch = sources.watchNamed(source, this.#options.typeUrl, name, {
+    const watcher: NamedWatcher = {
       receive: async (received) => {
         try {
           await this.#options.take(entry, received)
@@ -196,15 +196,14 @@ export class FetchedResources<R extends Reference, State> {
         counts?.failed()
         log.debug(`${noun} ${name} cannot be fetched now: ${reason}`)
       },
-    })
+    }
+    entry.watch = sources.watchNamed(source, this.#options.typeUrl, name, watcher, { stats, prefix: entry.prefix })
   }
 }
 
-/** Whether an answer brings what is there already, only perhaps with a new version, which is noted. */
+/** Whether an answer brings what is there already; its version is not noted, as in Envoy. */
 export function isRepeated(state: DatedResource | undefined, received: ReceivedResource): boolean {
-  if (state === undefined || !sameBytes(state.resource.bytes, received.bytes)) return false
-  state.resource.version = received.version
-  return true
+  return state !== undefined && sameBytes(state.resource.bytes, received.bytes)
 }
 
 /** What came, for the admin endpoints. */

@@ -52,6 +52,7 @@ export class Listeners {
 
   constructor(options: ListenersOptions) {
     this.#options = options
+    this.#count()
   }
 
   active(): ListenerState[] {
@@ -130,7 +131,6 @@ export class Listeners {
     if (entry === undefined) return
     this.#active.delete(name)
     this.#drain(entry)
-    this.#release(entry)
     this.#count('listener_removed')
     void this.#options.publish([{ kind: 'listener', name, bytes: null }])
   }
@@ -177,8 +177,8 @@ export class Listeners {
     const before = this.#active.get(entry.name)
     this.#active.set(entry.name, entry)
     if (before !== undefined) {
-      this.#release(before)
-      if (sameButChains(before.message, entry.message)) this.#drainChains(chainsWithout(before.message, entry.message))
+      if (sameButChains(before.message, entry.message)) this.#drainChains(before, entry)
+      else this.#drain(before)
     }
     this.#count()
     this.#options.log.debug(`listener ${entry.name} is live`)
@@ -186,20 +186,26 @@ export class Listeners {
     return []
   }
 
+  /** What a listener refers to goes when its connections have had their time: they may still need it. */
   #drain(entry: Entry): void {
     const timer = setTimeout(() => {
       this.#draining.delete(entry)
+      this.#release(entry)
       this.#count()
     }, this.#options.drainTimeMs)
     timer.unref()
     this.#draining.set(entry, timer)
   }
 
-  /** So many filter chains have gone from a listener that stays; their connections drain. */
-  #drainChains(chains: number): void {
+  /** Filter chains have gone from a listener that stays; their connections drain. */
+  #drainChains(before: Entry, now: Entry): void {
+    const chains = chainsWithout(before.message, now.message)
     const draining = this.#options.stats.gauge('listener_manager.total_filter_chains_draining')
     draining.add(chains)
-    setTimeout(() => draining.add(-chains), this.#options.drainTimeMs).unref()
+    setTimeout(() => {
+      draining.add(-chains)
+      this.#release(before)
+    }, this.#options.drainTimeMs).unref()
   }
 
   #discardWarming(name: string): void {

@@ -1,13 +1,13 @@
 import type { ConfigSource } from '@weft/contracts/envoy/config/core/v3/config_source'
 import { HttpConnectionManager } from '@weft/contracts/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager'
-import { SdsSecretConfig } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/secret'
+import { SdsSecretConfig, type Secret } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/secret'
 import { WeftError } from '@weft/service/errors'
 import { typeUrls } from '@weft/xds/types'
 import { checkResource } from '../plan/check.ts'
 import type { ResourceKind } from '../threads.ts'
 import { checkCrossFieldRules } from './cross-field-rules.ts'
 import { inspectBinary } from './validation/decode.ts'
-import { referenceTypes } from './validation/inspect.ts'
+import { type Findings, referenceTypes } from './validation/inspect.ts'
 import { formatPath } from './validation/problem.ts'
 
 /** The type URL of each kind of resource. */
@@ -26,6 +26,21 @@ export interface Reference {
   /** Undefined: a static one of the bootstrap. */
   source: ConfigSource | undefined
 }
+
+/** A reference to a secret of one kind. */
+export interface SecretReference extends Reference {
+  holds: SecretKind | undefined
+}
+
+/** What a secret holds. */
+export type SecretKind = NonNullable<Secret['type']>['$case']
+
+/** What a secret has to hold, by the start of the field that refers to it. */
+const secretKinds: readonly (readonly [field: string, kind: SecretKind])[] = [
+  ['tls_certificate', 'tlsCertificate'],
+  ['validation_context', 'validationContext'],
+  ['session_ticket_keys', 'sessionTicketKeys'],
+]
 
 /** A reference to a route configuration, and the prefix under which its fetching is counted. */
 export interface RouteReference extends Reference {
@@ -47,7 +62,7 @@ export interface CheckedResource {
   /** The version it came with; empty for static ones. */
   version: string
   bytes: Uint8Array
-  secrets: Reference[]
+  secrets: SecretReference[]
   routes: RouteReference[]
   extensions: ExtensionReference[]
 }
@@ -88,16 +103,15 @@ export function checkedResource(
   }
 }
 
-function readReferences(
-  references: { type: string; bytes: Uint8Array }[],
-): Pick<CheckedResource, 'secrets' | 'routes' | 'extensions'> {
+function readReferences(references: Findings['references']): Pick<CheckedResource, 'secrets' | 'routes' | 'extensions'> {
   const extensions: ExtensionReference[] = []
-  const secrets: Reference[] = []
+  const secrets: SecretReference[] = []
   const routes: RouteReference[] = []
-  for (const { type, bytes } of references) {
+  for (const { type, bytes, field } of references) {
     if (type === referenceTypes.secret) {
       const { name, sdsConfig } = SdsSecretConfig.decode(bytes)
-      secrets.push({ name, source: sdsConfig })
+      const holds = secretKinds.find(([start]) => field.startsWith(start))?.[1]
+      secrets.push({ name, source: sdsConfig, holds })
     } else {
       const { statPrefix, routeSpecifier, httpFilters } = HttpConnectionManager.decode(bytes)
       for (const { name, configType } of httpFilters) {
@@ -111,6 +125,12 @@ function readReferences(
     }
   }
   return { secrets, routes, extensions }
+}
+
+/** Throws WeftError for a secret that does not hold what is asked of it. */
+export function checkSecretKind({ name, holds }: SecretReference, kind: SecretKind | undefined): void {
+  if (holds !== undefined && kind !== holds)
+    throw new WeftError('invalid_argument', `secret ${name} holds a ${kind ?? 'nothing'}, where a ${holds} is asked for`)
 }
 
 /** Whether two resources are the same bytes. */

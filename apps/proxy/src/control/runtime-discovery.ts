@@ -7,7 +7,7 @@ import type { Stats } from '../observe/stats.ts'
 import { Deferred } from './deferred.ts'
 import { FetchStats } from './fetch-stats.ts'
 import type { RuntimeLayers } from './runtime-layers.ts'
-import { type ConfigSources, initialFetchTimeoutMs } from './sources.ts'
+import { type ConfigSources, initialFetchTimeoutMs, type NamedWatcher } from './sources.ts'
 
 /**
  * Fetches the layers of the runtime that a control plane gives (RTDS). Resolves when each has come, or its initial fetch
@@ -35,7 +35,7 @@ export async function fetchRuntimeLayers(
       stats.answered(version, problems)
       came.resolve()
     }
-    sources.watchNamed(rtdsConfig, typeUrls.runtime, name, {
+    const watcher: NamedWatcher = {
       receive: async ({ version, bytes }) => {
         const problems: string[] = []
         try {
@@ -57,7 +57,8 @@ export async function fetchRuntimeLayers(
         stats.failed()
         log.debug(`runtime layer ${layer} cannot be fetched now: ${reason}`)
       },
-    })
+    }
+    sources.watchNamed(rtdsConfig, typeUrls.runtime, name, watcher, { stats: options.stats, prefix: 'runtime' })
   }
   await Promise.all(waiting)
 }

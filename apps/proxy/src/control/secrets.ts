@@ -10,7 +10,7 @@ import { readDataSource } from '../plan/data-source.ts'
 import { compileSecret, SecretStore } from '../plan/secret-store.ts'
 import type { ResourceError, ResourceUpdate } from '../threads.ts'
 import { FetchedResources } from './fetched-resources.ts'
-import { type CheckedResource, checkedResource, type Reference, sameBytes } from './resource.ts'
+import { type CheckedResource, checkedResource, checkSecretKind, type SecretReference, sameBytes } from './resource.ts'
 import type { ConfigSources } from './sources.ts'
 
 /** A secret as `/config_dump` and `/certs` show it. */
@@ -45,7 +45,7 @@ export class Secrets {
   readonly store = new SecretStore()
   readonly #options: SecretsOptions
   readonly #static = new Map<string, Kept>()
-  readonly #fetched: FetchedResources<Reference, Kept>
+  readonly #fetched: FetchedResources<SecretReference, Kept>
 
   constructor(options: SecretsOptions) {
     this.#options = options
@@ -64,7 +64,10 @@ export class Secrets {
       },
       take: (entry, received) => {
         entry.state ??= newSecret(entry.name, 'dynamic')
-        this.#take(entry.state, checkedResource('secret', entry.name, received.version, received.bytes))
+        const resource = checkedResource('secret', entry.name, received.version, received.bytes)
+        const kind = Secret.decode(resource.bytes).type?.$case
+        for (const use of entry.uses) checkSecretKind(use, kind)
+        this.#take(entry.state, resource)
         entry.ready.resolve()
       },
       // As Envoy shows it: the version that came last.
@@ -96,21 +99,21 @@ export class Secrets {
   }
 
   /** Starts to fetch what is referred to; each use has to be released. */
-  use(references: readonly Reference[]): void {
+  use(references: readonly SecretReference[]): void {
     this.#fetched.use(this.#notStatic(references))
   }
 
-  release(references: readonly Reference[]): void {
+  release(references: readonly SecretReference[]): void {
     this.#fetched.release(this.#notStatic(references))
   }
 
   /** Whether all of them are there. */
-  areReady(references: readonly Reference[]): boolean {
+  areReady(references: readonly SecretReference[]): boolean {
     return this.#fetched.areReady(this.#notStatic(references))
   }
 
   /** Resolves when all are there, or each one's initial fetch timeout is over. */
-  async ready(references: readonly Reference[]): Promise<void> {
+  async ready(references: readonly SecretReference[]): Promise<void> {
     await this.#fetched.ready(this.#notStatic(references))
   }
 
@@ -120,7 +123,7 @@ export class Secrets {
     for (const { files } of this.#static.values()) for (const file of files) file.close()
   }
 
-  #notStatic(references: readonly Reference[]): Reference[] {
+  #notStatic(references: readonly SecretReference[]): SecretReference[] {
     return references.filter(({ name }) => !this.#static.has(name))
   }
 

@@ -4,7 +4,7 @@ import { WeftError } from '@weft/service/errors'
 import { XdsStream } from '@weft/xds/client/stream'
 import type { ReceivedResource, ResourceHandler } from '@weft/xds/client/subscription'
 import type { ComponentLog } from '../log.ts'
-import type { Stats } from '../observe/stats.ts'
+import type { StatSource } from '../observe/stats.ts'
 import { durationMs } from '../plan/duration.ts'
 import { ControlPlaneStats } from './control-plane-stats.ts'
 import { FileSource } from './file-source.ts'
@@ -23,6 +23,13 @@ export interface NamedWatcher {
   failed?(reason: string): void
 }
 
+/** Where a subscription counts. */
+export interface CountedAt {
+  stats: StatSource
+  /** What the names begin with: `cluster.reviews`. */
+  prefix: string
+}
+
 /** An interest that can be given up. */
 export interface Watch {
   close(): void
@@ -34,7 +41,7 @@ export interface SourcesOptions {
   node: Node
   clients: GrpcClients
   log: ComponentLog
-  stats: Stats
+  stats: StatSource
 }
 
 /** ApiConfigSource.ApiType, delta variants. */
@@ -59,14 +66,14 @@ export class ConfigSources {
   }
 
   /** All resources of a type (clusters, listeners). */
-  watchAll(source: ConfigSource, typeUrl: string, handler: ResourceHandler): void {
+  watchAll(source: ConfigSource, typeUrl: string, handler: ResourceHandler, counted: CountedAt): void {
     const specifier = source.configSourceSpecifier
     switch (specifier?.$case) {
       case 'ads':
         this.#adsStream().subscribe(typeUrl, 'all', handler)
         return
       case 'apiConfigSource':
-        this.#ownStream(specifier.value, typeUrl).subscribe(typeUrl, 'all', handler)
+        this.#ownStream(specifier.value, typeUrl, counted).subscribe(typeUrl, 'all', handler)
         return
       case 'pathConfigSource':
       case 'path': {
@@ -84,12 +91,12 @@ export class ConfigSources {
     }
   }
 
-  /** One resource by name. Those who ask for the same one share its fetching, and a late one gets the last answer at once. */
-  watchNamed(source: ConfigSource, typeUrl: string, name: string, watcher: NamedWatcher): Watch {
-    const key = this.#keyOf(source, typeUrl, name)
+  /** One resource by name. Those who ask for the same one by ADS share its fetching, and a late one gets the last answer at once. */
+  watchNamed(source: ConfigSource, typeUrl: string, name: string, watcher: NamedWatcher, counted: CountedAt): Watch {
+    const key = this.#keyOf(source, typeUrl, name, counted)
     let subscription = this.#named.get(key)
     if (subscription === undefined) {
-      subscription = new NamedSubscription((handler) => this.#start(source, typeUrl, name, handler))
+      subscription = new NamedSubscription((handler) => this.#start(source, typeUrl, name, handler, counted))
       this.#named.set(key, subscription)
     }
     return subscription.add(name, watcher)
@@ -116,17 +123,23 @@ export class ConfigSources {
   }
 
   /** ADS takes all names of a type in one subscription; other sources have one for each name, as Envoy has. */
-  #keyOf(source: ConfigSource, typeUrl: string, name: string): string {
+  #keyOf(source: ConfigSource, typeUrl: string, name: string, { prefix }: CountedAt): string {
     const specifier = source.configSourceSpecifier
     if (specifier?.$case === 'ads') return `ads ${typeUrl}`
     if (specifier?.$case === 'apiConfigSource')
-      return `api ${typeUrl} ${name} ${Buffer.from(ApiConfigSource.encode(specifier.value).finish()).toString('base64')}`
+      return `api ${typeUrl} ${name} ${prefix} ${Buffer.from(ApiConfigSource.encode(specifier.value).finish()).toString('base64')}`
     if (specifier?.$case === 'path' || specifier?.$case === 'pathConfigSource')
       return `file ${typeUrl} ${name} ${Object.values(fileOf(specifier)).join(' ')}`
     return `none ${typeUrl} ${name}`
   }
 
-  #start(source: ConfigSource, typeUrl: string, name: string, handler: ResourceHandler): (names: string[]) => void {
+  #start(
+    source: ConfigSource,
+    typeUrl: string,
+    name: string,
+    handler: ResourceHandler,
+    counted: CountedAt,
+  ): (names: string[]) => void {
     const specifier = source.configSourceSpecifier
     switch (specifier?.$case) {
       case 'ads': {
@@ -134,13 +147,13 @@ export class ConfigSources {
         return (names) => subscription.setNames(names)
       }
       case 'apiConfigSource': {
-        const stream = this.#ownStream(specifier.value, typeUrl)
+        const stream = this.#ownStream(specifier.value, typeUrl, counted)
         const subscription = stream.subscribe(typeUrl, [name], handler)
         return (names) => subscription.setNames(names)
       }
       case 'path':
       case 'pathConfigSource':
-        this.watchAll(source, typeUrl, handler)
+        this.watchAll(source, typeUrl, handler, counted)
         return () => undefined
       default:
         throw new WeftError('invalid_argument', `${name}: a config source needs ads, api_config_source or path_config_source`)
@@ -154,28 +167,27 @@ export class ConfigSources {
         'failed_precondition',
         'a config source says ads, but the bootstrap has no dynamic_resources.ads_config',
       )
-    this.#ads ??= this.#newStream(config, 'aggregated')
+    this.#ads ??= this.#newStream(config, 'aggregated', new ControlPlaneStats(this.#options.stats, ''))
     return this.#ads
   }
 
-  #ownStream(config: ApiConfigSource, typeUrl: string): XdsStream {
+  #ownStream(config: ApiConfigSource, typeUrl: string, { stats, prefix }: CountedAt): XdsStream {
     const key = Buffer.from(ApiConfigSource.encode(config).finish()).toString('base64')
     let own = this.#own.get(key)
     if (own === undefined) {
       own = { streams: new Set(), cluster: clusterOf(config) }
       this.#own.set(key, own)
     }
-    const stream = this.#newStream(config, typeUrl)
+    const stream = this.#newStream(config, typeUrl, new ControlPlaneStats(stats, `${prefix}.`))
     own.streams.add(stream)
     return stream
   }
 
-  #newStream(config: ApiConfigSource, service: string): XdsStream {
-    const { node, clients, log, stats } = this.#options
+  #newStream(config: ApiConfigSource, service: string, counts: ControlPlaneStats): XdsStream {
+    const { node, clients, log } = this.#options
     const grpcService = config.grpcServices[0]
     if (config.apiType === restType || grpcService === undefined)
       throw new WeftError('unimplemented', 'an api_config_source needs api_type GRPC or DELTA_GRPC and a grpc_service')
-    const counts = new ControlPlaneStats(stats)
     return new XdsStream({
       variant: deltaTypes.has(config.apiType) ? 'delta' : 'sotw',
       service,
@@ -207,7 +219,11 @@ class NamedSubscription {
           if (problem !== undefined) return [problem]
         }
         const problems: string[] = []
+        const seen = new Set<string>()
         for (const resource of response.resources) {
+          // Of two with one name the first counts, as in Envoy.
+          if (seen.has(resource.name)) continue
+          seen.add(resource.name)
           const watchers = this.#watchers.get(resource.name)
           if (watchers === undefined) continue
           const found = (await Promise.all([...watchers].map((watcher) => watcher.receive(resource)))).flat()
@@ -219,6 +235,9 @@ class NamedSubscription {
           for (const watcher of this.#watchers.get(name) ?? []) watcher.removed?.(response.version)
         }
         return problems
+      },
+      unreadable: (reason) => {
+        for (const watchers of this.#watchers.values()) for (const watcher of watchers) watcher.refused(reason)
       },
       disconnected: (reason) => {
         for (const watchers of this.#watchers.values()) for (const watcher of watchers) watcher.failed?.(reason)

@@ -15,7 +15,7 @@ export const delta: XdsProtocol = {
       controlPlane: response.controlPlane?.identifier ?? '',
       read: () => ({
         version: response.systemVersionInfo,
-        resources: response.resources.map(({ name, version, resource }) => {
+        resources: once(response.resources).map(({ name, version, resource }) => {
           if (resource?.typeUrl !== response.typeUrl) {
             const type = resource?.typeUrl ?? '(none)'
             throw new WeftError('invalid_argument', `a response for ${response.typeUrl} holds ${name} of type ${type}`)
@@ -55,6 +55,16 @@ export const delta: XdsProtocol = {
       responseNonce: state.nonce,
       errorDetail: problems.length === 0 ? undefined : { code: nackCode, message: nackText(problems), details: [] },
     }),
+}
+
+/** Throws WeftError for a name that comes twice. */
+function once<T extends { name: string }>(resources: readonly T[]): readonly T[] {
+  const names = new Set<string>()
+  for (const { name } of resources) {
+    if (names.has(name)) throw new WeftError('invalid_argument', `the resource ${name} comes twice in one response`)
+    names.add(name)
+  }
+  return resources
 }
 
 function wanted(state: TypeState): string[] {

@@ -208,6 +208,18 @@ describe('a stream, incremental', () => {
     expect(server.delta[2]).toMatchObject({ resourceNamesSubscribe: ['three'], resourceNamesUnsubscribe: ['two'] })
   })
 
+  test('refuses a response in which a name comes twice', async () => {
+    const server = await peer()
+    const handler = keeper()
+    clientOf(server.port, 'delta').subscribe(typeUrls.cluster, ['one'], handler)
+    await until('the first request', () => server.delta.length === 1)
+    const twice = ['5', '6'].map((version) => Resource.fromPartial({ name: 'one', version, resource: any('one') }))
+    server.sendDelta({ typeUrl: typeUrls.cluster, nonce: 'a', resources: twice })
+    await until('the refusal', () => server.delta.length === 2)
+    expect(server.delta[1]?.errorDetail?.message).toContain('one comes twice')
+    expect(handler.seen).toEqual([])
+  })
+
   test('tells on reconnect which versions it holds, so that only changes come', async () => {
     const server = await peer()
     const handler = keeper()

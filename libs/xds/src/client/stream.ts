@@ -7,7 +7,7 @@ import { delta } from './delta.ts'
 import { discoveryMethod } from './methods.ts'
 import type { XdsProtocol } from './protocol.ts'
 import { sotw } from './sotw.ts'
-import type { ResourceHandler, Subscription, TypeState } from './subscription.ts'
+import type { ResourceHandler, ResourceResponse, Subscription, TypeState } from './subscription.ts'
 
 export interface XdsStreamOptions {
   variant: 'sotw' | 'delta'
@@ -22,7 +22,7 @@ export interface XdsStreamOptions {
    */
   connect(): Promise<{ client: Client; metadata: Metadata }>
   log(level: 'debug' | 'info' | 'warn', message: string): void
-  /** Told when the server answers the first time on a connection, and when the connection is lost. */
+  /** Told when a connection is opened, with what the server calls itself when it answers the first time, and when it is lost. */
   onConnected?(connected: boolean, controlPlane: string): void
   backoff?: Backoff
 }
@@ -44,6 +44,7 @@ export class XdsStream {
   #opening = false
   #sentNode = false
   #connected = false
+  #answered = false
   #closed = false
   #timer: NodeJS.Timeout | undefined
   #work: Promise<void> = Promise.resolve()
@@ -148,6 +149,9 @@ export class XdsStream {
     const call = client.makeBidiStreamRequest<Buffer, Buffer>(method, asIs, asIs, metadata)
     this.#call = call
     this.#sentNode = false
+    this.#answered = false
+    this.#connected = true
+    this.#options.onConnected?.(true, '')
     call.on('data', (message: Buffer) => {
       call.pause()
       this.#work = this.#work
@@ -189,8 +193,8 @@ export class XdsStream {
     if (this.#call !== call) return
     const response = this.#protocol.parse(message)
     this.#backoff.reset()
-    if (!this.#connected) {
-      this.#connected = true
+    if (!this.#answered) {
+      this.#answered = true
       this.#options.onConnected?.(true, response.controlPlane)
     }
     const state = this.#states.get(response.typeUrl)
@@ -201,8 +205,9 @@ export class XdsStream {
     state.nonce = response.nonce
     let problems: string[]
     let version = ''
+    let content: ResourceResponse | undefined
     try {
-      const content = response.read()
+      content = response.read()
       version = content.version
       problems = await state.handler.receive(content)
       if (problems.length === 0) {
@@ -212,7 +217,9 @@ export class XdsStream {
         state.version = version
       }
     } catch (error) {
-      problems = [WeftError.from(error).describe()]
+      const reason = WeftError.from(error).describe()
+      problems = [reason]
+      if (content === undefined) state.handler.unreadable?.(reason)
     }
     const short = shortTypeName(state.typeUrl)
     if (problems.length === 0) this.#options.log('debug', `${short} version '${version}' accepted`)

@@ -23,6 +23,8 @@ export interface ResourceHandler {
    * them. The next response waits until it resolves.
    */
   receive(response: ResourceResponse): Promise<string[]>
+  /** A response cannot be taken apart, and is refused for this reason. */
+  unreadable?(reason: string): void
   /** The stream broke or could not be opened; what was received stays in force. */
   disconnected?(reason: string): void
 }

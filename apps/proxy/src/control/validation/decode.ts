@@ -78,7 +78,7 @@ export function decodeDocuments(typeName: string, documents: readonly ConfigDocu
 
 /**
  * Checks a message in binary; throws WeftError with every problem and its path. `onBroken` hears when one of them is that the
- * message breaks the API's own constraints (or is none), and not only asks for what this proxy lacks.
+ * message itself breaks the API's own constraints (or is none): what its extensions hold is not counted, nor what this proxy lacks.
  */
 export function inspectBinary(typeName: string, bytes: Uint8Array, onBroken: () => void = () => undefined): Findings {
   const type = messageType(typeName)
@@ -91,7 +91,7 @@ export function inspectBinary(typeName: string, bytes: Uint8Array, onBroken: () 
   }
   const findings = inspect(type, message)
   const { problems } = findings
-  if (problems.some(({ unsupported }) => unsupported !== true)) onBroken()
+  if (problems.some(({ unsupported, inAny }) => unsupported !== true && inAny !== true)) onBroken()
   if (problems.length > 0) throw new WeftError('invalid_argument', describeProblems(problems))
   return findings
 }

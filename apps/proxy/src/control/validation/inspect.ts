@@ -20,8 +20,8 @@ import { fieldSupport, supportsExtension } from './supported/index.ts'
 export interface Findings {
   problems: Problem[]
   warnings: Problem[]
-  /** Where it refers to resources that come from elsewhere: messages of `referenceTypes`, in binary. */
-  references: { type: string; bytes: Uint8Array }[]
+  /** Where it refers to resources that come from elsewhere: messages of `referenceTypes`, in binary, and the field that holds each. */
+  references: { type: string; bytes: Uint8Array; field: string }[]
 }
 
 /** Messages by which a resource names another that has to be fetched. */
@@ -50,8 +50,9 @@ export function createInspector(registry: Registry): (desc: DescMessage, message
 
   return (desc, message) => {
     const findings: Findings = { problems: [], warnings: [], references: [] }
+    let depth = 0
     const report = (path: Path, text: string): undefined => {
-      findings.problems.push({ path, message: text })
+      findings.problems.push({ path, message: text, ...(depth > 0 ? { inAny: true } : {}) })
     }
     const lack = (path: Path, text: string): undefined => {
       findings.problems.push({ path, message: text, unsupported: true })
@@ -62,7 +63,7 @@ export function createInspector(registry: Registry): (desc: DescMessage, message
       if (type.typeName === 'google.protobuf.Any') return inspectAny(value, path)
       if (type.typeName.startsWith('google.protobuf.')) return
       if (type.typeName === referenceTypes.secret || type.typeName === referenceTypes.connectionManager)
-        findings.references.push({ type: type.typeName, bytes: toBinary(type, value.message) })
+        findings.references.push({ type: type.typeName, bytes: toBinary(type, value.message), field: fieldOf(path) })
       for (const unknown of value.getUnknown() ?? [])
         findings.warnings.push({
           path,
@@ -150,7 +151,9 @@ export function createInspector(registry: Registry): (desc: DescMessage, message
       } catch (error) {
         return report(path, `does not hold a ${name}: ${error instanceof Error ? error.message : String(error)}`)
       }
+      depth++
       inspectMessage(reflect(type, content), path)
+      depth--
     }
 
     const tell = (path: Path, problem: string | undefined): undefined => {
@@ -172,6 +175,11 @@ function isSpareExtension(parent: ReflectMessage, field: DescField): boolean {
   if (!isReflectMessage(any) || urlField === undefined) return false
   const url = String(any.get(urlField))
   return !supportsExtension(url.slice(url.lastIndexOf('/') + 1))
+}
+
+/** The field that a path ends with, behind which an index may stand. */
+function fieldOf(path: Path): string {
+  return String(path.findLast((segment) => typeof segment === 'string') ?? '')
 }
 
 /** Metadata may hold any typed value: it is data for others, not something asked of the proxy. */

@@ -8,6 +8,8 @@ export interface Problem {
   unknownField?: boolean
   /** The API has it, and this proxy has not. */
   unsupported?: boolean
+  /** It stands in what an Any holds. */
+  inAny?: boolean
 }
 
 /** `static_resources.clusters[0].connect_timeout`; a map's key stands in `["…"]`. */

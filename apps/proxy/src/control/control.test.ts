@@ -232,7 +232,7 @@ describe('what drains', () => {
     const { control, worker } = controlOf(adsBootstrap(discovery.port))
     await control.start()
     discovery.serve('listener', '2', [])
-    await until('it is gone', () => !worker.live.has('listener/in'))
+    await until(() => !worker.live.has('listener/in'), 'it is gone')
     expect(control.listeners.draining()).toMatchObject([{ name: 'in' }])
     expect(worker.live.has('route/r')).toBe(true)
     expect(discovery.last('route')?.resourceNames).toEqual(['r'])

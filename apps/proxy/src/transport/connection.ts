@@ -83,6 +83,7 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
   /** Of a socket that the poller reads and writes, its handle and descriptor. */
   private polled: SocketHandle | null = null
   fd = -1
+  isAnswer = false
   /** Bytes of the poller's round that another connection's had this one pause behind. */
   private held: Buffer | null = null
   /** The poller's, while it polls for this connection. */
@@ -136,12 +137,13 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
 
   /** For accepted sockets: reading begins when the handler is set. */
   startReading(): void {
-    this.poll()
+    this.poll(false)
     if (!this.paused && !this.closed) this.socket.resume()
   }
 
   /** The poller takes over, if there is one: reads of a plain socket that is connected, and writes that the kernel takes at once. */
-  poll(): void {
+  poll(isAnswer: boolean): void {
+    this.isAnswer = isAnswer
     if (poller === undefined) poller = Poller.create()
     const { _handle: handle } = this.socket as unknown as WithHandle
     if (handle === null) return
@@ -150,6 +152,12 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
     if (!handle.reading) return
     this.polled = handle
     this.fd = handle.fd
+    const { socket } = this
+    const { _destroy: destroy } = socket
+    socket._destroy = (error, callback) => {
+      this.polled = null
+      destroy.call(socket, error, callback)
+    }
     if (!this.paused) this.pollOn()
   }
 
@@ -168,7 +176,7 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
 
   /** Whether the polled socket still has its descriptor. */
   get isOpen(): boolean {
-    return this.polled !== null && (this.socket as unknown as WithHandle)._handle === this.polled
+    return this.polled !== null
   }
 
   /** Node reads from now on: what ends a connection is its to tell. */
@@ -533,7 +541,7 @@ export function connectPlain(target: net.NetConnectOpts, makeHandler: (socket: n
   // Before that its handle may be another than it will have.
   socket.once('connect', () => {
     readDirect(socket, onBytes)
-    connection?.poll()
+    connection?.poll(true)
   })
   connection = makeHandler(socket)
   return connection

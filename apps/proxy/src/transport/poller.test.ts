@@ -40,6 +40,7 @@ describe.skipIf(poller === null)('the poller', () => {
       const slot = the.add(fd, {
         fd,
         isOpen: true,
+        isAnswer: false,
         onRead: (bytes, start, end) => tell(bytes.latin1Slice(start, end)),
         onReadEnd: tell,
       })
@@ -72,6 +73,7 @@ describe.skipIf(poller === null)('the poller', () => {
         slots[i] = the.add(fd, {
           fd,
           isOpen: true,
+          isAnswer: false,
           onRead(bytes, start, end) {
             heard.push(bytes.latin1Slice(start, end))
             // Each ends the one behind it: its bytes have been read, and are its all the same.
@@ -86,6 +88,29 @@ describe.skipIf(poller === null)('the poller', () => {
     for (const listener of before) process.on('uncaughtException', listener)
     expect(heard).toEqual(pairs.map((_, i) => String(i)))
     expect(thrown).toEqual([new Error('three')])
+  })
+
+  it('gives out all answers before most of the requests', async () => {
+    const pairs = await Promise.all(Array.from({ length: 150 }, pair))
+    await Promise.all(pairs.map(({ far }) => new Promise((resolve) => far.write('x', resolve))))
+    const heard: boolean[] = []
+    await new Promise<void>((resolve) => {
+      for (const [i, { fd }] of pairs.entries()) {
+        const isAnswer = i >= 100
+        const slot = the.add(fd, {
+          fd,
+          isOpen: true,
+          isAnswer,
+          onRead() {
+            heard.push(isAnswer)
+            the.remove(slot, fd)
+            if (heard.length === pairs.length) resolve()
+          },
+          onReadEnd() {},
+        })
+      }
+    })
+    expect(heard.lastIndexOf(true)).toBeLessThan(50 + 64)
   })
 
   it('writes what the kernel takes, and says when it takes no more', async () => {

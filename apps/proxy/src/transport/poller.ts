@@ -15,6 +15,8 @@ export interface ReadyListener {
   readonly fd: number
   /** Whether the socket still has it: a closed one's may be another's by now. */
   readonly isOpen: boolean
+  /** Whether what comes there answers what went out: it goes before the others, which begin more. */
+  readonly isAnswer: boolean
   /**
    * Bytes have come, to be used up within the call. `more`: there may be more, or an end, of which nobody tells as long as it is not read,
    * or added anew.
@@ -43,7 +45,12 @@ const remove = 2
 const closeOnExec = 0x80000
 const noSignal = 0x4000
 /** Of one round; what is left over comes in the next. */
-const maxEvents = 512
+const maxAnswers = 512
+/**
+ * The same of those that begin requests: few, and behind all answers, so that few requests are under way and what belongs to them is still
+ * in the caches when they end.
+ */
+const maxRequests = 64
 /** So many events in a round mean that the thread is busy. */
 const busyFrom = 4
 /** In 32-bit words: x86-64 alone packs `struct epoll_event`, elsewhere `data` stands on a multiple of 8. */
@@ -70,37 +77,45 @@ interface Calls {
   errno(): number
 }
 
+/** Sockets that are waited for together. */
+interface Watch {
+  readonly epoll: number
+  readonly handle: PipeHandle
+  readonly maxEvents: number
+  sockets: number
+}
+
 export class Poller {
   private readonly calls: Calls
-  private readonly epoll: number
-  private readonly handle: PipeHandle
-  private readonly events = new Int32Array(maxEvents * layout.size)
+  private readonly answers: Watch
+  private readonly requests: Watch
+  private readonly events = new Int32Array(maxAnswers * layout.size)
   private readonly eventsAt: number
   private readonly buffer = Buffer.allocUnsafeSlow(roundSize)
   private readonly bufferAt: number
   /** Of the round: who was told of, and what reading there gave. */
   private readonly readers: (ReadyListener | null)[] = []
-  private readonly results = new Int32Array(maxEvents)
+  private readonly results = new Int32Array(maxAnswers)
   private readonly event = new Int32Array(layout.size)
   /** By slot, which an event names; a slot's generation tells events of who had it before. */
   private readonly listeners: (ReadyListener | null)[] = []
   private readonly generations: number[] = []
   private readonly freeSlots: number[] = []
-  private active = 0
   private lastAsked: Buffer | null = null
   private lastAddress = 0
   /** The event loop asks for a place to read to, gets none, and so does not read what can't be read. */
   private readonly nowhere = Buffer.allocUnsafeSlow(1).subarray(0, 0)
 
-  private constructor(calls: Calls, epoll: number, handle: PipeHandle) {
+  private constructor(calls: Calls, open: (maxEvents: number) => Watch) {
     this.calls = calls
-    this.epoll = epoll
-    this.handle = handle
     this.eventsAt = calls.address(Buffer.from(this.events.buffer))
     this.bufferAt = calls.address(this.buffer)
-    handle.useUserBuffer(this.nowhere)
-    handle.onread = this.onWake
-    handle.unref()
+    this.answers = open(maxAnswers)
+    this.requests = open(maxRequests)
+    for (const watch of [this.answers, this.requests]) {
+      watch.handle.useUserBuffer(this.nowhere)
+      watch.handle.onread = () => this.onWake(watch)
+    }
   }
 
   /** Null where it can't be had. */
@@ -118,13 +133,15 @@ export class Poller {
         errno: koffi.errno,
       }
       const { binding } = process as unknown as { binding(name: string): { Pipe: new (type: number) => PipeHandle } }
-      const handle = new (binding.call(process, 'pipe_wrap').Pipe)(0)
-      const epoll = (library.func('int epoll_create1(int)') as (flags: number) => number)(closeOnExec)
-      if (epoll < 0) return null
-      const poller = new Poller(calls, epoll, handle)
-      if (handle.open(epoll) === 0 && handle.readStart() === 0) return poller
-      handle.close()
-      return null
+      const { Pipe } = binding.call(process, 'pipe_wrap')
+      const createEpoll = library.func('int epoll_create1(int)') as (flags: number) => number
+      return new Poller(calls, (maxEvents) => {
+        const handle = new Pipe(0)
+        const epoll = createEpoll(closeOnExec)
+        if (epoll < 0 || handle.open(epoll) !== 0 || handle.readStart() !== 0) throw new Error('no epoll')
+        handle.unref()
+        return { epoll, handle, maxEvents, sockets: 0 }
+      })
     } catch {
       return null
     }
@@ -138,7 +155,8 @@ export class Poller {
     event[0] = readable | ended | onlyNew
     event[layout.data] = slot
     event[layout.data + 1] = generation
-    if (this.calls.epollControl(this.epoll, add, fd, event) !== 0) {
+    const watch = this.watchOf(listener)
+    if (this.calls.epollControl(watch.epoll, add, fd, event) !== 0) {
       this.freeSlots.push(slot)
       this.listeners[slot] ??= null
       this.generations[slot] ??= generation
@@ -146,22 +164,27 @@ export class Poller {
     }
     this.listeners[slot] = listener
     this.generations[slot] = generation
-    if (this.active++ === 0) this.handle.ref()
+    if (watch.sockets++ === 0) watch.handle.ref()
     return slot
   }
 
   /** Ends it for a socket that is open. */
   remove(slot: number, fd: number): void {
-    this.calls.epollControl(this.epoll, remove, fd, this.event)
+    this.calls.epollControl(this.watchOf(this.listeners[slot]!).epoll, remove, fd, this.event)
     this.forget(slot)
   }
 
   /** Ends it for a socket that is closed: the kernel has forgotten it already. */
   forget(slot: number): void {
+    const watch = this.watchOf(this.listeners[slot]!)
     this.listeners[slot] = null
     this.generations[slot] = (this.generations[slot]! + 1) | 0
     this.freeSlots.push(slot)
-    if (--this.active === 0) this.handle.unref()
+    if (--watch.sockets === 0) watch.handle.unref()
+  }
+
+  private watchOf(listener: ReadyListener): Watch {
+    return listener.isAnswer ? this.answers : this.requests
   }
 
   /** Reads to the start of `buffer`, which is to be `readSize` long: the number of bytes, 0 at the end, or a negative error number. */
@@ -190,25 +213,30 @@ export class Poller {
   }
 
   /** The event loop says that there is something. */
-  private readonly onWake = (): void => {
-    if (this.round() < busyFrom) return
+  private onWake(watch: Watch): void {
+    if (this.round(watch) < busyFrom) return
     // An epoll that another waits for costs the kernel a second wake for each event: while there is much, look without being told.
-    this.handle.readStop()
+    this.answers.handle.readStop()
+    this.requests.handle.readStop()
     setImmediate(this.onBusyRound)
   }
 
   private readonly onBusyRound = (): void => {
-    if (this.round() > 0) setImmediate(this.onBusyRound)
-    else this.handle.readStart()
+    if (this.round(this.answers) + this.round(this.requests) > 0) {
+      setImmediate(this.onBusyRound)
+      return
+    }
+    this.answers.handle.readStart()
+    this.requests.handle.readStart()
   }
 
   /**
    * First reads what there is, then gives it out: so the kernel's code stays in the caches while it reads, and the proxy's while requests go
    * through it.
    */
-  private round(): number {
-    const { events, buffer, readers, results } = this
-    const count = this.calls.epollWait(this.epoll, this.eventsAt, maxEvents, 0)
+  private round(watch: Watch): number {
+    const { events, readers, results } = this
+    const count = this.calls.epollWait(watch.epoll, this.eventsAt, watch.maxEvents, 0)
     for (let next = 0; next < count; ) {
       const first = next
       let position = 0
@@ -218,6 +246,7 @@ export class Poller {
         // Whom an event of this round was for may be gone by now, and another in its place.
         const reader = this.generations[slot] === events[at + layout.data + 1] ? this.listeners[slot]! : null
         readers[next] = reader
+        results[next] = 0
         if (reader === null) continue
         // What was given out before in this round may have closed it.
         if (!reader.isOpen) {
@@ -228,26 +257,31 @@ export class Poller {
         results[next] = result
         if (result > 0) position += result
       }
-      let start = 0
-      for (let i = first; i < next; i++) {
-        const reader = readers[i]
-        readers[i] = null
-        if (reader === null || reader === undefined) continue
-        const result = results[i]!
-        const from = start
-        if (result > 0) start += result
-        try {
-          if (result > 0) reader.onRead(buffer, from, start, result === readSize || (events[i * layout.size]! & ended) !== 0)
-          else if (!isNotNow(result)) reader.onReadEnd(result)
-        } catch (error) {
-          // The others' bytes have been read: they are not to be lost with it.
-          setImmediate(() => {
-            throw error
-          })
-        }
-      }
+      this.giveOut(first, next)
     }
     return count
+  }
+
+  private giveOut(first: number, behind: number): void {
+    const { events, buffer, readers, results } = this
+    let start = 0
+    for (let i = first; i < behind; i++) {
+      const result = results[i]!
+      const from = start
+      if (result > 0) start += result
+      const reader = readers[i]
+      if (reader === null || reader === undefined) continue
+      readers[i] = null
+      try {
+        if (result > 0) reader.onRead(buffer, from, start, result === readSize || (events[i * layout.size]! & ended) !== 0)
+        else if (!isNotNow(result)) reader.onReadEnd(result)
+      } catch (error) {
+        // The others' bytes have been read: they are not to be lost with it.
+        setImmediate(() => {
+          throw error
+        })
+      }
+    }
   }
 }
 

@@ -12,17 +12,19 @@ import type { Destination } from '../../../transport/socket-calls.ts'
 import { Timeout, type TimerWheel } from '../../../transport/timer-wheel.ts'
 import type { Cluster } from '../../../upstream/cluster.ts'
 import type { AcceptedInfo, ConnectionServices } from '../filter.ts'
-import type { Downstream } from './downstream.ts'
 import { type DownstreamProtocol, protocolOf } from './downstream-protocol.ts'
+import type { ExchangePool, PooledDownstream } from './exchange-pool.ts'
 import type { HcmPlan } from './hcm-plan.ts'
 import { Http1Session } from './http1-session.ts'
 import { Http2Session } from './http2-session.ts'
 import { scaledLookMs } from './stream-deadlines.ts'
 
 /** A downstream connection, whose first bytes may have to say which HTTP is spoken on it. */
-export class DownstreamConnection implements ConnectionHandler, Downstream {
+export class DownstreamConnection implements ConnectionHandler, PooledDownstream {
   readonly id = nextConnectionId()
   plan: HcmPlan
+  /** Of the plan. */
+  exchanges: ExchangePool
   readonly remoteAddress: string
   readonly remotePort: number
   readonly localAddress: string
@@ -64,12 +66,14 @@ export class DownstreamConnection implements ConnectionHandler, Downstream {
 
   constructor(
     plan: HcmPlan,
+    exchanges: ExchangePool,
     services: ConnectionServices,
     connection: Connection,
     info: AcceptedInfo,
     onGone: (connection: DownstreamConnection) => void,
   ) {
     this.plan = plan
+    this.exchanges = exchanges
     this.maxAgeMs = withJitter(plan.maxConnectionMs, plan.maxConnectionJitter)
     this.services = services
     this.connection = connection
@@ -217,8 +221,9 @@ export class DownstreamConnection implements ConnectionHandler, Downstream {
   }
 
   /** Requests to come meet this plan, such as its rules on who may do what; one under way ends by the plan that it began with. */
-  continueUnder(plan: HcmPlan): void {
+  continueUnder(plan: HcmPlan, exchanges: ExchangePool): void {
     this.plan = plan
+    this.exchanges = exchanges
   }
 
   onProtocolError(): void {

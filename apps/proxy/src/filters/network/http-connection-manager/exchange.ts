@@ -27,17 +27,23 @@ import { ResponseOut } from './response-out.ts'
 import { chooseRoute } from './route-choice.ts'
 import { StreamDeadlines } from './stream-deadlines.ts'
 
+/** Who has an exchange for a request, and is told that it is over: it may be another's from then on. */
+export interface ExchangeOwner {
+  exchangeEnded(exchange: Exchange): void
+}
+
 /**
  * One request and its response on a downstream connection: what the codec tells comes in, goes through the filters to the
- * router, and back. A connection uses its exchanges again for later requests.
+ * router, and back. Exchanges are used again for later requests, of any connection of the same manager.
  */
 export class Exchange implements ManagedExchange {
   readonly request = new RequestHead()
   readonly response = new ResponseHead()
   readonly info = new StreamRecord()
-  readonly downstream: Downstream
+  downstream: Downstream
   readonly plan: HcmPlan
-  private release: ((exchange: Exchange) => void) | null = null
+  private owner: ExchangeOwner | null = null
+  private readonly free: (exchange: Exchange) => void
   private readonly filters: FilterRun
   /** Where the codec puts the request. */
   readonly incoming: RequestIn
@@ -61,8 +67,10 @@ export class Exchange implements ManagedExchange {
   logType = lastLog
   private stopLogging: (() => void) | null = null
 
-  constructor(downstream: Downstream) {
+  /** `downstream`: any of those that it will be for. `free` takes it back after each request. */
+  constructor(downstream: Downstream, free: (exchange: Exchange) => void) {
     this.downstream = downstream
+    this.free = free
     this.plan = downstream.plan
     this.terminal = downstream.plan.terminal.endOf(this)
     this.out = new ResponseOut(this)
@@ -71,12 +79,13 @@ export class Exchange implements ManagedExchange {
     this.incoming = new RequestIn(this, this.filters, this.deadlines)
   }
 
-  /** The first byte of a request is there. `release`: who wants the exchange back when it is over. */
-  begin(sender: ServerStream, release: ((exchange: Exchange) => void) | null = null): void {
+  /** The first byte of a request is there. `downstream` is of the same plan and thread as ever. */
+  begin(downstream: Downstream, sender: ServerStream, owner: ExchangeOwner): void {
+    this.downstream = downstream
     this.out.begin(sender)
-    this.release = release
+    this.owner = owner
     const now = monotonicMs()
-    const { info, downstream, plan } = this
+    const { info, plan } = this
     info.reset(now)
     info.protocol = ''
     info.filterChain = downstream.filterChainName
@@ -369,13 +378,13 @@ export class Exchange implements ManagedExchange {
     info.upstreamEndpoint = null
     info.upstreamConnection = null
     this.downstream.onExchangeEnd()
-    const { release } = this
-    if (release === null) return
-    // What still comes of a tunnel is for nobody.
-    if (!this.requestComplete) this.out.sender.reset()
+    // What still comes of a stream is for nobody. (A connection of HTTP/1 has ended with its request.)
+    if (!this.requestComplete && this.downstream.isHttp2) this.out.sender.reset()
     this.out.end()
-    this.release = null
-    release(this)
+    const { owner } = this
+    this.owner = null
+    owner?.exchangeEnded(this)
+    this.free(this)
   }
 
   // Deadlines
@@ -398,7 +407,7 @@ export class Exchange implements ManagedExchange {
     if (!this.done) this.watch(Math.min(deadlines.next, terminal.nextDeadline))
   }
 
-  /** The connection is closed: nothing waits any more. */
+  /** It won't be used again: nothing waits any more. */
   dispose(): void {
     this.deadlines.dispose()
   }

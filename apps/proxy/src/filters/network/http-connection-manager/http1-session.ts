@@ -1,18 +1,18 @@
 import { type ClosePace, type Http1Request, Http1ServerConnection, type Http1ServerEvents } from '@weft/http/h1/server-connection'
 import type { Connection } from '../../../transport/connection.ts'
-import type { Downstream } from './downstream.ts'
 import type { DownstreamProtocol } from './downstream-protocol.ts'
-import { Exchange } from './exchange.ts'
+import type { Exchange, ExchangeOwner } from './exchange.ts'
+import type { PooledDownstream } from './exchange-pool.ts'
 
-/** HTTP/1.1 on a downstream connection: one exchange at a time, used again for the next. */
-export class Http1Session implements DownstreamProtocol, Http1ServerEvents {
+/** HTTP/1.1 on a downstream connection: one exchange at a time. */
+export class Http1Session implements DownstreamProtocol, Http1ServerEvents, ExchangeOwner {
   readonly name = 'http1'
-  private readonly downstream: Downstream
+  private readonly downstream: PooledDownstream
   private readonly connection: Connection
   private readonly codec: Http1ServerConnection
   private exchange: Exchange | null = null
 
-  constructor(downstream: Downstream, connection: Connection) {
+  constructor(downstream: PooledDownstream, connection: Connection) {
     this.downstream = downstream
     this.connection = connection
     this.codec = new Http1ServerConnection(connection, downstream.plan.http1, this)
@@ -23,7 +23,7 @@ export class Http1Session implements DownstreamProtocol, Http1ServerEvents {
   }
 
   get activeExchanges(): number {
-    return !this.codec.isIdle && this.exchange !== null && !this.exchange.done ? 1 : 0
+    return this.exchange === null ? 0 : 1
   }
 
   receive(bytes: Buffer, start: number, end: number): void {
@@ -42,7 +42,6 @@ export class Http1Session implements DownstreamProtocol, Http1ServerEvents {
 
   lost(): void {
     this.codec.connectionLost('connection closed')
-    this.exchange?.dispose()
   }
 
   // Http1ServerEvents
@@ -50,13 +49,12 @@ export class Http1Session implements DownstreamProtocol, Http1ServerEvents {
   begin(sender: Http1ServerConnection): Http1Request {
     const { downstream } = this
     downstream.onExchangeBegin()
-    if (this.exchange !== null && this.exchange.plan !== downstream.plan) {
-      this.exchange.dispose()
-      this.exchange = null
-    }
-    this.exchange ??= new Exchange(downstream)
-    this.exchange.begin(sender)
+    this.exchange = downstream.exchanges.take(downstream, sender, this)
     return this.exchange.incoming
+  }
+
+  exchangeEnded(): void {
+    this.exchange = null
   }
 
   closeAfterWrite(how: ClosePace): void {

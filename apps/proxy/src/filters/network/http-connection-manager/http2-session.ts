@@ -11,31 +11,28 @@ import type { Connection } from '../../../transport/connection.ts'
 import { fairTurns, type Unfinished } from '../../../transport/fair-turns.ts'
 import { meshAlpn } from '../../../transport/mesh-alpn.ts'
 import { Timeout } from '../../../transport/timer-wheel.ts'
-import type { Downstream } from './downstream.ts'
 import type { DownstreamProtocol } from './downstream-protocol.ts'
-import { Exchange } from './exchange.ts'
+import type { Exchange, ExchangeOwner } from './exchange.ts'
+import type { PooledDownstream } from './exchange-pool.ts'
 
-/** Exchanges that are kept for later requests. */
-const maxSpare = 64
 const nothing = Buffer.alloc(0)
 /** Bytes that take no time worth measuring, and behind which nothing waits in the socket. */
 const smallRead = 1024
 
-/** HTTP/2 on a downstream connection: an exchange a stream, used again for later ones. */
-export class Http2Session implements DownstreamProtocol, Http2ServerEvents, Unfinished {
+/** HTTP/2 on a downstream connection: an exchange a stream. */
+export class Http2Session implements DownstreamProtocol, Http2ServerEvents, ExchangeOwner, Unfinished {
   readonly name = 'http2'
-  private readonly downstream: Downstream
+  private readonly downstream: PooledDownstream
   private readonly connection: Connection
   private readonly output: CoalescingOutput
   private readonly codec: Http2ServerConnection
   private readonly active = new Set<Exchange>()
-  private readonly spare: Exchange[] = []
   private readonly timer: Timeout
   /** Bytes that would have taken too long, for later rounds of the event loop; none are read before those are done. */
   private left: Buffer = nothing
   private isWaiting = false
 
-  constructor(downstream: Downstream, connection: Connection) {
+  constructor(downstream: PooledDownstream, connection: Connection) {
     this.downstream = downstream
     this.connection = connection
     this.output = new CoalescingOutput(connection)
@@ -114,8 +111,6 @@ export class Http2Session implements DownstreamProtocol, Http2ServerEvents, Unfi
     this.left = nothing
     this.downstream.timers.cancel(this.timer)
     this.codec.connectionLost('connection closed')
-    for (const exchange of this.active) exchange.dispose()
-    for (const exchange of this.spare) exchange.dispose()
   }
 
   // Http2ServerEvents
@@ -123,21 +118,13 @@ export class Http2Session implements DownstreamProtocol, Http2ServerEvents, Unfi
   begin(stream: Http2ServerStream): IncomingRequest {
     const { downstream } = this
     downstream.onExchangeBegin()
-    let exchange = this.spare.pop()
-    if (exchange === undefined || exchange.plan !== downstream.plan) {
-      exchange?.dispose()
-      exchange = new Exchange(downstream)
-    }
+    const exchange = downstream.exchanges.take(downstream, stream, this)
     this.active.add(exchange)
-    exchange.begin(stream, this.release)
     return exchange.incoming
   }
 
-  /** The exchange is over; another request takes it not before this turn is. */
-  private readonly release = (exchange: Exchange): void => {
+  exchangeEnded(exchange: Exchange): void {
     this.active.delete(exchange)
-    if (this.spare.length < maxSpare) this.spare.push(exchange)
-    else exchange.dispose()
   }
 
   waiting(): void {

@@ -131,7 +131,7 @@ async function serve(
   started?.((problem) => control.sources.reportHealth(problem))
   main.info(`all dependencies initialized, starting workers: live ${performance.now().toFixed(0)} ms after the start`)
   control.workers.started()
-  collectGarbage()
+  collectGarbage(true)
   keepMemoryTrimmed()
 }
 

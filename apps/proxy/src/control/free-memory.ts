@@ -4,14 +4,21 @@ import { forgetDescriptors } from '@weft/contracts/descriptors'
 import { collectGarbage } from '@weft/service/lean-memory'
 import type * as Koffi from 'koffi'
 
-/** Growth of the resident memory from which on it is worth a look. */
-const grownBytes = 8 * 1024 * 1024
+/**
+ * Growth of the resident memory that makes a trim worth it: a large one (compilers at work) at once, a small one only every few looks, since
+ * what runs of Node's binary is back soon: 15 MiB of it.
+ */
+const grownBytes = { large: 20 * 1024 * 1024, small: 8 * 1024 * 1024 }
+const looksForSmall = 6
 
-/** Of a process so small, garbage is collected for what descriptors take: 20 ms each time; a large one takes longer, and loses little by it. */
+/** Of a process so small, garbage is collected for what descriptors take; a large one takes longer, and loses little by it. */
 const smallBytes = 256 * 1024 * 1024
 
 /** How long nobody has to have asked for the descriptors by which configuration is read. */
-const unusedMs = 30_000
+const unusedMs = 10_000
+
+/** Libraries that Node's binary names, which therefore stay where they are as long as the process lives. */
+const lasting = /\/lib(c|m|gcc_s|stdc\+\+)\.so[^/]*$/
 
 /** Of Linux: pages are no longer this process's; those of a file come back from the page cache when they are touched. */
 const MADV_DONTNEED = 4
@@ -20,8 +27,8 @@ let release: (() => void) | undefined
 
 /**
  * Gives the system memory that the process holds though it does not need it: what the C library keeps though it is free (V8's
- * compilers and certificates leave 20 MiB after a minute of load, 4 ms), and pages of Node's binary. Of those a start touches 50 MiB, and
- * traffic half of them again: each costs a fault without a read from the disk (2 ms for all). Does nothing where the C library is
+ * compilers and certificates leave 20 MiB after a minute of load, 4 ms), and pages of Node's binary and of the C and C++ libraries. Of those a
+ * start touches 50 MiB, and traffic half of them again: each costs a fault without a read from the disk (2 ms for all). Does nothing where the C library is
  * another than GNU's, or without koffi.
  */
 export function trimMemory(): void {
@@ -38,7 +45,8 @@ function loadRelease(): () => void {
     const advise = library.func('int madvise(uintptr_t, size_t, int)')
     return () => {
       trim(0)
-      for (const { start, bytes } of unchangedMappings(readSelf('smaps'), readlinkSync('/proc/self/exe')))
+      const binary = readlinkSync('/proc/self/exe')
+      for (const { start, bytes } of unchangedMappings(readSelf('smaps'), (file) => file === binary || lasting.test(file)))
         advise(start, bytes, MADV_DONTNEED)
     }
   } catch {
@@ -51,34 +59,37 @@ function readSelf(file: string): string {
 }
 
 /**
- * The places of `file` in memory that are nothing but the file: private, not to be written, and no page of them ever was (as those are
+ * The places in memory that are nothing but one of the `wanted` files: private, not to be written, and no page of them ever was (as those are
  * into which the loader has put addresses, and which would lose them). From the text of `/proc/self/smaps` (proc_pid_smaps(5)).
  */
-export function unchangedMappings(smaps: string, file: string): { start: number; bytes: number }[] {
+export function unchangedMappings(smaps: string, wanted: (file: string) => boolean): { start: number; bytes: number }[] {
   const found: { start: number; bytes: number }[] = []
   for (const mapping of smaps.split(/^(?=[0-9a-f]+-[0-9a-f]+ )/m)) {
-    const [, start = '', end = '', path] = /^([0-9a-f]+)-([0-9a-f]+) r-[x-]p \S+ \S+ \d+ +(.+)$/m.exec(mapping) ?? []
-    if (path !== file || !/^Anonymous: +0 kB$/m.test(mapping)) continue
+    const [, start = '', end = '', path = ''] = /^([0-9a-f]+)-([0-9a-f]+) r-[x-]p \S+ \S+ \d+ +(.+)$/m.exec(mapping) ?? []
+    if (!wanted(path) || !/^Anonymous: +0 kB$/m.test(mapping)) continue
     const from = Number.parseInt(start, 16)
     found.push({ start: from, bytes: Number.parseInt(end, 16) - from })
   }
   return found
 }
 
-/** Trims memory every now and then, if the process has grown since; what only reads configuration goes when none has come for a while. */
+/**
+ * Trims memory now, and whenever the process has grown since; what only reads configuration goes when none has come for a while: memory is
+ * in pages, so all the garbage around it has to go as well.
+ */
 export function keepMemoryTrimmed(
   residentBytes = (): number => process.memoryUsage.rss(),
   release = trimMemory,
-  everyMs = 15_000,
+  everyMs = 2_500,
 ): { close(): void } {
-  let after = 0
+  release()
+  let after = residentBytes()
+  let looks = 0
   const timer = setInterval(() => {
-    if (forgetDescriptors(unusedMs) && residentBytes() < smallBytes) {
-      collectGarbage()
-      // Only now V8 sees which pages are nearly empty, and moves what is left on them together: 6 MiB that else stay.
-      collectGarbage()
-    }
-    if (residentBytes() < after + grownBytes) return
+    if (forgetDescriptors(unusedMs) && residentBytes() < smallBytes) collectGarbage(true)
+    looks++
+    const worth = looks % looksForSmall === 0 ? grownBytes.small : grownBytes.large
+    if (residentBytes() < after + worth) return
     release()
     after = residentBytes()
   }, everyMs)

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import http2 from 'node:http2'
+import net from 'node:net'
 import { HttpConnectionManager_CodecType as Codec } from '@weft/contracts/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager'
 import { HttpProtocolOptions } from '@weft/contracts/envoy/extensions/upstreams/http/v3/http_protocol_options'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -255,6 +256,30 @@ describe('HTTP/2 from clients', () => {
     expect(proxy.stats.value('http2.inbound_priority_frames_flood')).toBe(1)
     expect(proxy.stats.value('http2.goaway_sent')).toBe(1)
     expect(proxy.stats.value('http.test.downstream_cx_protocol_error')).toBe(0)
+  })
+
+  it('reads no more of a client that floods, which is told so, and can send nothing until its connection is closed', async () => {
+    const proxy = worker()
+    await proxy.apply(listener('in', [{ filters: [connectionManager([routeTo('c')])] }]))
+    const socket = net.connect({ port: proxy.port('in'), host: '127.0.0.1' })
+    open.push({ close: () => socket.destroy() })
+    const heard: Buffer[] = []
+    const closed = new Promise<Error | null>((resolve) => {
+      let failure: Error | null = null
+      socket.on('error', (error) => {
+        failure = error
+      })
+      socket.on('close', () => resolve(failure))
+    })
+    const said = (): string => Buffer.concat(heard).toString('latin1')
+    socket.on('data', (bytes) => heard.push(bytes))
+    const priority = '\0\0\x05\x02\0\0\0\0\x01\0\0\0\0\0'
+    socket.write(`PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0${priority.repeat(200)}`, 'latin1')
+    await until(() => said().includes('\0\0\0\x0binbound_priority_frames_flood'), 'the client is told')
+    const more = 32 * 2 ** 20
+    socket.end(Buffer.alloc(more))
+    expect(await closed).toMatchObject({ code: expect.stringMatching(/^(ECONNRESET|EPIPE)$/) })
+    expect(proxy.stats.value('http.test.downstream_cx_rx_bytes_total')).toBeLessThan(more / 16)
   })
 
   it('a drain ends connections without losing a request', async () => {

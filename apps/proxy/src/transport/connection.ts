@@ -66,6 +66,8 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
   private paused = false
   private closed = false
   private closing: Timeout | null = null
+  /** Nothing is read any more. */
+  private turnedAway = false
   private failure: Error | null = null
   private readonly secure: boolean
   /** Bytes may wait in the socket's own queue, as they do until it is connected. */
@@ -392,7 +394,7 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
   }
 
   resume(): void {
-    if (!this.paused || this.closed) return
+    if (!this.paused || this.closed || this.turnedAway) return
     this.paused = false
     if (this.held !== null) setImmediate(this.deliverHeld)
     else if (this.isOpen) this.pollOn()
@@ -426,6 +428,17 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
     })
     this.timers.arm(this.closing, limitMs)
     if (this.paused) this.resume()
+  }
+
+  /**
+   * Ends a connection whose peer overdoes it: what was written leaves, nothing is read any more, and a second later it is closed. Until
+   * then the peer is stuck with it, where one that hears of an end can come again at once.
+   */
+  turnAway(): void {
+    if (this.closed || this.closing !== null) return
+    this.pause()
+    this.turnedAway = true
+    this.lingerAfterWrite(delayedCloseMs, () => {})
   }
 
   /** Closes when what was written has left, without waiting for the peer. */

@@ -156,6 +156,10 @@ export class Http2ClientConnection implements ConnectionRole {
     this.events.closeAfterWrite()
   }
 
+  turnAway(): void {
+    this.events.closeAfterWrite()
+  }
+
   onFailure(detail: string): void {
     this.events.failed(detail)
   }

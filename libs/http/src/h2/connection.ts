@@ -37,6 +37,8 @@ export interface ConnectionRole {
   note(event: CodecEvent): void
   /** Nothing more comes: close when what is written has left. */
   closeAfterWrite(): void
+  /** The same with a peer that overdid it: what more it sends is better not read at all. */
+  turnAway(): void
 }
 
 /**
@@ -167,7 +169,7 @@ export class Http2Connection implements FrameHandler, InboxOwner, ControlOwner {
     this.role.note(what)
     this.goaway(this.lastPeerStream, errorCode.enhanceYourCalm, what)
     this.lose('protocol-error', `http2.${what}`)
-    this.role.closeAfterWrite()
+    this.role.turnAway()
   }
 
   /** The connection is gone: every stream ends. */

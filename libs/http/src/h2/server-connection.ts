@@ -26,6 +26,8 @@ export interface Http2ServerEvents {
   waiting?(): void
   /** Close once what was written has left. */
   closeAfterWrite(): void
+  /** The same with a client that overdid it: what more it sends is better not read at all. Absent: `closeAfterWrite`. */
+  turnAway?(): void
   /** No stream is open any more. */
   idle(): void
   /** The peer broke the protocol, and the connection ends with it. */
@@ -155,6 +157,11 @@ export class Http2ServerConnection implements ConnectionRole {
 
   closeAfterWrite(): void {
     this.events.closeAfterWrite()
+  }
+
+  turnAway(): void {
+    if (this.events.turnAway === undefined) this.events.closeAfterWrite()
+    else this.events.turnAway()
   }
 
   onHeaderBlock(block: HeaderBlock, stream: Http2Stream | null, bytes: Buffer, start: number, end: number): void {

@@ -331,6 +331,12 @@ export class DownstreamConnection implements ConnectionHandler, PooledDownstream
     })
   }
 
+  /** For the protocol: the same, with a client that overdid it. */
+  turnAway(): void {
+    this.localClose = true
+    this.connection.turnAway()
+  }
+
   // ConnectionHandler
 
   onBytes(bytes: Buffer, start: number, end: number): void {

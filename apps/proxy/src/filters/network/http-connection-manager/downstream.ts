@@ -24,4 +24,6 @@ export interface Downstream extends RoutingConnection {
   onProtocolError(): void
   /** The connection ends with what is written. */
   closeAfterWrite(how: ClosePace): void
+  /** The same, with a client that overdid it: nothing more of it is read. */
+  turnAway(): void
 }

@@ -138,6 +138,11 @@ export class Http2Session implements DownstreamProtocol, Http2ServerEvents, Exch
     this.downstream.closeAfterWrite('now')
   }
 
+  turnAway(): void {
+    this.output.flush()
+    this.downstream.turnAway()
+  }
+
   idle(): void {}
 
   failed(): void {

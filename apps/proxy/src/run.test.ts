@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { until } from '@weft/service/testing/until'
@@ -111,6 +112,52 @@ describe('weft-proxy', () => {
     await live(await adminOf(output))
     child.kill('SIGTERM')
     expect((await ended).code).toBe(0)
+  })
+
+  test('logs the sessions and requests that its end cuts off', async () => {
+    const server = createTcpServer((socket) => {
+      socket.on('error', () => {}).on('data', (bytes) => String(bytes) === 'hello' && socket.write('heard'))
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    closers.push(() => server.close())
+    const accessLog = (text: string): string =>
+      `access_log: [{name: out, typed_config: {"@type": type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog, log_format: {text_format_source: {inline_string: "${text}\\n"}}}}]`
+    const { port } = server.address() as AddressInfo
+    const http = bootstrap(port).replace(
+      'stat_prefix: ingress',
+      `stat_prefix: ingress\n          ${accessLog('http %RESPONSE_FLAGS%')}`,
+    )
+    const tcp = `
+  - name: tcp
+    filter_chains:
+    - filters:
+      - name: envoy.filters.network.tcp_proxy
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy
+          stat_prefix: tcp
+          cluster: a
+          ${accessLog('tcp %BYTES_SENT%')}
+    address: {socket_address: {address: 127.0.0.1, port_value: 0}}
+`
+    const { child, ended, output } = start('-c', write(http + tcp), '--concurrency', '1', '--drain-time-s', '0')
+    const admin = await adminOf(output)
+    await live(admin)
+    const listening = await (await fetch(`http://${admin}/listeners`)).text()
+    const session = connect(Number(/^tcp::\S+:(\d+)$/m.exec(listening)?.[1]), '127.0.0.1')
+    const request = connect(Number(/^http::\S+:(\d+)$/m.exec(listening)?.[1]), '127.0.0.1')
+    closers.push(
+      () => session.destroy(),
+      () => request.destroy(),
+    )
+    session.on('error', () => {}).write('hello')
+    await once(session, 'data')
+    const asked = once(server, 'connection')
+    request.on('error', () => {}).write('GET / HTTP/1.1\r\nhost: x\r\n\r\n')
+    await asked
+    child.kill('SIGTERM')
+    const { code, out } = await ended
+    expect(code).toBe(0)
+    expect(out.split('\n').sort()).toEqual(['', 'http DC', 'tcp 5'])
   })
 
   test('--mode validate says OK of a good configuration, and opens nothing', async () => {

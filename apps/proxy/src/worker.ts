@@ -94,9 +94,12 @@ export class ProxyWorker {
 
   private stop(): void {
     this.plan?.close()
-    this.logFiles.close()
-    this.timers.close()
-    parentPort?.close()
+    // Sockets tell of their end when this turn is over, and are logged then.
+    setTimeout(() => {
+      this.logFiles.close()
+      this.timers.close()
+      parentPort?.close()
+    })
   }
 }
 

@@ -150,7 +150,9 @@ export class Http2UpstreamConnection implements PooledConnection, LinkUser, Http
     this.owner.onGoaway()
   }
 
-  failed(): void {}
+  failed(): void {
+    this.cluster.stats.protocolError.inc()
+  }
 
   noted(event: CodecEvent): void {
     const { stats } = this.cluster

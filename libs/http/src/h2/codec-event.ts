@@ -5,7 +5,7 @@ export type CodecEvent =
   | 'rx_reset'
   | 'tx_reset'
   | 'goaway_sent'
-  /** The peer broke the protocol. */
+  /** A malformed message (RFC 9113 section 8.1.1). */
   | 'rx_messaging_error'
   /** A head is longer than may be, or has too many fields. */
   | 'header_overflow'

@@ -136,8 +136,7 @@ export class Http2Connection implements FrameHandler, InboxOwner, ControlOwner {
   /** A connection error (section 5.4.1). */
   fail(code: number, detail: string): void {
     if (this.dead) return
-    this.goaway(this.lastPeerStream, code, detail)
-    this.role.note('rx_messaging_error')
+    this.outbox.goaway(this.lastPeerStream, code, detail)
     this.role.onFailure(detail)
     this.lose('protocol-error', codecError)
     this.role.closeAfterWrite()
@@ -153,10 +152,15 @@ export class Http2Connection implements FrameHandler, InboxOwner, ControlOwner {
       this.fail(code, detail)
       return
     }
-    this.role.note('rx_messaging_error')
     this.role.onFailure(detail)
     this.lose('protocol-error', ofStreams)
     this.role.closeAfterWrite()
+  }
+
+  /** A stream's error; where violations end connections without a word (Envoy's way), this does too. */
+  violateStream(stream: Http2Stream, code: number, detail: string): void {
+    if (this.options.announceViolations) this.streamError(stream, code, detail)
+    else this.violate(code, detail, 'http2.unknown.nghttp2.error')
   }
 
   private goaway(lastStreamId: number, code: number, detail: string): void {
@@ -167,7 +171,7 @@ export class Http2Connection implements FrameHandler, InboxOwner, ControlOwner {
   flood(what: FloodEvent): void {
     if (this.dead) return
     this.role.note(what)
-    this.goaway(this.lastPeerStream, errorCode.enhanceYourCalm, what)
+    this.outbox.goaway(this.lastPeerStream, errorCode.enhanceYourCalm, what)
     this.lose('protocol-error', `http2.${what}`)
     this.role.turnAway()
   }
@@ -492,10 +496,9 @@ export class Http2Connection implements FrameHandler, InboxOwner, ControlOwner {
 
   /** A malformed message (section 8.1.1). */
   malformed(stream: Http2Stream, detail: string): void {
-    if (this.options.streamErrorOnInvalidMessage) {
-      this.role.note('rx_messaging_error')
-      this.streamError(stream, errorCode.protocolError, detail)
-    } else this.violate(errorCode.protocolError, detail)
+    this.role.note('rx_messaging_error')
+    if (this.options.streamErrorOnInvalidMessage) this.streamError(stream, errorCode.protocolError, detail)
+    else this.violate(errorCode.protocolError, detail)
   }
 
   /** A head or trailers beyond our limits, which the peer could not know: as Envoy, nobody is blamed for breaking the protocol. */
@@ -509,7 +512,7 @@ export class Http2Connection implements FrameHandler, InboxOwner, ControlOwner {
 
   /** Trailers of either direction: they end the stream. */
   trailers(block: HeaderBlock, stream: Http2Stream, table: HeaderTable, bytes: Buffer, start: number, end: number): void {
-    this.role.note('trailers')
+    if (this.role.isServer) this.role.note('trailers')
     if (!this.decode('trailers', table, bytes, start, end)) return
     const { fields } = this
     if (!block.endStream) this.malformed(stream, violation('trailers that do not end the stream'))

@@ -19,6 +19,7 @@ export interface ControlOwner {
   isIdle(streamId: number): boolean
   fail(code: number, detail: string): void
   violate(code: number, detail: string): void
+  violateStream(stream: Http2Stream, code: number, detail: string): void
   flood(what: FloodEvent): void
   streamError(stream: Http2Stream, code: number, detail: string): void
   /** The peer gave the stream up. */
@@ -201,7 +202,7 @@ export class ControlFrames {
     }
     const stream = owner.streams.get(streamId)
     if (stream === null) return
-    if (increment === 0) owner.streamError(stream, errorCode.protocolError, 'WINDOW_UPDATE of 0')
+    if (increment === 0) owner.violateStream(stream, errorCode.protocolError, 'WINDOW_UPDATE of 0')
     else if (!stream.sendWindow.widen(increment)) {
       owner.streamError(stream, errorCode.flowControlError, 'a window beyond 2^31-1')
     } else owner.outbox.streamWidened(stream)

@@ -356,6 +356,10 @@ describe('what breaks the connection', () => {
     server.send(raw(frameType.pushPromise, 4, 1, '1234'))
     expect(server.frames()).toEqual([])
     expect(server.closed).toBe(true)
+    const zero = new ServerUnderTest({ announceViolations: false }).greet()
+    zero.send(headers(1, get), raw(frameType.windowUpdate, 0, 1, uint32(0)))
+    expect(zero.frames()).toEqual([])
+    expect(zero.closed).toBe(true)
   })
 
   it('DATA or HEADERS after the end of a stream that is open: STREAM_CLOSED', () => {

@@ -79,7 +79,6 @@ export class Http2ServerConnection implements ConnectionRole {
       if (bytes[at] !== clientPreface[clientPreface.length - this.prefaceLeft]) {
         // Whatever it is, it is not HTTP/2: there is nobody to tell (section 3.4).
         this.prefaceLeft = 0
-        this.note('rx_messaging_error')
         this.events.failed('invalid connection preface')
         this.core.lose('protocol-error', 'invalid connection preface')
         this.events.closeAfterWrite()

@@ -1,7 +1,7 @@
 import { errorCode } from './error-code.ts'
 import { defaultMaxFrameSize, defaultWindow, maxWindow, readUint32 } from './frame.ts'
 
-/** Identifiers of SETTINGS (RFC 9113 section 6.5.2, RFC 8441 section 3). */
+/** Identifiers of SETTINGS (RFC 9113 section 6.5.2, RFC 8441 section 3, RFC 9218 section 2.1). */
 export const settingId = {
   headerTableSize: 1,
   enablePush: 2,
@@ -10,6 +10,7 @@ export const settingId = {
   maxFrameSize: 5,
   maxHeaderListSize: 6,
   enableConnectProtocol: 8,
+  noRfc7540Priorities: 9,
 } as const
 
 /** What the peer has said. */
@@ -54,6 +55,9 @@ export class PeerSettings {
           // Once given it can't be taken back (RFC 8441 section 3).
           if (value > 1 || (value === 0 && this.enableConnectProtocol)) return errorCode.protocolError
           this.enableConnectProtocol = value === 1
+          break
+        case settingId.noRfc7540Priorities:
+          if (value > 1) return errorCode.protocolError
           break
       }
     }

@@ -19,6 +19,9 @@ import { Http1Session } from './http1-session.ts'
 import { Http2Session } from './http2-session.ts'
 import { scaledLookMs } from './stream-deadlines.ts'
 
+/** Of a connection that is ended with its listener (Envoy's words). */
+const purged = 'downstream_local_disconnect(purging_socket_that_have_not_progressed_to_connections)'
+
 /** A downstream connection, whose first bytes may have to say which HTTP is spoken on it. */
 export class DownstreamConnection implements ConnectionHandler, PooledDownstream {
   readonly id = nextConnectionId()
@@ -59,6 +62,8 @@ export class DownstreamConnection implements ConnectionHandler, PooledDownstream
   /** The time that clients were given to turn away is over. */
   private drained = false
   private localClose = false
+  /** What its requests hear of its end. */
+  private loss = 'connection closed'
   /** The peer left while a request was under way. */
   private endedActive = false
   private brokeProtocol = false
@@ -242,6 +247,7 @@ export class DownstreamConnection implements ConnectionHandler, PooledDownstream
   /** Ends the connection now, whatever is on it. */
   destroy(): void {
     this.localClose = true
+    this.loss = purged
     this.connection.destroy()
   }
 
@@ -375,7 +381,7 @@ export class DownstreamConnection implements ConnectionHandler, PooledDownstream
       else stats.destroyRemoteActive.inc()
     }
     stats.connectionLength.record(Math.round(performance.now() - this.startedMs))
-    protocol?.lost()
+    protocol?.lost(this.loss)
     if (this.idleTimer !== null) this.services.timers.cancel(this.idleTimer)
     if (this.drainTimer !== null) this.services.timers.cancel(this.drainTimer)
     this.onGone(this)

@@ -17,7 +17,7 @@ export interface DownstreamProtocol {
   /** Has the client open no new requests where the protocol can say so. */
   drain(): void
   /** The connection is gone. */
-  lost(): void
+  lost(detail: string): void
 }
 
 /**

@@ -40,8 +40,8 @@ export class Http1Session implements DownstreamProtocol, Http1ServerEvents, Exch
 
   drain(): void {}
 
-  lost(): void {
-    this.codec.connectionLost('connection closed')
+  lost(detail: string): void {
+    this.codec.connectionLost(detail)
   }
 
   // Http1ServerEvents

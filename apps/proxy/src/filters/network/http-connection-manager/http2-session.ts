@@ -107,10 +107,10 @@ export class Http2Session implements DownstreamProtocol, Http2ServerEvents, Exch
     this.downstream.timers.arm(this.timer, this.downstream.plan.http2.drainNoticeMs + 1)
   }
 
-  lost(): void {
+  lost(detail: string): void {
     this.left = nothing
     this.downstream.timers.cancel(this.timer)
-    this.codec.connectionLost('connection closed')
+    this.codec.connectionLost(detail)
   }
 
   // Http2ServerEvents

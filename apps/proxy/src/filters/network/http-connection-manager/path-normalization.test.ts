@@ -30,6 +30,7 @@ describe('path normalisation', () => {
     ['/a/.;/b', '/a/b'],
     ['/a/...;/b', '/a/...;/b'],
     ['/a/%2e%2e;/b', '/a/..;/b'],
+    ['/\xc3\xa9/../\xff?\xe9', '/%FF?\xe9'],
     ['/a"<>^`{|}', '/a%22%3C%3E%5E%60%7B%7C%7D'],
   ])('makes %s into %s', (from, to) => {
     expect(path(from)).toBe(to)

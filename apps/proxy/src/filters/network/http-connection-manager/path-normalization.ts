@@ -12,10 +12,10 @@ export type NormalizedPath =
   | { type: 'reject'; path: string }
   | { type: 'redirect'; path: string }
 
-const plain = /^\/(?:[^%/\\."<>^`{|}]|\/(?![/.])|\.(?!\.?(?:[/;]|$)))*$/
+const plain = /^\/(?:[^%/\\."<>^`{|}\x80-\xff]|\/(?![/.])|\.(?!\.?(?:[/;]|$)))*$/
 const dotsWithParameters = /(?<=\/\.\.?);[^/]*/g
-/** Visible, and yet not to stand in a path (RFC 3986 section 3.3). */
-const unsafe = /["<>^`{|}]/g
+/** Not to stand in a path (RFC 3986 section 3.3). */
+const unsafe = /["<>^`{|}\x80-\xff]/g
 
 /**
  * Normalises as Envoy does: `%2F`, `%5C` as told, dot segments removed and unreserved escapes decoded (RFC 3986 section

@@ -4,6 +4,7 @@ import { noteRequestReset, refusalText } from './request-ends.ts'
 
 it.each([
   ['connection-closed', 'connection closed', 'DC', 'downstream_remote_disconnect'],
+  ['connection-closed', 'downstream_local_disconnect(x)', 'DC', 'downstream_local_disconnect(x)'],
   ['remote-reset', 'CANCEL', 'DR', 'http2.remote_reset'],
   ['refused-stream', 'REFUSED_STREAM', 'DR', 'http2.remote_refuse'],
   ['protocol-error', 'http2.too_many_headers: 101', 'DPE', 'http2.too_many_headers'],

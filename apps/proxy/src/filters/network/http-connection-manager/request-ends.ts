@@ -13,7 +13,7 @@ export function noteRequestReset(info: StreamRecord, reason: ResetReason, detail
   const [flag, details] = meanings[reason] ?? ['DC', 'downstream_remote_disconnect']
   info.addResponseFlag(flag)
   // The codec's details, without what it says besides.
-  if (detail.startsWith('codec_error:')) info.responseCodeDetails = detail
+  if (/^(?:codec_error:|downstream_)/.test(detail)) info.responseCodeDetails = detail
   else info.responseCodeDetails = detail.startsWith('http2.') ? detail.replace(/:.*/, '') : details
 }
 

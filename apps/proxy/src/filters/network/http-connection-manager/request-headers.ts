@@ -173,6 +173,8 @@ function knownScheme(text: string | null): 'http' | 'https' | null {
 
 /** Connection and its kin end here; an upgrade keeps what asks for it. */
 function removeHopByHop(headers: HeaderTable, upgrade: boolean): void {
+  // It stands for an upgrade to h2c, which is never taken (RFC 7540 section 3.2.1); else it is a header as any.
+  if (headers.find(http2Settings) >= 0 && /h2c/i.test(headers.getAll(names.upgrade) ?? '')) headers.remove(http2Settings)
   if (!upgrade) {
     headers.remove(names.connection)
     headers.remove(names.upgrade)
@@ -180,7 +182,6 @@ function removeHopByHop(headers: HeaderTable, upgrade: boolean): void {
   headers.remove(names.keepAlive)
   headers.remove(names.proxyConnection)
   headers.remove(names.transferEncoding)
-  if (headers.find(http2Settings) >= 0) headers.remove(http2Settings)
   const te = headers.find(names.te)
   if (te >= 0) {
     const { buffer, ranges } = headers

@@ -67,7 +67,8 @@ export class RequestIn implements IncomingRequest {
     }
     if (plan.logMoments.start) exchange.log('DownstreamStart')
     if (exchange.upgrade !== '' && !acceptUpgrade(exchange)) return
-    this.filters.startRequest(endStream && exchange.upgrade === '')
+    // In HTTP/1.1 what goes up the tunnel comes behind the head, whatever that says of a body.
+    this.filters.startRequest(endStream && (exchange.upgrade === '' || request.version === 20))
   }
 
   /** Whether the client waits for 100 Continue, which it gets from here; then nobody else is asked for it. */

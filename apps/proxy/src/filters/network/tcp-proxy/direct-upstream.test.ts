@@ -27,6 +27,7 @@ async function connecting(serve: (socket: net.Socket) => void, settings = '', po
   const endpoint = cluster.pick(null)!
   const breaker = cluster.breakers[0]
   breaker.take('connections')
+  breaker.take('pending')
   const heard = { connected: false, text: '', ended: false, closed: null as string | null, reset: false }
   const upstream = new DirectUpstream(
     { endpoint, breaker, names: null, client, isSession: true },
@@ -49,11 +50,19 @@ async function connecting(serve: (socket: net.Socket) => void, settings = '', po
   )
   /** What was counted, but for what is 0. */
   const counted = () => {
-    const counters = ['cx_total', 'cx_connect_fail', 'cx_connect_timeout', 'cx_destroy_local', 'cx_destroy_remote', 'rq_total']
+    const counters = [
+      'cx_total',
+      'cx_connect_fail',
+      'cx_connect_timeout',
+      'cx_destroy_local',
+      'cx_destroy_remote',
+      'rq_total',
+      'cx_destroy_with_active_rq',
+    ]
     const all = [...counters, 'rq_pending_total', 'rq_pending_failure_eject'].map(
       (name) => [name, stats.counter(`cluster.x.upstream_${name}`).value] as const,
     )
-    const gauges = ['cx_active', 'rq_pending_active'].map(
+    const gauges = ['cx_active', 'rq_active', 'rq_pending_active'].map(
       (name) => [name, stats.gauge(`cluster.x.upstream_${name}`).value] as const,
     )
     return Object.fromEntries([...all, ...gauges].filter(([, value]) => value !== 0))
@@ -66,7 +75,7 @@ describe('the connection of a TCP session', () => {
     const { upstream, heard, counted } = await connecting((socket) => socket.pipe(socket))
     expect(counted()).toEqual({ cx_total: 1, cx_active: 1, rq_pending_total: 1, rq_pending_active: 1 })
     await until(() => heard.connected, 'the connection to stand')
-    expect(counted()).toEqual({ cx_total: 1, cx_active: 1, rq_pending_total: 1, rq_total: 1 })
+    expect(counted()).toEqual({ cx_total: 1, cx_active: 1, rq_pending_total: 1, rq_total: 1, rq_active: 1 })
     const bytes = Buffer.from('hello')
     upstream.write(bytes, 0, bytes.length)
     await until(() => heard.text === 'hello', 'the echo')
@@ -74,7 +83,8 @@ describe('the connection of a TCP session', () => {
     expect(localPort).toBeGreaterThan(0)
     upstream.closeWhenFlushed()
     await until(() => heard.closed !== null, 'its end')
-    expect(counted()).toEqual({ cx_total: 1, cx_destroy_local: 1, rq_pending_total: 1, rq_total: 1 })
+    const over = { cx_destroy_local: 1, cx_destroy_with_active_rq: 1 }
+    expect(counted()).toEqual({ cx_total: 1, ...over, rq_pending_total: 1, rq_total: 1 })
     // For the log, which is written after that.
     expect(upstream.info.localPort).toBe(localPort)
   })

@@ -1,15 +1,16 @@
 import type { ConnectionInfo } from '../../../transport/connection-info.ts'
 import { meshAlpn } from '../../../transport/mesh-alpn.ts'
+import { cell } from '../../../upstream/endpoint-slab.ts'
 import { type LinkPlace, type LinkUser, UpstreamLink } from '../../../upstream/upstream-link.ts'
 import type { SessionUpstream, SessionUpstreamEvents } from './session-upstream.ts'
 
-/** The one connection to an endpoint of a TCP session. */
+/** The one connection to an endpoint of a TCP session. Limits count it as a pending request (taken), and as a request once it stands. */
 export class DirectUpstream implements SessionUpstream, LinkUser {
   private readonly place: LinkPlace
   private readonly events: SessionUpstreamEvents
   private readonly link: UpstreamLink
-  /** The session waits for it. */
-  private isPending = true
+  /** What the session counts as: it waits for the connection, has it, or neither. */
+  private stage: 'pending' | 'active' | 'ended' = 'pending'
   /** The session is over: what becomes of the connection is for nobody. */
   private left = false
 
@@ -22,16 +23,33 @@ export class DirectUpstream implements SessionUpstream, LinkUser {
     this.link = new UpstreamLink(place, this, (configured) => configured.filter((name) => name !== meshAlpn))
   }
 
-  private endPending(): void {
-    if (!this.isPending) return
-    this.isPending = false
-    this.place.endpoint.cluster.stats.pendingActive.dec()
+  private endStage(): void {
+    const { stage, place } = this
+    const { endpoint, breaker } = place
+    const { stats, slab } = endpoint.cluster
+    this.stage = 'ended'
+    if (stage === 'pending') {
+      stats.pendingActive.dec()
+      breaker.release('pending')
+    } else if (stage === 'active') {
+      stats.requestActive.dec()
+      endpoint.active--
+      slab.add(endpoint.slot, cell.activeRequests, -1)
+      breaker.release('requests')
+    }
   }
 
   onConnected(): void {
     if (this.left) return
-    this.endPending()
-    this.place.endpoint.cluster.stats.requestTotal.inc()
+    this.endStage()
+    const { endpoint, breaker } = this.place
+    const { stats, slab } = endpoint.cluster
+    this.stage = 'active'
+    stats.requestTotal.inc()
+    stats.requestActive.inc()
+    endpoint.active++
+    slab.add(endpoint.slot, cell.activeRequests, 1)
+    breaker.force('requests')
     this.link.keepLocalAddress()
     this.events.onConnected()
   }
@@ -64,7 +82,7 @@ export class DirectUpstream implements SessionUpstream, LinkUser {
 
   closeWhenFlushed(): void {
     this.left = true
-    this.endPending()
+    if (this.stage === 'pending') this.endStage()
     this.link.localClose = true
     this.link.connection.closeWhenFlushed()
   }
@@ -86,8 +104,8 @@ export class DirectUpstream implements SessionUpstream, LinkUser {
 
   onClose(error: Error | null): void {
     const { link } = this
-    if (!link.countEnd(false)) return
-    this.endPending()
+    if (!link.countEnd(true)) return
+    this.endStage()
     if (!link.connected && !this.left) this.place.endpoint.cluster.stats.pendingFailureEject.inc()
     const reset = link.connected && error !== null && 'code' in error && error.code === 'ECONNRESET'
     this.events.onClose(link.describeLoss(error), reset)

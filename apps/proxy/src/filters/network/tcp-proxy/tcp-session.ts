@@ -216,6 +216,14 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
     }
     this.endpoint = endpoint
     info.attemptCount = this.attempts
+    if (plan.tunnel === null && !breaker.take('pending')) {
+      breaker.release('connections')
+      cluster.stats.pendingOverflow.inc()
+      // At once another attempt would find the same.
+      if (plan.backOff === null) this.attempts = plan.maxConnectAttempts
+      this.attemptFailed()
+      return
+    }
     info.upstreamEndpoint = endpoint
     if (plan.tunnel === null) {
       this.upstream = new DirectUpstream(
@@ -273,16 +281,21 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
   }
 
   private connectFailed(failure: string): void {
-    const { cluster, endpoint, info, plan } = this
+    const { endpoint, info } = this
     const late = failure === connectionTimeout
     if (endpoint !== null) noteLocalFailure(endpoint, late ? 504 : 503)
     info.upstreamFailure = late ? '' : failure
-    if (this.attempts < plan.maxConnectAttempts) {
+    // It stays, whatever becomes of the next attempt.
+    info.addResponseFlag('UF')
+    this.attemptFailed()
+  }
+
+  private attemptFailed(): void {
+    if (this.attempts < this.plan.maxConnectAttempts) {
       this.connectAgain()
       return
     }
-    cluster?.stats.connectAttemptsExceeded.inc()
-    info.addResponseFlag('UF')
+    this.cluster?.stats.connectAttemptsExceeded.inc()
     this.fail('URX')
   }
 

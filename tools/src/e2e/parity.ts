@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { installEnvoy } from '../peers.ts'
 import type { ParityCase } from './parity/case.ts'
 import { adminCases } from './parity/cases/admin.ts'
+import { connectionCases } from './parity/cases/connections.ts'
 import { expressionCases } from './parity/cases/expressions.ts'
 import { filterCases } from './parity/cases/filters.ts'
 import { flagCases } from './parity/cases/flags.ts'
@@ -51,6 +52,7 @@ const parityCases: readonly ParityCase[] = [
   ...expressionCases,
   ...managerCases,
   ...newerFieldCases,
+  ...connectionCases,
   ...tcpCases,
   ...tlsCases,
   ...tlsServerCases,

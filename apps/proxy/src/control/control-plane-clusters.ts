@@ -1,5 +1,6 @@
 import { WeftError } from '@weft/service/errors'
 import type { SecretStore } from '../plan/secret-store.ts'
+import { compileSocketMatches, matchSocket, type SocketMatch } from '../plan/socket-matches.ts'
 import { compileUpstreamTls } from '../plan/upstream-tls.ts'
 import type { UpstreamTls } from '../transport/upstream-tls.ts'
 import type { ClusterState, Clusters } from './clusters.ts'
@@ -31,16 +32,23 @@ export function controlPlaneClusters(
   }
 }
 
-/** TLS of a cluster's endpoints, compiled once for each version of the cluster; null for plaintext. */
-export function clusterTls(secrets: SecretStore): (cluster: ClusterState) => UpstreamTls | null {
-  const compiled = new WeakMap<Uint8Array, { tls: UpstreamTls | null }>()
-  return ({ name, bytes, message: { transportSocket } }) => {
+/** TLS of a cluster's endpoint of this metadata, compiled once for each version of the cluster; null for plaintext. */
+export function clusterTls(
+  secrets: SecretStore,
+): (cluster: ClusterState, metadata?: Readonly<Record<string, unknown>>) => UpstreamTls | null {
+  const compiled = new WeakMap<Uint8Array, { tls: UpstreamTls | null; matches: readonly SocketMatch[] }>()
+  return ({ name, bytes, message }, metadata = {}) => {
+    const { transportSocket } = message
     let held = compiled.get(bytes)
     if (held === undefined) {
       const path = `Cluster ${name}: transport_socket`
-      held = { tls: transportSocket === undefined ? null : compileUpstreamTls(transportSocket, path, secrets) }
+      held = {
+        tls: transportSocket === undefined ? null : compileUpstreamTls(transportSocket, path, secrets),
+        matches: compileSocketMatches(message, `Cluster ${name}`, secrets),
+      }
       compiled.set(bytes, held)
     }
-    return held.tls
+    const match = matchSocket(held.matches, metadata)
+    return match === undefined ? held.tls : match.tls
   }
 }

@@ -9,6 +9,7 @@ import type { HeadMatcher } from '../routing/matchers/header-matcher.ts'
 import { compileResponseMatch } from '../routing/matchers/response-match.ts'
 import { compileRetryPolicy, type RetryPlan } from '../routing/retry-policy.ts'
 import { compileMirrors, type MirrorPolicy } from '../routing/route-action.ts'
+import { metadataReader } from '../shared/metadata-path.ts'
 import { meshAlpn } from '../transport/mesh-alpn.ts'
 import type { UpstreamTls } from '../transport/upstream-tls.ts'
 import type { BalancerPolicy, OriginalDestinationPolicy } from '../upstream/load-balancers/policy.ts'
@@ -64,8 +65,8 @@ export interface ClusterPlan {
   /** For endpoints that none of `socketMatches` holds for. */
   tls: UpstreamTls | null
   socketMatches: readonly SocketMatch[]
-  /** Some endpoints are told by a PROXY header whose connection it is, so that clients share none. */
-  introducesClients: boolean
+  /** Clients share no connections: it is asked for, or some endpoints are told by a PROXY header whose connection it is. */
+  keepsClientsApart: boolean
   /** What counts in place of what a request's route says of it; null: as that says. */
   hashing: HashPolicies | null
   retry: RetryPlan | null
@@ -134,7 +135,7 @@ export function compileCluster(bytes: Uint8Array, secrets: SecretStore, runtime 
     ...compileForRequests(options, `${at}: typed_extension_protocol_options['${protocolOptionsKey}']`, runtime),
     autoNames: compileAutoNames(options?.upstreamHttpProtocolOptions),
     negotiates: sockets.some((one) => negotiatesBy(http, one)),
-    introducesClients: sockets.some((one) => one?.prelude !== undefined),
+    keepsClientsApart: source.connectionPoolPerDownstreamConnection || sockets.some((one) => one?.prelude !== undefined),
   }
 }
 
@@ -241,6 +242,7 @@ function originalDestinationOf(source: ClusterProto, at: string): OriginalDestin
     )
   return {
     header: config?.useHttpHeader === true ? (config.httpHeaderName || 'x-envoy-original-dst-host').toLowerCase() : null,
+    metadata: config?.metadataKey === undefined ? null : metadataReader(config.metadataKey),
     portOverride: config?.upstreamPortOverride ?? null,
     cleanupMs: durationMs(source.cleanupInterval, 5_000),
   }

@@ -3,6 +3,15 @@ import { expect, test } from 'vitest'
 import { compileHttp2Options } from './http2-options.ts'
 
 test.each([
+  [{}, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY],
+  [{ streamResetBurst: 5 }, 5, 33],
+  [{ streamResetRate: 5 }, 1000, 5],
+  [{ streamResetBurst: 0, streamResetRate: 0 }, 0, 0],
+])('stream_reset_burst and _rate %o: resets are limited to %d and %d a second', (fields, resetBurst, resetsPerSecond) => {
+  expect(compileHttp2Options(Http2ProtocolOptions.fromPartial(fields)).budget).toMatchObject({ resetBurst, resetsPerSecond })
+})
+
+test.each([
   [undefined, true],
   [true, true],
   [false, false],

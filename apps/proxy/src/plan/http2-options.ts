@@ -1,5 +1,5 @@
 import type { Http2ProtocolOptions } from '@weft/contracts/envoy/config/core/v3/protocol'
-import { defaultHttp2Options, type Http2Options } from '@weft/http/h2/options'
+import { type AbuseLimits, defaultHttp2Options, type Http2Options } from '@weft/http/h2/options'
 import { durationMs } from './duration.ts'
 import type { Runtime } from './runtime.ts'
 
@@ -22,6 +22,7 @@ export function compileHttp2Options(source: Http2ProtocolOptions | undefined): H
     },
     budget: {
       ...budget,
+      ...resetLimits(source),
       maxOutboundFrames: source.maxOutboundFrames ?? budget.maxOutboundFrames,
       maxOutboundControlFrames: source.maxOutboundControlFrames ?? budget.maxOutboundControlFrames,
       maxConsecutiveEmptyFrames: source.maxConsecutiveInboundFramesWithEmptyPayload ?? budget.maxConsecutiveEmptyFrames,
@@ -29,6 +30,12 @@ export function compileHttp2Options(source: Http2ProtocolOptions | undefined): H
       maxWindowUpdatesPerDataFrame: source.maxInboundWindowUpdateFramesPerDataFrameSent ?? budget.maxWindowUpdatesPerDataFrame,
     },
   }
+}
+
+/** Where one of them is set, the other has nghttp2's default, as with Envoy. */
+function resetLimits({ streamResetBurst, streamResetRate }: Http2ProtocolOptions): Partial<AbuseLimits> {
+  if (streamResetBurst === undefined && streamResetRate === undefined) return {}
+  return { resetBurst: streamResetBurst ?? 1000, resetsPerSecond: streamResetRate ?? 33 }
 }
 
 /** The same for clients, of whose resets the runtime says how many may be. */
@@ -62,7 +69,7 @@ export function meshHttp2Options(options: Http2Options): Http2Options {
     initialStreamWindow: Math.min(options.initialStreamWindow, 256 * 1024),
     initialConnectionWindow: Math.max(options.initialConnectionWindow, 128 * 1024 * 1024),
     // Clients that go away are no sign of a sidecar's malice.
-    budget: { ...options.budget, prematureResetShare: Number.POSITIVE_INFINITY },
+    budget: { ...options.budget, prematureResetShare: Number.POSITIVE_INFINITY, resetBurst: Number.POSITIVE_INFINITY },
     huffman: false,
   }
 }

@@ -19,11 +19,11 @@ import { invalid, unsupported } from './problems.ts'
 import { compileSocketOptions } from './socket-options.ts'
 
 /**
- * Where a listener listens. `options`: of its sockets, inherited by those of its connections; none: Node makes them.
+ * Where a listener listens. `takesIpv4`: an IPv6 socket for both families. `options`: of its sockets, inherited by those of its connections; none: Node makes them.
  * `mode`: a pipe's permissions; 0: as the process makes files.
  */
 export type ListenAddress =
-  | { type: 'ip'; host: string; port: number; options?: readonly SocketOption[] }
+  | { type: 'ip'; host: string; port: number; takesIpv4: boolean; options?: readonly SocketOption[] }
   | { type: 'pipe'; path: string; mode: number }
 
 /** One filter chain, compiled. */
@@ -146,7 +146,7 @@ export function compileListener(bytes: Uint8Array, context: PlanContext): Listen
 }
 
 /** `host:port` or the pipe's path. */
-export function addressText(address: ListenAddress): string {
+export function addressText(address: { type: 'ip'; host: string; port: number } | { type: 'pipe'; path: string }): string {
   if (address.type === 'pipe') return address.path
   return address.host.includes(':') ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`
 }
@@ -186,11 +186,16 @@ function listenAddresses(source: Listener, at: string): ListenAddress[] {
     const one = address?.address
     switch (one?.$case) {
       case 'socketAddress': {
-        const { address: host, portSpecifier, protocol } = one.value
+        const { address: host, portSpecifier, protocol, ipv4Compat: takesIpv4 } = one.value
         if (protocol !== 0) throw unsupported(`${path}.socket_address.protocol`, 'UDP')
         if (portSpecifier?.$case !== 'portValue') throw invalid(`${path}.socket_address`, 'a port_value is needed')
+        if (takesIpv4 && host !== '::' && !host.toLowerCase().startsWith('::ffff:'))
+          throw invalid(
+            `${path}.socket_address`,
+            `Only IPv6 address '::' or valid IPv4-mapped IPv6 address can set ipv4_compat: ${host}:${portSpecifier.value}`,
+          )
         const options = compileSocketOptions({ ...wishes, freebind, fastOpenQueue }, path)
-        return { type: 'ip' as const, host, port: portSpecifier.value, ...(options.length === 0 ? {} : { options }) }
+        return { type: 'ip' as const, host, port: portSpecifier.value, takesIpv4, ...(options.length === 0 ? {} : { options }) }
       }
       case 'pipe': {
         const { path: name, mode } = one.value

@@ -12,7 +12,7 @@ export interface SocketMatch {
 }
 
 /** The metadata of an endpoint by which a transport socket is chosen. */
-const matchMetadata = 'envoy.transport_socket_match'
+export const matchMetadata = 'envoy.transport_socket_match'
 
 /** Compiles a cluster's transport_socket_matches, in their order. */
 export function compileSocketMatches(source: Cluster, at: string, secrets: SecretStore): SocketMatch[] {

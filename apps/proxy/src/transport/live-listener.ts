@@ -163,11 +163,10 @@ export class LiveListener {
     }
     return new Promise((resolve, reject) => {
       server.once('error', reject)
-      const { host, port, options = [] } = address
+      const { host, port, takesIpv4, options = [] } = address
+      const ipv6Only = host.includes(':') && !takesIpv4
       const at =
-        options.length > 0
-          ? { fd: ownSockets().bind(host, port, options) }
-          : { host, port, reusePort: true, ipv6Only: host.includes(':') }
+        options.length > 0 ? { fd: ownSockets().bind(host, port, ipv6Only, options) } : { host, port, reusePort: true, ipv6Only }
       server.listen({ ...at, backlog }, () => {
         server.removeListener('error', reject)
         server.on('error', () => {})

@@ -53,7 +53,7 @@ describe.skipIf(!canCall)('a socket of our own', () => {
   test('is refused where an option is', () => {
     const socket = new net.Socket()
     open.push(socket)
-    expect(() => ownSockets().bind('127.0.0.1', 0, [unknown])).toThrow('Setting socket options failed')
+    expect(() => ownSockets().bind('127.0.0.1', 0, false, [unknown])).toThrow('Setting socket options failed')
     expect(() => ownSockets().prepare(socket, '127.0.0.1', [unknown])).toThrow('Setting socket options failed')
   })
 
@@ -62,7 +62,7 @@ describe.skipIf(!canCall)('a socket of our own', () => {
     open.push(other)
     await new Promise((resolve) => other.once('listening', resolve))
     const { port } = other.address() as net.AddressInfo
-    expect(() => ownSockets().bind('127.0.0.1', port, [keepAlive])).toThrow('EADDRINUSE')
+    expect(() => ownSockets().bind('127.0.0.1', port, false, [keepAlive])).toThrow('EADDRINUSE')
   })
 })
 
@@ -79,7 +79,7 @@ async function serve(
     })
   })
   const listening = new Promise((resolve) => server.once('listening', resolve))
-  server.listen({ fd: ownSockets().bind(host, 0, options) })
+  server.listen({ fd: ownSockets().bind(host, 0, true, options) })
   await listening
   return { server, accepted }
 }

@@ -18,7 +18,7 @@ export interface OwnSockets {
   /** Gives a socket that is about to connect to an IP address (and has not begun to) a descriptor with these options. */
   prepare(socket: net.Socket, host: string, options: readonly SocketOption[]): void
   /** A bound descriptor for `net.Server.listen({ fd })`, shared by port. Its `code` says why one cannot be had. */
-  bind(host: string, port: number, options: readonly SocketOption[]): number
+  bind(host: string, port: number, ipv6Only: boolean, options: readonly SocketOption[]): number
   /** Sets the options of a state that a server has come to. */
   apply(server: net.Server, options: readonly SocketOption[], state: SocketOption['state']): void
 }
@@ -97,13 +97,16 @@ function load(): OwnSockets {
         if (handle.open(fd) !== 0) throw new Error('a socket cannot be given a descriptor')
       })
     },
-    bind(host, port, options) {
+    bind(host, port, ipv6Only, options) {
       const fd = make(host, options)
       return closingOnError(fd, () => {
         const one = int(1)
         setsockopt(fd, linux.socket, linux.reuseAddress, one, one.length)
         setsockopt(fd, linux.socket, linux.reusePort, one, one.length)
-        if (net.isIPv6(host)) setsockopt(fd, linux.ipv6, linux.ipv6Only, one, one.length)
+        if (net.isIPv6(host)) {
+          const only = int(ipv6Only ? 1 : 0)
+          setsockopt(fd, linux.ipv6, linux.ipv6Only, only, only.length)
+        }
         const address = socketAddress(host, port)
         if (bind(fd, address, address.length) !== 0) throw failure('bind')
         setAll(fd, options, 'bound')

@@ -33,6 +33,7 @@ export class ClusterStats {
   readonly connectionHttp1: Counter
   readonly connectionHttp2: Counter
   readonly connectFail: Counter
+  readonly bindErrors: Counter
   readonly connectTimeout: Counter
   readonly connectAttemptsExceeded: Counter
   readonly connectMs: Histogram
@@ -116,6 +117,7 @@ export class ClusterStats {
     this.connectionHttp1 = counter('upstream_cx_http1_total')
     this.connectionHttp2 = counter('upstream_cx_http2_total')
     this.connectFail = counter('upstream_cx_connect_fail')
+    this.bindErrors = counter('bind_errors')
     this.connectTimeout = counter('upstream_cx_connect_timeout')
     this.connectAttemptsExceeded = counter('upstream_cx_connect_attempts_exceeded')
     this.connectMs = scope.histogram(`${prefix}upstream_cx_connect_ms`)
@@ -233,7 +235,7 @@ function statusNames(status: number): string[] {
 }
 
 const unused =
-  'assignment_stale assignment_timeout_received assignment_use_cached bind_errors retry_or_shadow_abandoned update_attempt ' +
+  'assignment_stale assignment_timeout_received assignment_use_cached retry_or_shadow_abandoned update_attempt ' +
   'update_empty update_failure update_no_rebuild update_success upstream_flow_control_backed_up_total ' +
   'upstream_flow_control_drained_total upstream_flow_control_paused_reading_total upstream_flow_control_resumed_reading_total ' +
   'upstream_http3_broken'

@@ -166,6 +166,10 @@ export class Cluster implements UpstreamCluster, ClusterHandle, AggregateMember 
     })
     this.warm = true
     for (const [key, endpoint] of before) if (!next.has(key)) this.dismiss(endpoint)
+    if (this.source.commonLbConfig?.closeConnectionsOnHostSetChange !== true) return
+    // A new host is to have its share of those that are there: all connections end with what is on them.
+    const same = before.size === next.size && [...next.keys()].every((key) => before.has(key))
+    if (!same) for (const endpoint of next.values()) endpoint.drain()
   }
 
   private dismiss(endpoint: Endpoint): void {

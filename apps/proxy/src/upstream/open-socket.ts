@@ -15,6 +15,7 @@ import type { WorkerServices } from '../worker-services.ts'
 import type { ClusterStats } from './cluster-stats.ts'
 import { connectTarget } from './connect-target.ts'
 import type { Endpoint } from './endpoint.ts'
+import { addressKey } from './endpoint-address.ts'
 import type { UpstreamCluster } from './upstream-cluster.ts'
 
 /** What the opening of a socket comes to. */
@@ -43,12 +44,19 @@ export function openSocket(
   const { stats } = cluster
   const { timers } = services
   const target = connectTarget(endpoint.address, cluster.plan.nearEnds)
+  const prepare = (socket: net.Socket): void => {
+    target.prepare(socket)
+    if (cluster.plan.nearEnds.sources.length === 0) return
+    socket.once('error', (error) => {
+      if (isBindError(error)) stats.bindErrors.inc()
+    })
+  }
   const settings = cluster.tlsOf(endpoint)
   const security = settings?.connectOptions(endpoint.hostname, names) ?? null
   const prelude = settings?.prelude
   if (security === null) {
     return connectPlain(target.where, (socket) => {
-      target.prepare(socket)
+      prepare(socket)
       if (prelude !== undefined) introduce(socket, prelude, opening.client)
       socket.once('connect', () => opening.onConnected())
       return new Connection(socket, handler, timers, stats)
@@ -74,14 +82,14 @@ export function openSocket(
   }
   if (prelude === undefined) {
     return connectSecure({ ...options, ...target.where }, (socket) => {
-      target.prepare(socket)
+      prepare(socket)
       watch(socket)
       return new Connection(socket, handler, timers, stats)
     })
   }
   // The header is written by the plain socket before the handshake takes it over.
   const plain = net.connect({ ...target.where, noDelay: true })
-  target.prepare(plain)
+  prepare(plain)
   introduce(plain, prelude, opening.client)
   const socket = tls.connect({ ...options, socket: plain })
   plain.once('error', (error) => socket.destroy(error))
@@ -160,10 +168,31 @@ function watchHandshake(
   })
 }
 
+/** What is heard of a connection whose socket could not be made as it is to be; the log is told no more. */
+export const socketOptionsFailure = 'Setting socket options failed'
+
+/** Whether it failed here, before anything was sent. */
+export function isLocalFailure(failure: string): boolean {
+  return failure === socketOptionsFailure || failure.startsWith(bindFailure)
+}
+
+const bindFailure = 'failed to bind to '
+const bindErrors: Readonly<Record<string, string>> = {
+  EADDRNOTAVAIL: 'Cannot assign requested address',
+  EADDRINUSE: 'Address already in use',
+  EACCES: 'Permission denied',
+}
+
+function isBindError(error: Error | null): error is NodeJS.ErrnoException & { address: string; port?: number } {
+  return error !== null && 'syscall' in error && error.syscall === 'bind'
+}
+
 /** A connect error as Envoy words it. */
 export function describeConnectFailure(error: Error | null, failure: string): string {
   if (failure === '' || failure.startsWith('TLS_error')) return failure
   const code = error !== null && 'code' in error ? error.code : ''
+  if (isBindError(error))
+    return `${bindFailure}${addressKey(error.address, error.port ?? 0)}: ${bindErrors[error.code ?? ''] ?? error.message}`
   switch (code) {
     case 'ECONNREFUSED':
       return 'delayed connect error: Connection refused'

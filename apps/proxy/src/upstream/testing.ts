@@ -91,6 +91,7 @@ export function request(options: {
     accepts: options.accepts ?? (() => true),
     priorityLoads: () => null,
     requestHeader: (name) => options.headers?.[name] ?? null,
+    metadata: () => null,
     originalDestination: null,
   }
 }

@@ -122,7 +122,7 @@ async function heardFrom(config: string, clients: readonly ProxiedClient[]): Pro
     })
   })
   const { cluster } = liveCluster(`name: x, ${behindProxyHeader(config)}`, `[{lb_endpoints: [${host(port)}]}]`)
-  expect(cluster.plan.introducesClients).toBe(true)
+  expect(cluster.plan.keepsClientsApart).toBe(true)
   const endpoint = cluster.pick()!
   const request = new RequestHead()
   Object.assign(request, { method: 'GET', path: '/', authority: 'a' })

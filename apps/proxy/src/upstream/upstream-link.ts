@@ -7,11 +7,16 @@ import type { ProxiedClient, RequestNames } from '../transport/upstream-tls.ts'
 import type { CircuitBreaker } from './circuit-breaker.ts'
 import type { Endpoint } from './endpoint.ts'
 import { cell } from './endpoint-slab.ts'
-import { describeConnectFailure, openSocket } from './open-socket.ts'
+import { describeConnectFailure, openSocket, socketOptionsFailure } from './open-socket.ts'
 import { noteConnected } from './outcome.ts'
 
 /** How `describeLoss` words it that the cluster's time for a connection was up: no failure of the transport. */
 export const connectionTimeout = 'connection timeout'
+
+/** What logs are told of a connection that failed so: not what its reason alone says. */
+export function toldFailure(failure: string): string {
+  return failure === connectionTimeout || failure === socketOptionsFailure ? '' : failure
+}
 
 /** What the connections of a pool, or the one of a TCP session, are made with. */
 export interface LinkPlace {

@@ -29,12 +29,16 @@ export class AbuseBudget {
   private priorityFrames = 0
   private windowUpdates = 0
   private resets = 0
+  private resetTokens: number
+  private resetSecond: number
   private second = 0
   private controlFrames = 0
 
   constructor(limits: AbuseLimits, now: () => number) {
     this.limits = limits
     this.now = now
+    this.resetTokens = limits.resetBurst
+    this.resetSecond = this.secondNow()
   }
 
   streamOpened(): void {
@@ -90,12 +94,28 @@ export class AbuseBudget {
 
   /** PING, SETTINGS, or a frame of a type nobody knows. */
   controlReceived(): FloodEvent | null {
-    const second = Math.floor(this.now() / 1000)
+    const second = this.secondNow()
     if (second !== this.second) {
       this.second = second
       this.controlFrames = 0
     }
     return ++this.controlFrames > this.limits.maxControlFramesPerSecond ? 'inbound_control_frames_flood' : null
+  }
+
+  /** Whether the client may send a RST_STREAM now; as many as a second allows come back when one begins. */
+  resetReceived(): boolean {
+    const { resetBurst, resetsPerSecond } = this.limits
+    if (resetBurst === Number.POSITIVE_INFINITY) return true
+    const second = this.secondNow()
+    this.resetTokens = Math.min(resetBurst, this.resetTokens + (second - this.resetSecond) * resetsPerSecond)
+    this.resetSecond = second
+    if (this.resetTokens < 1) return false
+    this.resetTokens--
+    return true
+  }
+
+  private secondNow(): number {
+    return Math.floor(this.now() / 1000)
   }
 
   get standing(): PeerStanding {

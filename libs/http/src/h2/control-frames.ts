@@ -97,15 +97,16 @@ export class ControlFrames {
     else if (end - start !== 4) owner.fail(errorCode.frameSizeError, 'RST_STREAM frame of a wrong size')
     else {
       const stream = owner.streams.get(streamId)
-      if (stream === null) {
-        this.counted(owner.budget.controlReceived())
-        return
+      if (stream === null) this.counted(owner.budget.controlReceived())
+      else {
+        const code = readUint32(bytes, start)
+        const { user } = stream
+        owner.resetByPeer(stream)
+        user?.onReset(this.resetReason(code), errorCodeName(code))
+        if (owner.isServer) owner.notePeerReset(stream)
       }
-      const code = readUint32(bytes, start)
-      const { user } = stream
-      owner.resetByPeer(stream)
-      user?.onReset(this.resetReason(code), errorCodeName(code))
-      if (owner.isServer) owner.notePeerReset(stream)
+      if (owner.isServer && !owner.budget.resetReceived())
+        owner.fail(errorCode.internalError, 'more RST_STREAM frames than are allowed')
     }
   }
 

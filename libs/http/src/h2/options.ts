@@ -49,6 +49,9 @@ export interface AbuseLimits {
   prematureResetStreams: number
   /** Milliseconds after which nobody is blamed for giving a stream up. */
   prematureResetMs: number
+  /** RST_STREAM frames that a client may send at once, and a second. */
+  resetBurst: number
+  resetsPerSecond: number
   /** CONTINUATION frames of one header block. */
   maxContinuations: number
 }
@@ -80,6 +83,8 @@ export const defaultHttp2Options: Http2Options = {
     prematureResetShare: 0.5,
     prematureResetStreams: 500,
     prematureResetMs: 2000,
+    resetBurst: Number.POSITIVE_INFINITY,
+    resetsPerSecond: Number.POSITIVE_INFINITY,
     maxContinuations: 64,
   },
   keepalive: { intervalMs: 0, timeoutMs: 20_000 },

@@ -519,6 +519,23 @@ describe('abuse ends the connection with ENHANCE_YOUR_CALM', () => {
     expect(calm(server)).toMatch(/^GOAWAY \d+ ENHANCE_YOUR_CALM$/)
   })
 
+  it('more resets than are configured, however late they are, by INTERNAL_ERROR', () => {
+    const server = new ServerUnderTest({ budget: { ...budget, resetBurst: 3, resetsPerSecond: 2 } }).greet()
+    let id = 1
+    const reset = (times: number): void => {
+      for (let i = 0; i < times; i++, id += 2) server.send(headers(id, get), raw(frameType.rstStream, 0, id, uint32(8)))
+    }
+    reset(3)
+    server.nowMs += 1000
+    reset(2)
+    // No more are saved up than may come at once.
+    server.nowMs += 60_000
+    reset(3)
+    expect(server.closed).toBe(false)
+    reset(1)
+    expect(calm(server)).toMatch(/^GOAWAY \d+ INTERNAL_ERROR$/)
+  })
+
   it('but whoever gives up what is answered in part, or has taken long, is not to blame', () => {
     const server = new ServerUnderTest().greet()
     const giveUp = (id: number, meanwhile: (stream: Http2ServerStream) => void): void => {

@@ -1,7 +1,7 @@
-import type { ClientHttp2Session, IncomingHttpHeaders } from 'node:http2'
+import type { IncomingHttpHeaders } from 'node:http2'
 import type { HealthCheck_GrpcHealthCheck } from '@weft/contracts/envoy/config/core/v3/health_check'
-import type { Probe, ProbeResult, ProbeTarget } from './probe.ts'
-import { openSocket } from './tcp-probe.ts'
+import { http2Check } from './http2-check.ts'
+import type { Probe, ProbeResult } from './probe.ts'
 
 const path = '/grpc.health.v1.Health/Check'
 /** HealthCheckResponse.ServingStatus. */
@@ -14,68 +14,33 @@ export function grpcProbe(config: HealthCheck_GrpcHealthCheck, options: { cluste
   const message = requestMessage(config.serviceName)
   const metadata: Record<string, string> = {}
   for (const { header } of config.initialMetadata) if (header !== undefined) metadata[header.key.toLowerCase()] = header.value
-  let kept: ClientHttp2Session | null = null
-  const drop = (): void => {
-    kept?.destroy()
-    kept = null
-  }
-  return {
-    check: (target, timeoutMs) =>
-      new Promise((resolve) => {
-        const session = kept ?? open(target)
-        if (session !== kept) {
-          kept = session
-          session.on('error', () => {})
-          session.on('close', () => {
-            if (kept === session) kept = null
-          })
-        }
-        const end = (result: ProbeResult): void => {
-          clearTimeout(timer)
-          session.off('error', onError)
-          session.off('close', onError)
-          if (!options.reuse || result === 'network' || result === 'timeout') drop()
-          resolve(result)
-        }
-        const onError = (): void => end('network')
-        const timer = setTimeout(() => end('timeout'), timeoutMs)
-        session.on('error', onError)
-        session.on('close', onError)
-        const stream = session.request({
-          ...metadata,
-          ':method': 'POST',
-          ':path': path,
-          ':authority': config.authority || options.clusterName,
-          'content-type': 'application/grpc',
-          te: 'trailers',
-          'grpc-timeout': `${timeoutMs}m`,
-          'user-agent': 'Envoy/HC',
-        })
-        let headers: IncomingHttpHeaders = {}
-        let trailers: IncomingHttpHeaders = {}
-        let body = Buffer.alloc(0)
-        stream.on('response', (head) => {
-          headers = head
-        })
-        stream.on('trailers', (head) => {
-          trailers = head
-        })
-        stream.on('data', (chunk: Buffer) => {
-          if (body.length < mostBytes) body = Buffer.concat([body, chunk])
-        })
-        stream.on('error', onError)
-        stream.on('end', () => end(verdict({ ...headers, ...trailers }, body)))
-        stream.end(message)
-      }),
-    close: drop,
-  }
-}
-
-function open(target: ProbeTarget): ClientHttp2Session {
-  // Loaded on first use: few proxies check by gRPC.
-  const { connect } = process.getBuiltinModule('node:http2')
-  const secured = target.tls === null ? target : { ...target, tls: { ...target.tls, ALPNProtocols: ['h2'] } }
-  return connect(`${target.tls === null ? 'http' : 'https'}://endpoint`, { createConnection: () => openSocket(secured) })
+  return http2Check(options.reuse, (session, _target, timeoutMs, end) => {
+    const stream = session.request({
+      ...metadata,
+      ':method': 'POST',
+      ':path': path,
+      ':authority': config.authority || options.clusterName,
+      'content-type': 'application/grpc',
+      te: 'trailers',
+      'grpc-timeout': `${timeoutMs}m`,
+      'user-agent': 'Envoy/HC',
+    })
+    let headers: IncomingHttpHeaders = {}
+    let trailers: IncomingHttpHeaders = {}
+    let body = Buffer.alloc(0)
+    stream.on('response', (head) => {
+      headers = head
+    })
+    stream.on('trailers', (head) => {
+      trailers = head
+    })
+    stream.on('data', (chunk: Buffer) => {
+      if (body.length < mostBytes) body = Buffer.concat([body, chunk])
+    })
+    stream.on('error', () => end('network'))
+    stream.on('end', () => end(headers[':status'] === undefined ? 'network' : verdict({ ...headers, ...trailers }, body)))
+    stream.end(message)
+  })
 }
 
 function verdict(head: IncomingHttpHeaders, body: Buffer): ProbeResult {

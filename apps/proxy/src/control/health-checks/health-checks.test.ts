@@ -1,4 +1,5 @@
 import { createServer, type Server } from 'node:http'
+import { createServer as createHttp2Server, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { createServer as createTcpServer } from 'node:net'
 import { Server as GrpcServer, ServerCredentials } from '@grpc/grpc-js'
@@ -11,7 +12,7 @@ import { Stats } from '../../observe/stats.ts'
 import { cell, EndpointSlab, healthFlag } from '../../upstream/endpoint-slab.ts'
 import type { ClusterState } from '../clusters.ts'
 import { EndpointSlots } from '../endpoint-slots.ts'
-import { assignment, resource } from '../testing/resources.ts'
+import { resource } from '../testing/resources.ts'
 import { HealthChecks } from './health-checks.ts'
 
 const closers: (() => unknown)[] = []
@@ -27,14 +28,17 @@ async function httpServer(status: () => number): Promise<{ server: Server; port:
 }
 
 /** Checks of one cluster whose traffic has begun, so that the short interval holds. */
-function check(check: string, port: number): { health(): number; stats: Stats } {
+function check(check: string, port: number, ofEndpoint = ''): { health(): number; stats: Stats } {
   const slab = new EndpointSlab(16)
   const stats = new Stats(null)
   const { bytes } = resource(
     'cluster',
     `{name: a, type: STATIC, connect_timeout: 1s, health_checks: [{timeout: 0.5s, interval: 0.02s, no_traffic_interval: 0.02s, ${check}}]}`,
   )
-  const load = ClusterLoadAssignment.decode(resource('endpoints', assignment('a', port)).bytes)
+  const endpoint = `address: {socket_address: {address: 127.0.0.1, port_value: ${port}}}`
+  const load = ClusterLoadAssignment.decode(
+    resource('endpoints', `{cluster_name: a, endpoints: [{lb_endpoints: [{endpoint: {${endpoint}${ofEndpoint}}}]}]}`).bytes,
+  )
   const slots = new EndpointSlots(slab)
   slots.assign(load, 'ignored-until-checked')
   const cluster: ClusterState = {
@@ -52,6 +56,24 @@ function check(check: string, port: number): { health(): number; stats: Stats } 
   closers.push(() => checks.close())
   checks.follow(cluster)
   return { stats, health: () => slab.get(slots.keys.get(`127.0.0.1:${port}`) ?? 0, cell.health) }
+}
+
+/** A server of HTTP/2 that answers each request so, and tells of those that came. */
+async function http2Server(
+  answer: (stream: ServerHttp2Stream) => void,
+): Promise<{ port: number; heads: IncomingHttpHeaders[]; sessions(): number }> {
+  const heads: IncomingHttpHeaders[] = []
+  let sessions = 0
+  const server = createHttp2Server()
+  server.on('session', () => sessions++)
+  server.on('stream', (stream, head) => {
+    heads.push(head)
+    stream.on('error', () => undefined)
+    answer(stream)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  closers.push(() => server.close())
+  return { port: (server.address() as AddressInfo).port, heads, sessions: () => sessions }
 }
 
 /** A gRPC server that says how each of its services is. */
@@ -129,6 +151,49 @@ describe('active health checks', () => {
     server.closeAllConnections()
     await until(() => (health() & healthFlag.failedActiveCheck) !== 0, 'unhealthy')
     expect(stats.counter('cluster.a.health_check.network_failure').value).toBeGreaterThanOrEqual(3)
+  })
+
+  test('over HTTP/2 keep their connection, and go by status and body as over HTTP/1.1', async () => {
+    let body = 'all is well'
+    const { port, heads, sessions } = await http2Server((stream) => {
+      stream.respond({ ':status': 202 })
+      stream.end(body)
+    })
+    const receive = `receive: [{text: "${Buffer.from('well').toString('hex')}"}]`
+    const statuses = 'expected_statuses: [{start: 202, end: 203}]'
+    const { health, stats } = check(
+      `unhealthy_threshold: 1, healthy_threshold: 1, http_health_check: {path: /live, host: shop, codec_client_type: HTTP2, ${receive}, ${statuses}}`,
+      port,
+    )
+    await until(() => health() === 0, 'healthy')
+    await until(() => stats.counter('cluster.a.health_check.success').value > 1, 'another check')
+    expect(heads[0]).toMatchObject({ ':method': 'GET', ':path': '/live', ':authority': 'shop', 'user-agent': 'Envoy/HC' })
+    expect(sessions()).toBe(1)
+    body = 'all is lost'
+    await until(() => (health() & healthFlag.failedActiveCheck) !== 0, 'unhealthy')
+  })
+
+  test.each(['GOAWAY', 'a reset', 'a close'])('over HTTP/2, %s in place of an answer is no answer', async (what) => {
+    const { port } = await http2Server((stream) => {
+      if (what === 'GOAWAY') stream.session?.goaway(2)
+      if (what === 'a reset') stream.close(2)
+      else stream.session?.destroy()
+    })
+    const { stats } = check(
+      'unhealthy_threshold: 1, healthy_threshold: 1, http_health_check: {path: /, codec_client_type: HTTP2}',
+      port,
+    )
+    await until(() => stats.counter('cluster.a.health_check.network_failure').value > 1, 'failures')
+  })
+
+  test('an endpoint is checked where it says, by another address or port', async () => {
+    const { port } = await httpServer(() => 200)
+    const elsewhere = (port: number, more = '') =>
+      `, health_check_config: {address: {socket_address: {address: 127.0.0.1, port_value: ${port}}}${more}}`
+    const config = 'unhealthy_threshold: 1, healthy_threshold: 1, http_health_check: {path: /}'
+    const byAddress = check(config, 1, elsewhere(port))
+    const byPort = check(config, 1, elsewhere(2, `, port_value: ${port}`))
+    await until(() => byAddress.health() === 0 && byPort.health() === 0, 'both healthy')
   })
 
   test('a TCP check looks for what it expects', async () => {

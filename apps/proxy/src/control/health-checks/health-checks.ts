@@ -2,8 +2,10 @@ import type { HealthCheck } from '@weft/contracts/envoy/config/core/v3/health_ch
 import type { LbEndpoint } from '@weft/contracts/envoy/config/endpoint/v3/endpoint_components'
 import type { ComponentLog } from '../../log.ts'
 import type { StatScope, Stats } from '../../observe/stats.ts'
+import { matchMetadata } from '../../plan/socket-matches.ts'
 import { pipeName } from '../../transport/pipe.ts'
 import type { UpstreamTls } from '../../transport/upstream-tls.ts'
+import { endpointAddress } from '../../upstream/endpoint-address.ts'
 import { cell, type EndpointSlab, healthFlag } from '../../upstream/endpoint-slab.ts'
 import type { ClusterState } from '../clusters.ts'
 import { endpointKey } from '../endpoint-slots.ts'
@@ -16,7 +18,8 @@ export interface HealthChecksOptions {
   slab: EndpointSlab
   stats: Stats
   /** TLS of a cluster's endpoints; null for plaintext. */
-  tlsOf(cluster: ClusterState): UpstreamTls | null
+  /** `metadata`: of the endpoint, by which transport sockets are matched. */
+  tlsOf(cluster: ClusterState, metadata: Readonly<Record<string, unknown>>): UpstreamTls | null
   /** An endpoint that was well is not any more; one passed a check. */
   failed?: (cluster: string, endpoint: string) => void
   passed?: (cluster: string, endpoint: string) => void
@@ -110,11 +113,20 @@ export class HealthChecks {
       passive: stats.counter(`${prefix}.passive_failure`),
       verify: stats.counter(`${prefix}.verify_cluster`),
     }
-    const altPort = host?.healthCheckConfig?.portValue || (config.altPort ?? 0)
+    const own = host?.healthCheckConfig
+    const altKey = own?.address === undefined ? key : endpointAddress(own.address, 'health_check_config.address').key
+    const altPort = own?.portValue || (config.altPort ?? 0)
+    const criteria = config.transportSocketMatchCriteria
+    const metadata = criteria === undefined ? (endpoint.metadata?.filterMetadata ?? {}) : { [matchMetadata]: criteria }
+    const alpn = config.tlsOptions?.alpnProtocols ?? []
     const target = (): ProbeTarget | null => {
-      const tls = this.#options.tlsOf(cluster)?.connectOptions(host?.hostname ?? '', null) ?? null
+      const tls = this.#options.tlsOf(cluster, metadata)?.connectOptions(host?.hostname ?? '', null) ?? null
       if (tls === 'not-ready') return null
-      return { address: addressOf(key, altPort), hostname: host?.healthCheckConfig?.hostname ?? '', tls }
+      return {
+        address: addressOf(altKey, altPort),
+        hostname: own?.hostname ?? '',
+        tls: tls && alpn.length > 0 ? { ...tls, ALPNProtocols: alpn } : tls,
+      }
     }
     const verifies = (): boolean => {
       if ((runtime?.('health_check.verify_cluster', 100) ?? 100) < 100) return false

@@ -1,8 +1,11 @@
-import type { IncomingMessage } from 'node:http'
+import type { IncomingHttpHeaders } from 'node:http'
+import type { Readable } from 'node:stream'
 import type { HealthCheck_HttpHealthCheck } from '@weft/contracts/envoy/config/core/v3/health_check'
+import { CodecClientType } from '@weft/contracts/envoy/type/v3/http'
 import type { Int64Range } from '@weft/contracts/envoy/type/v3/range'
 import { invalid } from '../../plan/problems.ts'
 import { compileStringMatcher } from '../../routing/matchers/string-matcher.ts'
+import { http2Check } from './http2-check.ts'
 import { holdsInOrder, payloadBytes } from './payload.ts'
 import type { Probe, ProbeResult, ProbeTarget } from './probe.ts'
 import { openSocket } from './tcp-probe.ts'
@@ -26,9 +29,10 @@ export interface HttpProbeOptions {
   verifiesCluster: () => boolean
 }
 
-/** An HTTP/1.1 check: one request, judged by its status (200, or the ranges of `expected_statuses`), body and service name. */
+/** An HTTP check, by HTTP/1.1 or HTTP/2: one request, judged by its status (200, or the ranges of `expected_statuses`), body and service name. */
 export function httpProbe(config: HealthCheck_HttpHealthCheck, options: HttpProbeOptions, path: string): Probe {
-  if (config.codecClientType !== 0) throw invalid(`${path}.codec_client_type`, 'only HTTP1 checks are supported by this proxy')
+  if (config.codecClientType === CodecClientType.HTTP3)
+    throw invalid(`${path}.codec_client_type`, 'HTTP3 checks are not supported by this proxy')
   const method = methods[config.method] ?? 'GET'
   if (method === 'CONNECT') throw invalid(`${path}.method`, 'a check cannot CONNECT')
   const send = config.send === undefined ? undefined : payloadBytes(config.send, `${path}.send`)
@@ -36,10 +40,7 @@ export function httpProbe(config: HealthCheck_HttpHealthCheck, options: HttpProb
   const bodyBytes = config.responseBufferSize ?? defaultBodyBytes
   const matcher = config.serviceNameMatcher
   const isService = matcher === undefined ? undefined : compileStringMatcher(matcher, `${path}.service_name_matcher`)
-  const agent = new Agent({ keepAlive: options.reuse, maxSockets: 1 })
-  const judge = (response: IncomingMessage, body: Buffer): ProbeResult => {
-    const { headers } = response
-    const status = response.statusCode ?? 0
+  const judge = (status: number, headers: IncomingHttpHeaders, body: Buffer): ProbeResult => {
     if (!(config.expectedStatuses.length === 0 ? status === 200 : isIn(status, config.expectedStatuses))) {
       if (headers['x-envoy-immediate-health-check-fail'] !== undefined) return 'excluded'
       return isIn(status, config.retriableStatuses) ? 'failure' : 'unhealthy'
@@ -51,10 +52,33 @@ export function httpProbe(config: HealthCheck_HttpHealthCheck, options: HttpProb
     }
     return headers['x-envoy-degraded'] === undefined ? 'healthy' : 'degraded'
   }
+  const headersFor = (target: ProbeTarget): Record<string, string[]> => {
+    const headers = requestHeaders(config, target.hostname || config.host || options.clusterName)
+    if (send !== undefined) headers['content-length'] = [String(send.length)]
+    return headers
+  }
+  if (config.codecClientType === CodecClientType.HTTP2)
+    return http2Check(options.reuse, (session, target, _timeoutMs, end) => {
+      const { host, ...headers } = headersFor(target)
+      const stream = session.request({
+        ...headers,
+        ':method': method,
+        ':path': config.path,
+        ':authority': host?.[0] ?? '',
+        ':scheme': target.tls === null ? 'http' : 'https',
+      })
+      let head: IncomingHttpHeaders & { ':status'?: number } = {}
+      stream.on('response', (received) => {
+        head = received
+      })
+      collect(stream, bodyBytes, (body) => end(head[':status'] === undefined ? 'network' : judge(head[':status'], head, body)))
+      stream.on('error', () => end('network'))
+      stream.end(send)
+    })
+  const agent = new Agent({ keepAlive: options.reuse, maxSockets: 1 })
   const once = (target: ProbeTarget, timeoutMs: number, again: boolean): Promise<ProbeResult> =>
     new Promise((resolve) => {
-      const headers = requestHeaders(config, target.hostname || config.host || options.clusterName)
-      if (send !== undefined) headers['content-length'] = [String(send.length)]
+      const headers = headersFor(target)
       let over = false
       const end = (result: ProbeResult): void => {
         if (over) return
@@ -85,17 +109,7 @@ export function httpProbe(config: HealthCheck_HttpHealthCheck, options: HttpProb
         } else end('network')
       })
       call.on('response', (response) => {
-        const parts: Buffer[] = []
-        let size = 0
-        response.on('data', (part: Buffer) => {
-          if (size < bodyBytes || bodyBytes === 0) parts.push(part)
-          size += part.length
-          if (size > mostBodyBytes) {
-            end(judge(response, Buffer.concat(parts)))
-            call.destroy()
-          }
-        })
-        response.on('end', () => end(judge(response, Buffer.concat(parts).subarray(0, bodyBytes || size))))
+        collect(response, bodyBytes, (body) => end(judge(response.statusCode ?? 0, response.headers, body)))
         response.on('error', () => end('network'))
         response.on('close', () => end('network'))
       })
@@ -105,6 +119,21 @@ export function httpProbe(config: HealthCheck_HttpHealthCheck, options: HttpProb
     check: (target, timeoutMs) => once(target, timeoutMs, true),
     close: () => agent.destroy(),
   }
+}
+
+/** Gives what is looked at of a body when it has ended; of one that is too long, which is not read to its end, its beginning. */
+function collect(answer: Readable, bodyBytes: number, done: (body: Buffer) => void): void {
+  const parts: Buffer[] = []
+  let size = 0
+  answer.on('data', (part: Buffer) => {
+    if (size < bodyBytes || bodyBytes === 0) parts.push(part)
+    size += part.length
+    if (size > mostBodyBytes) {
+      done(Buffer.concat(parts))
+      answer.destroy()
+    }
+  })
+  answer.on('end', () => done(Buffer.concat(parts).subarray(0, bodyBytes || size)))
 }
 
 /** A longer body is judged by its beginning, and the connection closed. */

@@ -6,11 +6,12 @@ import type { OriginalDestinationPolicy } from './policy.ts'
 /** What the address of a request is: none, one that is no address, or where to connect to. */
 export type OriginalDestination = { type: 'none' } | { type: 'invalid' } | { type: 'address'; address: EndpointAddress }
 
-/** Where a request wanted to go: by the header if the cluster looks at one, else where its connection was caught. */
+/** Where a request wanted to go: by metadata or the header where the cluster looks at them, else where its connection was caught. */
 export function originalDestination(policy: OriginalDestinationPolicy, context: PickContext | null): OriginalDestination {
   if (context === null) return { type: 'none' }
+  const told = policy.metadata?.(context.metadata())
   const header = policy.header === null ? null : context.requestHeader(policy.header)
-  const text = header ?? context.originalDestination
+  const text = (typeof told === 'string' ? told : null) ?? header ?? context.originalDestination
   if (text === null) return { type: 'none' }
   const address = parseAddress(text)
   if (address === null) return { type: 'invalid' }

@@ -17,6 +17,8 @@ export interface PickContext {
   priorityLoads(shares: PriorityShares): PriorityLoads | null
   /** Value of a request header (lower-case name), for clusters that are told where to connect to; null: absent. */
   requestHeader(name: string): string | null
+  /** Dynamic metadata of the request or connection, by namespace. */
+  metadata(): Readonly<Record<string, unknown>> | null
   /** Where the client wanted to connect to, if it was caught on the way: `ip:port`. */
   readonly originalDestination: string | null
 }

@@ -76,6 +76,8 @@ export interface BalancerPolicy {
 export interface OriginalDestinationPolicy {
   /** Lower case; null: no header is looked at. */
   header: string | null
+  /** Reads the address in dynamic metadata, which comes before the header; null: none is looked for. */
+  metadata: ((metadata: unknown) => unknown) | null
   /** In place of the address's port; null: that one. */
   portOverride: number | null
   cleanupMs: number

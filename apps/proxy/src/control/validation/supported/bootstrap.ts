@@ -5,7 +5,7 @@ export const bootstrapSupport: SupportTable = {
   'envoy.config.bootstrap.v3.Bootstrap':
     'node static_resources dynamic_resources cluster_manager stats_config stats_flush_interval layered_runtime overload_manager admin ' +
     'default_regex_engine ~node_context_params ~stats_flush_on_admin ~stats_eviction_interval ~watchdog ~watchdogs ~enable_dispatcher_stats ' +
-    '~default_socket_interface ~deferred_stat_options ~grpc_async_client_manager_config ~memory_allocator_manager',
+    '~inline_headers ~default_socket_interface ~deferred_stat_options ~grpc_async_client_manager_config ~memory_allocator_manager',
   'envoy.config.bootstrap.v3.Bootstrap.DynamicResources': 'lds_config cds_config ads_config',
   'envoy.config.bootstrap.v3.ClusterManager': 'local_cluster_name ~enable_deferred_cluster_creation',
   'envoy.config.bootstrap.v3.Admin': 'address allow_paths ~access_log ~access_log_path ~ignore_global_conn_limit',
@@ -24,7 +24,7 @@ export const bootstrapSupport: SupportTable = {
     '* -cluster_names -refresh_delay -config_validators ~request_timeout ~rate_limit_settings',
   'envoy.config.core.v3.GrpcService': '* -google_grpc -retry_policy ~timeout',
   'envoy.config.core.v3.GrpcService.EnvoyGrpc': 'cluster_name authority max_receive_message_length skip_envoy_headers',
-  'envoy.config.core.v3.SocketAddress': '* -resolver_name -named_port -ipv4_compat',
+  'envoy.config.core.v3.SocketAddress': '* -resolver_name -named_port',
   'envoy.config.core.v3.Address': 'socket_address pipe',
 
   'envoy.extensions.regex_engines.v3.GoogleRE2': '*',

@@ -10,15 +10,13 @@ export const clusterSupport: SupportTable = {
     'original_dst_lb_config upstream_bind_config load_balancing_policy cluster_type close_connections_on_host_health_failure cleanup_interval ' +
     'common_lb_config transport_socket transport_socket_matches metadata ' +
     'lb_subset_config ignore_health_on_host_removal ~per_connection_buffer_limit_bytes ~wait_for_warm_on_init ' +
-    'upstream_connection_options ~track_timeout_budgets ~track_cluster_stats',
+    'connection_pool_per_downstream_connection ~preconnect_policy upstream_connection_options ~track_timeout_budgets ~track_cluster_stats',
   'envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig':
     'resolvers use_resolvers_as_fallback dns_resolver_options ~filter_unroutable_families ~udp_max_queries',
   'envoy.config.core.v3.DnsResolverOptions': 'use_tcp_for_dns_lookups ~no_default_search_domain',
   'envoy.extensions.network.dns_resolver.getaddrinfo.v3.GetAddrInfoDnsResolverConfig': '*',
   'envoy.config.cluster.v3.Cluster.CustomClusterType': '*',
-  'envoy.config.cluster.v3.Cluster.CommonLbConfig':
-    '* -override_host_status -close_connections_on_host_set_change ~update_merge_window',
-  'envoy.config.cluster.v3.Cluster.OriginalDstLbConfig': '* -metadata_key',
+  'envoy.config.cluster.v3.Cluster.CommonLbConfig': '* ~override_host_status ~update_merge_window',
   'envoy.config.cluster.v3.UpstreamConnectionOptions':
     '* ~set_local_interface_name_on_upstream_connections ~happy_eyeballs_config',
   'envoy.config.core.v3.BindConfig': '* -local_address_selector',
@@ -34,18 +32,16 @@ export const clusterSupport: SupportTable = {
   'envoy.extensions.load_balancing_policies.subset.v3.Subset': '*',
   'envoy.extensions.load_balancing_policies.cluster_provided.v3.ClusterProvided': '*',
   'envoy.config.core.v3.Http2ProtocolOptions':
-    '* -allow_metadata -custom_settings_parameters -max_header_field_size_kb -disallow_obs_text -stream_reset_burst ' +
-    '-stream_reset_rate ~max_metadata_size ~use_oghttp2_codec',
+    '* -allow_metadata -custom_settings_parameters ~max_header_field_size_kb ~disallow_obs_text ' +
+    '~max_metadata_size ~use_oghttp2_codec',
   'envoy.config.core.v3.KeepaliveSettings': '* ~interval_jitter ~connection_idle_interval',
-  'envoy.config.core.v3.HealthCheck':
-    '* -custom_health_check -event_logger -event_service -tls_options -transport_socket_match_criteria',
+  'envoy.config.core.v3.HealthCheck': '* -custom_health_check -event_logger -event_service',
   'envoy.config.core.v3.HealthCheck.HttpHealthCheck': '* -use_alpn_protocol',
   'envoy.config.core.v3.HealthCheck.TcpHealthCheck': 'send receive',
-  'envoy.config.endpoint.v3.Endpoint.HealthCheckConfig': '* -address',
   'envoy.config.endpoint.v3.ClusterLoadAssignment': 'cluster_name endpoints policy',
   'envoy.config.endpoint.v3.ClusterLoadAssignment.Policy':
     'overprovisioning_factor drop_overloads weighted_priority_health ~endpoint_stale_after',
-  'envoy.config.endpoint.v3.LocalityLbEndpoints': '* -load_balancer_endpoints -leds_cluster_locality_config -proximity',
+  'envoy.config.endpoint.v3.LocalityLbEndpoints': '* -load_balancer_endpoints -leds_cluster_locality_config ~proximity',
   'envoy.config.endpoint.v3.LbEndpoint': '* -endpoint_name',
   'envoy.config.endpoint.v3.Endpoint': '* -additional_addresses',
 

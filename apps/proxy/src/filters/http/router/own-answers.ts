@@ -1,6 +1,6 @@
 import { headerName } from '@weft/http/header-name'
 import type { ResetReason } from '@weft/http/stream'
-import { connectionTimeout } from '../../../upstream/upstream-link.ts'
+import { toldFailure } from '../../../upstream/upstream-link.ts'
 import type { RoutedExchange } from '../routed-exchange.ts'
 import type { RequestCounts } from './request-counts.ts'
 import { describeBreak, describeReset } from './reset-reasons.ts'
@@ -52,7 +52,7 @@ export function answerReset(
   const { info } = exchange
   const said = describeReset(reason, detail, info.attemptCount > 1, interim)
   info.addResponseFlag(said.flag)
-  if (reason === 'connect-failure' && detail !== connectionTimeout) info.upstreamFailure = detail
+  if (reason === 'connect-failure') info.upstreamFailure = toldFailure(detail)
   counts.response(said.status)
   exchange.reply(said.status, said.body, { details: said.details })
 }

@@ -100,6 +100,10 @@ export class RequestPick implements PickContext, HashSource {
     return this.exchange.request.headers.get(headerName(name))
   }
 
+  metadata(): Readonly<Record<string, unknown>> | null {
+    return this.exchange.metadataOrNull
+  }
+
   get originalDestination(): string | null {
     const { connection } = this.exchange
     return connection.directLocal === undefined ? null : address(connection.localAddress, connection.localPort)

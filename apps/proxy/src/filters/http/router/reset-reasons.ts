@@ -1,5 +1,6 @@
 import type { ResetReason } from '@weft/http/stream'
-import { connectionTimeout } from '../../../upstream/upstream-link.ts'
+import { isLocalFailure } from '../../../upstream/open-socket.ts'
+import { connectionTimeout, toldFailure } from '../../../upstream/upstream-link.ts'
 
 /** What is answered when upstream gave no response, as Envoy words it; an interim one counts as a start. */
 export function describeReset(
@@ -9,7 +10,7 @@ export function describeReset(
   interim: boolean,
 ): { status: number; flag: string; body: string; details: string } {
   const { word, flag, status } = words(reason, detail)
-  const failure = reason === 'connect-failure' && detail !== connectionTimeout ? detail : ''
+  const failure = reason === 'connect-failure' ? toldFailure(detail) : ''
   // The transport's reason stands in the log; clients are not told it.
   const start = 'upstream connect error or disconnect/reset before headers. '
   const body = `${start}${retried ? 'retried and the latest ' : ''}reset reason: ${word}`
@@ -33,7 +34,7 @@ function words(reason: ResetReason, detail: string): { word: string; flag: strin
     case 'connect-failure':
       return detail === connectionTimeout
         ? { word: connectionTimeout, flag: 'UF', status: 503 }
-        : { word: 'remote connection failure', flag: 'UF', status: 503 }
+        : { word: `${isLocalFailure(detail) ? 'local' : 'remote'} connection failure`, flag: 'UF', status: 503 }
     case 'connection-closed':
       return { word: 'connection termination', flag: 'UC', status: 503 }
     case 'protocol-error':

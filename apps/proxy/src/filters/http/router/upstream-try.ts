@@ -91,7 +91,7 @@ export class UpstreamTry {
     const { cluster } = endpoint
     const { request, upgrade } = this.exchange
     const names = cluster.plan.autoNames?.(request) ?? null
-    const client = cluster.plan.introducesClients ? this.client() : null
+    const client = cluster.plan.keepsClientsApart ? this.client() : null
     if (this.endsHere) return tcpPoolOf(endpoint, this.forward!.priority, names, client)
     return poolOf(endpoint, this.forward!.priority, request.version, upgrade !== '', names, client)
   }

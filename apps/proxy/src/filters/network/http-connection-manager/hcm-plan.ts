@@ -159,6 +159,9 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
     )
   if (source.stripPortMode?.value === true && source.stripMatchingHostPort)
     throw invalid(path, 'Only one of `strip_matching_host_port` or `strip_any_host_port` can be set.')
+  const fieldKb = source.http2ProtocolOptions?.maxHeaderFieldSizeKb ?? 0
+  if (fieldKb > (source.maxRequestHeadersKb ?? 60))
+    throw invalid(path, 'max_header_field_size_kb must not exceed max_request_headers_kb')
   const requestIds = compileRequestIds(source, `${path}.request_id_extension`)
   const routes = compileRoutes(source, path, context)
   const chain = compileFilters(source.httpFilters, `${path}.http_filters`, statPrefix, context)

@@ -48,6 +48,7 @@ export function connectionPick(
     accepts: () => true,
     priorityLoads: () => null,
     requestHeader: () => null,
+    metadata: () => info.metadata ?? null,
     originalDestination: directLocal === undefined ? null : addressKey(localAddress, localPort),
   }
 }

@@ -12,7 +12,7 @@ import type { Cluster } from '../../../upstream/cluster.ts'
 import type { Endpoint } from '../../../upstream/endpoint.ts'
 import type { MetadataCriteria } from '../../../upstream/load-balancers/metadata-criteria.ts'
 import { noteLocalFailure } from '../../../upstream/outcome.ts'
-import { connectionTimeout } from '../../../upstream/upstream-link.ts'
+import { connectionTimeout, toldFailure } from '../../../upstream/upstream-link.ts'
 import type { AcceptedInfo, ConnectionServices, NetworkSession, Refusal } from '../filter.ts'
 import { clusterOverride } from './cluster-override.ts'
 import { type ConnectionHash, connectionPick } from './connection-pick.ts'
@@ -284,7 +284,7 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
     const { endpoint, info } = this
     const late = failure === connectionTimeout
     if (endpoint !== null) noteLocalFailure(endpoint, late ? 504 : 503)
-    info.upstreamFailure = late ? '' : failure
+    info.upstreamFailure = toldFailure(failure)
     // It stays, whatever becomes of the next attempt.
     info.addResponseFlag('UF')
     this.attemptFailed()

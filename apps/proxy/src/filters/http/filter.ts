@@ -34,6 +34,8 @@ export interface HttpFilter {
   onResponseTrailers?(stream: HttpStream, trailers: HeaderTable): FilterStatus
   /** The request is over, well or not (client gone, reset, reply sent): heads, info and metadata can still be read. Release what is held. */
   onComplete?(stream: HttpStream): void
+  /** It may use the stream at any time, also when that is over. Said before its first call; one that stops may in any case. */
+  readonly keepsStream?: boolean
 }
 
 /** A filter compiled from its configuration; lives as long as the plan. */

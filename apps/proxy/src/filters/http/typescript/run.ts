@@ -18,6 +18,8 @@ export interface FilterSettings {
 
 /** A user's filter in one request. */
 export class TypeScriptRun implements HttpFilter {
+  /** Whoever wrote it may have kept the request. */
+  readonly keepsStream = true
   private definition: Definition | null
   private readonly coming: Promise<Definition> | null
   private readonly settings: FilterSettings

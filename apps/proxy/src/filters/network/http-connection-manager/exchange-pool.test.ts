@@ -1,6 +1,8 @@
+import { generateKeyPairSync, sign } from 'node:crypto'
 import net from 'node:net'
+import { JwtAuthentication } from '@weft/contracts/envoy/extensions/filters/http/jwt_authn/v3/config'
 import { afterEach, expect, it } from 'vitest'
-import { cluster, connectionManager, listener, routeTo } from '../../../testing/resources.ts'
+import { cluster, connectionManager, httpFilter, listener, routerFilter, routeTo } from '../../../testing/resources.ts'
 import { Upstream, until, WorkerHarness } from '../../../testing/worker-harness.ts'
 
 const open: { close(): unknown }[] = []
@@ -8,13 +10,17 @@ afterEach(async () => {
   for (const one of open.splice(0)) await one.close()
 })
 
-async function proxyTo(origin: Upstream): Promise<WorkerHarness> {
+async function proxyTo(
+  origin: Upstream,
+  httpFilters = [routerFilter],
+  ...clusters: ReturnType<typeof cluster>[]
+): Promise<WorkerHarness> {
   await origin.listen()
   open.push(origin)
   const proxy = new WorkerHarness()
   open.push(proxy)
-  const manager = connectionManager([routeTo('c')])
-  expect(await proxy.apply(cluster('c', [origin.port]), listener('in', [{ filters: [manager] }]))).toEqual([])
+  const manager = connectionManager([routeTo('c')], { httpFilters })
+  expect(await proxy.apply(...clusters, cluster('c', [origin.port]), listener('in', [{ filters: [manager] }]))).toEqual([])
   return proxy
 }
 
@@ -77,4 +83,57 @@ it('what comes late for a client that has left is nobody else’s', async () => 
     late.pop()!()
     expect(await other.answer(`/stays${i};`)).not.toContain('secret')
   }
+})
+
+it('a good token that is waited for lets no other client in when its own has left', async () => {
+  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const jwks = JSON.stringify({ keys: [{ ...publicKey.export({ format: 'jwk' }), kid: 'k', alg: 'ES256' }] })
+  const askedFor = new Map<string, () => void>()
+  const keys = new Upstream((request, response) => askedFor.set(request.url!, () => response.end(jwks)))
+  await keys.listen()
+  open.push(keys)
+  const origin = new Upstream((request, response) => response.end(`${request.url};`))
+  const parts = [{ alg: 'ES256', kid: 'k' }, { exp: 4_102_444_800 }]
+  const text = parts.map((one) => Buffer.from(JSON.stringify(one)).toString('base64url')).join('.')
+  const signature = sign('sha256', Buffer.from(text), { key: privateKey, dsaEncoding: 'ieee-p1363' })
+  const authorization = `authorization: Bearer ${text}.${signature.toString('base64url')}\r\n`
+  const provider = (path: string) => ({
+    jwksSourceSpecifier: {
+      $case: 'remoteJwks' as const,
+      value: {
+        httpUri: {
+          uri: `http://keys${path}`,
+          httpUpstreamType: { $case: 'cluster' as const, value: 'keys' },
+          timeout: { seconds: 9, nanos: 0 },
+        },
+      },
+    },
+  })
+  const paths = ['/one', '/other']
+  const authentication = JwtAuthentication.fromPartial({
+    providers: Object.fromEntries(paths.map((path) => [path, provider(path)])),
+    rules: paths.map((path) => ({
+      match: { pathSpecifier: { $case: 'prefix', value: path } },
+      requirementType: { $case: 'requires', value: { requiresType: { $case: 'providerName', value: path } } },
+    })),
+  })
+  const type = 'envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication'
+  const filter = httpFilter('envoy.filters.http.jwt_authn', type, JwtAuthentication.encode(authentication).finish())
+  const proxy = await proxyTo(origin, [filter, routerFilter], cluster('keys', [keys.port]))
+  const left = connect(proxy)
+  left.send('/one', authorization)
+  await until(() => askedFor.has('/one'), 'the request for keys')
+  left.socket.destroy()
+  await until(() => proxy.stats.value('http.test.downstream_rq_active') === 0, 'its end')
+  const stays = connect(proxy)
+  stays.send('/other', authorization)
+  await until(() => askedFor.has('/other'), 'the request for other keys')
+  askedFor.get('/one')!()
+  await until(() => proxy.stats.value('cluster.keys.upstream_rq_200') === 1, 'the keys')
+  await new Promise(setImmediate)
+  expect(proxy.stats.value('http.test.jwt_authn.allowed')).toBe(0)
+  askedFor.get('/other')!()
+  await stays.answer('/other;')
+  expect(origin.requests.map(({ url }) => url)).toEqual(['/other'])
+  expect(proxy.stats.value('http.test.jwt_authn.allowed')).toBe(1)
 })

@@ -67,7 +67,7 @@ export class Exchange implements ManagedExchange {
   logType = lastLog
   private stopLogging: (() => void) | null = null
 
-  /** `downstream`: any of those that it will be for. `free` takes it back after each request. */
+  /** `downstream`: any of those that it will be for. `free` takes it back after a request, unless a filter may still know it. */
   constructor(downstream: Downstream, free: (exchange: Exchange) => void) {
     this.downstream = downstream
     this.free = free
@@ -384,7 +384,9 @@ export class Exchange implements ManagedExchange {
     const { owner } = this
     this.owner = null
     owner?.exchangeEnded(this)
-    this.free(this)
+    // A verdict that comes late is never one on another request.
+    if (this.filters.isKept) this.dispose()
+    else this.free(this)
   }
 
   // Deadlines

@@ -44,6 +44,8 @@ export class FilterRun {
   private responseDataFilters = false
   private responseHeadFilters = false
   private answered = false
+  /** A filter has stopped or keeps what it is given: it may come back to the exchange when that is over, which no other request has then. */
+  isKept = false
   /** Body bytes kept for filters that hold the request; a filter may set another limit. */
   requestLimit: number
 
@@ -53,9 +55,8 @@ export class FilterRun {
     this.requestLimit = exchange.plan.bufferLimit
   }
 
-  /** The request passes no filter: neither does its response. */
+  /** The request passes no filter any more, and its response none: those that have begun are told of the end alone. */
   skip(): void {
-    this.forget()
     this.reset()
     this.answered = true
   }
@@ -95,6 +96,7 @@ export class FilterRun {
       const part = filter.start(exchange, config)
       if (part === null) continue
       active.push(part)
+      if (part.keepsStream === true) this.isKept = true
       if (part.onRequestData !== undefined || part.onRequestTrailers !== undefined) this.requestDataFilters = true
       if (part.onResponseData !== undefined || part.onResponseTrailers !== undefined) this.responseDataFilters = true
       if (part.onResponseHeaders !== undefined) this.responseHeadFilters = true
@@ -111,6 +113,7 @@ export class FilterRun {
       const status = filter.onRequestHeaders(exchange, endStream)
       if (this.answered || exchange.done) return
       if (status !== 'continue') {
+        this.isKept = true
         request.stoppedAt = i
         request.status = status
         return
@@ -140,6 +143,7 @@ export class FilterRun {
       let status: FilterStatus = 'continue'
       if (filter.onRequestData !== undefined) {
         status = filter.onRequestData(exchange, buffer.subarray(start, end), endStream)
+        if (status !== 'continue') this.isKept = true
         if (status === 'taken' || this.answered || exchange.done) return
       }
       if (i === request.stoppedAt || status !== 'continue') {
@@ -179,6 +183,7 @@ export class FilterRun {
       const status = filter.onRequestTrailers?.(exchange, trailers) ?? 'continue'
       if (this.answered || exchange.done) return
       if (status !== 'continue') {
+        this.isKept = true
         request.stoppedAt = i
         request.status = status
         request.heldTrailers = trailers
@@ -276,6 +281,7 @@ export class FilterRun {
       const status = filter.onResponseHeaders(exchange, endStream)
       if (exchange.done) return
       if (status !== 'continue') {
+        this.isKept = true
         response.stoppedAt = i
         response.status = status
         return
@@ -302,6 +308,7 @@ export class FilterRun {
       }
       const filter = active[i]!
       const status = filter.onResponseData?.(exchange, buffer.subarray(start, end), endStream) ?? 'continue'
+      if (status !== 'continue') this.isKept = true
       if (status === 'taken' || exchange.done) return
       if (i === response.stoppedAt || status !== 'continue') {
         if (status === 'continue' && filter.onResponseData !== undefined) {
@@ -325,7 +332,8 @@ export class FilterRun {
   }
 
   responseTrailers(trailers: HeaderTable): void {
-    this.responseTrailersFrom(this.active.length - 1, trailers)
+    if (!this.responseDataFilters && this.response.stoppedAt < 0) this.out.trailers(trailers)
+    else this.responseTrailersFrom(this.active.length - 1, trailers)
   }
 
   private responseTrailersFrom(from: number, trailers: HeaderTable): void {
@@ -338,6 +346,7 @@ export class FilterRun {
       const status = active[i]!.onResponseTrailers?.(exchange, trailers) ?? 'continue'
       if (exchange.done) return
       if (status !== 'continue') {
+        this.isKept = true
         response.stoppedAt = i
         response.status = status
         response.heldTrailers = trailers

@@ -6,6 +6,7 @@ type Bench = (options: BenchOptions) => Promise<void>
 
 const benches: Record<string, () => Promise<{ run: Bench }>> = {
   csr: () => import('./csr.ts').then((module) => ({ run: module.benchCsr })),
+  'h1-codec': () => import('./h1-codec.ts').then((module) => ({ run: module.benchH1Codec })),
   'h2-codec': () => import('./h2-codec.ts').then((module) => ({ run: module.benchH2Codec })),
   grpc: () => import('./grpc.ts').then((module) => ({ run: module.benchGrpc })),
   h2: () => import('./h2.ts').then((module) => ({ run: module.benchH2 })),

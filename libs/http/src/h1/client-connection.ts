@@ -7,6 +7,7 @@ import type { ByteSink, ClientStream, IncomingResponse } from '../stream.ts'
 import { ChunkDecoder } from './chunk-decoder.ts'
 import { lines, put, putData, putHeaders, putLastChunk, putLine } from './encode.ts'
 import { bodyOf, chunked, connectionHas, framingError, none } from './framing.ts'
+import { gatherHead, type HeadReader, keepRaw, tooLarge } from './gather-head.ts'
 import { bad, HeadScanner, incomplete } from './head-scanner.ts'
 
 export interface Http1ClientOptions {
@@ -56,7 +57,7 @@ const bodilessMethods = new Set(['GET', 'HEAD', 'DELETE', 'CONNECT', 'TRACE'])
  * The client side of HTTP/1.1 without a socket. One exchange at a time: `begin`, then the RequestSender methods, then what
  * the peer answers comes to the receiver.
  */
-export class Http1ClientConnection implements ClientStream {
+export class Http1ClientConnection implements ClientStream, HeadReader {
   private readonly sink: ByteSink
   private readonly options: Http1ClientOptions
   private readonly events: Http1ClientEvents
@@ -66,7 +67,6 @@ export class Http1ClientConnection implements ClientStream {
   private receiver: Http1Response | null = null
   private remaining = 0
   private raw: Buffer = Buffer.alloc(0)
-  private lineScanned = false
   private closing = false
   /** The answer says that it is the connection's last. */
   private announced = false
@@ -112,7 +112,6 @@ export class Http1ClientConnection implements ClientStream {
 
   private beginHead(receiver: Http1Response): void {
     this.scanner.reset()
-    this.lineScanned = false
     receiver.response.clear()
   }
 
@@ -194,46 +193,26 @@ export class Http1ClientConnection implements ClientStream {
 
   private readHead(bytes: Buffer, start: number, end: number): number {
     const receiver = this.receiver!
-    const table = receiver.response.headers
-    const max = this.options.maxHeadBytes
-    if (this.options.casing.kept !== null) {
-      // As it came: scanning makes names lower case in place.
-      const piece = bytes.subarray(start, Math.min(end, start + max))
-      this.raw = table.used === 0 ? Buffer.from(piece) : Buffer.concat([this.raw, piece])
-    }
-    if (table.used === 0) {
-      // No further than the limit, as when the bytes come in pieces: the verdict must not hang on how they are cut.
-      const limit = Math.min(end, start + max + 1)
-      const stop = this.scanHead(bytes, start, limit, receiver.response)
-      if (stop === bad) return this.fail('http1.codec_error', end)
-      const length = stop < 0 ? limit - start : stop
-      if (length > max) return this.fail('http1.headers_too_large', end)
-      table.reserve(length)
-      bytes.copy(table.buffer, 0, start, start + length)
-      table.used = length
-      if (stop < 0) return end
-      return this.headDone(receiver, start + stop, end)
-    }
-    const before = table.used
-    const take = Math.min(end - start, max + 1 - before)
-    table.reserve(take)
-    bytes.copy(table.buffer, before, start, start + take)
-    table.used += take
-    const stop = this.scanHead(table.buffer, 0, table.used, receiver.response)
-    if (stop === bad) return this.fail('http1.codec_error', end)
-    if (stop < 0) return table.used > max ? this.fail('http1.headers_too_large', end) : end
-    table.used = stop
-    return this.headDone(receiver, start + stop - before, end)
+    const { maxHeadBytes, casing } = this.options
+    const { headers } = receiver.response
+    if (casing.kept !== null) this.raw = keepRaw(this.raw, headers, bytes, start, end, maxHeadBytes)
+    const at = gatherHead(this, headers, bytes, start, end, maxHeadBytes)
+    if (at >= 0) return this.headDone(receiver, at, end)
+    if (at === incomplete) return end
+    return this.fail(at === tooLarge ? 'http1.headers_too_large' : 'http1.codec_error', end)
   }
 
-  private scanHead(bytes: Buffer, base: number, end: number, head: ResponseHead): number {
-    if (!this.lineScanned) {
-      const behind = scanStatusLine(bytes, base, end, head)
+  // HeadReader
+
+  scanHead(bytes: Buffer, base: number, end: number): number {
+    const { scanner } = this
+    const { response } = this.receiver!
+    if (scanner.wantsLine) {
+      const behind = scanStatusLine(bytes, base, end, response)
       if (behind < 0) return behind
-      this.lineScanned = true
-      this.scanner.lineDone(behind - base)
+      scanner.lineDone(behind - base)
     }
-    return this.scanner.scan(bytes, base, end, head.headers, this.options.maxHeaders)
+    return scanner.scan(bytes, base, end, response.headers, this.options.maxHeaders)
   }
 
   private headDone(receiver: Http1Response, at: number, end: number): number {

@@ -8,6 +8,7 @@ import { ChunkDecoder } from './chunk-decoder.ts'
 import { removeNominated } from './connection-header.ts'
 import { lines, put, putData, putHeaders, putLastChunk, putLine, statusLine, statusLineWith } from './encode.ts'
 import { bodyOf, chunked, connectionHas, framingError, framingProblem, none } from './framing.ts'
+import { gatherHead, type HeadReader, keepRaw, tooLarge } from './gather-head.ts'
 import { bad, HeadScanner, incomplete, type ScanError } from './head-scanner.ts'
 import { RequestLine, scanRequestLine } from './request-line.ts'
 import { applyTarget } from './request-target.ts'
@@ -69,7 +70,7 @@ type Reading = 'idle' | 'head' | 'length' | 'chunked' | 'tunnel' | 'complete' | 
  * by the ResponseSender methods, bytes out to the sink. One request at a time; what a client pipelines waits, unparsed
  * and with reading stopped, until the response before it is complete.
  */
-export class Http1ServerConnection implements ServerStream {
+export class Http1ServerConnection implements ServerStream, HeadReader {
   private readonly sink: ByteSink
   private readonly options: Http1ServerOptions
   private readonly events: Http1ServerEvents
@@ -210,74 +211,55 @@ export class Http1ServerConnection implements ServerStream {
   }
 
   private readHead(bytes: Buffer, start: number, end: number): number {
-    const receiver = this.receiver!
-    const head = receiver.request
-    const table = head.headers
-    const max = this.options.maxHeadBytes
-    if (this.options.casing.kept !== null) this.keepRaw(bytes, start, end, table.used === 0)
-    if (table.used === 0) {
-      // Nothing kept from before: scan where the bytes stand, and copy the block once.
-      // No further than the limit, as when the bytes come in pieces: the verdict must not hang on how they are cut.
-      const limit = Math.min(end, start + max + 1)
-      const stop = this.scanHead(bytes, start, limit, head)
-      if (stop === bad) return end
-      const length = stop < 0 ? limit - start : stop
-      if (length > max) return this.refuse(431, 'http1.headers_too_large', end)
-      table.reserve(length)
-      bytes.copy(table.buffer, 0, start, start + length)
-      table.used = length
-      if (stop < 0) return end
+    const head = this.receiver!.request
+    const { maxHeadBytes, casing } = this.options
+    if (casing.kept !== null) this.raw = keepRaw(this.raw, head.headers, bytes, start, end, maxHeadBytes)
+    const at = gatherHead(this, head.headers, bytes, start, end, maxHeadBytes)
+    if (at >= 0) {
       this.headDone(head)
-      return start + stop
+      return at
     }
-    const before = table.used
-    const take = Math.min(end - start, max + 1 - before)
-    table.reserve(take)
-    bytes.copy(table.buffer, before, start, start + take)
-    table.used += take
-    const stop = this.scanHead(table.buffer, 0, table.used, head)
-    if (stop === bad) return end
-    if (stop < 0) return table.used > max ? this.refuse(431, 'http1.headers_too_large', end) : end
-    table.used = stop
-    this.headDone(head)
-    return start + stop - before
+    if (at === tooLarge) this.refuse(431, 'http1.headers_too_large')
+    return end
   }
 
-  /** Keeps the head's bytes as they came: scanning makes names lower case in place. */
-  private keepRaw(bytes: Buffer, start: number, end: number, first: boolean): void {
-    const piece = bytes.subarray(start, Math.min(end, start + this.options.maxHeadBytes))
-    this.raw = first ? Buffer.from(piece) : Buffer.concat([this.raw, piece])
-  }
+  // HeadReader
 
-  /** Scans line and headers; after `bad` the request is refused. */
-  private scanHead(bytes: Buffer, base: number, end: number, head: RequestHead): number {
-    if (this.scanner.wantsLine) {
-      const behind = scanRequestLine(bytes, base, end, head, this.line, this.options.allowCustomMethods, this.fresh)
+  /** After `bad` the request has been refused. */
+  scanHead(bytes: Buffer, base: number, end: number): number {
+    const { scanner, line } = this
+    const head = this.receiver!.request
+    if (scanner.wantsLine) {
+      const behind = scanRequestLine(bytes, base, end, head, line, this.options.allowCustomMethods, this.fresh)
       if (behind === incomplete) return incomplete
       if (behind === bad) {
-        this.refuse(400, this.line.error === 'bad-character' ? 'http1.invalid_characters' : 'http1.codec_error', end)
+        this.refuse(400, line.error === 'bad-character' ? 'http1.invalid_characters' : 'http1.codec_error')
         return bad
       }
-      this.line.targetStart -= base
-      this.line.targetEnd -= base
-      this.scanner.lineDone(behind - base)
+      line.targetStart -= base
+      line.targetEnd -= base
+      scanner.lineDone(behind - base)
     }
-    const stop = this.scanner.scan(bytes, base, end, head.headers, this.options.maxHeaders)
-    if (stop === bad) this.refuseScan(this.scanner.error, end)
+    const stop = scanner.scan(bytes, base, end, head.headers, this.options.maxHeaders)
+    if (stop === bad) this.refuseScan(scanner.error)
     return stop
   }
 
   /** Refuses for what is wrong with a block of headers or trailers. */
-  private refuseScan(error: ScanError, end: number): number {
+  private refuseScan(error: ScanError): void {
     switch (error) {
       case 'too-many-headers':
-        return this.refuse(431, 'http1.too_many_headers', end)
+        this.refuse(431, 'http1.too_many_headers')
+        break
       case 'too-large':
-        return this.refuse(431, 'http1.headers_too_large', end)
+        this.refuse(431, 'http1.headers_too_large')
+        break
       case 'bad-character':
-        return this.refuse(400, 'http1.invalid_characters', end)
+        this.refuse(400, 'http1.invalid_characters')
+        break
       default:
-        return this.refuse(400, 'http1.codec_error', end)
+        this.refuse(400, 'http1.codec_error')
+        break
     }
   }
 
@@ -293,7 +275,7 @@ export class Http1ServerConnection implements ServerStream {
     if (kept !== null) table.casing = new ReceivedCase(table, this.raw, kept.others)
     const target = table.buffer.latin1Slice(line.targetStart, line.targetEnd)
     if (head.method === 'CONNECT' && applyTarget(head, target) !== null) {
-      this.refuse(400, targetProblems.url, 0)
+      this.refuse(400, targetProblems.url)
       return
     }
     const hostAt = table.find(names.host)
@@ -307,7 +289,7 @@ export class Http1ServerConnection implements ServerStream {
       if (!table.valueIs(hostAt, this.lastHost)) {
         for (let i = hostStart; i < hostEnd; i++) {
           if (authorityByte[table.buffer[i]!] === 1) continue
-          this.refuse(400, 'http.invalid_authority', 0)
+          this.refuse(400, 'http.invalid_authority')
           return
         }
         this.lastHost = Buffer.from(table.buffer.subarray(hostStart, hostEnd))
@@ -321,14 +303,14 @@ export class Http1ServerConnection implements ServerStream {
     const problem = ordinary ? null : applyTarget(head, target)
     if (problem === 'form') {
       head.version = 11
-      this.refuse(400, targetProblems[problem], 0)
+      this.refuse(400, targetProblems[problem])
       return
     }
     if (head.version === 10) {
       if (!options.acceptHttp10) {
         this.closing = true
         head.version = 11
-        this.refuse(426, 'low_version', 0)
+        this.refuse(426, 'low_version')
         return
       }
       if (hostAt < 0 && head.authority === '') head.authority = options.defaultHost
@@ -337,12 +319,12 @@ export class Http1ServerConnection implements ServerStream {
     if (ordinary) head.path = target
     else {
       if (problem !== null) {
-        this.refuse(400, targetProblems[problem], 0)
+        this.refuse(400, targetProblems[problem])
         return
       }
       // What a target names takes Host's place, and goes on as Host.
       if (!isAuthority(head.authority)) {
-        this.refuse(400, 'http.invalid_authority', 0)
+        this.refuse(400, 'http.invalid_authority')
         return
       }
     }
@@ -350,29 +332,29 @@ export class Http1ServerConnection implements ServerStream {
     if (body === framingError) {
       switch (framingProblem.error) {
         case 'transfer-encoding':
-          this.refuse(501, 'http1.invalid_transfer_encoding', 0)
+          this.refuse(501, 'http1.invalid_transfer_encoding')
           return
         case 'both':
-          this.refuse(400, 'http1.content_length_and_chunked_not_allowed', 0)
+          this.refuse(400, 'http1.content_length_and_chunked_not_allowed')
           return
         case 'content-length':
-          this.refuse(400, 'http1.codec_error', 0)
+          this.refuse(400, 'http1.codec_error')
           return
       }
     }
     if (head.method === 'CONNECT' && body !== none) {
       if (body === chunked) {
-        this.refuse(501, 'http1.invalid_transfer_encoding', 0)
+        this.refuse(501, 'http1.invalid_transfer_encoding')
         return
       }
       if (body > 0) {
-        this.refuse(400, 'http1.body_disallowed', 0)
+        this.refuse(400, 'http1.body_disallowed')
         return
       }
     }
     // Behind the framing: where the body ends is for no Connection header to say.
     if (table.find(names.connection) >= 0 && !removeNominated(head)) {
-      this.refuse(400, 'http1.connection_header_rejected', 0)
+      this.refuse(400, 'http1.connection_header_rejected')
       return
     }
     this.upgradeAsked = head.method === 'CONNECT' || (table.has(names.upgrade) && connectionHas(table, 'upgrade'))
@@ -428,16 +410,16 @@ export class Http1ServerConnection implements ServerStream {
           return at
         }
         case 'bad':
-          return this.refuseScan(chunks.error, end)
+          this.refuseScan(chunks.error)
+          return end
       }
     }
   }
 
-  private refuse(status: number, details: string, end: number): number {
+  private refuse(status: number, details: string): void {
     this.closing = true
     this.reading = 'dead'
     this.receiver!.onRequestError(status, details)
-    return end
   }
 
   private stash(bytes: Buffer, start: number, end: number): void {

@@ -231,7 +231,10 @@ describe('the admin API', () => {
     expect((await get('/stats?format=json&filter=ingress.downstream_rq_2xx')).json()).toEqual({
       stats: [{ name: 'http.ingress.downstream_rq_2xx', value: 3 }],
     })
-    for (const bad of ['?filter=(', '?format=nonsense', '?type=Wrong']) expect((await get(`/stats${bad}`)).status).toBe(400)
+    for (const bad of ['?filter=(', '?format=nonsense', '?type=Wrong', '?hidden=x'])
+      expect((await get(`/stats${bad}`)).status).toBe(400)
+    expect((await get('/stats?hidden=only')).text).toBe('')
+    expect((await get('/stats?format=html&filter=ingress.*2xx$')).text).toContain('http.ingress.downstream_rq_2xx: 3\n')
     await post('/reset_counters')
     expect((await get('/stats?filter=ingress.downstream_rq_(2xx|active)')).text).toBe(
       'http.ingress.downstream_rq_2xx: 0\nhttp.ingress.downstream_rq_active: 2\n',
@@ -253,6 +256,10 @@ describe('the admin API', () => {
     ])
       expect(text.split('\n')).toContain(line)
     expect((await get('/stats?usedonly')).text).not.toContain('No recorded values')
+    // A breaker nobody asked has not been used.
+    expect((await get('/stats?usedonly&filter=cluster.a.(circuit|upstream_queue)')).text).toBe('')
+    control.stats.counter('cluster.a.upstream_rq_total').inc()
+    expect((await get('/stats?usedonly&filter=cluster.a.circuit')).text).toBe('cluster.a.circuit_breakers.default.rq_open: 0\n')
   })
 
   test('shows the buckets of histograms, below each bound, between bounds, or as they were filled', async () => {

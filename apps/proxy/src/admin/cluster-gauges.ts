@@ -25,7 +25,6 @@ const alwaysThere = [
   'upstream_cx_http3_total',
   'upstream_cx_max_duration_reached',
   'upstream_cx_preconnect_skipped',
-  'upstream_cx_rx_bytes_buffered',
   'upstream_queue_overloaded',
   'upstream_rq_0rtt',
   'upstream_rq_active_overflow',
@@ -34,7 +33,16 @@ const alwaysThere = [
   'upstream_rq_retry_backoff_ratelimited',
   'upstream_rq_rx_reset_no_error',
 ]
-const amongThemGauges = new Set(['lb_subsets_active', 'upstream_cx_rx_bytes_buffered', 'upstream_queue_overloaded'])
+const amongThemGauges = new Set(['lb_subsets_active', 'upstream_queue_overloaded'])
+
+/** Of what a circuit breaker limits: the gauge that says whether it is open, and what has counted if ever it was asked. */
+const breakerStats = {
+  cx: ['cx_open', 'upstream_cx_total'],
+  cx_pools: ['cx_pool_open', 'upstream_cx_total'],
+  pending: ['rq_pending_open', 'upstream_rq_pending_total'],
+  rq: ['rq_open', 'upstream_rq_total'],
+  retries: ['rq_retry_open', 'upstream_rq_retry'],
+} as const
 
 /** The front of a cluster's statistics: `cluster.reviews`. */
 export function clusterPrefix({ message, name }: ClusterState): string {
@@ -49,10 +57,15 @@ export function clusterGauges(
 ): void {
   const { slab } = control
   const prefix = clusterPrefix(cluster)
+  const has = (name: string): boolean => control.reader.value(`${prefix}.${name}`) !== undefined
+  /** A gauge's value: 0 of what was ever used differs from 0 of what never was. */
+  const gauge = (value: number, used: boolean): number => (value === 0 && !used ? -0 : value)
+  const counted = (name: string): boolean => (control.reader.value(`${prefix}.${name}`) ?? 0) > 0
   for (const name of alwaysThere) {
-    if (control.reader.value(`${prefix}.${name}`) === undefined)
-      add(amongThemGauges.has(name) ? 'gauge' : 'counter', `${prefix}.${name}`, 0)
+    if (!has(name)) add(amongThemGauges.has(name) ? 'gauge' : 'counter', `${prefix}.${name}`, -0)
   }
+  if (!has('upstream_cx_rx_bytes_buffered'))
+    add('gauge', `${prefix}.upstream_cx_rx_bytes_buffered`, gauge(0, counted('upstream_cx_total')))
   // Endpoints of ORIGINAL_DST come from requests: workers count them.
   if (cluster.assignment !== undefined || cluster.message.clusterDiscoveryType?.$case !== 'type') {
     const flags = [...cluster.slots.keys.values()].map((slot) => slab.get(slot, cell.health))
@@ -70,8 +83,9 @@ export function clusterGauges(
     if (cluster.message.transportSocketMatches.length === 0)
       add('counter', `${prefix}.default.total_match_count`, cluster.slots.came)
     if (cluster.message.healthChecks.length > 0) {
-      add('gauge', `${prefix}.health_check.healthy`, flags.filter((flag) => (flag & unhealthyMask) === 0).length)
-      add('gauge', `${prefix}.health_check.degraded`, degraded)
+      const healthy = flags.filter((flag) => (flag & unhealthyMask) === 0).length
+      add('gauge', `${prefix}.health_check.healthy`, gauge(healthy, counted('health_check.success')))
+      add('gauge', `${prefix}.health_check.degraded`, gauge(degraded, false))
     }
   }
   for (const [word, priority] of [
@@ -91,15 +105,9 @@ export function clusterGauges(
       ['cx_pools', 0, Number.MAX_SAFE_INTEGER],
     ] as const
     for (const [name, used, limit] of resources) {
-      const open =
-        name === 'pending'
-          ? 'rq_pending_open'
-          : name === 'retries'
-            ? 'rq_retry_open'
-            : name === 'cx_pools'
-              ? 'cx_pool_open'
-              : `${name}_open`
-      add('gauge', `${prefix}.circuit_breakers.${word}.${open}`, used >= limit && (limit > 0 || used > 0) ? 1 : 0)
+      const [open, counter] = breakerStats[name]
+      const isOpen = used >= limit && (limit > 0 || used > 0) ? 1 : 0
+      add('gauge', `${prefix}.circuit_breakers.${word}.${open}`, gauge(isOpen, used > 0 || (priority === 0 && counted(counter))))
       if (threshold?.trackRemaining === true)
         add('gauge', `${prefix}.circuit_breakers.${word}.remaining_${name}`, Math.max(0, limit - used))
     }

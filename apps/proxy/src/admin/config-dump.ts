@@ -17,7 +17,7 @@ import { inlineRoutes } from '../control/inline-routes.ts'
 import type { ListenerState } from '../control/listeners.ts'
 import { compileRegex } from '../routing/matchers/regex.ts'
 import { cell, degradedMask, unhealthyMask } from '../upstream/endpoint-slab.ts'
-import { type AdminEndpoint, type AdminReply, json, text } from './endpoint.ts'
+import { type AdminEndpoint, type AdminReply, json } from './endpoint.ts'
 import { applyMask } from './field-mask.ts'
 import { anyJson, messageJson } from './message-json.ts'
 
@@ -69,7 +69,7 @@ export const configDump: AdminEndpoint = {
         const regex = compileRegex(pattern, 'name_regex')
         wanted = (name) => regex.fullMatch(name)
       } catch {
-        return text(`INVALID_ARGUMENT: Error while parsing name_regex from ${pattern}`, 400)
+        return refused(`INVALID_ARGUMENT: Error while parsing name_regex from ${pattern}`, 400)
       }
     }
     const withEndpoints = query.has('include_eds')
@@ -81,20 +81,25 @@ export const configDump: AdminEndpoint = {
     if (mask === null) return json({ configs: dumps })
     // Paths that a dump has nothing of leave it out.
     const masked = dumps.map((dump) => applyMask(dump, mask)).filter((dump) => Object.keys(dump).length > 1)
-    if (masked.length === 0) return text(`FieldMask ${mask} could not be successfully applied to any configs.`, 400)
+    if (masked.length === 0) return refused(`FieldMask ${mask} could not be successfully applied to any configs.`, 400)
     return json({ configs: masked })
   },
 }
 
+/** Errors of this path come without a charset. */
+function refused(body: string, status: number): AdminReply {
+  return { status, body, type: 'text/plain' }
+}
+
 function notFound(resource: string): AdminReply {
-  return text(`${resource} not found in config dump`, 404)
+  return refused(`${resource} not found in config dump`, 404)
 }
 
 function oneResource(dumps: readonly Json[], resource: string, mask: string | null): AdminReply {
   const type = elementTypes[resource]
   if (type === undefined) {
     if (dumps.some((dump) => resource in dump && resource !== '@type'))
-      return text(`${resource} is not a repeated field. Use ?mask=${resource} to get only this field`, 400)
+      return refused(`${resource} is not a repeated field. Use ?mask=${resource} to get only this field`, 400)
     return notFound(resource)
   }
   const elements = dumps.flatMap((dump) => {
@@ -125,16 +130,15 @@ function bootstrapDump({ settings, startedAt }: Control): Json {
   const bootstrap = messageJson(bootstrapType, settings.bytes)
   return {
     '@type': `${dumpPrefix}BootstrapConfigDump`,
-    bootstrap: {
-      node: messageJson('envoy.config.core.v3.Node', Node.encode(settings.node).finish()),
-      ...(isObject(bootstrap) ? withoutNode(bootstrap) : {}),
-    },
+    bootstrap: isObject(bootstrap) ? { ...bootstrap, node: nodeShown(bootstrap['node'] ?? null, settings.node) } : bootstrap,
     last_updated: startedAt.toISOString(),
   }
 }
 
-function withoutNode(bootstrap: Json): Json {
-  return Object.fromEntries(Object.entries(bootstrap).filter(([key]) => key !== 'node'))
+/** The node as the bootstrap has it, which does not know what flags say of it, and what the proxy is. */
+function nodeShown(node: JsonValue, { userAgentName, userAgentVersionType }: Node): JsonValue {
+  const own = messageJson('envoy.config.core.v3.Node', Node.encode(Node.create({ userAgentName, userAgentVersionType })).finish())
+  return { ...(isObject(node) ? node : {}), ...(isObject(own) ? own : {}) }
 }
 
 function clustersDump({ clusters, cds }: Control, wanted: (name: string) => boolean): Json {

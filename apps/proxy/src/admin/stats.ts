@@ -20,8 +20,9 @@ const parameters = [
   ['usedonly', 'Only include stats that have been written by system since restart'],
   ['filter', 'Regular expression (RE2) for filtering stats'],
   ['invert_filter', 'Invert the filter regex'],
-  ['format', 'Format to use; One of (text, json, prometheus)'],
+  ['format', 'Format to use; One of (html, active-html, text, json, prometheus)'],
   ['type', 'Stat types to include.; One of (All, Counters, Histograms, Gauges, TextReadouts)'],
+  ['hidden', 'Whether hidden stats are shown; One of (include, only, exclude)'],
   ['histogram_buckets', 'Histogram bucket display mode; One of (cumulative, disjoint, detailed, summary)'],
 ] as const
 
@@ -72,16 +73,23 @@ export const resetCounters: AdminEndpoint = {
 
 function show({ control, stats: view }: AdminContext, { query }: AdminRequest): AdminReply {
   const format = query.get('format') ?? 'text'
-  if (!['text', 'json', 'prometheus'].includes(format)) return text('usage: /stats?format=(json|prometheus|text)\n\n', 400)
+  if (!['text', 'html', 'active-html', 'json', 'prometheus'].includes(format))
+    return text('usage: /stats?format=(json|prometheus|text)\n\n', 400)
   const wanted = kinds[query.get('type') ?? 'All']
   if (wanted === undefined) return text('invalid &type= param', 400)
   const asked = query.get('histogram_buckets') || 'summary'
   const buckets = bucketModes.find((mode) => mode === (asked === 'none' ? 'summary' : asked))
   if (buckets === undefined)
     return text('usage: /stats?histogram_buckets=(cumulative|disjoint|detailed|summary|prometheusnative)\n', 400)
+  const hidden = query.get('hidden') ?? 'exclude'
+  if (!['include', 'only', 'exclude'].includes(hidden)) return text('usage: /stats?hidden=(include|only|exclude)\n\n', 400)
+  // No stat here is hidden.
+  const shownKinds = hidden === 'only' ? [] : wanted
   const pattern = query.get('filter')
   const filter: StatFilter = {
-    kinds: new Set(format === 'prometheus' && !query.has('text_readouts') ? wanted.filter((kind) => kind !== 'text') : wanted),
+    kinds: new Set(
+      format === 'prometheus' && !query.has('text_readouts') ? shownKinds.filter((kind) => kind !== 'text') : shownKinds,
+    ),
     usedOnly: query.has('usedonly'),
     invert: query.has('invert_filter'),
     ...(pattern === null ? {} : { pattern }),
@@ -93,7 +101,8 @@ function show({ control, stats: view }: AdminContext, { query }: AdminRequest): 
     return text(`Invalid re2 regex: ${WeftError.from(error).message}`, 400)
   }
   if (format === 'prometheus') return text(prometheusText(listed, control.settings.stats, control.flags.statsTags))
-  return format === 'json' ? asJson(listed, buckets) : text(asText(listed, buckets))
+  if (format === 'json') return asJson(listed, buckets)
+  return format === 'text' ? text(asText(listed, buckets)) : asHtml(listed, buckets)
 }
 
 /** How histograms are shown. */
@@ -112,6 +121,12 @@ function asText(listed: readonly ViewedStat[], buckets: BucketMode): string {
   ]
   for (const stat of listed) if (stat.kind === 'histogram') lines.push(`${stat.name}:${histogramText(stat, buckets)}`)
   return lines.map((line) => `${line}\n`).join('')
+}
+
+/** For browsers; the same page for both of Envoy's. */
+function asHtml(listed: readonly ViewedStat[], buckets: BucketMode): AdminReply {
+  const body = `<!DOCTYPE html><html lang="en"><title>Stats</title><pre>${htmlEscaped(asText(listed, buckets))}</pre></html>\n`
+  return { body, type: 'text/html; charset=UTF-8' }
 }
 
 function histogramText(stat: ViewedHistogram, mode: BucketMode): string {

@@ -145,7 +145,8 @@ export class ClusterStats {
     if (tls) this.ssl = new UpstreamTlsStats(scope, `${prefix}ssl.`)
     // What is looked for, and does not happen here or is counted by the main thread.
     for (const name of unused.split(' ')) counter(name)
-    for (const name of ['max_host_weight', 'version', 'warming_state']) gauge(name)
+    for (const name of ['max_host_weight', 'version']) gauge(name)
+    gauge('warming_state').set(0)
   }
 
   /** Where the rest of what is counted of the cluster belongs. */

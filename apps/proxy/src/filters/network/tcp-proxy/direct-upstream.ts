@@ -43,8 +43,9 @@ export class DirectUpstream implements SessionUpstream, LinkUser {
     if (this.left) return
     this.endStage()
     const { endpoint, breaker } = this.place
-    const { stats, slab } = endpoint.cluster
+    const { stats, slab, maxRequests } = endpoint.cluster
     this.stage = 'active'
+    if (maxRequests === 1) stats.maxRequests.inc()
     stats.requestTotal.inc()
     stats.requestActive.inc()
     endpoint.active++

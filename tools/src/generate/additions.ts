@@ -265,7 +265,7 @@ const fields: readonly Addition[] = [
     into: ['message RequestMirrorPolicy'],
     lines: [
       'repeated config.common.mutation_rules.v3.HeaderMutation request_headers_mutations = 7;',
-      'string host_rewrite_literal = 8;',
+      'string host_rewrite_literal = 8 [(validate.rules).string = {well_known_regex: HTTP_HEADER_VALUE strict: false}];',
     ],
   },
   { file: routes, into: ['message DirectResponseAction'], lines: ['core.v3.SubstitutionFormatString body_format = 3;'] },
@@ -303,7 +303,11 @@ const fields: readonly Addition[] = [
     file: 'envoy/extensions/http/original_ip_detection/xff/v3/xff.proto',
     lines: ['message XffTrustedCidrs {', '  repeated config.core.v3.CidrRange cidrs = 1;', '}'],
   },
-  { file: 'envoy/config/route/v3/route.proto', into: ['message RouteConfiguration'], lines: ['string vhost_header = 18;'] },
+  {
+    file: 'envoy/config/route/v3/route.proto',
+    into: ['message RouteConfiguration'],
+    lines: ['string vhost_header = 18 [(validate.rules).string = {well_known_regex: HTTP_HEADER_NAME strict: false}];'],
+  },
   {
     file: routes,
     imports: ['envoy/type/matcher/v3/address.proto'],

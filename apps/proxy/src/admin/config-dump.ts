@@ -275,7 +275,7 @@ function listenersDump({ listeners, lds }: Control, wanted: (name: string) => bo
 }
 
 function routesDump({ listeners, routes }: Control, wanted: (name: string) => boolean): Json {
-  const inline = [...listeners.active(), ...listeners.draining()].flatMap((listener) =>
+  const inline = [...listeners.active(), ...listeners.warming(), ...listeners.draining()].flatMap((listener) =>
     inlineRoutes(listener.bytes)
       .filter(({ name }) => wanted(name))
       .map(({ bytes }) => ({ route_config: anyJson(types.route, bytes), last_updated: listener.updatedAt.toISOString() })),
@@ -300,7 +300,7 @@ function secretsDump({ secrets }: Control, wanted: (name: string) => boolean): J
   const entries = secrets.list().filter(({ name }) => wanted(name))
   const entry = (secret: (typeof entries)[number]): Json => ({
     name: secret.name,
-    ...version(secret.version),
+    ...version(secret.version === '' && secret.origin === 'dynamic' ? 'uninitialized' : secret.version),
     ...(secret.updatedAt === undefined ? {} : { last_updated: secret.updatedAt.toISOString() }),
     secret:
       secret.secret === undefined

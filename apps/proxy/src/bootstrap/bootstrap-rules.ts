@@ -5,6 +5,8 @@ import { descriptors } from '@weft/contracts/descriptors'
 import type { Bootstrap } from '@weft/contracts/envoy/config/bootstrap/v3/bootstrap'
 import type { Cluster } from '@weft/contracts/envoy/config/cluster/v3/cluster'
 import { ApiConfigSource, ApiConfigSource_ApiType, ConfigSource } from '@weft/contracts/envoy/config/core/v3/config_source'
+import { ZipkinConfig } from '@weft/contracts/envoy/config/trace/v3/zipkin'
+import { LocalRateLimit } from '@weft/contracts/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit'
 import { WeftError } from '@weft/service/errors'
 import { checkStatTags } from '../admin/stat-tags.ts'
 import { discoveryType } from '../control/cluster-rules.ts'
@@ -36,6 +38,15 @@ export function checkBootstrap(bootstrap: Bootstrap, bytes: Uint8Array): void {
   const local = bootstrap.clusterManager?.localClusterName ?? ''
   if (local !== '' && !clusters.some(({ name }) => name === local))
     throw invalid('cluster_manager.local_cluster_name', `local cluster '${local}' must be defined`)
+  if (local === '')
+    for (const encoded of messagesIn(bytes, 'envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit'))
+      if (LocalRateLimit.decode(encoded).localClusterRateLimit !== undefined)
+        throw invalid('cluster_manager.local_cluster_name', 'a local_cluster_rate_limit needs the local cluster')
+  for (const encoded of messagesIn(bytes, 'envoy.config.trace.v3.ZipkinConfig')) {
+    const { collectorCluster } = ZipkinConfig.decode(encoded)
+    if (collectorCluster !== '' && !clusters.some(({ name }) => name === collectorCluster))
+      throw invalid('collector_cluster', `the cluster '${collectorCluster}' of the tracer is not among static_resources.clusters`)
+  }
   const admin = bootstrap.admin?.address?.address
   if (admin?.$case === 'socketAddress' && isIP(admin.value.address) === 0)
     throw invalid('admin.address.socket_address.address', `malformed IP address: ${admin.value.address}`)

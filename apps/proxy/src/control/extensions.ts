@@ -28,9 +28,9 @@ export function createExtensions({ sources, stats, publish, log }: ExtensionsOpt
     stats,
     log,
     statPrefix: ({ name }) => `extension_config_discovery.http_filter.${name}`,
-    opened: ({ prefix }) => {
-      stats.counter(`${prefix}.config_fail`)
-      stats.counter(`${prefix}.config_reload`)
+    opened: ({ prefix, stats: counted }) => {
+      counted.counter(`${prefix}.config_fail`)
+      counted.counter(`${prefix}.config_reload`)
     },
     used: ({ ready }, { goesLiveWithDefault, source }) => {
       if (goesLiveWithDefault || source === undefined) ready.resolve()
@@ -43,9 +43,9 @@ export function createExtensions({ sources, stats, publish, log }: ExtensionsOpt
       if (error !== undefined) throw new WeftError('invalid_argument', error.message)
       entry.state = { resource, updatedAt: new Date() }
       entry.ready.resolve()
-      stats.counter(`${entry.prefix}.config_reload`).inc()
+      entry.stats.counter(`${entry.prefix}.config_reload`).inc()
     },
-    refused: ({ prefix }) => stats.counter(`${prefix}.config_fail`).inc(),
+    refused: ({ prefix, stats: counted }) => counted.counter(`${prefix}.config_fail`).inc(),
     removed: (entry) => {
       entry.state = undefined
       void publish([{ kind: 'extension', name: entry.name, bytes: null }])

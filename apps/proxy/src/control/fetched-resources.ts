@@ -1,7 +1,7 @@
 import { WeftError } from '@weft/service/errors'
 import type { ReceivedResource } from '@weft/xds/client/subscription'
 import type { ComponentLog } from '../log.ts'
-import type { Stats } from '../observe/stats.ts'
+import type { StatScope, Stats } from '../observe/stats.ts'
 import { Deferred } from './deferred.ts'
 import { FetchStats } from './fetch-stats.ts'
 import { type CheckedResource, type Reference, sameBytes } from './resource.ts'
@@ -11,8 +11,9 @@ import { longestTimerMs } from './timer-bounds.ts'
 /** A resource that is fetched by its name, and what its kind keeps of it. */
 export interface Fetched<R extends Reference, State> {
   name: string
-  /** What its statistics begin with. */
+  /** What its statistics begin with, and where they are for as long as it is. */
   prefix: string
+  stats: StatScope
   /** Those who refer to it now. */
   uses: R[]
   /** Undefined until it came. */
@@ -128,14 +129,18 @@ export class FetchedResources<R extends Reference, State> {
     entry.dropped = true
     clearTimeout(entry.timer)
     entry.watch?.close()
+    entry.stats.leave()
     entry.ready.resolve()
   }
 
   #open(reference: R): void {
     const { name, source } = reference
+    const { sources, stats, log, api, noun } = this.#options
+    const prefix = this.#options.statPrefix(reference)
     const entry: Entry<R, State> = {
       name,
-      prefix: this.#options.statPrefix(reference),
+      prefix,
+      stats: stats.scope(`${prefix}.`),
       uses: [reference],
       watch: undefined,
       state: undefined,
@@ -145,8 +150,7 @@ export class FetchedResources<R extends Reference, State> {
     }
     this.#entries.set(name, entry)
     this.#options.used?.(entry, reference)
-    const { sources, stats, log, api, noun } = this.#options
-    const counts = source === undefined ? undefined : new FetchStats(stats, entry.prefix, source)
+    const counts = source === undefined ? undefined : new FetchStats(entry.stats, prefix, source)
     if (source !== undefined) this.#options.opened?.(entry)
     const timeoutMs = initialFetchTimeoutMs(source)
     if (timeoutMs > 0)
@@ -197,7 +201,7 @@ export class FetchedResources<R extends Reference, State> {
         log.debug(`${noun} ${name} cannot be fetched now: ${reason}`)
       },
     }
-    entry.watch = sources.watchNamed(source, this.#options.typeUrl, name, watcher, { stats, prefix: entry.prefix })
+    entry.watch = sources.watchNamed(source, this.#options.typeUrl, name, watcher, { stats: entry.stats, prefix })
   }
 }
 

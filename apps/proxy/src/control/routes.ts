@@ -38,10 +38,10 @@ export function createRoutes({ sources, stats, publish, clustersSettled, hasClus
     stats,
     log,
     statPrefix: ({ name, statPrefix }) => `http.${statPrefix}.rds.${name}`,
-    opened: ({ prefix }) => {
-      stats.counter(`${prefix}.config_reload`)
-      stats.gauge(`${prefix}.config_reload_time_ms`)
-      stats.counter(`${prefix}.update_empty`)
+    opened: ({ prefix, stats: counted }) => {
+      counted.counter(`${prefix}.config_reload`)
+      counted.gauge(`${prefix}.config_reload_time_ms`)
+      counted.counter(`${prefix}.update_empty`)
     },
     take: (entry, received) => {
       if (isRepeated(entry.state, received)) return
@@ -49,10 +49,10 @@ export function createRoutes({ sources, stats, publish, clustersSettled, hasClus
       checkFetchedClusters(received.bytes, hasCluster)
       entry.state = { resource, updatedAt: new Date() }
       void goLive(entry, resource)
-      stats.counter(`${entry.prefix}.config_reload`).inc()
-      stats.gauge(`${entry.prefix}.config_reload_time_ms`).set(Date.now())
+      entry.stats.counter(`${entry.prefix}.config_reload`).inc()
+      entry.stats.gauge(`${entry.prefix}.config_reload_time_ms`).set(Date.now())
     },
-    empty: ({ prefix }) => stats.counter(`${prefix}.update_empty`).inc(),
+    empty: ({ prefix, stats: counted }) => counted.counter(`${prefix}.update_empty`).inc(),
     dropped: ({ name }) => void publish([{ kind: 'route', name, bytes: null }]),
   })
 }

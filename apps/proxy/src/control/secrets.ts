@@ -57,7 +57,7 @@ export class Secrets {
       stats: options.stats,
       log: options.log,
       statPrefix: ({ name }) => `sds.${name}`,
-      opened: ({ prefix }) => void options.stats.counter(`${prefix}.key_rotation_failed`),
+      opened: ({ prefix, stats }) => void stats.counter(`${prefix}.key_rotation_failed`),
       used: ({ name }, { source }) => {
         if (source?.configSourceSpecifier === undefined)
           options.log.error(`secret ${name}: no static secret has this name, and it has no source`)
@@ -153,8 +153,8 @@ export class Secrets {
   #apply(kept: Kept, source: Secret, version: string): void {
     const secret = withFiles(source)
     const bytes = Secret.encode(secret).finish()
-    kept.version = version
     if (kept.bytes !== undefined && sameBytes(kept.bytes, bytes)) return
+    kept.version = version
     this.store.set(kept.name, compileSecret(bytes).secret)
     kept.secret = secret
     kept.bytes = bytes

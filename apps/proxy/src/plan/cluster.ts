@@ -185,13 +185,14 @@ function httpOf(
 }
 
 function protocolOptions(source: ClusterProto, at: string): HttpProtocolOptions | undefined {
+  let options: HttpProtocolOptions | undefined
   for (const [key, any] of Object.entries(source.typedExtensionProtocolOptions)) {
     const path = `${at}: typed_extension_protocol_options['${key}']`
     if (!any.typeUrl.endsWith(`/${protocolOptionsKey}`)) throw unsupported(path, `'${any.typeUrl}'`)
     if (key !== protocolOptionsKey) throw invalid(path, 'no extension has options by this name', `write ${protocolOptionsKey}`)
-    return HttpProtocolOptions.decode(any.value)
+    options = HttpProtocolOptions.decode(any.value)
   }
-  return undefined
+  return options
 }
 
 const aggregateType = 'envoy.extensions.clusters.aggregate.v3.ClusterConfig'

@@ -30,9 +30,7 @@ export function compileRetryHosts(source: RetryPolicy, path: string): RetryHosts
       case 'envoy.extensions.retry.host.omit_host_metadata.v3.OmitHostMetadataConfig':
         return withMetadata(OmitHostMetadataConfig.decode(any?.value ?? new Uint8Array()).metadataMatch?.filterMetadata ?? {})
       case '':
-        if (predicate.name === 'envoy.retry_host_predicates.previous_hosts') return (endpoint, tried) => tried.includes(endpoint)
-        if (predicate.name === 'envoy.retry_host_predicates.omit_canary_hosts') return isCanary
-        throw unsupported(at, `retry host predicate '${predicate.name}'`)
+        throw invalid(`${at}.typed_config`, `there is no implementation of '${predicate.name}' with type URL: ''`)
       default:
         throw unsupported(at, `retry host predicate '${predicate.name}'`)
     }

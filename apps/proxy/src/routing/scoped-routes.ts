@@ -29,6 +29,8 @@ export function compileScopedRoutes(
   const tables = new Map<string, RouteTable>()
   specifier.value.scopedRouteConfigurations.forEach((scope, i) => {
     const at = `${path}.scoped_route_configurations_list.scoped_route_configurations[${i}]`
+    if (scope.routeConfigurationName !== '' && scope.routeConfiguration !== undefined)
+      throw invalid(`${at}.route_configuration_name`, 'routes by RDS are not for scopes that are inline')
     if (scope.routeConfiguration === undefined)
       throw unsupported(`${at}.route_configuration_name`, 'a scope whose routes come by RDS')
     const key = keyOf((scope.key?.fragments ?? []).map((fragment) => fragment.type?.value ?? ''))
@@ -62,15 +64,14 @@ function compileFragment(builder: FragmentBuilder, path: string): Fragment {
   if (extractor === undefined) throw invalid(path, 'header_value_extractor is needed')
   const name = headerName(extractor.name)
   const { elementSeparator, extractType } = extractor
-  if (extractType?.$case === 'index' && elementSeparator === '' && extractType.value !== 0)
+  if (extractType === undefined) throw invalid(`${path}.header_value_extractor`, 'one of index and element is needed')
+  if (extractType.$case === 'index' && elementSeparator === '' && extractType.value !== 0)
     throw invalid(`${path}.header_value_extractor.index`, 'an index above 0 needs an element_separator')
   return (request) => {
     const value = request.headers.get(name)
     if (value === null) return null
     const elements = elementSeparator === '' ? [value] : value.split(elementSeparator)
-    switch (extractType?.$case) {
-      case undefined:
-        return null
+    switch (extractType.$case) {
       case 'index':
         return elements[extractType.value] ?? null
       case 'element': {

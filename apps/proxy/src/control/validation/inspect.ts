@@ -33,6 +33,17 @@ export const referenceTypes = {
 
 type Path = readonly PathSegment[]
 
+/** Fields in which Envoy still takes a version of the API that is gone. */
+const takesOldVersions: ReadonlySet<string> = new Set([
+  'envoy.extensions.filters.http.ext_authz.v3.ExtAuthz.transport_api_version',
+])
+
+/** Messages of whose constraints Envoy looks at none. */
+const mayBeEmpty: ReadonlySet<string> = new Set(['envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig'])
+
+/** Whole seconds that nanoseconds of 64 bits surely hold: Envoy takes no more. */
+const longestDurationS = 9_223_372_035
+
 /**
  * Makes the inspector: it walks a message and all it holds, Any contents too, and tells everything that breaks the API's
  * stated constraints, that is deprecated to the point of refusal, or that this proxy does not support.
@@ -71,7 +82,8 @@ export function createInspector(registry: Registry): (desc: DescMessage, message
           unknownField: true,
         })
       for (const oneof of type.oneofs)
-        if (value.oneofCase(oneof) === undefined && oneofRequired(oneof)) report(path, requiredOneof(oneof.fields))
+        if (value.oneofCase(oneof) === undefined && oneofRequired(oneof) && !mayBeEmpty.has(type.typeName))
+          report(path, requiredOneof(oneof.fields))
       for (const field of type.fields) inspectField(value, field, [...path, field.name])
     }
 
@@ -121,12 +133,20 @@ export function createInspector(registry: Registry): (desc: DescMessage, message
     const inspectOne = (value: unknown, rules: FieldRules | undefined, path: Path, field?: DescField): undefined => {
       if (!isReflectMessage(value)) {
         const word = field?.enum?.value[Number(value)]
-        if (word !== undefined && word.number !== 0 && isGone(word))
+        if (
+          word !== undefined &&
+          word.number !== 0 &&
+          isGone(word) &&
+          !takesOldVersions.has(`${field?.parent?.typeName}.${field?.name}`)
+        )
           return report(path, `${word.name} is deprecated and no longer allowed`)
         return tell(path, rules?.value?.(value as RuleValue))
       }
-      if (value.desc.typeName === 'google.protobuf.Duration' && value.fields.some((part) => Number(value.get(part)) < 0))
-        return report(path, 'a duration must not be negative')
+      if (value.desc.typeName === 'google.protobuf.Duration') {
+        const parts = value.fields.map((part) => Number(value.get(part)))
+        if (parts.some((part) => part < 0)) return report(path, 'a duration must not be negative')
+        if ((parts[0] ?? 0) > longestDurationS) return report(path, `a duration must not exceed ${longestDurationS} s`)
+      }
       const wrapped = wrapperField(value.desc)
       if (wrapped !== undefined) return tell(path, rules?.value?.(value.get(wrapped) as RuleValue))
       tell(path, rules?.value?.(value))

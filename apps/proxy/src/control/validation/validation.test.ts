@@ -222,6 +222,12 @@ const table: [name: string, yaml: string, refusal: RegExp | undefined][] = [
     /resource_api_version: V2 is deprecated and no longer allowed/,
   ],
   [
+    'a time of no end',
+    cluster('{name: b, type: STATIC, connect_timeout: 9223372036s}'),
+    /connect_timeout: a duration must not exceed 9223372035 s/,
+  ],
+  ['a time of almost no end', cluster('{name: b, type: STATIC, connect_timeout: 9223372035s}'), undefined],
+  [
     'two runtime layers of one name',
     'layered_runtime: {layers: [{name: a, admin_layer: {}}, {name: a, static_layer: {}}]}',
     /two layers are named 'a'/,

@@ -33,10 +33,7 @@ type Action<R> = (config: Any, path: string) => R
 
 function compileMatcher<R>(source: Matcher, path: string, action: Action<R>): MatchTree<R> {
   const type = source.matcherType
-  if (type === undefined) {
-    if (source.onNoMatch === undefined) throw invalid(path, 'the matcher says nothing to match')
-    return () => null
-  }
+  if (type === undefined) return () => null
   if (type.$case === 'matcherList') {
     const list = type.value.matchers.map(({ predicate, onMatch }, i) => {
       const at = `${path}.matcher_list.matchers[${i}]`

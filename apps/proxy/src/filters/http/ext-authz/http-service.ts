@@ -22,9 +22,9 @@ const maxAnswerBytes = 1 << 20
 /** Compiles the check by a plain HTTP service; null when only checking. */
 export function compileHttpCheck(source: HttpService, filter: ExtAuthz, context: FilterContext): Check<Verdict> | null {
   const uri = source.serverUri
-  if (uri?.httpUpstreamType === undefined) return context.fail('http_service.server_uri.cluster', 'a cluster is needed')
-  const cluster = uri.httpUpstreamType.value
-  const timeoutMs = durationMs(uri.timeout, 200)
+  // Without a cluster every check is an error, as in Envoy.
+  const cluster = uri?.httpUpstreamType?.value ?? ''
+  const timeoutMs = durationMs(uri?.timeout, 200)
   const path = `${context.path}.http_service`
   const { authorizationRequest: ask, authorizationResponse: answers } = source
   const allowed = [
@@ -50,7 +50,7 @@ export function compileHttpCheck(source: HttpService, filter: ExtAuthz, context:
   if (services === null) return null
   return async (input, signal) => {
     const { request } = input.stream
-    const answer = await httpCall(services, cluster, uri.uri, {
+    const answer = await httpCall(services, cluster, uri?.uri ?? '', {
       timeoutMs,
       signal,
       maxBytes: maxAnswerBytes,

@@ -18,7 +18,7 @@ export const healthCheck: HttpFilterKind = {
     const source = HealthCheck.decode(bytes)
     const passThrough = source.passThroughMode ?? false
     const cacheMs = durationMs(source.cacheTime, 0)
-    if (!passThrough && cacheMs > 0)
+    if (!passThrough && cacheMs >= 1)
       context.fail('cache_time', 'cache_time_ms must not be set when path_through_mode is disabled')
     const rules: Rules = {
       passThrough,

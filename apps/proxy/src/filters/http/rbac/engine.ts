@@ -96,9 +96,9 @@ export function compileEngine(rules: RBAC, path: string): (stream: RbacSubject) 
 
 /** A condition holds where it gives true: not where it gives an error, or anything else. */
 function compileCondition({ condition, checkedCondition }: Policy, path: string): Rule | null {
-  if (condition === undefined && checkedCondition === undefined) return null
+  if (condition === undefined && checkedCondition?.expr === undefined) return null
   const evaluate =
-    checkedCondition === undefined
+    checkedCondition?.expr === undefined
       ? compileParsed(condition, `${path}.condition`)
       : compileChecked(checkedCondition, `${path}.checked_condition`)
   return (stream) => evaluate(stream.format) === true

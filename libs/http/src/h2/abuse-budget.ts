@@ -8,7 +8,7 @@ import type { AbuseLimits } from './options.ts'
 export type PeerStanding = 'new' | 'steady' | 'fickle'
 
 /** Answers that make a new peer a steady one. */
-const provenBy = 8
+export const provenBy = 8
 /** Streams that any peer may give up, and the share of all its streams that makes it one that often does. */
 const patience = 8
 const fickleShare = 1 / 8

@@ -580,6 +580,24 @@ describe('abuse ends the connection with ENHANCE_YOUR_CALM', () => {
       expect(taken(server)).toEqual(['15 head GET example.com/  end'])
     })
 
+    it('of a new peer a few at once, the others in turns, and all when it is steady', () => {
+      const server = new ServerUnderTest({}, true).greet()
+      receive(server, ...Array.from({ length: 40 }, (_, i) => headers(2 * i + 1, get)))
+      const heads = (from: number, count: number): string[] =>
+        Array.from({ length: count }, (_, i) => `${from + 2 * i} head GET example.com/  end`)
+      expect(taken(server)).toEqual([...heads(1, 8), 'waiting'])
+      expect(server.connection.standing).toBe('fickle')
+      // Of those that are given up meanwhile nobody hears.
+      receive(server, ...Array.from({ length: 4 }, (_, i) => raw(frameType.rstStream, 0, 17 + 2 * i, uint32(8))))
+      taken(server)
+      expect(server.connection.beginWaiting(always)).toBe(false)
+      expect(taken(server)).toEqual(heads(25, 8))
+      for (let id = 1; id < 17; id += 2) respond(server.streams.get(id)!, 200, '')
+      expect(server.connection.beginWaiting(always)).toBe(true)
+      expect(taken(server)).toEqual(heads(41, 20))
+      expect(server.connection.standing).toBe('steady')
+    })
+
     it('of one that was steady until its next turn', () => {
       const server = new ServerUnderTest({}, true).greet()
       server.onComplete = (stream) => respond(stream, 200, '')

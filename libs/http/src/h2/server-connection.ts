@@ -1,7 +1,7 @@
 import { HeaderTable } from '../header-table.ts'
 import type { ResponseHead } from '../message.ts'
 import type { ByteSink, IncomingRequest, ResetReason, ServerStream } from '../stream.ts'
-import type { PeerStanding } from './abuse-budget.ts'
+import { type PeerStanding, provenBy } from './abuse-budget.ts'
 import type { CodecEvent } from './codec-event.ts'
 import { type ConnectionRole, Http2Connection } from './connection.ts'
 import { errorCode } from './error-code.ts'
@@ -20,8 +20,8 @@ export interface Http2ServerEvents {
   begin(stream: Http2ServerStream): IncomingRequest
   /**
    * Requests do not begin before `beginWaiting`, which is to be called soon. Those of a peer of which little is known wait until
-   * the bytes that are there have been taken, and those of one that often gives its requests up (rapid reset) until some time
-   * later: what is given up until then costs next to nothing. Absent: all requests begin with their heads.
+   * the bytes that are there have been taken, and those of one that often gives its requests up (rapid reset), or all but the first few
+   * of a new one, until some time later: what is given up until then costs next to nothing. Absent: all requests begin with their heads.
    */
   waiting?(): void
   /** Close once what was written has left. */
@@ -87,21 +87,27 @@ export class Http2ServerConnection implements ConnectionRole {
       at++
       if (--this.prefaceLeft === 0) this.core.start()
     }
-    const taken = this.core.receive(bytes, at, end, deadline)
-    if (this.waiting.length > 0 && (this.standing === 'fickle' || !this.beginWaiting(deadline))) this.events.waiting?.()
+    const { core, waiting } = this
+    const inTurns = waiting.length > 0
+    const taken = core.receive(bytes, at, end, deadline)
+    if (waiting.length > 0 && (inTurns || core.budget.standing === 'fickle' || !this.beginWaiting(deadline)))
+      this.events.waiting?.()
     return taken
   }
 
+  /** How the peer is to be treated: a new one that asks for more at once than may begin at once is like a fickle one until those have begun. */
   get standing(): PeerStanding {
-    return this.core.budget.standing
+    const { standing } = this.core.budget
+    return standing === 'new' && this.waiting.length > 0 ? 'fickle' : standing
   }
 
-  /** Begins requests that wait, until the deadline is over; whether that was all. */
+  /** Begins requests that wait, until the deadline is over, and of a peer that is not steady a few; whether that was all. */
   beginWaiting(deadline: Deadline | null): boolean {
     const { waiting } = this
-    let begun = 0
-    while (begun < waiting.length && (deadline === null || !deadline.isOver())) waiting[begun++]!.beginLate()
-    waiting.splice(0, begun)
+    let left = this.core.budget.standing === 'steady' ? waiting.length : maxBegunAtOnce
+    let at = 0
+    while (at < waiting.length && left > 0 && (deadline === null || !deadline.isOver())) if (waiting[at++]!.beginLate()) left--
+    waiting.splice(0, at)
     return waiting.length === 0
   }
 
@@ -244,7 +250,7 @@ export class Http2ServerConnection implements ConnectionRole {
     }
     answer.isConnect = request.method === 'CONNECT' || answer.upgrade !== ''
     if (endStream) core.remoteEnd(stream)
-    const { standing } = this
+    const { standing } = core.budget
     if (this.events.waiting !== undefined && standing !== 'steady') {
       answer.wait(endStream)
       this.waiting.push(answer)
@@ -288,16 +294,17 @@ export class Http2ServerStream implements ServerStream, StreamUser {
     if (this.stream !== null) this.core.inbox.pause(this.stream)
   }
 
-  /** For the connection: the request begins now, unless it was given up. */
-  beginLate(): void {
+  /** For the connection: the request begins now, unless it was given up; whether it does. */
+  beginLate(): boolean {
     const { stream, receiver, core } = this
-    if (stream === null || receiver === null) return
+    if (stream === null || receiver === null) return false
     // Who takes the request may want its body later still.
     stream.isPaused = false
     receiver.onRequestHead(this.headEnds)
-    if (stream.isPaused || stream.state === 'closed') return
+    if (stream.isPaused || stream.state === 'closed') return true
     core.inbox.pause(stream)
     core.inbox.resume(stream)
+    return true
   }
 
   trailersTable(): HeaderTable {
@@ -426,4 +433,6 @@ export class Http2ServerStream implements ServerStream, StreamUser {
 
 /** Requests of a new peer that wait for the end of its bytes: with many more, streams would be refused that might be answered already. */
 const maxWaiting = 128
+/** Requests of a peer that is not steady which begin at once: as many as make it a steady one when they are answered. */
+const maxBegunAtOnce = provenBy
 const noHeaders = new HeaderTable()

@@ -1,8 +1,7 @@
-import { WeftError } from '@weft/service/errors'
 import { z } from 'zod'
 import { adapter, type QuotaGrant } from '../../adapter.ts'
 import { int64, positiveDurationMs, protoMessage, stringMap } from '../fields.ts'
-import { cellKey, limitFor } from '../quota/limits.ts'
+import { cellKey, limitFor, quotasOf, refuseSameNames } from '../quota/limits.ts'
 import { CellTable, tickOf } from './cell-table.ts'
 import { RecentAnswers } from './recent-answers.ts'
 
@@ -22,14 +21,7 @@ const config = protoMessage({
   minDeduplicationDuration: positiveDurationMs()
     .refine((ms) => ms > 0, 'must be more than 0')
     .default(1_000),
-}).superRefine(({ quotas }, context) => {
-  const names = new Set<string>()
-  quotas.forEach(({ name }, index) => {
-    if (names.has(name))
-      context.addIssue({ code: 'custom', path: ['quotas', index, 'name'], message: `'${name}' has a limit already` })
-    names.add(name)
-  })
-})
+}).superRefine(refuseSameNames)
 
 /** Counts quotas in this process's memory. */
 export default adapter({
@@ -38,18 +30,13 @@ export default adapter({
   open: (handler) => ({
     cells: new CellTable(),
     answers: new RecentAnswers<QuotaGrant>(handler.config.minDeduplicationDuration, handler.now()),
-    quotas: new Map(handler.config.quotas.map((quota) => [quota.name, quota])),
+    quotaNamed: quotasOf(handler.name, handler.config.quotas),
   }),
   templates: {
     quota: (handler) => {
-      const { cells, answers, quotas } = handler.state
+      const { cells, answers, quotaNamed } = handler.state
       return (instance, call) => {
-        const quota = quotas.get(instance.name)
-        if (quota === undefined) {
-          throw new WeftError('failed_precondition', `${handler.name} has no limit for quota '${instance.name}'`, {
-            hint: 'add it to the quotas of the handler',
-          })
-        }
+        const quota = quotaNamed(instance.name)
         const now = handler.now()
         const known = call.dedupId === '' ? undefined : answers.get(call.dedupId, now)
         if (known !== undefined) return known

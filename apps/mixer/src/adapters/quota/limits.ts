@@ -1,5 +1,7 @@
 import { stringify } from '@weft/attributes/stringify'
 import type { AttributeValue } from '@weft/attributes/types'
+import { WeftError } from '@weft/service/errors'
+import type { z } from 'zod'
 
 /** A quota's limit has others that take its place for certain dimensions. */
 interface Limited {
@@ -7,6 +9,28 @@ interface Limited {
 }
 
 type Dimensions = Readonly<Record<string, AttributeValue>>
+
+/** Refuses quotas of which two have one name. */
+export function refuseSameNames({ quotas }: { quotas: readonly { name: string }[] }, context: z.RefinementCtx): void {
+  const names = new Set<string>()
+  quotas.forEach(({ name }, index) => {
+    if (names.has(name))
+      context.addIssue({ code: 'custom', path: ['quotas', index, 'name'], message: `'${name}' has a limit already` })
+    names.add(name)
+  })
+}
+
+/** Finds a handler's quotas by their names; throws `failed_precondition` where it has none of that name. */
+export function quotasOf<Quota extends { name: string }>(handler: string, quotas: readonly Quota[]): (name: string) => Quota {
+  const byName = new Map(quotas.map((quota) => [quota.name, quota]))
+  return (name) => {
+    const quota = byName.get(name)
+    if (quota !== undefined) return quota
+    throw new WeftError('failed_precondition', `${handler} has no limit for quota '${name}'`, {
+      hint: 'add it to the quotas of the handler',
+    })
+  }
+}
 
 /**
  * The limit that counts for an instance: the first override all of whose dimensions are the instance's (an override

@@ -4,7 +4,7 @@ import type { Cluster, Redis } from 'ioredis'
 import { z } from 'zod'
 import { adapter, type QuotaCall, type QuotaGrant } from '../../adapter.ts'
 import { int64, positiveDurationMs, protoMessage, stringMap } from '../fields.ts'
-import { cellKey, limitFor } from '../quota/limits.ts'
+import { cellKey, limitFor, quotasOf, refuseSameNames } from '../quota/limits.ts'
 import { connectRedis, parseRedisUrl } from './client.ts'
 import { quotaScript, quotaScriptSha } from './script.ts'
 
@@ -32,19 +32,15 @@ const config = protoMessage({
   redisServerUrl: z.string().default(''),
   connectionPoolSize: int64().pipe(z.number().nonnegative('must not be negative')).default(10),
   quotas: z.array(quotaLimit).min(1, 'must hold at least one quota'),
-}).superRefine(({ redisServerUrl, quotas }, context) => {
-  try {
-    if (redisServerUrl !== '') parseRedisUrl(redisServerUrl)
-  } catch (error) {
-    context.addIssue({ code: 'custom', path: ['redisServerUrl'], message: WeftError.from(error).message })
-  }
-  const names = new Set<string>()
-  quotas.forEach(({ name }, index) => {
-    if (names.has(name))
-      context.addIssue({ code: 'custom', path: ['quotas', index, 'name'], message: `'${name}' has a limit already` })
-    names.add(name)
-  })
 })
+  .superRefine(refuseSameNames)
+  .superRefine(({ redisServerUrl }, context) => {
+    try {
+      if (redisServerUrl !== '') parseRedisUrl(redisServerUrl)
+    } catch (error) {
+      context.addIssue({ code: 'custom', path: ['redisServerUrl'], message: WeftError.from(error).message })
+    }
+  })
 
 /** Counts quotas in Redis, so that all Mixers count together. */
 export default adapter({
@@ -59,20 +55,15 @@ export default adapter({
     }
     return {
       client: await connectRedis(url, handler),
-      quotas: new Map(handler.config.quotas.map((quota) => [quota.name, quota])),
+      quotaNamed: quotasOf(handler.name, handler.config.quotas),
     }
   },
   close: ({ client }) => client.disconnect(),
   templates: {
     quota: (handler) => {
-      const { client, quotas } = handler.state
+      const { client, quotaNamed } = handler.state
       return async (instance, call) => {
-        const quota = quotas.get(instance.name)
-        if (quota === undefined) {
-          throw new WeftError('failed_precondition', `${handler.name} has no limit for quota '${instance.name}'`, {
-            hint: 'add it to the quotas of the handler',
-          })
-        }
+        const quota = quotaNamed(instance.name)
         const bucketMs = quota.rateLimitAlgorithm === 'ROLLING_WINDOW' ? quota.bucketDuration : 0
         const window = Math.ceil(quota.validDuration)
         // A name by hash keeps keys short whatever callers send; the braces keep both keys in one slot of a cluster.

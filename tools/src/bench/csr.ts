@@ -1,12 +1,10 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
 import { credentials, Metadata } from '@grpc/grpc-js'
 import { IstioCertificateServiceClient } from '@weft/contracts/istio/v1/auth/ca'
 import { createCertificateRequest } from '@weft/identity/certificate-request'
 import { createKeyPair } from '@weft/identity/keys'
 import { unary } from '@weft/service/grpc'
-import { cpuMicroseconds, freePort, residentMiB, start, until, untilListening } from '../processes.ts'
+import { cpuMicroseconds, residentMiB } from '../processes.ts'
+import { withCitadel } from './bench-citadel.ts'
 import type { BenchOptions } from './bench-options.ts'
 import { formatTable, median } from './table.ts'
 
@@ -29,36 +27,21 @@ interface Round {
  * request verified and a certificate signed. The client runs in this process, so only the CPU time of Citadel counts.
  */
 export async function benchCsr({ rounds, seconds }: BenchOptions): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), 'bench-csr-'))
-  const [grpcPort, adminPort] = [await freePort(), await freePort()]
-  const rootFile = join(folder, 'root.pem')
-  const main = resolve(import.meta.dirname, '../../../apps/citadel/src/main.ts')
-  const citadel = start([
-    ...[process.execPath, main, '--grpc-address', `127.0.0.1:${grpcPort}`, '--admin-address', `127.0.0.1:${adminPort}`],
-    ...['--data-dir', join(folder, 'data'), '--root-cert-file', rootFile, '--log-level', 'warn'],
-    ...['--csr-rate', '1000000', '--csr-burst', '1000000'],
-  ])
-  try {
-    await untilListening(adminPort, citadel)
-    await until(async () => (await fetch(`http://127.0.0.1:${adminPort}/healthz/ready`)).ok, 'Citadel to be ready', citadel)
-    const root = await readFile(rootFile)
-    const callers = await prepare(adminPort, (await readFile(join(folder, 'data/operator.token'), 'utf8')).trim())
+  await withCitadel(['--csr-rate', '1000000', '--csr-burst', '1000000'], async ({ process: { pid }, grpcPort, root, mint }) => {
+    const callers = await Promise.all((await mint(workloads)).map(prepare))
     const clients = Array.from(
       { length: connections },
       // Each option set that differs makes a connection of its own.
       (_, index) =>
         new IstioCertificateServiceClient(`127.0.0.1:${grpcPort}`, credentials.createSsl(root), { 'bench.connection': index }),
     )
-    const measure = (ms: number) => play(clients, callers, citadel.pid, ms)
+    const measure = (ms: number) => play(clients, callers, pid, ms)
     await measure(1_000)
     const results: Round[] = []
     for (let round = 0; round < rounds; round += 1) results.push(await measure(seconds * 1_000))
     for (const client of clients) client.close()
     report(results, seconds)
-  } finally {
-    await citadel.stop()
-    await rm(folder, { recursive: true, force: true })
-  }
+  })
 }
 
 interface Caller {
@@ -66,24 +49,10 @@ interface Caller {
   metadata: Metadata
 }
 
-async function prepare(adminPort: number, operatorToken: string): Promise<Caller[]> {
-  const tokens = Array.from({ length: workloads }, (_, index) => ({
-    identity: `spiffe://cluster.local/ns/bench/sa/workload-${index}`,
-    ttlSeconds: 3600,
-  }))
-  const response = await fetch(`http://127.0.0.1:${adminPort}/v1/tokens`, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${operatorToken}`, 'content-type': 'application/json' },
-    body: JSON.stringify({ tokens }),
-  })
-  const minted = [...(await response.text()).matchAll(/"identity":"([^"]+)","token":"([^"]+)"/g)]
-  return Promise.all(
-    minted.map(async ([, identity = '', token = '']) => {
-      const metadata = new Metadata()
-      metadata.set('authorization', `Bearer ${token}`)
-      return { csr: createCertificateRequest(await createKeyPair(), { uris: [identity] }), metadata }
-    }),
-  )
+async function prepare({ identity, token }: { identity: string; token: string }): Promise<Caller> {
+  const metadata = new Metadata()
+  metadata.set('authorization', `Bearer ${token}`)
+  return { csr: createCertificateRequest(await createKeyPair(), { uris: [identity] }), metadata }
 }
 
 async function play(clients: IstioCertificateServiceClient[], callers: Caller[], pid: number, ms: number): Promise<Round> {

@@ -1,11 +1,9 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { type ClientHttp2Session, connect } from 'node:http2'
-import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { connect as connectTls } from 'node:tls'
 import { DiscoveryRequest } from '@weft/contracts/envoy/service/discovery/v3/discovery'
-import { cpuMicroseconds, freePort, residentMiB, start, until, untilListening } from '../processes.ts'
+import { cpuMicroseconds, residentMiB, until } from '../processes.ts'
+import { withCitadel } from './bench-citadel.ts'
 import type { BenchOptions } from './bench-options.ts'
 import { formatTable } from './table.ts'
 
@@ -18,19 +16,8 @@ const identities = 500
  * SDS stream, as proxies do, and keeps it. The clients run in this process, over bare HTTP/2, and take their share of the machine.
  */
 export async function benchHerd({ rounds }: BenchOptions): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), 'bench-herd-'))
-  const [grpcPort, adminPort] = [await freePort(), await freePort()]
-  const rootFile = join(folder, 'root.pem')
-  const main = resolve(import.meta.dirname, '../../../apps/citadel/src/main.ts')
-  const citadel = start([
-    ...[process.execPath, main, '--grpc-address', `127.0.0.1:${grpcPort}`, '--admin-address', `127.0.0.1:${adminPort}`],
-    ...['--data-dir', join(folder, 'data'), '--root-cert-file', rootFile, '--log-level', 'warn'],
-  ])
-  try {
-    await untilListening(adminPort, citadel)
-    await until(async () => (await fetch(`http://127.0.0.1:${adminPort}/healthz/ready`)).ok, 'Citadel to be ready', citadel)
-    const tokens = await mint(adminPort, (await readFile(join(folder, 'data/operator.token'), 'utf8')).trim())
-    const root = await readFile(rootFile)
+  await withCitadel([], async ({ process: citadel, grpcPort, adminPort, root, mint }) => {
+    const tokens = (await mint(identities)).map(({ token }) => token)
     const rows: string[][] = []
     const times: number[] = []
     for (let round = 1; round <= rounds; round += 1) {
@@ -55,23 +42,7 @@ export async function benchHerd({ rounds }: BenchOptions): Promise<void> {
     }
     console.log(formatTable(['round', 'all after s', 'p50 s', 'p99 s', 'Citadel CPU s', 'retries', 'RSS MiB'], rows))
     console.log(JSON.stringify({ bench: 'herd', sidecars, identities, worstSeconds: Number(Math.max(...times).toFixed(2)) }))
-  } finally {
-    await citadel.stop()
-    await rm(folder, { recursive: true, force: true })
-  }
-}
-
-async function mint(adminPort: number, operatorToken: string): Promise<string[]> {
-  const tokens = Array.from({ length: identities }, (_, index) => ({
-    identity: `spiffe://cluster.local/ns/herd/sa/workload-${index}`,
-    ttlSeconds: 3600,
-  }))
-  const response = await fetch(`http://127.0.0.1:${adminPort}/v1/tokens`, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${operatorToken}`, 'content-type': 'application/json' },
-    body: JSON.stringify({ tokens }),
   })
-  return [...(await response.text()).matchAll(/"token":"([^"]+)"/g)].map(([, token = '']) => token)
 }
 
 async function restartAll(port: number, ca: Buffer, tokens: readonly string[]) {

@@ -5,6 +5,7 @@ import {
   DownstreamTlsContext_OcspStaplePolicy as Policy,
 } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/tls'
 import type { ClientHello } from '../transport/client-hello.ts'
+import type { KeyLog } from './key-log.ts'
 import { isCurrent } from './ocsp-response.ts'
 import { invalid, unsupported } from './problems.ts'
 import type { SecretStore } from './secret-store.ts'
@@ -24,10 +25,20 @@ export interface DownstreamTls {
 
 /** What a handshake is made by. */
 export interface TlsServer {
-  readonly server: tls.Server
+  readonly context: tls.SecureContext
+  /** The protocols that it may agree on, the dearest first. */
+  readonly alpn: readonly string[]
+  readonly keyLog: KeyLog | null
+  readonly ticketKeys: readonly Buffer[]
   readonly material: TlsMaterial
   /** The certificates that it may show. */
   readonly certificates: readonly TlsCertificatePlan[]
+  /** Whether a client is asked for its certificate. */
+  readonly asksForCertificate: boolean
+  /** What is stapled to a certificate that is shown, by its DER; null: nothing. */
+  staple(leaf: Buffer): Buffer | null
+  /** The same as a server of Node's, for a client that offers these protocols. */
+  ofNode(offered: readonly string[]): tls.Server
 }
 
 /** Compiles a filter chain's transport socket; null for a plaintext one. `speaks`: ALPN names the chain's filter can serve. */
@@ -57,7 +68,7 @@ export function compileDownstreamTls(
   let made: { material: TlsMaterial; keys: TicketKeys; choose: CertificateChoice; servers: Map<string, TlsServer> } | null = null
   return {
     requireClientCertificate,
-    server({ alpn: offered, serverName }) {
+    server({ serverName }) {
       const material = context.current()
       const keys = tickets.keys()
       if (material === null || keys === null) return null
@@ -66,27 +77,35 @@ export function compileDownstreamTls(
         made = { material, keys, choose, servers: new Map() }
       }
       const certificates = made.choose(serverName).filter(staples.mayShow)
-      // A client without a protocol of ours goes on without ALPN, as with Envoy; Node would end the handshake.
-      const agrees = alpn.some((name) => offered.includes(name))
-      const key = `${agrees}${certificates.map((one) => material.certificates.indexOf(one)).join()}`
+      const key = certificates.map((one) => material.certificates.indexOf(one)).join()
       let known = made.servers.get(key)
       if (known === undefined) {
         const resumption = tickets.resumption(material, keys)
-        const server = createServer({
+        const options = {
           ...material.options,
           ...certificateOptions(certificates),
           ...resumption.options,
           honorCipherOrder: !source.preferClientCiphers,
           secureOptions: (material.options.secureOptions ?? 0) | (resumption.options.secureOptions ?? 0),
-          ...(agrees ? { ALPNProtocols: [...alpn] } : {}),
-          requestCert: requireClientCertificate || material.validation !== null,
-          // Judged after the handshake, with the names; OpenSSL's verdict is kept in `authorized`.
-          rejectUnauthorized: false,
+        }
+        const asksForCertificate = requireClientCertificate || material.validation !== null
+        const staple = (leaf: Buffer) => staples.of(certificates, leaf)
+        const ofNode = nodeServers(options, alpn, asksForCertificate, (server) => {
+          resumption.complete(sharedContext(server))
+          if (certificates.some(({ ocsp }) => ocsp !== null)) server.on('OCSPRequest', answerOcsp(staple))
+          if (context.keyLog !== null) server.on('keylog', context.keyLog)
         })
-        resumption.complete(server)
-        staples.serve(server, certificates)
-        if (context.keyLog !== null) server.on('keylog', context.keyLog)
-        known = { server, material, certificates }
+        known = {
+          context: tls.createSecureContext(options),
+          alpn,
+          keyLog: context.keyLog,
+          ticketKeys: resumption.ticketKeys,
+          material,
+          certificates,
+          asksForCertificate,
+          staple,
+          ofNode,
+        }
         made.servers.set(key, known)
       }
       return known
@@ -98,7 +117,8 @@ export function compileDownstreamTls(
 interface Stapling {
   /** Whether a certificate may be shown now. */
   mayShow(certificate: TlsCertificatePlan): boolean
-  serve(server: tls.Server, certificates: readonly TlsCertificatePlan[]): void
+  /** What is said now of that one of the certificates; null: nothing. */
+  of(certificates: readonly TlsCertificatePlan[], leaf: Buffer): Buffer | null
 }
 
 function compileStapling({ ocspStaplePolicy }: DownstreamTlsContext, context: TlsSource, path: string): Stapling {
@@ -111,27 +131,53 @@ function compileStapling({ ocspStaplePolicy }: DownstreamTlsContext, context: Tl
     throw invalid(at, 'OCSP response has expired as of config time')
   return {
     mayShow: ({ ocsp }) => (ocsp === null ? ocspStaplePolicy !== Policy.MUST_STAPLE : !isStrict || isCurrent(ocsp)),
-    serve(server, shown) {
-      if (shown.every(({ ocsp }) => ocsp === null)) return
-      server.on(
-        'OCSPRequest',
-        (certificate: Buffer, _issuer: Buffer, answer: (error: Error | null, response: Buffer) => void) => {
-          const ocsp = shown.find(({ leaf }) => leaf.raw.equals(certificate))?.ocsp ?? null
-          answer(null, ocsp !== null && isCurrent(ocsp) ? ocsp.bytes : nothing)
-        },
-      )
+    of(shown, leaf) {
+      const ocsp = shown.find((one) => one.leaf.raw.equals(leaf))?.ocsp ?? null
+      return ocsp !== null && isCurrent(ocsp) ? ocsp.bytes : null
     },
   }
 }
 
 const nothing = Buffer.alloc(0)
 
-/** Node's servers overlook `allowPartialTrustChain`: what their handshakes are made with is told so. */
-function createServer(options: tls.TlsOptions & tls.SecureContextOptions): tls.Server {
-  const server = tls.createServer(options)
-  const shared: unknown = Reflect.get(server, '_sharedCreds')
-  if (options.allowPartialTrustChain === true && isSecureContext(shared)) shared.context.setAllowPartialTrustChain()
-  return server
+function answerOcsp(staple: (leaf: Buffer) => Buffer | null) {
+  return (leaf: Buffer, _issuer: Buffer, answer: (error: Error | null, response: Buffer) => void) =>
+    answer(null, staple(leaf) ?? nothing)
+}
+
+/** Servers of Node's, made when they are asked for. */
+function nodeServers(
+  options: tls.TlsOptions & tls.SecureContextOptions,
+  alpn: readonly string[],
+  requestCert: boolean,
+  complete: (server: tls.Server) => void,
+): TlsServer['ofNode'] {
+  const made = new Map<boolean, tls.Server>()
+  return (offered) => {
+    // A client without a protocol of ours goes on without ALPN, as with Envoy; Node would end the handshake.
+    const agrees = alpn.some((name) => offered.includes(name))
+    let server = made.get(agrees)
+    if (server === undefined) {
+      server = tls.createServer({
+        ...options,
+        ...(agrees ? { ALPNProtocols: [...alpn] } : {}),
+        requestCert,
+        // Judged after the handshake, with the names; OpenSSL's verdict is kept in `authorized`.
+        rejectUnauthorized: false,
+      })
+      const shared = sharedContext(server)
+      // Node's servers overlook it: what their handshakes are made with is told so.
+      if (options.allowPartialTrustChain === true && isSecureContext(shared)) shared.context.setAllowPartialTrustChain()
+      complete(server)
+      made.set(agrees, server)
+    }
+    return server
+  }
+}
+
+/** What a server's handshakes are made with; Node's own field, with no public way to it. */
+function sharedContext(server: tls.Server): unknown {
+  return Reflect.get(server, '_sharedCreds')
 }
 
 function isSecureContext(value: unknown): value is { context: { setAllowPartialTrustChain(): void } } {

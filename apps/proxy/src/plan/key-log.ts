@@ -1,11 +1,11 @@
 import { appendFileSync, closeSync, openSync } from 'node:fs'
-import type { TLSSocket } from 'node:tls'
+import type { Socket } from 'node:net'
 import type { TlsKeyLog } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/tls'
 import { compileRanges, plainAddress } from '../transport/address.ts'
 import { invalid } from './problems.ts'
 
 /** Writes a handshake's secrets (a line in the format of NSS) for tools that decrypt what was recorded. */
-export type KeyLog = (line: Buffer, socket: TLSSocket) => void
+export type KeyLog = (line: Buffer, socket: Pick<Socket, 'localAddress' | 'remoteAddress'>) => void
 
 /** Compiles `key_log`; throws where the file can't be opened. */
 export function compileKeyLog(source: TlsKeyLog, path: string): KeyLog {

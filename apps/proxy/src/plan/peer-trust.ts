@@ -9,6 +9,8 @@ import { isNamed, namesInOrder, type ValidationPlan } from './tls-material.ts'
 export interface PeerProblem {
   readonly lacks: 'trust' | 'name' | 'pin' | 'usage'
   readonly text: string
+  /** What is wrong with its chain, as a word of Node's; empty: something else. */
+  readonly word: string
 }
 
 /** What a peer showed in a handshake. */
@@ -21,6 +23,9 @@ export interface Presented {
    */
   readonly said: string
 }
+
+/** Says whether a peer is turned away within its handshake: by the alert that follows a word of Node's; null: it is not. */
+export type PeerJudge = (presented: Presented) => string | null
 
 /** What the other end of a connection showed; null: no certificate. */
 export function presentedBy(socket: TLSSocket): Presented | null {
@@ -66,12 +71,16 @@ export function peerProblem(
   const { certificate: peer } = presented
   const chain = chainProblem(presented, validation)
   if (chain !== null)
-    return { lacks: 'trust', text: `X509_verify_cert: certificate verification error at depth 0: ${wording(chain)}` }
+    return {
+      lacks: 'trust',
+      text: `X509_verify_cert: certificate verification error at depth 0: ${wording(chain)}`,
+      word: chain,
+    }
   if (beside !== '' && !isNamed(peer, beside))
-    return { lacks: 'name', text: `verify SAN list, expected SANs: [${beside}], certificate SANs: [${allNames(peer)}]` }
+    return { lacks: 'name', text: `verify SAN list, expected SANs: [${beside}], certificate SANs: [${allNames(peer)}]`, word: '' }
   if (instead === '' ? !validation.isNamed(peer) : !isNamed(peer, instead))
-    return { lacks: 'name', text: `SAN matcher, certificate SANs are [${allNames(peer)}]` }
-  return validation.isPinned(peer) ? null : { lacks: 'pin', text: 'cert hash and spki' }
+    return { lacks: 'name', text: `SAN matcher, certificate SANs are [${allNames(peer)}]`, word: '' }
+  return validation.isPinned(peer) ? null : { lacks: 'pin', text: 'cert hash and spki', word: '' }
 }
 
 /**
@@ -83,7 +92,7 @@ export function usageProblem(certificate: X509Certificate, cipher: string): Peer
   if (keyUsage === null) return null
   const signs = cipher.startsWith('TLS_') || cipher.startsWith('ECDHE-') || cipher.startsWith('DHE-')
   const needed = signs ? keyUsages.digitalSignature : keyUsages.keyEncipherment
-  return (keyUsage & needed) !== 0 ? null : { lacks: 'usage', text: 'key usage' }
+  return (keyUsage & needed) !== 0 ? null : { lacks: 'usage', text: 'key usage', word: 'INVALID_PURPOSE' }
 }
 
 function allNames(certificate: X509Certificate): string {

@@ -1,5 +1,5 @@
 import { constants, createHash, hkdfSync, randomBytes } from 'node:crypto'
-import type { Server, TlsOptions } from 'node:tls'
+import type { TlsOptions } from 'node:tls'
 import { getEnvironmentData, isMainThread, setEnvironmentData } from 'node:worker_threads'
 import type { DownstreamTlsContext } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/tls'
 import { durationMs } from './duration.ts'
@@ -25,8 +25,10 @@ export interface SessionTickets {
 
 export interface Resumption {
   readonly options: TlsOptions
-  /** Has a server that was made with the options take tickets of further keys. */
-  complete(server: Server): void
+  /** For contexts that are not Node's to call back for: see `ServerTls`. */
+  readonly ticketKeys: readonly Buffer[]
+  /** Has a context that was made with the options take tickets of further keys. */
+  complete(context: unknown): void
 }
 
 /**
@@ -37,7 +39,7 @@ export function compileSessionTickets(source: DownstreamTlsContext, path: string
   const type = source.sessionTicketKeysType
   const timeout =
     source.sessionTimeout === undefined ? {} : { sessionTimeout: Math.max(1, durationMs(source.sessionTimeout, 0) / 1000) }
-  const none: Resumption = { options: { secureOptions: constants.SSL_OP_NO_TICKET, ...timeout }, complete() {} }
+  const none: Resumption = { options: { secureOptions: constants.SSL_OP_NO_TICKET, ...timeout }, ticketKeys: [], complete() {} }
   const stateless = !(type?.$case === 'disableStatelessSessionResumption' && type.value)
   return {
     keys: compileKeys(type, path, secrets),
@@ -51,7 +53,8 @@ export function compileSessionTickets(source: DownstreamTlsContext, path: string
       const own = keys.map((key) => Buffer.from(hkdfSync('sha256', key, Buffer.alloc(0), digest, 3 * partBytes)))
       return {
         options: { ticketKeys: own[0], sessionIdContext: digest.toString('hex').slice(0, 32), ...timeout },
-        complete: (server) => takeAll(server, own),
+        ticketKeys: own,
+        complete: (made) => takeAll(made, own),
       }
     },
   }
@@ -85,18 +88,17 @@ const foundAndRenew = 2
 const unknown = 0
 
 /** Node knows one key; of several it has to be told for each ticket. Where that can't be, the first one counts. */
-function takeAll(server: Server, own: readonly Buffer[]): void {
+function takeAll(made: unknown, own: readonly Buffer[]): void {
   const [first] = own
-  const shared: unknown = Reflect.get(server, '_sharedCreds')
-  if (first === undefined || own.length < 2 || !hasTicketContext(shared)) return
+  if (first === undefined || own.length < 2 || !hasTicketContext(made)) return
   const part = (key: Buffer, i: number) => key.subarray(i * partBytes, (i + 1) * partBytes)
-  shared.context.onticketkeycallback = (name, _iv, encrypts) => {
+  made.context.onticketkeycallback = (name, _iv, encrypts) => {
     if (encrypts) return [found, part(first, 1), part(first, 2), part(first, 0), randomBytes(partBytes)]
     const key = own.find((one) => part(one, 0).equals(name))
     // (Node wants keys in any case.)
     return [key === undefined ? unknown : key === first ? found : foundAndRenew, part(key ?? first, 1), part(key ?? first, 2)]
   }
-  shared.context.enableTicketKeyCallback()
+  made.context.enableTicketKeyCallback()
 }
 
 function hasTicketContext(value: unknown): value is { context: TicketContext } {

@@ -3,6 +3,7 @@ import tls from 'node:tls'
 import { getSystemErrorName } from 'node:util'
 import type { ByteSink } from '@weft/http/stream'
 import type { Counter, Gauge } from '../observe/stats.ts'
+import { maxReceive, plainBytes, type TlsSession, type TlsUser } from '../tls/tls-session.ts'
 import { beginTurn, endTurn } from './clock.ts'
 import {
   type DirectWriter,
@@ -32,6 +33,8 @@ export interface ConnectionHandler {
   onWritable(): void
   /** The connection is gone; called once. */
   onClose(error: Error | null): void
+  /** Its TLS handshake is done. */
+  onSecured?(): void
 }
 
 /** Counted by a connection as bytes move. */
@@ -58,11 +61,13 @@ const noBytes: Buffer[] = []
  * One socket, plain or TLS, downstream or upstream: bytes in by the handler, bytes out as a ByteSink over the thread's
  * shared output buffer.
  */
-export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyListener {
+export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyListener, TlsUser {
   handler: ConnectionHandler
   readonly socket: net.Socket
   private readonly timers: TimerWheel
   private stats: ConnectionStats | null
+  /** TLS between the socket and the handler; null: there is none, or the socket is one of Node's TLS. */
+  private readonly session: TlsSession | null
   private paused = false
   private closed = false
   private closing: Timeout | null = null
@@ -70,6 +75,7 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
   private turnedAway = false
   private failure: Error | null = null
   private readonly secure: boolean
+  private hasStarted = false
   /** Bytes may wait in the socket's own queue, as they do until it is connected. */
   private streams = true
   /** A write on the handle has not ended: the kernel has not taken all, or it goes through TLS, where it never ends at once. */
@@ -94,13 +100,21 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
   bytesWritten = 0
 
   /**
-   * `socket` is set up by the caller: a plain one reads by `onread` through `plainSocket`, any other by its data events.
+   * `socket` is set up by the caller: a plain one reads by `onread` through `plainSocket`, any other by its data events. `session` is the
+   * connection's from now on.
    */
-  constructor(socket: net.Socket, handler: ConnectionHandler, timers: TimerWheel, stats: ConnectionStats | null) {
+  constructor(
+    socket: net.Socket,
+    handler: ConnectionHandler,
+    timers: TimerWheel,
+    stats: ConnectionStats | null,
+    session: TlsSession | null = null,
+  ) {
     this.socket = socket
     this.handler = handler
     this.timers = timers
     this.stats = stats
+    this.session = session
     this.secure = socket instanceof tls.TLSSocket
     // The stream knows nothing of what waits here: it must not end by itself when the peer does.
     socket.allowHalfOpen = true
@@ -111,7 +125,7 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
     socket.on('end', () => {
       beginTurn()
       if (this.closing !== null) this.end('end')
-      else if (!this.closed) this.handler.onEnd()
+      else if (!this.closed && this.session?.state !== 'ended') this.handler.onEnd()
       endTurn()
     })
     socket.on('drain', () => {
@@ -126,6 +140,34 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
 
   /** A read happened: `onread`'s callback, or a data event. Gives whether to go on reading. */
   deliver(bytes: Buffer, start: number, end: number): boolean {
+    if (this.session === null) return this.deliverPlain(bytes, start, end)
+    let goesOn = true
+    for (let at = start; at < end; at += maxReceive)
+      goesOn = this.decrypt(this.session, bytes, at, Math.min(end, at + maxReceive))
+    return goesOn
+  }
+
+  private decrypt(session: TlsSession, bytes: Buffer, start: number, end: number): boolean {
+    const { state: before } = session
+    const length = session.receive(bytes, start, end, this)
+    const { state } = session
+    if (before === 'handshake' && (state === 'open' || state === 'ended') && this.closing === null) {
+      beginTurn()
+      this.handler.onSecured?.()
+      endTurn()
+    }
+    const goesOn = length === 0 ? !this.paused : this.deliverPlain(plainBytes, 0, length)
+    if (state === before || this.closed) return goesOn
+    if (state === 'failed') this.socket.destroy(session.failure ?? undefined)
+    else if (state === 'ended' && this.closing === null) {
+      beginTurn()
+      this.handler.onEnd()
+      endTurn()
+    }
+    return goesOn
+  }
+
+  private deliverPlain(bytes: Buffer, start: number, end: number): boolean {
     const length = end - start
     this.bytesRead += length
     if (this.stats !== null) this.stats.bytesRead.add(length)
@@ -137,8 +179,14 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
     return !this.paused
   }
 
-  /** For accepted sockets: reading begins when the handler is set. */
+  /** For accepted sockets: reading begins when the handler is set, if it has not before. */
   startReading(): void {
+    if (this.secure) {
+      this.readAccepted()
+      return
+    }
+    if (this.hasStarted) return
+    this.hasStarted = true
     this.poll(false)
     if (!this.paused && !this.closed) this.socket.resume()
   }
@@ -229,7 +277,7 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
     if (this.deliver(held, 0, held.length) && this.isOpen) this.pollOn()
   }
 
-  /** For sockets without `onread` (accepted by TLS): reading begins. */
+  /** For sockets without `onread` (those of Node's TLS): reading begins. */
   readAccepted(): void {
     const { socket } = this
     const onBytes = (length: number) => this.deliver(secureReadBuffer, 0, length)
@@ -280,6 +328,19 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
     if (this.closed) return true
     this.bytesWritten += end - start
     if (this.stats !== null) this.stats.bytesWritten.add(end - start)
+    if (this.session === null) return this.sendOut(bytes, start, end)
+    if (!this.session.send(bytes, start, end, this)) this.socket.destroy(this.session.failure ?? undefined)
+    return true
+  }
+
+  // TlsUser
+
+  transmit(bytes: Buffer, start: number, end: number): void {
+    if (!this.closed) this.sendOut(bytes, start, end)
+  }
+
+  /** Gives bytes to the kernel. False: they are still needed, which those that TLS has made never are. */
+  private sendOut(bytes: Buffer, start: number, end: number): boolean {
     const { socket } = this
     if (this.streams) this.streams = socket.connecting || socket.writableLength !== 0
     let sent = 0
@@ -294,7 +355,8 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
         sent = 0
       }
     }
-    return this.writeByNode(bytes.subarray(start + sent, end))
+    const rest = bytes.subarray(start + sent, end)
+    return this.writeByNode(this.session === null ? rest : Buffer.from(rest))
   }
 
   private writeByNode(bytes: Buffer): boolean {
@@ -365,6 +427,7 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
 
   /** Ends the socket's writing, or closes it, once what was written has left. */
   private end(how: 'end' | 'close'): void {
+    this.session?.shutDown(this)
     if (this.secure && this.waitsForWrite()) this.ending = this.ending === 'close' ? 'close' : how
     else if (how === 'end') this.socket.end()
     else this.socket.destroySoon()
@@ -479,6 +542,7 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
     beginTurn()
     this.handler.onClose(this.failure)
     endTurn()
+    this.session?.free()
   }
 }
 

@@ -1,5 +1,4 @@
 import net, { type Socket } from 'node:net'
-import type { TLSSocket } from 'node:tls'
 import { WeftError } from '@weft/service/errors'
 import type { ConnectionFacts } from '../filters/listener/filter.ts'
 import type { AcceptedInfo, ConnectionServices, NetworkSession } from '../filters/network/filter.ts'
@@ -114,7 +113,7 @@ export class LiveListener {
     }
     for (const name of unused) stats.counter(prefix + name)
     this.count = plan.openCount()
-    this.acceptor = new TlsAcceptor(() => new TlsStats(stats, prefix), services.processState)
+    this.acceptor = new TlsAcceptor(() => new TlsStats(stats, prefix), services.processState, services.timers)
     this.expectTls()
   }
 
@@ -461,24 +460,24 @@ export class LiveListener {
   private handshake(socket: Socket, seen: Buffer, chain: FilterChainPlan, hello: ClientHello, info: Handshaking): void {
     const { plan } = this
     socket.on('error', ignoreError)
-    socket.unshift(seen)
     let taken = false
     let seenOfPeer: TlsInfo | null = null
     const record = new StreamRecord()
-    socket.once('close', () => {
-      if (taken) return
-      this.missed(chain, info)
-      this.log({ ...info, tls: seenOfPeer }, record, plan.accessLog)
-    })
-    const done = (secure: TLSSocket, tls: TlsInfo) => {
-      taken = true
-      const connection = new Connection(secure, ignore, this.services.timers, null)
-      this.start(connection, chain, { ...info, tls }, plan)
-      connection.readAccepted()
-    }
-    this.acceptor.accept(socket, chain, hello, done, (why, tls) => {
-      record.downstreamFailure = why
-      seenOfPeer = tls
+    this.acceptor.accept(socket, seen, chain, hello, {
+      done: (connection, tls) => {
+        taken = true
+        this.start(connection, chain, { ...info, tls }, plan)
+        connection.startReading()
+      },
+      failed(why, tls) {
+        record.downstreamFailure = why
+        seenOfPeer = tls
+      },
+      closed: () => {
+        if (taken) return
+        this.missed(chain, info)
+        this.log({ ...info, tls: seenOfPeer }, record, plan.accessLog)
+      },
     })
   }
 

@@ -1,16 +1,18 @@
 import type { Socket } from 'node:net'
 import type { Server, TLSSocket } from 'node:tls'
 import type { Counter, Stats } from '../observe/stats.ts'
+import type { TlsServer } from '../plan/downstream-tls.ts'
 import type { FilterChainPlan } from '../plan/listener.ts'
-import { peerProblem, presentedBy, usageProblem } from '../plan/peer-trust.ts'
-import type { TlsMaterial } from '../plan/tls-context.ts'
-import type { TlsCertificatePlan } from '../plan/tls-material.ts'
+import { type Presented, peerProblem, presentedBy, usageProblem } from '../plan/peer-trust.ts'
 import type { ProcessState } from '../shared/process-state.ts'
+import { hasOwnTls, TlsSession } from '../tls/tls-session.ts'
 import type { ClientHello } from './client-hello.ts'
+import { Connection, type ConnectionHandler, rewrapAccepted } from './connection.ts'
 import type { TlsInfo } from './connection-info.ts'
 import { HandshakeQueue } from './handshake-queue.ts'
+import type { TimerWheel } from './timer-wheel.ts'
 import { isOfTls, noCertificate, tlsFailure, verificationFailed, wrongKeyUsage } from './tls-failure.ts'
-import { tlsInfoOf } from './tls-info.ts'
+import { factsOf, factsOfSession, tlsInfoOf } from './tls-info.ts'
 
 /** A listener's TLS stats (`listener.<address>.ssl.`). */
 export class TlsStats {
@@ -50,41 +52,53 @@ export class TlsStats {
   }
 }
 
-interface Waiting {
-  chain: FilterChainPlan
-  hello: ClientHello
-  /** The certificates that it may be shown. */
-  certificates: readonly TlsCertificatePlan[]
-  material: TlsMaterial
-  timer: NodeJS.Timeout
-  done(socket: TLSSocket, tls: TlsInfo): void
+/** What becomes of a handshake; of `done` and `closed` one is told, once. */
+export interface HandshakeUser {
+  /** It is complete, and the client is let in: `connection` is to be given a handler, and `startReading` to follow. */
+  done(connection: Connection, tls: TlsInfo): void
+  /** TLS says why it is not, in Envoy's words, before the connection is closed. */
   failed(why: string, tls: TlsInfo | null): void
+  /** The connection is closed. */
+  closed(): void
+}
+
+interface Waiting {
+  readonly chain: FilterChainPlan
+  readonly hello: ClientHello
+  readonly now: TlsServer
+  readonly user: HandshakeUser
+  timer: NodeJS.Timeout
 }
 
 interface ClientVerdict {
   /** Why it is turned away, in Envoy's words; null: it may come in. */
   readonly refusal: string | null
   readonly verified: boolean
+  /** What OpenSSL calls it. */
+  readonly word: string
 }
 
 /** Of all listeners of the thread. */
 const handshakes = new HandshakeQueue()
 
 /**
- * Does TLS handshakes for accepted sockets through `tls.Server` objects that never listen: the only public way to a server
- * side handshake whose verdict on the client's certificate can be read.
+ * Does TLS handshakes for accepted sockets: by a session of ours, or where this thread can have none through `tls.Server` objects that
+ * never listen.
  */
 export class TlsAcceptor {
+  /** By sockets that Node's TLS has taken over. */
   private readonly waiting = new Map<unknown, Waiting>()
   private readonly known = new WeakSet<Server>()
   private readonly makeStats: () => TlsStats
   private made: TlsStats | null = null
   private readonly overload: ProcessState
+  private readonly timers: TimerWheel
 
   /** `makeStats`: asked when the first handshake is to come. `overload`: shortens handshakes' time while resources are short. */
-  constructor(makeStats: () => TlsStats, overload: ProcessState) {
+  constructor(makeStats: () => TlsStats, overload: ProcessState, timers: TimerWheel) {
     this.makeStats = makeStats
     this.overload = overload
+    this.timers = timers
   }
 
   private get stats(): TlsStats {
@@ -97,40 +111,126 @@ export class TlsAcceptor {
     this.made ??= this.makeStats()
   }
 
-  /**
-   * Begins a handshake; `done` is called when it is complete and the client is let in, `failed` when TLS says why it is not, in
-   * Envoy's words, before the connection is closed.
-   */
-  accept(raw: Socket, chain: FilterChainPlan, hello: ClientHello, done: Waiting['done'], failed: Waiting['failed']): void {
+  /** Begins a handshake with what was read of the client, its hello. */
+  accept(raw: Socket, seen: Buffer, chain: FilterChainPlan, hello: ClientHello, user: HandshakeUser): void {
     const now = chain.tls?.server(hello) ?? null
     if (now === null) {
       // No certificate yet: as if nobody were there.
-      this.refuse(raw)
+      this.refuse(raw, user)
       return
     }
-    if (!this.known.has(now.server)) this.listenTo(now.server)
-    const timer = setTimeout(
-      () => {
-        this.waiting.delete(raw)
-        chain.timedOut.inc()
-        raw.destroy()
-      },
-      this.overload.scaled('transport-socket-connect', chain.transportTimeoutMs),
-    )
-    this.waiting.set(raw, { chain, hello, certificates: now.certificates, material: now.material, timer, done, failed })
-    raw.once('close', () => {
-      this.waiting.delete(raw)
-      clearTimeout(timer)
-    })
-    const begin = () => {
-      if (!raw.destroyed) now.server.emit('connection', raw)
-    }
-    if (!handshakes.push(begin)) this.refuse(raw)
+    const waiting = { chain, hello, now, user }
+    const begin = hasOwnTls() ? this.ofOurs(raw, seen, waiting) : this.ofNode(raw, seen, waiting)
+    if (!handshakes.push(begin)) this.refuse(raw, user)
   }
 
-  private refuse(raw: Socket): void {
+  private timeOut({ chain }: Omit<Waiting, 'timer'>, end: () => void): NodeJS.Timeout {
+    const limitMs = this.overload.scaled('transport-socket-connect', chain.transportTimeoutMs)
+    return setTimeout(() => {
+      chain.timedOut.inc()
+      end()
+    }, limitMs)
+  }
+
+  private refuse(raw: Socket, user: HandshakeUser): void {
     this.stats.connectionError.inc()
+    raw.once('close', user.closed)
     raw.destroy()
+  }
+
+  /** A handshake by a session of ours; gives what begins it. */
+  private ofOurs(raw: Socket, seen: Buffer, waiting: Omit<Waiting, 'timer'>): () => void {
+    let end = () => raw.destroy() as unknown
+    const timer = this.timeOut(waiting, () => end())
+    const closed = () => {
+      clearTimeout(timer)
+      waiting.user.closed()
+    }
+    raw.once('close', closed)
+    return () => {
+      if (raw.destroyed) return
+      raw.removeListener('close', closed)
+      const connection = this.begin(raw, waiting, timer, closed)
+      end = () => connection.destroy()
+      connection.deliver(seen, 0, seen.length)
+      connection.startReading()
+    }
+  }
+
+  /** Takes the socket over for a session. */
+  private begin(raw: Socket, waiting: Omit<Waiting, 'timer'>, timer: NodeJS.Timeout, closed: () => void): Connection {
+    const { chain, hello, now, user } = waiting
+    let verdict: ClientVerdict | null = null
+    const judge = (presented: Presented) => {
+      verdict = this.verify(presented, waiting)
+      return verdict.refusal === null ? null : verdict.word
+    }
+    const session = new TlsSession({
+      ...now,
+      judge: now.asksForCertificate ? judge : null,
+      requiresCertificate: chain.tls?.requireClientCertificate === true,
+      keyLog: now.keyLog === null ? null : (line) => now.keyLog?.(line, connection.socket),
+    })
+    const info = (verified: boolean) => {
+      const der = now.certificates.length > 1 ? session.own : null
+      const local = der === null ? now.certificates[0] : now.certificates.find(({ leaf }) => leaf.raw.equals(der))
+      return tlsInfoOf({ ...factsOfSession(session), own: local?.leaf }, hello.serverName, local?.uris ?? [], verified)
+    }
+    const handler: ConnectionHandler = {
+      onBytes() {},
+      onEnd: () => connection.destroy(),
+      onWritable() {},
+      onSecured: () => {
+        clearTimeout(timer)
+        // Nothing was shown, or it was in the handshake of the session that is resumed.
+        verdict ??= this.verify(session.presented, waiting)
+        if (verdict.refusal !== null) {
+          user.failed(verdict.refusal, info(false))
+          connection.destroy()
+          return
+        }
+        this.count(session.protocol, session.cipher, session.wasResumed)
+        user.done(connection, info(verdict.verified))
+      },
+      onClose: (error) => {
+        if (verdict !== null && verdict.refusal !== null) user.failed(verdict.refusal, info(false))
+        else if (error !== null) user.failed(this.failure(error), null)
+        closed()
+      },
+    }
+    const connection = rewrapAccepted(raw, (socket) => new Connection(socket, handler, this.timers, null, session))
+    return connection
+  }
+
+  /** Why a handshake failed, which it counts. */
+  private failure(error: Error): string {
+    const text = tlsFailure(error)
+    if (text === noCertificate) this.stats.failNoCertificate.inc()
+    else if (isOfTls(error)) this.stats.connectionError.inc()
+    return text
+  }
+
+  private count(version: string, cipher: string, wasResumed: boolean): void {
+    this.stats.handshake.inc()
+    if (wasResumed) this.stats.sessionReused.inc()
+    this.stats.version(version || 'unknown')
+    this.stats.cipher(cipher || 'unknown')
+  }
+
+  /** A handshake by Node's TLS; gives what begins it. */
+  private ofNode(raw: Socket, seen: Buffer, waiting: Omit<Waiting, 'timer'>): () => void {
+    const server = waiting.now.ofNode(waiting.hello.alpn)
+    if (!this.known.has(server)) this.listenTo(server)
+    raw.unshift(seen)
+    const timer = this.timeOut(waiting, () => raw.destroy())
+    this.waiting.set(raw, { ...waiting, timer })
+    raw.once('close', () => {
+      clearTimeout(timer)
+      if (this.waiting.delete(raw)) waiting.user.closed()
+    })
+    return () => {
+      if (!raw.destroyed) server.emit('connection', raw)
+    }
   }
 
   private listenTo(server: Server): void {
@@ -142,57 +242,65 @@ export class TlsAcceptor {
         socket.destroy()
         return
       }
-      this.waiting.delete(carrier)
       clearTimeout(waiting.timer)
       socket.on('error', () => {})
-      const { refusal, verified } = this.verify(socket, waiting)
+      const { user, hello } = waiting
+      const { refusal, verified } = this.verify(presentedBy(socket), waiting)
+      const { certificates } = waiting.now
+      // Of several only the handshake knows which one was shown.
+      const local = certificates.length === 1 ? certificates[0] : undefined
+      const facts = factsOf(socket)
+      const info = tlsInfoOf(
+        local === undefined ? facts : { ...facts, own: local.leaf },
+        hello.serverName,
+        local?.uris ?? [],
+        verified,
+      )
       if (refusal !== null) {
-        waiting.failed(refusal, tlsInfoOf(socket, waiting.hello.serverName, null, false))
+        user.failed(refusal, info)
         socket.destroy()
         return
       }
-      this.stats.handshake.inc()
-      if (socket.isSessionReused()) this.stats.sessionReused.inc()
-      this.stats.version(socket.getProtocol() ?? 'unknown')
-      this.stats.cipher(socket.getCipher()?.name ?? 'unknown')
-      const { certificates } = waiting
-      // Of several only the handshake knows which one was shown.
-      const local = certificates.length === 1 ? certificates[0]! : null
-      waiting.done(socket, tlsInfoOf(socket, waiting.hello.serverName, local, verified))
+      this.waiting.delete(carrier)
+      this.count(info.version, info.cipher, socket.isSessionReused())
+      user.done(new Connection(socket, ignore, this.timers, null), info)
     })
     server.on('tlsClientError', (error, socket: TLSSocket) => {
       if (isOfTls(error)) this.stats.connectionError.inc()
-      this.waiting.get(carrierOf(socket))?.failed(tlsFailure(error), null)
+      this.waiting.get(carrierOf(socket))?.user.failed(tlsFailure(error), null)
       socket.destroy()
     })
   }
 
   /** Judges a client by its certificate, and counts what is wrong with it. */
-  private verify(socket: TLSSocket, { chain, material }: Waiting): ClientVerdict {
+  private verify(presented: Presented | null, { chain, now }: Omit<Waiting, 'timer'>): ClientVerdict {
     const { stats } = this
-    const presented = presentedBy(socket)
-    const { validation } = material
+    const { validation } = now.material
     if (presented === null) {
       if (chain.tls?.requireClientCertificate !== true) {
         stats.noCertificate.inc()
-        return { refusal: null, verified: false }
+        return { refusal: null, verified: false, word: '' }
       }
       stats.failNoCertificate.inc()
-      return { refusal: noCertificate, verified: false }
+      return { refusal: noCertificate, verified: false, word: '' }
     }
     // A client signs with its key, whatever the cipher.
     const misused = usageProblem(presented.certificate, 'TLS_')
     if (misused !== null) {
       stats.connectionError.inc()
-      return { refusal: wrongKeyUsage, verified: false }
+      return { refusal: wrongKeyUsage, verified: false, word: misused.word }
     }
     const problem = validation === null ? null : peerProblem(presented, validation)
-    if (validation === null || problem === null) return { refusal: null, verified: validation?.ca != null || socket.authorized }
+    if (validation === null || problem === null)
+      return { refusal: null, verified: validation?.ca != null || presented.said === '', word: '' }
     const counters = { trust: stats.failVerify, name: stats.failSan, pin: stats.failHash, usage: stats.connectionError }
     counters[problem.lacks].inc()
-    return { refusal: validation.acceptUntrusted ? null : verificationFailed(problem.text), verified: false }
+    const refusal = validation.acceptUntrusted ? null : verificationFailed(problem.text)
+    return { refusal, verified: false, word: problem.word }
   }
 }
+
+const ignore: ConnectionHandler = { onBytes() {}, onEnd() {}, onWritable() {}, onClose() {} }
 
 /** The socket below one by TLS; Node's own field, with no public way to it. (Addresses are forgotten where it is reset.) */
 function carrierOf(socket: TLSSocket): unknown {

@@ -91,6 +91,7 @@ export function tlsFailure(error: Error, answered = true): string {
   // What ends without a goodbye is no error there.
   if (word === 'UNEXPECTED_EOF_WHILE_READING') return ''
   const name = renamed[word] ?? word
+  if (name === 'PEER_DID_NOT_RETURN_A_CERTIFICATE') return noCertificate
   const reason = reasons[name]
   return framed(reason === undefined ? `SSL routines:OPENSSL_internal:${name}` : numbered(reason, name))
 }

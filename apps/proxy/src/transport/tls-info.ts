@@ -2,34 +2,66 @@ import type { X509Certificate } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { namesOf } from '../plan/tls-material.ts'
+import type { TlsSession } from '../tls/tls-session.ts'
 import type { PeerCertificate, TlsInfo } from './connection-info.ts'
 import { peerCertificate } from './peer-certificate.ts'
 
-/**
- * What TLS says about an established connection, `serverName` as the client sent it. Certificates are read when they are asked
- * for: most connections never are.
- */
-export function tlsInfoOf(
-  socket: TLSSocket,
-  serverName: string,
-  local: LocalCertificate | null = null,
-  verified = socket.authorized,
-): TlsInfo {
-  const x509 = peerCertificate(socket)
-  // After the socket's end it would tell nothing more.
-  const own = local?.leaf ?? socket.getX509Certificate()
+/** What a handshake has led to, by whoever made it. */
+export interface HandshakeFacts {
+  readonly version: string
+  readonly cipher: string
+  readonly alpn: string
+  /** As BoringSSL calls it; empty: unknown. */
+  readonly group: string
+  readonly own: X509Certificate | undefined
+  readonly peer: X509Certificate | undefined
+}
+
+/** Those of a connection of Node's TLS. */
+export function factsOf(socket: TLSSocket): HandshakeFacts {
   return {
     version: socket.getProtocol() ?? '',
     cipher: socket.getCipher()?.name ?? '',
     alpn: typeof socket.alpnProtocol === 'string' ? socket.alpnProtocol : '',
+    group: groupOf(socket),
+    own: socket.getX509Certificate(),
+    peer: peerCertificate(socket),
+  }
+}
+
+/** Those of one of ours. */
+export function factsOfSession(session: TlsSession): Omit<HandshakeFacts, 'own'> {
+  return {
+    version: session.protocol,
+    cipher: session.cipher,
+    alpn: session.alpn,
+    group: boringName(session.group),
+    peer: session.peer,
+  }
+}
+
+/**
+ * What TLS says about an established connection, `serverName` as the client sent it, `verified` whether the peer's certificate is good.
+ * Of it, names are read when they are asked for: most connections never are.
+ */
+export function tlsInfoOf(
+  { version, cipher, alpn, group, own, peer }: HandshakeFacts,
+  serverName: string,
+  localUris: readonly string[],
+  verified: boolean,
+): TlsInfo {
+  return {
+    version,
+    cipher,
+    alpn,
     serverName,
-    peer: x509 === undefined ? null : new PeerOf(x509, verified),
-    localUris: local?.uris ?? [],
+    peer: peer === undefined ? null : new PeerOf(peer, verified),
+    localUris,
     local: own,
     get localSubject() {
       return rfc2253(own?.subject ?? '')
     },
-    group: local === null ? groupOf(socket) : '',
+    group,
   }
 }
 
@@ -37,13 +69,7 @@ export function tlsInfoOf(
 export function clientTlsInfo(socket: Socket): TlsInfo | null {
   if (!(socket instanceof TLSSocket)) return null
   const name: unknown = 'servername' in socket ? socket.servername : ''
-  return tlsInfoOf(socket, typeof name === 'string' ? name : '')
-}
-
-/** The certificate that a server shows. */
-export interface LocalCertificate {
-  readonly leaf: X509Certificate
-  readonly uris: readonly string[]
+  return tlsInfoOf(factsOf(socket), typeof name === 'string' ? name : '', [], socket.authorized)
 }
 
 class PeerOf implements PeerCertificate {
@@ -93,6 +119,10 @@ class PeerOf implements PeerCertificate {
 export function groupOf(socket: TLSSocket): string {
   const key = socket.getEphemeralKeyInfo()
   const name = key !== null && 'name' in key && typeof key.name === 'string' ? key.name : ''
+  return boringName(name)
+}
+
+function boringName(name: string): string {
   return boringNames[name] ?? name
 }
 

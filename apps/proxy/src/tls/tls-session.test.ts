@@ -1,0 +1,136 @@
+import { once } from 'node:events'
+import net, { type AddressInfo } from 'node:net'
+import tls from 'node:tls'
+import { afterEach, expect, test } from 'vitest'
+import type { PeerJudge } from '../plan/peer-trust.ts'
+import { TestAuthority } from '../testing/certificates.ts'
+import { hasOwnTls, plainBytes, type ServerTls, TlsSession, type TlsUser } from './tls-session.ts'
+
+const authority = await TestAuthority.create()
+const own = await authority.issue('spiffe://test/server')
+const client = await authority.issue('spiffe://test/client')
+const context = tls.createSecureContext({ ...own, ca: authority.pem, allowPartialTrustChain: true })
+
+function session(changes: Partial<ServerTls> = {}): TlsSession {
+  return new TlsSession({
+    context,
+    alpn: [],
+    judge: null,
+    requiresCertificate: false,
+    keyLog: null,
+    ticketKeys: [],
+    staple: () => null,
+    ...changes,
+  })
+}
+
+const opened: net.Server[] = []
+afterEach(() => {
+  for (const one of opened.splice(0)) one.close()
+})
+
+/** A server of one session a connection, which answers what it is sent; tells of each that is over. */
+async function serve(changes: Partial<ServerTls>, over: (session: TlsSession) => void = () => {}): Promise<number> {
+  const server = net.createServer((socket) => {
+    const one = session(changes)
+    const user: TlsUser = { transmit: (bytes, start, end) => void socket.write(Buffer.from(bytes.subarray(start, end))) }
+    socket.on('error', () => {})
+    socket.on('data', (chunk) => {
+      const length = one.receive(chunk, 0, chunk.length, user)
+      if (length > 0) one.send(Buffer.from(plainBytes.subarray(0, length)), 0, length, user)
+      if (one.state === 'ended') one.shutDown(user)
+      if (one.state === 'ended' || one.state === 'failed') socket.end()
+    })
+    socket.on('close', () => {
+      over(one)
+      one.free()
+    })
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  opened.push(server)
+  return (server.address() as AddressInfo).port
+}
+
+/** What a client is told of its handshake; empty: nothing but good. */
+async function visit(
+  port: number,
+  options: tls.ConnectionOptions = {},
+): Promise<{ told: string; answer: string; alpn: unknown }> {
+  const socket = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false, ...options })
+  let told = ''
+  let answer = ''
+  let alpn: unknown
+  socket.on('secureConnect', () => {
+    alpn = socket.alpnProtocol
+  })
+  socket.on('error', ({ message }) => {
+    told = message
+  })
+  socket.on('data', (chunk) => {
+    answer += chunk
+    socket.end()
+  })
+  socket.write('hello')
+  await new Promise((resolve) => socket.once('close', resolve))
+  return { told, answer, alpn }
+}
+
+test('this Node has TLS that can be called', () => {
+  expect(hasOwnTls()).toBe(true)
+})
+
+test.each(['TLSv1.2', 'TLSv1.3'] as const)('a client of %s is answered, and agrees on a protocol of ours', async (version) => {
+  const facts: string[] = []
+  const port = await serve({ alpn: ['h2', 'http/1.1'] }, (one) =>
+    facts.push(`${one.protocol} ${one.alpn} ${one.group} ${one.state}`),
+  )
+  const options = { maxVersion: version, minVersion: version, ALPNProtocols: ['http/1.1'], ecdhCurve: 'X25519:P-256' }
+  expect(await visit(port, options)).toEqual({ told: '', answer: 'hello', alpn: 'http/1.1' })
+  await expect.poll(() => facts).toEqual([`${version} http/1.1 x25519 ended`])
+  // One without a protocol of ours goes on without.
+  expect(await visit(port, { ...options, ALPNProtocols: ['smtp'] })).toEqual({ told: '', answer: 'hello', alpn: false })
+})
+
+test('a client is turned away within its handshake by the alert that says why', async () => {
+  const seen: string[] = []
+  let refusal: string | null = null
+  const judge: PeerJudge = ({ certificate, said }) => {
+    seen.push(`${certificate.subjectAltName} ${said}`)
+    return said === '' ? refusal : said
+  }
+  const port = await serve({ judge, requiresCertificate: true })
+  expect(await visit(port)).toMatchObject({ told: expect.stringContaining('alert certificate required') })
+  expect(await visit(port, client)).toMatchObject({ told: '', answer: 'hello' })
+  refusal = 'CERT_HAS_EXPIRED'
+  expect(await visit(port, client)).toMatchObject({ told: expect.stringContaining('alert certificate expired') })
+  refusal = ''
+  expect(await visit(port, client)).toMatchObject({ told: expect.stringContaining('alert bad certificate') })
+  const stranger = await (await TestAuthority.create('other')).issue('spiffe://test/client')
+  expect(await visit(port, stranger)).toMatchObject({ told: expect.stringContaining('alert unknown ca') })
+  expect(seen.at(-1)).toBe('URI:spiffe://test/client UNABLE_TO_GET_ISSUER_CERT_LOCALLY')
+})
+
+test('what is no TLS fails, whatever it is, and no other session is any the worse', async () => {
+  const seen: string[] = []
+  const port = await serve({}, (one) => seen.push(one.failure?.message ?? ''))
+  const send = async (bytes: Buffer) => {
+    const socket = net.connect(port, '127.0.0.1', () => socket.end(bytes))
+    socket.on('error', () => {})
+    socket.resume()
+    await once(socket, 'close')
+  }
+  await send(Buffer.from('GET / HTTP/1.1\r\n\r\n'))
+  await expect.poll(() => seen).toEqual([expect.stringMatching(/^error:0A00009C:SSL routines::http request:$/)])
+  let random = 1
+  for (let i = 0; i < 200; i++) {
+    const bytes = Buffer.alloc(1 + (i % 90))
+    for (let at = 0; at < bytes.length; at++) {
+      random = (random * 48_271) % 0x7fff_ffff
+      bytes[at] = random & 0xff
+    }
+    if (i % 2 === 0) Buffer.from([22, 3, 1, 0, i]).copy(bytes)
+    await send(bytes)
+  }
+  expect(await visit(port)).toMatchObject({ told: '', answer: 'hello' })
+})

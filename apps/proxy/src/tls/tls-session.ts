@@ -1,0 +1,492 @@
+import { randomFillSync, X509Certificate } from 'node:crypto'
+import type { SecureContext } from 'node:tls'
+import type { PeerJudge, Presented } from '../plan/peer-trust.ts'
+import {
+  contextAddress,
+  controls,
+  failWithoutCertificate,
+  hasEnded,
+  type OpenSsl,
+  openSsl,
+  verifyPeer,
+  wantsReading,
+} from './openssl.ts'
+import { verifyError, verifyWord } from './verify-errors.ts'
+
+/**
+ * TLS of one connection by Node's OpenSSL, apart from any socket: bytes of the peer go in, bytes for the peer come out, and those of
+ * the connection's user the other way. Against Node's TLSSocket it saves a stream and its copies, and it can turn a peer away within
+ * the handshake, by the alert that says why.
+ */
+
+/** Who is told of what a session makes of bytes. */
+export interface TlsUser {
+  /** Bytes for the peer, valid during the call. */
+  transmit(bytes: Buffer, start: number, end: number): void
+}
+
+/** What a server's session is made by. */
+export interface ServerTls {
+  readonly context: SecureContext
+  /** Protocols of ours, the dearest first; none: ALPN is not answered. */
+  readonly alpn: readonly string[]
+  /** Judges a client's certificate; null: none is asked for. */
+  readonly judge: PeerJudge | null
+  /** A client has to show one. */
+  readonly requiresCertificate: boolean
+  /** Takes lines of the handshake's secrets. */
+  readonly keyLog: ((line: Buffer) => void) | null
+  /** The keys of session tickets (a name, an HMAC key and an AES key of 16 bytes each): new ones are by the first; of one alone the context knows. */
+  readonly ticketKeys: readonly Buffer[]
+  /** What is to be stapled to a certificate of ours; null: nothing. */
+  staple(leaf: Buffer): Buffer | null
+}
+
+/** How far a session is. */
+export type TlsState = 'handshake' | 'open' | 'ended' | 'failed'
+
+/** Plain bytes that `receive` gave stand here, from its start on. */
+export const plainBytes = Buffer.allocUnsafeSlow(128 * 1024)
+/** The most that `receive` takes at once: with a record that was begun before, what comes of it has room there. */
+export const maxReceive = 64 * 1024
+/** Room that a read of OpenSSL needs to give a whole record. */
+const recordSize = 16 * 1024
+const applicationData = 23
+const headerSize = 5
+
+/** What belongs to a thread: BIOs that all sessions share, for they are empty again when a call is over, and where bytes go through. */
+interface Shared {
+  readonly ssl: OpenSsl
+  readonly readBio: number
+  readonly writeBio: number
+  readonly plainAt: number
+  readonly encrypted: Buffer
+  readonly encryptedAt: number
+  readonly scratch: Buffer
+  readonly scratchAt: number
+  /** A pointer that OpenSSL takes by its place. */
+  readonly cell: Buffer
+  readonly cellAt: number
+  readonly callbacks: { verify: number; alpn: number; keyLog: number; status: number; ticket: number }
+}
+
+let shared: Shared | null | undefined
+/** Whose call into OpenSSL is under way: its callbacks are for this one. */
+let current: TlsSession | null = null
+/** Contexts that OpenSSL calls back for. */
+const prepared = new WeakSet<SecureContext>()
+let lastBytes: Buffer | null = null
+let lastAddress = 0
+
+/** Whether this thread has TLS of its own. */
+export function hasOwnTls(): boolean {
+  shared ??= share()
+  return shared !== null
+}
+
+function share(): Shared | null {
+  const ssl = openSsl()
+  if (ssl === null) return null
+  const encrypted = Buffer.allocUnsafeSlow(256 * 1024)
+  const scratch = Buffer.allocUnsafeSlow(128 * 1024)
+  const cell = Buffer.alloc(8)
+  const callbacks = {
+    verify: ssl.callback('int', ['pointer', 'pointer'], (store: number) => guarded(0, () => current?.verify(store) ?? 0)),
+    alpn: ssl.callback(
+      'int',
+      ['pointer', 'pointer', 'pointer', 'pointer', 'int', 'pointer'],
+      (_ssl: number, out: number, outLength: number, offered: number, length: number) =>
+        guarded(notAcknowledged, () => current?.chooseAlpn(out, outLength, offered, length) ?? notAcknowledged),
+    ),
+    keyLog: ssl.callback('void', ['pointer', 'text'], (_ssl: number, line: string) =>
+      guarded(undefined, () => current?.logKey(line)),
+    ),
+    ticket: ssl.callback(
+      'int',
+      ['pointer', 'pointer', 'pointer', 'pointer', 'pointer', 'int'],
+      (_ssl: number, name: number, iv: number, cipher: number, hmac: number, encrypts: number) =>
+        guarded(noTicket, () => current?.keyTicket(name, iv, cipher, hmac, encrypts === 1) ?? noTicket),
+    ),
+    status: ssl.callback('int', ['pointer', 'pointer'], () =>
+      guarded(notAcknowledged, () => current?.giveStatus() ?? notAcknowledged),
+    ),
+  }
+  return {
+    ssl,
+    readBio: ssl.newMemoryBio(),
+    writeBio: ssl.newMemoryBio(),
+    plainAt: ssl.address(plainBytes),
+    encrypted,
+    encryptedAt: ssl.address(encrypted),
+    scratch,
+    scratchAt: ssl.address(scratch),
+    cell,
+    cellAt: ssl.address(cell),
+    callbacks,
+  }
+}
+
+/** SSL_TLSEXT_ERR_OK and SSL_TLSEXT_ERR_NOACK. */
+const acknowledged = 0
+const notAcknowledged = 3
+/** Of a ticket: its key is not known (a new one is not made), is known, and is another than that of new ones. */
+const noTicket = 0
+const goodTicket = 1
+const oldTicket = 2
+const ticketPart = 16
+
+/** Nothing may be thrown through OpenSSL: what can't be judged is refused. */
+function guarded<T>(refusal: T, call: () => T): T {
+  try {
+    return call()
+  } catch (error) {
+    setImmediate(() => {
+      throw error
+    })
+    return refusal
+  }
+}
+
+function addressOf({ ssl }: Shared, bytes: Buffer): number {
+  // Nearly always it is one of the two buffers that all connections read to and write from.
+  if (bytes !== lastBytes) {
+    lastBytes = bytes
+    lastAddress = ssl.address(bytes)
+  }
+  return lastAddress
+}
+
+/** Has OpenSSL call us in handshakes of a context, and not Node, which would look for a socket of its own; gives where the context is. */
+function prepare({ ssl, callbacks }: Shared, { context, keyLog, ticketKeys }: ServerTls): number {
+  const at = contextAddress(context)
+  if (at === null) throw new Error('this Node does not tell where its contexts are')
+  if (prepared.has(context)) return at
+  prepared.add(context)
+  ssl.setNewSessionCallback(at, 0)
+  ssl.setGetSessionCallback(at, 0)
+  ssl.setVerifyCallback(at, callbacks.verify, 0)
+  ssl.setAlpnCallback(at, callbacks.alpn, 0)
+  ssl.contextCallback(at, controls.statusCallback, callbacks.status)
+  if (keyLog !== null) ssl.setKeyLogCallback(at, callbacks.keyLog)
+  if (ticketKeys.length > 1) {
+    // Node's goes before it.
+    ssl.setTicketCallback(at, 0)
+    ssl.contextCallback(at, controls.ticketCallback, callbacks.ticket)
+  }
+  return at
+}
+
+export class TlsSession {
+  state: TlsState = 'handshake'
+  /** Why it failed. */
+  failure: Error | null = null
+  private readonly shared: Shared
+  /** OpenSSL's object, which is this one's; 0: it is freed. */
+  private at: number
+  private readonly options: ServerTls
+  /** All that came ended where a record ends. */
+  private aligned = false
+  private hasShutDown = false
+  /** What the peer showed in this handshake. */
+  private shown: X509Certificate | null = null
+
+  /** A server's, which waits for the client's hello. Throws where this thread has no TLS of its own (`hasOwnTls`). */
+  constructor(options: ServerTls) {
+    shared ??= share()
+    if (shared === null) throw new Error('this Node has no OpenSSL that can be called')
+    this.shared = shared
+    this.options = options
+    const { ssl, readBio, writeBio } = shared
+    this.at = ssl.newSsl(prepare(shared, options))
+    if (this.at === 0) throw new Error('OpenSSL has no memory for a connection')
+    // One reference each is the connection's, and goes with it.
+    ssl.keepBio(readBio)
+    ssl.setReadBio(this.at, readBio)
+    ssl.keepBio(writeBio)
+    ssl.setWriteBio(this.at, writeBio)
+    ssl.setReadAhead(this.at, 1)
+    if (options.judge !== null) ssl.setVerify(this.at, verifyPeer | (options.requiresCertificate ? failWithoutCertificate : 0), 0)
+    ssl.setAcceptState(this.at)
+  }
+
+  /**
+   * Takes bytes of the peer, at most `maxReceive`, and gives the number of plain ones in `plainBytes`. `user` sends what the peer has to be
+   * told; `state` says what has come of it.
+   */
+  receive(bytes: Buffer, start: number, end: number, user: TlsUser): number {
+    const { shared, at } = this
+    if (at === 0 || this.state === 'ended' || this.state === 'failed') return 0
+    const { ssl, readBio, plainAt } = shared
+    current = this
+    try {
+      ssl.bioWrite(readBio, addressOf(shared, bytes) + start, end - start)
+      if (this.state === 'open' && this.aligned && isOneRecord(bytes, start, end)) {
+        const length = ssl.read(at, plainAt, plainBytes.length)
+        // What was read was the user's, so that OpenSSL has nothing to say to it.
+        if (length > 0) return length
+        return this.readOn(length, 0, user)
+      }
+      if (this.state === 'handshake' && !this.shakeHands(user)) return 0
+      return this.readOn(1, 0, user)
+    } finally {
+      current = null
+    }
+  }
+
+  /** One step of the handshake; false: it is not done. */
+  private shakeHands(user: TlsUser): boolean {
+    const { ssl } = this.shared
+    ssl.clearErrors()
+    const result = ssl.doHandshake(this.at)
+    if (result === 1) this.state = 'open'
+    else if (ssl.getError(this.at, result) !== wantsReading) this.fail()
+    this.giveOut(user)
+    return result === 1
+  }
+
+  /** Reads until there is no more. `last`: what the read before gave; `length`: what stands in `plainBytes`. */
+  private readOn(last: number, length: number, user: TlsUser): number {
+    const { ssl, plainAt } = this.shared
+    if (last > 0) ssl.clearErrors()
+    let result = last
+    let to = length
+    while (result > 0 && plainBytes.length - to >= recordSize) {
+      result = ssl.read(this.at, plainAt + to, plainBytes.length - to)
+      if (result > 0) to += result
+    }
+    const why = result > 0 ? 0 : ssl.getError(this.at, result)
+    if (result > 0) this.fail('more came of a read than it held')
+    else if (why === hasEnded) this.end()
+    else if (why === wantsReading) this.aligned = ssl.hasPending(this.at) === 0
+    else this.fail()
+    this.giveOut(user)
+    return to
+  }
+
+  private end(): void {
+    this.state = 'ended'
+    this.shared.ssl.bioControl(this.shared.readBio, controls.resetBio, 0, 0)
+  }
+
+  private fail(why?: string): void {
+    const { ssl, readBio } = this.shared
+    this.state = 'failed'
+    // (It ends in a colon, as where OpenSSL says more behind it.)
+    const text = why ?? ssl.firstError()
+    this.failure = new Error(text === '' ? 'TLS failed' : `${text}:`)
+    ssl.clearErrors()
+    ssl.bioControl(readBio, controls.resetBio, 0, 0)
+  }
+
+  /** Gives `user` what OpenSSL has written. */
+  private giveOut(user: TlsUser): void {
+    const { ssl, writeBio, encrypted, encryptedAt } = this.shared
+    for (;;) {
+      const length = ssl.bioRead(writeBio, encryptedAt, encrypted.length)
+      if (length <= 0) return
+      user.transmit(encrypted, 0, length)
+      if (length < encrypted.length) return
+    }
+  }
+
+  /** Encrypts bytes for the peer. False: there is no session any more that could. */
+  send(bytes: Buffer, start: number, end: number, user: TlsUser): boolean {
+    const { shared, at } = this
+    if (at === 0 || this.state === 'handshake' || this.state === 'failed' || this.hasShutDown) return false
+    if (start === end) return true
+    current = this
+    const written = shared.ssl.write(at, addressOf(shared, bytes) + start, end - start)
+    current = null
+    this.giveOut(user)
+    if (written === end - start) return true
+    this.fail()
+    return false
+  }
+
+  /** Tells the peer that no more comes. */
+  shutDown(user: TlsUser): void {
+    if (this.at === 0 || this.hasShutDown || this.state === 'handshake' || this.state === 'failed') return
+    this.hasShutDown = true
+    const { ssl } = this.shared
+    ssl.clearErrors()
+    current = this
+    ssl.shutdown(this.at)
+    current = null
+    this.giveOut(user)
+  }
+
+  /** Ends what OpenSSL keeps of it; to be called once all is over, and never by what a call into it leads to. */
+  free(): void {
+    const { at } = this
+    this.at = 0
+    if (at !== 0) this.shared.ssl.freeSsl(at)
+  }
+
+  // What the handshake has led to; asked while the session stands.
+
+  get protocol(): string {
+    return this.at === 0 ? '' : this.shared.ssl.version(this.at)
+  }
+
+  get cipher(): string {
+    const cipher = this.at === 0 ? 0 : this.shared.ssl.cipher(this.at)
+    return cipher === 0 ? '' : (this.shared.ssl.cipherName(cipher) ?? '')
+  }
+
+  /** The group that keys were exchanged in, as OpenSSL calls it. */
+  get group(): string {
+    return this.at === 0 ? '' : (this.shared.ssl.groupName(this.at) ?? '')
+  }
+
+  get alpn(): string {
+    if (this.at === 0) return ''
+    const { ssl, cell, scratch, scratchAt } = this.shared
+    const length = new Uint32Array(1)
+    ssl.alpn(this.at, cell, length)
+    const from = Number(cell.readBigUInt64LE())
+    if (from === 0 || length[0]! > 255) return ''
+    ssl.copy(scratchAt, from, length[0]!)
+    return scratch.toString('latin1', 0, length[0])
+  }
+
+  get wasResumed(): boolean {
+    return this.at !== 0 && this.shared.ssl.wasResumed(this.at) === 1
+  }
+
+  /** Hex; empty: it has none. */
+  get id(): string {
+    const session = this.at === 0 ? 0 : this.shared.ssl.session(this.at)
+    if (session === 0) return ''
+    const { ssl, scratch, scratchAt } = this.shared
+    const length = new Uint32Array(1)
+    const from = ssl.sessionId(session, length)
+    if (from === 0 || length[0]! > 64) return ''
+    ssl.copy(scratchAt, from, length[0]!)
+    return scratch.toString('hex', 0, length[0])
+  }
+
+  /** Our own certificate that was shown, in DER. */
+  get own(): Buffer | null {
+    return this.at === 0 ? null : this.encoded(this.shared.ssl.ownCertificate(this.at))
+  }
+
+  /** The peer's certificate; undefined: it showed none. */
+  get peer(): X509Certificate | undefined {
+    return this.shown ?? this.presented?.certificate
+  }
+
+  /** What the peer has shown, now or in the session that was resumed, of which nobody knows what was sent beside it; null: nothing. */
+  get presented(): Presented | null {
+    if (this.at === 0) return null
+    const { ssl } = this.shared
+    const der = this.encoded(ssl.peerCertificate(this.at))
+    if (der === null) return null
+    return { certificate: new X509Certificate(der), sent: () => [], said: verifyWord(ssl.verifyResult(this.at)) }
+  }
+
+  // Called by OpenSSL.
+
+  verify(store: number): number {
+    const { ssl } = this.shared
+    const { judge } = this.options
+    const der = this.encoded(ssl.storeCertificate(store))
+    if (judge === null || der === null) return 0
+    const isTrusted = ssl.verifyCertificate(store) === 1
+    // A verdict that can't be had is none that is good.
+    const said = isTrusted ? '' : verifyWord(ssl.storeError(store)) || 'UNSPECIFIED'
+    this.shown = new X509Certificate(der)
+    const refusal = judge({ certificate: this.shown, sent: () => this.sentBeside(store), said })
+    ssl.setStoreError(store, refusal === null ? 0 : verifyError(refusal))
+    return refusal === null ? 1 : 0
+  }
+
+  private sentBeside(store: number): X509Certificate[] {
+    const { ssl } = this.shared
+    const stack = ssl.storeSent(store)
+    const sent: X509Certificate[] = []
+    // The first is the peer's own.
+    for (let i = 1; stack !== 0 && i < Math.min(ssl.stackSize(stack), maxSent); i++) {
+      const der = this.encoded(ssl.stackValue(stack, i))
+      if (der !== null) sent.push(new X509Certificate(der))
+    }
+    return sent
+  }
+
+  /** A certificate of OpenSSL's in DER; null: there is none, or it is too large. */
+  private encoded(certificate: number): Buffer | null {
+    if (certificate === 0) return null
+    const { ssl, cell, cellAt, scratch, scratchAt } = this.shared
+    const length = ssl.encodeCertificate(certificate, 0)
+    if (length <= 0 || length > scratch.length) return null
+    cell.writeBigUInt64LE(BigInt(scratchAt))
+    ssl.encodeCertificate(certificate, cellAt)
+    return Buffer.from(scratch.subarray(0, length))
+  }
+
+  chooseAlpn(out: number, outLength: number, offered: number, length: number): number {
+    const { ssl, cell, cellAt, scratch, scratchAt } = this.shared
+    if (length > scratch.length) return notAcknowledged
+    ssl.copy(scratchAt, offered, length)
+    const at = this.options.alpn.map((name) => placeOf(name, scratch, length)).find((place) => place >= 0)
+    if (at === undefined) return notAcknowledged
+    cell.writeBigUInt64LE(BigInt(offered + at + 1))
+    ssl.copy(out, cellAt, cell.length)
+    ssl.copy(outLength, scratchAt + at, 1)
+    return acknowledged
+  }
+
+  logKey(line: string): void {
+    this.options.keyLog?.(Buffer.from(`${line}\n`, 'latin1'))
+  }
+
+  /** Has a ticket made or read by one of the keys. */
+  keyTicket(name: number, iv: number, cipher: number, hmac: number, encrypts: boolean): number {
+    const { ssl, scratch, scratchAt } = this.shared
+    const { ticketKeys } = this.options
+    ssl.copy(scratchAt, name, ticketPart)
+    const key = encrypts ? ticketKeys[0] : ticketKeys.find((one) => one.compare(scratch, 0, ticketPart, 0, ticketPart) === 0)
+    if (key === undefined) return noTicket
+    const at = ssl.address(key)
+    if (encrypts) {
+      randomFillSync(scratch, 0, ticketPart)
+      ssl.copy(iv, scratchAt, ticketPart)
+      ssl.copy(name, at, ticketPart)
+    }
+    const init = encrypts ? ssl.encryptInit : ssl.decryptInit
+    if (ssl.hmacInit(hmac, at + ticketPart, ticketPart, ssl.ticketDigest(), 0) !== 1) return noTicket
+    if (init(cipher, ssl.ticketCipher(), 0, at + 2 * ticketPart, iv) !== 1) return noTicket
+    return key === ticketKeys[0] ? goodTicket : oldTicket
+  }
+
+  giveStatus(): number {
+    const { ssl } = this.shared
+    const der = this.encoded(ssl.ownCertificate(this.at))
+    const response = der === null ? null : this.options.staple(der)
+    if (response === null) return notAcknowledged
+    // It is OpenSSL's from then on.
+    const to = ssl.allocate(response.length)
+    if (to === 0) return notAcknowledged
+    ssl.copy(to, ssl.address(response), response.length)
+    ssl.control(this.at, controls.setStatusResponse, response.length, to)
+    return acknowledged
+  }
+}
+
+/** Certificates of a peer that are looked at. */
+const maxSent = 100
+
+/** Where a protocol stands in a list of ALPN (RFC 7301 section 3.1): a length and a name each; -1: nowhere. */
+function placeOf(name: string, list: Buffer, end: number): number {
+  for (let at = 0; at < end; at += 1 + list[at]!)
+    if (list[at] === name.length && list.toString('latin1', at + 1, at + 1 + name.length) === name) return at
+  return -1
+}
+
+/** Whether bytes that begin where a record does are just one record, of the user's data as far as can be seen. */
+function isOneRecord(bytes: Buffer, start: number, end: number): boolean {
+  return (
+    end - start > headerSize &&
+    bytes[start] === applicationData &&
+    headerSize + (bytes[start + 3]! << 8) + bytes[start + 4]! === end - start
+  )
+}

@@ -1,0 +1,43 @@
+/** What X509_verify_cert says by number (openssl/x509_vfy.h), in Node's words: those that a peer's certificate can meet. */
+const words: Readonly<Record<number, string>> = {
+  2: 'UNABLE_TO_GET_ISSUER_CERT',
+  3: 'UNABLE_TO_GET_CRL',
+  4: 'UNABLE_TO_DECRYPT_CERT_SIGNATURE',
+  5: 'UNABLE_TO_DECRYPT_CRL_SIGNATURE',
+  6: 'UNABLE_TO_DECODE_ISSUER_PUBLIC_KEY',
+  7: 'CERT_SIGNATURE_FAILURE',
+  8: 'CRL_SIGNATURE_FAILURE',
+  9: 'CERT_NOT_YET_VALID',
+  10: 'CERT_HAS_EXPIRED',
+  11: 'CRL_NOT_YET_VALID',
+  12: 'CRL_HAS_EXPIRED',
+  13: 'ERROR_IN_CERT_NOT_BEFORE_FIELD',
+  14: 'ERROR_IN_CERT_NOT_AFTER_FIELD',
+  15: 'ERROR_IN_CRL_LAST_UPDATE_FIELD',
+  16: 'ERROR_IN_CRL_NEXT_UPDATE_FIELD',
+  17: 'OUT_OF_MEM',
+  18: 'DEPTH_ZERO_SELF_SIGNED_CERT',
+  19: 'SELF_SIGNED_CERT_IN_CHAIN',
+  20: 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  21: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  22: 'CERT_CHAIN_TOO_LONG',
+  23: 'CERT_REVOKED',
+  24: 'INVALID_CA',
+  25: 'PATH_LENGTH_EXCEEDED',
+  26: 'INVALID_PURPOSE',
+  27: 'CERT_UNTRUSTED',
+  28: 'CERT_REJECTED',
+}
+
+const rejected = 28
+
+/** Its word; empty: nothing is wrong. */
+export function verifyWord(error: number): string {
+  return error === 0 ? '' : (words[error] ?? 'UNSPECIFIED')
+}
+
+/** The number of a word, after which OpenSSL chooses the alert that the peer is told; for others that of a certificate that is not wanted. */
+export function verifyError(word: string): number {
+  for (const [number, known] of Object.entries(words)) if (known === word) return Number(number)
+  return rejected
+}

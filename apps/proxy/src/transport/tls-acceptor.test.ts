@@ -1,0 +1,107 @@
+import { once } from 'node:events'
+import net, { type AddressInfo } from 'node:net'
+import tls from 'node:tls'
+import { Echo } from '@weft/contracts/envoy/extensions/filters/network/echo/v3/echo'
+import { DownstreamTlsContext } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/tls'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { certificateSecret, TestAuthority } from '../testing/certificates.ts'
+import { any, listener } from '../testing/resources.ts'
+import { WorkerHarness } from '../testing/worker-harness.ts'
+
+// A thread that has no TLS of its own does handshakes by Node's; once it has, it keeps it.
+const threads = vi.hoisted(() => ({ haveTls: false }))
+vi.mock('../tls/openssl.ts', async (original) => {
+  const { openSsl, ...rest } = await original<typeof import('../tls/openssl.ts')>()
+  return { ...rest, openSsl: () => (threads.haveTls ? openSsl() : null) }
+})
+
+const typed = (name: string, type: string, bytes: Uint8Array) => ({
+  name,
+  configType: { $case: 'typedConfig' as const, value: any(type, bytes) },
+})
+const echo = typed('echo', 'envoy.extensions.filters.network.echo.v3.Echo', Echo.encode(Echo.fromPartial({})).finish())
+const authority = await TestAuthority.create()
+const own = await authority.issue('spiffe://test/proxy')
+const client = await authority.issue('spiffe://test/client')
+const stranger = await (await TestAuthority.create('other')).issue('spiffe://test/client')
+const content = Buffer.from('a line of text\n'.repeat(100_000))
+
+/** What comes back of a content that is sent through, and what the client is told. */
+async function visit(port: number, options: tls.ConnectionOptions): Promise<{ told: string; back: Buffer }> {
+  const socket = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false, ...options })
+  const seen: Buffer[] = []
+  let told = ''
+  socket.on('error', ({ message }) => {
+    told = message
+  })
+  socket.on('data', (piece) => seen.push(piece))
+  socket.end(content)
+  await new Promise((resolve) => socket.once('close', resolve))
+  return { told, back: Buffer.concat(seen) }
+}
+
+describe.each(['by TLS of Node', 'by TLS of its own'])('a listener %s', (kind) => {
+  let proxy: WorkerHarness
+  let port: number
+  beforeAll(async () => {
+    threads.haveTls = kind === 'by TLS of its own'
+    proxy = new WorkerHarness()
+    const context = DownstreamTlsContext.fromPartial({
+      requireClientCertificate: true,
+      commonTlsContext: {
+        tlsCertificateSdsSecretConfigs: [{ name: 'own' }],
+        validationContextType: { $case: 'validationContextSdsSecretConfig', value: { name: 'ROOTCA' } },
+      },
+    })
+    const type = 'envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext'
+    const transportSocket = typed('envoy.transport_sockets.tls', type, DownstreamTlsContext.encode(context).finish())
+    const made = listener('l', [{ filters: [echo], transportSocket }])
+    expect(await proxy.apply(certificateSecret('own', own), authority.trustSecret(), made)).toEqual([])
+    port = proxy.port('l')
+  })
+  afterAll(() => proxy.close())
+
+  test.each(['TLSv1.2', 'TLSv1.3'] as const)('gives a client of %s back all that it sends, and then the end', async (version) => {
+    const { told, back } = await visit(port, { ...client, minVersion: version, maxVersion: version })
+    expect(told).toBe('')
+    expect(back.equals(content)).toBe(true)
+  })
+
+  test('turns away who shows no certificate, or one of another authority', async () => {
+    for (const options of [{}, stranger]) {
+      const { told, back } = await visit(port, options)
+      expect(told).not.toBe('')
+      expect(back).toHaveLength(0)
+    }
+  })
+
+  // (Node's waits out the handshake's time for some of them.)
+  test.skipIf(kind === 'by TLS of Node')(
+    'takes no harm of handshakes that end, or go wrong, after any of their bytes',
+    async () => {
+      /** Passes on what a client says up to `most` bytes, `spoils` the last of them, and ends then. */
+      const cut = async (most: number, spoils: boolean) => {
+        const relay = net.createServer((from) => {
+          const to = net.connect(port, '127.0.0.1')
+          let left = most
+          for (const one of [from, to]) one.on('error', () => {}).on('close', () => (one === from ? to : from).destroy())
+          to.pipe(from)
+          from.on('data', (chunk) => {
+            const piece = Buffer.from(chunk.subarray(0, Math.min(left, chunk.length)))
+            left -= piece.length
+            if (left <= 0 && spoils && piece.length > 0) piece[piece.length - 1]! ^= 0x55
+            to.write(piece)
+            if (left <= 0) to.end()
+          })
+        })
+        relay.listen(0, '127.0.0.1')
+        await once(relay, 'listening')
+        await visit((relay.address() as AddressInfo).port, client)
+        relay.close()
+      }
+      // A client's part of this handshake has some 1,500 bytes.
+      for (let most = 1; most < 2500; most += 97) for (const spoils of [false, true]) await cut(most, spoils)
+      expect((await visit(port, client)).back.equals(content)).toBe(true)
+    },
+  )
+})

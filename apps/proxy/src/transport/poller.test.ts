@@ -90,6 +90,35 @@ describe.skipIf(poller === null)('the poller', () => {
     expect(thrown).toEqual([new Error('three')])
   })
 
+  it('reads much in parts, and does not read what is closed by what came in an earlier one', async () => {
+    const pairs = await Promise.all(Array.from({ length: 16 }, pair))
+    const length = 32 * 1024
+    await Promise.all(pairs.map(({ far }, i) => new Promise((resolve) => far.write(Buffer.alloc(length, i), resolve))))
+    const heard = pairs.map((): Buffer[] => [])
+    const last = pairs.length - 1
+    const slots: number[] = []
+    let lastIsOpen = true
+    const ended = await new Promise<number>((resolve) => {
+      for (const [i, { fd }] of pairs.entries())
+        slots[i] = the.add(fd, {
+          fd,
+          get isOpen() {
+            return i !== last || lastIsOpen
+          },
+          isAnswer: false,
+          onRead(bytes, start, end) {
+            heard[i]!.push(Buffer.from(bytes.subarray(start, end)))
+            lastIsOpen = false
+          },
+          onReadEnd: resolve,
+        })
+    })
+    for (const [i, { fd }] of pairs.entries()) the.remove(slots[i]!, fd)
+    expect(ended).toBe(endedBadly)
+    expect(the.receive(pairs[last]!.fd, Buffer.allocUnsafeSlow(readSize))).toBe(length)
+    expect(heard.map((pieces) => Buffer.concat(pieces))).toEqual(pairs.map((_, i) => Buffer.alloc(i === last ? 0 : length, i)))
+  })
+
   it('gives out all answers before most of the requests', async () => {
     const pairs = await Promise.all(Array.from({ length: 150 }, pair))
     await Promise.all(pairs.map(({ far }) => new Promise((resolve) => far.write('x', resolve))))

@@ -91,6 +91,17 @@ const fields: readonly Addition[] = [
     ],
   },
   {
+    file: 'envoy/config/trace/v3/opentelemetry.proto',
+    imports: ['google/protobuf/wrappers.proto'],
+    into: ['message OpenTelemetryConfig'],
+    lines: [
+      'google.protobuf.UInt32Value max_cache_size = 6;',
+      'google.protobuf.BoolValue set_telemetry_sdk_resource_attributes = 7;',
+      'google.protobuf.BoolValue set_service_name_resource_attribute = 8;',
+      'google.protobuf.BoolValue set_instrumentation_scope = 9;',
+    ],
+  },
+  {
     file: 'envoy/config/core/v3/socket_option.proto',
     into: ['message SocketOption'],
     lines: [

@@ -47,6 +47,32 @@ test('spans go to a collector by OTLP over gRPC, and the trace goes on upstream'
     expect(call?.body).toContain(part)
 })
 
+const samplers = 'envoy.extensions.tracers.opentelemetry.samplers.v3.'
+
+test.each([
+  ['without a sampler', undefined, '00'],
+  ['with one that always samples', 'AlwaysOnSamplerConfig', '01'],
+])('a trace that its client does not sample goes on so: %s', async (_, sampler, flags) => {
+  const up = new Upstream()
+  await up.listen()
+  closers.push(() => up.close())
+  const proxy = new WorkerHarness()
+  closers.push(() => proxy.close())
+  const config = OpenTelemetryConfig.encode(
+    OpenTelemetryConfig.fromPartial({
+      grpcService: { targetSpecifier: { $case: 'envoyGrpc', value: { clusterName: 'main' } } },
+      ...(sampler === undefined
+        ? {}
+        : { sampler: { name: 'sampler', typedConfig: any(`${samplers}${sampler}`, new Uint8Array()) } }),
+    }),
+  ).finish()
+  const configType = { $case: 'typedConfig' as const, value: any('envoy.config.trace.v3.OpenTelemetryConfig', config) }
+  const manager = connectionManager([routeTo('main')], { tracing: { provider: { name: 'otel', configType } } })
+  expect(await proxy.apply(cluster('main', [up.port]), listener('in', [{ filters: [manager] }]))).toEqual([])
+  await ask(proxy.port('in'), '/a', { headers: { traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00' } })
+  expect(up.requests[0]?.headers['traceparent']).toMatch(new RegExp(`-${flags}$`))
+})
+
 test('spans are named, and tagged, by formats, and the trace goes on nowhere where it is not to', async () => {
   const otlp = await startGrpcCollector()
   closers.push(() => otlp.close())

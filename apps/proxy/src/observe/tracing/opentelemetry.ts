@@ -7,20 +7,30 @@ import { grpcTarget } from '../../upstream/grpc-target.ts'
 import { httpCall } from '../../upstream/http-client.ts'
 import { proxyVersion } from '../../version.ts'
 import type { WorkerServices } from '../../worker-services.ts'
+import { checkFormatters } from '../access-log/access-log.ts'
 import { BatchQueue } from '../batch-queue.ts'
+import { ConnectionRecord } from '../connection-record.ts'
+import { compileTextFormat } from '../format/text-format.ts'
+import { StreamRecord } from '../stream-record.ts'
 import { encodeSpans } from './otlp.ts'
+import { compileResource } from './resource.ts'
 import { maxSpans, randomId, Span } from './span.ts'
 import { readW3c, writeW3c } from './trace-headers.ts'
 import type { Tracer } from './tracer.ts'
 
 const prefix = 'tracing.opentelemetry.'
+/** A sampler by which what the client's trace says does not count, and the connection manager's decision does. */
+const alwaysOn = '/envoy.extensions.tracers.opentelemetry.samplers.v3.AlwaysOnSamplerConfig'
 const method = '/opentelemetry.proto.collector.trace.v1.TraceService/Export'
 
 /** `envoy.tracers.opentelemetry`: W3C headers, and spans by OTLP over gRPC or HTTP. null: only checking. */
 export function compileOpenTelemetry(bytes: Uint8Array, path: string, context: PlanContext): Tracer | null {
   const source = OpenTelemetryConfig.decode(bytes)
-  if (source.resourceDetectors.length > 0) throw unsupported(`${path}.resource_detectors`, 'a resource detector')
-  if (source.sampler !== undefined) throw unsupported(`${path}.sampler`, 'a sampler')
+  const resource = compileResource(source, path)
+  const version = source.setInstrumentationScope === false ? null : proxyVersion
+  const ignoresParent = source.sampler !== undefined
+  if (ignoresParent && !source.sampler?.typedConfig?.typeUrl.endsWith(alwaysOn))
+    throw unsupported(`${path}.sampler`, `sampler '${source.sampler?.name}'`)
   if (source.grpcService !== undefined && source.httpService !== undefined)
     throw invalid(path, 'OpenTelemetry Tracer cannot have both gRPC and HTTP exporters configured.', 'keep one')
   if (source.grpcService === undefined && source.httpService === undefined)
@@ -36,9 +46,8 @@ export function compileOpenTelemetry(bytes: Uint8Array, path: string, context: P
     fullSize: () => runtime.number(`${prefix}min_flush_spans`, 512),
     counters: { sent: counter('spans_sent'), dropped: counter('spans_dropped'), timer: counter('timer_flushed') },
     async send(spans) {
-      const serviceName = source.serviceName === '' ? 'unknown_service:envoy' : source.serviceName
       try {
-        await send(encodeSpans(spans, { serviceName, version: proxyVersion }))
+        await send(encodeSpans(spans, { resource, version }))
       } catch (error) {
         services.log('error', `spans can't be exported: ${error instanceof Error ? error.message : String(error)}`)
       }
@@ -52,7 +61,7 @@ export function compileOpenTelemetry(bytes: Uint8Array, path: string, context: P
         traceId: given?.traceId ?? randomId(16),
         spanId: randomId(8),
         parentId: given?.spanId ?? '',
-        sampled: given?.sampled ?? decided,
+        sampled: ignoresParent ? decided : (given?.sampled ?? decided),
         name,
         kind,
         startMs,
@@ -72,6 +81,12 @@ export function compileOpenTelemetry(bytes: Uint8Array, path: string, context: P
     close: () => queue.close(),
   }
 }
+
+/** Nothing is known of a request that these headers could tell. */
+const nobody = new ConnectionRecord(
+  { id: 0, remoteAddress: '', remotePort: 0, localAddress: '', localPort: 0, tls: null, serverName: '' },
+  new StreamRecord(),
+)
 
 /** How a collector is reached; without one spans are dropped. */
 function compileSend(
@@ -97,10 +112,16 @@ function compileSend(
     'content-type': 'application/x-protobuf',
     'user-agent': `OTel-OTLP-Exporter-Weft/${proxyVersion}`,
   }
-  for (const { header } of requestHeadersToAdd) if (header !== undefined) headers[header.key.toLowerCase()] = header.value
+  checkFormatters(httpService.formatters, `${path}.http_service.formatters`)
+  const added = requestHeadersToAdd.flatMap(({ header }, i) => {
+    if (header === undefined) return []
+    const at = `${path}.http_service.request_headers_to_add[${i}].header.value`
+    return [{ name: header.key.toLowerCase(), value: compileTextFormat(header.value, at) }]
+  })
   const timeoutMs = durationMs(httpUri.timeout, 5000)
   return async (message) => {
     if (services === null) return
+    for (const { name, value } of added) headers[name] = value(nobody)
     const options = { method: 'POST', headers, body: message, timeoutMs, maxBytes: 64 * 1024 }
     const { status } = await httpCall(services, cluster, httpUri.uri, options)
     if (status !== 200) throw new Error(`the collector answered with status ${status}`)

@@ -46,7 +46,7 @@ test('a span as OTLP has it', () => {
   span.error = true
   span.traceState = 'a=b'
   span.tag('http.method', 'GET')
-  const message = encodeSpans([span], { serviceName: 'svc', version: '1' })
+  const message = encodeSpans([span], { resource: new Map([['service.name', 'svc']]), version: '1' })
   const all = new Map(fields(inside(message, 1, 2, 2)))
   expect(Buffer.from(all.get(1) as Uint8Array).toString('hex')).toBe(span.traceId)
   expect(Buffer.from(all.get(2) as Uint8Array).toString('hex')).toBe(span.spanId)
@@ -76,7 +76,7 @@ test('tags are of their kinds, where they can be', () => {
     ['1x', 'double'],
   ] as const
   for (const [value, kind] of kinds) span.tag('k', value, kind)
-  const message = encodeSpans([span], { serviceName: 'svc', version: '1' })
+  const message = encodeSpans([span], { resource: new Map([['service.name', 'svc']]), version: '1' })
   const values = fields(inside(message, 1, 2, 2))
     .filter(([number]) => number === 9)
     .map(([, attribute]) => fields(inside(attribute as Uint8Array, 2)).map(([number, value]) => [number, textOf(value)])[0])

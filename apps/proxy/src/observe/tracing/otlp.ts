@@ -3,8 +3,10 @@ import type { Span, TagKind } from './span.ts'
 
 /** What makes the spans, and for whom. */
 export interface OtlpSource {
-  serviceName: string
-  version: string
+  /** Attributes by name. */
+  resource: ReadonlyMap<string, string>
+  /** Of the instrumentation scope; null: none is told. */
+  version: string | null
 }
 
 const text = 2
@@ -38,20 +40,19 @@ function nanos(ms: number): string {
 }
 
 /** An ExportTraceServiceRequest (OTLP 1.x, opentelemetry/proto/collector/trace/v1), in protobuf. */
-export function encodeSpans(spans: readonly Span[], { serviceName, version }: OtlpSource): Uint8Array {
+export function encodeSpans(spans: readonly Span[], { resource, version }: OtlpSource): Uint8Array {
   const writer = new BinaryWriter()
   key(writer, 1, text).fork()
   key(writer, 1, text).fork()
-  attribute(writer, 1, 'service.name', serviceName)
-  attribute(writer, 1, 'telemetry.sdk.language', 'nodejs')
-  attribute(writer, 1, 'telemetry.sdk.name', 'weft')
-  attribute(writer, 1, 'telemetry.sdk.version', version)
+  for (const [name, value] of resource) attribute(writer, 1, name, value)
   writer.join()
   key(writer, 2, text).fork()
-  key(writer, 1, text).fork()
-  key(writer, 1, text).string('weft')
-  key(writer, 2, text).string(version)
-  writer.join()
+  if (version !== null) {
+    key(writer, 1, text).fork()
+    key(writer, 1, text).string('weft')
+    key(writer, 2, text).string(version)
+    writer.join()
+  }
   for (const span of spans) encodeSpan(writer, span)
   return writer.join().join().finish()
 }

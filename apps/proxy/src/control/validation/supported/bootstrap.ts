@@ -10,7 +10,6 @@ export const bootstrapSupport: SupportTable = {
   'envoy.config.bootstrap.v3.ClusterManager': 'local_cluster_name ~enable_deferred_cluster_creation',
   'envoy.config.bootstrap.v3.Admin': 'address allow_paths ~access_log ~access_log_path ~ignore_global_conn_limit',
   'envoy.config.metrics.v3.StatsConfig': '* -allow_default_tag_overrides',
-  'envoy.config.core.v3.HttpService': '* -formatters',
   'envoy.config.metrics.v3.HistogramBucketSettings': '* ~bins',
   'envoy.config.overload.v3.OverloadManager': '* ~buffer_factory_config',
   'envoy.config.overload.v3.OverloadAction': '*',

@@ -69,7 +69,10 @@ export const listenerSupport: SupportTable = {
     'name typed_config config_discovery is_optional disabled',
 
   'envoy.config.trace.v3.ZipkinConfig': '*',
-  'envoy.config.trace.v3.OpenTelemetryConfig': '* -resource_detectors -sampler',
+  'envoy.config.trace.v3.OpenTelemetryConfig': '* ~max_cache_size',
+  'envoy.extensions.tracers.opentelemetry.resource_detectors.v3.EnvironmentResourceDetectorConfig': '*',
+  'envoy.extensions.tracers.opentelemetry.resource_detectors.v3.StaticConfigResourceDetectorConfig': '*',
+  'envoy.extensions.tracers.opentelemetry.samplers.v3.AlwaysOnSamplerConfig': '*',
   'envoy.config.accesslog.v3.AccessLog': '*',
   'envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter': '*',
   'envoy.extensions.formatter.cel.v3.Cel': '*',

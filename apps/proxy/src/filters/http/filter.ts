@@ -110,6 +110,8 @@ export interface LocalReply {
   contentType?: string
   /** The request counts as not read to its end, whatever came of it: HTTP/1.1 closes behind the answer. */
   unfinished?: boolean
+  /** The connection manager answers, not the router: of tries it tells nothing. */
+  byManager?: boolean
   /** For gRPC requests: the status instead of the one that HTTP's maps to. */
   grpcStatus?: number
 }

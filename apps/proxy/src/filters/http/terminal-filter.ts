@@ -21,8 +21,8 @@ export interface TerminalFilter {
   /** `buffer` is valid during the call. */
   data(buffer: Buffer, start: number, end: number, endStream: boolean): void
   trailers(trailers: HeaderTable): void
-  /** Edits an answer that was made here as the route's answers are. */
-  editResponse(): void
+  /** Edits an answer that was made here as the route's answers are. `tellsTries`: it may tell how many there were. */
+  editResponse(tellsTries: boolean): void
   /** Looks at the time limits; true: the exchange was answered or goes on with another try. */
   onTimer(now: number): boolean
   pauseResponse(): void

@@ -19,6 +19,17 @@ const cases: ParityCase[] = [
     ],
   },
   {
+    name: 'stats-that-were-used',
+    bootstrap: (ports) => http(ports),
+    turns: [get('/')],
+    admin: [
+      '/stats?usedonly&filter=^cluster.a.(circuit|upstream_queue|warming|lb_)',
+      '/stats?hidden=only&filter=^cluster.a',
+      '/stats?hidden=include&filter=^cluster.a.circuit',
+      '/stats?hidden=odd',
+    ],
+  },
+  {
     name: 'histograms-by-bucket',
     // Nothing is recorded: values hang on time.
     bootstrap: (ports) => http(ports),

@@ -57,6 +57,14 @@ const cases: ParityCase[] = [
   },
   { name: 'an-unknown-cluster', bootstrap: (ports) => tcp(ports, { proxy: { cluster: 'zz' } }), turns: [untilClosed()] },
   {
+    name: 'none-may-wait',
+    bootstrap: (ports) =>
+      tcp(ports, {
+        clusters: [cluster('a', [ports['a'] ?? 1], { circuit_breakers: { thresholds: [{ max_pending_requests: 0 }] } })],
+      }),
+    turns: [untilClosed()],
+  },
+  {
     name: 'no-endpoint',
     bootstrap: (ports) => tcp(ports, { clusters: [empty] }),
     turns: [untilClosed()],

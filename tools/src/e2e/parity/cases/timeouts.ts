@@ -51,6 +51,23 @@ const cases: ParityCase[] = [
     turns: [get('/')],
   },
   {
+    name: 'of-an-idle-stream-tells-no-tries',
+    bootstrap: (ports) =>
+      http(ports, {
+        manager: { stream_idle_timeout: '0.3s' },
+        virtualHosts: [
+          {
+            name: 'all',
+            domains: ['*'],
+            include_attempt_count_in_response: true,
+            routes: [{ match: { prefix: '/' }, route: { cluster: 'a', timeout: '0s' } }],
+          },
+        ],
+      }),
+    origins: silent,
+    turns: [get('/')],
+  },
+  {
     name: 'of-a-body-that-does-not-come',
     bootstrap: (ports) => http(ports, { manager: { request_timeout: '0.3s' } }),
     turns: [{ send: ['POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nhe'], untilClosed: true, patienceMs: 3000 }],

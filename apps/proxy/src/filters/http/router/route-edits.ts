@@ -8,14 +8,15 @@ const serviceTime = headerName('x-envoy-upstream-service-time')
 const setCookie = headerName('set-cookie')
 
 /** The header edits of the route, and of the cluster that was chosen, on the answer; and how often it was tried for. */
-export function editResponse(exchange: RoutedExchange, choice: ClusterChoice | null): void {
+export function editResponse(exchange: RoutedExchange, choice: ClusterChoice | null, tellsTries = true): void {
   const { headers } = exchange.response
   choice?.edits?.onResponse(exchange, headers)
   const { route, info } = exchange
   if (route === null) return
   const { edits, host } = route
   for (let i = 0; i < edits.length; i++) edits[i]!.onResponse(exchange, headers)
-  if (host.includeAttemptCountInResponse && info.attemptCount > 0) headers.set(attemptCount, String(info.attemptCount))
+  if (tellsTries && host.includeAttemptCountInResponse && info.attemptCount > 0)
+    headers.set(attemptCount, String(info.attemptCount))
 }
 
 /** Makes the head of upstream's answer what the filters see. `cookies`: those that hash policies made. */

@@ -94,9 +94,9 @@ export class Router implements TerminalFilter {
     this.forwarding.trailers(trailers)
   }
 
-  /** Edits an answer that was made here as the route's answers are. */
-  editResponse(): void {
-    editResponse(this.exchange, this.target.choice)
+  /** Edits an answer that was made here as the route's answers are. `tellsTries`: it may tell how many there were. */
+  editResponse(tellsTries: boolean): void {
+    editResponse(this.exchange, this.target.choice, tellsTries)
   }
 
   /** Looks at the time limits; true: the exchange was answered or goes on with another try. */

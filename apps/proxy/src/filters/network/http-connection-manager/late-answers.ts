@@ -7,11 +7,11 @@ export function answerLate(exchange: ManagedExchange, limit: StreamLimit): void 
   switch (limit) {
     case 'duration':
       stats.maxDurationReached.inc()
-      exchange.reply(504, 'downstream duration timeout', { details: 'max_duration_timeout', grpcStatus: 4 })
+      exchange.reply(504, 'downstream duration timeout', { details: 'max_duration_timeout', grpcStatus: 4, byManager: true })
       break
     case 'request':
       stats.requestTimeout.inc()
-      exchange.reply(408, 'request timeout', { details: 'request_overall_timeout' })
+      exchange.reply(408, 'request timeout', { details: 'request_overall_timeout', byManager: true })
       break
     case 'head':
       stats.headerTimeout.inc()
@@ -21,7 +21,7 @@ export function answerLate(exchange: ManagedExchange, limit: StreamLimit): void 
     case 'idle':
       stats.requestIdleTimeout.inc()
       exchange.info.addResponseFlag('SI')
-      exchange.reply(exchange.requestComplete ? 504 : 408, 'stream timeout', { details: 'stream_idle_timeout' })
+      exchange.reply(exchange.requestComplete ? 504 : 408, 'stream timeout', { details: 'stream_idle_timeout', byManager: true })
       break
   }
 }

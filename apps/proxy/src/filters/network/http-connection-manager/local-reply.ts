@@ -65,7 +65,7 @@ export function makeLocalReply(
       options.edit?.(head)
       // The route's own edits, as every answer of a route has them.
       if (edit !== undefined) edit()
-      else exchange.terminal.editResponse()
+      else exchange.terminal.editResponse(options.byManager !== true)
     },
   }
   const rewrite =

@@ -1,5 +1,4 @@
-import net, { type Socket } from 'node:net'
-import { WeftError } from '@weft/service/errors'
+import type { Socket } from 'node:net'
 import type { ConnectionFacts } from '../filters/listener/filter.ts'
 import type { AcceptedInfo, ConnectionServices, NetworkSession } from '../filters/network/filter.ts'
 import { ConnectionRecord } from '../observe/connection-record.ts'
@@ -12,8 +11,8 @@ import { type ClientHello, inspectClientHello } from './client-hello.ts'
 import { Connection, type ConnectionHandler, rewrapAccepted } from './connection.ts'
 import { nextConnectionId } from './connection-id.ts'
 import type { TlsInfo } from './connection-info.ts'
-import { ownSockets } from './own-socket.ts'
-import { listenOnPipe } from './pipe.ts'
+import { inspectConnection } from './listener-inspection.ts'
+import { ListenerSockets } from './listener-sockets.ts'
 import { type Destination, socketCalls } from './socket-calls.ts'
 import { TlsAcceptor, TlsStats } from './tls-acceptor.ts'
 
@@ -73,7 +72,7 @@ export class LiveListener {
   private readonly services: ConnectionServices
   private readonly stats: ListenerStats
   private readonly acceptor: TlsAcceptor
-  private readonly servers: net.Server[] = []
+  private readonly sockets = new ListenerSockets((socket) => this.onConnection(socket))
   private readonly count: SharedCount
   private readonly sessions = new Map<NetworkSession, Accepted>()
   private readonly undecided = new Set<Socket>()
@@ -126,62 +125,12 @@ export class LiveListener {
 
   /** Opens the listener's addresses; gives those that are bound. Throws when one can't be, and leaves none open. */
   async open(ownsPipes: boolean): Promise<string[]> {
-    requireSocketCalls(this.plan)
-    if (!this.plan.bindToPort) return []
-    const bound = this.bound
-    for (const address of this.plan.addresses) {
-      if (address.type === 'pipe' && !ownsPipes) continue
-      try {
-        bound.push(await this.listen(address))
-      } catch (error) {
-        this.stopAccepting()
-        const why = error instanceof Error ? error.message : String(error)
-        throw new WeftError('failed_precondition', `cannot bind '${addressText(address)}': ${why}`, {
-          where: { path: `Listener ${this.plan.name}: address` },
-          hint: why.includes('EADDRINUSE') ? 'another program listens there' : undefined,
-        })
-      }
-    }
-    return bound
+    this.bound = await this.sockets.open(this.plan, ownsPipes)
+    return this.bound
   }
 
   private expectTls(): void {
     if (this.plan.allChains.some(({ tls }) => tls !== null)) this.acceptor.expect()
-  }
-
-  private async listen(address: ListenAddress): Promise<string> {
-    const server = net.createServer({ pauseOnConnect: true, noDelay: true, allowHalfOpen: true }, (socket) =>
-      this.onConnection(socket),
-    )
-    const { backlog } = this.plan
-    if (address.type === 'pipe') {
-      await listenOnPipe(server, address.path, address.mode, backlog)
-      server.on('error', () => {})
-      this.servers.push(server)
-      return address.path
-    }
-    return new Promise((resolve, reject) => {
-      server.once('error', reject)
-      const { host, port, takesIpv4, options = [] } = address
-      const ipv6Only = host.includes(':') && !takesIpv4
-      const at =
-        options.length > 0 ? { fd: ownSockets().bind(host, port, ipv6Only, options) } : { host, port, reusePort: true, ipv6Only }
-      server.listen({ ...at, backlog }, () => {
-        server.removeListener('error', reject)
-        server.on('error', () => {})
-        this.servers.push(server)
-        try {
-          if (this.plan.transparent) socketCalls().setTransparent(server)
-          if (options.length > 0) ownSockets().apply(server, options, 'listening')
-        } catch (error) {
-          reject(error)
-          return
-        }
-        const at = server.address()
-        if (at === null || typeof at === 'string') resolve(at ?? '')
-        else resolve(addressText({ type: 'ip', host: at.address, port: at.port }))
-      })
-    })
   }
 
   /** Where a connection was going decides whose it is. */
@@ -249,68 +198,23 @@ export class LiveListener {
     for (const [socket, caught] of waiting) if (!socket.destroyed) this.accept(socket, caught)
   }
 
-  /** Takes a connection through the listener's filters, reading what they need, and gives what they left to who comes next. */
+  /** Takes a connection through the listener's filters. */
   private inspect(socket: Socket, facts: ConnectionFacts): void {
-    const { filters, continueOnTimeout, inspectTimeoutMs } = this.plan
-    let seen: Buffer = noBytes
-    let at = 0
-    let timer: NodeJS.Timeout | null = null
-    const stop = () => {
-      if (timer === null) return
-      clearTimeout(timer)
-      this.stats.preActive.dec()
-      this.undecided.delete(socket)
-      socket.removeListener('data', onData)
-      socket.removeListener('end', onGone)
-      socket.removeListener('close', onGone)
-      socket.removeListener('error', ignoreError)
-      socket.pause()
-    }
-    /** Whether bytes are missing. */
-    const goOn = (): boolean => {
-      for (; at < filters.length; at++) {
-        const filter = filters[at]!
-        const verdict = filter.inspect(seen, facts)
-        if (verdict === 'refuse' || (verdict === 'more' && seen.length > filter.maxBytes)) {
-          stop()
-          this.turnAway(socket, facts, seen)
-          return false
-        }
-        if (verdict === 'more') return true
-        seen = seen.subarray(verdict)
-      }
-      stop()
-      this.choose(socket, facts, seen)
-      return false
-    }
-    const onData = (chunk: Buffer) => {
-      seen = seen.length === 0 ? chunk : Buffer.concat([seen, chunk])
-      goOn()
-    }
-    const onGone = () => {
-      stop()
-      this.stats.remoteClose.inc()
-      this.turnAway(socket, facts, noBytes)
-    }
-    const onTimeout = () => {
-      stop()
-      this.stats.timeout.inc()
-      if (continueOnTimeout) {
-        this.choose(socket, facts, seen)
-        return
-      }
-      this.turnAway(socket, facts, seen)
-    }
-    if (!goOn()) return
-    this.undecided.add(socket)
-    this.stats.preActive.inc()
-    // Node takes a timer of 2^31 ms for one of none.
-    timer = setTimeout(onTimeout, inspectTimeoutMs > 0 ? inspectTimeoutMs : 2 ** 31 - 1)
-    socket.on('data', onData)
-    socket.on('end', onGone)
-    socket.on('close', onGone)
-    socket.on('error', ignoreError)
-    socket.resume()
+    const { stats } = this
+    inspectConnection(socket, facts, this.plan, {
+      waits: () => {
+        this.undecided.add(socket)
+        stats.preActive.inc()
+      },
+      waitedFor: () => {
+        this.undecided.delete(socket)
+        stats.preActive.dec()
+      },
+      timedOut: () => stats.timeout.inc(),
+      left: () => stats.remoteClose.inc(),
+      passed: (seen) => this.choose(socket, facts, seen),
+      refused: (seen) => this.turnAway(socket, facts, seen),
+    })
   }
 
   /** Ends a connection before a filter chain has it. `seen`: what came of it, which the kernel would answer by a reset. */
@@ -500,8 +404,7 @@ export class LiveListener {
    * where the new plan asks for what can't be had here.
    */
   replace(plan: ListenerPlan, drainTimeMs: number): void {
-    requireSocketCalls(plan)
-    if (plan.transparent) for (const server of this.servers) socketCalls().setTransparent(server)
+    this.sockets.adopt(plan)
     const before = this.plan
     this.plan = plan
     this.expectTls()
@@ -523,28 +426,16 @@ export class LiveListener {
   drain(drainTimeMs: number): void {
     if (this.drainTimer !== null) return
     this.draining = true
-    if (this.refusesNew()) setTimeout(() => this.stopAccepting(), Math.min(settleMs, drainTimeMs)).unref()
+    if (this.sockets.refuseNew()) setTimeout(() => this.stopAccepting(), Math.min(settleMs, drainTimeMs)).unref()
     else this.stopAccepting()
     for (const session of this.sessions.keys()) session.drain()
     this.drainTimer = setTimeout(() => this.close(), drainTimeMs)
     this.drainTimer.unref()
   }
 
-  /** Whether new connections are turned away without closing the socket, on which some that were begun may still wait. */
-  private refusesNew(): boolean {
-    try {
-      const calls = socketCalls()
-      for (const server of this.servers) calls.refuseNew(server)
-      return true
-    } catch {
-      // No Linux, or no koffi: what waits in the kernel's queue is lost with the socket.
-      return false
-    }
-  }
-
   private stopAccepting(): void {
     this.closed = true
-    for (const server of this.servers.splice(0)) server.close()
+    this.sockets.close()
   }
 
   /** Ends everything now. */
@@ -593,17 +484,6 @@ function factsOf(socket: Socket, caught: Destination | null, addresses: readonly
 }
 
 function ignoreError(): void {}
-
-/** Throws where a listener asks the kernel what can't be asked here. */
-function requireSocketCalls({ name, readsOriginalDestination, transparent }: ListenerPlan): void {
-  if (!readsOriginalDestination && !transparent) return
-  try {
-    socketCalls()
-  } catch (error) {
-    const { code, message, hint } = WeftError.from(error)
-    throw new WeftError(code, message, { cause: error, hint, where: { path: `Listener ${name}` } })
-  }
-}
 
 /**
  * Hands a connection on to the new version of its chain: the one at the same place, of the same name and kind of transport.

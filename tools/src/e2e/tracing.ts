@@ -5,7 +5,7 @@
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http'
 import { join } from 'node:path'
 import { installEnvoy } from '../peers.ts'
-import { freePort, start, untilListening } from '../processes.ts'
+import { freePort, start, until, untilListening } from '../processes.ts'
 import { CheckFailed, type Scenario } from './scenario.ts'
 
 const root = join(import.meta.dirname, '../../..')
@@ -68,7 +68,7 @@ export async function tracingScenario(scenario: Scenario): Promise<void> {
         answers.push(foldHeaders(Object.fromEntries(answer.headers)))
       }
       const expected = (requests.length - 1) * (spawns ? 2 : 1) - (spawns ? 1 : 0)
-      await until(() => spans.length >= expected, `${expected} spans`)
+      await until(() => spans.length >= expected, `${expected} spans`, undefined, 60_000)
       await proxy.stop()
       told.push({
         spans: spans.map((span) => foldSpan(span, listen, origin)).sort(),
@@ -164,14 +164,6 @@ function difference(a: readonly unknown[] = [], b: readonly unknown[] = []): str
   const at = a.findIndex((one, i) => !same(one, b[i]))
   if (at < 0) return `${a.length} beside ${b.length}`
   return `\n  Envoy ${JSON.stringify(a[at])}\n  ours  ${JSON.stringify(b[at])}`
-}
-
-async function until(ready: () => boolean, what: string): Promise<void> {
-  const end = Date.now() + 60_000
-  while (!ready()) {
-    if (Date.now() > end) throw new CheckFailed(`no ${what} within a minute`)
-    await new Promise<void>((resolve) => setTimeout(resolve, 20))
-  }
 }
 
 async function serve(

@@ -4,6 +4,7 @@ import { proxyBootstrap } from '@weft/weft/mesh/bootstrap'
 import type { KubernetesServer } from '../../kubernetes/server.ts'
 import { type Running, start, until } from '../../processes.ts'
 import { root } from '../mesh-under-test.ts'
+import { askPilot, healthyEndpoints, untilReady } from '../pilot-api.ts'
 import type { Scenario } from '../scenario.ts'
 
 const main = (app: string): string => join(root, `apps/${app}/src/main.ts`)
@@ -47,20 +48,13 @@ export class ControlPlane {
   }
 
   /** What Pilot says at a path of its API. */
-  async ask<T>(path: string): Promise<T> {
-    return (await (await fetch(`${this.pilotAdmin}${path}`)).json()) as T
+  ask<T>(path: string): Promise<T> {
+    return askPilot(this.pilotAdmin, path)
   }
 
   /** The endpoints of a service that Pilot has for healthy, as `address:port`. */
-  async healthyEndpoints(service: string): Promise<string[]> {
-    interface Endpoint {
-      address: string
-      port: number
-      health: string
-    }
-    const { services } = await this.ask<{ services: { name: string; endpoints: Endpoint[] }[] }>('/v1/registry')
-    const endpoints = services.find(({ name }) => name === service)?.endpoints ?? []
-    return endpoints.filter(({ health }) => health === 'healthy').map(({ address, port }) => `${address}:${port}`)
+  healthyEndpoints(service: string): Promise<string[]> {
+    return healthyEndpoints(this.pilotAdmin, service)
   }
 
   /** What Pilot has to say against the cluster; undefined while it follows it. */
@@ -103,7 +97,7 @@ export class ControlPlane {
     const pilot = start(this.#pilotArgs, { env: this.#pilotEnvironment })
     this.#pilot = pilot
     this.#scenario.cleanup(() => pilot.stop())
-    await untilReady(this.pilotAdmin, 'Pilot', pilot)
+    await untilReady(this.pilotAdmin, 'Pilot', pilot, patienceMs)
   }
 
   /** Ends Pilot as a crash does. */
@@ -139,7 +133,7 @@ export class ControlPlane {
       ...['--kubernetes', 'review', '--kubeconfig', kubeconfig, '--root-config-map', 'istio-ca-root-cert'],
     ])
     this.#scenario.cleanup(() => citadel.stop())
-    await untilReady(`http://${host}:${adminPort}`, 'Citadel', citadel)
+    await untilReady(`http://${host}:${adminPort}`, 'Citadel', citadel, patienceMs)
   }
 
   async #preparePilot(): Promise<void> {
@@ -173,9 +167,4 @@ export class ControlPlane {
   #token(account: string): Promise<string> {
     return this.#server.tokenOf('istio-system', account, { audiences: ['istio-ca'], pod: `${account}-0` })
   }
-}
-
-async function untilReady(admin: string, what: string, running: Running): Promise<void> {
-  const isReady = async (): Promise<boolean> => (await fetch(`${admin}/healthz/ready`).catch(() => undefined))?.ok === true
-  await until(isReady, `${what} to be ready`, running, patienceMs)
 }

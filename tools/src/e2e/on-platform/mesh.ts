@@ -5,7 +5,8 @@ import { mintJoinTokens } from '@weft/weft/clients/citadel'
 import { proxyBootstrap } from '@weft/weft/mesh/bootstrap'
 import { claimOctet } from '@weft/weft/mesh/octet'
 import { compileCacheFolder, installedPrograms, type Program, type Programs } from '@weft/weft/mesh/programs'
-import { freePort, type Running, start, until } from '../../processes.ts'
+import { freePort, type Running, start } from '../../processes.ts'
+import { askPilot, healthyEndpoints, untilReady } from '../pilot-api.ts'
 import type { Scenario } from '../scenario.ts'
 import { type BookinfoInstance, bookinfo, serviceOctets } from './bookinfo.ts'
 import { gatewayNamespace, writeCredential } from './gateway-credentials.ts'
@@ -78,20 +79,13 @@ export class MeshOnPlatform {
   }
 
   /** What Pilot says at a path of its API. */
-  async pilot<T>(path: string): Promise<T> {
-    return (await (await fetch(`${this.pilotAdmin}${path}`)).json()) as T
+  pilot<T>(path: string): Promise<T> {
+    return askPilot(this.pilotAdmin, path)
   }
 
   /** The endpoints of a service that Pilot has for healthy, as `address:port`. */
-  async healthyEndpoints(service: string): Promise<string[]> {
-    interface Endpoint {
-      address: string
-      port: number
-      health: string
-    }
-    const { services } = await this.pilot<{ services: { name: string; endpoints: Endpoint[] }[] }>('/v1/registry')
-    const endpoints = services.find(({ name }) => name === service)?.endpoints ?? []
-    return endpoints.filter(({ health }) => health === 'healthy').map(({ address, port }) => `${address}:${port}`)
+  healthyEndpoints(service: string): Promise<string[]> {
+    return healthyEndpoints(this.pilotAdmin, service)
   }
 
   /** Writes a file of configuration. */
@@ -168,7 +162,7 @@ export class MeshOnPlatform {
       { env: processEnvironment },
     )
     this.#scenario.cleanup(() => citadel.stop())
-    await untilReady(`http://${host}:${adminPort}`, 'Citadel', citadel)
+    await untilReady(`http://${host}:${adminPort}`, 'Citadel', citadel, patienceMs)
   }
 
   async #startPilot(registry: string): Promise<void> {
@@ -200,7 +194,7 @@ export class MeshOnPlatform {
     )
     this.#pilot = pilot
     this.#scenario.cleanup(() => pilot.stop())
-    await untilReady(`http://${host}:${adminPort}`, 'Pilot', pilot)
+    await untilReady(`http://${host}:${adminPort}`, 'Pilot', pilot, patienceMs)
   }
 
   async #startGateway(port: number): Promise<void> {
@@ -237,11 +231,6 @@ const processEnvironment = { ...process.env, NODE_COMPILE_CACHE: compileCacheFol
 
 function commandOf({ command, args }: Program): string[] {
   return [command, ...args]
-}
-
-async function untilReady(admin: string, what: string, running: Running): Promise<void> {
-  const isReady = async (): Promise<boolean> => (await fetch(`${admin}/healthz/ready`).catch(() => undefined))?.ok === true
-  await until(isReady, `${what} to be ready`, running, patienceMs)
 }
 
 /** The way in, and mutual TLS alone between workloads. */

@@ -10,7 +10,7 @@ import { DownstreamTlsContext, UpstreamTlsContext } from '@weft/contracts/envoy/
 import { afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { certificateSecret, TestAuthority } from './testing/certificates.ts'
 import { any, cluster, connectionManager, listener, routeTo } from './testing/resources.ts'
-import { ask, raw, Upstream, WorkerHarness } from './testing/worker-harness.ts'
+import { ask, raw, Upstream, until, WorkerHarness } from './testing/worker-harness.ts'
 import type { ResourceUpdate } from './threads.ts'
 
 const alice = 'spiffe://cluster.local/ns/default/sa/alice'
@@ -260,6 +260,35 @@ describe('TLS in a worker', () => {
     const first = await serial()
     await proxy.apply(certificateSecret('default', await authority.issue(bob)))
     expect(await serial()).not.toBe(first)
+  })
+
+  it('reads no more of a client of HTTP/2 that floods, tells it so, and closes', async () => {
+    const proxy = worker()
+    await proxy.apply(
+      certificateSecret('default', bobKeys),
+      authority.trustSecret(),
+      listener('in', [{ transportSocket: downstreamTls(false), filters: [hcm()] }]),
+    )
+    const socket = tls.connect({ host: '127.0.0.1', port: proxy.port('in'), rejectUnauthorized: false, ALPNProtocols: ['h2'] })
+    open.push({ close: () => socket.destroy() })
+    const heard: Buffer[] = []
+    const closed = new Promise<unknown>((resolve) => {
+      let failure: unknown = null
+      socket.on('error', (error) => {
+        failure = error
+      })
+      socket.on('close', () => resolve(failure))
+    })
+    socket.on('data', (bytes) => heard.push(bytes))
+    await once(socket, 'secureConnect')
+    const priority = '\0\0\x05\x02\0\0\0\0\x01\0\0\0\0\0'
+    socket.write(`PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0${priority.repeat(200)}`, 'latin1')
+    const said = () => Buffer.concat(heard).toString('latin1')
+    await until(() => said().includes('\0\0\0\x0binbound_priority_frames_flood'), 'the client is told')
+    const more = 32 * 2 ** 20
+    socket.write(Buffer.alloc(more))
+    expect(await closed).toMatchObject({ code: expect.stringMatching(/^(ECONNRESET|EPIPE)$/) })
+    expect(proxy.stats.value('http.test.downstream_cx_rx_bytes_total')).toBeLessThan(more / 16)
   })
 
   it('chooses chains by server name', async () => {

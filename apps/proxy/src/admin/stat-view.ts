@@ -1,12 +1,13 @@
+import type { ClusterState } from '../control/clusters.ts'
 import type { Control } from '../control/control.ts'
 import type { MergedStat } from '../observe/stats.ts'
 import { histogramBuckets, isTouched } from '../observe/stats.ts'
+import { matchByCluster, type StatsMatch, statsMatcher } from '../observe/stats-matcher.ts'
 import { xxHash64 } from '../observe/xxhash64.ts'
 import { compileRegex } from '../routing/matchers/regex.ts'
 import { clusterGauges, clusterPrefix } from './cluster-gauges.ts'
 import { bucketBounds } from './histogram-buckets.ts'
 import { standingStats } from './standing-stats.ts'
-import { statsMatcher } from './stats-matcher.ts'
 
 /**
  * A gauge may be of 64 bits; a histogram comes with what came in the last flush interval, and the upper bounds of the buckets it is
@@ -32,7 +33,9 @@ export interface StatFilter {
  */
 export class StatView {
   readonly #control: Control
-  readonly #matches: (name: string) => boolean
+  readonly #matches: StatsMatch
+  /** By what was configured, since a new version of a cluster may have another. */
+  readonly #ofClusters = new WeakMap<ClusterState['message'], StatsMatch>()
   readonly #boundsOf: (name: string) => readonly number[]
   readonly #resets = new Map<string, number>()
   readonly #intervals = new Map<string, { before: Float64Array; last: Float64Array }>()
@@ -54,12 +57,13 @@ export class StatView {
   list(filter: StatFilter = {}): ViewedStat[] {
     const regex = filter.pattern === undefined ? undefined : compileRegex(`(?s:.*)(?:${filter.pattern})(?s:.*)`, 'filter')
     const computed = this.#computed()
+    const matches = this.#matchesNow()
     const listed: ViewedStat[] = []
     const take = (stat: ViewedStat): void => {
       if (filter.kinds !== undefined && !filter.kinds.has(stat.kind)) return
       if (filter.usedOnly === true && !this.#isUsed(stat)) return
       if (regex !== undefined && regex.fullMatch(stat.name) === (filter.invert === true)) return
-      if (this.#matches(stat.name)) listed.push(stat)
+      if (matches(stat.name)) listed.push(stat)
     }
     for (const stat of this.#control.reader.all()) {
       if (stat.kind === 'histogram') take({ ...stat, interval: this.#intervalOf(stat), bounds: this.#boundsOf(stat.name) })
@@ -70,6 +74,21 @@ export class StatView {
     }
     for (const stat of computed.values()) take(stat)
     return listed.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0))
+  }
+
+  #matchesNow(): StatsMatch {
+    const clusters = this.#control.clusters.active().map((cluster) => [clusterPrefix(cluster), this.#matchOf(cluster)] as const)
+    return matchByCluster(new Map(clusters), this.#matches)
+  }
+
+  #matchOf({ name, message }: ClusterState): StatsMatch | undefined {
+    if (message.statsMatcher === undefined) return undefined
+    let match = this.#ofClusters.get(message)
+    if (match === undefined) {
+      match = statsMatcher(message.statsMatcher, `Cluster ${name}: stats_matcher`)
+      this.#ofClusters.set(message, match)
+    }
+    return match
   }
 
   /** Sets every counter to nothing. */

@@ -4,6 +4,7 @@ import { ClusterConfig } from '@weft/contracts/envoy/extensions/clusters/aggrega
 import { HttpProtocolOptions } from '@weft/contracts/envoy/extensions/upstreams/http/v3/http_protocol_options'
 import { defaultClientOptions, type Http1ClientOptions } from '@weft/http/h1/client-connection'
 import type { Http2Options } from '@weft/http/h2/options'
+import { statsMatcher } from '../observe/stats-matcher.ts'
 import { compileHashPolicies, type HashPolicies } from '../routing/hash-policy.ts'
 import type { HeadMatcher } from '../routing/matchers/header-matcher.ts'
 import { compileResponseMatch } from '../routing/matchers/response-match.ts'
@@ -89,8 +90,9 @@ export function compileCluster(bytes: Uint8Array, secrets: SecretStore, runtime 
   const { http, http1, http2 } = httpOf(source, options)
   if (http === 'http1' && source.healthChecks.some(({ healthChecker }) => healthChecker?.$case === 'grpcHealthCheck'))
     throw invalid(`${at}: health_checks[0]`, `${source.name} cluster must support HTTP/2 for gRPC healthchecking`)
-  // Used where names are resolved; said here what is wrong with them.
+  // Used where names are resolved, and where stats are shown; said here what is wrong with them.
   dnsServersOf(source)
+  statsMatcher(source.statsMatcher, `${at}: stats_matcher`)
   const connectTimeoutMs = durationMs(source.connectTimeout, 5000)
   if (connectTimeoutMs <= 0) throw invalid(`${at}: connect_timeout`, 'must be greater than 0')
   const tls =

@@ -10,7 +10,7 @@ export const clusterSupport: SupportTable = {
     'original_dst_lb_config upstream_bind_config load_balancing_policy cluster_type close_connections_on_host_health_failure cleanup_interval ' +
     'common_lb_config transport_socket transport_socket_matches metadata ' +
     'lb_subset_config ignore_health_on_host_removal ~per_connection_buffer_limit_bytes ~wait_for_warm_on_init ' +
-    'connection_pool_per_downstream_connection ~preconnect_policy upstream_connection_options ~track_timeout_budgets ~track_cluster_stats',
+    'stats_matcher connection_pool_per_downstream_connection ~preconnect_policy upstream_connection_options ~track_timeout_budgets ~track_cluster_stats',
   'envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig':
     'resolvers use_resolvers_as_fallback dns_resolver_options ~filter_unroutable_families ~udp_max_queries',
   'envoy.config.core.v3.DnsResolverOptions': 'use_tcp_for_dns_lookups ~no_default_search_domain',

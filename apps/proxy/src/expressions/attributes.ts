@@ -1,5 +1,5 @@
 import type { CelScope } from '@weft/expressions/cel/compile'
-import { CelDuration, CelMap, CelTimestamp, type CelValue, fromJson } from '@weft/expressions/cel/values'
+import { CelDuration, CelMap, CelTimestamp, type CelValue } from '@weft/expressions/cel/values'
 import { headerName, names } from '@weft/http/header-name'
 import type { HeaderTable } from '@weft/http/header-table'
 import { addressOperators } from '../observe/format/address-operators.ts'
@@ -9,6 +9,7 @@ import type { OperatorKind } from '../observe/format/operator.ts'
 import { responseFlagNames } from '../observe/format/response-flags.ts'
 import { tlsOperators } from '../observe/format/tls-operators.ts'
 import { grpcStatusOf } from '../upstream/grpc-status.ts'
+import { MetadataValue } from './metadata-value.ts'
 
 /** Reads an attribute; undefined: the request has none. */
 type Reader = (context: FormatContext) => CelValue | undefined
@@ -71,11 +72,16 @@ const grpcStatus: Reader = ({ response: head, responseTrailers, info }) => {
   return info.responseCode === 0 ? undefined : BigInt(grpcStatusOf(info.responseCode))
 }
 
-/** Headers by their names in small letters, several of one name with commas between them; pseudo headers stand among them. */
+/**
+ * Headers by their names in small letters, several of one name with commas between them; pseudo headers stand among them, and Host
+ * is another word for `:authority`.
+ */
 function headerMap(table: HeaderTable | null, pseudo: readonly (readonly [string, string])[] = []): CelMap {
   const get = (key: CelValue): CelValue | undefined => {
     if (typeof key !== 'string') return undefined
-    const named = pseudo.find(([name]) => name === key.toLowerCase())
+    const low = key.toLowerCase()
+    const asked = low === 'host' ? ':authority' : low
+    const named = pseudo.find(([name]) => name === asked)
     const value = named?.[1] || (/^[!-9;-~]+$/.test(key) ? table?.getAll(headerName(key)) : null)
     return value === null || value === undefined ? undefined : fromWire(value)
   }
@@ -105,10 +111,10 @@ const flagBits: Reader = ({ info }) =>
 const flagOrder = [...responseFlagNames.filter((name) => name !== 'DR' && name !== 'UDO'), 'DR', 'UDO']
 
 /** Metadata of one kind: `metadata.filter_metadata['a.filter'].key`. */
-function metadata(read: (context: FormatContext) => unknown): Reader {
+function metadata(read: (context: FormatContext) => Readonly<Record<string, unknown>> | null | undefined): Reader {
   return (context) => {
     const found = read(context)
-    return found === undefined ? undefined : fromJson({ filter_metadata: found ?? {} })
+    return found === undefined ? undefined : new MetadataValue(found ?? {})
   }
 }
 
@@ -198,12 +204,15 @@ const upstream: Readonly<Record<string, Reader>> = {
 const xds: Readonly<Record<string, Reader>> = {
   cluster_name: text(({ info }) => info.clusterName),
   cluster_metadata: metadata(({ clusterMetadata, info }) => (info.clusterName === '' ? undefined : clusterMetadata)),
-  route_name: text(({ info }) => info.routeName),
+  route_name: ({ routeMetadata, info }) => (routeMetadata == null ? undefined : info.routeName),
   route_metadata: metadata(({ routeMetadata }) => routeMetadata ?? undefined),
   virtual_host_name: text(({ info }) => info.virtualHost),
-  virtual_host_metadata: metadata(({ virtualHostMetadata }) => virtualHostMetadata ?? undefined),
-  upstream_host_metadata: metadata(({ info }) => (info.upstreamEndpoint === null ? undefined : info.upstreamEndpoint.metadata)),
-  filter_chain_name: text(({ info }) => info.filterChain),
+  virtual_host_metadata: metadata(({ virtualHostMetadata, info }) => (info.virtualHost === '' ? undefined : virtualHostMetadata)),
+  upstream_host_metadata: ({ info: { upstreamEndpoint: endpoint } }) => {
+    if (endpoint === null) return undefined
+    return Object.keys(endpoint.metadata).length === 0 ? null : new MetadataValue(endpoint.metadata)
+  },
+  filter_chain_name: ({ info }) => info.filterChain,
   listener_metadata: metadata(({ connection: { listenerMetadata } }) => listenerMetadata ?? {}),
   listener_direction: ({ connection: { listenerDirection } }) =>
     listenerDirection === undefined ? undefined : BigInt(['unspecified', 'inbound', 'outbound'].indexOf(listenerDirection)),
@@ -223,6 +232,6 @@ const roots: Readonly<Record<string, Reader>> = {
   destination: fields({ address: address('DOWNSTREAM_LOCAL_ADDRESS'), port: address('DOWNSTREAM_LOCAL_PORT') }),
   metadata: metadata(({ metadataOrNull }) => metadataOrNull ?? {}),
   filter_state: filterState,
-  upstream_filter_state: () => new CelMap(() => undefined),
+  upstream_filter_state: ({ info }) => (info.upstreamEndpoint === null ? undefined : new CelMap(() => undefined)),
   xds: fields(xds),
 }

@@ -25,6 +25,11 @@ test.each([
   ["request.headers['X-Role']", 'admin'],
   ["request.headers['x-name'] == 'zo\\u00eb'", 'true'],
   ["request.headers[':method']", 'POST'],
+  ['request.headers.host == request.host', 'true'],
+  [
+    'metadata',
+    'filter_metadata { key: "jwt" value { fields { key: "claims" value { struct_value { fields { key: "groups" value { list_value { values { string_value: "ops" } } } } fields { key: "level" value { number_value: 3 } } } } } } } ',
+  ],
   ["request.headers['not a name']", null],
   ["'x-role' in request.headers && !('x-none' in request.headers)", 'true'],
   ['has(request.referer)', 'false'],

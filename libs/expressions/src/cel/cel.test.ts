@@ -53,6 +53,8 @@ const operators: readonly (readonly [string, unknown])[] = [
   ['--1', 1n],
   ['!!true', true],
   ['1 / 0', 'error'],
+  ["{'a': null}.a", null],
+  ["{'a': null}['a'] == null", true],
   ['5 % 0', 'error'],
   ['1.0 / 0.0', Number.POSITIVE_INFINITY],
   ['5.0 % 2.0', 'error'],

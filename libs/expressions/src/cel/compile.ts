@@ -61,7 +61,8 @@ function select(operand: CelProgram, field: string, presence: boolean): CelProgr
     if (value instanceof CelError) return value
     if (!(value instanceof CelMap)) return unsupported
     const found = value.get(field)
-    return presence ? found !== undefined : (found ?? missing)
+    if (presence) return found !== undefined
+    return found === undefined ? missing : found
   }
 }
 

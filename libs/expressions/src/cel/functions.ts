@@ -105,7 +105,10 @@ function texts(holds: (text: string, other: string) => boolean): Form {
 }
 
 function index([container, key = null]: readonly CelValue[]): CelResult {
-  if (container instanceof CelMap) return container.get(key) ?? new CelError(`Key not found in map : "${shortText(key)}"`)
+  if (container instanceof CelMap) {
+    const found = container.get(key)
+    return found === undefined ? new CelError(`Key not found in map : "${shortText(key)}"`) : found
+  }
   if (!Array.isArray(container)) return noOverload
   const at = integerOf(key)
   if (at === null) return noOverload

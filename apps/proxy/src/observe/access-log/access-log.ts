@@ -123,7 +123,7 @@ export function compileLogFormat(source: SubstitutionFormatString | undefined, p
     case 'textFormat':
       return compileTextFormat(format.value, `${path}.text_format`, omitEmpty ? '' : '-')
     case 'textFormatSource': {
-      const text = readDataSource(format.value, `${path}.text_format_source`).toString('latin1')
+      const text = readDataSource(format.value, `${path}.text_format_source`).toString()
       return compileTextFormat(text, `${path}.text_format_source`, omitEmpty ? '' : '-')
     }
     case 'jsonFormat':

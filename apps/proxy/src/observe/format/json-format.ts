@@ -1,5 +1,6 @@
 import type { FormatContext } from './context.ts'
 import { compileValueFormat, textOf } from './text-format.ts'
+import { wireText } from './wire-text.ts'
 
 /** Keys of structs come sorted too. */
 function sortedKeys(_key: string, value: unknown): unknown {
@@ -29,7 +30,7 @@ function compileObject(
 ): Reader {
   const fields = Object.keys(source)
     .sort()
-    .map((key) => ({ key, read: compileNode(source[key], `${path}.${key}`, options) }))
+    .map((key) => ({ key: wireText(key), read: compileNode(source[key], `${path}.${key}`, options) }))
   return (context) => {
     const object: Record<string, unknown> = {}
     for (const { key, read } of fields) {

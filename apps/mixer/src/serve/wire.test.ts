@@ -1,6 +1,3 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { credentials, Metadata } from '@grpc/grpc-js'
 import { bagOf } from '@weft/attributes/bag'
 import { Duration } from '@weft/attributes/duration'
@@ -12,43 +9,21 @@ import { CheckRequest, type CheckResponse, HeaderOperation_Operation } from '@we
 import { MixerClient } from '@weft/contracts/istio/mixer/v1/mixer'
 import { ReportRequest } from '@weft/contracts/istio/mixer/v1/report'
 import { unary } from '@weft/service/grpc'
-import { createLifecycle, type Lifecycle } from '@weft/service/lifecycle'
-import { createLogger } from '@weft/service/logger'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { type MixerAddresses, startMixer } from '../service.ts'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { runMixer } from './testing/running-mixer.ts'
 
-const logger = createLogger('test', 'silent')
 const object = (kind: string, name: string, spec: string, namespace = 'istio-system') =>
   `---\napiVersion: config.istio.io/v1alpha2\nkind: ${kind}\nmetadata: { name: ${name}, namespace: ${namespace} }\nspec: ${spec}\n`
 
-let dir: string
-let lifecycle: Lifecycle
-let addresses: MixerAddresses
 let client: MixerClient
-
-beforeEach(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'weft-mixer-wire-'))
-})
-
-afterEach(async () => {
-  client.close()
-  await lifecycle.stop('end of test')
-  await rm(dir, { recursive: true, force: true })
-})
+let admin: string
 
 /** A Mixer with this configuration, and a client of it. */
 async function start(config: string): Promise<void> {
-  await writeFile(join(dir, 'config.yaml'), config)
-  lifecycle = createLifecycle('mixer', logger)
-  const flags = {
-    plaintextGrpcAddress: '127.0.0.1:0',
-    adminAddress: '127.0.0.1:0',
-    configDir: [dir],
-    defaults: true,
-    logLevel: 'silent',
-  } as const
-  addresses = await startMixer({ ...flags, configDir: [dir] }, logger, lifecycle)
-  client = new MixerClient(addresses.plaintextGrpc ?? '', credentials.createInsecure())
+  const mixer = await runMixer(config)
+  admin = mixer.admin
+  client = new MixerClient(mixer.grpc, credentials.createInsecure())
+  onTestFinished(() => client.close())
 }
 
 function checkWith(attributes: Parameters<typeof bagOf>[0], rest: Partial<CheckRequest> = {}): Promise<CheckResponse> {
@@ -198,7 +173,7 @@ describe('Report', () => {
     const second = encodeAttributes(bagOf({ 'response.code': 500n }))
     const request = ReportRequest.create({ attributes: [first, second, second], globalWordCount: GLOBAL_WORDS.length })
     await unary(client.report.bind(client), request, 5_000, new Metadata())
-    const text = await (await fetch(`${addresses.admin}/metrics`)).text()
+    const text = await (await fetch(`${admin}/metrics`)).text()
     const labels =
       'reporter="destination",source_workload="productpage-v1",source_workload_namespace="unknown",source_principal="cluster.local/ns/default/sa/productpage",source_app="unknown",source_version="unknown",destination_workload="reviews-v1",destination_workload_namespace="unknown",destination_principal="unknown",destination_app="unknown",destination_version="unknown",destination_service="reviews.default.svc.cluster.local",destination_service_name="unknown",destination_service_namespace="unknown",request_protocol="http"'
     const end = 'connection_security_policy="mutual_tls"'
@@ -218,16 +193,14 @@ describe('Report', () => {
       globalWordCount: GLOBAL_WORDS.length,
     })
     await unary(client.report.bind(client), request, 5_000)
-    expect(await (await fetch(`${addresses.admin}/metrics`)).text()).toMatch(
-      /istio_requests_total\{.*request_protocol="http".*\} 1\n/,
-    )
+    expect(await (await fetch(`${admin}/metrics`)).text()).toMatch(/istio_requests_total\{.*request_protocol="http".*\} 1\n/)
   })
 })
 
 describe('the admin server', () => {
   it('lists the objects with their errors', async () => {
     await start(object('denier', 'broken', '{ status: { code: 99 } }'))
-    const status: unknown = await (await fetch(`${addresses.admin}/v1/config`)).json()
+    const status: unknown = await (await fetch(`${admin}/v1/config`)).json()
     expect(status).toMatchObject({
       objects: expect.arrayContaining([
         expect.objectContaining({
@@ -238,6 +211,6 @@ describe('the admin server', () => {
         }),
       ]),
     })
-    expect((await fetch(`${addresses.admin}/healthz/ready`)).status).toBe(200)
+    expect((await fetch(`${admin}/healthz/ready`)).status).toBe(200)
   })
 })

@@ -1,6 +1,3 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { credentials } from '@grpc/grpc-js'
 import { AccessLogServiceClient, StreamAccessLogsMessage } from '@weft/contracts/envoy/service/accesslog/v3/als'
 import { AuthorizationClient, CheckRequest, type CheckResponse } from '@weft/contracts/envoy/service/auth/v3/external_auth'
@@ -10,41 +7,11 @@ import {
   RateLimitServiceClient,
 } from '@weft/contracts/envoy/service/ratelimit/v3/rls'
 import { unary } from '@weft/service/grpc'
-import { createLifecycle, type Lifecycle } from '@weft/service/lifecycle'
-import { createLogger } from '@weft/service/logger'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { type MixerAddresses, startMixer } from '../../service.ts'
+import { describe, expect, it } from 'vitest'
+import { runMixer } from '../testing/running-mixer.ts'
 
-const logger = createLogger('test', 'silent')
 const object = (kind: string, name: string, spec: string) =>
   `---\napiVersion: config.istio.io/v1alpha2\nkind: ${kind}\nmetadata: { name: ${name}, namespace: istio-system }\nspec:\n${spec}\n`
-
-let dir: string
-let lifecycle: Lifecycle
-let addresses: MixerAddresses
-
-beforeEach(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'weft-mixer-envoy-'))
-})
-
-afterEach(async () => {
-  await lifecycle.stop('end of test')
-  await rm(dir, { recursive: true, force: true })
-})
-
-async function start(config: string): Promise<string> {
-  await writeFile(join(dir, 'config.yaml'), config)
-  lifecycle = createLifecycle('mixer', logger)
-  const flags = {
-    plaintextGrpcAddress: '127.0.0.1:0',
-    adminAddress: '127.0.0.1:0',
-    configDir: [dir],
-    defaults: true,
-    logLevel: 'silent',
-  } as const
-  addresses = await startMixer({ ...flags, configDir: [dir] }, logger, lifecycle)
-  return addresses.plaintextGrpc ?? ''
-}
 
 describe('ext_authz', () => {
   const rules = [
@@ -63,7 +30,7 @@ describe('ext_authz', () => {
   ].join('')
 
   async function ask(headers: Record<string, string>): Promise<CheckResponse> {
-    const client = new AuthorizationClient(await start(rules), credentials.createInsecure())
+    const client = new AuthorizationClient((await runMixer(rules)).grpc, credentials.createInsecure())
     try {
       const request = CheckRequest.fromPartial({
         attributes: {
@@ -116,7 +83,7 @@ describe('the rate limit service', () => {
         '  match: ratelimit.domain == "per-client"\n  actions: [{ handler: limits.memquota, instances: [per-client.quota] }]',
       ),
     ].join('')
-    const client = new RateLimitServiceClient(await start(config), credentials.createInsecure())
+    const client = new RateLimitServiceClient((await runMixer(config)).grpc, credentials.createInsecure())
     const descriptor = (value: string) => ({ entries: [{ key: 'remote_address', value }] })
     const ask = (...clients: string[]) =>
       unary(
@@ -139,7 +106,8 @@ describe('the rate limit service', () => {
 
 describe('the access log service', () => {
   it('makes metrics of entries, with the workload that the node names', async () => {
-    const client = new AccessLogServiceClient(await start(''), credentials.createInsecure())
+    const { grpc, admin } = await runMixer('')
+    const client = new AccessLogServiceClient(grpc, credentials.createInsecure())
     await new Promise<void>((resolve, reject) => {
       const stream = client.streamAccessLogs((error) => (error === null ? resolve() : reject(error)))
       const entry = (upstreamCluster: string) => ({
@@ -175,7 +143,7 @@ describe('the access log service', () => {
       stream.end()
     })
     client.close()
-    const text = await (await fetch(`${addresses.admin}/metrics`)).text()
+    const text = await (await fetch(`${admin}/metrics`)).text()
     expect(text).toMatch(
       /istio_requests_total\{reporter="destination",.*source_principal="cluster\.local\/ns\/web\/sa\/front",.*destination_workload="reviews-v1",.*destination_service="reviews\.default\.svc\.cluster\.local",.*response_code="200",connection_security_policy="mutual_tls"\} 1\n/,
     )

@@ -26,6 +26,9 @@ test.each([
   ["request.headers['x-name'] == 'zo\\u00eb'", 'true'],
   ["request.headers[':method']", 'POST'],
   ['request.headers.host == request.host', 'true'],
+  ['has(metadata.filter_metadata)', 'true'],
+  ['has(xds.listener_metadata.filter_metadata)', 'false'],
+  ['size(metadata)', null],
   [
     'metadata',
     'filter_metadata { key: "jwt" value { fields { key: "claims" value { struct_value { fields { key: "groups" value { list_value { values { string_value: "ops" } } } } fields { key: "level" value { number_value: 3 } } } } } } } ',

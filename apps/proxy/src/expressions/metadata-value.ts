@@ -1,7 +1,7 @@
-import { CelMap, fromJson } from '@weft/expressions/cel/values'
+import { CelMessage, fromJson } from '@weft/expressions/cel/values'
 
 /** Metadata as expressions see it (`metadata.filter_metadata['a.filter'].key`), and as text: protobuf's, on one line. */
-export class MetadataValue extends CelMap {
+export class MetadataValue extends CelMessage {
   readonly #filterMetadata: Readonly<Record<string, unknown>>
 
   constructor(filterMetadata: Readonly<Record<string, unknown>>) {

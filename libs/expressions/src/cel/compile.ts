@@ -1,7 +1,7 @@
 import { WeftError } from '@weft/service/errors'
 import { type CelFunction, findFunction } from './functions.ts'
 import type { CelExpression } from './syntax.ts'
-import { CelError, CelMap, type CelResult, CelType, type CelValue, mapOf } from './values.ts'
+import { CelError, CelMap, CelMessage, type CelResult, CelType, type CelValue, mapOf } from './values.ts'
 
 /** What a name stands for; undefined: for nothing. */
 export type CelScope = (name: string) => CelResult | undefined
@@ -60,6 +60,7 @@ function select(operand: CelProgram, field: string, presence: boolean): CelProgr
     const value = operand(scope)
     if (value instanceof CelError) return value
     if (!(value instanceof CelMap)) return unsupported
+    if (presence && value instanceof CelMessage) return value.has(field)
     const found = value.get(field)
     if (presence) return found !== undefined
     return found === undefined ? missing : found

@@ -4,6 +4,7 @@ import {
   CelDuration,
   CelError,
   CelMap,
+  CelMessage,
   type CelResult,
   CelTimestamp,
   CelType,
@@ -131,6 +132,7 @@ function isIn([item = null, container]: readonly CelValue[]): CelResult {
 function size([value]: readonly CelValue[]): CelResult {
   if (typeof value === 'string') return BigInt([...value].length)
   if (value instanceof Uint8Array) return BigInt(value.length)
+  if (value instanceof CelMessage) return noOverload
   if (value instanceof CelMap) return BigInt(value.keys().length)
   return Array.isArray(value) ? BigInt(value.length) : noOverload
 }

@@ -76,6 +76,14 @@ export class CelMap {
   }
 }
 
+/** A message of protobuf: its fields are read like a map's, but it has no size, and an empty one among them counts as absent. */
+export class CelMessage extends CelMap {
+  has(field: string): boolean {
+    const found = this.get(field)
+    return found instanceof CelMap ? found.keys().length > 0 : found !== undefined
+  }
+}
+
 /** A map of entries; an error for a key of no key's type, and for one that is there twice. */
 export function mapOf(entries: readonly (readonly [CelValue, CelValue])[]): CelMap | CelError {
   const values = new Map<string, CelValue>()

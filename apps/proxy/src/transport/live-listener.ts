@@ -13,6 +13,7 @@ import { nextConnectionId } from './connection-id.ts'
 import type { TlsInfo } from './connection-info.ts'
 import { inspectConnection } from './listener-inspection.ts'
 import { ListenerSockets } from './listener-sockets.ts'
+import { OverloadQueue } from './overload-queue.ts'
 import { type Destination, socketCalls } from './socket-calls.ts'
 import { TlsAcceptor, TlsStats } from './tls-acceptor.ts'
 
@@ -21,9 +22,6 @@ const maxHelloBytes = 16 * 1024
 
 /** How long connections that were begun may take to come in, once no more are begun. */
 const settleMs = 250
-
-/** How often it is looked whether connections that wait may come in. */
-const waitingMs = 50
 
 const noBytes = Buffer.alloc(0)
 const noHello: ClientHello = { serverName: '', alpn: [] }
@@ -76,9 +74,7 @@ export class LiveListener {
   private readonly count: SharedCount
   private readonly sessions = new Map<NetworkSession, Accepted>()
   private readonly undecided = new Set<Socket>()
-  /** Connections that are not taken while the process is overloaded, with where they were going. */
-  private readonly waiting = new Map<Socket, Destination | null>()
-  private waitingTimer: NodeJS.Timeout | undefined
+  private readonly overloadQueue = new OverloadQueue((socket, caught) => this.accept(socket, caught))
   private drainTimer: NodeJS.Timeout | null = null
   private draining = false
   private closed = false
@@ -151,7 +147,12 @@ export class LiveListener {
       socket.destroy()
       return
     }
-    if (!this.admits(socket, caught)) return
+    const { plan, services } = this
+    const admission = plan.bypassesOverload
+      ? 'now'
+      : this.overloadQueue.admit(socket, caught, plan.backlog, services.processState)
+    if (admission === 'never') this.stats.overloadReject.inc()
+    if (admission !== 'now') return
     if (!this.count.enter(this.plan.connectionLimit())) {
       this.stats.overflow.inc()
       socket.destroy()
@@ -166,36 +167,6 @@ export class LiveListener {
     const facts = factsOf(socket, caught, this.plan.addresses)
     if (this.plan.filters.length === 0) this.choose(socket, facts, noBytes)
     else this.inspect(socket, facts)
-  }
-
-  /** Whether a process that may be short of something takes the connection now; one that has to wait is taken later. */
-  private admits(socket: Socket, caught: Destination | null): boolean {
-    const { processState } = this.services
-    if (this.plan.bypassesOverload || !processState.overloaded) return true
-    if (!processState.saturated('stop_accepting_connections')) {
-      if (!processState.draws('reject_incoming_connections') && !processState.draws('tcp_listener_accept')) return true
-      this.stats.overloadReject.inc()
-      socket.destroy()
-      return false
-    }
-    // They wait here as they would in the kernel's queue, and no more of them.
-    if (this.waiting.size >= this.plan.backlog) socket.destroy()
-    else {
-      this.waiting.set(socket, caught)
-      socket.once('error', ignoreError)
-      socket.once('close', () => this.waiting.delete(socket))
-      this.waitingTimer ??= setInterval(() => this.admitWaiting(), waitingMs)
-    }
-    return false
-  }
-
-  private admitWaiting(): void {
-    if (this.waiting.size > 0 && this.services.processState.saturated('stop_accepting_connections')) return
-    clearInterval(this.waitingTimer)
-    this.waitingTimer = undefined
-    const waiting = [...this.waiting]
-    this.waiting.clear()
-    for (const [socket, caught] of waiting) if (!socket.destroyed) this.accept(socket, caught)
   }
 
   /** Takes a connection through the listener's filters. */
@@ -442,8 +413,7 @@ export class LiveListener {
   close(): void {
     this.stopAccepting()
     if (this.drainTimer !== null) clearTimeout(this.drainTimer)
-    clearInterval(this.waitingTimer)
-    for (const socket of this.waiting.keys()) socket.destroy()
+    this.overloadQueue.close()
     for (const socket of this.undecided) socket.destroy()
     for (const session of this.sessions.keys()) session.destroy()
     closePlan(this.plan)

@@ -69,19 +69,10 @@ export function pilot(settings: InstallSettings): KubernetesObject[] {
       metadata: { name: `istio-sidecar-injector${suffix}`, namespace, labels },
       data: { values: injectionValues(settings) },
     },
-    {
-      apiVersion: 'v1',
-      kind: 'Service',
-      metadata: { name, namespace, labels },
-      spec: {
-        selector,
-        ports: [
-          { name: 'grpc-xds', port: 15_012, targetPort: 15_012, appProtocol: 'grpc' },
-          { name: 'https-webhook', port: 443, targetPort: 15_017, appProtocol: 'https' },
-          { name: 'http-monitoring', port: 15_014, targetPort: 15_014, appProtocol: 'http' },
-        ],
-      },
-    },
+    serviceOf({ name, namespace, labels }, selector, [
+      { name: 'grpc-xds', port: 15_012, targetPort: 15_012, appProtocol: 'grpc' },
+      { name: 'https-webhook', port: 443, targetPort: 15_017, appProtocol: 'https' },
+    ]),
     {
       apiVersion: 'apps/v1',
       kind: 'Deployment',
@@ -159,18 +150,7 @@ export function citadel(settings: InstallSettings): KubernetesObject[] {
       ],
       'cluster',
     ),
-    {
-      apiVersion: 'v1',
-      kind: 'Service',
-      metadata,
-      spec: {
-        selector,
-        ports: [
-          { name: 'grpc-ca', port: 15_012, targetPort: 15_012, appProtocol: 'grpc' },
-          { name: 'http-monitoring', port: 15_014, targetPort: 15_014, appProtocol: 'http' },
-        ],
-      },
-    },
+    serviceOf(metadata, selector, [{ name: 'grpc-ca', port: 15_012, targetPort: 15_012, appProtocol: 'grpc' }]),
     {
       apiVersion: 'apps/v1',
       kind: 'StatefulSet',
@@ -228,18 +208,7 @@ export function mixer(settings: InstallSettings): KubernetesObject[] {
   const selector = { app: 'mixer' }
   return [
     { apiVersion: 'v1', kind: 'ServiceAccount', metadata },
-    {
-      apiVersion: 'v1',
-      kind: 'Service',
-      metadata,
-      spec: {
-        selector,
-        ports: [
-          { name: 'grpc-mixer', port: 9_091, targetPort: 9_091, appProtocol: 'grpc' },
-          { name: 'http-monitoring', port: 15_014, targetPort: 15_014, appProtocol: 'http' },
-        ],
-      },
-    },
+    serviceOf(metadata, selector, [{ name: 'grpc-mixer', port: 9_091, targetPort: 9_091, appProtocol: 'grpc' }]),
     {
       apiVersion: 'apps/v1',
       kind: 'Deployment',
@@ -265,4 +234,10 @@ export function mixer(settings: InstallSettings): KubernetesObject[] {
     },
     ...scaling('mixer', settings, selector, parts.mixer),
   ]
+}
+
+/** A Service with these ports, and that of its admin server. */
+function serviceOf(metadata: KubernetesObject['metadata'], selector: Record<string, string>, ports: object[]): KubernetesObject {
+  const monitoring = { name: 'http-monitoring', port: 15_014, targetPort: 15_014, appProtocol: 'http' }
+  return { apiVersion: 'v1', kind: 'Service', metadata, spec: { selector, ports: [...ports, monitoring] } }
 }

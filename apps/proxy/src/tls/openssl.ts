@@ -29,6 +29,8 @@ export interface OpenSsl {
   cipher(ssl: number): number
   cipherName(cipher: number): string | null
   groupName(ssl: number): string | null
+  /** By what kind of key (NID) a peer has signed; 0: it has not. */
+  peerSignatureType(ssl: number, type: Int32Array): number
   alpn(ssl: number, data: Buffer, length: Uint32Array): void
   wasResumed(ssl: number): number
   verifyResult(ssl: number): number
@@ -87,7 +89,13 @@ export const hasEnded = 6
 export const verifyPeer = 1
 export const failWithoutCertificate = 2
 /** Commands of `SSL_ctrl`, `SSL_CTX_callback_ctrl` and `BIO_ctrl`. */
-export const controls = { setStatusResponse: 71, statusCallback: 63, ticketCallback: 72, resetBio: 1 } as const
+export const controls = {
+  setStatusResponse: 71,
+  statusCallback: 63,
+  ticketCallback: 72,
+  getPeerSignatureDigest: 108,
+  resetBio: 1,
+} as const
 
 let loaded: OpenSsl | null | undefined
 
@@ -140,6 +148,7 @@ function load(): OpenSsl | null {
     cipher: f('uintptr_t SSL_get_current_cipher(uintptr_t)'),
     cipherName: f('const char *SSL_CIPHER_get_name(uintptr_t)'),
     groupName: f('const char *SSL_get0_group_name(uintptr_t)'),
+    peerSignatureType: f('int SSL_get_peer_signature_type_nid(uintptr_t, void *)'),
     alpn: f('void SSL_get0_alpn_selected(uintptr_t, void *, void *)'),
     wasResumed: f('int SSL_session_reused(uintptr_t)'),
     verifyResult: f('long SSL_get_verify_result(uintptr_t)'),

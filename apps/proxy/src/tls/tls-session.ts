@@ -11,6 +11,7 @@ import {
   verifyPeer,
   wantsReading,
 } from './openssl.ts'
+import { signatureName } from './signature-names.ts'
 import { verifyError, verifyWord } from './verify-errors.ts'
 
 /**
@@ -336,6 +337,16 @@ export class TlsSession {
   /** The group that keys were exchanged in, as OpenSSL calls it. */
   get group(): string {
     return this.at === 0 ? '' : (this.shared.ssl.groupName(this.at) ?? '')
+  }
+
+  /** How the peer signed in this handshake, in the words of TLS; empty: it did not. */
+  get peerSignature(): string {
+    if (this.at === 0) return ''
+    const { ssl, scratch, scratchAt } = this.shared
+    const type = new Int32Array(1)
+    if (ssl.peerSignatureType(this.at, type) !== 1) return ''
+    if (ssl.control(this.at, controls.getPeerSignatureDigest, 0, scratchAt) !== 1) return ''
+    return signatureName(type[0]!, scratch.readInt32LE())
   }
 
   get alpn(): string {

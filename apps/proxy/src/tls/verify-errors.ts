@@ -29,7 +29,8 @@ const words: Readonly<Record<number, string>> = {
   28: 'CERT_REJECTED',
 }
 
-const rejected = 28
+/** None of OpenSSL's, to which it says `certificate_unknown`, as Envoy does to names that do not match. */
+const notWanted = 1000
 
 /** Its word; empty: nothing is wrong. */
 export function verifyWord(error: number): string {
@@ -39,5 +40,5 @@ export function verifyWord(error: number): string {
 /** The number of a word, after which OpenSSL chooses the alert that the peer is told; for others that of a certificate that is not wanted. */
 export function verifyError(word: string): number {
   for (const [number, known] of Object.entries(words)) if (known === word) return Number(number)
-  return rejected
+  return notWanted
 }

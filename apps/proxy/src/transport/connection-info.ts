@@ -45,6 +45,8 @@ export interface TlsInfo {
   readonly localSubject?: string
   /** How the keys were agreed on, where that is known: `X25519`. */
   readonly group?: string
+  /** Hex, of a session by TLS 1.2; empty: unknown. */
+  readonly sessionId?: string
 }
 
 export interface PeerCertificate {

@@ -47,6 +47,12 @@ export class TlsStats {
     this.stats.counter(`${this.prefix}ssl.ciphers.${name}`).inc()
   }
 
+  /** The group that keys were exchanged in, and how the client signed; empty: unknown. */
+  keys(group: string, signature: string): void {
+    if (group !== '') this.stats.counter(`${this.prefix}ssl.curves.${group}`).inc()
+    if (signature !== '') this.stats.counter(`${this.prefix}ssl.sigalgs.${signature}`).inc()
+  }
+
   version(name: string): void {
     this.stats.counter(`${this.prefix}ssl.versions.${name}`).inc()
   }
@@ -189,8 +195,9 @@ export class TlsAcceptor {
           connection.destroy()
           return
         }
-        this.count(session.protocol, session.cipher, session.wasResumed)
-        user.done(connection, info(verdict.verified))
+        const told = info(verdict.verified)
+        this.count(told, session.wasResumed, session.peerSignature)
+        user.done(connection, told)
       },
       onClose: (error) => {
         if (verdict !== null && verdict.refusal !== null) user.failed(verdict.refusal, info(false))
@@ -210,11 +217,12 @@ export class TlsAcceptor {
     return text
   }
 
-  private count(version: string, cipher: string, wasResumed: boolean): void {
+  private count({ version, cipher, group }: TlsInfo, wasResumed: boolean, signature: string): void {
     this.stats.handshake.inc()
     if (wasResumed) this.stats.sessionReused.inc()
     this.stats.version(version || 'unknown')
     this.stats.cipher(cipher || 'unknown')
+    this.stats.keys(group ?? '', signature)
   }
 
   /** A handshake by Node's TLS; gives what begins it. */
@@ -262,7 +270,7 @@ export class TlsAcceptor {
         return
       }
       this.waiting.delete(carrier)
-      this.count(info.version, info.cipher, socket.isSessionReused())
+      this.count(info, socket.isSessionReused(), '')
       user.done(new Connection(socket, ignore, this.timers, null), info)
     })
     server.on('tlsClientError', (error, socket: TLSSocket) => {

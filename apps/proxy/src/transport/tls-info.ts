@@ -13,6 +13,8 @@ export interface HandshakeFacts {
   readonly alpn: string
   /** As BoringSSL calls it; empty: unknown. */
   readonly group: string
+  /** Hex; empty: unknown. */
+  readonly sessionId: string
   readonly own: X509Certificate | undefined
   readonly peer: X509Certificate | undefined
 }
@@ -24,6 +26,8 @@ export function factsOf(socket: TLSSocket): HandshakeFacts {
     cipher: socket.getCipher()?.name ?? '',
     alpn: typeof socket.alpnProtocol === 'string' ? socket.alpnProtocol : '',
     group: groupOf(socket),
+    // Node tells it of sessions that can be resumed only, inside of what it keeps for that.
+    sessionId: '',
     own: socket.getX509Certificate(),
     peer: peerCertificate(socket),
   }
@@ -36,6 +40,8 @@ export function factsOfSession(session: TlsSession): Omit<HandshakeFacts, 'own'>
     cipher: session.cipher,
     alpn: session.alpn,
     group: boringName(session.group),
+    // Those of TLS 1.3 have none that is told.
+    sessionId: session.protocol === 'TLSv1.3' ? '' : session.id,
     peer: session.peer,
   }
 }
@@ -45,7 +51,7 @@ export function factsOfSession(session: TlsSession): Omit<HandshakeFacts, 'own'>
  * Of it, names are read when they are asked for: most connections never are.
  */
 export function tlsInfoOf(
-  { version, cipher, alpn, group, own, peer }: HandshakeFacts,
+  { version, cipher, alpn, group, sessionId, own, peer }: HandshakeFacts,
   serverName: string,
   localUris: readonly string[],
   verified: boolean,
@@ -62,6 +68,7 @@ export function tlsInfoOf(
       return rfc2253(own?.subject ?? '')
     },
     group,
+    sessionId,
   }
 }
 
@@ -129,6 +136,7 @@ function boringName(name: string): string {
 const boringNames: Readonly<Record<string, string>> = {
   x25519: 'X25519',
   prime256v1: 'P-256',
+  secp256r1: 'P-256',
   secp384r1: 'P-384',
   secp521r1: 'P-521',
 }

@@ -70,8 +70,7 @@ function shared(prefix: string, side: Side): Record<string, OperatorKind> {
       [`${prefix}_TLS_VERSION`]: tls(side, (t) => t.version),
       [`${prefix}_TLS_CIPHER`]: tls(side, (t) => t.cipher),
       [`${prefix}_TLS_GROUP`]: tls(side, (t) => t.group ?? null),
-      // Node tells it of sessions that can be resumed only, inside of what it keeps for that.
-      [`${prefix}_TLS_SESSION_ID`]: () => null,
+      [`${prefix}_TLS_SESSION_ID`]: tls(side, (t) => t.sessionId || null),
       [`${prefix}_PEER_SUBJECT`]: peer(side, (c) => c.subject),
       [`${prefix}_PEER_ISSUER`]: peer(side, (c) => c.issuer),
       [`${prefix}_PEER_URI_SAN`]: peer(side, (c) => list(c.uris)),

@@ -83,11 +83,13 @@ const cases: ParityCase[] = [
               add('x-percent', '100%%'),
               add('x-route', '%ROUTE_NAME%'),
               add('x-remote', '%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%'),
+              add('x-tries', '%UPSTREAM_REQUEST_ATTEMPT_COUNT%'),
             ],
             response_headers_to_add: [
               add('x-code', '%RESPONSE_CODE%'),
               add('x-up', '%RESP(x-kept)%'),
               add('x-c', '%UPSTREAM_CLUSTER%'),
+              add('x-log', '%ACCESS_LOG_TYPE%'),
             ],
           },
         ],
@@ -106,7 +108,7 @@ const cases: ParityCase[] = [
     turns: [
       get('/'),
       get('/', 'x-forwarded-for: 10.0.0.1, 8.8.8.8', 'x-envoy-internal: true', 'x-envoy-retry-on: 5xx'),
-      get('/', 'x-forwarded-for: 1.1.1.1', 'x-envoy-upstream-rq-timeout-ms: 50'),
+      get('/', 'x-forwarded-for: 1.1.1.1', 'x-envoy-upstream-rq-timeout-ms: 50', 'x-envoy-original-host: h'),
     ],
   },
   {

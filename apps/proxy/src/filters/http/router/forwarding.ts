@@ -122,6 +122,7 @@ export class Forwarding implements RaceOwner {
     this.hedges = retry !== null && hedgesOf(forward, exchange.request)
     body.forRetries = !endStream && (retry !== null || forward.internalRedirect !== null)
     if (exchange.plan.schemeMatchesUpstream) exchange.request.scheme = cluster.tlsOf(undefined) === null ? 'http' : 'https'
+    exchange.info.attemptCount = 1
     const { timeoutMs, perTryMs } = finishRequestHead(exchange, this.plan, forward, choice, route, retry, this.hedges)
     const broken = brokenHeader(exchange.request)
     if (broken !== null) {
@@ -134,7 +135,6 @@ export class Forwarding implements RaceOwner {
     this.limitStream(cluster)
     const mirrors = cluster.plan.mirrors ?? forward.mirrors
     if (mirrors.length > 0) this.mirrors = Mirrors.of(exchange, mirrors, timeoutMs)
-    exchange.info.attemptCount = 1
     if (endStream) {
       this.mirrors?.send()
       limits.begin(monotonicMs())

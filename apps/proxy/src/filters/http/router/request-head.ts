@@ -202,8 +202,11 @@ function rewriteHost(exchange: HeadedRequest, plan: HeadRules, forward: ForwardP
 export function replaceHost(request: RequestHead, host: string, appendForwarded: boolean, silent: boolean): void {
   const before = request.authority
   request.authority = host
+  if (before === '') return
   if (!silent) request.headers.set(originalHost, before)
   if (!appendForwarded) return
-  const forwarded = request.headers.getAll(names.forwardedHost)
-  request.headers.set(names.forwardedHost, forwarded === null ? before : `${forwarded},${before}`)
+  const forwarded = request.headers.getAll(names.forwardedHost) ?? ''
+  // As Envoy: not once more behind itself.
+  if (forwarded.slice(forwarded.lastIndexOf(',') + 1) === before) return
+  request.headers.set(names.forwardedHost, forwarded === '' ? before : `${forwarded},${before}`)
 }

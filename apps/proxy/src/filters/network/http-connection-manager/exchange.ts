@@ -64,7 +64,8 @@ export class Exchange implements ManagedExchange {
   done = true
   private grpc: boolean | null = null
   private readonly deadlines: StreamDeadlines
-  logType = lastLog
+  /** As long as nothing is logged, formats find none. */
+  logType = noLog
   private stopLogging: (() => void) | null = null
 
   /** `downstream`: any of those that it will be for. `free` takes it back after a request, unless a filter may still know it. */
@@ -116,7 +117,7 @@ export class Exchange implements ManagedExchange {
   log(type: string): void {
     this.logType = type
     this.plan.accessLog?.(this)
-    this.logType = lastLog
+    this.logType = noLog
   }
 
   private countRequest(): void {
@@ -228,7 +229,7 @@ export class Exchange implements ManagedExchange {
     this.route = this.table === null ? null : this.table.match(this.request, this)
     nameRoute(this, this.route)
     this.filters.complete()
-    if (plan.accessLog !== null) plan.accessLog(this)
+    if (plan.accessLog !== null) this.log('DownstreamEnd')
     const { downstreamRemoteAddress, downstreamRemotePort } = info
     this.internalRedirects++
     info.reset(monotonicMs())
@@ -374,7 +375,7 @@ export class Exchange implements ManagedExchange {
     this.filters.complete()
     this.terminal.end()
     if (this.span !== null) plan.tracing?.end(this, this.span)
-    if (plan.accessLog !== null) plan.accessLog(this)
+    if (plan.accessLog !== null) this.log('DownstreamEnd')
     info.upstreamEndpoint = null
     info.upstreamConnection = null
     this.downstream.onExchangeEnd()
@@ -415,5 +416,4 @@ export class Exchange implements ManagedExchange {
   }
 }
 
-/** The kind of the log that is always written. */
-const lastLog = 'DownstreamEnd'
+const noLog = 'NotSet'

@@ -38,6 +38,7 @@ const edgeHeaders = [
   'x-envoy-decorator-operation',
   'x-envoy-downstream-service-cluster',
   'x-envoy-downstream-service-node',
+  'x-envoy-original-host',
   'x-envoy-original-path',
 ].map(headerName)
 const http2Settings = headerName('http2-settings')

@@ -45,7 +45,6 @@ export async function run(argv: readonly string[], around: Surroundings = {}): P
     return
   }
   const main = log.of('main')
-  growHeapsSlowly()
   // Worker threads load their code while this thread reads the configuration.
   const threads = flags.mode === 'serve' ? startThreads(flags.concurrency) : undefined
   try {
@@ -131,6 +130,7 @@ async function serve(
   started?.((problem) => control.sources.reportHealth(problem))
   main.info(`all dependencies initialized, starting workers: live ${performance.now().toFixed(0)} ms after the start`)
   control.workers.started()
+  growHeapsSlowly()
   collectGarbage(true)
   keepMemoryTrimmed()
 }

@@ -1,5 +1,4 @@
-import { enableCompileCache } from 'node:module'
+// Before anything of size is loaded.
+import '@weft/service/compile-cache'
 
-// A thread of its own has a compile cache of its own to switch on, before anything of size is loaded.
-enableCompileCache()
 await import('./worker.ts')

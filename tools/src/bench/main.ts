@@ -47,5 +47,6 @@ if (load === undefined) {
 } else {
   const { run } = await load()
   const { rounds, seconds, requests, only } = values
-  await run({ rounds: Number(rounds), seconds: Number(seconds), requests: Number(requests), only })
+  const named = only.flatMap((names) => names.split(','))
+  await run({ rounds: Number(rounds), seconds: Number(seconds), requests: Number(requests), only: named })
 }

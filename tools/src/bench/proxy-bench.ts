@@ -149,6 +149,7 @@ export async function measure(
   comparedWith = 'envoy',
   warmUnits = warmRequests,
 ): Promise<Result[]> {
+  if (contenders.length === 0) throw new Error(`${bench}: nothing of it has a name that --only gives, or it is not present here`)
   const samples = new Map<Contender, (Load & { cpuMicros: number })[]>(contenders.map((one) => [one, []]))
   for (const contender of contenders) await warm(contender, warmUnits)
   for (let round = 0; round < rounds; round++) {

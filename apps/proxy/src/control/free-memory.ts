@@ -4,12 +4,11 @@ import { forgetDescriptors } from '@weft/contracts/descriptors'
 import { collectGarbage } from '@weft/service/lean-memory'
 import type * as Koffi from 'koffi'
 
-/**
- * Growth of the resident memory that makes a trim worth it: a large one (compilers at work) at once, a small one only every few looks, since
- * what runs of Node's binary is back soon: 15 MiB of it.
- */
-const grownBytes = { large: 20 * 1024 * 1024, small: 8 * 1024 * 1024 }
-const looksForSmall = 6
+/** Growth of either part of the resident memory from which on it is worth a trim. */
+const grownBytes = 8 * 1024 * 1024
+
+/** What runs of Node's binary is back soon after a trim (15 MiB): pages of files are looked at every other time only. */
+const looksForFiles = 2
 
 /** Of a process so small, garbage is collected for what descriptors take; a large one takes longer, and loses little by it. */
 const smallBytes = 256 * 1024 * 1024
@@ -73,25 +72,36 @@ export function unchangedMappings(smaps: string, wanted: (file: string) => boole
   return found
 }
 
+/** The resident memory of a process: its own, and pages of files. */
+export interface Resident {
+  ownBytes: number
+  fileBytes: number
+}
+
+/** From proc_pid_status(5); of other systems the whole is taken as its own. */
+function resident(): Resident {
+  if (process.platform !== 'linux') return { ownBytes: process.memoryUsage.rss(), fileBytes: 0 }
+  const status = readSelf('status')
+  const bytes = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? 0) * 1024
+  return { ownBytes: bytes('RssAnon'), fileBytes: bytes('RssFile') }
+}
+
 /**
  * Trims memory now, and whenever the process has grown since; what only reads configuration goes when none has come for a while: memory is
  * in pages, so all the garbage around it has to go as well.
  */
-export function keepMemoryTrimmed(
-  residentBytes = (): number => process.memoryUsage.rss(),
-  release = trimMemory,
-  everyMs = 2_500,
-): { close(): void } {
+export function keepMemoryTrimmed(look = resident, release = trimMemory, everyMs = 2_500): { close(): void } {
   release()
-  let after = residentBytes()
+  let after = look()
   let looks = 0
   const timer = setInterval(() => {
-    if (forgetDescriptors(unusedMs) && residentBytes() < smallBytes) collectGarbage(true)
+    if (forgetDescriptors(unusedMs) && look().ownBytes < smallBytes) collectGarbage(true)
     looks++
-    const worth = looks % looksForSmall === 0 ? grownBytes.small : grownBytes.large
-    if (residentBytes() < after + worth) return
+    const { ownBytes, fileBytes } = look()
+    const grown = ownBytes >= after.ownBytes + grownBytes
+    if (!grown && (looks % looksForFiles !== 0 || fileBytes < after.fileBytes + grownBytes)) return
     release()
-    after = residentBytes()
+    after = look()
   }, everyMs)
   timer.unref()
   return { close: () => clearInterval(timer) }

@@ -6,7 +6,7 @@ import { invalid } from './problems.ts'
 import { compileSocketOptions, prebindOnly } from './socket-options.ts'
 
 /** An address that connections are made from, and the options of their sockets. Port 0: any. */
-export interface SourceAddress extends Destination {
+interface SourceAddress extends Destination {
   options: readonly SocketOption[]
 }
 

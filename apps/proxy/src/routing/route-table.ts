@@ -40,7 +40,7 @@ export type RouteOutcome =
   | { type: 'forward'; forward: ForwardPlan }
   | { type: 'redirect'; redirect: RedirectPlan }
   | { type: 'direct'; status: number; body: string; format: BodyFormat | null }
-  | { type: 'nothing' }
+  | { type: 'nowhere' }
 
 /** Filter overrides of a level, by filter name; `off` disables. */
 export type FilterConfigs = ReadonlyMap<string, unknown>
@@ -307,9 +307,9 @@ function compileOutcome(
       const format = compileBodyFormat(bodyFormat, `${at}.direct_response.body_format`)
       return { type: 'direct', status, body: bytes.toString(), format }
     }
+    // As with Envoy: what makes something of them is no proxy.
     case 'nonForwardingAction':
-      return { type: 'nothing' }
     case 'filterAction':
-      throw unsupported(`${at}.filter_action`, 'filter_action')
+      return { type: 'nowhere' }
   }
 }

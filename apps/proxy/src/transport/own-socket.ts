@@ -14,7 +14,7 @@ export interface SocketOption {
 }
 
 /** TCP sockets that are made here and not by Node, which has no way to set options of one that is not bound. */
-export interface OwnSockets {
+interface OwnSockets {
   /** Gives a socket that is about to connect to an IP address (and has not begun to) a descriptor with these options. */
   prepare(socket: net.Socket, host: string, options: readonly SocketOption[]): void
   /** A bound descriptor for `net.Server.listen({ fd })`, shared by port. Its `code` says why one cannot be had. */

@@ -5,7 +5,7 @@ import { pipeName } from '../transport/pipe.ts'
 import type { EndpointAddress } from './endpoint-address.ts'
 
 /** What to connect to, and how. */
-export interface ConnectTarget {
+interface ConnectTarget {
   /** With the cluster's source address, where it names some: the one of the endpoint's family, else the first. */
   where: net.NetConnectOpts
   /** Gives the socket, which was asked to connect in this turn, the options that the cluster wants. */

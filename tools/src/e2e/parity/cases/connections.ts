@@ -81,6 +81,11 @@ const cases: ParityCase[] = [
     origins: { a: { answers: [{ delayMs: 300 }] } },
     turns: [{ send: [], http2: [{ cancelAfterMs: 50 }, { cancelAfterMs: 50 }, {}] }],
   },
+  ...['non_forwarding_action', 'filter_action'].map((action) => ({
+    name: `to-nowhere-by-${action}`,
+    bootstrap: ((ports) => http(ports, { routes: [{ match: { prefix: '/' }, [action]: {} }] })) satisfies ParityCase['bootstrap'],
+    turns: [get('/')],
+  })),
   {
     name: 'with-fields-longer-than-heads',
     bootstrap: (ports) => http(ports, { manager: { http2_protocol_options: { max_header_field_size_kb: 64 } } }),

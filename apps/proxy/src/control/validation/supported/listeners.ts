@@ -45,7 +45,9 @@ export const listenerSupport: SupportTable = {
     'rules shadow_rules shadow_rules_stat_prefix stat_prefix enforcement_type delay_deny',
   'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy':
     'stat_prefix cluster weighted_clusters backoff_options max_downstream_connection_duration_jitter_percentage check_drain_close idle_timeout access_log max_connect_attempts hash_policy metadata_match ' +
-    'max_downstream_connection_duration access_log_flush_interval flush_access_log_on_connected access_log_options tunneling_config proxy_protocol_tlvs proxy_protocol_tlv_merge_policy',
+    'max_downstream_connection_duration access_log_flush_interval flush_access_log_on_connected access_log_options tunneling_config proxy_protocol_tlvs proxy_protocol_tlv_merge_policy ' +
+    // Envoy takes them, and does nothing by them either.
+    '~downstream_idle_timeout ~upstream_idle_timeout',
   'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.TunnelingConfig':
     '* -request_id_extension -request_id_header -request_id_metadata_key -formatters',
   'envoy.extensions.filters.network.ext_authz.v3.ExtAuthz': '* -bootstrap_metadata_labels_key ~transport_api_version',

@@ -4,7 +4,8 @@ import type { SupportTable } from './table.ts'
 export const routeSupport: SupportTable = {
   'envoy.config.route.v3.RouteConfiguration': '* -vhds -cluster_specifier_plugins',
   'envoy.config.route.v3.VirtualHost': '* -retry_policy_typed_config',
-  'envoy.config.route.v3.Route': '* -filter_action -non_forwarding_action',
+  'envoy.config.route.v3.Route': '*',
+  'envoy.config.route.v3.FilterAction': '* ~action',
   'envoy.config.route.v3.RouteAction':
     '* -cluster_specifier_plugin -inline_cluster_specifier_plugin ~early_data_policy ' +
     '-retry_policy_typed_config  ' +

@@ -7,8 +7,12 @@ import type { RouterPlan } from './router-plan.ts'
 /** Answers a request for which there is no route, or none that leads on: not found, redirects, direct responses. */
 export function answerHere(exchange: RoutedExchange, plan: RouterPlan, route: RoutePlan | null): void {
   const { stats } = plan
-  const outcome = route?.outcome ?? nothing
-  switch (outcome.type) {
+  const outcome = route?.outcome
+  switch (outcome?.type) {
+    case 'nowhere':
+      stats.noCluster.inc()
+      exchange.reply(503, '', { details: 'cluster_not_found', flags: ['NC'] })
+      break
     case 'direct':
       stats.directResponse.inc()
       answerDirectly(exchange, outcome, () => editAnswer(exchange, route))
@@ -27,8 +31,6 @@ export function answerHere(exchange: RoutedExchange, plan: RouterPlan, route: Ro
       exchange.reply(404, '', { details: 'route_not_found', flags: ['NR'] })
   }
 }
-
-const nothing: RouteOutcome = { type: 'nothing' }
 
 function editAnswer(exchange: RoutedExchange, route: RoutePlan | null): void {
   for (const edits of route?.edits ?? []) edits.onResponse(exchange, exchange.response.headers)

@@ -286,10 +286,8 @@ export class Clusters {
           return refuse(received.version, WeftError.from(error).describe())
         }
       },
-      removed: (version) => {
-        this.#takeEndpoints(entry, { clusterName: service, endpoints: [], namedEndpoints: {}, policy: undefined })
-        stats.answered(version, [])
-      },
+      // As in Envoy, what was there stays.
+      removed: empty,
       empty,
       refused: (reason) => refuse('', reason),
       failed: () => stats.failed(),

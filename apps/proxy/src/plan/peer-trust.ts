@@ -24,8 +24,11 @@ export interface Presented {
   readonly said: string
 }
 
-/** Says whether a peer is turned away within its handshake: by the alert that follows a word of Node's; null: it is not. */
-export type PeerJudge = (presented: Presented) => string | null
+/**
+ * Says within a handshake whether the peer's certificate will do, and what is wrong with its chain as a word of Node's (empty: nothing), which
+ * chooses the alert where it will not, and is known of its later sessions where it will all the same.
+ */
+export type PeerJudge = (presented: Presented) => { readonly isWanted: boolean; readonly word: string }
 
 /** What the other end of a connection showed; null: no certificate. */
 export function presentedBy(socket: TLSSocket): Presented | null {

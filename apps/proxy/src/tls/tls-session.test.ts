@@ -97,7 +97,7 @@ test('a client is turned away within its handshake by the alert that says why', 
   let refusal: string | null = null
   const judge: PeerJudge = ({ certificate, said }) => {
     seen.push(`${certificate.subjectAltName} ${said}`)
-    return said === '' ? refusal : said
+    return { isWanted: said === '' && refusal === null, word: said || (refusal ?? '') }
   }
   const port = await serve({ judge, requiresCertificate: true })
   expect(await visit(port)).toMatchObject({ told: expect.stringContaining('alert certificate required') })
@@ -109,6 +109,41 @@ test('a client is turned away within its handshake by the alert that says why', 
   const stranger = await (await TestAuthority.create('other')).issue('spiffe://test/client')
   expect(await visit(port, stranger)).toMatchObject({ told: expect.stringContaining('alert unknown ca') })
   expect(seen.at(-1)).toBe('URI:spiffe://test/client UNABLE_TO_GET_ISSUER_CERT_LOCALLY')
+})
+
+test('a client that is let in though nobody vouches for it is not better known when its session is resumed', async () => {
+  const stranger = await (await TestAuthority.create('other')).issue('spiffe://test/client')
+  const known: string[] = []
+  const judge: PeerJudge = ({ said }) => ({ isWanted: true, word: said })
+  const withId = tls.createSecureContext({ ...own, ca: authority.pem, sessionIdContext: 'test' })
+  const server = net.createServer((socket) => {
+    const one = session({ context: withId, judge, requiresCertificate: true })
+    const user: TlsUser = { transmit: (bytes, start, end) => void socket.write(Buffer.from(bytes.subarray(start, end))) }
+    socket.on('error', () => {})
+    socket.on('data', (chunk) => {
+      if (one.receive(chunk, 0, chunk.length, user) > 0) {
+        known.push(`${one.wasResumed} ${one.presented?.said}`)
+        one.send(Buffer.from('hello'), 0, 5, user)
+      }
+    })
+    socket.on('close', () => one.free())
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  opened.push(server)
+  let last: Buffer | undefined
+  for (let i = 0; i < 2; i++) {
+    const { port } = server.address() as AddressInfo
+    const options = { port, host: '127.0.0.1', rejectUnauthorized: false, ...stranger }
+    const socket = tls.connect(last === undefined ? options : { ...options, session: last })
+    socket.on('session', (one) => {
+      last = one
+    })
+    socket.write('hello')
+    await once(socket, 'data')
+    socket.destroy()
+  }
+  expect(known).toEqual(['false UNABLE_TO_GET_ISSUER_CERT_LOCALLY', 'true UNABLE_TO_GET_ISSUER_CERT_LOCALLY'])
 })
 
 test('what is no TLS fails, whatever it is, and no other session is any the worse', async () => {

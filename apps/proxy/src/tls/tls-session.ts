@@ -229,6 +229,10 @@ export class TlsSession {
       }
       if (this.state === 'handshake' && !this.shakeHands(user)) return 0
       return this.readOn(1, 0, user)
+    } catch (error) {
+      // What is left in them would be another session's.
+      for (const bio of [readBio, shared.writeBio]) ssl.bioControl(bio, controls.resetBio, 0, 0)
+      throw error
     } finally {
       current = null
     }
@@ -406,9 +410,10 @@ export class TlsSession {
     // A verdict that can't be had is none that is good.
     const said = isTrusted ? '' : verifyWord(ssl.storeError(store)) || 'UNSPECIFIED'
     this.shown = new X509Certificate(der)
-    const refusal = judge({ certificate: this.shown, sent: () => this.sentBeside(store), said })
-    ssl.setStoreError(store, refusal === null ? 0 : verifyError(refusal))
-    return refusal === null ? 1 : 0
+    const { isWanted, word } = judge({ certificate: this.shown, sent: () => this.sentBeside(store), said })
+    // It goes with the session: who was let in though nobody vouches for it is not better known when it comes back.
+    ssl.setStoreError(store, isWanted && word === '' ? 0 : verifyError(word))
+    return isWanted ? 1 : 0
   }
 
   private sentBeside(store: number): X509Certificate[] {

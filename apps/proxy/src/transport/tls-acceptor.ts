@@ -169,7 +169,7 @@ export class TlsAcceptor {
     let verdict: ClientVerdict | null = null
     const judge = (presented: Presented) => {
       verdict = this.verify(presented, waiting)
-      return verdict.refusal === null ? null : verdict.word
+      return { isWanted: verdict.refusal === null, word: verdict.word }
     }
     const session = new TlsSession({
       ...now,

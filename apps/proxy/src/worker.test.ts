@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import net from 'node:net'
 import { HTTPFault } from '@weft/contracts/envoy/extensions/filters/http/fault/v3/fault'
 import { RBAC } from '@weft/contracts/envoy/extensions/filters/http/rbac/v3/rbac'
@@ -420,6 +421,43 @@ describe('a worker', () => {
     socket.write('ping')
     await until(() => seen.endsWith('ping'), 'the echo')
     socket.destroy()
+  })
+
+  it('what comes behind an upgrade reaches an endpoint that switched, and is no request of one that did not', async () => {
+    let heard = ''
+    const up = net.createServer((socket) => {
+      socket.on('error', () => {}).setEncoding('latin1')
+      socket.on('data', (bytes: string) => {
+        heard += bytes
+        if (bytes.startsWith('GET /no ')) socket.end('HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\nno')
+        else if (bytes.startsWith('GET /yes '))
+          socket.write('HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n\r\n')
+        else socket.write(`echo of ${bytes}`)
+      })
+    })
+    up.listen(0, '127.0.0.1')
+    await once(up, 'listening')
+    open.push(up)
+    const proxy = worker()
+    await proxy.apply(
+      cluster('c', [(up.address() as net.AddressInfo).port]),
+      listener('in', [{ filters: [connectionManager([routeTo('c')], { upgradeConfigs: [{ upgradeType: 'websocket' }] })] }]),
+    )
+    const asking = async (path: string, end: string): Promise<void> => {
+      const socket = net.connect(proxy.port('in'), '127.0.0.1')
+      let seen = ''
+      socket.setEncoding('latin1').on('data', (piece: string) => {
+        seen += piece
+      })
+      socket.write(
+        `GET ${path} HTTP/1.1\r\nhost: a\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\nGET /evil HTTP/1.1\r\n\r\n`,
+      )
+      await until(() => seen.endsWith(end), `the answer to ${path}`)
+      socket.destroy()
+    }
+    await asking('/no', '\r\n\r\nno')
+    expect(heard).not.toContain('evil')
+    await asking('/yes', 'echo of GET /evil HTTP/1.1\r\n\r\n')
   })
 
   it('turns requests and connections away, or has them wait, while the process is short of something', async () => {

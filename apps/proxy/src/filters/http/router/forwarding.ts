@@ -63,6 +63,11 @@ export class Forwarding implements RaceOwner {
   /** Upstream has sent a 1xx answer. */
   private interim = false
   responding = false
+  /**
+   * What comes behind the head of an upgrade waits until upstream has switched protocols: one that does not would take it for
+   * further requests, which no route has seen.
+   */
+  private held = false
   private answerTrailers: HeaderTable | null = null
 
   constructor(exchange: RoutedExchange, plan: RouterPlan, target: ClusterTarget, pick: RequestPick) {
@@ -105,6 +110,7 @@ export class Forwarding implements RaceOwner {
     this.isTimedOut = false
     this.hedges = false
     this.responding = false
+    this.held = false
     this.interim = false
   }
 
@@ -113,6 +119,7 @@ export class Forwarding implements RaceOwner {
     const { exchange, target, body, limits } = this
     const choice = target.choice!
     body.ended = endStream
+    this.held = !endStream && exchange.upgrade !== '' && !exchange.request.headers.has(names.contentLength)
     this.wishes = wishesOf(exchange.request)
     this.counts.begin(cluster, route, this.wishes.statName)
     if (refusedByCluster(exchange, this.plan, cluster, this.counts)) return
@@ -180,10 +187,11 @@ export class Forwarding implements RaceOwner {
     const stream = attempt.open(connection, racer ?? this)
     if (racer !== null) racer.stream = stream
     if (limits.idleMs > 0) limits.noteActivity(monotonicMs())
-    const more = attempt.send(stream, body)
+    if (body.none) this.held = false
+    const more = attempt.send(stream, body, this.held)
     // It may have been stopped while there was no connection.
     if (more && !body.ended) exchange.resumeRequest()
-    if (!body.forRetries) body.forget()
+    if (!body.forRetries && !this.held) body.forget()
   }
 
   // The request's body, from the filters
@@ -191,6 +199,10 @@ export class Forwarding implements RaceOwner {
   data(buffer: Buffer, start: number, end: number, endStream: boolean): void {
     this.mirrors?.add(buffer, start, end)
     if (endStream) this.endBody()
+    if (this.held) {
+      this.hold(buffer, start, end)
+      return
+    }
     const { stream } = this.attempt
     if (stream === null || this.body.forRetries) this.keep(buffer, start, end)
     if (stream === null) return
@@ -203,7 +215,7 @@ export class Forwarding implements RaceOwner {
   trailers(trailers: HeaderTable): void {
     this.endBody()
     this.body.trailers = trailers
-    this.attempt.stream?.sendTrailers(trailers)
+    if (!this.held) this.attempt.stream?.sendTrailers(trailers)
   }
 
   private endBody(): void {
@@ -212,6 +224,24 @@ export class Forwarding implements RaceOwner {
     const now = monotonicMs()
     this.exchange.info.upstreamSendEndMs = now
     if (this.target.cluster !== null) this.limits.begin(now)
+  }
+
+  /** Nobody wants it any more once upstream has answered otherwise. */
+  private hold(buffer: Buffer, start: number, end: number): void {
+    const { body, exchange } = this
+    if (this.responding) return
+    body.add(buffer, start, end, Number.POSITIVE_INFINITY)
+    if (body.bytes > (exchange.route?.bufferLimit ?? exchange.plan.bufferLimit)) exchange.pauseRequest()
+  }
+
+  /** Upstream has switched: what was held goes up the tunnel. */
+  private letGo(): void {
+    const { attempt, body, exchange } = this
+    this.held = false
+    if (attempt.stream === null) return
+    const more = body.sendTo(attempt.stream, exchange.info.wire)
+    if (!body.forRetries) body.forget()
+    if (more && !body.ended) exchange.resumeRequest()
   }
 
   private keep(buffer: Buffer, start: number, end: number): void {
@@ -270,6 +300,7 @@ export class Forwarding implements RaceOwner {
     this.responding = true
     if (endStream) this.finishTry()
     exchange.respond(endStream)
+    if (this.held && !endStream && (upgrade === 'connect' ? status < 300 : status === 101)) this.letGo()
   }
 
   /** A redirect that the route has followed here; false: the client gets it. */

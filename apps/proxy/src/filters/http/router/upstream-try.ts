@@ -147,16 +147,16 @@ export class UpstreamTry {
     info.upstreamProtocol = connection.protocol
   }
 
-  /** Sends the head, and what there is of the body; gives whether the stream takes more. */
-  send(stream: ClientStream, body: KeptBody): boolean {
+  /** Sends the head, and (unless it is held) what there is of the body; gives whether the stream takes more. */
+  send(stream: ClientStream, body: KeptBody, held = false): boolean {
     const { request, info } = this.exchange
     info.wire?.requestWritten(request)
     const wholeHead = body.none
     const introduction = this.introduction()
     stream.sendHead(request, wholeHead && introduction === null)
     if (introduction !== null) stream.sendData(introduction, 0, introduction.length, wholeHead)
-    const more = wholeHead || body.sendTo(stream, info.wire)
-    if (body.ended) info.upstreamSendEndMs = monotonicMs()
+    const more = wholeHead || held || body.sendTo(stream, info.wire)
+    if (body.ended && !held) info.upstreamSendEndMs = monotonicMs()
     return more
   }
 

@@ -12,6 +12,8 @@ export interface OpenSsl {
   address(buffer: Buffer): number
   newSsl(context: number): number
   freeSsl(ssl: number): void
+  /** Gives back what records are read into and written from, if there is nothing in it. */
+  freeBuffers(ssl: number): number
   setReadBio(ssl: number, bio: number): void
   setWriteBio(ssl: number, bio: number): void
   setAcceptState(ssl: number): void
@@ -132,6 +134,7 @@ function load(): OpenSsl | null {
     address,
     newSsl: f('uintptr_t SSL_new(uintptr_t)'),
     freeSsl: f('void SSL_free(uintptr_t)'),
+    freeBuffers: f('int SSL_free_buffers(uintptr_t)'),
     setReadBio: f('void SSL_set0_rbio(uintptr_t, uintptr_t)'),
     setWriteBio: f('void SSL_set0_wbio(uintptr_t, uintptr_t)'),
     setAcceptState: f('void SSL_set_accept_state(uintptr_t)'),

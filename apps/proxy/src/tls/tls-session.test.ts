@@ -4,7 +4,7 @@ import tls from 'node:tls'
 import { afterEach, expect, test } from 'vitest'
 import type { PeerJudge } from '../plan/peer-trust.ts'
 import { TestAuthority } from '../testing/certificates.ts'
-import { hasOwnTls, plainBytes, type ServerTls, TlsSession, type TlsUser } from './tls-session.ts'
+import { hasOwnTls, plainBytes, releaseIdle, type ServerTls, TlsSession, type TlsUser } from './tls-session.ts'
 
 const authority = await TestAuthority.create()
 const own = await authority.issue('spiffe://test/server')
@@ -144,6 +144,22 @@ test('a client that is let in though nobody vouches for it is not better known w
     socket.destroy()
   }
   expect(known).toEqual(['false UNABLE_TO_GET_ISSUER_CERT_LOCALLY', 'true UNABLE_TO_GET_ISSUER_CERT_LOCALLY'])
+})
+
+test('a connection that has kept still has no buffers, and goes on as before', async () => {
+  const port = await serve({})
+  const socket = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false })
+  let answer = ''
+  socket.setEncoding('latin1').on('data', (piece: string) => {
+    answer += piece
+  })
+  for (const text of ['one', 'two', 'three']) {
+    socket.write(text)
+    await expect.poll(() => answer).toMatch(new RegExp(`${text}$`))
+    releaseIdle()
+    releaseIdle()
+  }
+  socket.destroy()
 })
 
 test('what is no TLS fails, whatever it is, and no other session is any the worse', async () => {

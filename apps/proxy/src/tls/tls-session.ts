@@ -1,5 +1,5 @@
 import { randomFillSync, X509Certificate } from 'node:crypto'
-import type { SecureContext } from 'node:tls'
+import { createSecureContext, type SecureContext } from 'node:tls'
 import type { PeerJudge, Presented } from '../plan/peer-trust.ts'
 import {
   contextAddress,
@@ -87,7 +87,7 @@ export function hasOwnTls(): boolean {
 
 function share(): Shared | null {
   const ssl = openSsl()
-  if (ssl === null) return null
+  if (ssl === null || contextAddress(createSecureContext()) === null) return null
   const encrypted = Buffer.allocUnsafeSlow(256 * 1024)
   const scratch = Buffer.allocUnsafeSlow(128 * 1024)
   const cell = Buffer.alloc(8)
@@ -177,6 +177,27 @@ function prepare({ ssl, callbacks }: Shared, { context, keyLog, ticketKeys }: Se
   return at
 }
 
+/** Those that have used their buffers since it was last looked. */
+let used = new Set<TlsSession>()
+let usedBefore = new Set<TlsSession>()
+let sweep: NodeJS.Timeout | null = null
+const sweepMs = 5_000
+
+/** Those that are not used for a while keep no buffers, which are 34 KiB each. */
+export function releaseIdle(): void {
+  for (const one of usedBefore) if (!used.has(one)) one.releaseBuffers()
+  usedBefore = used
+  used = new Set()
+  if (usedBefore.size > 0 || sweep === null) return
+  clearInterval(sweep)
+  sweep = null
+}
+
+function noteUse(session: TlsSession): void {
+  used.add(session)
+  sweep ??= setInterval(releaseIdle, sweepMs).unref()
+}
+
 export class TlsSession {
   state: TlsState = 'handshake'
   /** Why it failed. */
@@ -218,6 +239,7 @@ export class TlsSession {
     const { shared, at } = this
     if (at === 0 || this.state === 'ended' || this.state === 'failed') return 0
     const { ssl, readBio, plainAt } = shared
+    noteUse(this)
     current = this
     try {
       ssl.bioWrite(readBio, addressOf(shared, bytes) + start, end - start)
@@ -299,6 +321,7 @@ export class TlsSession {
     const { shared, at } = this
     if (at === 0 || this.state === 'handshake' || this.state === 'failed' || this.hasShutDown) return false
     if (start === end) return true
+    noteUse(this)
     current = this
     const written = shared.ssl.write(at, addressOf(shared, bytes) + start, end - start)
     current = null
@@ -320,10 +343,16 @@ export class TlsSession {
     this.giveOut(user)
   }
 
+  releaseBuffers(): void {
+    if (this.at !== 0) this.shared.ssl.freeBuffers(this.at)
+  }
+
   /** Ends what OpenSSL keeps of it; to be called once all is over, and never by what a call into it leads to. */
   free(): void {
     const { at } = this
     this.at = 0
+    used.delete(this)
+    usedBefore.delete(this)
     if (at !== 0) this.shared.ssl.freeSsl(at)
   }
 

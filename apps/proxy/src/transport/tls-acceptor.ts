@@ -155,8 +155,16 @@ export class TlsAcceptor {
     raw.once('close', closed)
     return () => {
       if (raw.destroyed) return
+      let connection: Connection
+      try {
+        connection = this.begin(raw, waiting, timer, closed)
+      } catch {
+        // No memory for another.
+        this.stats.connectionError.inc()
+        raw.destroy()
+        return
+      }
       raw.removeListener('close', closed)
-      const connection = this.begin(raw, waiting, timer, closed)
       end = () => connection.destroy()
       connection.deliver(seen, 0, seen.length)
       connection.startReading()

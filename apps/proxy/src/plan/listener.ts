@@ -55,6 +55,8 @@ export interface ListenerPlan {
   /** Takes connections to any address, as TPROXY leads them here: their own address is where they were going. */
   transparent: boolean
   backlog: number
+  /** How many connections are taken before those that are open have their turn. */
+  acceptsAtOnce: number
   /** The overload manager does not hold its connections up. */
   bypassesOverload: boolean
   /** Its connections count among those of all listeners. */
@@ -127,7 +129,9 @@ export function compileListener(bytes: Uint8Array, context: PlanContext): Listen
     transparent: source.transparent === true,
     bypassesOverload: source.bypassOverloadManager,
     countsGlobally: !source.ignoreGlobalConnLimit,
-    backlog: source.tcpBacklogSize ?? 1024,
+    // As many as Linux allows where nobody has told it otherwise.
+    backlog: source.tcpBacklogSize ?? 4096,
+    acceptsAtOnce: source.maxConnectionsToAcceptPerSocketEvent ?? 16,
     chains,
     allChains,
     filters: compileFilters(source, at, inside),

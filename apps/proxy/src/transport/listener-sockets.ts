@@ -1,6 +1,7 @@
 import net, { type Socket } from 'node:net'
 import { WeftError } from '@weft/service/errors'
 import { addressText, type ListenAddress, type ListenerPlan } from '../plan/listener.ts'
+import { acceptOthers } from './accept-others.ts'
 import { ownSockets } from './own-socket.ts'
 import { listenOnPipe } from './pipe.ts'
 import { socketCalls } from './socket-calls.ts'
@@ -38,8 +39,12 @@ export class ListenerSockets {
     return bound
   }
 
-  private async listen(address: ListenAddress, { backlog, transparent }: ListenerPlan): Promise<string> {
-    const server = net.createServer({ pauseOnConnect: true, noDelay: true, allowHalfOpen: true }, this.onConnection)
+  private async listen(address: ListenAddress, { backlog, transparent, acceptsAtOnce }: ListenerPlan): Promise<string> {
+    const server = net.createServer({ pauseOnConnect: true, noDelay: true, allowHalfOpen: true }, (socket) => {
+      this.onConnection(socket)
+      if (address.type !== 'ip') return
+      for (const other of acceptOthers(server, acceptsAtOnce - 1)) this.onConnection(other)
+    })
     if (address.type === 'pipe') {
       await listenOnPipe(server, address.path, address.mode, backlog)
       server.on('error', () => {})

@@ -6,7 +6,7 @@ export const listenerSupport: SupportTable = {
     'name address additional_addresses stat_prefix filter_chains default_filter_chain metadata listener_filters ' +
     'listener_filters_timeout continue_on_listener_filters_timeout traffic_direction reuse_port access_log tcp_backlog_size ' +
     'bind_to_port use_original_dst transparent per_connection_buffer_limit_bytes ~drain_type ~enable_reuse_port ' +
-    'ignore_global_conn_limit bypass_overload_manager ~max_connections_to_accept_per_socket_event ' +
+    'ignore_global_conn_limit bypass_overload_manager max_connections_to_accept_per_socket_event ' +
     '~connection_balance_config socket_options tcp_keepalive freebind tcp_fast_open_queue_length',
   'envoy.config.listener.v3.FilterChain':
     'filter_chain_match filters metadata transport_socket transport_socket_connect_timeout name',

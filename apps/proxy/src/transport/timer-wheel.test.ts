@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { Timeout, TimerWheel } from './timer-wheel.ts'
 
 /** A wheel whose clock the test turns. */
@@ -87,5 +87,45 @@ describe('the timer wheel', () => {
         },
       ),
     )
+  })
+
+  it('sleeps until something is due, and sees to the rest where a callback throws', () => {
+    vi.useFakeTimers()
+    try {
+      const timers = new TimerWheel(5, () => Date.now())
+      const start = Date.now()
+      const fired: [string, number][] = []
+      const note = (name: string) => () => fired.push([name, Date.now() - start])
+      const cancelled = new Timeout(note('cancelled'))
+      timers.arm(new Timeout(note('late')), 60_000)
+      timers.arm(cancelled, 1_000)
+      timers.arm(new Timeout(note('soon')), 40)
+      timers.arm(
+        new Timeout(() => {
+          timers.arm(new Timeout(note('behind')), 500)
+          throw new Error('thrown')
+        }),
+        200,
+      )
+      timers.cancel(cancelled)
+      let wakes = 0
+      for (; vi.getTimerCount() > 0 && wakes < 100; wakes++) {
+        try {
+          vi.advanceTimersToNextTimer()
+        } catch (error) {
+          expect(error).toEqual(new Error('thrown'))
+        }
+      }
+      expect(fired.map(([name]) => name)).toEqual(['soon', 'behind', 'late'])
+      for (const [i, due] of [40, 700, 60_000].entries()) {
+        expect(fired[i]![1]).toBeGreaterThanOrEqual(due)
+        expect(fired[i]![1]).toBeLessThanOrEqual(due + 10)
+      }
+      // One for each, and one a round of the wheel, of five seconds.
+      expect(wakes).toBeLessThanOrEqual(4 + 12)
+      timers.close()
+    } finally {
+      vi.useRealTimers()
+    }
   })
 })

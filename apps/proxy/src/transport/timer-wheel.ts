@@ -1,6 +1,7 @@
 /**
  * Timeouts at a coarse grain. A request arms two or three and nearly all are cancelled, so arming and cancelling are a
- * few pointer moves in a list, and one interval serves them all. A timeout fires up to one tick late, never early.
+ * few pointer moves in a list, and one timer of Node's serves them all, which sleeps until there is something to do. A timeout fires up to one
+ * tick late, never early.
  */
 
 /** Something that waits; make one by `new Timeout(callback)` and arm it again as often as needed. */
@@ -19,6 +20,11 @@ export class Timeout {
 }
 
 const slots = 1024
+/** With more timeouts than this, whatever has a slot is looked at when its time comes: to find the one that is due next would take longer. */
+const fewArmed = 1000
+/** Of a wheel that is to be left asleep. */
+const always = Number.NEGATIVE_INFINITY
+const never = Number.POSITIVE_INFINITY
 
 export class TimerWheel {
   readonly tickMs: number
@@ -27,6 +33,8 @@ export class TimerWheel {
   private readonly startMs: number
   private readonly clock: () => number
   private timer: NodeJS.Timeout | null = null
+  /** When `timer` wakes the wheel. */
+  private wakeTick = never
   private armed = 0
 
   /** `clock` gives ms that only grow. */
@@ -45,7 +53,7 @@ export class TimerWheel {
   /** Arms (or arms anew) for `delayMs` from now. */
   arm(timeout: Timeout, delayMs: number): void {
     if (timeout.next !== null) this.cancel(timeout)
-    if (this.armed++ === 0) this.wake()
+    if (this.armed++ === 0) this.tick = this.now()
     // The fraction of the current tick that is gone counts: up to one tick late, never early.
     const due = Math.max(this.tick + 1, Math.ceil((this.clock() - this.startMs + delayMs) / this.tickMs))
     timeout.dueTick = due
@@ -55,6 +63,7 @@ export class TimerWheel {
     timeout.previous = last
     timeout.next = head
     head.previous = timeout
+    if (due < this.wakeTick) this.sleepUntil(due)
   }
 
   cancel(timeout: Timeout): void {
@@ -66,41 +75,63 @@ export class TimerWheel {
     this.armed--
   }
 
-  private wake(): void {
-    this.tick = Math.floor((this.clock() - this.startMs) / this.tickMs)
-    if (this.timer === null) this.timer = setInterval(() => this.turn(), this.tickMs)
+  private now(): number {
+    return Math.floor((this.clock() - this.startMs) / this.tickMs)
   }
 
-  /** Fires what is due; called by the wheel's own interval. */
-  turn(): void {
-    const now = Math.floor((this.clock() - this.startMs) / this.tickMs)
-    // After a long stall each slot is looked at once; what is due there fires.
+  private sleepUntil(tick: number): void {
+    if (this.timer !== null) clearTimeout(this.timer)
+    this.wakeTick = tick
+    this.timer = setTimeout(this.turn, Math.max(1, Math.ceil(this.startMs + tick * this.tickMs - this.clock())))
+  }
+
+  /** Fires what is due; called by the wheel's own timer. */
+  readonly turn = (): void => {
+    const now = this.now()
+    // After a long sleep each slot is looked at once; what is due there fires.
     const from = Math.max(this.tick + 1, now - slots + 1)
     this.tick = now
-    for (let tick = from; tick <= now; tick++) {
-      const head = this.lists[tick % slots]!
-      let timeout = head.next!
-      while (timeout !== head) {
-        const next: Timeout = timeout.next!
-        if (timeout.dueTick <= now) {
-          this.cancel(timeout)
-          timeout.fire()
-          // The callback may have changed the list: begin again.
-          timeout = head.next!
-          continue
-        }
-        timeout = next
-      }
-    }
-    if (this.armed === 0 && this.timer !== null) {
-      clearInterval(this.timer)
+    // What is armed meanwhile is seen to at the end.
+    this.wakeTick = always
+    try {
+      for (let tick = from; tick <= now; tick++) this.fireDue(this.lists[tick % slots]!, now)
+    } finally {
+      if (this.timer !== null) clearTimeout(this.timer)
       this.timer = null
+      this.wakeTick = never
+      if (this.armed > 0) this.sleepUntil(this.nextTick(now))
     }
+  }
+
+  private fireDue(head: Timeout, now: number): void {
+    let timeout = head.next!
+    while (timeout !== head) {
+      const next: Timeout = timeout.next!
+      if (timeout.dueTick <= now) {
+        this.cancel(timeout)
+        timeout.fire()
+        // The callback may have changed the list: begin again.
+        timeout = head.next!
+        continue
+      }
+      timeout = next
+    }
+  }
+
+  /** When there is something to do next; a round of the wheel from now, if not before. */
+  private nextTick(now: number): number {
+    for (let tick = now + 1; tick < now + slots; tick++) {
+      const head = this.lists[tick % slots]!
+      for (let timeout = head.next!; timeout !== head; timeout = timeout.next!)
+        if (timeout.dueTick <= tick || this.armed > fewArmed) return tick
+    }
+    return now + slots
   }
 
   /** Stops; nothing fires any more. */
   close(): void {
-    if (this.timer !== null) clearInterval(this.timer)
+    if (this.timer !== null) clearTimeout(this.timer)
     this.timer = null
+    this.wakeTick = always
   }
 }

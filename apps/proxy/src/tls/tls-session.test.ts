@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import net, { type AddressInfo } from 'node:net'
 import tls from 'node:tls'
@@ -160,6 +161,34 @@ test('a connection that has kept still has no buffers, and goes on as before', a
     releaseIdle()
   }
   socket.destroy()
+})
+
+test('what is said of its certificate is stapled for a client that asks, and lines of a key log are written', async () => {
+  const said = Buffer.from('what an authority says')
+  const leaves: Buffer[] = []
+  const lines: string[] = []
+  const port = await serve({
+    context: tls.createSecureContext({ ...own, ca: authority.pem }),
+    keyLog: (line) => lines.push(line.toString()),
+    staple(leaf) {
+      leaves.push(Buffer.from(leaf))
+      return said
+    },
+  })
+  const socket = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false, requestOCSP: true })
+  const stapled = once(socket, 'OCSPResponse')
+  const secrets: string[] = []
+  socket.on('keylog', (line: Buffer) => secrets.push(line.toString()))
+  await once(socket, 'secureConnect')
+  expect(await stapled).toEqual([said])
+  socket.write('hello')
+  await once(socket, 'data')
+  expect(leaves).toEqual([new X509Certificate(own.cert).raw])
+  socket.destroy()
+  expect(await visit(port)).toMatchObject({ told: '', answer: 'hello' })
+  expect(leaves).toHaveLength(1)
+  for (const line of secrets) expect(lines).toContain(line)
+  expect(secrets.length).toBeGreaterThan(0)
 })
 
 test('what is no TLS fails, whatever it is, and no other session is any the worse', async () => {

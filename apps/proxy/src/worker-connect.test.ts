@@ -2,26 +2,22 @@ import http2 from 'node:http2'
 import net from 'node:net'
 import { ProxyProtocolConfig_Version as Version } from '@weft/contracts/envoy/config/core/v3/proxy_protocol'
 import { TcpProxy } from '@weft/contracts/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy'
-import { afterEach, describe, expect, it } from 'vitest'
-import { any, cluster, connectionManager, listener } from './testing/resources.ts'
-import { raw, until, WorkerHarness } from './testing/worker-harness.ts'
-
-const open: { close(): unknown }[] = []
-afterEach(async () => {
-  for (const one of open.splice(0)) await one.close()
-})
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { cluster, connectionManager, listener, typed } from './testing/resources.ts'
+import { proxyTo, worker } from './testing/test-proxy.ts'
+import { raw, until, type WorkerHarness } from './testing/worker-harness.ts'
 
 /** A TCP server that sends back what comes, and its end behind it. */
 async function echoServer(onSocket: (socket: net.Socket) => void = () => {}): Promise<number> {
   const server = net.createServer({ allowHalfOpen: true }, (socket) => {
-    open.unshift({ close: () => socket.destroy() })
+    onTestFinished(() => void socket.destroy())
     socket.on('error', () => {})
     socket.on('data', (bytes) => socket.write(bytes))
     socket.on('end', () => socket.end('bye'))
     onSocket(socket)
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  open.push(server)
+  onTestFinished(() => void server.close())
   const at = server.address()
   return typeof at === 'object' && at !== null ? at.port : 0
 }
@@ -54,18 +50,11 @@ function terminating(connectConfig: object) {
   )
 }
 
-async function proxyTo(port: number, connectConfig: object): Promise<WorkerHarness> {
-  const proxy = new WorkerHarness()
-  open.push(proxy)
-  expect(await proxy.apply(cluster('c', [port]), listener('in', [{ filters: [terminating(connectConfig)] }]))).toEqual([])
-  return proxy
-}
-
 const connectHead = 'CONNECT a:1 HTTP/1.1\r\nhost: a:1\r\n\r\n'
 
 describe('CONNECT that ends here', () => {
   it('goes on as a bare connection, of HTTP/1.1', async () => {
-    const proxy = await proxyTo(await echoServer(), {})
+    const proxy = await proxyTo(await echoServer(), terminating({}))
     const seen = await raw(proxy.port('in'), `${connectHead}ping`, (text) => text.endsWith('ping'))
     expect(seen).toMatch(/^HTTP\/1.1 200 OK\r\n/)
     expect(seen).not.toMatch(/content-length|transfer-encoding/i)
@@ -73,9 +62,9 @@ describe('CONNECT that ends here', () => {
   })
 
   it('ends a half at a time, of HTTP/2', async () => {
-    const proxy = await proxyTo(await echoServer(), {})
+    const proxy = await proxyTo(await echoServer(), terminating({}))
     const session = http2.connect(`http://127.0.0.1:${proxy.port('in')}`)
-    open.push({ close: () => session.destroy() })
+    onTestFinished(() => session.destroy())
     const stream = session.request({ ':method': 'CONNECT', ':authority': 'a:1' })
     let text = ''
     let status = 0
@@ -94,13 +83,16 @@ describe('CONNECT that ends here', () => {
   })
 
   it('tells the endpoint first whom it is for, where the route says so', async () => {
-    const proxy = await proxyTo(await echoServer(), { proxyProtocolConfig: { version: Version.V1 } })
+    const proxy = await proxyTo(await echoServer(), terminating({ proxyProtocolConfig: { version: Version.V1 } }))
     const seen = await raw(proxy.port('in'), `${connectHead}ping`, (text) => text.endsWith('ping'))
     expect(seen).toMatch(/\r\n\r\nPROXY TCP4 127\.0\.0\.1 127\.0\.0\.1 \d+ \d+\r\nping$/)
   })
 
   it('takes POST too where that is allowed', async () => {
-    const proxy = await proxyTo(await echoServer((socket) => socket.once('data', () => socket.end())), { allowPost: true })
+    const proxy = await proxyTo(
+      await echoServer((socket) => socket.once('data', () => socket.end())),
+      terminating({ allowPost: true }),
+    )
     const seen = await raw(proxy.port('in'), 'POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 4\r\n\r\nping')
     expect(seen).toMatch(/^HTTP\/1.1 200 OK\r\n[\s\S]*\r\n\r\n4\r\nping\r\n/)
   })
@@ -110,13 +102,12 @@ describe('CONNECT that ends here', () => {
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     const at = server.address()
     server.close()
-    const proxy = await proxyTo(typeof at === 'object' && at !== null ? at.port : 0, {})
+    const proxy = await proxyTo(typeof at === 'object' && at !== null ? at.port : 0, terminating({}))
     expect(await raw(proxy.port('in'), connectHead, (text) => text.includes('\r\n\r\n'))).toMatch(/^HTTP\/1.1 503 /)
   })
 
   it('of datagrams is refused by name', async () => {
-    const proxy = new WorkerHarness()
-    open.push(proxy)
+    const proxy = worker()
     const filters = [connectionManager([], { upgradeConfigs: [{ upgradeType: 'CONNECT-UDP' }] })]
     const [error] = await proxy.apply(listener('in', [{ filters }]))
     expect(error?.message).toContain('CONNECT-UDP')
@@ -132,9 +123,9 @@ describe('CONNECT that ends here', () => {
       socket.on('drain', write)
       write()
     })
-    const proxy = await proxyTo(port, {})
+    const proxy = await proxyTo(port, terminating({}))
     const client = net.connect(proxy.port('in'), '127.0.0.1')
-    open.unshift({ close: () => client.destroy() })
+    onTestFinished(() => void client.destroy())
     client.pause()
     client.write(connectHead)
     let before = -1
@@ -152,16 +143,12 @@ describe('CONNECT that ends here', () => {
 function tcpProxy(fields: Parameters<(typeof TcpProxy)['fromPartial']>[0]) {
   const type = 'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy'
   const source = TcpProxy.fromPartial({ statPrefix: 't', clusterSpecifier: { $case: 'cluster', value: 'c' }, ...fields })
-  return {
-    name: 'envoy.filters.network.tcp_proxy',
-    configType: { $case: 'typedConfig' as const, value: any(type, TcpProxy.encode(source).finish()) },
-  }
+  return typed('envoy.filters.network.tcp_proxy', type, TcpProxy.encode(source).finish())
 }
 
 /** A client's proxy whose TCP sessions are tunnelled to `port`. */
 async function tunnelling(port: number, tunnelingConfig: object, overHttp2: boolean, more: object = {}): Promise<WorkerHarness> {
-  const proxy = new WorkerHarness()
-  open.push(proxy)
+  const proxy = worker()
   const errors = await proxy.apply(
     cluster('c', [port], overHttp2 ? { http2ProtocolOptions: {} } : {}),
     listener('in', [{ filters: [tcpProxy({ tunnelingConfig: { hostname: 'far:1', ...tunnelingConfig }, ...more })] }]),
@@ -174,7 +161,7 @@ describe('TCP through a tunnel', () => {
   for (const overHttp2 of [false, true]) {
     for (const usePost of [false, true]) {
       it(`of ${usePost ? 'POST' : 'CONNECT'} by HTTP/${overHttp2 ? 2 : 1} comes out as it went in`, async () => {
-        const far = await proxyTo(await echoServer(), { allowPost: true })
+        const far = await proxyTo(await echoServer(), terminating({ allowPost: true }))
         const near = await tunnelling(far.port('in'), { usePost }, overHttp2)
         const large = 'x'.repeat(300_000)
         const seen = await raw(near.port('in'), large, (text) => text.length === large.length)
@@ -186,7 +173,7 @@ describe('TCP through a tunnel', () => {
   }
 
   it('ends a half at a time where that is HTTP/2', async () => {
-    const far = await proxyTo(await echoServer(), {})
+    const far = await proxyTo(await echoServer(), terminating({}))
     const near = await tunnelling(far.port('in'), {}, true)
     const client = net.connect({ port: near.port('in'), host: '127.0.0.1', allowHalfOpen: true })
     let text = ''
@@ -199,8 +186,7 @@ describe('TCP through a tunnel', () => {
   })
 
   it('that is refused is tried as often as connections are, and ends the session', async () => {
-    const refusing = new WorkerHarness()
-    open.push(refusing)
+    const refusing = worker()
     await refusing.apply(listener('in', [{ filters: [connectionManager([])] }]))
     const near = await tunnelling(refusing.port('in'), {}, true, { maxConnectAttempts: 2 })
     // Its end may be a reset.
@@ -210,8 +196,7 @@ describe('TCP through a tunnel', () => {
   })
 
   it('a path without POST makes no sense', async () => {
-    const proxy = new WorkerHarness()
-    open.push(proxy)
+    const proxy = worker()
     const filters = [tcpProxy({ tunnelingConfig: { hostname: 'a:1', postPath: '/x' } })]
     const [error] = await proxy.apply(cluster('c', []), listener('in', [{ filters }]))
     expect(error?.message).toContain('post path')
@@ -220,8 +205,7 @@ describe('TCP through a tunnel', () => {
 
 describe('a TCP session', () => {
   const applied = async (port: number, fields: Parameters<typeof tcpProxy>[0]): Promise<WorkerHarness> => {
-    const proxy = new WorkerHarness()
-    open.push(proxy)
+    const proxy = worker()
     expect(await proxy.apply(cluster('c', [port]), listener('in', [{ filters: [tcpProxy(fields)] }]))).toEqual([])
     return proxy
   }
@@ -229,7 +213,7 @@ describe('a TCP session', () => {
   it('ends with the next bytes once its listener drains, where that is looked at', async () => {
     const proxy = await applied(await echoServer(), { checkDrainClose: true })
     const socket = net.connect(proxy.port('in'), '127.0.0.1')
-    open.push({ close: () => socket.destroy() })
+    onTestFinished(() => void socket.destroy())
     const heard: Buffer[] = []
     socket.on('data', (bytes) => heard.push(bytes)).on('error', () => {})
     const closed = new Promise((resolve) => socket.on('close', resolve))

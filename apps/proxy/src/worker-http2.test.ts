@@ -2,33 +2,15 @@ import { createHash } from 'node:crypto'
 import http2 from 'node:http2'
 import net from 'node:net'
 import { HttpConnectionManager_CodecType as Codec } from '@weft/contracts/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager'
-import { HttpProtocolOptions } from '@weft/contracts/envoy/extensions/upstreams/http/v3/http_protocol_options'
-import { afterEach, describe, expect, it } from 'vitest'
-import { any, cluster, connectionManager, listener, routeTo } from './testing/resources.ts'
-import { ask, raw, Upstream, until, WorkerHarness } from './testing/worker-harness.ts'
-
-const open: { close(): unknown }[] = []
-afterEach(async () => {
-  for (const one of open.splice(0)) await one.close()
-})
-
-async function upstream(...answer: ConstructorParameters<typeof Upstream>): Promise<Upstream> {
-  const one = new Upstream(...answer)
-  await one.listen()
-  open.push(one)
-  return one
-}
-
-function worker(): WorkerHarness {
-  const one = new WorkerHarness()
-  open.push(one)
-  return one
-}
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { cluster, connectionManager, httpOptions, listener, routeTo } from './testing/resources.ts'
+import { proxyTo, upstream, worker } from './testing/test-proxy.ts'
+import { ask, raw, until } from './testing/worker-harness.ts'
 
 function connect(port: number): http2.ClientHttp2Session {
   const session = http2.connect(`http://127.0.0.1:${port}`)
   session.on('error', () => {})
-  open.push({ close: () => session.destroy() })
+  onTestFinished(() => session.destroy())
   return session
 }
 
@@ -93,8 +75,7 @@ describe('HTTP/2 from clients', () => {
 
   it('and HTTP/1.1 share a port', async () => {
     const server = await upstream()
-    const proxy = worker()
-    await proxy.apply(cluster('c', [server.port]), listener('in', [{ filters: [connectionManager([routeTo('c')])] }]))
+    const proxy = await proxyTo(server.port)
     expect((await request(connect(proxy.port('in')), { ':path': '/' })).body).toBe('hello')
     expect((await ask(proxy.port('in'))).body).toBe('hello')
     // A first byte that could be either's.
@@ -105,8 +86,7 @@ describe('HTTP/2 from clients', () => {
   it('large bodies go both ways, and a client that does not read holds up nobody else', async () => {
     const large = 'x'.repeat(3_000_000)
     const server = await upstream((asked, response, body) => response.end(asked.url === '/echo' ? body : large))
-    const proxy = worker()
-    await proxy.apply(cluster('c', [server.port]), listener('in', [{ filters: [connectionManager([routeTo('c')])] }]))
+    const proxy = await proxyTo(server.port)
     const session = connect(proxy.port('in'))
     const stuck = session.request({ ':path': '/stuck' })
     stuck.pause()
@@ -133,8 +113,7 @@ describe('HTTP/2 from clients', () => {
       response.on('close', () => closed++)
       asked.resume()
     })
-    const proxy = worker()
-    await proxy.apply(cluster('c', [server.port]), listener('in', [{ filters: [connectionManager([routeTo('c')])] }]))
+    const proxy = await proxyTo(server.port)
     const session = connect(proxy.port('in'))
     const stream = session.request({ ':path': '/' })
     await until(() => server.requests.length === 1, 'the request is there')
@@ -164,9 +143,8 @@ describe('HTTP/2 from clients', () => {
 
   it('answers all of many requests in few reads, in parts', async () => {
     const server = await upstream(() => {})
-    const proxy = worker()
     const route = { ...routeTo('c'), action: { $case: 'directResponse' as const, value: { status: 204 } } }
-    await proxy.apply(cluster('c', [server.port]), listener('in', [{ filters: [connectionManager([route])] }]))
+    const proxy = await proxyTo(server.port, connectionManager([route]))
     // GET, http, / and an authority of x, again and again.
     const block = '\x82\x86\x84\x01\x01x'
     const count = 5000
@@ -186,8 +164,7 @@ describe('HTTP/2 from clients', () => {
       asked++
       response.end('x')
     })
-    const proxy = worker()
-    await proxy.apply(cluster('c', [server.port]), listener('in', [{ filters: [connectionManager([routeTo('c')])] }]))
+    const proxy = await proxyTo(server.port)
     const ofStream = (i: number): string => `\0\0${String.fromCharCode((i * 2 + 1) >>> 8, (i * 2 + 1) & 255)}`
     // GET, http, / and an authority of x; and that it is cancelled.
     const get = (i: number): string => `\0\0\x06\x01\x05${ofStream(i)}\x82\x86\x84\x01\x01x`
@@ -212,8 +189,7 @@ describe('HTTP/2 from clients', () => {
       if (asked.url === '/watch') response.write('first')
       else if (asked.url === '/call') response.end('x')
     })
-    const proxy = worker()
-    await proxy.apply(cluster('c', [server.port]), listener('in', [{ filters: [connectionManager([routeTo('c')])] }]))
+    const proxy = await proxyTo(server.port)
     const session = connect(proxy.port('in'))
     const cancelled = (path: string, isAnswered: boolean): Promise<void> =>
       new Promise((resolve) => {
@@ -239,8 +215,7 @@ describe('HTTP/2 from clients', () => {
 
   it('counts resets, open streams, GOAWAYs and floods under names of Envoy', async () => {
     const server = await upstream(() => {})
-    const proxy = worker()
-    await proxy.apply(cluster('c', [server.port]), listener('in', [{ filters: [connectionManager([routeTo('c')])] }]))
+    const proxy = await proxyTo(server.port)
     const session = connect(proxy.port('in'))
     const stream = session.request({ ':path': '/' })
     stream.on('error', () => {})
@@ -263,7 +238,7 @@ describe('HTTP/2 from clients', () => {
     const proxy = worker()
     await proxy.apply(listener('in', [{ filters: [connectionManager([routeTo('c')])] }]))
     const socket = net.connect({ port: proxy.port('in'), host: '127.0.0.1' })
-    open.push({ close: () => socket.destroy() })
+    onTestFinished(() => void socket.destroy())
     const heard: Buffer[] = []
     const closed = new Promise<Error | null>((resolve) => {
       let failure: Error | null = null
@@ -285,8 +260,7 @@ describe('HTTP/2 from clients', () => {
 
   it('a drain ends connections without losing a request', async () => {
     const server = await upstream((_asked, response) => setTimeout(() => response.end('late'), 50))
-    const proxy = worker()
-    await proxy.apply(cluster('c', [server.port]), listener('in', [{ filters: [connectionManager([routeTo('c')])] }]))
+    const proxy = await proxyTo(server.port)
     const session = connect(proxy.port('in'))
     const gone = new Promise<void>((resolve) => session.on('close', () => resolve()))
     const under = Promise.all(Array.from({ length: 10 }, () => request(session, { ':path': '/' })))
@@ -328,7 +302,7 @@ async function http2Upstream(
       return new Promise<void>((resolve) => server.close(() => resolve()))
     },
   }
-  open.push(one)
+  onTestFinished(() => one.close())
   return one
 }
 
@@ -421,19 +395,9 @@ describe('HTTP/2 to endpoints', () => {
   it('by what the client came by, where the cluster says so', async () => {
     const server = await http2Upstream(echo)
     const proxy = worker()
+    const upstreamProtocolOptions = { $case: 'useDownstreamProtocolConfig' as const, value: { http2ProtocolOptions: {} } }
     await proxy.apply(
-      cluster('c', [server.port], {
-        typedExtensionProtocolOptions: {
-          'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': any(
-            'envoy.extensions.upstreams.http.v3.HttpProtocolOptions',
-            HttpProtocolOptions.encode(
-              HttpProtocolOptions.fromPartial({
-                upstreamProtocolOptions: { $case: 'useDownstreamProtocolConfig', value: { http2ProtocolOptions: {} } },
-              }),
-            ).finish(),
-          ),
-        },
-      }),
+      cluster('c', [server.port], httpOptions({ upstreamProtocolOptions })),
       listener('in', [{ filters: [connectionManager([routeTo('c')])] }]),
     )
     expect((await request(connect(proxy.port('in')), { ':path': '/' })).headers[':status']).toBe(200)
@@ -444,7 +408,7 @@ describe('HTTP/2 to endpoints', () => {
   it('a WebSocket crosses from HTTP/1.1 to HTTP/2 and back', async () => {
     const far = await upstream()
     far.server.on('upgrade', (asked, socket, head) => {
-      open.unshift({ close: () => socket.destroy() })
+      onTestFinished(() => void socket.destroy())
       const accept = createHash('sha1').update(`${asked.headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`)
       socket.write(
         `HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: ${accept.digest('base64')}\r\n\r\n`,

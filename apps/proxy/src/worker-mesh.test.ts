@@ -2,20 +2,14 @@ import http from 'node:http'
 import http2 from 'node:http2'
 import https from 'node:https'
 import net from 'node:net'
-import { DownstreamTlsContext, UpstreamTlsContext } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/tls'
-import { HttpProtocolOptions } from '@weft/contracts/envoy/extensions/upstreams/http/v3/http_protocol_options'
-import { afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { certificateSecret, TestAuthority } from './testing/certificates.ts'
-import { any, cluster, connectionManager, listener, routeTo } from './testing/resources.ts'
-import { ask, raw, Upstream, until, WorkerHarness } from './testing/worker-harness.ts'
+import { cluster, connectionManager, downstreamTls, httpOptions, listener, routeTo, upstreamTls } from './testing/resources.ts'
+import { upstream, worker } from './testing/test-proxy.ts'
+import { ask, raw, until, type WorkerHarness } from './testing/worker-harness.ts'
 
 const alice = 'spiffe://cluster.local/ns/default/sa/alice'
 const bob = 'spiffe://cluster.local/ns/default/sa/bob'
-const open: { close(): unknown }[] = []
-afterEach(async () => {
-  for (const one of open.splice(0).reverse()) await one.close()
-})
-
 let authority: TestAuthority
 let aliceKeys: { cert: string; key: string }
 let bobKeys: { cert: string; key: string }
@@ -34,45 +28,11 @@ const commonTls = {
   },
 }
 
-function socket(type: string, value: Uint8Array) {
-  const typedConfig = any(`envoy.extensions.transport_sockets.tls.v3.${type}`, value)
-  return { name: 'envoy.transport_sockets.tls', configType: { $case: 'typedConfig' as const, value: typedConfig } }
-}
-
 const serverTls = (alpnProtocols: string[]) =>
-  socket(
-    'DownstreamTlsContext',
-    DownstreamTlsContext.encode(
-      DownstreamTlsContext.fromPartial({ requireClientCertificate: true, commonTlsContext: { ...commonTls, alpnProtocols } }),
-    ).finish(),
-  )
-const clientTls = (alpnProtocols: string[]) =>
-  socket(
-    'UpstreamTlsContext',
-    UpstreamTlsContext.encode(UpstreamTlsContext.fromPartial({ commonTlsContext: { ...commonTls, alpnProtocols } })).finish(),
-  )
+  downstreamTls({ requireClientCertificate: true, commonTlsContext: { ...commonTls, alpnProtocols } })
+const clientTls = (alpnProtocols: string[]) => upstreamTls({ commonTlsContext: { ...commonTls, alpnProtocols } })
 
-const autoConfig = {
-  'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': any(
-    'envoy.extensions.upstreams.http.v3.HttpProtocolOptions',
-    HttpProtocolOptions.encode(
-      HttpProtocolOptions.fromPartial({ upstreamProtocolOptions: { $case: 'autoConfig', value: {} } }),
-    ).finish(),
-  ),
-}
-
-async function upstream(...answer: ConstructorParameters<typeof Upstream>): Promise<Upstream> {
-  const one = new Upstream(...answer)
-  await one.listen()
-  open.push(one)
-  return one
-}
-
-function worker(): WorkerHarness {
-  const one = new WorkerHarness()
-  open.push(one)
-  return one
-}
+const autoConfig = httpOptions({ upstreamProtocolOptions: { $case: 'autoConfig', value: {} } })
 
 const hcm = () => connectionManager([routeTo('c')], { upgradeConfigs: [{ upgradeType: 'websocket' }] })
 const counter = (proxy: WorkerHarness, name: string): number => proxy.stats.value(name) ?? 0
@@ -137,7 +97,7 @@ describe('between sidecars', () => {
       socket.pipe(socket)
     })
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    open.push({ close: () => server.close() })
+    onTestFinished(() => void server.close())
     const { near, port } = await pair((server.address() as net.AddressInfo).port, weft, ours)
     const head = 'GET /chat HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\nping'
     const seen = await raw(port, head, (text) => text.endsWith('ping'))
@@ -150,7 +110,7 @@ describe('between sidecars', () => {
     it(`a CONNECT reaches the application as bare bytes (${name})`, async () => {
       const server = net.createServer((socket) => socket.on('error', () => {}).pipe(socket))
       await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-      open.push(server)
+      onTestFinished(() => void server.close())
       const manager = (connectConfig: object | undefined) =>
         connectionManager([
           {
@@ -218,7 +178,7 @@ describe('between sidecars', () => {
     const up = await upstream((asked, response) => response.end(asked.url === '/big' ? big : 'hello'))
     const { port } = await pair(up.port, weft, ours)
     const slow = net.connect(port, '127.0.0.1', () => slow.write('GET /big HTTP/1.1\r\nhost: a\r\n\r\n'))
-    open.push({ close: () => slow.destroy() })
+    onTestFinished(() => void slow.destroy())
     await new Promise((resolve) => slow.once('readable', resolve))
     for (let i = 0; i < 20; i++) expect(await ask(port)).toMatchObject({ status: 200, body: 'hello' })
     let length = 0
@@ -233,13 +193,13 @@ describe('auto_config', () => {
   const tlsKeys = () => ({ cert: bobKeys.cert, key: bobKeys.key })
   async function behind(server: http2.Http2SecureServer | https.Server): Promise<{ near: WorkerHarness; port: number }> {
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    open.push({ close: () => server.close() })
+    onTestFinished(() => void server.close())
     const near = worker()
     const port = (server.address() as net.AddressInfo).port
     const errors = await near.apply(
       certificateSecret('default', aliceKeys),
       authority.trustSecret(),
-      cluster('c', [port], { transportSocket: clientTls([]), typedExtensionProtocolOptions: autoConfig }),
+      cluster('c', [port], { transportSocket: clientTls([]), ...autoConfig }),
       listener('out', [{ filters: [hcm()] }]),
     )
     expect(errors).toEqual([])
@@ -267,14 +227,14 @@ describe('auto_config', () => {
   it('answers those that wait for a handshake that fails', async () => {
     const server = net.createServer((connection) => connection.destroy())
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    open.push({ close: () => server.close() })
+    onTestFinished(() => void server.close())
     const near = worker()
     await near.apply(
       certificateSecret('default', aliceKeys),
       authority.trustSecret(),
       cluster('c', [(server.address() as net.AddressInfo).port], {
         transportSocket: clientTls([]),
-        typedExtensionProtocolOptions: autoConfig,
+        ...autoConfig,
       }),
       listener('out', [{ filters: [hcm()] }]),
     )
@@ -286,7 +246,7 @@ describe('auto_config', () => {
   })
 
   it('needs TLS', async () => {
-    const errors = await worker().apply(cluster('c', [1], { typedExtensionProtocolOptions: autoConfig }))
+    const errors = await worker().apply(cluster('c', [1], autoConfig))
     expect(errors[0]?.message).toContain('non-ALPN transport socket')
   })
 })

@@ -6,20 +6,15 @@ import { join } from 'node:path'
 import tls from 'node:tls'
 import { HttpConnectionManager_ForwardClientCertDetails as Mode } from '@weft/contracts/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager'
 import { Secret } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/secret'
-import { DownstreamTlsContext, UpstreamTlsContext } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/tls'
-import { afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { certificateSecret, TestAuthority } from './testing/certificates.ts'
-import { any, cluster, connectionManager, listener, routeTo } from './testing/resources.ts'
-import { ask, raw, Upstream, until, WorkerHarness } from './testing/worker-harness.ts'
+import { cluster, connectionManager, downstreamTls, listener, routeTo, typed, upstreamTls } from './testing/resources.ts'
+import { upstream, worker } from './testing/test-proxy.ts'
+import { ask, raw, until } from './testing/worker-harness.ts'
 import type { ResourceUpdate } from './threads.ts'
 
 const alice = 'spiffe://cluster.local/ns/default/sa/alice'
 const bob = 'spiffe://cluster.local/ns/default/sa/bob'
-const open: { close(): unknown }[] = []
-afterEach(async () => {
-  for (const one of open.splice(0)) await one.close()
-})
-
 let authority: TestAuthority
 let aliceKeys: { cert: string; key: string }
 let bobKeys: { cert: string; key: string }
@@ -28,19 +23,6 @@ beforeAll(async () => {
   aliceKeys = await authority.issue(alice)
   bobKeys = await authority.issue(bob)
 })
-
-async function upstream(): Promise<Upstream> {
-  const one = new Upstream()
-  await one.listen()
-  open.push(one)
-  return one
-}
-
-function worker(): WorkerHarness {
-  const one = new WorkerHarness()
-  open.push(one)
-  return one
-}
 
 const sds = (name: string) => ({ name, sdsConfig: undefined })
 const commonTls = (names: string[] = []) => ({
@@ -59,8 +41,8 @@ const commonTls = (names: string[] = []) => ({
   },
 })
 
-function downstreamTls(requireClientCertificate = true, preferClientCiphers = false, ticketKeys?: string) {
-  const context = DownstreamTlsContext.fromPartial({
+function serverTls(requireClientCertificate = true, preferClientCiphers = false, ticketKeys?: string) {
+  return downstreamTls({
     ...(ticketKeys === undefined
       ? {}
       : { sessionTicketKeysType: { $case: 'sessionTicketKeysSdsSecretConfig' as const, value: sds(ticketKeys) } }),
@@ -68,27 +50,13 @@ function downstreamTls(requireClientCertificate = true, preferClientCiphers = fa
     preferClientCiphers,
     commonTlsContext: { ...commonTls(), alpnProtocols: ['h2', 'http/1.1'] },
   })
-  return {
-    name: 'envoy.transport_sockets.tls',
-    configType: {
-      $case: 'typedConfig' as const,
-      value: any('envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext', DownstreamTlsContext.encode(context).finish()),
-    },
-  }
 }
 
-function upstreamTls(names: string[], keyLog?: string) {
-  const context = UpstreamTlsContext.fromPartial({
+function clientTls(names: string[], keyLog?: string) {
+  return upstreamTls({
     commonTlsContext: { ...commonTls(names), ...(keyLog === undefined ? {} : { keyLog: { path: keyLog } }) },
     sni: 'outbound_.80_._.c',
   })
-  return {
-    name: 'envoy.transport_sockets.tls',
-    configType: {
-      $case: 'typedConfig' as const,
-      value: any('envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext', UpstreamTlsContext.encode(context).finish()),
-    },
-  }
 }
 
 const hcm = () =>
@@ -97,13 +65,8 @@ const hcm = () =>
     setCurrentClientCertDetails: { subject: true, uri: true },
   })
 
-const tlsInspector = {
-  name: 'envoy.filters.listener.tls_inspector',
-  configType: {
-    $case: 'typedConfig' as const,
-    value: any('envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector', new Uint8Array()),
-  },
-}
+const inspector = 'envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector'
+const tlsInspector = typed('envoy.filters.listener.tls_inspector', inspector, new Uint8Array())
 
 function askTls(port: number, options: https.RequestOptions): Promise<{ status: number; body: string }> {
   return new Promise((resolve, reject) => {
@@ -151,13 +114,13 @@ describe('TLS in a worker', () => {
         certificateSecret('default', bobKeys),
         authority.trustSecret(),
         cluster('c', [1]),
-        listener(`in-${prefers}`, [{ transportSocket: downstreamTls(false, prefers), filters: [hcm()] }]),
+        listener(`in-${prefers}`, [{ transportSocket: serverTls(false, prefers), filters: [hcm()] }]),
       )
       expect(errors).toEqual([])
       const ciphers = 'ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES128-GCM-SHA256'
       const options = { port: proxy.port(`in-${prefers}`), rejectUnauthorized: false, maxVersion: 'TLSv1.2' as const, ciphers }
       const socket = tls.connect({ host: '127.0.0.1', ...options })
-      open.push({ close: () => socket.destroy() })
+      onTestFinished(() => void socket.destroy())
       await once(socket, 'secureConnect')
       expect(socket.getCipher().name).toBe(chosen)
     }
@@ -166,7 +129,7 @@ describe('TLS in a worker', () => {
   it('lets in by mutual TLS alone where the chain is strict, and tells upstream who it was', async () => {
     const up = await upstream()
     const proxy = worker()
-    const chain = { filterChainMatch: { transportProtocol: 'tls' }, transportSocket: downstreamTls(), filters: [hcm()] }
+    const chain = { filterChainMatch: { transportProtocol: 'tls' }, transportSocket: serverTls(), filters: [hcm()] }
     expect(
       await proxy.apply(
         certificateSecret('default', bobKeys),
@@ -201,7 +164,7 @@ describe('TLS in a worker', () => {
       listener(
         'in',
         [
-          { filterChainMatch: { transportProtocol: 'tls' }, transportSocket: downstreamTls(), filters: [hcm()] },
+          { filterChainMatch: { transportProtocol: 'tls' }, transportSocket: serverTls(), filters: [hcm()] },
           { filterChainMatch: { transportProtocol: 'raw_buffer' }, filters: [hcm()] },
         ],
         { listenerFilters: [tlsInspector] },
@@ -220,13 +183,13 @@ describe('TLS in a worker', () => {
       certificateSecret('default', bobKeys),
       authority.trustSecret(),
       cluster('c', [up.port]),
-      listener('in', [{ transportSocket: downstreamTls(), filters: [hcm()] }]),
+      listener('in', [{ transportSocket: serverTls(), filters: [hcm()] }]),
     )
     await near.apply(
       certificateSecret('default', aliceKeys),
       authority.trustSecret(),
-      cluster('c', [far.port('in')], { transportSocket: upstreamTls([bob]) }),
-      cluster('wrong', [far.port('in')], { transportSocket: upstreamTls([alice]) }),
+      cluster('c', [far.port('in')], { transportSocket: clientTls([bob]) }),
+      cluster('wrong', [far.port('in')], { transportSocket: clientTls([alice]) }),
       listener('out', [{ filters: [connectionManager([routeTo('wrong', '/wrong'), routeTo('c')])] }]),
     )
     const port = near.port('out')
@@ -244,7 +207,7 @@ describe('TLS in a worker', () => {
     await proxy.apply(
       authority.trustSecret(),
       cluster('c', [up.port]),
-      listener('in', [{ transportSocket: downstreamTls(false), filters: [hcm()] }]),
+      listener('in', [{ transportSocket: serverTls(false), filters: [hcm()] }]),
     )
     const port = proxy.port('in')
     await expect(askTls(port, {})).rejects.toThrow()
@@ -267,10 +230,10 @@ describe('TLS in a worker', () => {
     await proxy.apply(
       certificateSecret('default', bobKeys),
       authority.trustSecret(),
-      listener('in', [{ transportSocket: downstreamTls(false), filters: [hcm()] }]),
+      listener('in', [{ transportSocket: serverTls(false), filters: [hcm()] }]),
     )
     const socket = tls.connect({ host: '127.0.0.1', port: proxy.port('in'), rejectUnauthorized: false, ALPNProtocols: ['h2'] })
-    open.push({ close: () => socket.destroy() })
+    onTestFinished(() => void socket.destroy())
     const heard: Buffer[] = []
     const closed = new Promise<unknown>((resolve) => {
       let failure: unknown = null
@@ -306,7 +269,7 @@ describe('TLS in a worker', () => {
       ])
     const chain = (serverNames: string[], text: string) => ({
       filterChainMatch: { serverNames },
-      transportSocket: downstreamTls(false),
+      transportSocket: serverTls(false),
       filters: [say(text)],
     })
     await proxy.apply(
@@ -325,7 +288,7 @@ describe('TLS in a worker', () => {
 
   it('resumes a session at another worker, with the certificate that the client showed then, unless its trust changed', async () => {
     const up = await upstream()
-    const chain = { transportSocket: downstreamTls(), filters: [hcm()] }
+    const chain = { transportSocket: serverTls(), filters: [hcm()] }
     const ports: number[] = []
     const trust = [authority.trustSecret(), authority.trustSecret(), (await TestAuthority.create()).trustSecret()]
     for (const authorities of trust) {
@@ -349,7 +312,7 @@ describe('TLS in a worker', () => {
       const secret = Secret.fromPartial({ name: 'tickets', type: { $case: 'sessionTicketKeys', value: { keys } } })
       return { kind: 'secret', name: 'tickets', bytes: Secret.encode(secret).finish() }
     }
-    const chain = { transportSocket: downstreamTls(true, false, 'tickets'), filters: [hcm()] }
+    const chain = { transportSocket: serverTls(true, false, 'tickets'), filters: [hcm()] }
     const start = async () => {
       const proxy = worker()
       await proxy.apply(certificateSecret('default', bobKeys), authority.trustSecret(), cluster('c', [up.port]))
@@ -373,7 +336,7 @@ describe('TLS in a worker', () => {
 
   it('resumes a session with an endpoint, knows who it is then, and logs secrets where it is told to', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'weft-key-log-'))
-    open.push({ close: () => rmSync(folder, { recursive: true }) })
+    onTestFinished(() => rmSync(folder, { recursive: true }))
     const keyLog = join(folder, 'keys')
     const up = await upstream()
     const [near, far] = [worker(), worker()]
@@ -381,13 +344,13 @@ describe('TLS in a worker', () => {
       certificateSecret('default', bobKeys),
       authority.trustSecret(),
       cluster('c', [up.port]),
-      listener('in', [{ transportSocket: downstreamTls(), filters: [hcm()] }]),
+      listener('in', [{ transportSocket: serverTls(), filters: [hcm()] }]),
     )
     const route = { ...routeTo('c'), responseHeadersToAdd: [{ header: { key: 'x-peer', value: '%UPSTREAM_PEER_URI_SAN%' } }] }
     await near.apply(
       certificateSecret('default', aliceKeys),
       authority.trustSecret(),
-      cluster('c', [far.port('in')], { transportSocket: upstreamTls([bob], keyLog), maxRequestsPerConnection: 1 }),
+      cluster('c', [far.port('in')], { transportSocket: clientTls([bob], keyLog), maxRequestsPerConnection: 1 }),
       listener('out', [{ filters: [connectionManager([route])] }]),
     )
     for (let i = 0; i < 3; i++) expect(await ask(near.port('out'))).toMatchObject({ status: 200, headers: { 'x-peer': bob } })

@@ -2,37 +2,20 @@ import { once } from 'node:events'
 import net from 'node:net'
 import { HTTPFault } from '@weft/contracts/envoy/extensions/filters/http/fault/v3/fault'
 import { RBAC } from '@weft/contracts/envoy/extensions/filters/http/rbac/v3/rbac'
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import {
   assignment,
   cluster,
   connectionManager,
-  httpFilter,
   listener,
   routeConfiguration,
   routerFilter,
   routeTo,
+  typed,
 } from './testing/resources.ts'
-import { ask, raw, Upstream, until, WorkerHarness } from './testing/worker-harness.ts'
+import { proxyTo, upstream, worker } from './testing/test-proxy.ts'
+import { ask, raw, until } from './testing/worker-harness.ts'
 import { localAddress } from './transport/local-address.ts'
-
-const open: { close(): unknown }[] = []
-afterEach(async () => {
-  for (const one of open.splice(0)) await one.close()
-})
-
-async function upstream(...answer: ConstructorParameters<typeof Upstream>): Promise<Upstream> {
-  const one = new Upstream(...answer)
-  await one.listen()
-  open.push(one)
-  return one
-}
-
-function worker(): WorkerHarness {
-  const one = new WorkerHarness()
-  open.push(one)
-  return one
-}
 
 const prefix = (value: string) => ({ pathSpecifier: { $case: 'prefix' as const, value } })
 
@@ -171,8 +154,8 @@ describe('a worker', () => {
       }),
     ).finish()
     const httpFilters = [
-      httpFilter('envoy.filters.http.rbac', 'envoy.extensions.filters.http.rbac.v3.RBAC', rbac),
-      httpFilter('envoy.filters.http.fault', 'envoy.extensions.filters.http.fault.v3.HTTPFault', fault),
+      typed('envoy.filters.http.rbac', 'envoy.extensions.filters.http.rbac.v3.RBAC', rbac),
+      typed('envoy.filters.http.fault', 'envoy.extensions.filters.http.fault.v3.HTTPFault', fault),
       routerFilter,
     ]
     await proxy.apply(
@@ -289,12 +272,11 @@ describe('a worker', () => {
 
   it('gives the next request on a connection that is already there the new version of its listener', async () => {
     const up = await upstream()
-    const proxy = worker()
     const answering = (status: number) => ({
       match: { pathSpecifier: { $case: 'prefix' as const, value: '/' } },
       action: { $case: 'directResponse' as const, value: { status } },
     })
-    await proxy.apply(cluster('c', [up.port]), listener('in', [{ filters: [connectionManager([routeTo('c')])] }]))
+    const proxy = await proxyTo(up.port)
     const socket = net.connect(proxy.port('in'), '127.0.0.1')
     let text = ''
     socket.on('data', (piece) => {
@@ -332,8 +314,7 @@ describe('a worker', () => {
     const up = await upstream((_q, response) => {
       answer = () => response.end('late')
     })
-    const proxy = worker()
-    await proxy.apply(cluster('c', [up.port]), listener('in', [{ filters: [connectionManager([routeTo('c')])] }]))
+    const proxy = await proxyTo(up.port)
     const port = proxy.port('in')
     const pending = raw(port, 'GET / HTTP/1.1\r\nhost: a\r\n\r\n')
     await until(() => up.requests.length === 1, 'the request came through')
@@ -347,8 +328,7 @@ describe('a worker', () => {
 
   it('refuses what is ambiguous with 400 and closes', async () => {
     const up = await upstream()
-    const proxy = worker()
-    await proxy.apply(cluster('c', [up.port]), listener('in', [{ filters: [connectionManager([routeTo('c')])] }]))
+    const proxy = await proxyTo(up.port)
     const text = await raw(
       proxy.port('in'),
       'POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n',
@@ -383,8 +363,7 @@ describe('a worker', () => {
 
   it('passes large bodies both ways with back-pressure', async () => {
     const up = await upstream((_q, response, body) => response.end(body))
-    const proxy = worker()
-    await proxy.apply(cluster('c', [up.port]), listener('in', [{ filters: [connectionManager([routeTo('c')])] }]))
+    const proxy = await proxyTo(up.port)
     const body = 'x0123456789'.repeat(400_000)
     const answer = await ask(proxy.port('in'), '/', { method: 'POST', body })
     expect(answer.body.length).toBe(body.length)
@@ -402,7 +381,7 @@ describe('a worker', () => {
     await new Promise<void>((resolve) => {
       up.listen(0, '127.0.0.1', resolve)
     })
-    open.push(up)
+    onTestFinished(() => void up.close())
     const at = up.address()
     const proxy = worker()
     await proxy.apply(
@@ -437,7 +416,7 @@ describe('a worker', () => {
     })
     up.listen(0, '127.0.0.1')
     await once(up, 'listening')
-    open.push(up)
+    onTestFinished(() => void up.close())
     const proxy = worker()
     await proxy.apply(
       cluster('c', [(up.address() as net.AddressInfo).port]),
@@ -462,8 +441,7 @@ describe('a worker', () => {
 
   it('turns requests and connections away, or has them wait, while the process is short of something', async () => {
     const origin = await upstream()
-    const proxy = worker()
-    await proxy.apply(cluster('c', [origin.port]), listener('in', [{ filters: [connectionManager([routeTo('c')])] }]))
+    const proxy = await proxyTo(origin.port)
     const { state } = proxy
     const port = proxy.port('in')
     state.setShare('disable_http_keepalive', 1)

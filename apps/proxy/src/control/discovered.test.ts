@@ -2,23 +2,19 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { until } from '@weft/service/testing/until'
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { configDump } from '../admin/config-dump.ts'
 import { StatView } from '../admin/stat-view.ts'
 import { readSettings } from '../bootstrap/settings.ts'
 import { parseFlags } from '../flags.ts'
 import { ProxyLog } from '../log.ts'
-import { ask, WorkerHarness } from '../testing/worker-harness.ts'
+import { worker } from '../testing/test-proxy.ts'
+import { ask } from '../testing/worker-harness.ts'
 import { Control } from './control.ts'
 import { fetchedStates } from './fetched-resources.ts'
 import { DiscoveryServer } from './testing/discovery-server.ts'
 import { RecordingWorker } from './testing/recording-worker.ts'
 import { adsBootstrap, bootstrap, resource } from './testing/resources.ts'
-
-const closers: (() => unknown)[] = []
-afterEach(async () => {
-  for (const close of closers.splice(0).reverse()) await close()
-})
 
 function controlOf(yaml: string): { control: Control; worker: RecordingWorker } {
   const flags = parseFlags(['--concurrency', '1', '-l', 'off'], 'test')
@@ -26,7 +22,7 @@ function controlOf(yaml: string): { control: Control; worker: RecordingWorker } 
   const worker = new RecordingWorker()
   const settings = readSettings(bootstrap(yaml), flags)
   const control = new Control({ settings, flags, log: new ProxyLog({ level: 'off' }), workerFactory: () => worker })
-  closers.push(() => control.stop(0))
+  onTestFinished(() => control.stop(0))
   return { control, worker }
 }
 
@@ -64,7 +60,7 @@ describe('a filter that is discovered', () => {
   test('is fetched before its listener opens, checked for its type, and replaced alone', async () => {
     const discovery = new DiscoveryServer()
     await discovery.start()
-    closers.push(() => discovery.stop())
+    onTestFinished(() => discovery.stop())
     discovery.serve('cluster', '1', [])
     discovery.serve('listener', '1', [resource('listener', listener(''))])
     discovery.serve('extension', '1', [resource('extension', marks('mark', 'one'))])
@@ -86,7 +82,7 @@ describe('a filter that is discovered', () => {
   test('goes by its default until it comes where it need not warm', async () => {
     const discovery = new DiscoveryServer()
     await discovery.start()
-    closers.push(() => discovery.stop())
+    onTestFinished(() => discovery.stop())
     discovery.serve('cluster', '1', [])
     const fallback = `, default_config: {'@type': ${mutation}}, apply_default_config_without_warming: true`
     discovery.serve('listener', '1', [resource('listener', listener(fallback))])
@@ -96,12 +92,11 @@ describe('a filter that is discovered', () => {
   })
 
   test('holds for requests from when it comes, with 500 where there is none', async () => {
-    const worker = new WorkerHarness()
-    closers.push(() => worker.close())
+    const proxy = worker()
     const bytes = resource('listener', listener('')).bytes
-    expect(await worker.apply({ kind: 'listener', name: 'in', bytes })).toEqual([])
+    expect(await proxy.apply({ kind: 'listener', name: 'in', bytes })).toEqual([])
     const answer = async () => {
-      const { status, headers } = await ask(worker.port('in'), '/')
+      const { status, headers } = await ask(proxy.port('in'), '/')
       return [status, headers['x-mark']]
     }
     expect(await answer()).toEqual([500, undefined])
@@ -110,18 +105,18 @@ describe('a filter that is discovered', () => {
       name: 'mark',
       bytes: resource('extension', marks('mark', word)).bytes,
     })
-    expect(await worker.apply(extension('one'))).toEqual([])
+    expect(await proxy.apply(extension('one'))).toEqual([])
     expect(await answer()).toEqual([200, 'one'])
-    await worker.apply(extension('two'))
+    await proxy.apply(extension('two'))
     expect(await answer()).toEqual([200, 'two'])
-    await worker.apply({ kind: 'extension', name: 'mark', bytes: null })
+    await proxy.apply({ kind: 'extension', name: 'mark', bytes: null })
     expect(await answer()).toEqual([500, undefined])
   })
 })
 
 test('a layer of the runtime that is discovered is there before the proxy is live, and follows its source', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'weft-rtds-'))
-  closers.push(() => rmSync(folder, { recursive: true }))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
   const file = join(folder, 'runtime.yaml')
   const serve = (version: number, percent: number) =>
     writeFileSync(

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http2'
+import { onTestFinished } from 'vitest'
 
 /** A call that a collector got; the body is the message, a character a byte. */
 interface CollectedCall {
@@ -7,14 +8,8 @@ interface CollectedCall {
   body: string
 }
 
-export interface GrpcCollector {
-  port: number
-  calls: CollectedCall[]
-  close(): void
-}
-
-/** A gRPC service that keeps what it is told, whatever the method, and answers with an empty message. */
-export async function startGrpcCollector(): Promise<GrpcCollector> {
+/** A gRPC service that keeps what it is told, whatever the method, and answers with an empty message; it ends with the test. */
+export async function grpcCollector(): Promise<{ port: number; calls: CollectedCall[] }> {
   const calls: CollectedCall[] = []
   const server = createServer()
   server.on('stream', async (stream, headers) => {
@@ -28,13 +23,10 @@ export async function startGrpcCollector(): Promise<GrpcCollector> {
   const sessions = new Set<{ destroy(): void }>()
   server.on('session', (session) => sessions.add(session))
   await once(server.listen(0, '127.0.0.1'), 'listening')
+  onTestFinished(() => {
+    for (const session of sessions) session.destroy()
+    server.close()
+  })
   const address = server.address()
-  return {
-    port: typeof address === 'object' && address !== null ? address.port : 0,
-    calls,
-    close() {
-      for (const session of sessions) session.destroy()
-      server.close()
-    },
-  }
+  return { port: typeof address === 'object' && address !== null ? address.port : 0, calls }
 }

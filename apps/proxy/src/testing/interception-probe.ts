@@ -8,7 +8,7 @@ import net from 'node:net'
 import { Cluster, Cluster_DiscoveryType, Cluster_LbPolicy } from '@weft/contracts/envoy/config/cluster/v3/cluster'
 import { OriginalDst } from '@weft/contracts/envoy/extensions/filters/listener/original_dst/v3/original_dst'
 import { TcpProxy } from '@weft/contracts/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy'
-import { any, connectionManager, listener, routeTo } from './resources.ts'
+import { connectionManager, listener, routeTo, typed } from './resources.ts'
 import { WorkerHarness } from './worker-harness.ts'
 
 const outbound = 15_001
@@ -31,10 +31,6 @@ for (const [iptables, source, range] of [
 
 const socketAddress = (address: string, port: number) => ({
   address: { $case: 'socketAddress' as const, value: { address, portSpecifier: { $case: 'portValue' as const, value: port } } },
-})
-const typed = (name: string, type: string, bytes: Uint8Array) => ({
-  name,
-  configType: { $case: 'typedConfig' as const, value: any(type, bytes) },
 })
 const passthrough = Cluster.fromPartial({
   name: 'passthrough',

@@ -4,7 +4,10 @@ import type { LbEndpoint } from '@weft/contracts/envoy/config/endpoint/v3/endpoi
 import { Listener } from '@weft/contracts/envoy/config/listener/v3/listener'
 import { RouteConfiguration } from '@weft/contracts/envoy/config/route/v3/route'
 import { Router } from '@weft/contracts/envoy/extensions/filters/http/router/v3/router'
+import { Echo } from '@weft/contracts/envoy/extensions/filters/network/echo/v3/echo'
 import { HttpConnectionManager } from '@weft/contracts/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager'
+import { DownstreamTlsContext, UpstreamTlsContext } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/tls'
+import { HttpProtocolOptions } from '@weft/contracts/envoy/extensions/upstreams/http/v3/http_protocol_options'
 import type { ResourceUpdate } from '../threads.ts'
 
 /** Builders of Envoy resources for tests: what a test does not say is as plain as can be. */
@@ -14,18 +17,19 @@ export function any(type: string, value: Uint8Array): { typeUrl: string; value: 
   return { typeUrl: `type.googleapis.com/${type}`, value: Buffer.from(value) }
 }
 
-export const routerFilter = {
-  name: 'envoy.filters.http.router',
-  configType: {
-    $case: 'typedConfig' as const,
-    value: any('envoy.extensions.filters.http.router.v3.Router', Router.encode(Router.fromPartial({})).finish()),
-  },
-}
-
-/** An HTTP filter with its configuration. */
-export function httpFilter(name: string, type: string, config: Uint8Array) {
+/** An extension with its configuration: a filter, an access log, a transport socket. */
+export function typed(name: string, type: string, config: Uint8Array) {
   return { name, configType: { $case: 'typedConfig' as const, value: any(type, config) } }
 }
+
+export const routerFilter = typed(
+  'envoy.filters.http.router',
+  'envoy.extensions.filters.http.router.v3.Router',
+  Router.encode(Router.fromPartial({})).finish(),
+)
+
+/** A network filter that sends back what comes. */
+export const echo = typed('echo', 'envoy.extensions.filters.network.echo.v3.Echo', Echo.encode(Echo.fromPartial({})).finish())
 
 type HcmPartial = Parameters<(typeof HttpConnectionManager)['fromPartial']>[0]
 type ListenerPartial = Parameters<(typeof Listener)['fromPartial']>[0]
@@ -53,11 +57,31 @@ export function connectionManager(routes: readonly RoutePartial[], more: HcmPart
     ...more,
   })
   const type = 'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager'
-  return {
-    name: 'envoy.filters.network.http_connection_manager',
-    configType: { $case: 'typedConfig' as const, value: any(type, HttpConnectionManager.encode(hcm).finish()) },
-  }
+  return typed('envoy.filters.network.http_connection_manager', type, HttpConnectionManager.encode(hcm).finish())
 }
+
+const tlsContext = 'envoy.extensions.transport_sockets.tls.v3.'
+
+/** A listener's TLS. */
+export function downstreamTls(context: Parameters<(typeof DownstreamTlsContext)['fromPartial']>[0]) {
+  const bytes = DownstreamTlsContext.encode(DownstreamTlsContext.fromPartial(context)).finish()
+  return typed('envoy.transport_sockets.tls', `${tlsContext}DownstreamTlsContext`, bytes)
+}
+
+/** A cluster's TLS. */
+export function upstreamTls(context: Parameters<(typeof UpstreamTlsContext)['fromPartial']>[0]) {
+  const bytes = UpstreamTlsContext.encode(UpstreamTlsContext.fromPartial(context)).finish()
+  return typed('envoy.transport_sockets.tls', `${tlsContext}UpstreamTlsContext`, bytes)
+}
+
+/** A listener's TLS with the certificate of secret `own`; clients have to show one that `ROOTCA` vouches for. */
+export const mutualTls = downstreamTls({
+  requireClientCertificate: true,
+  commonTlsContext: {
+    tlsCertificateSdsSecretConfigs: [{ name: 'own' }],
+    validationContextType: { $case: 'validationContextSdsSecretConfig', value: { name: 'ROOTCA' } },
+  },
+})
 
 /** A listener on a port of the kernel's choice. */
 export function listener(
@@ -108,6 +132,13 @@ export function cluster(name: string, ports: readonly number[], more: ClusterPar
     ...more,
   })
   return { kind: 'cluster', name, bytes: Cluster.encode(source).finish() }
+}
+
+/** Settings of a cluster for requests to it. */
+export function httpOptions(options: Parameters<(typeof HttpProtocolOptions)['fromPartial']>[0]) {
+  const type = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions'
+  const bytes = HttpProtocolOptions.encode(HttpProtocolOptions.fromPartial(options)).finish()
+  return { typedExtensionProtocolOptions: { [type]: any(type, bytes) } }
 }
 
 /** A route configuration for all hosts. */

@@ -5,11 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import tls from 'node:tls'
 import { FileAccessLog } from '@weft/contracts/envoy/extensions/access_loggers/file/v3/file'
-import { Echo } from '@weft/contracts/envoy/extensions/filters/network/echo/v3/echo'
-import { DownstreamTlsContext } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/tls'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { certificateSecret, TestAuthority } from '../testing/certificates.ts'
-import { any, connectionManager, listener } from '../testing/resources.ts'
+import { connectionManager, echo, listener, mutualTls, typed } from '../testing/resources.ts'
 import { WorkerHarness } from '../testing/worker-harness.ts'
 
 let folder: string
@@ -24,12 +22,6 @@ afterEach(() => {
   proxy.close()
   rmSync(folder, { recursive: true, force: true })
 })
-
-const typed = (name: string, type: string, bytes: Uint8Array) => ({
-  name,
-  configType: { $case: 'typedConfig' as const, value: any(type, bytes) },
-})
-const echo = typed('echo', 'envoy.extensions.filters.network.echo.v3.Echo', Echo.encode(Echo.fromPartial({})).finish())
 
 function toFile(format: string) {
   const log = FileAccessLog.fromPartial({
@@ -72,16 +64,7 @@ test("a listener's own log tells of each connection when it is over, also of one
 test('it says why a handshake failed, in the words of Envoy', async () => {
   const authority = await TestAuthority.create()
   const own = await authority.issue('spiffe://test/proxy')
-  const context = DownstreamTlsContext.fromPartial({
-    requireClientCertificate: true,
-    commonTlsContext: {
-      tlsCertificateSdsSecretConfigs: [{ name: 'own' }],
-      validationContextType: { $case: 'validationContextSdsSecretConfig', value: { name: 'ROOTCA' } },
-    },
-  })
-  const type = 'envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext'
-  const transportSocket = typed('envoy.transport_sockets.tls', type, DownstreamTlsContext.encode(context).finish())
-  const made = listener('l', [{ filters: [echo], transportSocket }], {
+  const made = listener('l', [{ filters: [echo], transportSocket: mutualTls }], {
     accessLog: toFile('%DOWNSTREAM_PEER_URI_SAN% %DOWNSTREAM_TRANSPORT_FAILURE_REASON%'),
   })
   expect(await proxy.apply(certificateSecret('own', own), authority.trustSecret(), made)).toEqual([])

@@ -2,25 +2,20 @@ import { linkSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { connectionManager, listener } from '../testing/resources.ts'
-import { WorkerHarness } from '../testing/worker-harness.ts'
+import { worker } from '../testing/test-proxy.ts'
 import { listenOnPipe, pipeName } from './pipe.ts'
-
-const open: { close(): unknown }[] = []
-afterEach(() => {
-  for (const one of open.splice(0)) one.close()
-})
 
 function folder(): string {
   const made = mkdtempSync(join(tmpdir(), 'weft-pipe-'))
-  open.push({ close: () => rmSync(made, { recursive: true, force: true }) })
+  onTestFinished(() => rmSync(made, { recursive: true, force: true }))
   return made
 }
 
 function server(): net.Server {
   const one = net.createServer((socket) => socket.on('error', () => {}).end('hello'))
-  open.unshift(one)
+  onTestFinished(() => void one.close())
   return one
 }
 
@@ -64,8 +59,7 @@ describe('a Unix socket', () => {
   })
 
   it('without a file has no permissions to be given', async () => {
-    const proxy = new WorkerHarness()
-    open.push(proxy)
+    const proxy = worker()
     const address = { address: { $case: 'pipe' as const, value: { path: '@x', mode: 0o600 } } }
     const [error] = await proxy.apply(listener('in', [{ filters: [connectionManager([])] }], { address }))
     expect(error?.message).toContain('abstract')

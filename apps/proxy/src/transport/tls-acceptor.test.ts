@@ -1,11 +1,9 @@
 import { once } from 'node:events'
 import net, { type AddressInfo } from 'node:net'
 import tls from 'node:tls'
-import { Echo } from '@weft/contracts/envoy/extensions/filters/network/echo/v3/echo'
-import { DownstreamTlsContext } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/tls'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { certificateSecret, TestAuthority } from '../testing/certificates.ts'
-import { any, listener } from '../testing/resources.ts'
+import { echo, listener, mutualTls } from '../testing/resources.ts'
 import { WorkerHarness } from '../testing/worker-harness.ts'
 
 // A thread that has no TLS of its own does handshakes by Node's; once it has, it keeps it.
@@ -15,11 +13,6 @@ vi.mock('../tls/openssl.ts', async (original) => {
   return { ...rest, openSsl: () => (threads.haveTls ? openSsl() : null) }
 })
 
-const typed = (name: string, type: string, bytes: Uint8Array) => ({
-  name,
-  configType: { $case: 'typedConfig' as const, value: any(type, bytes) },
-})
-const echo = typed('echo', 'envoy.extensions.filters.network.echo.v3.Echo', Echo.encode(Echo.fromPartial({})).finish())
 const authority = await TestAuthority.create()
 const own = await authority.issue('spiffe://test/proxy')
 const client = await authority.issue('spiffe://test/client')
@@ -46,16 +39,7 @@ describe.each(['by TLS of Node', 'by TLS of its own'])('a listener %s', (kind) =
   beforeAll(async () => {
     threads.haveTls = kind === 'by TLS of its own'
     proxy = new WorkerHarness()
-    const context = DownstreamTlsContext.fromPartial({
-      requireClientCertificate: true,
-      commonTlsContext: {
-        tlsCertificateSdsSecretConfigs: [{ name: 'own' }],
-        validationContextType: { $case: 'validationContextSdsSecretConfig', value: { name: 'ROOTCA' } },
-      },
-    })
-    const type = 'envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext'
-    const transportSocket = typed('envoy.transport_sockets.tls', type, DownstreamTlsContext.encode(context).finish())
-    const made = listener('l', [{ filters: [echo], transportSocket }])
+    const made = listener('l', [{ filters: [echo], transportSocket: mutualTls }])
     expect(await proxy.apply(certificateSecret('own', own), authority.trustSecret(), made)).toEqual([])
     port = proxy.port('l')
   })

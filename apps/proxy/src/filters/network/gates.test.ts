@@ -1,28 +1,18 @@
 import net from 'node:net'
 import { ConnectionLimit } from '@weft/contracts/envoy/extensions/filters/network/connection_limit/v3/connection_limit'
 import { Config as DirectResponse } from '@weft/contracts/envoy/extensions/filters/network/direct_response/v3/config'
-import { Echo } from '@weft/contracts/envoy/extensions/filters/network/echo/v3/echo'
 import { ExtAuthz } from '@weft/contracts/envoy/extensions/filters/network/ext_authz/v3/ext_authz'
 import { LocalRateLimit } from '@weft/contracts/envoy/extensions/filters/network/local_ratelimit/v3/local_rate_limit'
 import { RBAC } from '@weft/contracts/envoy/extensions/filters/network/rbac/v3/rbac'
-import { afterEach, expect, test } from 'vitest'
-import { any, listener } from '../../testing/resources.ts'
-import { WorkerHarness } from '../../testing/worker-harness.ts'
+import { expect, onTestFinished, test } from 'vitest'
+import { echo, listener, typed } from '../../testing/resources.ts'
+import { worker } from '../../testing/test-proxy.ts'
+import type { WorkerHarness } from '../../testing/worker-harness.ts'
 
-const closers: (() => void)[] = []
-afterEach(() => {
-  for (const close of closers.splice(0).reverse()) close()
-})
-
-const filter = (type: string, bytes: Uint8Array) => ({
-  name: type,
-  configType: { $case: 'typedConfig' as const, value: any(`envoy.extensions.filters.network.${type}`, bytes) },
-})
-const echo = filter('echo.v3.Echo', Echo.encode(Echo.fromPartial({})).finish())
+const filter = (type: string, bytes: Uint8Array) => typed(type, `envoy.extensions.filters.network.${type}`, bytes)
 
 async function proxyWith(...filters: ReturnType<typeof filter>[]): Promise<WorkerHarness> {
-  const proxy = new WorkerHarness()
-  closers.push(() => proxy.close())
+  const proxy = worker()
   expect(await proxy.apply(listener('l', [{ filters }]))).toEqual([])
   return proxy
 }
@@ -30,7 +20,7 @@ async function proxyWith(...filters: ReturnType<typeof filter>[]): Promise<Worke
 /** A connection that says `hello`; `heard` gives what came until as many bytes were there or it closed. */
 function talk(port: number): { socket: net.Socket; heard: Promise<string> } {
   const socket = net.connect(port, '127.0.0.1', () => socket.write('hello'))
-  closers.push(() => socket.destroy())
+  onTestFinished(() => void socket.destroy())
   const heard = new Promise<string>((resolve) => {
     let text = ''
     socket.on('error', () => {})

@@ -1,29 +1,15 @@
 import { HttpGrpcAccessLogConfig } from '@weft/contracts/envoy/extensions/access_loggers/grpc/v3/als'
 import { OpenTelemetryAccessLogConfig } from '@weft/contracts/envoy/extensions/access_loggers/open_telemetry/v3/logs_service'
 import { StreamAccessLogsMessage } from '@weft/contracts/envoy/service/accesslog/v3/als'
-import { afterEach, expect, test, vi } from 'vitest'
-import { startGrpcCollector } from '../../testing/grpc-collector.ts'
-import { any, cluster, connectionManager, listener, routeTo } from '../../testing/resources.ts'
-import { ask, Upstream, WorkerHarness } from '../../testing/worker-harness.ts'
-
-const closers: (() => unknown)[] = []
-afterEach(async () => {
-  for (const close of closers.splice(0).reverse()) await close()
-})
-
-async function collector() {
-  const service = await startGrpcCollector()
-  closers.push(() => service.close())
-  return service
-}
+import { expect, test, vi } from 'vitest'
+import { grpcCollector } from '../../testing/grpc-collector.ts'
+import { cluster, connectionManager, routeTo, typed } from '../../testing/resources.ts'
+import { proxyTo, upstream } from '../../testing/test-proxy.ts'
+import { ask } from '../../testing/worker-harness.ts'
 
 test('requests are told to a gRPC service, in batches', async () => {
-  const { calls, port: service } = await collector()
-  const up = new Upstream()
-  await up.listen()
-  closers.push(() => up.close())
-  const proxy = new WorkerHarness()
-  closers.push(() => proxy.close())
+  const { calls, port: service } = await grpcCollector()
+  const up = await upstream()
   const config = HttpGrpcAccessLogConfig.encode(
     HttpGrpcAccessLogConfig.fromPartial({
       commonConfig: {
@@ -36,19 +22,9 @@ test('requests are told to a gRPC service, in batches', async () => {
       additionalRequestHeadersToLog: ['x-in'],
     }),
   ).finish()
-  const accessLog = [
-    {
-      name: 'als',
-      configType: {
-        $case: 'typedConfig' as const,
-        value: any('envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig', config),
-      },
-    },
-  ]
-  const manager = connectionManager([routeTo('main')], { accessLog })
-  expect(
-    await proxy.apply(cluster('main', [up.port]), cluster('logs', [service]), listener('in', [{ filters: [manager] }])),
-  ).toEqual([])
+  const accessLog = [typed('als', 'envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig', config)]
+  const manager = connectionManager([routeTo('c')], { accessLog })
+  const proxy = await proxyTo(up.port, manager, cluster('logs', [service]))
   await ask(proxy.port('in'), '/a?b', { method: 'POST', body: 'data', headers: { 'x-in': 'yes', 'user-agent': 'test' } })
   await vi.waitFor(() => expect(calls).toHaveLength(1), { timeout: 20_000 })
   const [call] = calls
@@ -60,19 +36,15 @@ test('requests are told to a gRPC service, in batches', async () => {
     protocolVersion: 2,
     request: { requestMethod: 3, path: '/a?b', userAgent: 'test', requestBodyBytes: 4, requestHeaders: { 'x-in': 'yes' } },
     response: { responseCode: 200, responseCodeDetails: 'via_upstream' },
-    commonProperties: { upstreamCluster: 'main', customTags: { of: 'test' }, upstreamRequestAttemptCount: 1, accessLogType: 6 },
+    commonProperties: { upstreamCluster: 'c', customTags: { of: 'test' }, upstreamRequestAttemptCount: 1, accessLogType: 6 },
   })
   expect(entry?.request?.downstreamHeaderBytesReceived).toBeGreaterThan(0)
   expect(proxy.stats.value('access_logs.grpc_access_log.logs_written')).toBe(1)
 })
 
 test('requests are told to an OpenTelemetry collector', async () => {
-  const { calls: bodies, port: service } = await collector()
-  const up = new Upstream()
-  await up.listen()
-  closers.push(() => up.close())
-  const proxy = new WorkerHarness()
-  closers.push(() => proxy.close())
+  const { calls: bodies, port: service } = await grpcCollector()
+  const up = await upstream()
   const text = (value: string) => ({ value: { $case: 'stringValue' as const, value } })
   const config = OpenTelemetryAccessLogConfig.encode(
     OpenTelemetryAccessLogConfig.fromPartial({
@@ -86,19 +58,9 @@ test('requests are told to an OpenTelemetry collector', async () => {
       attributes: { values: [{ key: 'details', value: text('%RESPONSE_CODE_DETAILS%') }] },
     }),
   ).finish()
-  const accessLog = [
-    {
-      name: 'otel',
-      configType: {
-        $case: 'typedConfig' as const,
-        value: any('envoy.extensions.access_loggers.open_telemetry.v3.OpenTelemetryAccessLogConfig', config),
-      },
-    },
-  ]
-  const manager = connectionManager([routeTo('main')], { accessLog })
-  expect(
-    await proxy.apply(cluster('main', [up.port]), cluster('logs', [service]), listener('in', [{ filters: [manager] }])),
-  ).toEqual([])
+  const accessLog = [typed('otel', 'envoy.extensions.access_loggers.open_telemetry.v3.OpenTelemetryAccessLogConfig', config)]
+  const manager = connectionManager([routeTo('c')], { accessLog })
+  const proxy = await proxyTo(up.port, manager, cluster('logs', [service]))
   await ask(proxy.port('in'), '/o')
   await vi.waitFor(() => expect(bodies).toHaveLength(1), { timeout: 20_000 })
   expect(bodies[0]?.path).toBe('/opentelemetry.proto.collector.logs.v1.LogsService/Export')

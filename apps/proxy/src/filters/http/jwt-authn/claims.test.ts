@@ -1,20 +1,9 @@
 import { generateKeyPairSync, sign } from 'node:crypto'
 import { JwtAuthentication } from '@weft/contracts/envoy/extensions/filters/http/jwt_authn/v3/config'
-import { afterEach, expect, it } from 'vitest'
-import { cluster, connectionManager, httpFilter, listener, routerFilter, routeTo } from '../../../testing/resources.ts'
-import { ask, Upstream, WorkerHarness } from '../../../testing/worker-harness.ts'
-
-const open: { close(): unknown }[] = []
-afterEach(async () => {
-  for (const one of open.splice(0)) await one.close()
-})
-
-async function upstream(...answer: ConstructorParameters<typeof Upstream>): Promise<number> {
-  const one = new Upstream(...answer)
-  await one.listen()
-  open.push(one)
-  return one.port
-}
+import { expect, it } from 'vitest'
+import { cluster, connectionManager, listener, routerFilter, routeTo, typed } from '../../../testing/resources.ts'
+import { upstream, worker } from '../../../testing/test-proxy.ts'
+import { ask } from '../../../testing/worker-harness.ts'
 
 const name = 'envoy.filters.http.jwt_authn'
 const type = 'envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication'
@@ -69,13 +58,12 @@ it('routes by the claims of a token, whose keys were fetched at the second try',
       value: { matchPattern: { $case: 'stringMatch', value: { matchPattern: { $case: 'exact', value: 'admins' } } } },
     },
   ]
-  const filters = [httpFilter(name, type, JwtAuthentication.encode(authentication).finish()), routerFilter]
-  const proxy = new WorkerHarness()
-  open.push(proxy)
+  const filters = [typed(name, type, JwtAuthentication.encode(authentication).finish()), routerFilter]
+  const proxy = worker()
   const applied = await proxy.apply(
-    cluster('keys', [keyServer]),
-    cluster('admins', [admins]),
-    cluster('others', [others]),
+    cluster('keys', [keyServer.port]),
+    cluster('admins', [admins.port]),
+    cluster('others', [others.port]),
     listener('in', [{ filters: [connectionManager([byClaim, routeTo('others')], { httpFilters: filters })] }]),
   )
   expect(applied).toEqual([])

@@ -1,27 +1,19 @@
 import type http from 'node:http'
-import { afterEach, describe, expect, it } from 'vitest'
-import { cluster, connectionManager, listener, routeTo } from '../../../testing/resources.ts'
-import { ask, Upstream, until, WorkerHarness } from '../../../testing/worker-harness.ts'
-
-const open: { close(): unknown }[] = []
-afterEach(async () => {
-  for (const one of open.splice(0)) await one.close()
-})
+import { describe, expect, it } from 'vitest'
+import { connectionManager, routeTo } from '../../../testing/resources.ts'
+import { proxyTo, upstream } from '../../../testing/test-proxy.ts'
+import { ask, until } from '../../../testing/worker-harness.ts'
 
 /** A worker whose tries may race, in front of an origin whose answers the test gives, in the order of the tries. */
 async function racing(retries: number, timeoutMs = 15_000) {
   const answers: http.ServerResponse[] = []
   let given = 0
-  const origin = new Upstream((request, response) => {
+  const origin = await upstream((request, response) => {
     response.on('close', () => {
       if (!response.writableEnded) given++
     })
     if (request.url === '/') answers.push(response)
   })
-  await origin.listen()
-  open.push(origin)
-  const proxy = new WorkerHarness()
-  open.push(proxy)
   const action = {
     timeout: { seconds: Math.floor(timeoutMs / 1000), nanos: (timeoutMs % 1000) * 1_000_000 },
     hedgePolicy: { hedgeOnPerTryTimeout: true },
@@ -33,7 +25,7 @@ async function racing(retries: number, timeoutMs = 15_000) {
     },
   }
   const manager = connectionManager([routeTo('c', '/', action)])
-  expect(await proxy.apply(cluster('c', [origin.port]), listener('in', [{ filters: [manager] }]))).toEqual([])
+  const proxy = await proxyTo(origin.port, manager)
   const tries = async (count: number): Promise<http.ServerResponse[]> => {
     await until(() => answers.length === count, `${count} tries`)
     return answers

@@ -1,32 +1,23 @@
 import { HeaderValueOption } from '@weft/contracts/envoy/config/core/v3/base'
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { cluster, connectionManager, listener, routeTo } from '../../../testing/resources.ts'
-import { ask, raw, Upstream, until, WorkerHarness } from '../../../testing/worker-harness.ts'
+import { proxyTo, upstream, worker } from '../../../testing/test-proxy.ts'
+import { ask, raw, type Upstream, until } from '../../../testing/worker-harness.ts'
 import { FakeExchange, routerPlan } from './fake-exchange.ts'
 import { answerReset } from './own-answers.ts'
 import { RequestCounts } from './request-counts.ts'
 
-const open: { close(): unknown }[] = []
-afterEach(async () => {
-  for (const one of open.splice(0)) await one.close()
-})
-
 async function proxyBefore(answer: ConstructorParameters<typeof Upstream>[0], action = {}) {
   const cidrRanges = [{ addressPrefix: '10.0.0.0', prefixLen: 8 }]
-  const origin = new Upstream(answer)
-  await origin.listen()
-  open.push(origin)
-  const proxy = new WorkerHarness()
-  open.push(proxy)
+  const origin = await upstream(answer)
   const manager = connectionManager([routeTo('c', '/', action)], { internalAddressConfig: { cidrRanges } })
-  expect(await proxy.apply(cluster('c', [origin.port]), listener('in', [{ filters: [manager] }]))).toEqual([])
+  const proxy = await proxyTo(origin.port, manager)
   return { proxy, port: proxy.port('in') }
 }
 
 describe('what a client is answered where upstream gives no whole answer', () => {
   it('is 503 where there is no endpoint', async () => {
-    const proxy = new WorkerHarness()
-    open.push(proxy)
+    const proxy = worker()
     await proxy.apply(cluster('c', []), listener('in', [{ filters: [connectionManager([routeTo('c')])] }]))
     expect(await ask(proxy.port('in'))).toMatchObject({ status: 503, body: 'no healthy upstream' })
     expect(proxy.stats.value('cluster.c.upstream_rq_503')).toBe(1)
@@ -47,17 +38,14 @@ describe('what a client is answered where upstream gives no whole answer', () =>
   })
 
   it('is 503 where a header would end early; of an answer it is left out', async () => {
-    const origin = new Upstream((_request, response) => response.end('fine'))
-    await origin.listen()
-    const proxy = new WorkerHarness()
-    open.push(origin, proxy)
+    const origin = await upstream((_request, response) => response.end('fine'))
     const metadata = { filterMetadata: { own: { text: 'a\r\nx-evil: 1' } }, typedFilterMetadata: {} }
     const additions = HeaderValueOption.fromPartial({ header: { key: 'x-own', value: '%METADATA(ROUTE:own:text)%' } })
     const routes = [
       { ...routeTo('c', '/request'), metadata, requestHeadersToAdd: [additions] },
       { ...routeTo('c', '/response'), metadata, responseHeadersToAdd: [additions] },
     ]
-    expect(await proxy.apply(cluster('c', [origin.port]), listener('in', [{ filters: [connectionManager(routes)] }]))).toEqual([])
+    const proxy = await proxyTo(origin.port, connectionManager(routes))
     const port = proxy.port('in')
     expect(await ask(port, '/request')).toMatchObject({ status: 503, body: 'invalid header value for: x-own' })
     const { status, headers } = await ask(port, '/response')

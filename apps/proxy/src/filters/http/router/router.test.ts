@@ -1,25 +1,13 @@
 import { Cluster } from '@weft/contracts/envoy/config/cluster/v3/cluster'
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { grpcTimeoutText, parseGrpcTimeout } from '../../../routing/grpc-timeout.ts'
 import { cluster, connectionManager, listener, routeTo } from '../../../testing/resources.ts'
-import { ask, Upstream, until, WorkerHarness } from '../../../testing/worker-harness.ts'
+import { proxyTo, upstream, worker } from '../../../testing/test-proxy.ts'
+import { ask, until } from '../../../testing/worker-harness.ts'
 import { shadowHost } from './mirror.ts'
 
-const open: { close(): unknown }[] = []
-afterEach(async () => {
-  for (const one of open.splice(0)) await one.close()
-})
-
-async function upstream(...answer: ConstructorParameters<typeof Upstream>): Promise<Upstream> {
-  const one = new Upstream(...answer)
-  await one.listen()
-  open.push(one)
-  return one
-}
-
 async function proxyWith(routes: Parameters<typeof connectionManager>[0], ...clusters: ReturnType<typeof cluster>[]) {
-  const proxy = new WorkerHarness()
-  open.push(proxy)
+  const proxy = worker()
   expect(await proxy.apply(...clusters, listener('in', [{ filters: [connectionManager(routes)] }]))).toEqual([])
   return proxy
 }
@@ -196,8 +184,6 @@ describe('the router', () => {
 
   it('counts by virtual cluster, what belongs to none apart, and by route', async () => {
     const up = await upstream()
-    const proxy = new WorkerHarness()
-    open.push(proxy)
     const header = { name: ':path', headerMatchSpecifier: { $case: 'prefixMatch' as const, value: '/v' } }
     const virtualHosts = [
       {
@@ -208,7 +194,7 @@ describe('the router', () => {
       },
     ]
     const routeSpecifier = { $case: 'routeConfig' as const, value: { name: 'r', virtualHosts } }
-    await proxy.apply(cluster('c', [up.port]), listener('in', [{ filters: [connectionManager([], { routeSpecifier })] }]))
+    const proxy = await proxyTo(up.port, connectionManager([], { routeSpecifier }))
     for (const path of ['/v1', '/v2', '/w']) await ask(proxy.port('in'), path)
     expect(proxy.stats.value('vhost.host.vcluster.v.upstream_rq_200')).toBe(2)
     expect(proxy.stats.value('vhost.host.vcluster.v.upstream_rq_total')).toBe(2)
@@ -222,8 +208,7 @@ describe('the router', () => {
 
   it('chooses the route table by a scope that headers name', async () => {
     const [a, b] = [await upstream(), await upstream()]
-    const proxy = new WorkerHarness()
-    open.push(proxy)
+    const proxy = worker()
     const scope = (name: string) => ({
       name,
       key: { fragments: [{ type: { $case: 'stringKey' as const, value: name } }] },

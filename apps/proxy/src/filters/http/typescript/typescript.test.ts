@@ -3,15 +3,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { FilterConfig } from '@weft/contracts/envoy/config/route/v3/route_components'
 import { TypeScript, TypeScriptPerRoute } from '@weft/contracts/weft/filters/http/typescript/v1/typescript'
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { checkResource } from '../../../plan/check.ts'
-import { any, cluster, connectionManager, httpFilter, listener, routerFilter, routeTo } from '../../../testing/resources.ts'
-import { ask, Upstream, until, WorkerHarness } from '../../../testing/worker-harness.ts'
-
-const open: { close(): unknown }[] = []
-afterEach(async () => {
-  for (const one of open.splice(0)) await one.close()
-})
+import { any, cluster, connectionManager, listener, routerFilter, routeTo, typed } from '../../../testing/resources.ts'
+import { upstream, worker } from '../../../testing/test-proxy.ts'
+import { ask, until } from '../../../testing/worker-harness.ts'
 
 type Source = Parameters<(typeof TypeScript)['fromPartial']>[0]
 
@@ -21,24 +17,21 @@ const filter = (body: string): string => `import { httpFilter } from '@weft/prox
 
 function resources(source: Source, port: number, routes = [routeTo('c')]) {
   const config = TypeScript.encode(TypeScript.fromPartial(source)).finish()
-  const manager = connectionManager(routes, { httpFilters: [httpFilter('mine', type, config), routerFilter] })
+  const manager = connectionManager(routes, { httpFilters: [typed('mine', type, config), routerFilter] })
   return [cluster('c', [port]), listener('in', [{ filters: [manager] }])] as const
 }
 
 /** A worker with the filter, in front of an origin that says what it got. */
 async function start(source: Source, routes?: Parameters<typeof resources>[2]) {
-  const upstream = new Upstream((request, response, body) => {
+  const origin = await upstream((request, response, body) => {
     response.setHeader('x-origin', 'yes')
     response.end(`${request.method} ${request.url} user=${request.headers['x-user']} body=${body}`)
   })
-  await upstream.listen()
-  open.push(upstream)
-  const proxy = new WorkerHarness()
-  open.push(proxy)
-  expect(await proxy.apply(...resources(source, upstream.port, routes))).toEqual([])
+  const proxy = worker()
+  expect(await proxy.apply(...resources(source, origin.port, routes))).toEqual([])
   const count = (name: string) => proxy.stats.value(`http.test.typescript.${name}`) ?? 0
   await until(() => count('loaded') + count('load_failed') > 0, 'the filter to be loaded')
-  return { port: proxy.port('in'), count, upstream }
+  return { port: proxy.port('in'), count }
 }
 
 describe('a filter in TypeScript', () => {
@@ -106,7 +99,7 @@ describe('a filter in TypeScript', () => {
 
   it('is loaded again when its file changes, and goes on as it was when that cannot be', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'weft-filter-'))
-    open.push({ close: () => rmSync(folder, { recursive: true }) })
+    onTestFinished(() => rmSync(folder, { recursive: true }))
     const path = join(folder, 'filter.ts')
     const write = (version: number) =>
       writeFileSync(path, filter(`onRequest(request: any) { return request.reply(200, 'v${version}') }`))

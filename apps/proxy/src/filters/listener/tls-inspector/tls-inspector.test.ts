@@ -1,8 +1,7 @@
 import net from 'node:net'
 import { TlsInspector } from '@weft/contracts/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector'
-import { Echo } from '@weft/contracts/envoy/extensions/filters/network/echo/v3/echo'
 import { afterEach, expect, test } from 'vitest'
-import { any, listener } from '../../../testing/resources.ts'
+import { echo, listener, typed } from '../../../testing/resources.ts'
 import { WorkerHarness } from '../../../testing/worker-harness.ts'
 
 let proxy: WorkerHarness | null = null
@@ -12,22 +11,8 @@ afterEach(() => proxy?.close())
 async function answered(fields: Parameters<(typeof TlsInspector)['fromPartial']>[0], bytes: Buffer): Promise<Buffer> {
   proxy = new WorkerHarness()
   const inspector = TlsInspector.encode(TlsInspector.fromPartial(fields)).finish()
-  const echo = {
-    name: 'echo',
-    configType: {
-      $case: 'typedConfig' as const,
-      value: any('envoy.extensions.filters.network.echo.v3.Echo', Echo.encode(Echo.fromPartial({})).finish()),
-    },
-  }
-  const listenerFilters = [
-    {
-      name: 'tls_inspector',
-      configType: {
-        $case: 'typedConfig' as const,
-        value: any('envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector', inspector),
-      },
-    },
-  ]
+  const type = 'envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector'
+  const listenerFilters = [typed('tls_inspector', type, inspector)]
   expect(await proxy.apply(listener('l', [{ filters: [echo] }], { listenerFilters }))).toEqual([])
   const socket = net.connect(proxy.port('l'), '127.0.0.1', () => socket.write(bytes))
   return new Promise((resolve) => {

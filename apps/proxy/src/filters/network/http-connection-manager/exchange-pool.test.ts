@@ -1,33 +1,15 @@
 import { generateKeyPairSync, sign } from 'node:crypto'
 import net from 'node:net'
 import { JwtAuthentication } from '@weft/contracts/envoy/extensions/filters/http/jwt_authn/v3/config'
-import { afterEach, expect, it } from 'vitest'
-import { cluster, connectionManager, httpFilter, listener, routerFilter, routeTo } from '../../../testing/resources.ts'
-import { Upstream, until, WorkerHarness } from '../../../testing/worker-harness.ts'
-
-const open: { close(): unknown }[] = []
-afterEach(async () => {
-  for (const one of open.splice(0)) await one.close()
-})
-
-async function proxyTo(
-  origin: Upstream,
-  httpFilters = [routerFilter],
-  ...clusters: ReturnType<typeof cluster>[]
-): Promise<WorkerHarness> {
-  await origin.listen()
-  open.push(origin)
-  const proxy = new WorkerHarness()
-  open.push(proxy)
-  const manager = connectionManager([routeTo('c')], { httpFilters })
-  expect(await proxy.apply(...clusters, cluster('c', [origin.port]), listener('in', [{ filters: [manager] }]))).toEqual([])
-  return proxy
-}
+import { expect, it, onTestFinished } from 'vitest'
+import { cluster, connectionManager, routerFilter, routeTo, typed } from '../../../testing/resources.ts'
+import { proxyTo, upstream } from '../../../testing/test-proxy.ts'
+import { until, type WorkerHarness } from '../../../testing/worker-harness.ts'
 
 /** A client whose connection stays. */
 function connect(proxy: WorkerHarness) {
   const socket = net.connect(proxy.port('in'), '127.0.0.1')
-  open.push({ close: () => socket.destroy() })
+  onTestFinished(() => void socket.destroy())
   let text = ''
   socket.setEncoding('latin1').on('data', (piece: string) => {
     text += piece
@@ -45,11 +27,11 @@ function connect(proxy: WorkerHarness) {
 }
 
 it('nothing of a request is left to the next of another connection', async () => {
-  const origin = new Upstream((request, response, body) => {
+  const origin = await upstream((request, response, body) => {
     if (request.url === '/first') response.setHeader('x-own', 'yes').statusCode = 201
     response.end(`${request.url}:${request.headers['x-team'] ?? ''}:${body};`)
   })
-  const proxy = await proxyTo(origin)
+  const proxy = await proxyTo(origin.port)
   const [one, other] = [connect(proxy), connect(proxy)]
   for (let i = 0; i < 3; i++) {
     one.send('/first', 'x-team: blue\r\ncontent-length: 3\r\n', 'abc')
@@ -63,7 +45,7 @@ it('nothing of a request is left to the next of another connection', async () =>
 
 it('what comes late for a client that has left is nobody else’s', async () => {
   const late: (() => void)[] = []
-  const origin = new Upstream((request, response) => {
+  const origin = await upstream((request, response) => {
     if (request.url !== '/left') {
       response.end(`${request.url};`)
       return
@@ -71,7 +53,7 @@ it('what comes late for a client that has left is nobody else’s', async () => 
     response.write('part;')
     late.push(() => response.end('secret;'))
   })
-  const proxy = await proxyTo(origin)
+  const proxy = await proxyTo(origin.port)
   const other = connect(proxy)
   for (let i = 0; i < 3; i++) {
     const one = connect(proxy)
@@ -89,10 +71,8 @@ it('a good token that is waited for lets no other client in when its own has lef
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const jwks = JSON.stringify({ keys: [{ ...publicKey.export({ format: 'jwk' }), kid: 'k', alg: 'ES256' }] })
   const askedFor = new Map<string, () => void>()
-  const keys = new Upstream((request, response) => askedFor.set(request.url!, () => response.end(jwks)))
-  await keys.listen()
-  open.push(keys)
-  const origin = new Upstream((request, response) => response.end(`${request.url};`))
+  const keys = await upstream((request, response) => askedFor.set(request.url!, () => response.end(jwks)))
+  const origin = await upstream((request, response) => response.end(`${request.url};`))
   const parts = [{ alg: 'ES256', kid: 'k' }, { exp: 4_102_444_800 }]
   const text = parts.map((one) => Buffer.from(JSON.stringify(one)).toString('base64url')).join('.')
   const signature = sign('sha256', Buffer.from(text), { key: privateKey, dsaEncoding: 'ieee-p1363' })
@@ -118,8 +98,9 @@ it('a good token that is waited for lets no other client in when its own has lef
     })),
   })
   const type = 'envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication'
-  const filter = httpFilter('envoy.filters.http.jwt_authn', type, JwtAuthentication.encode(authentication).finish())
-  const proxy = await proxyTo(origin, [filter, routerFilter], cluster('keys', [keys.port]))
+  const filter = typed('envoy.filters.http.jwt_authn', type, JwtAuthentication.encode(authentication).finish())
+  const manager = connectionManager([routeTo('c')], { httpFilters: [filter, routerFilter] })
+  const proxy = await proxyTo(origin.port, manager, cluster('keys', [keys.port]))
   const left = connect(proxy)
   left.send('/one', authorization)
   await until(() => askedFor.has('/one'), 'the request for keys')

@@ -1,22 +1,11 @@
 import net from 'node:net'
-import { afterEach, expect, it } from 'vitest'
-import { cluster, connectionManager, listener, routeTo } from '../../../testing/resources.ts'
-import { raw, Upstream, until, WorkerHarness } from '../../../testing/worker-harness.ts'
-
-const open: { close(): unknown }[] = []
-afterEach(async () => {
-  for (const one of open.splice(0)) await one.close()
-})
+import { expect, it } from 'vitest'
+import { connectionManager, routeTo } from '../../../testing/resources.ts'
+import { proxyTo, upstream } from '../../../testing/test-proxy.ts'
+import { raw, until } from '../../../testing/worker-harness.ts'
 
 async function proxyWith(settings: Parameters<typeof connectionManager>[1]) {
-  const origin = new Upstream()
-  await origin.listen()
-  open.push(origin)
-  const proxy = new WorkerHarness()
-  open.push(proxy)
-  const manager = connectionManager([routeTo('c')], settings)
-  expect(await proxy.apply(cluster('c', [origin.port]), listener('in', [{ filters: [manager] }]))).toEqual([])
-  return proxy
+  return proxyTo((await upstream()).port, connectionManager([routeTo('c')], settings))
 }
 
 const whole = 'GET / HTTP/1.1\r\nhost: a\r\n\r\n'

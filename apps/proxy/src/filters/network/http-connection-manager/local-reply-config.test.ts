@@ -1,12 +1,8 @@
 import { ComparisonFilter_Op } from '@weft/contracts/envoy/config/accesslog/v3/accesslog'
-import { afterEach, describe, expect, it } from 'vitest'
-import { cluster, connectionManager, listener, routeTo } from '../../../testing/resources.ts'
-import { ask, Upstream, WorkerHarness } from '../../../testing/worker-harness.ts'
-
-const open: { close(): unknown }[] = []
-afterEach(async () => {
-  for (const one of open.splice(0)) await one.close()
-})
+import { describe, expect, it } from 'vitest'
+import { connectionManager, routeTo } from '../../../testing/resources.ts'
+import { proxyTo, upstream } from '../../../testing/test-proxy.ts'
+import { ask, type Upstream } from '../../../testing/worker-harness.ts'
 
 const text = (value: string, contentType = '') => ({ format: { $case: 'textFormat' as const, value }, contentType })
 const statusIs = (status: number) => ({
@@ -17,11 +13,7 @@ const statusIs = (status: number) => ({
 })
 const flagged = (flag: string) => ({ filterSpecifier: { $case: 'responseFlagFilter' as const, value: { flags: [flag] } } })
 
-async function proxyWith(...up: ConstructorParameters<typeof Upstream>): Promise<number> {
-  const upstream = new Upstream(...up)
-  await upstream.listen()
-  const proxy = new WorkerHarness()
-  open.push(upstream, proxy)
+async function proxyWith(...answer: ConstructorParameters<typeof Upstream>): Promise<number> {
   const localReplyConfig = {
     mappers: [
       {
@@ -40,13 +32,7 @@ async function proxyWith(...up: ConstructorParameters<typeof Upstream>): Promise
     ],
     bodyFormat: text('says %RESPONSE_CODE%: %LOCAL_REPLY_BODY%', 'text/x'),
   }
-  const routes = [routeTo('c', '/a')]
-  expect(
-    await proxy.apply(
-      cluster('c', [upstream.port]),
-      listener('in', [{ filters: [connectionManager(routes, { localReplyConfig })] }]),
-    ),
-  ).toEqual([])
+  const proxy = await proxyTo((await upstream(...answer)).port, connectionManager([routeTo('c', '/a')], { localReplyConfig }))
   return proxy.port('in')
 }
 

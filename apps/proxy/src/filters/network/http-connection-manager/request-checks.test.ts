@@ -1,24 +1,16 @@
 import { connect } from 'node:http2'
 import type { HttpConnectionManager } from '@weft/contracts/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager'
-import { afterEach, describe, expect, it } from 'vitest'
-import { cluster, connectionManager, listener, routeTo } from '../../../testing/resources.ts'
-import { raw, Upstream, WorkerHarness } from '../../../testing/worker-harness.ts'
-
-const open: { close(): unknown }[] = []
-afterEach(async () => {
-  for (const one of open.splice(0)) await one.close()
-})
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { connectionManager, routeTo } from '../../../testing/resources.ts'
+import { proxyTo, upstream } from '../../../testing/test-proxy.ts'
+import { raw } from '../../../testing/worker-harness.ts'
 
 type Settings = Parameters<(typeof HttpConnectionManager)['fromPartial']>[0]
 
 async function proxyWith(settings: Settings) {
-  const origin = new Upstream()
-  await origin.listen()
-  open.push(origin)
-  const proxy = new WorkerHarness()
-  open.push(proxy)
+  const origin = await upstream()
   const manager = connectionManager([routeTo('c')], settings)
-  expect(await proxy.apply(cluster('c', [origin.port]), listener('in', [{ filters: [manager] }]))).toEqual([])
+  const proxy = await proxyTo(origin.port, manager)
   return { proxy, origin, port: proxy.port('in') }
 }
 
@@ -97,7 +89,7 @@ describe('a header with an underscore', () => {
     expect(await asked(settings, ...lines)).toMatchObject({ status: 400, closes: true, got: undefined })
     const { proxy, origin, port } = await proxyWith(settings)
     const client = connect(`http://127.0.0.1:${port}`)
-    open.push({ close: () => client.destroy() })
+    onTestFinished(() => client.destroy())
     const ended = (headers: Record<string, string>): Promise<number | string> =>
       new Promise((resolve) => {
         const stream = client.request({ ':path': '/', ...headers })

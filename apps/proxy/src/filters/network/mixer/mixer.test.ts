@@ -4,14 +4,13 @@ import { decodeAttributes } from '@weft/attributes/decoding'
 import { toPlainAttributes } from '@weft/attributes/encoding'
 import type { AttributeValue } from '@weft/attributes/types'
 import { wordReader } from '@weft/attributes/words'
-import { Echo } from '@weft/contracts/envoy/extensions/filters/network/echo/v3/echo'
 import {
   NetworkFailPolicy_FailPolicy as Policy,
   TcpClientConfig,
 } from '@weft/contracts/istio/mixer/v1/config/client/client_config'
 import type { ReportRequest } from '@weft/contracts/istio/mixer/v1/report'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { any, cluster, listener } from '../../../testing/resources.ts'
+import { cluster, echo, listener, typed } from '../../../testing/resources.ts'
 import { WorkerHarness } from '../../../testing/worker-harness.ts'
 import { denied, FakeMixer } from '../../http/mixer/fake-mixer.ts'
 
@@ -30,10 +29,8 @@ afterEach(() => {
 
 type Config = NonNullable<Parameters<(typeof TcpClientConfig)['fromPartial']>[0]>
 
-const filter = (type: string, bytes: Uint8Array) => ({
-  name: type,
-  configType: { $case: 'typedConfig' as const, value: any(type, bytes) },
-})
+const filter = (config: TcpClientConfig) =>
+  typed('mixer', 'istio.mixer.v1.config.client.TcpClientConfig', TcpClientConfig.encode(config).finish())
 
 async function proxyWith(config: Config, mixerPort = mixer.port): Promise<void> {
   const source = TcpClientConfig.fromPartial({
@@ -41,11 +38,7 @@ async function proxyWith(config: Config, mixerPort = mixer.port): Promise<void> 
     ...config,
     transport: { checkCluster: 'mixer', reportCluster: 'mixer', disableReportBatch: true, ...config.transport },
   })
-  const filters = [
-    filter('istio.mixer.v1.config.client.TcpClientConfig', TcpClientConfig.encode(source).finish()),
-    filter('envoy.extensions.filters.network.echo.v3.Echo', Echo.encode(Echo.fromPartial({})).finish()),
-  ]
-  expect(await proxy.apply(cluster('mixer', [mixerPort]), listener('l', [{ filters }]))).toEqual([])
+  expect(await proxy.apply(cluster('mixer', [mixerPort]), listener('l', [{ filters: [filter(source), echo] }]))).toEqual([])
 }
 
 function connect(): net.Socket {
@@ -146,9 +139,7 @@ describe('the mixer filter of TCP', () => {
 
   it('refuses a quota specification that it cannot follow, with its place', async () => {
     const source = TcpClientConfig.fromPartial({ connectionQuotaSpec: { rules: [{ quotas: [{ quota: '', charge: 1 }] }] } })
-    const filters = [filter('istio.mixer.v1.config.client.TcpClientConfig', TcpClientConfig.encode(source).finish())]
-    const echo = filter('envoy.extensions.filters.network.echo.v3.Echo', new Uint8Array())
-    const [error] = await proxy.apply(listener('bad', [{ filters: [...filters, echo] }]))
+    const [error] = await proxy.apply(listener('bad', [{ filters: [filter(source), echo] }]))
     expect(JSON.stringify(error)).toContain('connection_quota_spec.rules[0].quotas[0].quota')
   })
 })

@@ -2,19 +2,14 @@ import net from 'node:net'
 import { RBAC_Action } from '@weft/contracts/envoy/config/rbac/v3/rbac'
 import { RBAC } from '@weft/contracts/envoy/extensions/filters/network/rbac/v3/rbac'
 import { TcpProxy } from '@weft/contracts/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy'
-import { afterEach, expect, test } from 'vitest'
-import { any, cluster, connectionManager, listener, routeTo } from '../../../testing/resources.ts'
-import { WorkerHarness } from '../../../testing/worker-harness.ts'
-
-const closers: (() => void)[] = []
-afterEach(() => {
-  for (const close of closers.splice(0).reverse()) close()
-})
+import { expect, onTestFinished, test } from 'vitest'
+import { cluster, connectionManager, listener, routeTo, typed } from '../../../testing/resources.ts'
+import { worker } from '../../../testing/test-proxy.ts'
 
 async function greeter(): Promise<number> {
   const server = net.createServer((socket) => socket.end('hello'))
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  closers.push(() => server.close())
+  onTestFinished(() => void server.close())
   const address = server.address()
   return typeof address === 'object' && address !== null ? address.port : 0
 }
@@ -33,13 +28,8 @@ function heard(port: number, say = ''): Promise<string> {
   })
 }
 
-const filter = (name: string, type: string, bytes: Uint8Array) => ({
-  name,
-  configType: { $case: 'typedConfig' as const, value: any(type, bytes) },
-})
-
 const rbac = (action: RBAC_Action, addressPrefix: string) =>
-  filter(
+  typed(
     'rbac',
     'envoy.extensions.filters.network.rbac.v3.RBAC',
     RBAC.encode(
@@ -58,15 +48,14 @@ const rbac = (action: RBAC_Action, addressPrefix: string) =>
     ).finish(),
   )
 
-const toGreeter = filter(
+const toGreeter = typed(
   'tcp',
   'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy',
   TcpProxy.encode(TcpProxy.fromPartial({ statPrefix: 't', clusterSpecifier: { $case: 'cluster', value: 'c' } })).finish(),
 )
 
 test('connections that the rules refuse are closed before anything is said, others go on', async () => {
-  const proxy = new WorkerHarness()
-  closers.push(() => proxy.close())
+  const proxy = worker()
   const errors = await proxy.apply(
     cluster('c', [await greeter()]),
     listener('open', [{ filters: [rbac(RBAC_Action.ALLOW, '127.0.0.0'), rbac(RBAC_Action.DENY, '10.0.0.0'), toGreeter] }]),
@@ -82,8 +71,7 @@ test('connections that the rules refuse are closed before anything is said, othe
 })
 
 test('a filter that ends no chain can not be the last one, and one that does has to be', async () => {
-  const proxy = new WorkerHarness()
-  closers.push(() => proxy.close())
+  const proxy = worker()
   const errors = await proxy.apply(
     cluster('c', [1]),
     listener('a', [{ filters: [rbac(RBAC_Action.ALLOW, '127.0.0.0')] }]),

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { installEnvoy } from '../peers.ts'
 import type { ParityCase } from './parity/case.ts'
+import { accessFilterCases } from './parity/cases/access-filters.ts'
 import { adminCases } from './parity/cases/admin.ts'
 import { connectionCases } from './parity/cases/connections.ts'
 import { expressionCases } from './parity/cases/expressions.ts'
@@ -23,6 +24,7 @@ import { retryCases } from './parity/cases/retries.ts'
 import { routerCases } from './parity/cases/router.ts'
 import { routingCases } from './parity/cases/routing.ts'
 import { runtimeCases } from './parity/cases/runtime.ts'
+import { sessionCases } from './parity/cases/sessions.ts'
 import { tcpCases } from './parity/cases/tcp.ts'
 import { timeoutCases } from './parity/cases/timeouts.ts'
 import { tlsCases } from './parity/cases/tls.ts'
@@ -46,6 +48,8 @@ const parityCases: readonly ParityCase[] = [
   ...http1Cases,
   ...http2Cases,
   ...filterCases,
+  ...accessFilterCases,
+  ...sessionCases,
   ...flagCases,
   ...adminCases,
   ...runtimeCases,

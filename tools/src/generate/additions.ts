@@ -449,6 +449,53 @@ const fields: readonly Addition[] = [
       'bool weaken_etag_on_compress = 6;',
     ],
   },
+  {
+    file: 'envoy/extensions/filters/http/stateful_session/v3/stateful_session.proto',
+    into: ['message StatefulSession'],
+    lines: ['string stat_prefix = 3;', 'uint32 status_on_strict_destination_not_found = 4;'],
+  },
+  {
+    file: 'envoy/type/http/v3/cookie.proto',
+    lines: [
+      'message CookieAttribute {',
+      '  string name = 1 [(validate.rules).string = {min_len: 1 max_bytes: 16384 well_known_regex: HTTP_HEADER_NAME strict: false}];',
+      '  string value = 2 [(validate.rules).string = {max_bytes: 16384 well_known_regex: HTTP_HEADER_VALUE strict: false}];',
+      '}',
+    ],
+  },
+  { file: 'envoy/type/http/v3/cookie.proto', into: ['message Cookie'], lines: ['repeated CookieAttribute attributes = 4;'] },
+  {
+    file: 'envoy/extensions/filters/http/basic_auth/v3/basic_auth.proto',
+    into: ['message BasicAuth'],
+    lines: [
+      'string authentication_header = 3 [(validate.rules).string = {well_known_regex: HTTP_HEADER_NAME strict: false}];',
+      'bool allow_missing = 4;',
+      'bool emit_dynamic_metadata = 5;',
+      'string realm = 6 [(validate.rules).string = {pattern: "^[^\\\\x00-\\\\x1f\\\\x7f]*$"}];',
+    ],
+  },
+  {
+    file: 'envoy/extensions/filters/http/basic_auth/v3/basic_auth.proto',
+    into: ['message BasicAuthPerRoute'],
+    lines: ['string realm = 2 [(validate.rules).string = {pattern: "^[^\\\\x00-\\\\x1f\\\\x7f]*$"}];'],
+  },
+  {
+    file: 'envoy/extensions/filters/http/ip_tagging/v3/ip_tagging.proto',
+    into: ['message IPTagging'],
+    imports: ['envoy/config/core/v3/base.proto'],
+    lines: [
+      'message IpTagHeader {',
+      '  enum HeaderAction {',
+      '    SANITIZE = 0;',
+      '    APPEND_IF_EXISTS_OR_ADD = 1;',
+      '  }',
+      '  string header = 1 [(validate.rules).string = {min_len: 1 well_known_regex: HTTP_HEADER_NAME strict: false}];',
+      '  HeaderAction action = 2 [(validate.rules).enum = {defined_only: true}];',
+      '}',
+      'IpTagHeader ip_tag_header = 5;',
+      'config.core.v3.DataSource ip_tags_datasource = 6;',
+    ],
+  },
   { file: jwt, into: ['message JwtAuthentication'], lines: ['string stat_prefix = 7;'] },
   { file: jwt, into: ['message JwtCacheConfig'], lines: ['uint32 jwt_max_token_size = 2;'] },
   {

@@ -25,4 +25,16 @@ export interface StreamInfo {
   /** Of the upstream connection; null before there is one. */
   readonly upstreamConnection: ConnectionInfo | null
   readonly attemptCount: number
+  /** The endpoint that a filter wants the first try to go to. */
+  hostWish: HostWish | null
+}
+
+/** An endpoint that is wanted in place of the load balancer's choice, as far as its health allows. */
+export interface HostWish {
+  /** `ip:port`. */
+  readonly address: string
+  /** No other will do. */
+  readonly strict: boolean
+  /** What is answered where a strict wish can't be fulfilled. */
+  readonly missingStatus: number
 }

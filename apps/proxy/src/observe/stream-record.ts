@@ -1,6 +1,6 @@
 import type { ConnectionInfo } from '../transport/connection-info.ts'
 import type { UpstreamHost } from '../upstream/upstream-host.ts'
-import type { StreamInfo } from './stream-info.ts'
+import type { HostWish, StreamInfo } from './stream-info.ts'
 import type { WireBytes } from './wire-bytes.ts'
 
 /** What is noted of one request (or TCP session) as it goes; access log, filters and tracing read it. */
@@ -50,6 +50,7 @@ export class StreamRecord implements StreamInfo {
   isHealthCheck = false
   /** Sampled for tracing. */
   isTraced = false
+  hostWish: HostWish | null = null
 
   reset(startMs: number): void {
     this.startMs = startMs
@@ -84,6 +85,7 @@ export class StreamRecord implements StreamInfo {
     this.localReplyBody = ''
     this.isHealthCheck = false
     this.isTraced = false
+    this.hostWish = null
   }
 
   /** Of what has no request id; made when something asks for it. */

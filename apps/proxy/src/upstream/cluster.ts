@@ -1,8 +1,10 @@
 import type { ConnectionOptions } from 'node:tls'
 import type { Cluster as ClusterProto } from '@weft/contracts/envoy/config/cluster/v3/cluster'
+import { HealthStatus } from '@weft/contracts/envoy/config/core/v3/health_check'
 import type { ClusterLoadAssignment } from '@weft/contracts/envoy/config/endpoint/v3/endpoint'
 import type { Http1ClientOptions } from '@weft/http/h1/client-connection'
 import type { Counter, StatSource, Stats } from '../observe/stats.ts'
+import type { HostWish } from '../observe/stream-info.ts'
 import type { ClusterPlan } from '../plan/cluster.ts'
 import { invalid } from '../plan/problems.ts'
 import { fractionOf } from '../plan/runtime.ts'
@@ -30,6 +32,8 @@ import type { UpstreamCluster } from './upstream-cluster.ts'
 
 /** Aggregate clusters of aggregate clusters: that deep, so that a circle ends. */
 const maxNesting = 4
+/** The health of endpoints that a filter may ask for, where a cluster says nothing else. */
+const wishableHealth: readonly HealthStatus[] = [HealthStatus.UNKNOWN, HealthStatus.HEALTHY, HealthStatus.DEGRADED]
 /** Most addresses of an ORIGINAL_DST cluster at once: clients choose them. */
 const maxOriginalDestinations = 10_000
 
@@ -208,9 +212,22 @@ export class Cluster implements UpstreamCluster, ClusterHandle, AggregateMember 
 
   /** An endpoint for the next request; null: none. Of an aggregate cluster it is an endpoint of another cluster. */
   pick(context: PickContext | null = null): Endpoint | null {
-    const endpoint = this.chooser === null ? this.balancer.pick(context) : this.chooser.pick(context)
+    const wish = context?.hostWish ?? null
+    const endpoint = (wish === null ? null : this.wished(wish)) ?? (wish?.strict === true ? null : this.choose(context))
     if (endpoint === null) this.stats.noneHealthy.inc()
     return endpoint
+  }
+
+  private choose(context: PickContext | null): Endpoint | null {
+    return this.chooser === null ? this.balancer.pick(context) : this.chooser.pick(context)
+  }
+
+  /** The endpoint that a request is wanted at, if it is there and its health is one that `override_host_status` allows. */
+  private wished({ address }: HostWish): Endpoint | null {
+    const endpoint = this.endpoints.get(address)
+    if (endpoint === undefined) return null
+    const allowed = this.source.commonLbConfig?.overrideHostStatus?.statuses ?? wishableHealth
+    return allowed.includes(endpoint.healthStatus(this.slab)) ? endpoint : null
   }
 
   // AggregateMember

@@ -22,7 +22,8 @@ export class Endpoint implements UpstreamHost {
   locality = { region: '', zone: '', subZone: '' }
   priority = 0
   slot = 0
-  /** As EDS said. */
+  /** As EDS said, in its word and in what that comes to. */
+  edsStatus: HealthStatus = HealthStatus.UNKNOWN
   edsUnhealthy = false
   edsDegraded = false
   edsDraining = false
@@ -69,6 +70,14 @@ export class Endpoint implements UpstreamHost {
     return state
   }
 
+  /** Its health now in the API's words: what was found here counts before what EDS said, but for endpoints that that takes out. */
+  healthStatus(slab: EndpointSlab): HealthStatus {
+    const flags = slab.get(this.slot, cell.health)
+    if ((flags & (healthFlag.failedActiveCheck | healthFlag.failedOutlierCheck)) !== 0) return HealthStatus.UNHEALTHY
+    if (!this.edsUnhealthy && (flags & degradedMask) !== 0) return HealthStatus.DEGRADED
+    return this.edsStatus
+  }
+
   get allPools(): UpstreamPool[] {
     return [...this.pools.filter((pool) => pool !== null), ...this.namedPools.values()]
   }
@@ -94,6 +103,7 @@ export function applyEndpoint(endpoint: Endpoint, source: LbEndpoint): void {
   endpoint.negotiates = null
   endpoint.hostname = source.hostIdentifier?.$case === 'endpoint' ? source.hostIdentifier.value.hostname : ''
   const status = source.healthStatus
+  endpoint.edsStatus = status
   endpoint.edsUnhealthy = status === HealthStatus.UNHEALTHY || status === HealthStatus.DRAINING || status === HealthStatus.TIMEOUT
   endpoint.edsDegraded = status === HealthStatus.DEGRADED
   endpoint.edsDraining = status === HealthStatus.DRAINING

@@ -109,6 +109,11 @@ function folding(ports: Ports): (text: string) => string {
   const anyPort = new RegExp(`(?<![\\d.])(${[...byPort.keys()].join('|')})(?!\\d)`, 'g')
   return (text) =>
     text
+      // Addresses that sessions carry along.
+      .replace(/(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{16,}={0,2}/g, (coded) => {
+        const address = /127\.0\.0\.1:\d+/.exec(Buffer.from(coded, 'base64').toString('latin1'))
+        return address === null ? coded : `<base64 of ${address[0]}>`
+      })
       .replace(anyPort, (port) => `<${byPort.get(port)}>`)
       .replace(/\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b/g, '<uuid>')
       .replace(/[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT/g, '<date>')

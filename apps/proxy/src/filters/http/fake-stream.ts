@@ -76,6 +76,7 @@ export class FakeStream implements HttpStream {
       upstreamHost: null,
       upstreamConnection: null,
       attemptCount: 0,
+      hostWish: null,
       ...fake.info,
     }
   }

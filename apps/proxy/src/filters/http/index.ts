@@ -1,4 +1,5 @@
 import { WeftError } from '@weft/service/errors'
+import { basicAuth } from './basic-auth/index.ts'
 import { buffer } from './buffer/index.ts'
 import { compressor } from './compressor/index.ts'
 import { cors } from './cors/index.ts'
@@ -11,6 +12,7 @@ import { grpcWeb } from './grpc-web/index.ts'
 import { headerMutation } from './header-mutation/index.ts'
 import { headerToMetadata } from './header-to-metadata/index.ts'
 import { healthCheck } from './health-check/index.ts'
+import { ipTagging } from './ip-tagging/index.ts'
 import { jwtAuthn } from './jwt-authn/index.ts'
 import { localRatelimit } from './local-ratelimit/index.ts'
 import { mixer } from './mixer/index.ts'
@@ -19,6 +21,7 @@ import { rbac } from './rbac/index.ts'
 import { router } from './router/index.ts'
 import { setFilterState } from './set-filter-state/index.ts'
 import { setMetadata } from './set-metadata/index.ts'
+import { statefulSession } from './stateful-session/index.ts'
 import type { TerminalFilterKind } from './terminal-filter.ts'
 import { typescript } from './typescript/index.ts'
 
@@ -26,6 +29,7 @@ const prefix = 'type.googleapis.com/'
 
 /** Every HTTP filter there is, but the one that ends a chain. A new one is a folder and a line here. */
 const kinds: readonly HttpFilterKind[] = [
+  basicAuth,
   buffer,
   compressor,
   cors,
@@ -37,6 +41,7 @@ const kinds: readonly HttpFilterKind[] = [
   headerMutation,
   headerToMetadata,
   healthCheck,
+  ipTagging,
   jwtAuthn,
   localRatelimit,
   mixer,
@@ -44,6 +49,7 @@ const kinds: readonly HttpFilterKind[] = [
   rbac,
   setFilterState,
   setMetadata,
+  statefulSession,
   typescript,
 ]
 

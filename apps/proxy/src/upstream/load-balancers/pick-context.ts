@@ -1,3 +1,4 @@
+import type { HostWish } from '../../observe/stream-info.ts'
 import type { HashPolicies } from '../../routing/hash-policy.ts'
 import type { Endpoint } from '../endpoint.ts'
 import type { Hash64 } from './hash64.ts'
@@ -13,6 +14,8 @@ export interface PickContext {
   /** How often a host may be picked, at most, until one is accepted; 1 when all are. */
   readonly hostAttempts: number
   accepts(endpoint: Endpoint): boolean
+  /** The endpoint that this pick should be; absent or null: any. */
+  readonly hostWish?: HostWish | null
   /** Shares of the priorities other than by health, for a retry; null: by health. */
   priorityLoads(shares: PriorityShares): PriorityLoads | null
   /** Value of a request header (lower-case name), for clusters that are told where to connect to; null: absent. */

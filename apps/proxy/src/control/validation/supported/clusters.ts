@@ -16,7 +16,7 @@ export const clusterSupport: SupportTable = {
   'envoy.config.core.v3.DnsResolverOptions': 'use_tcp_for_dns_lookups ~no_default_search_domain',
   'envoy.extensions.network.dns_resolver.getaddrinfo.v3.GetAddrInfoDnsResolverConfig': '*',
   'envoy.config.cluster.v3.Cluster.CustomClusterType': '*',
-  'envoy.config.cluster.v3.Cluster.CommonLbConfig': '* ~override_host_status ~update_merge_window',
+  'envoy.config.cluster.v3.Cluster.CommonLbConfig': '* ~update_merge_window',
   'envoy.config.cluster.v3.UpstreamConnectionOptions':
     '* ~set_local_interface_name_on_upstream_connections ~happy_eyeballs_config',
   'envoy.config.core.v3.BindConfig': '* -local_address_selector',

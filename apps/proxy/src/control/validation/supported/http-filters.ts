@@ -21,6 +21,9 @@ export const httpFilterSupport: SupportTable = {
     '-enforce_response_header_limits ~emit_client_span',
   'envoy.extensions.filters.http.ext_authz.v3.HttpService': '* -retry_policy',
   'envoy.extensions.filters.http.ratelimit.v3.RateLimitPerRoute': '* ~override_option',
+  'envoy.extensions.filters.http.ip_tagging.v3.IPTagging': '* -ip_tags_datasource',
+  'envoy.extensions.http.stateful_session.cookie.v3.CookieBasedSessionState': '*',
+  'envoy.extensions.http.stateful_session.header.v3.HeaderBasedSessionState': '*',
   'envoy.extensions.filters.http.set_metadata.v3.Metadata': '* -typed_value',
   'envoy.extensions.filters.common.set_filter_state.v3.FilterStateValue': '* ~read_only ~shared_with_upstream',
 }

@@ -18,9 +18,11 @@ export function overloadHeaders(plan: RouterPlan): [string, string][] {
 
 /** There is no endpoint that could be asked. */
 export function answerNoHost(exchange: RoutedExchange, counts: RequestCounts): void {
-  exchange.info.addResponseFlag('UH')
-  counts.response(503)
-  exchange.reply(503, 'no healthy upstream', { details: 'no_healthy_upstream' })
+  const { info } = exchange
+  const status = info.attemptCount > 1 ? 503 : (info.hostWish?.missingStatus ?? 503)
+  info.addResponseFlag('UH')
+  counts.response(status)
+  exchange.reply(status, 'no healthy upstream', { details: 'no_healthy_upstream' })
 }
 
 /** A filter or route has given this header a value that can't be sent on. */

@@ -1,5 +1,6 @@
 import { headerName } from '@weft/http/header-name'
 import type { RequestHead } from '@weft/http/message'
+import type { HostWish } from '../../../observe/stream-info.ts'
 import type { HashPolicies, HashSource } from '../../../routing/hash-policy.ts'
 import type { RetryPlan } from '../../../routing/retry-policy.ts'
 import type { ClusterChoice, ForwardPlan } from '../../../routing/route-action.ts'
@@ -70,6 +71,12 @@ export class RequestPick implements PickContext, HashSource {
 
   get hostAttempts(): number {
     return this.tried === null ? 1 : 1 + (this.retry?.hosts?.attempts ?? 0)
+  }
+
+  /** Of the first try alone: another one may have another endpoint. */
+  get hostWish(): HostWish | null {
+    const { hostWish, attemptCount } = this.exchange.info
+    return attemptCount > 1 ? null : hostWish
   }
 
   accepts(endpoint: Endpoint): boolean {

@@ -3,6 +3,7 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     include: ['apps/*/src/**/*.test.ts', 'libs/*/src/**/*.test.ts', 'tools/src/**/*.test.ts'],
+    globalSetup: 'tools/src/test/generated-code.ts',
     pool: 'forks',
     maxWorkers: 2,
     testTimeout: 20_000,

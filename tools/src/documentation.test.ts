@@ -48,7 +48,9 @@ function namesOf(script: string): string[] {
   const [main, word] = script === 'weft' ? ['apps/weft/src/main.ts', '--help'] : [`tools/src/${script}/main.ts`, 'no-such']
   const { stdout, stderr } = spawnSync(process.execPath, [join(root, main), word], { encoding: 'utf8' })
   if (script === 'weft') return [...stdout.matchAll(/^ {2}([a-z][\w-]*) /gm)].map(([, name = '']) => name)
-  return /(?:there are|suites|targets): (.*)/.exec(stderr)?.[1]?.split(', ') ?? []
+  const names = /(?:there are|suites|targets): (.*)/.exec(stderr)?.[1]?.split(', ')
+  if (names === undefined) throw new Error(`npm run ${script} does not tell what there is:\n${stderr}`)
+  return names
 }
 
 describe('the commands of the pages', () => {

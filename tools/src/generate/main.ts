@@ -4,18 +4,12 @@
  * Does nothing when the inputs have not changed since the last run.
  */
 import { execFile } from 'node:child_process'
-import { createHash } from 'node:crypto'
 import { cp, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { createRequire } from 'node:module'
-import { delimiter, dirname, join, relative } from 'node:path'
+import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
-import { additions, withAdditions } from './additions.ts'
-
-const root = join(import.meta.dirname, '../../..')
-const contracts = join(root, 'libs/contracts')
-const out = join(contracts, 'gen')
-const stamp = join(out, '.inputs')
-const deps = join(dirname(createRequire(join(contracts, 'package.json')).resolve('@grpc/grpc-js-xds/package.json')), 'deps')
+import { additions } from './additions.ts'
+import { contracts, deps, fingerprint, isGenerated, out, protoFiles, root, stamp } from './inputs.ts'
+import { withAdditions } from './with-additions.ts'
 
 /** Envoy files whose imports are not shipped, and which Weft does not speak. */
 const leftOut = [
@@ -44,27 +38,6 @@ const configurationSet = ['build', '.', '--as-file-descriptor-set', '--exclude-s
 )
 
 const run = promisify(execFile)
-
-async function protoFiles(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true })
-  return entries
-    .filter((entry) => entry.isFile() && entry.name.endsWith('.proto'))
-    .map((entry) => relative(folder, join(entry.parentPath, entry.name)))
-    .sort()
-}
-
-/** Every input of the generation, hashed: our protos, the versions of the tools and this file. */
-async function fingerprint(): Promise<string> {
-  const hash = createHash('sha256')
-    .update(await readFile(import.meta.filename))
-    .update(JSON.stringify(additions))
-  for (const file of await protoFiles(join(root, 'proto'))) hash.update(file).update(await readFile(join(root, 'proto', file)))
-  const require = createRequire(join(root, 'package.json'))
-  const fromContracts = createRequire(join(contracts, 'package.json'))
-  for (const name of ['ts-proto', '@bufbuild/buf']) hash.update((require(`${name}/package.json`) as { version: string }).version)
-  hash.update((fromContracts('@grpc/grpc-js-xds/package.json') as { version: string }).version)
-  return hash.digest('hex')
-}
 
 /** The part of the shipped API that v3 needs; the v2 files there are not whole. */
 function wanted(path: string): boolean {
@@ -105,8 +78,8 @@ async function takeWideIntegers(folder: string): Promise<void> {
 }
 
 async function main(): Promise<void> {
-  const wanted = await fingerprint()
-  if ((await readFile(stamp, 'utf8').catch(() => '')) === wanted) return
+  if (await isGenerated()) return
+  const made = await fingerprint()
   const started = performance.now()
   const workspace = join(contracts, `.gen-${process.pid}`)
   const fresh = join(workspace, 'gen')
@@ -130,7 +103,7 @@ async function main(): Promise<void> {
       run(join(bin, 'buf'), [...configurationSet, '-o', join(fresh, 'istio-descriptors.binpb')], at),
     ])
     await takeWideIntegers(fresh)
-    await writeFile(join(fresh, '.inputs'), wanted)
+    await writeFile(join(fresh, stamp), made)
     // Both are renames, so that who imports these files meanwhile finds them.
     await rename(out, join(workspace, 'old')).catch(() => undefined)
     await rename(fresh, out)

@@ -10,8 +10,9 @@ interface Family {
   rows: string[]
 }
 
-/** Names that keep theirs: Istio's metrics do without `envoy_`. */
+/** Names that keep theirs: Istio's metrics do without `envoy_`, and without the namespace that they have among the statistics. */
 const own = /^istio_/
+const ownNamespace = /^istiocustom\./
 
 /** The statistics in Prometheus's text format 0.0.4, names and labels as Envoy makes them. */
 export function prometheusText(
@@ -39,10 +40,14 @@ export function prometheusText(
   return parts.join('')
 }
 
-/** A stat that brings tags may stand under a name made unique by them, after a `;`. */
-function baseName(stat: ViewedStat): string {
-  const at = stat.name.indexOf(';')
-  return at < 0 ? stat.name : stat.name.slice(0, at)
+/** A stat that brings tags may stand under a name made unique by them: as Envoy writes them behind it, or after a `;`. */
+function baseName({ name, tags }: ViewedStat): string {
+  const written = Object.entries(tags)
+    .map(([tag, value]) => (value === '' ? `.${tag}` : `.${tag}.${value}`))
+    .join('')
+  if (name.endsWith(written)) return name.slice(0, -written.length)
+  const at = name.indexOf(';')
+  return at < 0 ? name : name.slice(0, at)
 }
 
 function histogramRows(name: string, labels: readonly string[], stat: Extract<ViewedStat, { kind: 'histogram' }>): string[] {
@@ -61,7 +66,7 @@ function braces(labels: readonly string[]): string {
 }
 
 function metricName(name: string): string {
-  const clean = name.replaceAll(/[^a-zA-Z0-9_]/g, '_')
+  const clean = name.replace(ownNamespace, '').replaceAll(/[^a-zA-Z0-9_]/g, '_')
   return own.test(clean) ? clean : `envoy_${clean}`
 }
 

@@ -9,6 +9,7 @@ import { durationMs } from '../plan/duration.ts'
 import { ControlPlaneStats } from './control-plane-stats.ts'
 import { FileSource } from './file-source.ts'
 import type { GrpcClients } from './grpc-clients.ts'
+import { expandResource } from './validation/decode.ts'
 
 /** Takes one named resource as it comes; gives the problems that refuse it. */
 export interface NamedWatcher {
@@ -65,8 +66,9 @@ export class ConfigSources {
     this.#options = options
   }
 
-  /** All resources of a type (clusters, listeners). */
-  watchAll(source: ConfigSource, typeUrl: string, handler: ResourceHandler, counted: CountedAt): void {
+  /** All resources of a type (clusters, listeners). What TypedStructs in them hold stands in their places. */
+  watchAll(source: ConfigSource, typeUrl: string, taker: ResourceHandler, counted: CountedAt): void {
+    const handler = expanding(typeUrl, taker)
     const specifier = source.configSourceSpecifier
     switch (specifier?.$case) {
       case 'ads':
@@ -137,9 +139,10 @@ export class ConfigSources {
     source: ConfigSource,
     typeUrl: string,
     name: string,
-    handler: ResourceHandler,
+    taker: ResourceHandler,
     counted: CountedAt,
   ): (names: string[]) => void {
+    const handler = expanding(typeUrl, taker)
     const specifier = source.configSourceSpecifier
     switch (specifier?.$case) {
       case 'ads': {
@@ -153,7 +156,7 @@ export class ConfigSources {
       }
       case 'path':
       case 'pathConfigSource':
-        this.watchAll(source, typeUrl, handler, counted)
+        this.watchAll(source, typeUrl, taker, counted)
         return () => undefined
       default:
         throw new WeftError('invalid_argument', `${name}: a config source needs ads, api_config_source or path_config_source`)
@@ -198,6 +201,15 @@ export class ConfigSources {
       onConnected: (up, identifier) => counts.connected(up, identifier),
     })
   }
+}
+
+/** Hands resources on with what TypedStructs in them hold in their places. */
+function expanding(typeUrl: string, handler: ResourceHandler): ResourceHandler {
+  const expand = (resource: ReceivedResource): ReceivedResource => ({
+    ...resource,
+    bytes: expandResource(typeUrl.replace(/^.*\//, ''), resource.bytes),
+  })
+  return { ...handler, receive: (response) => handler.receive({ ...response, resources: response.resources.map(expand) }) }
 }
 
 /** One fetched set of named resources of a type, shared by those who watch names of it. */

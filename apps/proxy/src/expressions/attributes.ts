@@ -1,7 +1,8 @@
 import type { CelScope } from '@weft/expressions/cel/compile'
-import { CelDuration, CelMap, CelTimestamp, type CelValue } from '@weft/expressions/cel/values'
+import { CelDuration, CelMap, CelTimestamp, type CelValue, fromJson } from '@weft/expressions/cel/values'
 import { headerName, names } from '@weft/http/header-name'
 import type { HeaderTable } from '@weft/http/header-table'
+import { WorkloadMetadata } from '../filters/istio/workload-metadata.ts'
 import { addressOperators } from '../observe/format/address-operators.ts'
 import type { FormatContext } from '../observe/format/context.ts'
 import { headerOperators } from '../observe/format/header-operators.ts'
@@ -128,6 +129,8 @@ const filterState: Reader = ({ filterState: state }) =>
     (key) => {
       const value: unknown = typeof key === 'string' ? state.get(key) : undefined
       if (typeof value === 'string') return Buffer.from(value)
+      // What is kept as a message has fields.
+      if (value instanceof WorkloadMetadata) return fromJson(value.toJSON())
       return typeof value === 'number' || typeof value === 'boolean' ? Buffer.from(String(value)) : undefined
     },
     () => [...state.keys()],

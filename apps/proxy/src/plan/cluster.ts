@@ -4,6 +4,7 @@ import { ClusterConfig } from '@weft/contracts/envoy/extensions/clusters/aggrega
 import { HttpProtocolOptions } from '@weft/contracts/envoy/extensions/upstreams/http/v3/http_protocol_options'
 import { defaultClientOptions, type Http1ClientOptions } from '@weft/http/h1/client-connection'
 import type { Http2Options } from '@weft/http/h2/options'
+import type { PeerExchange } from '../filters/istio/peer-exchange.ts'
 import { statsMatcher } from '../observe/stats-matcher.ts'
 import { compileHashPolicies, type HashPolicies } from '../routing/hash-policy.ts'
 import type { HeadMatcher } from '../routing/matchers/header-matcher.ts'
@@ -16,6 +17,7 @@ import type { UpstreamTls } from '../transport/upstream-tls.ts'
 import type { BalancerPolicy, OriginalDestinationPolicy } from '../upstream/load-balancers/policy.ts'
 import { type AutoNames, compileAutoNames } from './auto-names.ts'
 import { compileBalancer } from './balancer.ts'
+import { compileClusterFilters } from './cluster-filters.ts'
 import { dnsServersOf } from './dns-servers.ts'
 import { durationMs } from './duration.ts'
 import { compileHeaderCasing } from './header-casing.ts'
@@ -76,6 +78,8 @@ export interface ClusterPlan {
   errorMatcher: HeadMatcher | null
   /** What requests have the handshake ask for; null: nothing. */
   autoNames: AutoNames | null
+  /** How TCP connections tell their endpoints' sidecars who is there; null: they don't. */
+  peerExchange: PeerExchange | null
 }
 
 const protocolOptionsKey = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions'
@@ -136,6 +140,7 @@ export function compileCluster(bytes: Uint8Array, secrets: SecretStore, runtime 
     socketMatches,
     ...compileForRequests(options, `${at}: typed_extension_protocol_options['${protocolOptionsKey}']`, runtime),
     autoNames: compileAutoNames(options?.upstreamHttpProtocolOptions),
+    peerExchange: compileClusterFilters(source.filters, `${at}: filters`),
     negotiates: sockets.some((one) => negotiatesBy(http, one)),
     keepsClientsApart: source.connectionPoolPerDownstreamConnection || sockets.some((one) => one?.prelude !== undefined),
   }

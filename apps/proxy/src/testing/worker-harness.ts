@@ -17,14 +17,15 @@ export class WorkerHarness {
   private generation = 0
   private readonly ports = new Map<string, number>()
 
-  constructor(drainTimeMs = 5000) {
+  /** `metadata`: of its node. */
+  constructor(drainTimeMs = 5000, metadata: Record<string, unknown> = {}) {
     this.worker = new ProxyWorker((message) => this.receive(message))
     this.worker.handle({
       type: 'init',
       init: {
         index: 0,
         concurrency: 1,
-        node: { id: 'test', cluster: 'test', metadata: {}, locality: { region: '', zone: '', subZone: '' } },
+        node: { id: 'test', cluster: 'test', metadata, locality: { region: '', zone: '', subZone: '' } },
         endpointSlab: new EndpointSlab(64).buffer,
         processState: this.state.buffer,
         tokenBuckets: new TokenBuckets(64).buffer,

@@ -48,21 +48,25 @@ export function factsOfSession(session: TlsSession): Omit<HandshakeFacts, 'own'>
 
 /**
  * What TLS says about an established connection, `serverName` as the client sent it, `verified` whether the peer's certificate is good.
- * Of it, names are read when they are asked for: most connections never are.
+ * Of it, names are read when they are asked for: most connections never are. `localUris` null: they are those of its own certificate.
  */
 export function tlsInfoOf(
   { version, cipher, alpn, group, sessionId, own, peer }: HandshakeFacts,
   serverName: string,
-  localUris: readonly string[],
+  localUris: readonly string[] | null,
   verified: boolean,
 ): TlsInfo {
+  let ownUris = localUris
   return {
     version,
     cipher,
     alpn,
     serverName,
     peer: peer === undefined ? null : new PeerOf(peer, verified),
-    localUris,
+    get localUris() {
+      ownUris ??= own === undefined ? [] : namesOf(own).uris
+      return ownUris
+    },
     local: own,
     get localSubject() {
       return rfc2253(own?.subject ?? '')
@@ -76,7 +80,7 @@ export function tlsInfoOf(
 export function clientTlsInfo(socket: Socket): TlsInfo | null {
   if (!(socket instanceof TLSSocket)) return null
   const name: unknown = 'servername' in socket ? socket.servername : ''
-  return tlsInfoOf(factsOf(socket), typeof name === 'string' ? name : '', [], socket.authorized)
+  return tlsInfoOf(factsOf(socket), typeof name === 'string' ? name : '', null, socket.authorized)
 }
 
 class PeerOf implements PeerCertificate {

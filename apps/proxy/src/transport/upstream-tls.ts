@@ -27,6 +27,8 @@ export interface RequestNames {
   readonly sni: string
   /** A name that the endpoint's certificate has to have besides; empty: none. */
   readonly san: string
+  /** The application protocols that are offered instead of what the TLS settings name; absent: those. */
+  readonly alpn?: readonly string[]
 }
 
 /** Security towards a cluster's endpoints, from files or SDS. */

@@ -322,6 +322,12 @@ export class Cluster implements UpstreamCluster, ClusterHandle, AggregateMember 
 
   // ClusterHandle
 
+  httpVersion(requestVersion: 10 | 11 | 20): 10 | 11 | 20 {
+    const { http } = this.plan
+    if (http === 'downstream') return requestVersion
+    return http === 'http1' ? 11 : 20
+  }
+
   membership(): { total: number; healthy: number; degraded: number } {
     let healthy = 0
     let degraded = 0

@@ -49,7 +49,9 @@ function poolAt(
 ): UpstreamPool {
   const { pools, namedPools, cluster } = endpoint
   const own = names !== null || client !== null
-  const key = own ? `${kind + priority} ${names?.sni ?? ''} ${names?.san ?? ''} ${client === null ? '' : clientKey(client)}` : ''
+  const key = own
+    ? `${kind + priority} ${names?.sni ?? ''} ${names?.san ?? ''} ${names?.alpn?.join() ?? ''} ${client === null ? '' : clientKey(client)}`
+    : ''
   const known = own ? namedPools.get(key) : pools[kind + priority]
   if (known !== null && known !== undefined) return known
   const pool = new poolClasses[kind]({ endpoint, breaker: cluster.breakers[priority], names, client })

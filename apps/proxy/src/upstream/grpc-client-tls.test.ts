@@ -93,6 +93,7 @@ beforeEach(async () => {
       name,
       connectTimeoutMs: 2000,
       pickAddress: () => ({ host: '127.0.0.1', port, key: `127.0.0.1:${port}` }),
+      httpVersion: () => 20,
       membership: () => ({ total: 1, healthy: 1, degraded: 0 }),
       tlsOptions: () => options,
       beginRequest: () => ({ end: () => {} }),

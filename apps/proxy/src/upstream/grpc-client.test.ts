@@ -71,6 +71,7 @@ function clientTo(
       const port = state.ports[turn++ % Math.max(1, state.ports.length)]
       return port === undefined ? null : { host: '127.0.0.1', port, key: `127.0.0.1:${port}` }
     },
+    httpVersion: () => 20,
     membership: () => ({ total: 1, healthy: 1, degraded: 0 }),
     tlsOptions: () => null,
     beginRequest: () => ({ end: (outcome) => outcomes.push(outcome) }),

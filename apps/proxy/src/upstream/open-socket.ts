@@ -69,7 +69,7 @@ export function openSocket(
     queueMicrotask(() => socket.destroy())
     return new Connection(socket, handler, timers, null)
   }
-  const alpn = offer(settings?.alpn ?? [])
+  const alpn = names?.alpn ?? offer(settings?.alpn ?? [])
   const options: ConnectionOptions = {
     ...security,
     // Judged when the handshake is done, with all that the settings ask for.

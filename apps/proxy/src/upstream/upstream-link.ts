@@ -66,8 +66,12 @@ export class UpstreamLink implements ConnectionInfo {
   constructor(place: LinkPlace, user: LinkUser, offer: (configured: readonly string[]) => readonly string[]) {
     this.place = place
     this.user = user
-    const { endpoint, names, client } = place
+    const { endpoint, names, client, isSession = false } = place
     const { cluster, slot } = endpoint
+    const { peerExchange } = cluster.plan
+    // Only TCP sessions speak it.
+    const offered: typeof offer =
+      peerExchange === null || isSession ? offer : (all) => offer(all.filter((name) => name !== peerExchange.protocol))
     const { services, stats, slab } = cluster
     stats.connectionTotal.inc()
     stats.connectionActive.inc()
@@ -78,7 +82,7 @@ export class UpstreamLink implements ConnectionInfo {
       stats.connectTimeout.inc()
       this.destroy()
     })
-    this.connection = openSocket(cluster, endpoint, services, user, names, offer, {
+    this.connection = openSocket(cluster, endpoint, services, user, names, offered, {
       onConnected: () => this.onConnected(),
       onFailure: (text) => {
         this.failure = text

@@ -14,6 +14,7 @@ import { canonicalJson } from './canonical-json.ts'
 import { createInspector, type Findings } from './inspect.ts'
 import { checkJsonShape } from './json-shape.ts'
 import { describeProblems, formatPath, type Problem } from './problem.ts'
+import { expandTypedStructs } from './typed-struct.ts'
 
 /** By the descriptors that each goes by: those may be forgotten and made anew. */
 const inspectors = new WeakMap<Registry, ReturnType<typeof createInspector>>()
@@ -23,6 +24,11 @@ export function messageType(name: string): DescMessage {
   const type = descriptors().getMessage(name)
   if (type === undefined) throw new WeftError('internal', `no message type ${name}`)
   return type
+}
+
+/** A resource in binary with what TypedStructs in it hold in their places, as far as that is possible. */
+export function expandResource(typeName: string, bytes: Uint8Array): Uint8Array {
+  return expandTypedStructs(descriptors, typeName, bytes)
 }
 
 /** Everything that refuses a message, or is worth telling about it. */
@@ -68,12 +74,15 @@ export function decodeDocuments(typeName: string, documents: readonly ConfigDocu
     else mergeFromBinary(type, merged, toBinary(type, message))
   }
   merged ??= fromBinary(type, new Uint8Array())
+  const given = toBinary(type, merged)
+  const bytes = expandTypedStructs(descriptors, typeName, given)
+  if (bytes !== given) merged = fromBinary(type, bytes)
   const first = documents[0]
   const place = (problem: Problem): string => (first === undefined ? formatPath(problem.path) : placeIn(first, problem))
   const { problems, warnings } = inspect(type, merged)
   for (const warning of warnings) warn(`${place(warning)}: ${warning.message}`)
   if (problems.length > 0) throw new WeftError('invalid_argument', describeProblems(problems, place))
-  return toBinary(type, merged)
+  return bytes
 }
 
 /**

@@ -11,10 +11,12 @@ import {
 } from '@bufbuild/protobuf'
 import { isReflectMessage, type ReflectMessage, reflect } from '@bufbuild/protobuf/reflect'
 import { FeatureSet_FieldPresence } from '@bufbuild/protobuf/wkt'
+import { WeftError } from '@weft/service/errors'
 import type { PathSegment } from '../../bootstrap/document.ts'
 import type { Problem } from './problem.ts'
 import { type FieldRules, type RuleValue, rulesReader } from './rules.ts'
 import { fieldSupport, supportsExtension } from './supported/index.ts'
+import { innerType, isTypedStruct, unwrapTypedStruct } from './typed-struct.ts'
 
 /** What was found in a message: what refuses it, and what is only worth telling. */
 export interface Findings {
@@ -162,6 +164,7 @@ export function createInspector(registry: Registry): (desc: DescMessage, message
       const name = url.slice(url.lastIndexOf('/') + 1)
       const type = registry.getMessage(name)
       if (type === undefined) return lack([...path, '@type'], `unknown type '${url}'`)
+      if (isTypedStruct(name) && bytes instanceof Uint8Array) return inspectTypedStruct(bytes, path)
       if (name.startsWith('google.protobuf.') && isMetadataPath(path)) return
       if (!supportsExtension(name)) return lack([...path, '@type'], `not supported by this proxy: '${name}'`)
       if (!(bytes instanceof Uint8Array)) return
@@ -174,6 +177,17 @@ export function createInspector(registry: Registry): (desc: DescMessage, message
       depth++
       inspectMessage(reflect(type, content), path)
       depth--
+    }
+
+    /** One that is still here could not be expanded. */
+    const inspectTypedStruct = (bytes: Uint8Array, path: Path): undefined => {
+      if (!supportsExtension(innerType(bytes)))
+        return lack([...path, 'type_url'], `not supported by this proxy: '${innerType(bytes)}'`)
+      try {
+        unwrapTypedStruct(registry, bytes)
+      } catch (error) {
+        report([...path, 'value'], WeftError.from(error).message)
+      }
     }
 
     const tell = (path: Path, problem: string | undefined): undefined => {

@@ -21,6 +21,7 @@ export class FakeContext implements FilterContext {
     const handle = (name: string, port: number): ClusterHandle => ({
       name,
       connectTimeoutMs: 1000,
+      httpVersion: () => 11,
       membership: () => ({ total: 1, healthy: 1, degraded: 0 }),
       pickAddress: () => ({ host: '127.0.0.1', port, key: `127.0.0.1:${port}` }),
       tlsOptions: () => null,

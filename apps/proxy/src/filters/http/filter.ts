@@ -44,6 +44,8 @@ export interface CompiledHttpFilter {
   start(stream: HttpStream, routeConfig: unknown): HttpFilter | null
   /** One override of those of several levels, given from the most specific on; absent: the most specific counts alone. */
   mergeRouteConfigs?(configs: readonly unknown[]): unknown
+  /** It reads how many bytes a request and its answer were on the wire. */
+  readonly countsWireBytes?: boolean
   /** The plan that holds this filter went away: stop timers, flush batches. */
   close?(): void
 }

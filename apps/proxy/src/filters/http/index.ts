@@ -1,4 +1,5 @@
 import { WeftError } from '@weft/service/errors'
+import { alpn } from './alpn/index.ts'
 import { basicAuth } from './basic-auth/index.ts'
 import { buffer } from './buffer/index.ts'
 import { compressor } from './compressor/index.ts'
@@ -13,9 +14,11 @@ import { headerMutation } from './header-mutation/index.ts'
 import { headerToMetadata } from './header-to-metadata/index.ts'
 import { healthCheck } from './health-check/index.ts'
 import { ipTagging } from './ip-tagging/index.ts'
+import { istioStats } from './istio-stats/index.ts'
 import { jwtAuthn } from './jwt-authn/index.ts'
 import { localRatelimit } from './local-ratelimit/index.ts'
 import { mixer } from './mixer/index.ts'
+import { peerMetadata } from './peer-metadata/index.ts'
 import { ratelimit } from './ratelimit/index.ts'
 import { rbac } from './rbac/index.ts'
 import { router } from './router/index.ts'
@@ -30,6 +33,7 @@ const prefix = 'type.googleapis.com/'
 /** Every HTTP filter there is, but the one that ends a chain. A new one is a folder and a line here. */
 const kinds: readonly HttpFilterKind[] = [
   basicAuth,
+  alpn,
   buffer,
   compressor,
   cors,
@@ -42,9 +46,11 @@ const kinds: readonly HttpFilterKind[] = [
   headerToMetadata,
   healthCheck,
   ipTagging,
+  istioStats,
   jwtAuthn,
   localRatelimit,
   mixer,
+  peerMetadata,
   ratelimit,
   rbac,
   setFilterState,

@@ -41,6 +41,8 @@ export interface RoutedExchange extends HttpStream, FormatContext {
   readonly connection: ConnectionInfo
   readonly route: RoutePlan | null
   readonly filterState: Map<string, unknown>
+  /** The same without making it. */
+  readonly filterStateOrNull: ReadonlyMap<string, unknown> | null
   readonly metadataOrNull: Record<string, Record<string, unknown>> | null
   /** Where the request is traced. */
   span: Span | null

@@ -1,3 +1,4 @@
+import type { FormatContext } from '../../observe/format/context.ts'
 import type { StreamRecord } from '../../observe/stream-record.ts'
 import type { PlanContext } from '../../plan/plan-context.ts'
 import type { RouteTable } from '../../routing/route-table.ts'
@@ -57,6 +58,8 @@ export interface NetworkSession {
   refuse?(refusal: Refusal): void
   /** What it noted of its connection, for the listener's log; asked when it is over. Absent: nothing but what has passed. */
   noted?(): StreamRecord | null
+  /** What formats and expressions read of it; absent: nothing of its own. */
+  readonly context?: FormatContext | null
 }
 
 /** A terminal network filter, compiled: takes over connections of its filter chain. */
@@ -90,8 +93,8 @@ export interface Refusal {
   readonly afterMs?: number
 }
 
-/** `stop`: the gate calls `proceed` or `refuse` later; what follows waits until then. */
-export type GateVerdict = 'continue' | 'stop' | Refusal
+/** `stop`: the gate calls `proceed` or `refuse` later; what follows waits until then. `more`, of data: it is asked again with more of it. */
+export type GateVerdict = 'continue' | 'stop' | 'more' | Refusal
 
 /** A connection as the filters before the last one see it. */
 export interface GateConnection {
@@ -99,6 +102,14 @@ export interface GateConnection {
   readonly services: ConnectionServices
   /** The underlying connection, for what it has counted. */
   readonly connection: Connection
+  /** What the last filter knows of it; null: it has not come there, or knows nothing. */
+  readonly context: FormatContext | null
+  /** The client sends no more than what is held. */
+  readonly ended: boolean
+  /** What the client has sent that has not gone on yet; valid during the call. */
+  peek(): Buffer
+  /** Takes the first bytes of it: they don't go on. */
+  consume(bytes: number): void
   /** Goes on after `stop`. */
   proceed(): void
   /** Ends it after `stop`, or at any time. */

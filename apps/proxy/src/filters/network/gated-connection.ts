@@ -1,3 +1,4 @@
+import type { FormatContext } from '../../observe/format/context.ts'
 import type { StreamRecord } from '../../observe/stream-record.ts'
 import type { Connection, ConnectionHandler } from '../../transport/connection.ts'
 import { Timeout } from '../../transport/timer-wheel.ts'
@@ -84,7 +85,7 @@ class GatedConnection implements NetworkSession, ConnectionHandler, GateConnecti
       const verdict = this.gates[this.at]!.onConnect?.() ?? 'continue'
       if (verdict === 'continue') continue
       this.waits = true
-      if (verdict !== 'stop') this.refuse(verdict)
+      if (verdict !== 'stop' && verdict !== 'more') this.refuse(verdict)
       return
     }
     this.handOver()
@@ -128,6 +129,7 @@ class GatedConnection implements NetworkSession, ConnectionHandler, GateConnecti
     for (; this.at < this.gates.length; this.at++) {
       const verdict: GateVerdict = this.gates[this.at]!.onData?.() ?? 'continue'
       if (verdict === 'continue') continue
+      if (verdict === 'more') return
       this.waits = true
       if (verdict === 'stop') this.connection.pause()
       else this.refuse(verdict)
@@ -157,6 +159,24 @@ class GatedConnection implements NetworkSession, ConnectionHandler, GateConnecti
   }
 
   // GateConnection
+
+  get context(): FormatContext | null {
+    return this.session?.context ?? null
+  }
+
+  get ended(): boolean {
+    return this.endHeld
+  }
+
+  peek(): Buffer {
+    if (this.held.length > 1) this.held = [Buffer.concat(this.held)]
+    return this.held[0] ?? empty
+  }
+
+  consume(bytes: number): void {
+    const left = this.peek().subarray(bytes)
+    this.held = left.length > 0 ? [left] : []
+  }
 
   proceed(): void {
     if (!this.waits || this.phase === 'closed' || this.connection.isClosed) return
@@ -213,7 +233,11 @@ class GatedConnection implements NetworkSession, ConnectionHandler, GateConnecti
 
   onEnd(): void {
     if (this.phase === 'data' && !this.waits && this.held.length === 0) this.inner?.onEnd()
-    else this.endHeld = true
+    else {
+      this.endHeld = true
+      // One that has asked for more hears that there is none.
+      if (this.phase === 'data' && !this.waits) this.pass()
+    }
   }
 
   onWritable(): void {
@@ -225,3 +249,5 @@ class GatedConnection implements NetworkSession, ConnectionHandler, GateConnecti
     else if (this.session === null) this.gone()
   }
 }
+
+const empty = Buffer.alloc(0)

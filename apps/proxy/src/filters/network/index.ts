@@ -5,7 +5,9 @@ import { echo } from './echo/index.ts'
 import { networkExtAuthz } from './ext-authz/index.ts'
 import type { NetworkFilterKind, NetworkGateKind } from './filter.ts'
 import { httpConnectionManager } from './http-connection-manager/index.ts'
+import { networkIstioStats } from './istio-stats/index.ts'
 import { networkLocalRatelimit } from './local-ratelimit/index.ts'
+import { metadataExchange } from './metadata-exchange/index.ts'
 import { networkMixer } from './mixer/index.ts'
 import { networkRbac } from './rbac/index.ts'
 import { sniCluster } from './sni-cluster/index.ts'
@@ -21,6 +23,8 @@ const gateKinds: readonly NetworkGateKind[] = [
   connectionLimit,
   sniCluster,
   networkMixer,
+  networkIstioStats,
+  metadataExchange,
 ]
 const gatesByType = new Map(gateKinds.flatMap((kind) => kind.types.map((type) => [type, kind] as const)))
 const byType = new Map(kinds.flatMap((kind) => kind.types.map((type) => [type, kind] as const)))

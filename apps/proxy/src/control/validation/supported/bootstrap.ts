@@ -4,7 +4,7 @@ import type { SupportTable } from './table.ts'
 export const bootstrapSupport: SupportTable = {
   'envoy.config.bootstrap.v3.Bootstrap':
     'node static_resources dynamic_resources cluster_manager stats_config stats_flush_interval layered_runtime overload_manager admin ' +
-    'default_regex_engine ~node_context_params ~stats_flush_on_admin ~stats_eviction_interval ~watchdog ~watchdogs ~enable_dispatcher_stats ' +
+    'default_regex_engine bootstrap_extensions ~node_context_params ~stats_flush_on_admin ~stats_eviction_interval ~watchdog ~watchdogs ~enable_dispatcher_stats ' +
     '~inline_headers ~perf_tracing_file_path ~default_socket_interface ~deferred_stat_options ~grpc_async_client_manager_config ~memory_allocator_manager',
   'envoy.config.bootstrap.v3.Bootstrap.DynamicResources': 'lds_config cds_config ads_config',
   'envoy.config.bootstrap.v3.ClusterManager': 'local_cluster_name ~enable_deferred_cluster_creation',
@@ -27,4 +27,6 @@ export const bootstrapSupport: SupportTable = {
   'envoy.config.core.v3.Address': 'socket_address pipe',
 
   'envoy.extensions.regex_engines.v3.GoogleRE2': '*',
+  // Listeners without a socket are refused themselves.
+  'envoy.extensions.bootstrap.internal_listener.v3.InternalListener': '* ~buffer_size_kb',
 }

@@ -9,12 +9,13 @@ export const clusterSupport: SupportTable = {
     'outlier_detection least_request_lb_config round_robin_lb_config ring_hash_lb_config maglev_lb_config ' +
     'original_dst_lb_config upstream_bind_config load_balancing_policy cluster_type close_connections_on_host_health_failure cleanup_interval ' +
     'common_lb_config transport_socket transport_socket_matches metadata ' +
-    'lb_subset_config ignore_health_on_host_removal ~per_connection_buffer_limit_bytes ~wait_for_warm_on_init ' +
+    'filters lb_subset_config ignore_health_on_host_removal ~per_connection_buffer_limit_bytes ~wait_for_warm_on_init ' +
     'stats_matcher connection_pool_per_downstream_connection ~preconnect_policy upstream_connection_options ~track_timeout_budgets ~track_cluster_stats',
   'envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig':
     'resolvers use_resolvers_as_fallback dns_resolver_options ~filter_unroutable_families ~udp_max_queries',
   'envoy.config.core.v3.DnsResolverOptions': 'use_tcp_for_dns_lookups ~no_default_search_domain',
   'envoy.extensions.network.dns_resolver.getaddrinfo.v3.GetAddrInfoDnsResolverConfig': '*',
+  'envoy.config.cluster.v3.Filter': 'name typed_config',
   'envoy.config.cluster.v3.Cluster.CustomClusterType': '*',
   'envoy.config.cluster.v3.Cluster.CommonLbConfig': '* ~update_merge_window',
   'envoy.config.cluster.v3.UpstreamConnectionOptions':

@@ -24,6 +24,10 @@ export const httpFilterSupport: SupportTable = {
   'envoy.extensions.filters.http.ip_tagging.v3.IPTagging': '* -ip_tags_datasource',
   'envoy.extensions.http.stateful_session.cookie.v3.CookieBasedSessionState': '*',
   'envoy.extensions.http.stateful_session.header.v3.HeaderBasedSessionState': '*',
+  'stats.PluginConfig':
+    '* ~debug ~max_peer_cache_size ~stat_prefix ~field_separator ~value_separator ~rotation_interval ~graceful_deletion_interval',
+  'stats.MetricConfig': '* ~match',
+  'io.istio.http.peer_metadata.Config': '* ~shared_with_upstream',
   'envoy.extensions.filters.http.set_metadata.v3.Metadata': '* -typed_value',
   'envoy.extensions.filters.common.set_filter_state.v3.FilterStateValue': '* ~read_only ~shared_with_upstream',
 }

@@ -8,7 +8,8 @@ import { isGrpcType } from '../grpc-type.ts'
 import { FrameCounter } from './frame-counter.ts'
 import { methodOf } from './method.ts'
 
-const stateName = 'envoy.filters.http.grpc_stats'
+/** Filter state in which the messages of a call are counted. */
+export const messageCountsKey = 'envoy.filters.http.grpc_stats'
 /** Methods that are counted by name; clients name them, so there is an end to it. */
 const maxMethods = 1000
 
@@ -135,7 +136,7 @@ class GrpcStatsFilter implements HttpFilter {
   }
 
   private count(stream: HttpStream, name: string, messages: number): void {
-    if (this.rules.emitsState) stream.filterState.set(stateName, this.counts)
+    if (this.rules.emitsState) stream.filterState.set(messageCountsKey, this.counts)
     if (this.prefix !== null) this.counters.inc(stream.clusterName, this.prefix + name, messages)
   }
 

@@ -40,6 +40,7 @@ beforeEach(async () => {
       name,
       connectTimeoutMs: 1000,
       pickAddress: () => (isMixerUp ? { host: '127.0.0.1', port, key: `127.0.0.1:${port}` } : null),
+      httpVersion: () => 20,
       membership: () => ({ total: 1, healthy: 1, degraded: 0 }),
       tlsOptions: () => null,
       beginRequest: () => ({ end: () => {} }),

@@ -25,6 +25,7 @@ export class FakeExchange extends FakeStream implements RoutedExchange {
   readonly clusters = new Map<string, Cluster>()
   /** ms since the start; timers look at it by `pass`. */
   now = 0
+  readonly filterStateOrNull = this.filterState
   readonly responseTrailers: HeaderTable | null = null
   readonly routeMetadata = null
   span: Span | null = null

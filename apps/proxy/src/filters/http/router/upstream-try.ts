@@ -13,6 +13,7 @@ import { cell } from '../../../upstream/endpoint-slab.ts'
 import { httpStatusOf } from '../../../upstream/grpc-status.ts'
 import { noteResponse, noteStatus } from '../../../upstream/outcome.ts'
 import type { PooledConnection, PoolWaiter, UpstreamPool } from '../../../upstream/pool.ts'
+import { withStatedNames } from '../../../upstream/requested-names.ts'
 import type { UpstreamCluster } from '../../../upstream/upstream-cluster.ts'
 import type { RoutedExchange } from '../routed-exchange.ts'
 import type { KeptBody } from './kept-body.ts'
@@ -90,7 +91,7 @@ export class UpstreamTry {
   private poolOf(endpoint: Endpoint): UpstreamPool {
     const { cluster } = endpoint
     const { request, upgrade } = this.exchange
-    const names = cluster.plan.autoNames?.(request) ?? null
+    const names = withStatedNames(cluster.plan.autoNames?.(request) ?? null, this.exchange.filterStateOrNull)
     const client = cluster.plan.keepsClientsApart ? this.client() : null
     if (this.endsHere) return tcpPoolOf(endpoint, this.forward!.priority, names, client)
     return poolOf(endpoint, this.forward!.priority, request.version, upgrade !== '', names, client)

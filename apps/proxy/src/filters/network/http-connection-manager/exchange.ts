@@ -144,6 +144,10 @@ export class Exchange implements ManagedExchange {
     return this.state
   }
 
+  get filterStateOrNull(): ReadonlyMap<string, unknown> | null {
+    return this.state
+  }
+
   get routeMetadata(): Readonly<Record<string, unknown>> | null {
     return this.route?.metadata ?? null
   }

@@ -279,7 +279,7 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
     streamErrorOnInvalidMessage:
       http1?.overrideStreamErrorOnInvalidHttpMessage ?? source.streamErrorOnInvalidHttpMessage ?? false,
     tracing: compileTracing(source, path, statPrefix, requestIds, chain.terminal.startsChildSpans, context),
-    countsWireBytes: asksForWireBytes(source.accessLog),
+    countsWireBytes: asksForWireBytes(source.accessLog) || chain.filters.some(({ filter }) => filter.countsWireBytes === true),
     logMoments: compileLogMoments(source, path),
     accessLog: compileAccessLogs(source.accessLog, `${path}.access_log`, {
       runtime: context.runtime,

@@ -8,6 +8,7 @@ import { durationMs } from '../../../plan/duration.ts'
 import { invalid, unsupported } from '../../../plan/problems.ts'
 import { compileTlvs } from '../../../plan/tlv-entries.ts'
 import { isRecord, MetadataCriteria } from '../../../upstream/load-balancers/metadata-criteria.ts'
+import { ExchangeCounters } from '../../istio/peer-exchange.ts'
 import type { NetworkFilterKind } from '../filter.ts'
 import { compileConnectionHash } from './connection-pick.ts'
 import { type ClusterShare, type TcpProxyPlan, TcpSession } from './tcp-session.ts'
@@ -50,6 +51,7 @@ export const tcpProxy: NetworkFilterKind = {
       logIntervalMs: durationMs(logs?.accessLogFlushInterval ?? source.accessLogFlushInterval, 0),
       logOnStart: logs?.flushAccessLogOnStart ?? false,
       logOnConnected: logs?.flushAccessLogOnConnected ?? source.flushAccessLogOnConnected,
+      exchangeCounters: () => new ExchangeCounters(context.stats),
       stats: {
         total: counter('downstream_cx_total'),
         noRoute: counter('downstream_cx_no_route'),

@@ -13,10 +13,12 @@ import type { Endpoint } from '../../../upstream/endpoint.ts'
 import type { MetadataCriteria } from '../../../upstream/load-balancers/metadata-criteria.ts'
 import { noteLocalFailure } from '../../../upstream/outcome.ts'
 import { connectionTimeout, toldFailure } from '../../../upstream/upstream-link.ts'
+import type { ExchangeCounters } from '../../istio/peer-exchange.ts'
 import type { AcceptedInfo, ConnectionServices, NetworkSession, Refusal } from '../filter.ts'
 import { clusterOverride } from './cluster-override.ts'
 import { type ConnectionHash, connectionPick } from './connection-pick.ts'
 import { DirectUpstream } from './direct-upstream.ts'
+import { ExchangingUpstream } from './exchanging-upstream.ts'
 import type { SessionUpstream, SessionUpstreamEvents } from './session-upstream.ts'
 import type { TunnelPlan } from './tunnel.ts'
 import { TunnelUpstream } from './tunnel-upstream.ts'
@@ -55,6 +57,8 @@ export interface TcpProxyPlan {
   logIntervalMs: number
   logOnStart: boolean
   logOnConnected: boolean
+  /** Made when a cluster asks for the exchange. */
+  exchangeCounters: () => ExchangeCounters
   stats: ConnectionStats & {
     total: Counter
     noRoute: Counter
@@ -73,6 +77,7 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
   readonly responseTrailers = null
   readonly routeMetadata = null
   logType = 'TcpConnectionEnd'
+  readonly context: FormatContext = this
   readonly info = new StreamRecord()
   readonly connection: ConnectionInfo
   private readonly plan: TcpProxyPlan
@@ -226,10 +231,19 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
     }
     info.upstreamEndpoint = endpoint
     if (plan.tunnel === null) {
-      this.upstream = new DirectUpstream(
-        { endpoint, breaker, names: null, client: this.accepted, isSession: true },
-        this.upstreamEvents,
-      )
+      const place = { endpoint, breaker, names: null, client: this.accepted, isSession: true }
+      const { peerExchange } = cluster.plan
+      if (peerExchange === null) this.upstream = new DirectUpstream(place, this.upstreamEvents)
+      else {
+        this.accepted.filterState ??= new Map()
+        this.upstream = new ExchangingUpstream(
+          peerExchange,
+          plan.exchangeCounters(),
+          place,
+          this.accepted.filterState,
+          this.upstreamEvents,
+        )
+      }
       return
     }
     // The tunnel's pool counts connections itself.

@@ -12,6 +12,7 @@ export const peerCache =
   process.env['WEFT_PEER_CACHE'] ?? join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'weft-peers')
 
 const envoyVersion = '1.40.0'
+const h2specVersion = 'v2.2.1+incompatible'
 
 /** The path of a command on PATH (the system's folders included), or undefined. */
 export function findCommand(name: string): string | undefined {
@@ -67,7 +68,7 @@ export function installH2spec(): string | undefined {
   const go = findCommand('go') ?? (existsSync('/usr/local/go/bin/go') ? '/usr/local/go/bin/go' : undefined)
   if (go === undefined) return undefined
   try {
-    execFileSync(go, ['install', 'github.com/summerwind/h2spec/cmd/h2spec@latest'], {
+    execFileSync(go, ['install', `github.com/summerwind/h2spec/cmd/h2spec@${h2specVersion}`], {
       stdio: 'ignore',
       env: { ...process.env, GOBIN: bin, GOFLAGS: '-p=1' },
     })

@@ -6,7 +6,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ProbeClient } from '../e2e/grpc/js-client.ts'
 import { freePort } from '../processes.ts'
-import type { BenchOptions } from './bench-options.ts'
+import { type BenchOptions, chosen } from './bench-options.ts'
 import { http2Bootstrap } from './h2.ts'
 import { Bench, type Contender, h2load, type Load, measure } from './proxy-bench.ts'
 
@@ -43,8 +43,7 @@ async function contenders(
   load: (port: number) => Contender['load'],
 ): Promise<Contender[]> {
   const found: Contender[] = []
-  for (const kind of ['envoy', 'weft'] as const) {
-    if (only.length > 0 && !only.includes(kind)) continue
+  for (const kind of chosen(['envoy', 'weft'], only)) {
     const listen = await freePort()
     const bootstrap = http2Bootstrap(listen, await freePort(), upstream, true)
     const process = await bench.proxy(kind, `${kind}-${upstream}`, bootstrap, listen)

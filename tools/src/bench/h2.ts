@@ -2,7 +2,7 @@
 
 import { cluster, http, typed } from '../e2e/parity/bootstrap.ts'
 import { freePort } from '../processes.ts'
-import type { BenchOptions } from './bench-options.ts'
+import { type BenchOptions, chosen } from './bench-options.ts'
 import { nginxUpstreamConfig } from './http1-configs.ts'
 import { Bench, type Contender, h2load, measure, needed } from './proxy-bench.ts'
 
@@ -11,6 +11,7 @@ const streams = 8
 
 /** Runs the benchmark and prints a table and one JSON line for each kind of server. */
 export async function benchH2(options: BenchOptions): Promise<void> {
+  const names = chosen(['envoy', 'weft', 'nginx'], options.only)
   await Bench.run(async (bench) => {
     const http1: [number, number] = [await freePort(), await freePort()]
     const config = await bench.file('upstream.conf', nginxUpstreamConfig(http1, bench.folder))
@@ -25,15 +26,14 @@ export async function benchH2(options: BenchOptions): Promise<void> {
       ['HTTP/2', http2],
     ] as const) {
       const contenders: Contender[] = []
-      for (const kind of ['envoy', 'weft'] as const) {
-        if (options.only.length > 0 && !options.only.includes(kind)) continue
+      for (const kind of names.filter((name) => name !== 'nginx')) {
         const listen = await freePort()
         const bootstrap = http2Bootstrap(listen, await freePort(), port, to === 'HTTP/2')
         const process = await bench.proxy(kind, `${kind}-${port}`, bootstrap, listen)
         if (process === undefined) console.log(`${kind}: not present on this machine, left out`)
         else contenders.push(contenderAt(kind, listen, process))
       }
-      if (to === 'HTTP/1.1' && (options.only.length === 0 || options.only.includes('nginx'))) {
+      if (to === 'HTTP/1.1' && names.includes('nginx')) {
         const listen = await freePort()
         const file = await bench.file('nginx.conf', nginxConfig(listen, port, bench.folder))
         contenders.push(contenderAt('nginx', listen, await bench.start(0, [nginx, '-c', file, '-p', bench.folder], listen)))

@@ -6,7 +6,7 @@
 import { cpus } from 'node:os'
 import { installEnvoy } from '../peers.ts'
 import { cpuMicroseconds, freePort, residentMiB, start, untilListening } from '../processes.ts'
-import type { BenchOptions } from './bench-options.ts'
+import { type BenchOptions, chosen } from './bench-options.ts'
 import { startHttpPeers, startOrigins } from './http-peers.ts'
 import { envoyBootstrap, type Ports } from './http1-configs.ts'
 import { Bench, measure, wrk } from './proxy-bench.ts'
@@ -25,8 +25,8 @@ function variant(name: string, connections: number, bodyBytes: number): (options
   const title = `HTTP/1.1, ${connections} connection${connections === 1 ? '' : 's'}, ${size} answers, one core`
   return (options) =>
     Bench.run(async (bench) => {
-      const peers = { only: options.only, bodyBytes }
-      const contenders = await startHttpPeers(bench, peers, (port, seconds) => load(port, connections, seconds))
+      const peers = await startHttpPeers(bench, { only: options.only, bodyBytes })
+      const contenders = peers.map((peer) => ({ ...peer, load: (seconds: number) => load(peer.port, connections, seconds) }))
       await measure(name, title, contenders, options, 'request', 'nginx')
     })
 }
@@ -72,12 +72,16 @@ export async function benchHttp1Workers({ rounds, seconds }: BenchOptions): Prom
 /** A request's cost when there are 10, 1,000 and 10,000 routes and clusters, of ours and of Envoy. */
 export async function benchHttp1Routes({ rounds, seconds, only }: BenchOptions): Promise<void> {
   const results: Record<string, number | string>[] = []
+  const names = chosen(['envoy', 'weft'], only)
   for (const routes of [10, 1_000, 10_000])
     await Bench.run(async (bench) => {
       const upstream = await startOrigins(bench)
-      for (const name of ['envoy', 'weft']) {
+      for (const name of names) {
         const envoy = name === 'envoy' ? installEnvoy() : undefined
-        if ((only.length > 0 && !only.includes(name)) || (name === 'envoy' && envoy === undefined)) continue
+        if (name === 'envoy' && envoy === undefined) {
+          if (routes === 10) console.log('envoy: not present on this machine, left out')
+          continue
+        }
         const ports = await portsOf(bench, upstream)
         const file = await bench.file(`${name}.yaml`, envoyBootstrap(ports, name, routes))
         const command = envoy === undefined ? weftProxyCommand() : [envoy, '--disable-hot-restart']

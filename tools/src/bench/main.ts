@@ -1,10 +1,15 @@
-/** `npm run bench -- NAME [--rounds N] [--seconds N]`: a benchmark with its peers in one run; a table and one JSON line. */
+/**
+ * `npm run bench -- NAME [--rounds N] [--seconds N]`: a benchmark with its peers in one run; a table and one JSON line. `figures` makes
+ * the table of docs/performance.md of such lines.
+ */
 import { parseArgs } from 'node:util'
+import { WeftError } from '@weft/service/errors'
 import type { BenchOptions } from './bench-options.ts'
 
 type Bench = (options: BenchOptions) => Promise<void>
 
 const benches: Record<string, () => Promise<{ run: Bench }>> = {
+  connections: () => import('./connections.ts').then((module) => ({ run: module.benchConnections })),
   csr: () => import('./csr.ts').then((module) => ({ run: module.benchCsr })),
   'h1-codec': () => import('./h1-codec.ts').then((module) => ({ run: module.benchH1Codec })),
   'h2-codec': () => import('./h2-codec.ts').then((module) => ({ run: module.benchH2Codec })),
@@ -19,6 +24,8 @@ const benches: Record<string, () => Promise<{ run: Bench }>> = {
   'http1-memory': () => import('./http1.ts').then((module) => ({ run: module.benchHttp1Memory })),
   'http1-routes': () => import('./http1.ts').then((module) => ({ run: module.benchHttp1Routes })),
   'http1-workers': () => import('./http1.ts').then((module) => ({ run: module.benchHttp1Workers })),
+  figures: () => import('./figures.ts').then((module) => ({ run: module.printFigures })),
+  idle: () => import('./idle.ts').then((module) => ({ run: module.benchIdle })),
   mesh: () => import('./mesh.ts').then((module) => ({ run: module.benchMesh })),
   mixer: () => import('./mixer.ts').then((module) => ({ run: module.benchMixer })),
   registries: () => import('./registries.ts').then((module) => ({ run: module.benchRegistries })),
@@ -28,25 +35,43 @@ const benches: Record<string, () => Promise<{ run: Bench }>> = {
   'mixer-sidecar': () => import('./mixer-sidecar.ts').then((module) => ({ run: module.benchMixerSidecar })),
 }
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    rounds: { type: 'string', default: '5' },
-    seconds: { type: 'string', default: '4' },
-    only: { type: 'string', multiple: true, default: [] },
-    requests: { type: 'string', default: '10000000' },
-  },
-})
-const name = positionals[0]
-const load = name === undefined ? undefined : benches[name]
-if (load === undefined) {
-  console.error(
-    `bench: ${name === undefined ? 'name one' : `no benchmark '${name}'`}; there are: ${Object.keys(benches).join(', ')}`,
-  )
-  process.exitCode = 2
-} else {
+/** Runs the named benchmark. Throws a WeftError for what is asked for and not there. */
+async function main(args: string[]): Promise<void> {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: {
+      rounds: { type: 'string', default: '5' },
+      seconds: { type: 'string', default: '4' },
+      only: { type: 'string', multiple: true, default: [] },
+      requests: { type: 'string', default: '10000000' },
+    },
+  })
+  const [name] = positionals
+  const load = name === undefined ? undefined : benches[name]
+  if (load === undefined) {
+    const problem = name === undefined ? 'name one' : `no benchmark '${name}'`
+    throw new WeftError('invalid_argument', `${problem}; there are: ${Object.keys(benches).join(', ')}`)
+  }
+  const count = (option: 'rounds' | 'seconds' | 'requests'): number => {
+    const value = Number(values[option])
+    if (value > 0 && Number.isInteger(value)) return value
+    throw new WeftError('invalid_argument', `--${option} takes a whole number from 1, not '${values[option]}'`)
+  }
+  const only = values.only.flatMap((names) => names.split(','))
   const { run } = await load()
-  const { rounds, seconds, requests, only } = values
-  const named = only.flatMap((names) => names.split(','))
-  await run({ rounds: Number(rounds), seconds: Number(seconds), requests: Number(requests), only: named })
+  await run({ rounds: count('rounds'), seconds: count('seconds'), requests: count('requests'), only })
+}
+
+try {
+  await main(process.argv.slice(2))
+} catch (thrown) {
+  // What the caller can mend needs no stack; parseArgs throws TypeErrors with a code.
+  const told = thrown instanceof WeftError ? thrown.describe() : isOfArguments(thrown) ? thrown.message : thrown
+  console.error('bench:', told)
+  process.exitCode = 2
+}
+
+function isOfArguments(thrown: unknown): thrown is Error {
+  return thrown instanceof Error && 'code' in thrown && String(thrown.code).startsWith('ERR_PARSE_ARGS')
 }

@@ -6,7 +6,7 @@
 import { join } from 'node:path'
 import { freePort } from '../processes.ts'
 import { allowPolicy, clientSidecar, createSidecarKeys, identities, type SidecarOptions, serverSidecar } from '../sidecars.ts'
-import type { BenchOptions } from './bench-options.ts'
+import { type BenchOptions, chosen } from './bench-options.ts'
 import { nginxUpstreamConfig } from './http1-configs.ts'
 import { Bench, type Contender, measure, needed, wrk } from './proxy-bench.ts'
 
@@ -27,8 +27,11 @@ export async function benchMesh(options: BenchOptions): Promise<void> {
     const config = await bench.file('upstream.conf', nginxUpstreamConfig(upstream, bench.folder))
     await bench.start(1, [needed('nginx', 'nginx-light'), '-c', config, '-p', bench.folder], upstream[0])
     const contenders: Contender[] = []
-    for (const { name, kind, between } of pairs) {
-      if (options.only.length > 0 && !options.only.includes(name)) continue
+    const names = chosen(
+      pairs.map(({ name }) => name),
+      options.only,
+    )
+    for (const { name, kind, between } of pairs.filter((pair) => names.includes(pair.name))) {
       const [port, far] = [await freePort(), await freePort()]
       const shared: SidecarOptions = { keys, application: 'http1', between, accessLog: join(bench.folder, `${name}.log`) }
       const server = serverSidecar(far, await freePort(), upstream[0], { ...shared, filters: [allowPolicy(identities.client)] })

@@ -15,7 +15,7 @@ import { addResponseAttributes } from '@weft/proxy/filters/http/mixer/response-a
 import { StreamFacts } from '@weft/proxy/filters/http/mixer/stream-facts'
 import { PASS } from '@weft/proxy/filters/http/mixer/verdict'
 import { Stats } from '@weft/proxy/observe/stats'
-import type { BenchOptions } from './bench-options.ts'
+import { type BenchOptions, chosen } from './bench-options.ts'
 import { formatTable, median } from './table.ts'
 
 const EXPRESSIONS = [
@@ -80,8 +80,11 @@ export async function benchMixerSidecar({ rounds, seconds, only }: BenchOptions)
   const work: [name: string, run: () => unknown][] = [...expressionWork(), ...(await sidecarWork())]
   const rows: string[][] = []
   const results: Record<string, number> = {}
-  for (const [name, run] of work) {
-    if (only.length > 0 && !only.some((part) => name.includes(part))) continue
+  const names = chosen(
+    work.map(([name]) => name),
+    only,
+  )
+  for (const [name, run] of work.filter(([name]) => names.includes(name))) {
     const costs: number[] = []
     for (let round = 0; round <= rounds; round++) {
       const cost = costOf(run, (seconds * 1000) / 40)

@@ -19,7 +19,7 @@ import { defaultConfigDir } from '@weft/mixer/service'
 import { createLogger } from '@weft/service/logger'
 import { Registry } from '@weft/service/metrics'
 import { startRedis } from '../e2e/redis.ts'
-import type { BenchOptions } from './bench-options.ts'
+import { type BenchOptions, chosen } from './bench-options.ts'
 
 const RECORDS = 1_000
 const DEADLINE_MS = 5_000
@@ -33,41 +33,47 @@ export async function benchMixer({ rounds, seconds, only }: BenchOptions): Promi
   const redis = await startRedis()
   if (redis === undefined) console.log('no redis-server on the PATH: quotas in Redis are left out')
   const { mixer, close } = await openMixer(dir, redis?.url)
-  const call = { ...attributes, 'request.headers': new Map([['x-user', 'mary']]) }
-  const check = encodedCheck(call, {})
-  const quota = (name: string) =>
-    encodedCheck({ ...call, 'destination.service.host': 'quota' }, { [name]: { amount: 1, bestEffort: true } })
-  const records = encodedReport()
-  const local = quota('local')
-  const shared = quota('shared')
-  const work: [name: string, parallel: number, perCall: number, run: () => Promise<unknown>][] = [
-    ['check, 3 rules of 1,003', 1, 1, () => mixer.check(readCheckRequest(check), DEADLINE_MS)],
-    [
-      'check, bytes to bytes',
-      1,
-      1,
-      async () => CheckResponse.encode(await mixer.check(readCheckRequest(check), DEADLINE_MS)).finish(),
-    ],
-    ['report record, 4 metrics', 1, RECORDS, () => mixer.report(readReportRequest(records), DEADLINE_MS)],
-    ['quota in memory', 1, 1, () => mixer.check(readCheckRequest(local), DEADLINE_MS)],
-  ]
-  if (redis !== undefined) work.push(['quota in Redis', 200, 1, () => mixer.check(readCheckRequest(shared), DEADLINE_MS)])
-  const results: Record<string, number> = {}
-  for (const [name, parallel, perCall, run] of work) {
-    if (only.length > 0 && !only.some((part) => name.includes(part))) continue
-    const costs: number[] = []
-    for (let round = 0; round <= rounds; round++) {
-      const cost = await costOf(run, parallel, (seconds * 1000) / (rounds + 1))
-      if (round > 0) costs.push(cost / perCall)
+  try {
+    const call = { ...attributes, 'request.headers': new Map([['x-user', 'mary']]) }
+    const check = encodedCheck(call, {})
+    const quota = (name: string) =>
+      encodedCheck({ ...call, 'destination.service.host': 'quota' }, { [name]: { amount: 1, bestEffort: true } })
+    const records = encodedReport()
+    const local = quota('local')
+    const shared = quota('shared')
+    const work: [name: string, parallel: number, perCall: number, run: () => Promise<unknown>][] = [
+      ['check, 3 rules of 1,003', 1, 1, () => mixer.check(readCheckRequest(check), DEADLINE_MS)],
+      [
+        'check, bytes to bytes',
+        1,
+        1,
+        async () => CheckResponse.encode(await mixer.check(readCheckRequest(check), DEADLINE_MS)).finish(),
+      ],
+      ['report record, 4 metrics', 1, RECORDS, () => mixer.report(readReportRequest(records), DEADLINE_MS)],
+      ['quota in memory', 1, 1, () => mixer.check(readCheckRequest(local), DEADLINE_MS)],
+    ]
+    if (redis !== undefined) work.push(['quota in Redis', 200, 1, () => mixer.check(readCheckRequest(shared), DEADLINE_MS)])
+    const results: Record<string, number> = {}
+    const names = chosen(
+      work.map(([name]) => name),
+      only,
+    )
+    for (const [name, parallel, perCall, run] of work.filter(([name]) => names.includes(name))) {
+      const costs: number[] = []
+      for (let round = 0; round <= rounds; round++) {
+        const cost = await costOf(run, parallel, (seconds * 1000) / (rounds + 1))
+        if (round > 0) costs.push(cost / perCall)
+      }
+      costs.sort((one, other) => one - other)
+      results[name] = costs[Math.floor(costs.length / 2)] ?? Number.NaN
+      console.log(`${name.padEnd(28)} ${results[name]?.toFixed(2)} µs`)
     }
-    costs.sort((one, other) => one - other)
-    results[name] = costs[Math.floor(costs.length / 2)] ?? Number.NaN
-    console.log(`${name.padEnd(28)} ${results[name]?.toFixed(2)} µs`)
+    console.log(JSON.stringify({ bench: 'mixer', unit: 'CPU µs', node: process.version, results }))
+  } finally {
+    await close()
+    await redis?.stop()
+    await rm(dir, { recursive: true, force: true })
   }
-  console.log(JSON.stringify({ bench: 'mixer', unit: 'CPU µs', node: process.version, results }))
-  await close()
-  await redis?.stop()
-  await rm(dir, { recursive: true, force: true })
 }
 
 /** CPU time of this process for one call, with so many under way at a time. */

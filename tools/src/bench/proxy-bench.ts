@@ -4,6 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { WeftError } from '@weft/service/errors'
 import { findCommand, installEnvoy } from '../peers.ts'
 import { cpuMicroseconds, type Running, residentMiB, start, untilListening } from '../processes.ts'
 import type { BenchOptions } from './bench-options.ts'
@@ -80,7 +81,10 @@ export class Bench {
 /** A command that the benchmark can't do without. */
 export function needed(command: string, debianPackage = command): string {
   const path = findCommand(command)
-  if (path === undefined) throw new Error(`the benchmark needs ${command}: apt-get install ${debianPackage}`)
+  if (path === undefined) {
+    const hint = `apt-get install ${debianPackage}`
+    throw new WeftError('failed_precondition', `the benchmark needs ${command}, which is not on the PATH`, { hint })
+  }
   return path
 }
 
@@ -149,7 +153,7 @@ export async function measure(
   comparedWith = 'envoy',
   warmUnits = warmRequests,
 ): Promise<Result[]> {
-  if (contenders.length === 0) throw new Error(`${bench}: nothing of it has a name that --only gives, or it is not present here`)
+  if (contenders.length === 0) throw new WeftError('failed_precondition', `${bench}: nothing that --only names is present here`)
   const samples = new Map<Contender, (Load & { cpuMicros: number })[]>(contenders.map((one) => [one, []]))
   for (const contender of contenders) await warm(contender, warmUnits)
   for (let round = 0; round < rounds; round++) {

@@ -8,7 +8,7 @@ import { kubernetesOfServer } from '../e2e/registries/kubernetes-platform.ts'
 import { nomadPlatform } from '../e2e/registries/nomad-platform.ts'
 import { installKubernetes } from '../kubernetes/install.ts'
 import { cpuMicroseconds, freePort, type Running, residentMiB, start, until } from '../processes.ts'
-import type { BenchOptions } from './bench-options.ts'
+import { type BenchOptions, chosen } from './bench-options.ts'
 import { formatTable, median } from './table.ts'
 
 const instancesOfEach = 100
@@ -35,9 +35,8 @@ const platforms: Readonly<Record<string, () => Promise<Platform | undefined>>> =
 export async function benchRegistries({ rounds, only }: BenchOptions): Promise<void> {
   const rows: string[][] = []
   const measured: object[] = []
-  for (const [name, open] of Object.entries(platforms)) {
-    if (only.length > 0 && !only.includes(name)) continue
-    const platform = await open()
+  for (const name of chosen(Object.keys(platforms), only)) {
+    const platform = await platforms[name]?.()
     if (platform === undefined) {
       console.log(`${name}: skipped, it is not on this machine and could not be built`)
       continue

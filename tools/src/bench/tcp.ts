@@ -5,7 +5,7 @@
 import { cluster, tcp } from '../e2e/parity/bootstrap.ts'
 import { findCommand } from '../peers.ts'
 import { freePort, type Running } from '../processes.ts'
-import type { BenchOptions } from './bench-options.ts'
+import { type BenchOptions, chosen } from './bench-options.ts'
 import { Bench, type Contender, measure, needed, wrk } from './proxy-bench.ts'
 
 const connections = 8
@@ -14,14 +14,15 @@ const fileBytes = 8 << 20
 /** Runs the benchmark and prints a table and one JSON line. */
 export function benchTcp(options: BenchOptions): Promise<void> {
   return Bench.run(async (bench) => {
+    const names = chosen(['haproxy', 'envoy', 'weft'], options.only)
     const upstream = await freePort()
     await bench.file('file', 'x'.repeat(fileBytes))
     const nginx = needed('nginx', 'nginx-light')
     const origin = await bench.file('upstream.conf', fileServer(upstream, bench.folder))
     await bench.start(1, [nginx, '-c', origin, '-p', bench.folder], upstream)
     const contenders: Contender[] = []
-    const add = async (name: string, start: (listen: number) => Promise<Running | undefined>): Promise<void> => {
-      if (options.only.length > 0 && !options.only.includes(name)) return
+    const add = async (name: (typeof names)[number], start: (listen: number) => Promise<Running | undefined>): Promise<void> => {
+      if (!names.includes(name)) return
       const listen = await freePort()
       const process = await start(listen)
       if (process === undefined) return console.log(`${name}: not present on this machine, left out`)

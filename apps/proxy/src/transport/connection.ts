@@ -511,6 +511,13 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
     this.end('close')
   }
 
+  /** Forgets what was written, as long as nothing of it has gone to the socket: true. */
+  takeBack(): boolean {
+    if (this.closed || this.socket.bytesWritten > 0) return false
+    sharedOutput.drop(this)
+    return true
+  }
+
   /** Closes now; the kernel is given what was written, and no time to send it. */
   flushAndDestroy(): void {
     this.flush()

@@ -24,6 +24,10 @@ describe('a PROXY header', () => {
     ['PROXY  TCP4 10.1.2.3 10.9.9.9 1 2\r\n'],
     ['PROXY TCP4 ::1 ::1 1 2\r\n'],
     ['PROXY FOO 10.1.2.3 10.9.9.9 1 2\r\n'],
+    ['PROXY TCP4 255.255.255.255 10.9.9.9 1 2\r\n'],
+    ['PROXY TCP4 10.1.2.3 224.0.0.1 1 2\r\n'],
+    ['PROXY TCP6 :: ::1 1 2\r\n'],
+    ['PROXY TCP6 ff02::1 ::1 1 2\r\n'],
     [`PROXY TCP4 10.1.2.3 10.9.9.9 4567 80${' '.repeat(100)}\r\n`],
   ])('%j is not valid', (line) => {
     expect(readProxyHeader(Buffer.from(line))).toMatchObject({ type: 'invalid', version: 1 })
@@ -34,6 +38,7 @@ describe('a PROXY header', () => {
     ['another command', binary(0x22, 0x11, 0, 12, ...new Array<number>(12).fill(1))],
     ['another family', binary(0x21, 0x31, 0, 12, ...new Array<number>(12).fill(1))],
     ['too short for its addresses', binary(0x21, 0x11, 0, 2, 1, 1)],
+    ['no single host', binary(0x21, 0x11, 0, 12, 0, 0, 0, 0, 10, 9, 9, 9, 0, 1, 0, 2)],
     ['a TLV that leads outside', binary(0x21, 0x11, 0, 15, ...new Array<number>(12).fill(1), 4, 0, 9)],
   ])('of version 2 with %s is not valid', (_what, bytes) => {
     expect(readProxyHeader(bytes)).toMatchObject({ type: 'invalid', version: 2 })
@@ -50,10 +55,10 @@ describe('a PROXY header', () => {
   it('reads as it was written, whatever follows', () => {
     const port = fc.integer({ min: 0, max: 65535 })
     const end = (address: fc.Arbitrary<string>) => fc.record({ address, port })
-    const v4 = fc.ipV4()
+    const v4 = fc.ipV4().map((address) => address.replace(/^\d+/, '10'))
     const v6 = fc
-      .array(fc.integer({ min: 1, max: 0xffff }), { minLength: 8, maxLength: 8 })
-      .map((groups) => groups.map((one) => one.toString(16)).join(':'))
+      .array(fc.integer({ min: 1, max: 0xffff }), { minLength: 7, maxLength: 7 })
+      .map((groups) => [0x2001, ...groups].map((one) => one.toString(16)).join(':'))
     const both = fc.oneof(
       fc.record({ source: end(v4), destination: end(v4) }),
       fc.record({ source: end(v6), destination: end(v6) }),

@@ -1,4 +1,4 @@
-import { isIPv4, isIPv6, SocketAddress } from 'node:net'
+import { BlockList, isIPv4, isIPv6, SocketAddress } from 'node:net'
 import type { Destination } from './socket-calls.ts'
 
 /** A type-length-value of version 2. */
@@ -62,6 +62,7 @@ function readLine(bytes: Buffer): ProxyHeaderReading {
   const destination = portOf(toPort)
   if (!isAddress(from) || !isAddress(to) || source === null || destination === null)
     return invalid('an address or port is not valid')
+  if (!isUnicast(from) || !isUnicast(to)) return invalid('an address names no single host')
   return done({ source: { address: plain(from), port: source }, destination: { address: plain(to), port: destination } })
 }
 
@@ -97,7 +98,22 @@ function readBinary(bytes: Buffer): ProxyHeaderReading {
     port: bytes.readUInt16BE(portAt),
   })
   const addresses = isProxy ? { source: read(16, 16 + 2 * size), destination: read(16 + size, 18 + 2 * size) } : null
+  if (addresses !== null && !(isUnicast(addresses.source.address) && isUnicast(addresses.destination.address)))
+    return invalid('an address names no single host')
   return { type: 'header', header: { version: 2, addresses, tlvs }, length }
+}
+
+/** Addresses that a connection cannot have: none, all hosts of a network, a group of them. */
+const severalHosts = new BlockList()
+severalHosts.addAddress('0.0.0.0')
+severalHosts.addAddress('255.255.255.255')
+severalHosts.addSubnet('224.0.0.0', 4)
+const severalHosts6 = new BlockList()
+severalHosts6.addAddress('::', 'ipv6')
+severalHosts6.addSubnet('ff00::', 8, 'ipv6')
+
+function isUnicast(address: string): boolean {
+  return isIPv4(address) ? !severalHosts.check(address) : !severalHosts6.check(address, 'ipv6')
 }
 
 function readTlvs(bytes: Buffer): Tlv[] | null {

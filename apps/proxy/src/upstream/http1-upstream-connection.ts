@@ -49,7 +49,7 @@ export class Http1UpstreamConnection implements PooledConnection, LinkUser, Http
   onConnected(): void {
     if (this.busy) this.cluster.stats.requestTotal.inc()
     this.codec.writable()
-    if (!this.busy) this.owner.onReusable(this)
+    if (!this.busy) this.reusable()
   }
 
   /** Takes the connection for one exchange. */
@@ -103,6 +103,14 @@ export class Http1UpstreamConnection implements PooledConnection, LinkUser, Http
     if (end === 'announced') this.cluster.stats.closeNotify.inc()
     this.link.localClose = true
     this.connection.flushAndDestroy()
+  }
+
+  withdraw(): boolean {
+    if (this.link.connected || !this.connection.takeBack()) return false
+    this.cluster.stats.requestCancelled.inc()
+    this.busy = false
+    this.requests--
+    return true
   }
 
   surplus(): void {

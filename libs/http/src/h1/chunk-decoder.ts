@@ -2,7 +2,7 @@ import { HeaderTable } from '../header-table.ts'
 import { hexValue } from './bytes.ts'
 import { bad, HeadScanner, type ScanError } from './head-scanner.ts'
 
-export type ChunkEvent = 'data' | 'more' | 'end' | 'bad'
+export type ChunkEvent = 'data' | 'last' | 'more' | 'end' | 'bad'
 
 const size = 0
 const firstDigit = 1
@@ -17,7 +17,7 @@ const maxExtensionBytes = 16384
 
 /**
  * Takes the chunked transfer coding off (RFC 9112 section 7.1), a piece at a time: call `next` until it says `more`, `end`
- * or `bad`. After `data` the range is `dataStart`…`dataEnd`; `position` is where to go on, and after `end` the byte behind
+ * or `bad`; `last`: no data follows, trailers may. After `data` the range is `dataStart`…`dataEnd`; `position` is where to go on, and after `end` the byte behind
  * the message. Trailers are in `trailers`. As with Envoy whatever follows the digits of a size, and a chunk's bytes, is let pass
  * to the end of its line; the line of a size ends with CRLF only.
  */
@@ -25,6 +25,8 @@ export class ChunkDecoder {
   dataStart = 0
   dataEnd = 0
   position = 0
+  /** For whoever gathers ranges before any is used: pairs of a beginning and an end. */
+  readonly pieces: number[] = []
   trailers: HeaderTable | null = null
   /** What is wrong, after `bad`; of a trailer what the scanner says. */
   error: ScanError = 'bad-line'
@@ -32,6 +34,8 @@ export class ChunkDecoder {
   loose = false
   private state = firstDigit
   private remaining = 0
+  /** Digits of a size behind its first one that is no zero. */
+  private digits = 0
   private extensionBytes = 0
   private afterCr = false
   private readonly scanner = new HeadScanner()
@@ -61,6 +65,7 @@ export class ChunkDecoder {
           const digit = hexValue[byte]!
           if (digit === 255) return 'bad'
           this.remaining = digit
+          this.digits = 0
           this.state = size
           i++
           break
@@ -68,17 +73,23 @@ export class ChunkDecoder {
         case size: {
           const digit = hexValue[byte]!
           if (digit !== 255) {
-            // Sixty-four bits; digits beyond a double's are never sent.
-            if (this.remaining >= 2 ** 60) return 'bad'
+            // Sixty-four bits, leading zeros apart; what a double can't hold exactly, nobody sends.
+            if (this.remaining > 0 && ++this.digits === 16) return 'bad'
             this.remaining = this.remaining * 16 + digit
-          } else if (byte === 13) this.state = sizeLf
-          else if (byte === 59) this.state = extension
+            i++
+            break
+          }
+          if (byte === 13) this.state = sizeLf
+          else if (byte === 59 || byte === 10) this.state = extension
           else if (byte === 32 || byte === 9) {
             this.loose = true
             this.state = extension
           } else return 'bad'
-          i++
-          break
+          // A line that ends too soon is refused as one: its size is known.
+          if (byte !== 10) i++
+          if (this.remaining > 0) break
+          this.position = i
+          return 'last'
         }
         case extension:
           if (byte === 13) this.state = sizeLf

@@ -9,6 +9,8 @@ class Client {
   readonly sink = new MemorySink()
   readonly seen: string[] = []
   closed = false
+  /** Nothing has left, and what is given up can be taken back. */
+  withdraws = false
   end: Http1End | null = null
   /** Names of the last answer's headers. */
   headers: string[] = []
@@ -29,6 +31,7 @@ class Client {
           this.closed = true
           this.end ??= end
         },
+        withdraw: () => this.withdraws,
         surplus: () => {
           this.surplus++
         },
@@ -211,5 +214,22 @@ describe('the HTTP/1.1 client side', () => {
     later.give('HTTP/1.1 204 None\r\n\r\n')
     later.give('x')
     expect([later.surplus, later.closed]).toEqual([1, true])
+  })
+
+  it('is used again after a request that was given up before anything of it had left', () => {
+    const early = new Client()
+    early.withdraws = true
+    early.send('POST', {}, 'abc').connection.reset()
+    expect([early.closed, early.connection.isIdle]).toEqual([false, true])
+    early.send().give('HTTP/1.1 204 None\r\n\r\n')
+    expect([early.seen, early.closed]).toEqual([['head 204', 'end'], false])
+    const late = new Client().send()
+    late.connection.reset()
+    expect(late.closed).toBe(true)
+    const last = new Client()
+    last.withdraws = true
+    last.connection.closeAfterResponse()
+    last.send().connection.reset()
+    expect(last.closed).toBe(true)
   })
 })

@@ -40,6 +40,8 @@ export interface Http1ClientEvents {
   reusable(): void
   /** The connection can't be used any more: close it (nothing is waiting to be written). */
   close(end: Http1End): void
+  /** The request is given up. True: nothing of it has left, nor will; the connection can take another. */
+  withdraw(): boolean
   /** The peer sent what nobody had asked for. */
   surplus(): void
   /** The tunnel's request side has ended: send that on, and go on reading. */
@@ -277,6 +279,8 @@ export class Http1ClientConnection implements ClientStream, HeadReader {
           this.receiver!.onResponseData(bytes, chunks.dataStart, chunks.dataEnd, false)
           if (this.reading !== 'chunked' || this.paused) return at
           break
+        case 'last':
+          break
         case 'more':
           return end
         case 'end': {
@@ -382,9 +386,13 @@ export class Http1ClientConnection implements ClientStream, HeadReader {
   }
 
   reset(): void {
-    this.reading = 'dead'
     this.receiver = null
     this.waiting = null
+    if (!this.closing && this.events.withdraw()) {
+      this.reading = 'idle'
+      return
+    }
+    this.reading = 'dead'
     this.events.close('broken')
   }
 

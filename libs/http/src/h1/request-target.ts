@@ -1,15 +1,22 @@
 import { isIP } from 'node:net'
 import type { RequestHead } from '../message.ts'
 
-/** `form`: no target has this form; `url`: of an absolute one, the authority is none. */
-export type TargetProblem = 'form' | 'url' | 'scheme'
+/** `url`: of an absolute one, the authority is none. */
+export type TargetProblem = 'url' | 'scheme'
 
 const absolute = /^([a-z][a-z0-9+.-]*):\/\/([a-z0-9!$%&'()*+,.:;=@[\]_~-]*)([/?].*)?$/i
+
+/** Whether a target could be one: what follows from its parts `applyTarget` tells. */
+export function hasForm(method: string, target: string): boolean {
+  if (method === 'CONNECT' || target.charCodeAt(0) === 47 || target.charCodeAt(0) === 42) return true
+  const match = absolute.exec(target)
+  return match !== null && match[2]?.includes('@@') !== true
+}
 
 /**
  * Sets path, scheme and authority from the request target (RFC 9112 section 3.2): origin form, `*` with OPTIONS, absolute
  * form (its authority replaces Host; who is named before `@` is forgotten), authority form with CONNECT. Gives what is wrong,
- * or null.
+ * or null. The target has one of these forms (`hasForm`).
  */
 export function applyTarget(head: RequestHead, target: string): TargetProblem | null {
   if (head.method === 'CONNECT') {
@@ -27,9 +34,7 @@ export function applyTarget(head: RequestHead, target: string): TargetProblem | 
     head.path = target
     return target === '*' && head.method === 'OPTIONS' ? null : 'url'
   }
-  const match = absolute.exec(target)
-  const [, scheme = '', rest = '', path = '/'] = match ?? []
-  if (match === null || rest.includes('@@')) return 'form'
+  const [, scheme = '', rest = '', path = '/'] = absolute.exec(target) ?? []
   const authority = rest.slice(rest.lastIndexOf('@') + 1)
   if (!isHostAndPort(authority)) return 'url'
   if (!/^https?$/i.test(scheme)) return 'scheme'

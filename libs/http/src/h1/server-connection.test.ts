@@ -20,7 +20,7 @@ class Server {
   closed = false
   pace: ClosePace | null = null
   answerAtOnce = true
-  private body = ''
+  body = ''
   paused = 0
   lastCasing: HeaderCasing | null = null
 
@@ -143,6 +143,28 @@ describe('the HTTP/1.1 server side', () => {
     expect(server.closed).toBe(true)
   })
 
+  it('tells HEAD too, where its head is not read to the end, what is wrong with it', () => {
+    const head = 'HEAD / HTTP/1.1\r\nhost: a\r\n'
+    expect(new Server().give(`${head}content-length: x\r\n\r\n`).sink.take()).toMatch(/no$/)
+    expect(new Server().give('HEAD ftp://a/ HTTP/1.1\r\n\r\n').sink.take()).toMatch(/\r\n\r\n$/)
+  })
+
+  it.each([
+    ['nothing before a bad size', '3\r\nabc\r\ng\r\n', ''],
+    ['what came in reads before', ['3\r\nabc\r\n', '2\r\nde\r\ng\r\n'], 'abc'],
+    ['all before bad trailers', '3\r\nabc\r\n2\r\nde\r\n0\r\n: x\r\n\r\n', 'abcde'],
+    ['all before a line of the last size that ends too soon', '3\r\nabc\r\n0\n\n', 'abc'],
+  ])('passes on of a chunked body %s', (_what, pieces, passed) => {
+    const server = new Server().give(`${post}transfer-encoding: chunked\r\n\r\n`)
+    for (const piece of [pieces].flat()) server.give(piece)
+    expect([server.body, server.seen]).toEqual([passed, [expect.stringContaining('error 400')]])
+  })
+
+  it('takes chunk sizes of sixty-four bits, leading zeros apart', () => {
+    const server = new Server().give(`${post}transfer-encoding: chunked\r\n\r\n${'0'.repeat(30)}ffffffffffffffff\r\nabc`)
+    expect([server.body, server.seen]).toEqual(['abc', []])
+  })
+
   it('sends no body to HEAD, and frames by chunks what has no length', () => {
     const server = new Server()
     server.give('HEAD / HTTP/1.1\r\nhost: a\r\n\r\n')
@@ -213,6 +235,19 @@ describe('the HTTP/1.1 server side', () => {
       'error 431 http1.headers_too_large',
     ],
     ['HTTP/1.0', 'GET / HTTP/1.0\r\nhost: a\r\n\r\n', 'error 426'],
+    // What is wrong in two ways, as Envoy finds it.
+    [
+      'an unclear length before the version',
+      'POST / HTTP/1.0\r\nhost: a\r\ntransfer-encoding: chunked\r\ncontent-length: 0\r\n\r\n',
+      'error 400 http1.content_length_and_chunked_not_allowed',
+    ],
+    ['a coding before the host', 'POST / HTTP/1.1\r\nhost: a b\r\ntransfer-encoding: gzip\r\n\r\n', 'error 501'],
+    [
+      'what Connection names before the target',
+      'GET ftp://a/ HTTP/1.1\r\nconnection: x-forwarded-for\r\n\r\n',
+      'connection_header',
+    ],
+    ['a body of CONNECT before its target', 'CONNECT / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc', 'body_disallowed'],
   ])('refuses %s and closes', (_name, text, wanted) => {
     const server = new Server().give(text)
     expect(server.seen).toHaveLength(1)

@@ -11,7 +11,7 @@ import { bodyOf, chunked, connectionHas, framingError, framingProblem, none } fr
 import { gatherHead, type HeadReader, keepRaw, tooLarge } from './gather-head.ts'
 import { bad, HeadScanner, incomplete, type ScanError } from './head-scanner.ts'
 import { RequestLine, scanRequestLine } from './request-line.ts'
-import { applyTarget } from './request-target.ts'
+import { applyTarget, hasForm } from './request-target.ts'
 
 export interface Http1ServerOptions {
   maxHeadBytes: number
@@ -270,91 +270,47 @@ export class Http1ServerConnection implements ServerStream, HeadReader {
     this.fresh = false
     if (line.loose || this.scanner.loose) this.loose = true
     head.scheme = ''
-    this.headRequest = head.method === 'HEAD'
     const { kept } = options.casing
     if (kept !== null) table.casing = new ReceivedCase(table, this.raw, kept.others)
     const target = table.buffer.latin1Slice(line.targetStart, line.targetEnd)
-    if (head.method === 'CONNECT' && applyTarget(head, target) !== null) {
-      this.refuse(400, targetProblems.url)
-      return
-    }
-    const hostAt = table.find(names.host)
-    if (hostAt >= 0) {
-      if (table.find(names.host, hostAt + 1) >= 0) {
-        this.loose = true
-        joinHosts(table, hostAt)
-      }
-      const hostStart = table.ranges[hostAt * 4 + 2]!
-      const hostEnd = table.ranges[hostAt * 4 + 3]!
-      if (!table.valueIs(hostAt, this.lastHost)) {
-        for (let i = hostStart; i < hostEnd; i++) {
-          if (authorityByte[table.buffer[i]!] === 1) continue
-          this.refuse(400, 'http.invalid_authority')
-          return
-        }
-        this.lastHost = Buffer.from(table.buffer.subarray(hostStart, hostEnd))
-        this.lastAuthority = table.buffer.latin1Slice(hostStart, hostEnd)
-      }
-      head.authority = this.lastAuthority
-      head.emptyAuthority = hostStart === hostEnd
-      table.removeAt(hostAt)
-    } else head.authority = ''
     const ordinary = head.method !== 'CONNECT' && (target.charCodeAt(0) === 47 || !options.allowAbsoluteUrl)
-    const problem = ordinary ? null : applyTarget(head, target)
-    if (problem === 'form') {
+    const old = head.version === 10
+    // In what its client does not speak it is not answered.
+    if (old && !options.acceptHttp10) head.version = 11
+    if (!ordinary && !hasForm(head.method, target)) {
       head.version = 11
-      this.refuse(400, targetProblems[problem])
+      this.refuse(400, 'http1.codec_error')
       return
     }
-    if (head.version === 10) {
-      if (!options.acceptHttp10) {
-        this.closing = true
-        head.version = 11
-        this.refuse(426, 'low_version')
-        return
-      }
-      if (hostAt < 0 && head.authority === '') head.authority = options.defaultHost
-      if (!connectionHas(table, 'keep-alive')) this.closeAsExpected()
-    } else if (connectionHas(table, 'close') || closesProxy(table)) this.closeAsExpected()
+    const body = bodyOf(table, options.allowChunkedLength)
+    if (!this.checkFraming(head.method, body)) return
+    const invalidHost = !this.takeHost(head)
+    // Behind the framing: where the body ends is for no Connection header to say.
+    if (table.find(names.connection) >= 0 && !removeNominated(head)) {
+      this.refuse(400, 'http1.connection_header_rejected')
+      return
+    }
+    this.headRequest = head.method === 'HEAD'
     if (ordinary) head.path = target
     else {
+      const problem = applyTarget(head, target)
       if (problem !== null) {
         this.refuse(400, targetProblems[problem])
         return
       }
-      // What a target names takes Host's place, and goes on as Host.
-      if (!isAuthority(head.authority)) {
-        this.refuse(400, 'http.invalid_authority')
+    }
+    if (old) {
+      if (!options.acceptHttp10) {
+        this.closing = true
+        this.refuse(426, 'low_version')
         return
       }
-    }
-    const body = bodyOf(table, options.allowChunkedLength)
-    if (body === framingError) {
-      switch (framingProblem.error) {
-        case 'transfer-encoding':
-          this.refuse(501, 'http1.invalid_transfer_encoding')
-          return
-        case 'both':
-          this.refuse(400, 'http1.content_length_and_chunked_not_allowed')
-          return
-        case 'content-length':
-          this.refuse(400, 'http1.codec_error')
-          return
-      }
-    }
-    if (head.method === 'CONNECT' && body !== none) {
-      if (body === chunked) {
-        this.refuse(501, 'http1.invalid_transfer_encoding')
-        return
-      }
-      if (body > 0) {
-        this.refuse(400, 'http1.body_disallowed')
-        return
-      }
-    }
-    // Behind the framing: where the body ends is for no Connection header to say.
-    if (table.find(names.connection) >= 0 && !removeNominated(head)) {
-      this.refuse(400, 'http1.connection_header_rejected')
+      if (head.authority === '' && !head.emptyAuthority) head.authority = options.defaultHost
+      if (!connectionHas(table, 'keep-alive')) this.closeAsExpected()
+    } else if (connectionHas(table, 'close') || closesProxy(table)) this.closeAsExpected()
+    // What a target names takes Host's place, and goes on as Host.
+    if (ordinary ? invalidHost && head.authority !== '' : !isAuthority(head.authority)) {
+      this.refuse(400, 'http.invalid_authority')
       return
     }
     this.upgradeAsked = head.method === 'CONNECT' || (table.has(names.upgrade) && connectionHas(table, 'upgrade'))
@@ -373,6 +329,50 @@ export class Http1ServerConnection implements ServerStream, HeadReader {
     this.telling = false
   }
 
+  /** Refuses a body that nobody can tell the end of, or that its method has none of: false. */
+  private checkFraming(method: string, body: number): boolean {
+    if (body === framingError) {
+      const { error } = framingProblem
+      // Those of CONNECT are looked at sooner.
+      if (method === 'CONNECT' && error === 'both') this.refuse(400, 'http1.body_disallowed')
+      else if (error === 'transfer-encoding') this.refuse(501, 'http1.invalid_transfer_encoding')
+      else this.refuse(400, error === 'both' ? 'http1.content_length_and_chunked_not_allowed' : 'http1.codec_error')
+      return false
+    }
+    if (method !== 'CONNECT' || body === none || body === 0) return true
+    if (body === chunked) this.refuse(501, 'http1.invalid_transfer_encoding')
+    else this.refuse(400, 'http1.body_disallowed')
+    return false
+  }
+
+  /** Takes Host out of the headers; false: it is no authority. */
+  private takeHost(head: RequestHead): boolean {
+    const table = head.headers
+    const at = table.find(names.host)
+    if (at < 0) {
+      head.authority = ''
+      return true
+    }
+    if (table.find(names.host, at + 1) >= 0) {
+      this.loose = true
+      joinHosts(table, at)
+    }
+    const start = table.ranges[at * 4 + 2]!
+    const end = table.ranges[at * 4 + 3]!
+    let valid = true
+    if (!table.valueIs(at, this.lastHost)) {
+      for (let i = start; i < end; i++) if (authorityByte[table.buffer[i]!] !== 1) valid = false
+      if (valid) {
+        this.lastHost = Buffer.from(table.buffer.subarray(start, end))
+        this.lastAuthority = table.buffer.latin1Slice(start, end)
+      }
+    }
+    head.authority = valid ? this.lastAuthority : table.buffer.latin1Slice(start, end)
+    head.emptyAuthority = start === end
+    table.removeAt(at)
+    return valid
+  }
+
   /** The upgrade was not taken: the request had no body and is complete. */
   declineUpgrade(): void {
     if (this.reading === 'tunnel') this.reading = 'complete'
@@ -389,30 +389,35 @@ export class Http1ServerConnection implements ServerStream, HeadReader {
 
   private readChunks(bytes: Buffer, start: number, end: number): number {
     const chunks = this.chunks!
+    const { pieces } = chunks
+    pieces.length = 0
     let at = start
     for (;;) {
       const event = chunks.next(bytes, at, end)
       at = chunks.position
-      switch (event) {
-        case 'data':
-          this.receiver!.onRequestData(bytes, chunks.dataStart, chunks.dataEnd, false)
-          // The receiver may have ended the exchange, or want no more for now.
-          if (this.reading !== 'chunked' || this.requestPaused) return at
-          break
-        case 'more':
-          return end
-        case 'end': {
-          if (chunks.loose) this.loose = true
-          this.reading = 'complete'
-          const { trailers } = chunks
-          if (trailers !== null && this.options.enableTrailers) this.receiver!.onRequestTrailers(trailers)
-          else this.receiver!.onRequestData(empty, 0, 0, true)
-          return at
-        }
-        case 'bad':
-          this.refuseScan(chunks.error)
-          return end
+      if (event === 'data') {
+        pieces.push(chunks.dataStart, chunks.dataEnd)
+        continue
       }
+      // What comes before a mistake in the same read is not passed on, unless trailers have it, as with Envoy.
+      if (event === 'bad') {
+        this.refuseScan(chunks.error)
+        return end
+      }
+      for (let i = 0; i < pieces.length; i += 2) {
+        this.receiver!.onRequestData(bytes, pieces[i]!, pieces[i + 1]!, false)
+        // The receiver may have ended the exchange.
+        if (this.reading !== 'chunked') return at
+      }
+      pieces.length = 0
+      if (event === 'more') return end
+      if (event === 'last') continue
+      if (chunks.loose) this.loose = true
+      this.reading = 'complete'
+      const { trailers } = chunks
+      if (trailers !== null && this.options.enableTrailers) this.receiver!.onRequestTrailers(trailers)
+      else this.receiver!.onRequestData(empty, 0, 0, true)
+      return at
     }
   }
 
@@ -568,7 +573,7 @@ export class Http1ServerConnection implements ServerStream, HeadReader {
 }
 
 const uncounted = Number.POSITIVE_INFINITY
-const targetProblems = { form: 'http1.codec_error', url: 'http1.invalid_url', scheme: 'http1.invalid_scheme' } as const
+const targetProblems = { url: 'http1.invalid_url', scheme: 'http1.invalid_scheme' } as const
 
 /**
  * Several Host headers become one that no virtual host but the default one has: what comes behind must not choose another of

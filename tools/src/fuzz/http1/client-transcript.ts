@@ -32,6 +32,7 @@ export async function clientTranscript(
       close: () => {
         state.closed = true
       },
+      withdraw: () => false,
       surplus: () => {},
       endWriting: () => {},
       pause: () => {

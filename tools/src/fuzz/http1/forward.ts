@@ -21,6 +21,7 @@ export function forwarded(seen: SeenRequest): Buffer {
   const sink = new MemorySink()
   const connection = new Http1ClientConnection(sink, defaultClientOptions, {
     ...{ reusable: () => {}, close: () => {}, surplus: () => {}, endWriting: () => {}, pause: () => {}, resume: () => {} },
+    withdraw: () => false,
   })
   connection.begin({
     response: new ResponseHead(),

@@ -7,7 +7,7 @@ import { MetadataExchange } from '@weft/contracts/istio/filters/metadata_exchang
 import { Config as PeerMetadata } from '@weft/contracts/istio/filters/peer_metadata'
 import { PluginConfig } from '@weft/contracts/istio/filters/stats'
 import { afterEach, beforeAll, describe, expect, it } from 'vitest'
-import type { MergedStat } from './observe/stats.ts'
+import type { MergedStat } from './observe/stats-reader.ts'
 import { certificateSecret, TestAuthority } from './testing/certificates.ts'
 import {
   any,

@@ -1,5 +1,5 @@
 import type { HistogramBucketSettings } from '@weft/contracts/envoy/config/metrics/v3/stats'
-import { bucketRange } from '../observe/stats.ts'
+import { bucketRange } from '../observe/buckets.ts'
 import { compileStringMatcher } from '../routing/matchers/string-matcher.ts'
 
 /** The upper bounds that Envoy's histograms have for Prometheus, unless they are configured. */

@@ -1,5 +1,5 @@
 import { WeftError } from '@weft/service/errors'
-import { bucketRange, quantileOf } from '../observe/stats.ts'
+import { bucketRange, quantileOf } from '../observe/buckets.ts'
 import { type AdminContext, type AdminEndpoint, type AdminReply, type AdminRequest, json, text } from './endpoint.ts'
 import { countBelow, shortNumber } from './histogram-buckets.ts'
 import { prometheusText } from './prometheus.ts'

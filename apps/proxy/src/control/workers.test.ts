@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { ProxyLog } from '../log.ts'
-import { StatsReader } from '../observe/stats.ts'
+import { StatsReader } from '../observe/stats-reader.ts'
 import type { ResourceUpdate } from '../threads.ts'
 import { RecordingWorker } from './testing/recording-worker.ts'
 import { Workers, type WorkersOptions } from './workers.ts'

@@ -1,5 +1,5 @@
 import type { ComponentLog } from '../log.ts'
-import type { StatsReader } from '../observe/stats.ts'
+import type { StatsReader } from '../observe/stats-reader.ts'
 import type { RuntimeValues } from '../plan/runtime.ts'
 import type { FromWorker, ResourceError, ResourceUpdate, ToWorker, WorkerInit } from '../threads.ts'
 

@@ -1,4 +1,5 @@
 import type { FromWorker, StatBirths } from '../threads.ts'
+import { bucketOf, histogramBuckets } from './buckets.ts'
 
 /**
  * Counters, gauges and histograms of one worker, in shared memory that only this worker writes: counting is one
@@ -16,14 +17,8 @@ export type StatAnnouncer = (message: StatMessage) => void
 const chunkCells = 1024
 /** Upper bound on stats of one worker, so that a hostile configuration or header can't grow memory without end. */
 const maxStats = 500_000
-
-/**
- * Buckets of a histogram: 0, then 90 for each power of ten (two significant digits, as Envoy's), for 10^0 … 10^8;
- * below them stand the count and the sum.
- */
-const histogramDecades = 9
-export const histogramBuckets = 1 + 90 * histogramDecades
-const histogramCells = histogramBuckets + 2
+/** Of a histogram: the count, the sum, and the buckets. */
+const histogramCells = 2 + histogramBuckets
 
 export class Counter {
   private readonly cells: Float64Array
@@ -44,7 +39,7 @@ export class Counter {
 }
 
 /** What a gauge holds that nothing has happened to: a zero that any change makes an ordinary one. */
-const untouched = -0
+export const untouched = -0
 
 /** Whether something happened to a gauge that has this value. */
 export function isTouched(value: number): boolean {
@@ -96,27 +91,6 @@ export class Histogram {
   }
 }
 
-/** Index of the bucket that holds `value`. */
-export function bucketOf(value: number): number {
-  if (!(value >= 1)) return 0
-  let decade = 0
-  let scaled = value
-  while (scaled >= 10 && decade < histogramDecades - 1) {
-    scaled /= 10
-    decade++
-  }
-  if (scaled >= 10) return histogramBuckets - 1
-  return 1 + decade * 90 + Math.min(89, Math.floor(scaled * 10 + 1e-9) - 10)
-}
-
-/** Lower bound and width of a bucket. */
-export function bucketRange(index: number): { low: number; width: number } {
-  if (index === 0) return { low: 0, width: 1 }
-  const decade = Math.floor((index - 1) / 90)
-  const width = 10 ** decade / 10
-  return { low: (((index - 1) % 90) + 10) * width, width }
-}
-
 /** A stat that is a word: the version of a configuration, what a control plane calls itself. */
 export class Text {
   private readonly tell: (value: string) => void
@@ -128,7 +102,8 @@ export class Text {
   }
 }
 
-const noTags: Record<string, string> = {}
+/** Of stats whose tags Prometheus gets by Envoy's defaults, if any. */
+export const noTags: Record<string, string> = {}
 
 /** Who gives stats by their names. */
 export type StatSource = Pick<Stats, 'counter' | 'gauge' | 'histogram' | 'text'>
@@ -328,133 +303,4 @@ export class StatScope {
     if (this.source.size > sizeBefore) this.names.push(name)
     return stat
   }
-}
-
-/** One stat as all workers together have it. */
-export type MergedStat =
-  | { kind: 'counter' | 'gauge'; name: string; tags: Record<string, string>; value: number }
-  | { kind: 'histogram'; name: string; tags: Record<string, string>; count: number; sum: number; buckets: Float64Array }
-
-/** Where a stat stands in one worker's slab. */
-interface Place {
-  readonly worker: number
-  readonly cells: Float64Array
-  readonly at: number
-}
-
-/** A stat of the main thread's side. The first worker's place is kept in itself: mostly there is one. */
-interface KnownStat extends Place {
-  readonly kind: StatKind
-  readonly tags: Record<string, string>
-  others: Place[] | null
-}
-
-/** The main thread's side: give it every worker's messages about stats, and ask. */
-export class StatsReader {
-  /** The last of each worker: births tell where in it they stand. */
-  private readonly chunks: Float64Array[] = []
-  private readonly stats = new Map<string, KnownStat>()
-  private readonly words = new Map<string, string>()
-
-  accept(worker: number, message: StatMessage): void {
-    switch (message.type) {
-      case 'stats-chunk':
-        this.chunks[worker] = new Float64Array(message.buffer)
-        return
-      case 'stats-text':
-        this.words.set(message.name, message.value)
-        return
-      case 'stats-gone':
-        for (const name of message.names) if (!this.words.delete(name)) this.remove(worker, name)
-        return
-      case 'stats':
-        this.add(worker, message.births)
-    }
-  }
-
-  private add(worker: number, { names, kinds, indexes, tags }: StatBirths): void {
-    const cells = this.chunks[worker]
-    if (cells === undefined) return
-    for (let i = 0; i < names.length; i++) {
-      const [name, kind, at] = [names[i], kinds[i], indexes[i]]
-      if (name === undefined || kind === undefined || at === undefined) continue
-      const known = this.stats.get(name)
-      if (known === undefined) this.stats.set(name, { kind, tags: tags[i] ?? noTags, worker, cells, at, others: null })
-      else if (known.others === null) known.others = [{ worker, cells, at }]
-      else known.others.push({ worker, cells, at })
-    }
-  }
-
-  private remove(worker: number, name: string): void {
-    const known = this.stats.get(name)
-    if (known === undefined) return
-    const { kind, tags, others } = known
-    const [first, ...left] = [known, ...(others ?? [])].filter((place) => place.worker !== worker)
-    if (first === undefined) this.stats.delete(name)
-    else {
-      const { cells, at } = first
-      this.stats.set(name, { kind, tags, worker: first.worker, cells, at, others: left.length === 0 ? null : left })
-    }
-  }
-
-  /** The value of one counter or gauge, over all workers; undefined when nobody has it. */
-  value(name: string): number | undefined {
-    const stat = this.stats.get(name)
-    return stat === undefined ? undefined : sumOf(stat, 0)
-  }
-
-  /** Every text. */
-  texts(): ReadonlyMap<string, string> {
-    return this.words
-  }
-
-  /** Every gauge, merged; in no order. */
-  *gauges(): Generator<{ name: string; value: number }> {
-    for (const [name, stat] of this.stats) if (stat.kind === 'gauge') yield { name, value: sumOf(stat, untouched) }
-  }
-
-  /** Every stat, merged; in no order. */
-  *all(): Generator<MergedStat> {
-    for (const [name, stat] of this.stats) {
-      const { kind, tags } = stat
-      if (kind !== 'histogram') {
-        yield { kind, name, tags, value: sumOf(stat, kind === 'gauge' ? untouched : 0) }
-        continue
-      }
-      const buckets = new Float64Array(histogramBuckets)
-      let count = 0
-      let sum = 0
-      for (const { cells, at } of [stat, ...(stat.others ?? [])]) {
-        count += cells[at]!
-        sum += cells[at + 1]!
-        for (let i = 0; i < histogramBuckets; i++) buckets[i]! += cells[at + 2 + i]!
-      }
-      yield { kind, name, tags, count, sum, buckets }
-    }
-  }
-}
-
-function sumOf({ cells, at, others }: KnownStat, zero: number): number {
-  let sum = zero + cells[at]!
-  if (others !== null) for (const other of others) sum += other.cells[other.at]!
-  return sum
-}
-
-/** The value below which `quantile` (0…1) of the recorded values lie, interpolated inside its bucket. */
-export function quantileOf(buckets: Float64Array, quantile: number): number {
-  let total = 0
-  for (const count of buckets) total += count
-  if (total === 0) return Number.NaN
-  const rank = quantile * total
-  let seen = 0
-  for (let i = 0; i < buckets.length; i++) {
-    const count = buckets[i]!
-    if (count === 0) continue
-    if (seen + count >= rank) {
-      const { low, width } = bucketRange(i)
-      return i === 0 ? 0 : low + width * Math.max(0, (rank - seen) / count)
-    }
-    seen += count
-  }
-  return Number.NaN
 }

@@ -1,6 +1,6 @@
 import http from 'node:http'
 import net from 'node:net'
-import { StatsReader } from '../observe/stats.ts'
+import { StatsReader } from '../observe/stats-reader.ts'
 import { ProcessState } from '../shared/process-state.ts'
 import { TokenBuckets } from '../shared/token-buckets.ts'
 import type { FromWorker, ResourceError, ResourceUpdate } from '../threads.ts'

@@ -28,6 +28,8 @@ export interface ClusterHandle {
   readonly connectTimeoutMs: number
   /** Which HTTP its endpoints are spoken to by, of what came by this version; one that is asked in the handshake counts as HTTP/2. */
   httpVersion(requestVersion: 10 | 11 | 20): 10 | 11 | 20
+  /** Of a cluster that connects to what a request names: the port where none is named; absent or null: it does not. */
+  readonly forwardsToPort?: number | null
   /** How many endpoints it has, and how many of them are in rotation or degraded. */
   membership(): { total: number; healthy: number; degraded: number }
   /** An endpoint as the load balancer picks it now (health, locality, weight seen to); null when there is none. */

@@ -14,6 +14,7 @@ import { connectionCases } from './parity/cases/connections.ts'
 import { expressionCases } from './parity/cases/expressions.ts'
 import { filterCases } from './parity/cases/filters.ts'
 import { flagCases } from './parity/cases/flags.ts'
+import { forwardProxyCases } from './parity/cases/forward-proxy.ts'
 import { headerCases } from './parity/cases/headers.ts'
 import { http1Cases } from './parity/cases/http1.ts'
 import { http2Cases } from './parity/cases/http2.ts'
@@ -51,6 +52,7 @@ const parityCases: readonly ParityCase[] = [
   ...filterCases,
   ...accessFilterCases,
   ...sessionCases,
+  ...forwardProxyCases,
   ...flagCases,
   ...adminCases,
   ...runtimeCases,

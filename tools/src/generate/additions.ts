@@ -496,6 +496,22 @@ const fields: readonly Addition[] = [
       'config.core.v3.DataSource ip_tags_datasource = 6;',
     ],
   },
+  {
+    file: 'envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy.proto',
+    into: ['message FilterConfig'],
+    lines: ['bool allow_dynamic_host_from_filter_state = 4;'],
+  },
+  {
+    file: 'envoy/extensions/filters/network/sni_dynamic_forward_proxy/v3/sni_dynamic_forward_proxy.proto',
+    into: ['message FilterConfig'],
+    lines: ['bool save_upstream_address = 3;'],
+  },
+  {
+    file: 'envoy/extensions/common/dynamic_forward_proxy/v3/dns_cache.proto',
+    imports: ['envoy/config/common/key_value/v3/config.proto', 'envoy/type/matcher/v3/address.proto'],
+    into: ['message DnsCacheConfig'],
+    lines: ['bool disable_dns_refresh_on_failure = 15;', 'type.matcher.v3.AddressMatcher resolved_address_filter = 16;'],
+  },
   { file: jwt, into: ['message JwtAuthentication'], lines: ['string stat_prefix = 7;'] },
   { file: jwt, into: ['message JwtCacheConfig'], lines: ['uint32 jwt_max_token_size = 2;'] },
   {

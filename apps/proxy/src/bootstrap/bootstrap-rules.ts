@@ -6,6 +6,7 @@ import type { Bootstrap } from '@weft/contracts/envoy/config/bootstrap/v3/bootst
 import type { Cluster } from '@weft/contracts/envoy/config/cluster/v3/cluster'
 import { ApiConfigSource, ApiConfigSource_ApiType, ConfigSource } from '@weft/contracts/envoy/config/core/v3/config_source'
 import { ZipkinConfig } from '@weft/contracts/envoy/config/trace/v3/zipkin'
+import { DnsCacheConfig } from '@weft/contracts/envoy/extensions/common/dynamic_forward_proxy/v3/dns_cache'
 import { LocalRateLimit } from '@weft/contracts/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit'
 import { WeftError } from '@weft/service/errors'
 import { checkStatTags } from '../admin/stat-tags.ts'
@@ -46,6 +47,13 @@ export function checkBootstrap(bootstrap: Bootstrap, bytes: Uint8Array): void {
     const { collectorCluster } = ZipkinConfig.decode(encoded)
     if (collectorCluster !== '' && !clusters.some(({ name }) => name === collectorCluster))
       throw invalid('collector_cluster', `the cluster '${collectorCluster}' of the tracer is not among static_resources.clusters`)
+  }
+  const caches = new Map<string, Uint8Array>()
+  for (const encoded of messagesIn(bytes, 'envoy.extensions.common.dynamic_forward_proxy.v3.DnsCacheConfig')) {
+    const { name } = DnsCacheConfig.decode(encoded)
+    if (Buffer.compare(caches.get(name) ?? encoded, encoded) !== 0)
+      throw invalid('dns_cache_config', `config specified DNS cache '${name}' with different settings`)
+    caches.set(name, encoded)
   }
   const admin = bootstrap.admin?.address?.address
   if (admin?.$case === 'socketAddress' && isIP(admin.value.address) === 0)

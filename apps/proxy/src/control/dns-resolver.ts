@@ -41,3 +41,35 @@ async function none<T>(ask: () => Promise<T[]>): Promise<T[]> {
     throw error
   }
 }
+
+/** Cluster.DnsLookupFamily. */
+const family = { auto: 0, v4Only: 1, v6Only: 2, v4Preferred: 3, all: 4 } as const
+
+/** Resolves a name to addresses of the families that a Cluster.DnsLookupFamily asks for. */
+export async function resolveByFamily(resolve: Resolve, name: string, lookupFamily: number): Promise<Resolved> {
+  const ask = (wanted: 4 | 6): Promise<Resolved> => resolve(name, wanted)
+  const either = async (first: 4 | 6, second: 4 | 6): Promise<Resolved> => {
+    const answer = await ask(first).catch(() => undefined)
+    return answer !== undefined && answer.addresses.length > 0 ? answer : ask(second)
+  }
+  switch (lookupFamily) {
+    case family.v4Only:
+      return ask(4)
+    case family.v6Only:
+      return ask(6)
+    case family.v4Preferred:
+      return either(4, 6)
+    case family.all: {
+      const answers = await Promise.allSettled([ask(4), ask(6)])
+      const good = answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []))
+      if (good.length === 0) return ask(4)
+      const ttls = good.flatMap(({ ttlMs }) => (ttlMs === undefined ? [] : [ttlMs]))
+      return {
+        addresses: good.flatMap(({ addresses }) => addresses),
+        ttlMs: ttls.length === 0 ? undefined : Math.min(...ttls),
+      }
+    }
+    default:
+      return either(6, 4)
+  }
+}

@@ -5,10 +5,7 @@ import type { LbEndpoint } from '@weft/contracts/envoy/config/endpoint/v3/endpoi
 import { WeftError } from '@weft/service/errors'
 import { dnsServersOf } from '../plan/dns-servers.ts'
 import { durationMs } from '../plan/duration.ts'
-import { createResolve, type Resolve, type Resolved } from './dns-resolver.ts'
-
-/** Cluster.DnsLookupFamily. */
-const family = { auto: 0, v4Only: 1, v6Only: 2, v4Preferred: 3, all: 4 } as const
+import { createResolve, type Resolve, type Resolved, resolveByFamily } from './dns-resolver.ts'
 
 export interface DnsEndpointsOptions {
   cluster: Cluster
@@ -34,7 +31,12 @@ export class DnsEndpoints {
 
   constructor(options: DnsEndpointsOptions) {
     this.#options = options
-    this.#ask = options.resolve ?? createResolve(dnsServersOf(options.cluster), options.cluster.respectDnsTtl)
+    this.#ask =
+      options.resolve ??
+      createResolve(
+        dnsServersOf(options.cluster.typedDnsResolverConfig, `Cluster ${options.cluster.name}`),
+        options.cluster.respectDnsTtl,
+      )
     const names = new Set<string>()
     for (const locality of options.cluster.loadAssignment?.endpoints ?? [])
       for (const endpoint of locality.lbEndpoints) {
@@ -57,7 +59,7 @@ export class DnsEndpoints {
     let reason = ''
     let found: Resolved | undefined
     try {
-      found = await resolveName(this.#ask, name, cluster.dnsLookupFamily)
+      found = await resolveByFamily(this.#ask, name, cluster.dnsLookupFamily)
       // One that goes by the first address keeps it until there is another.
       if (logical && found.addresses.length === 0) reason = 'it has no address'
     } catch (error) {
@@ -135,34 +137,6 @@ function refreshMs(cluster: Cluster, { addresses, ttlMs }: Resolved): number {
 
 function sameAddresses(a: readonly string[], b: readonly string[]): boolean {
   return a.length === b.length && a.every((one) => b.includes(one))
-}
-
-async function resolveName(resolve: Resolve, name: string, lookupFamily: number): Promise<Resolved> {
-  const ask = (wanted: 4 | 6): Promise<Resolved> => resolve(name, wanted)
-  const either = async (first: 4 | 6, second: 4 | 6): Promise<Resolved> => {
-    const answer = await ask(first).catch(() => undefined)
-    return answer !== undefined && answer.addresses.length > 0 ? answer : ask(second)
-  }
-  switch (lookupFamily) {
-    case family.v4Only:
-      return ask(4)
-    case family.v6Only:
-      return ask(6)
-    case family.v4Preferred:
-      return either(4, 6)
-    case family.all: {
-      const answers = await Promise.allSettled([ask(4), ask(6)])
-      const good = answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []))
-      if (good.length === 0) return ask(4)
-      const ttls = good.flatMap(({ ttlMs }) => (ttlMs === undefined ? [] : [ttlMs]))
-      return {
-        addresses: good.flatMap(({ addresses }) => addresses),
-        ttlMs: ttls.length === 0 ? undefined : Math.min(...ttls),
-      }
-    }
-    default:
-      return either(6, 4)
-  }
 }
 
 function nameOf(endpoint: LbEndpoint): string | undefined {

@@ -1,6 +1,7 @@
 import { Cluster_DiscoveryType, Cluster_LbPolicy, Cluster as ClusterProto } from '@weft/contracts/envoy/config/cluster/v3/cluster'
 import type { Http1ProtocolOptions, Http2ProtocolOptions } from '@weft/contracts/envoy/config/core/v3/protocol'
 import { ClusterConfig } from '@weft/contracts/envoy/extensions/clusters/aggregate/v3/cluster'
+import type { DnsCacheConfig } from '@weft/contracts/envoy/extensions/common/dynamic_forward_proxy/v3/dns_cache'
 import { HttpProtocolOptions } from '@weft/contracts/envoy/extensions/upstreams/http/v3/http_protocol_options'
 import { defaultClientOptions, type Http1ClientOptions } from '@weft/http/h1/client-connection'
 import type { Http2Options } from '@weft/http/h2/options'
@@ -20,6 +21,7 @@ import { compileBalancer } from './balancer.ts'
 import { compileClusterFilters } from './cluster-filters.ts'
 import { dnsServersOf } from './dns-servers.ts'
 import { durationMs } from './duration.ts'
+import { forwardNamesOf } from './forward-names.ts'
 import { compileHeaderCasing } from './header-casing.ts'
 import { compileHttp2Options } from './http2-options.ts'
 import { invalid, unsupported } from './problems.ts'
@@ -53,6 +55,8 @@ export interface ClusterPlan {
   balancer: BalancerPolicy
   /** Names of the clusters that an aggregate cluster is made of; null: it has endpoints of its own. */
   aggregate: readonly string[] | null
+  /** Of a dynamic forward proxy: where the names that requests bring are kept; null: it has endpoints of its own. */
+  forwardNames: DnsCacheConfig | null
   /** For ORIGINAL_DST. */
   originalDestination: OriginalDestinationPolicy | null
   /** Where connections are made from, and by sockets of which kind. */
@@ -95,8 +99,9 @@ export function compileCluster(bytes: Uint8Array, secrets: SecretStore, runtime 
   if (http === 'http1' && source.healthChecks.some(({ healthChecker }) => healthChecker?.$case === 'grpcHealthCheck'))
     throw invalid(`${at}: health_checks[0]`, `${source.name} cluster must support HTTP/2 for gRPC healthchecking`)
   // Used where names are resolved, and where stats are shown; said here what is wrong with them.
-  dnsServersOf(source)
+  dnsServersOf(source.typedDnsResolverConfig, at)
   statsMatcher(source.statsMatcher, `${at}: stats_matcher`)
+  const forwardNames = forwardNamesOf(source, options?.upstreamHttpProtocolOptions, options !== undefined, at)
   const connectTimeoutMs = durationMs(source.connectTimeout, 5000)
   if (connectTimeoutMs <= 0) throw invalid(`${at}: connect_timeout`, 'must be greater than 0')
   const tls =
@@ -118,7 +123,8 @@ export function compileCluster(bytes: Uint8Array, secrets: SecretStore, runtime 
     maxStreamMs: durationMs(common?.maxStreamDuration, 0),
     maxRequestsPerConnection: common?.maxRequestsPerConnection ?? source.maxRequestsPerConnection ?? 0,
     balancer: compileBalancer(source, at, runtime),
-    aggregate: aggregateOf(source, at),
+    aggregate: forwardNames === null ? aggregateOf(source, at) : null,
+    forwardNames,
     originalDestination: originalDestinationOf(source, at),
     nearEnds: compileNearEnds(source),
     runtime,

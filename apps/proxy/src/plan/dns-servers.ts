@@ -3,9 +3,9 @@ import type { Cluster } from '@weft/contracts/envoy/config/cluster/v3/cluster'
 import { CaresDnsResolverConfig } from '@weft/contracts/envoy/extensions/network/dns_resolver/cares/v3/cares_dns_resolver'
 import { invalid, unsupported } from './problems.ts'
 
-/** The name servers that a cluster's typed_dns_resolver_config names, as Node takes them; none: the system's. */
-export function dnsServersOf({ name, typedDnsResolverConfig: source }: Cluster): string[] {
-  const path = `Cluster ${name}: typed_dns_resolver_config.typed_config`
+/** The name servers that a typed_dns_resolver_config names, as Node takes them; none: the system's. `owner`: for messages. */
+export function dnsServersOf(source: Cluster['typedDnsResolverConfig'], owner: string): string[] {
+  const path = `${owner}: typed_dns_resolver_config.typed_config`
   const any = source?.typedConfig
   if (source === undefined || any?.typeUrl.endsWith('.getaddrinfo.v3.GetAddrInfoDnsResolverConfig') === true) return []
   if (any === undefined || !any.typeUrl.endsWith('.cares.v3.CaresDnsResolverConfig'))

@@ -27,6 +27,7 @@ import { defaultJudging } from './load-balancers/priority-load.ts'
 import { type BalancerSurroundings, PrioritySet } from './load-balancers/priority-set.ts'
 import { SubsetBalancer } from './load-balancers/subset-balancer.ts'
 import type { LocalZones } from './load-balancers/zone-routing.ts'
+import { NamedEndpoints } from './named-endpoints.ts'
 import { type OutlierRows, outlierRows } from './outlier-rows.ts'
 import type { UpstreamCluster } from './upstream-cluster.ts'
 
@@ -65,8 +66,10 @@ export class Cluster implements UpstreamCluster, ClusterHandle, AggregateMember 
   private readonly localSlots: boolean
   private endpoints = new Map<string, Endpoint>()
   private readonly balancer: PrioritySet | SubsetBalancer
-  /** What picks instead of the balancer of own endpoints: ORIGINAL_DST and aggregate clusters. */
+  /** What picks instead of the balancer of own endpoints: ORIGINAL_DST, aggregate and dynamic forward proxies' clusters. */
   private readonly chooser: Balancer | null = null
+  private readonly named: NamedEndpoints | null = null
+  readonly forwardsToPort: number | null
   private readonly cleanup: Timeout
   private readonly usedDestinations = new Set<Endpoint>()
   /** The share (0…1) of requests that the control plane has dropped while the cluster has too many. */
@@ -108,7 +111,14 @@ export class Cluster implements UpstreamCluster, ClusterHandle, AggregateMember 
     if (original !== null) this.chooser = { pick: (context) => this.endpointOf(original, context) }
     else if (aggregate !== null)
       this.chooser = new AggregateBalancer(() => this.members(), plan.balancer.panicThreshold, Math.random)
-    if (plan.source.loadAssignment !== undefined) this.setEndpoints({ assignment: plan.source.loadAssignment, slots: undefined })
+    this.forwardsToPort = plan.forwardNames === null ? null : this.tlsOf(undefined) === null ? 80 : 443
+    if (plan.forwardNames !== null) {
+      const around = { services, stats, defaultPort: this.forwardsToPort ?? 80 }
+      this.named = new NamedEndpoints(plan.forwardNames, this, this.endpoints, (endpoint) => this.dismiss(endpoint), around)
+      this.chooser = this.named
+      this.warm = true
+    } else if (plan.source.loadAssignment !== undefined)
+      this.setEndpoints({ assignment: plan.source.loadAssignment, slots: undefined })
   }
 
   tlsOf(endpoint: { readonly metadata: Readonly<Record<string, unknown>> } | undefined): UpstreamTls | null {
@@ -128,6 +138,7 @@ export class Cluster implements UpstreamCluster, ClusterHandle, AggregateMember 
 
   /** Takes over a new set of endpoints; those that are gone finish what they have. */
   setEndpoints(update: EndpointsUpdate): void {
+    if (this.named !== null) return
     const { assignment, slots } = update
     const next = new Map<string, Endpoint>()
     const priorities: LocalityHosts[][] = []
@@ -314,6 +325,7 @@ export class Cluster implements UpstreamCluster, ClusterHandle, AggregateMember 
   close(): void {
     for (const endpoint of this.endpoints.values()) this.dismiss(endpoint)
     this.services.timers.cancel(this.cleanup)
+    this.named?.close()
     if (this.localSlots) for (const breaker of this.breakers) localSlab.release(breaker.slot)
     this.plan.tls?.close()
     for (const { tls } of this.plan.socketMatches) tls?.close()

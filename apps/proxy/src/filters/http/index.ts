@@ -5,6 +5,7 @@ import { buffer } from './buffer/index.ts'
 import { compressor } from './compressor/index.ts'
 import { cors } from './cors/index.ts'
 import { csrf } from './csrf/index.ts'
+import { dynamicForwardProxy } from './dynamic-forward-proxy/index.ts'
 import { extAuthz } from './ext-authz/index.ts'
 import { fault } from './fault/index.ts'
 import type { HttpFilterKind } from './filter.ts'
@@ -38,6 +39,7 @@ const kinds: readonly HttpFilterKind[] = [
   compressor,
   cors,
   csrf,
+  dynamicForwardProxy,
   extAuthz,
   fault,
   grpcStats,

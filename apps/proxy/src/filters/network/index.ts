@@ -11,6 +11,7 @@ import { metadataExchange } from './metadata-exchange/index.ts'
 import { networkMixer } from './mixer/index.ts'
 import { networkRbac } from './rbac/index.ts'
 import { sniCluster } from './sni-cluster/index.ts'
+import { sniDynamicForwardProxy } from './sni-dynamic-forward-proxy/index.ts'
 import { tcpProxy } from './tcp-proxy/index.ts'
 
 /** Every network filter there is. */
@@ -22,6 +23,7 @@ const gateKinds: readonly NetworkGateKind[] = [
   networkLocalRatelimit,
   connectionLimit,
   sniCluster,
+  sniDynamicForwardProxy,
   networkMixer,
   networkIstioStats,
   metadataExchange,

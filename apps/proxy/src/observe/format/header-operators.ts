@@ -52,7 +52,7 @@ function requestReader(name: string): (request: RequestHead) => string | null {
       return (request) => request.path || null
     case ':authority':
     case 'host':
-      return (request) => request.authority || null
+      return (request) => request.authority || (request.emptyAuthority ? '' : null)
     case ':scheme':
       return (request) => request.scheme || null
     default: {

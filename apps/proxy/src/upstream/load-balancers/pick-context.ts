@@ -22,6 +22,8 @@ export interface PickContext {
   requestHeader(name: string): string | null
   /** Dynamic metadata of the request or connection, by namespace. */
   metadata(): Readonly<Record<string, unknown>> | null
+  /** For clusters that connect to what a request names: its authority or server name, and the port where that is said apart. */
+  readonly target?: { readonly host: string; readonly port: number | null }
   /** Where the client wanted to connect to, if it was caught on the way: `ip:port`. */
   readonly originalDestination: string | null
 }

@@ -25,6 +25,9 @@ export const clusterSupport: SupportTable = {
   'envoy.config.cluster.v3.CircuitBreakers': '*',
   'envoy.config.cluster.v3.CircuitBreakers.Thresholds': '* ~max_connection_pools',
   'envoy.extensions.clusters.aggregate.v3.ClusterConfig': '*',
+  'envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig': '* -sub_clusters_config ~allow_coalesced_connections',
+  'envoy.extensions.common.dynamic_forward_proxy.v3.DnsCacheConfig':
+    '* -key_value_config -resolved_address_filter -use_tcp_for_dns_lookups -dns_resolution_config -disable_dns_refresh_on_failure',
   'envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin': '*',
   'envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest': '*',
   'envoy.extensions.load_balancing_policies.random.v3.Random': '*',

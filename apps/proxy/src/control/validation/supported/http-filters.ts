@@ -21,6 +21,7 @@ export const httpFilterSupport: SupportTable = {
     '-enforce_response_header_limits ~emit_client_span',
   'envoy.extensions.filters.http.ext_authz.v3.HttpService': '* -retry_policy',
   'envoy.extensions.filters.http.ratelimit.v3.RateLimitPerRoute': '* ~override_option',
+  'envoy.extensions.filters.http.dynamic_forward_proxy.v3.FilterConfig': '* -sub_cluster_config',
   'envoy.extensions.filters.http.ip_tagging.v3.IPTagging': '* -ip_tags_datasource',
   'envoy.extensions.http.stateful_session.cookie.v3.CookieBasedSessionState': '*',
   'envoy.extensions.http.stateful_session.header.v3.HeaderBasedSessionState': '*',

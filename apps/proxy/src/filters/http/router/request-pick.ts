@@ -4,6 +4,7 @@ import type { HostWish } from '../../../observe/stream-info.ts'
 import type { HashPolicies, HashSource } from '../../../routing/hash-policy.ts'
 import type { RetryPlan } from '../../../routing/retry-policy.ts'
 import type { ClusterChoice, ForwardPlan } from '../../../routing/route-action.ts'
+import { targetOf } from '../../../upstream/dns-cache.ts'
 import type { Endpoint } from '../../../upstream/endpoint.ts'
 import type { Hash64 } from '../../../upstream/load-balancers/hash64.ts'
 import { isRecord, MetadataCriteria } from '../../../upstream/load-balancers/metadata-criteria.ts'
@@ -109,6 +110,10 @@ export class RequestPick implements PickContext, HashSource {
 
   metadata(): Readonly<Record<string, unknown>> | null {
     return this.exchange.metadataOrNull
+  }
+
+  get target(): { host: string; port: number | null } {
+    return targetOf(this.exchange.filterState, this.exchange.request.authority)
   }
 
   get originalDestination(): string | null {

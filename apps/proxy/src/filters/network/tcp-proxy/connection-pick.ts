@@ -1,5 +1,6 @@
 import type { HashPolicy } from '@weft/contracts/envoy/type/v3/hash_policy'
 import { invalid } from '../../../plan/problems.ts'
+import { targetOf } from '../../../upstream/dns-cache.ts'
 import { addressKey } from '../../../upstream/endpoint-address.ts'
 import type { Hash64 } from '../../../upstream/load-balancers/hash64.ts'
 import { latin1, xxHash64 } from '../../../upstream/load-balancers/hash64.ts'
@@ -49,6 +50,7 @@ export function connectionPick(
     priorityLoads: () => null,
     requestHeader: () => null,
     metadata: () => info.metadata ?? null,
+    target: targetOf(info.filterState, info.serverName),
     originalDestination: directLocal === undefined ? null : addressKey(localAddress, localPort),
   }
 }

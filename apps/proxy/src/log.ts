@@ -43,7 +43,7 @@ export interface ProxyLogOptions {
 /** The proxy's own log: one line an event in Envoy's format, or in a pattern of the operator's. */
 export class ProxyLog {
   readonly #levels = new Map<string, LogLevel>()
-  readonly #format: string
+  #format: string
   readonly #path: string | undefined
   readonly #now: () => Date
   #fd = 2
@@ -86,6 +86,11 @@ export class ProxyLog {
 
   levels(): ReadonlyMap<string, LogLevel> {
     return this.#levels
+  }
+
+  /** From now on lines are written by this pattern. */
+  setFormat(format: string): void {
+    this.#format = format
   }
 
   /** Sets the level of one component, or of all. */
@@ -150,8 +155,9 @@ function formatLine(format: string, now: Date, component: string, level: LogLeve
         return level.slice(0, 1).toUpperCase()
       case 'n':
         return component
-      case 'v':
       case 'j':
+        return JSON.stringify(message).slice(1, -1)
+      case 'v':
       case '_':
         return message
       case '%':

@@ -71,6 +71,7 @@ async function readConfiguration(flags: ProxyFlags, log: ProxyLog) {
     if (!flags.skipDeprecatedLogs) log.of('config').warn(text)
   })
   const settings = readSettings(bytes, flags)
+  if (settings.logFormat !== undefined) log.setFormat(settings.logFormat)
   for (const warning of settings.warnings) log.of('config').warn(warning)
   const times = [started, loaded - started, performance.now() - loaded].map((ms) => ms.toFixed(0))
   log.of('main').debug(`timings: process ${times[0]} ms, modules ${times[1]} ms, configuration ${times[2]} ms`)
@@ -106,8 +107,7 @@ async function serve(
   })
   process.on('SIGINT', () => stop('caught SIGINT'))
   process.on('SIGUSR1', () => {
-    log.reopen()
-    control.workers.reopenLogs()
+    control.reopenLogs()
   })
   process.on('SIGHUP', () => undefined)
   process.on('unhandledRejection', (error) => main.critical(`unhandled rejection: ${stackOf(error)}`))

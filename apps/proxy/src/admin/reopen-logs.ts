@@ -6,8 +6,7 @@ export const reopenLogs: AdminEndpoint = {
   post: true,
   help: 'reopen access logs',
   handle: ({ control }) => {
-    control.log.reopen()
-    control.workers.reopenLogs()
+    control.reopenLogs()
     return text('OK\n')
   },
 }

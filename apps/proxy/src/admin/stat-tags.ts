@@ -1,6 +1,6 @@
 import type { StatsConfig } from '@weft/contracts/envoy/config/metrics/v3/stats'
+import { WeftError } from '@weft/service/errors'
 import { invalid } from '../plan/problems.ts'
-import { compileRegex } from '../routing/matchers/regex.ts'
 
 /** A stat's name with the tags taken out of it. */
 export interface TaggedName {
@@ -50,9 +50,18 @@ export function checkStatTags(config: StatsConfig | undefined): void {
   for (const [i, { tagName, tagValue }] of (config?.statsTags ?? []).entries()) {
     const path = `stats_config.stats_tags[${i}]`
     if (tagValue?.$case === 'fixedValue') continue
-    if (tagValue !== undefined && tagValue.value !== '') compileRegex(tagValue.value, `${path}.regex`)
+    if (tagValue !== undefined && tagValue.value !== '') checkExpression(tagValue.value, `${path}.regex`)
     else if (!wellKnown.some(({ tag }) => tag === tagName))
       throw invalid(path, `No regex specified for tag specifier and no default regex for name: '${tagName}'`)
+  }
+}
+
+/** Tags are found by expressions of ECMAScript, which look ahead too, and not by RE2's. */
+function checkExpression(source: string, path: string): void {
+  try {
+    extractor('', posix(source))
+  } catch (error) {
+    throw invalid(path, `Invalid regex '${source}': ${WeftError.from(error).message}`)
   }
 }
 

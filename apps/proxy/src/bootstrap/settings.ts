@@ -20,10 +20,15 @@ import type { ProxyFlags } from '../flags.ts'
 import type { ResourceKind } from '../threads.ts'
 import { proxyVersion } from '../version.ts'
 import { checkBootstrap, fetchesSomething } from './bootstrap-rules.ts'
+import { logFormatOf } from './log-format.ts'
 
 /** A bootstrap taken apart: everything in it is checked. */
 export interface BootstrapSettings {
   node: Node
+  /** The pattern of the proxy's own log; undefined: as the flags have it. */
+  logFormat: string | undefined
+  /** Where events of outlier detection are written; empty: nowhere. */
+  outlierEventLog: string
   adminAddress: Address | undefined
   /** Which of the admin's paths may be asked for; none: all. */
   adminAllowPaths: readonly StringMatcher[]
@@ -78,6 +83,8 @@ export function readSettings(bytes: Uint8Array, flags: ProxyFlags): BootstrapSet
   }
   return {
     node,
+    logFormat: logFormatOf(bootstrap.applicationLogConfig, flags.logFormat !== undefined),
+    outlierEventLog: bootstrap.clusterManager?.outlierDetection?.eventLogPath ?? '',
     adminAddress: bootstrap.admin?.address,
     adminAllowPaths: bootstrap.admin?.allowPaths ?? [],
     dynamic: dynamicResources,

@@ -17,6 +17,7 @@ import { GrpcClients } from './grpc-clients.ts'
 import { HealthChecks } from './health-checks/health-checks.ts'
 import { Listeners } from './listeners.ts'
 import { Outliers } from './outlier.ts'
+import { OutlierEventLog } from './outlier-events.ts'
 import { OverloadManager } from './overload/overload-manager.ts'
 import { createRoutes, type Routes } from './routes.ts'
 import { fetchRuntimeLayers } from './runtime-discovery.ts'
@@ -65,6 +66,8 @@ export class Control {
   readonly clusters: Clusters
   readonly healthChecks: HealthChecks
   readonly outliers: Outliers
+  /** null: nobody asks for it. */
+  readonly outlierEvents: OutlierEventLog | null
   readonly routes: Routes
   readonly extensions: Extensions
   readonly listeners: Listeners
@@ -142,12 +145,14 @@ export class Control {
         this.workers.healthFailed(cluster, endpoint)
     }
     const runtimeNumber = (key: string, fallback: number): number => this.runtimeValues.number(key, fallback)
+    this.outlierEvents = settings.outlierEventLog === '' ? null : new OutlierEventLog(settings.outlierEventLog)
     this.outliers = new Outliers({
       slab: this.slab,
       stats: this.stats,
       log: log.of('upstream'),
       runtime: runtimeNumber,
       ejected: healthFailed,
+      ...(this.outlierEvents === null ? {} : { event: (event) => this.outlierEvents?.write(event) }),
     })
     this.healthChecks = new HealthChecks({
       slab: this.slab,
@@ -297,6 +302,13 @@ export class Control {
     return daysUntilFirstExpires(certificatesInUse(this))
   }
 
+  /** Opens the log and all that is logged anew, after files were moved away. */
+  reopenLogs(): void {
+    this.log.reopen()
+    this.outlierEvents?.reopen()
+    this.workers.reopenLogs()
+  }
+
   /**
    * Closes everything. For at most `graceMs`, requests in flight are finished, and clients of connections that wait for a
    * request get to know with its answer that it was the last: those that ask for nothing for half a second don't count.
@@ -321,6 +333,7 @@ export class Control {
     this.listeners.close()
     this.healthChecks.close()
     this.outliers.close()
+    this.outlierEvents?.close()
     this.clusters.close()
     this.routes.close()
     this.extensions.close()

@@ -6,6 +6,7 @@ import { Stats } from '../observe/stats.ts'
 import { cell, EndpointSlab, healthFlag } from '../upstream/endpoint-slab.ts'
 import { EndpointSlots } from './endpoint-slots.ts'
 import { Outliers } from './outlier.ts'
+import type { OutlierEvent } from './outlier-events.ts'
 import { assignment, resource } from './testing/resources.ts'
 
 beforeEach(() => vi.useFakeTimers())
@@ -18,10 +19,12 @@ function detect(config: string): {
   degrade(host: number): void
   degraded(): number[]
   stats: Stats
+  events: OutlierEvent[]
   close(): void
 } {
   const slab = new EndpointSlab(64)
   const stats = new Stats(null)
+  const events: OutlierEvent[] = []
   const { bytes } = resource(
     'cluster',
     `{name: a, type: STATIC, connect_timeout: 1s, outlier_detection: {interval: 1s, base_ejection_time: 2s, ${config}}}`,
@@ -29,7 +32,13 @@ function detect(config: string): {
   const ports = Array.from({ length: 10 }, (_, index) => 8000 + index)
   const slots = new EndpointSlots(slab)
   slots.assign(ClusterLoadAssignment.decode(resource('endpoints', assignment('a', ...ports)).bytes), 'unchecked')
-  const outliers = new Outliers({ slab, stats, log: new ProxyLog({ level: 'off' }).of('upstream'), random: () => 0 })
+  const outliers = new Outliers({
+    slab,
+    stats,
+    log: new ProxyLog({ level: 'off' }).of('upstream'),
+    random: () => 0,
+    event: (event) => events.push(event),
+  })
   outliers.follow({
     name: 'a',
     origin: 'static',
@@ -44,6 +53,7 @@ function detect(config: string): {
   const slotOf = (host: number): number => slots.keys.get(`127.0.0.1:${8000 + host}`) ?? 0
   return {
     stats,
+    events,
     fail: (host, which, count) => {
       slab.add(slotOf(host), which, count)
       outliers.look()
@@ -61,6 +71,25 @@ function detect(config: string): {
 }
 
 describe('outlier detection', () => {
+  test('tells what happens to an endpoint, and how long after the last time', () => {
+    const { fail, events, close } = detect(
+      'consecutive_5xx: 3, enforcing_consecutive_gateway_failure: 0, consecutive_gateway_failure: 2',
+    )
+    fail(4, cell.consecutiveGatewayErrors, 2)
+    fail(4, cell.consecutive5xx, 3)
+    vi.advanceTimersByTime(3_000)
+    fail(4, cell.consecutive5xx, 3)
+    expect(events.map(({ cause, enforced, ejections }) => [cause, enforced, ejections])).toEqual([
+      ['consecutive_gateway_failure', false, 0],
+      ['consecutive_5xx', true, 1],
+      [null, false, 1],
+      ['consecutive_5xx', true, 2],
+    ])
+    expect(events.map(({ sinceLastMs }) => sinceLastMs)).toEqual([null, null, 2_000, 1_000])
+    expect(events[0]).toMatchObject({ cluster: 'a', endpoint: '127.0.0.1:8004' })
+    close()
+  })
+
   test('ejects an endpoint after its failures in a row, longer each time, and takes it back', () => {
     const { fail, out, close } = detect('consecutive_5xx: 3')
     fail(4, cell.consecutive5xx, 2)

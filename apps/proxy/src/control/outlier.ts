@@ -4,6 +4,7 @@ import type { StatScope, Stats } from '../observe/stats.ts'
 import { durationMs } from '../plan/duration.ts'
 import { cell, type EndpointSlab, healthFlag } from '../upstream/endpoint-slab.ts'
 import type { ClusterState } from './clusters.ts'
+import type { OutlierEvent } from './outlier-events.ts'
 
 /** What made an endpoint an outlier; the words are those of Envoy's statistics. */
 const causes = [
@@ -46,6 +47,10 @@ interface Watched {
   ejection: Term
   /** Used only where those that are well can't take all (`detect_degraded_hosts`). */
   degradation: Term
+  /** How often it was ejected. */
+  ejections: number
+  /** When it was last ejected or came back; undefined: never. */
+  lastActionMs: number | undefined
   external: Outcomes
   local: Outcomes
   /** Of the last interval; -1: too few requests. */
@@ -62,6 +67,8 @@ export interface OutliersOptions {
   log: ComponentLog
   /** The runtime's number of a key, which goes before the configured one. */
   runtime?: (key: string, fallback: number) => number
+  /** Hears of everything that happens to endpoints. */
+  event?: (event: OutlierEvent) => void
   /** An endpoint was ejected. */
   ejected?: (cluster: string, key: string) => void
   random?: () => number
@@ -172,6 +179,8 @@ class ClusterOutliers {
           slot,
           ejection: noTerm(),
           degradation: noTerm(),
+          ejections: 0,
+          lastActionMs: undefined,
           external: this.#counted(slot, 'external'),
           local: this.#counted(slot, 'local'),
           successRate: -1,
@@ -268,7 +277,7 @@ class ClusterOutliers {
     return this.#number(`enforcing_${key}`, configured[cause])
   }
 
-  #eject(key: string, host: Watched, cause: Cause): void {
+  #eject(key: string, host: Watched, cause: Cause, rates?: OutlierEvent['rates']): void {
     this.#count(`ejections_detected_${cause}`)
     const older = olderCounters[cause]
     if (older !== undefined) this.#count(older)
@@ -280,7 +289,11 @@ class ClusterOutliers {
       return
     }
     if (older !== undefined) this.#count('ejections_total')
-    if (this.#random() * 100 >= this.#enforcing(cause)) return
+    const enforced = this.#random() * 100 < this.#enforcing(cause)
+    if (enforced) host.ejections++
+    this.#tell(key, host, cause, enforced, rates)
+    if (!enforced) return
+    host.lastActionMs = this.#now()
     this.#count('ejections_enforced_total')
     this.#count(`ejections_enforced_${cause}`)
     this.#begin(host.ejection)
@@ -288,6 +301,24 @@ class ClusterOutliers {
     this.#countActive()
     this.#options.log.info(`${this.#name}: ${key} is ejected (${cause})`)
     this.#options.ejected?.(this.#name, key)
+  }
+
+  #tell(
+    key: string,
+    { ejections, lastActionMs }: Watched,
+    cause: Cause | null,
+    enforced: boolean,
+    rates?: OutlierEvent['rates'],
+  ): void {
+    this.#options.event?.({
+      cluster: this.#name,
+      endpoint: key,
+      cause,
+      enforced,
+      ejections,
+      sinceLastMs: lastActionMs === undefined ? null : this.#now() - lastActionMs,
+      ...(rates === undefined ? {} : { rates }),
+    })
   }
 
   #begin(term: Term): void {
@@ -317,6 +348,8 @@ class ClusterOutliers {
 
   #uneject(key: string, host: Watched): void {
     host.ejection.sinceMs = undefined
+    this.#tell(key, host, null, false)
+    host.lastActionMs = this.#now()
     for (const which of [cell.consecutive5xx, cell.consecutiveGatewayErrors, cell.consecutiveLocalFailures])
       this.#slab.set(host.slot, which, 0)
     this.#slab.setHealth(host.slot, healthFlag.failedOutlierCheck, false)
@@ -367,14 +400,19 @@ class ClusterOutliers {
       const threshold = mean - factor * deviation
       this.averages[kind] = { average: mean, threshold }
       for (const { key, host, rate } of busy)
-        if (rate < threshold) this.#eject(key, host, kind === 'external' ? 'success_rate' : 'local_origin_success_rate')
+        if (rate < threshold)
+          this.#eject(key, host, kind === 'external' ? 'success_rate' : 'local_origin_success_rate', {
+            own: rate,
+            average: mean,
+            threshold,
+          })
     }
     const counted = inRotation.filter(({ host, total }) => host.ejection.sinceMs === undefined && total >= failureVolume)
     const threshold = this.#number('failure_percentage_threshold', config.failurePercentageThreshold ?? 85)
     if (counted.length < Math.max(1, failureHosts)) return
     for (const { key, host, rate } of counted)
       if (100 - rate >= threshold)
-        this.#eject(key, host, kind === 'external' ? 'failure_percentage' : 'local_origin_failure_percentage')
+        this.#eject(key, host, kind === 'external' ? 'failure_percentage' : 'local_origin_failure_percentage', { own: rate })
   }
 
   #ejected(): number {

@@ -1,0 +1,26 @@
+import { StatsConfig } from '@weft/contracts/envoy/config/metrics/v3/stats'
+import { expect, test } from 'vitest'
+import { checkStatTags, tagExtractor } from './stat-tags.ts'
+
+const config = (tagName: string, regex: string) =>
+  StatsConfig.fromPartial({ statsTags: [{ tagName, tagValue: { $case: 'regex', value: regex } }], useAllDefaultTags: false })
+
+// From the bootstrap that Istio's agent writes.
+test.each([
+  ['cluster_name', '^cluster(\\.(.+);)', 'cluster.outbound|80||a.b;.upstream_rq', 'cluster.upstream_rq', 'outbound|80||a.b'],
+  [
+    'http_conn_manager_listener_prefix',
+    '^listener(?=\\.).*?\\.http\\.(((?:[_.[:digit:]]*|[_\\[\\]aAbBcCdDeEfF[:digit:]]*))\\.)',
+    'listener.0.0.0.0_80.http.0.0.0.0_80.downstream_rq',
+    'listener.0.0.0.0_80.http.downstream_rq',
+    '0.0.0.0_80',
+  ],
+  ['authz_enforce_result', 'rbac(\\.(allowed|denied))', 'http.inbound.rbac.denied', 'http.inbound.rbac', 'denied'],
+])('%s is found by an expression of ECMAScript', (tag, regex, stat, name, value) => {
+  expect(() => checkStatTags(config(tag, regex))).not.toThrow()
+  expect(tagExtractor(config(tag, regex), [])(stat)).toEqual({ name, tags: [[tag, value]] })
+})
+
+test('what is no expression is refused', () => {
+  expect(() => checkStatTags(config('a', '(a'))).toThrow(/Invalid regex '\(a'/)
+})

@@ -4,6 +4,7 @@ import { LivePlan } from './live-plan.ts'
 import { LogFiles } from './observe/access-log/log-file.ts'
 import { Stats } from './observe/stats.ts'
 import { Runtime } from './plan/runtime.ts'
+import { limitPrograms } from './routing/matchers/regex.ts'
 import { ProcessState } from './shared/process-state.ts'
 import { TokenBuckets } from './shared/token-buckets.ts'
 import type { FromWorker, ToWorker, WorkerInit } from './threads.ts'
@@ -44,6 +45,7 @@ export class ProxyWorker {
         return
       case 'runtime':
         this.runtime.replace(message.values)
+        limitPrograms(message.values)
         return
       case 'drain':
         this.plan?.drain(message.listeners, message.inboundOnly)

@@ -35,7 +35,7 @@ export const clusters: AdminEndpoint = {
     let wanted: (name: string) => boolean = () => true
     if (pattern !== null) {
       try {
-        const regex = compileRegex(`(?s:.*)(?:${pattern})(?s:.*)`, 'filter')
+        const regex = compileRegex(`(?s:.*)(?:${pattern})(?s:.*)`, 'filter', Number.POSITIVE_INFINITY)
         wanted = (name) => regex.fullMatch(name)
       } catch {
         return text('Invalid re2 regex', 400)

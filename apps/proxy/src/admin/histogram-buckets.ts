@@ -1,6 +1,6 @@
 import type { HistogramBucketSettings } from '@weft/contracts/envoy/config/metrics/v3/stats'
 import { bucketRange } from '../observe/buckets.ts'
-import { compileStringMatcher } from '../routing/matchers/string-matcher.ts'
+import { compileTextMatcher } from '../routing/matchers/string-matcher.ts'
 
 /** The upper bounds that Envoy's histograms have for Prometheus, unless they are configured. */
 export const standardBounds: readonly number[] = [
@@ -10,8 +10,7 @@ export const standardBounds: readonly number[] = [
 /** Gives the bounds of a histogram by its name: those of the first setting that matches it, in order, or the standard ones. */
 export function bucketBounds(settings: readonly HistogramBucketSettings[]): (name: string) => readonly number[] {
   const compiled = settings.map(({ match, buckets }, i) => ({
-    matches:
-      match === undefined ? () => false : compileStringMatcher(match, `stats_config.histogram_bucket_settings[${i}].match`),
+    matches: match === undefined ? () => false : compileTextMatcher(match, `stats_config.histogram_bucket_settings[${i}].match`),
     bounds: buckets.toSorted((a, b) => a - b),
   }))
   return (name) => compiled.find(({ matches }) => matches(name))?.bounds ?? standardBounds

@@ -56,7 +56,10 @@ export class StatView {
 
   /** The stats that pass, by name. Throws WeftError for a pattern that is no regular expression. */
   list(filter: StatFilter = {}): ViewedStat[] {
-    const regex = filter.pattern === undefined ? undefined : compileRegex(`(?s:.*)(?:${filter.pattern})(?s:.*)`, 'filter')
+    const regex =
+      filter.pattern === undefined
+        ? undefined
+        : compileRegex(`(?s:.*)(?:${filter.pattern})(?s:.*)`, 'filter', Number.POSITIVE_INFINITY)
     const computed = this.#computed()
     const matches = this.#matchesNow()
     const listed: ViewedStat[] = []

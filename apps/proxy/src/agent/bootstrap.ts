@@ -31,7 +31,8 @@ export function podBootstrap(settings: AgentSettings, labels: Readonly<Record<st
     admin: { address: socketAddress('127.0.0.1', settings.adminPort) },
     layered_runtime: {
       layers: [
-        { name: 'proxy config', static_layer: settings.runtimeValues },
+        // Routes hold what users write, and their expressions may be long.
+        { name: 'proxy config', static_layer: { 're2.max_program_size.error_level': 32_768, ...settings.runtimeValues } },
         { name: 'admin', admin_layer: {} },
       ],
     },

@@ -15,8 +15,9 @@ import { WeftError } from '@weft/service/errors'
 import { checkOverload } from '../control/overload/overload-manager.ts'
 import { type CheckedResource, checkedResource, checkSecretKind } from '../control/resource.ts'
 import { checkInlineClusters } from '../control/route-clusters.ts'
-import { checkLayers } from '../control/runtime-layers.ts'
+import { checkLayers, staticValues } from '../control/runtime-layers.ts'
 import type { ProxyFlags } from '../flags.ts'
+import { limitPrograms } from '../routing/matchers/regex.ts'
 import type { ResourceKind } from '../threads.ts'
 import { proxyVersion } from '../version.ts'
 import { checkBootstrap, fetchesSomething } from './bootstrap-rules.ts'
@@ -54,6 +55,7 @@ export function readSettings(bytes: Uint8Array, flags: ProxyFlags): BootstrapSet
   const { staticResources, dynamicResources } = bootstrap
   const node = nodeOf(bootstrap.node, flags)
   checkLayers(bootstrap.layeredRuntime)
+  limitPrograms(staticValues(bootstrap.layeredRuntime))
   if (bootstrap.overloadManager !== undefined) checkOverload(bootstrap.overloadManager)
   const warnings: string[] = []
   const listeners = named(staticResources?.listeners ?? [], warnings)

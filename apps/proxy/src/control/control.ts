@@ -5,6 +5,7 @@ import type { ProxyLog } from '../log.ts'
 import { Stats } from '../observe/stats.ts'
 import { StatsReader } from '../observe/stats-reader.ts'
 import { Runtime, type RuntimeValues } from '../plan/runtime.ts'
+import { limitPrograms } from '../routing/matchers/regex.ts'
 import { ProcessState } from '../shared/process-state.ts'
 import { TokenBuckets } from '../shared/token-buckets.ts'
 import { EndpointSlab } from '../upstream/endpoint-slab.ts'
@@ -114,6 +115,7 @@ export class Control {
     })
     const takeRuntime = (values: RuntimeValues): void => {
       this.runtimeValues.replace(values)
+      limitPrograms(values)
       this.workers.setRuntime(values)
     }
     this.runtime = new RuntimeLayers(settings.runtime, {

@@ -21,7 +21,9 @@ export function checkFetchedClusters(configuration: Uint8Array, has: (cluster: s
 }
 
 function checkClusters(configuration: RouteConfiguration, has: (cluster: string) => boolean): void {
-  const shadow = configuration.requestMirrorPolicies.find(({ cluster }) => cluster !== '' && !has(cluster))
+  const shadow = [configuration, ...configuration.virtualHosts]
+    .flatMap(({ requestMirrorPolicies }) => requestMirrorPolicies)
+    .find(({ cluster }) => cluster !== '' && !has(cluster))
   if (shadow !== undefined) throw invalid('request_mirror_policies', `route: unknown shadow cluster '${shadow.cluster}'`)
   configuration.virtualHosts.forEach((host, i) => {
     host.routes.forEach((route, k) => {

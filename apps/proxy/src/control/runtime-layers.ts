@@ -178,6 +178,14 @@ export function checkLayers(config: LayeredRuntime | undefined): void {
     throw new WeftError('invalid_argument', 'there may be one admin_layer', { where: { path: 'layered_runtime.layers' } })
 }
 
+/** What the static layers give together; higher ones win. */
+export function staticValues(config: LayeredRuntime | undefined): RuntimeValues {
+  const entries = (config?.layers ?? []).flatMap(({ layerSpecifier: specifier }) =>
+    specifier?.$case === 'staticLayer' ? [...entriesOfTree(specifier.value ?? {}, refuseEntry)] : [],
+  )
+  return Object.fromEntries(entries.map(([key, { value }]) => [key, value]))
+}
+
 /** What a layer of one kind lacks, or cannot hold. */
 function checkLayer({ layerSpecifier: specifier }: RuntimeLayer, path: string): void {
   const fail = (inside: string, message: string): never => {

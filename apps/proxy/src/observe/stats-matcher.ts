@@ -1,5 +1,5 @@
 import type { StatsMatcher } from '@weft/contracts/envoy/config/metrics/v3/stats'
-import { compileStringMatcher } from '../routing/matchers/string-matcher.ts'
+import { compileTextMatcher } from '../routing/matchers/string-matcher.ts'
 
 /** Says whether a stat exists, by its whole name. */
 export type StatsMatch = (name: string) => boolean
@@ -10,7 +10,7 @@ export function statsMatcher(matcher: StatsMatcher | undefined, at = 'stats_conf
   if (which === undefined) return () => true
   if (which.$case === 'rejectAll') return () => !which.value
   const path = `${at}.${which.$case === 'inclusionList' ? 'inclusion_list' : 'exclusion_list'}`
-  const patterns = which.value.patterns.map((pattern, index) => compileStringMatcher(pattern, `${path}.patterns[${index}]`))
+  const patterns = which.value.patterns.map((pattern, index) => compileTextMatcher(pattern, `${path}.patterns[${index}]`))
   const listed = (name: string): boolean => patterns.some((pattern) => pattern(name))
   return which.$case === 'inclusionList' ? listed : (name) => !listed(name)
 }

@@ -10,7 +10,7 @@ import {
   CertificateValidationContext_TrustChainVerification,
   SubjectAltNameMatcher_SanType,
 } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/common'
-import { compileStringMatcher } from '../routing/matchers/string-matcher.ts'
+import { compileTextMatcher } from '../routing/matchers/string-matcher.ts'
 import { certificateFields } from './certificate-fields.ts'
 import { readDataSource } from './data-source.ts'
 import { type OcspResponse, readOcspResponse } from './ocsp-response.ts'
@@ -123,13 +123,13 @@ export function compileValidation(source: CertificateValidationContext, path: st
       const isHost = typed.sanType === SubjectAltNameMatcher_SanType.DNS && matchPattern?.$case === 'exact'
       const matches = isHost
         ? (name: string) => standsFor(name, matchPattern.value)
-        : compileStringMatcher(typed.matcher, `${at}.matcher`)
+        : compileTextMatcher(typed.matcher, `${at}.matcher`)
       return { type: typed.sanType, oid: typed.oid, matches }
     }),
     ...source.matchSubjectAltNames.map((matcher, i) => ({
       type: 0,
       oid: '',
-      matches: compileStringMatcher(matcher, `${path}.match_subject_alt_names[${i}]`),
+      matches: compileTextMatcher(matcher, `${path}.match_subject_alt_names[${i}]`),
     })),
   ]
   checkPins(source.verifyCertificateHash, source.verifyCertificateSpki, path)

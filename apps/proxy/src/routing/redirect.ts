@@ -2,6 +2,7 @@ import { type RedirectAction, RedirectAction_RedirectResponseCode } from '@weft/
 import type { RequestHead } from '@weft/http/message'
 import type { FormatContext } from '../observe/format/context.ts'
 import { compileTextFormat } from '../observe/format/text-format.ts'
+import { wireText } from '../observe/format/wire-text.ts'
 import { compileRewrite } from './route-action.ts'
 import { type PathMatch, pathOnly } from './route-match.ts'
 
@@ -35,7 +36,8 @@ export function compileRedirect(source: RedirectAction, path: string, match: Pat
     path,
   )
   const format = rewriting?.$case === 'pathRewrite' ? compileTextFormat(rewriting.value, `${path}.path_rewrite`, '') : null
-  const pathRedirect = rewriting?.$case === 'pathRedirect' ? rewriting.value : ''
+  const pathRedirect = rewriting?.$case === 'pathRedirect' ? wireText(rewriting.value) : ''
+  const hostRedirect = wireText(source.hostRedirect)
   return {
     status: codes[source.responseCode] ?? 301,
     rewrite,
@@ -47,9 +49,9 @@ export function compileRedirect(source: RedirectAction, path: string, match: Pat
           : scheme?.$case === 'schemeRedirect' && scheme.value !== ''
             ? scheme.value
             : from
-      let host = source.hostRedirect === '' ? request.authority : source.hostRedirect
+      let host = hostRedirect === '' ? request.authority : hostRedirect
       if (source.portRedirect !== 0) host = `${withoutPort(host)}:${source.portRedirect}`
-      else if (source.hostRedirect === '' && to !== from) {
+      else if (hostRedirect === '' && to !== from) {
         // The old scheme's own port means nothing under the new one.
         const port = /:(\d+)$/.exec(host)?.[1]
         if ((from === 'http' && port === '80') || (from === 'https' && port === '443')) host = withoutPort(host)

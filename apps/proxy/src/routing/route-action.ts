@@ -13,6 +13,7 @@ import type { RequestHead } from '@weft/http/message'
 import { compileMutations, type HeadEdit } from '../filters/http/head-edit.ts'
 import type { FormatContext } from '../observe/format/context.ts'
 import { compileTextFormat, type TextFormat } from '../observe/format/text-format.ts'
+import { wireText } from '../observe/format/wire-text.ts'
 import { durationMs } from '../plan/duration.ts'
 import { invalid, unsupported } from '../plan/problems.ts'
 import { compileFraction, type Runtime } from '../plan/runtime.ts'
@@ -211,7 +212,7 @@ export function compileMirrors(
       header: mirror.clusterHeader === '' ? null : headerName(mirror.clusterHeader),
       sample: mirror.runtimeFraction === undefined ? () => true : compileFraction(runtime, mirror.runtimeFraction),
       suffix: !mirror.disableShadowHostSuffixAppend,
-      host: mirror.hostRewriteLiteral,
+      host: wireText(mirror.hostRewriteLiteral),
       edits: compileMutations(mirror.requestHeadersMutations, `${path}[${i}].request_headers_mutations`),
     }
   })
@@ -360,10 +361,11 @@ export function compileRewrite(
 ): Rewrite | null {
   if (prefix !== '' && regex !== undefined) throw invalid(path, 'only one of prefix_rewrite and regex_rewrite may be given')
   if (prefix !== '') {
+    const start = wireText(prefix)
     const length = match.type === 'prefix' || match.type === 'separated-prefix' ? match.value.length : null
     return (full) => {
       const end = pathOnly(full).length
-      return prefix + full.slice(length === null ? end : Math.min(length, end))
+      return start + full.slice(length === null ? end : Math.min(length, end))
     }
   }
   if (regex?.pattern === undefined) return null
@@ -382,7 +384,7 @@ function compileHostRewrite(source: RouteAction, path: string): HostRewrite | nu
     case undefined:
       return null
     case 'hostRewriteLiteral':
-      return specifier.value === '' ? null : { type: 'literal', value: specifier.value }
+      return specifier.value === '' ? null : { type: 'literal', value: wireText(specifier.value) }
     case 'hostRewrite':
       if (specifier.value === '') return null
       return { type: 'format', format: compileTextFormat(specifier.value, `${path}.host_rewrite`, '-') }

@@ -2,6 +2,7 @@ import type { RouteMatch, RouteMatch_TlsContextMatchOptions } from '@weft/contra
 import { UriTemplateMatchConfig } from '@weft/contracts/envoy/extensions/path/match/uri_template/v3/uri_template_match'
 import { names } from '@weft/http/header-table'
 import type { RequestHead } from '@weft/http/message'
+import { wireText } from '../observe/format/wire-text.ts'
 import { invalid, unsupported } from '../plan/problems.ts'
 import { compileFraction, type Runtime } from '../plan/runtime.ts'
 import { compileCookieMatcher } from './matchers/cookie-matcher.ts'
@@ -48,11 +49,11 @@ export function compilePathMatch(match: RouteMatch, path: string): PathMatch {
     case undefined:
       throw invalid(path, 'the route match has no path specifier')
     case 'prefix':
-      return { type: 'prefix', value: specifier.value, caseSensitive }
+      return { type: 'prefix', value: wireText(specifier.value), caseSensitive }
     case 'path':
-      return { type: 'exact', value: specifier.value, caseSensitive }
+      return { type: 'exact', value: wireText(specifier.value), caseSensitive }
     case 'pathSeparatedPrefix':
-      return { type: 'separated-prefix', value: specifier.value, caseSensitive }
+      return { type: 'separated-prefix', value: wireText(specifier.value), caseSensitive }
     case 'safeRegex': {
       const regex = compileRegex(specifier.value.regex, `${path}.safe_regex.regex`)
       return { type: 'regex', matches: (text) => regex.fullMatch(text) }

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import type { FormatContext } from './context.ts'
 import { compileValueFormat, textOf } from './text-format.ts'
 import { wireText } from './wire-text.ts'
@@ -20,7 +21,17 @@ export function compileJsonFormat(
   options: { keepTypes: boolean; omitEmpty: boolean },
 ): (context: FormatContext) => string {
   const read = compileObject(source, path, options)
-  return (context) => `${JSON.stringify(read(context), sortedKeys)}\n`
+  return (context) => `${withoutBadBytes(JSON.stringify(read(context), sortedKeys))}\n`
+}
+
+/** Writes the bytes of strings that are no UTF-8 as escapes, all of such a string. */
+function withoutBadBytes(json: string): string {
+  if (!/[\x80-\xff]/.test(json) || isUtf8(Buffer.from(json, 'latin1'))) return json
+  return json.replaceAll(/"(?:[^"\\]|\\.)*"/g, (text) =>
+    isUtf8(Buffer.from(text, 'latin1'))
+      ? text
+      : text.replaceAll(/[\x80-\xff]/g, (byte) => `\\u00${byte.charCodeAt(0).toString(16)}`),
+  )
 }
 
 function compileObject(

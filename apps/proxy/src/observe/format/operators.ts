@@ -156,8 +156,8 @@ const kinds: Readonly<Record<string, OperatorKind>> = {
     // A value also where there is none: formats that leave out what is empty keep it.
     RESPONSE_FLAGS: ({ info }) => (info.flags.length === 0 ? '-' : info.flags.join(',')),
     RESPONSE_FLAGS_LONG: ({ info }) => (info.flags.length === 0 ? '-' : info.flags.map(longFlag).join(',')),
-    ROUTE_NAME: ({ info }) => info.routeName || null,
-    VIRTUAL_CLUSTER_NAME: ({ info }) => info.virtualCluster || null,
+    ROUTE_NAME: ({ info }) => wireText(info.routeName) || null,
+    VIRTUAL_CLUSTER_NAME: ({ info }) => wireText(info.virtualCluster) || null,
     UPSTREAM_HOST: ({ info }) => info.upstreamEndpoint?.key ?? null,
     UPSTREAM_HOST_NAME: ({ info }) => info.upstreamEndpoint?.hostname || info.upstreamEndpoint?.key || null,
     UPSTREAM_HOST_NAME_WITHOUT_PORT: ({ info }) =>
@@ -170,8 +170,8 @@ const kinds: Readonly<Record<string, OperatorKind>> = {
       const ids = (info.earlierAttempts ?? []).map(({ connectionId }) => connectionId).concat(info.upstreamConnection?.id ?? 0)
       return ids.filter((id) => id > 0).join(',') || null
     },
-    UPSTREAM_CLUSTER: ({ info }) => info.clusterStatName || info.clusterName || null,
-    UPSTREAM_CLUSTER_RAW: ({ info }) => info.clusterName || null,
+    UPSTREAM_CLUSTER: ({ info }) => wireText(info.clusterStatName || info.clusterName) || null,
+    UPSTREAM_CLUSTER_RAW: ({ info }) => wireText(info.clusterName) || null,
     UPSTREAM_REQUEST_ATTEMPT_COUNT: ({ info }) => info.attemptCount,
     UPSTREAM_CONNECTION_ID: ({ info }) => info.upstreamConnection?.id ?? null,
     UPSTREAM_TRANSPORT_FAILURE_REASON: ({ info }) => info.upstreamFailure.replaceAll(' ', '_') || null,
@@ -189,7 +189,7 @@ const kinds: Readonly<Record<string, OperatorKind>> = {
     DOWNSTREAM_CX_RTT: () => null,
     ROUTE_RESOLUTION_COUNT: () => 0,
     LOCAL_REPLY_BODY: ({ info }) => info.localReplyBody,
-    FILTER_CHAIN_NAME: ({ info }) => info.filterChain || null,
+    FILTER_CHAIN_NAME: ({ info }) => wireText(info.filterChain) || null,
     TRACE_ID: ({ trace, request }) => trace?.traceId ?? request?.headers.get(traceparent)?.split('-')[1] ?? null,
     SPAN_ID: ({ trace }) => trace?.spanId ?? null,
     UNIQUE_ID: () => crypto.randomUUID(),

@@ -51,7 +51,7 @@ function compileTag({ type }: CustomTag, path: string): SpanTag['read'] {
     }
     case 'metadata': {
       const { kind, metadataKey, defaultValue } = type.value
-      const read = metadataOf(kind?.kind?.$case, path)
+      const read = metadataOf(kind?.kind?.$case)
       const at = metadataReader(metadataKey)
       return (context) => textOf(at(read(context))) ?? (defaultValue || null)
     }
@@ -60,13 +60,10 @@ function compileTag({ type }: CustomTag, path: string): SpanTag['read'] {
 
 type Metadata = Readonly<Record<string, unknown>> | null
 
-function metadataOf(
-  kind: 'request' | 'route' | 'cluster' | 'host' | undefined,
-  path: string,
-): (context: FormatContext) => Metadata {
+function metadataOf(kind: 'request' | 'route' | 'cluster' | 'host' | undefined): (context: FormatContext) => Metadata {
   switch (kind) {
     case undefined:
-      throw invalid(`${path}.metadata.kind`, 'metadata of what is needed: request, route, cluster or host')
+      return () => null
     case 'request':
       return ({ metadataOrNull }) => metadataOrNull
     case 'route':

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net'
 import type { FilterStateMatcher } from '@weft/contracts/envoy/type/matcher/v3/filter_state'
 import { compileRanges } from '../../transport/address.ts'
-import { compileStringMatcher } from './string-matcher.ts'
+import { compileTextMatcher } from './string-matcher.ts'
 
 /** Compiles the value of an `envoy.type.matcher.v3.FilterStateMatcher`; an object that is not there matches nothing. */
 export function compileFilterStateMatcher(
@@ -9,7 +9,7 @@ export function compileFilterStateMatcher(
   path: string,
 ): (value: unknown) => boolean {
   if (matcher.$case === 'stringMatch') {
-    const matches = compileStringMatcher(matcher.value, `${path}.string_match`)
+    const matches = compileTextMatcher(matcher.value, `${path}.string_match`)
     return (value) => value !== undefined && matches(String(value))
   }
   const { ranges, invertMatch } = matcher.value

@@ -60,18 +60,19 @@ export function compileHeaderMatcher(matcher: HeaderMatcher, path: string): Head
 
 const pseudoHeaders = new Set([':method', ':path', ':authority', 'host', ':scheme', ':status'])
 
+const plainKinds = { exactMatch: 'exact', prefixMatch: 'prefix', suffixMatch: 'suffix', containsMatch: 'contains' } as const
+
 type Specifier = NonNullable<HeaderMatcher['headerMatchSpecifier']>
 
 function compileValue(specifier: Exclude<Specifier, { $case: 'presentMatch' }>, path: string): (value: string) => boolean {
   switch (specifier.$case) {
     case 'exactMatch':
-      return (value) => value === specifier.value
     case 'prefixMatch':
-      return (value) => value.startsWith(specifier.value)
     case 'suffixMatch':
-      return (value) => value.endsWith(specifier.value)
-    case 'containsMatch':
-      return (value) => value.includes(specifier.value)
+    case 'containsMatch': {
+      const kind = plainKinds[specifier.$case]
+      return compileStringMatcher({ ignoreCase: false, matchPattern: { $case: kind, value: specifier.value } }, path)
+    }
     case 'safeRegexMatch': {
       const regex = compileRegex(specifier.value.regex, `${path}.safe_regex_match.regex`)
       return (value) => regex.fullMatch(value)

@@ -1,7 +1,7 @@
 import type { MetadataMatcher } from '@weft/contracts/envoy/type/matcher/v3/metadata'
 import type { ValueMatcher } from '@weft/contracts/envoy/type/matcher/v3/value'
 import { invalid } from '../../plan/problems.ts'
-import { compileStringMatcher } from './string-matcher.ts'
+import { compileTextMatcher } from './string-matcher.ts'
 
 type Metadata = Readonly<Record<string, unknown>> | null
 
@@ -34,7 +34,7 @@ function compileValueMatcher(matcher: ValueMatcher, path: string): (value: unkno
       throw invalid(`${path}.double_match`, 'a range or exact value is needed')
     }
     case 'stringMatch': {
-      const matches = compileStringMatcher(pattern.value, `${path}.string_match`)
+      const matches = compileTextMatcher(pattern.value, `${path}.string_match`)
       return (value) => typeof value === 'string' && matches(value)
     }
     case 'boolMatch':

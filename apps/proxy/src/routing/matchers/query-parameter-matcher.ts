@@ -1,4 +1,5 @@
 import type { QueryParameterMatcher } from '@weft/contracts/envoy/config/route/v3/route_components'
+import { wireText } from '../../observe/format/wire-text.ts'
 import { invalid } from '../../plan/problems.ts'
 import { compileStringMatcher } from './string-matcher.ts'
 
@@ -7,7 +8,7 @@ export type QueryMatcher = (path: string) => boolean
 
 /** Compiles an `envoy.config.route.v3.QueryParameterMatcher`: the first parameter of that name decides. */
 export function compileQueryParameterMatcher(matcher: QueryParameterMatcher, path: string): QueryMatcher {
-  const { name } = matcher
+  const name = wireText(matcher.name)
   if (name === '') throw invalid(`${path}.name`, 'the query parameter matcher names no parameter')
   const specifier = matcher.queryParameterMatchSpecifier
   if (specifier?.$case === 'stringMatch') {

@@ -1,7 +1,10 @@
 import { createRequire } from 'node:module'
 import { WeftError } from '@weft/service/errors'
 import type { RE2JS } from 're2js'
+import { wireText } from '../../observe/format/wire-text.ts'
 import { invalid } from '../../plan/problems.ts'
+import type { RuntimeValues } from '../../plan/runtime.ts'
+import { programSize } from './program-size.ts'
 
 /** A compiled safe_regex: RE2's syntax, and time linear in the input whatever the pattern. */
 export interface Regex {
@@ -14,32 +17,51 @@ export interface Regex {
 
 /** Longest pattern taken. */
 const maxPattern = 8_192
+/** Largest program, in RE2's instructions, unless the runtime says otherwise. */
+const usualProgram = 100
+let largestProgram = usualProgram
+
+/** Takes over what the runtime says of the largest program: `re2.max_program_size.error_level`, by default 100. */
+export function limitPrograms(runtime: RuntimeValues): void {
+  const limit = runtime['re2.max_program_size.error_level']
+  largestProgram = typeof limit === 'number' && limit >= 0 ? Math.floor(limit) : usualProgram
+}
+
 /** Steps that backtracking may take at worst, for Node's own engine to be used: about a millisecond. */
 const maxSteps = 300_000
 
 /**
- * Compiles a pattern; throws a WeftError at `path` for what RE2 would not take. Node's engine, many times faster on usual
- * patterns, runs only where it means the same and where the text's length bounds its backtracking.
+ * Compiles a pattern of text as headers are kept, a character a byte; throws a WeftError at `path` for what RE2 would not take,
+ * and for a pattern whose program is larger than `limit`. Node's engine, many times faster on usual patterns, runs only where
+ * it means the same and where the text's length bounds its backtracking.
  */
-export function compileRegex(pattern: string, path: string): Regex {
+export function compileRegex(source: string, path: string, limit = largestProgram): Regex {
+  const pattern = wireText(source)
   if (pattern.length > maxPattern) throw invalid(path, `the regular expression is longer than ${maxPattern} characters`)
   let linear: RE2JS
   try {
     linear = re2().compile(pattern)
   } catch (error) {
-    throw invalid(path, `invalid regular expression '${pattern}': ${WeftError.from(error).message}`)
+    throw invalid(path, `invalid regular expression '${source}': ${WeftError.from(error).message}`)
   }
+  const size = programSize(linear)
+  if (size > limit)
+    throw invalid(
+      path,
+      `regex '${source}' RE2 program size of ${size} > max program size of ${limit}`,
+      're2.max_program_size.error_level of the runtime says how large one may be',
+    )
   const power = backtrackingPower(pattern)
   const native = power === null ? null : new RegExp(`^(?:${pattern})$`)
   let grouped: RE2JS | undefined
-  const limit = power === null ? 0 : power === 0 ? Number.POSITIVE_INFINITY : maxSteps ** (1 / power)
+  const longest = power === null ? 0 : power === 0 ? Number.POSITIVE_INFINITY : maxSteps ** (1 / power)
   return {
-    pattern,
-    fullMatch: (text) => (native !== null && text.length <= limit ? native.test(text) : linear.matches(text)),
+    pattern: source,
+    fullMatch: (text) => (native !== null && text.length <= longest ? native.test(text) : linear.matches(text)),
     replaceAll(text, substitution) {
       // In a group of its own, so that `\\0` has a number.
       grouped ??= re2().compile(`(${pattern})`)
-      return grouped.matcher(text).replaceAll(toReplacement(substitution))
+      return grouped.matcher(text).replaceAll(toReplacement(wireText(substitution)))
     },
   }
 }
@@ -91,7 +113,7 @@ function toReplacement(substitution: string): string {
  * or the bound is not known (a repeated group, flags, classes by name).
  */
 function backtrackingPower(pattern: string): number | null {
-  if (/\(\?(?!:)|\[\[:|\[\^?\]|\\[^.\-/\\?*+()[\]{}|^$dw]|\)[*+{]|\{\d+,?\d*\}/.test(pattern)) return null
+  if (/\(\?(?!:)|\[\[:|\[\^?\]|\\[^.\-/\\?*+()[\]{}|^$dw]|[)^$][*+?{]|\{\d+,?\d*\}/.test(pattern)) return null
   const unescaped = pattern.replaceAll(/\\./g, 'x').replaceAll(/\[[^\]]*\]/g, 'x')
   return (unescaped.match(/[*+]/g) ?? []).length
 }

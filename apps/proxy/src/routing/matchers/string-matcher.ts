@@ -1,3 +1,4 @@
+import { wireText } from '../../observe/format/wire-text.ts'
 import { invalid, unsupported } from '../../plan/problems.ts'
 import { compileRegex } from './regex.ts'
 
@@ -13,7 +14,10 @@ interface StringMatcher {
 
 export type TextMatcher = (text: string) => boolean
 
-/** Compiles an `envoy.type.matcher.v3.StringMatcher`; `path` stands in errors. */
+/**
+ * Compiles an `envoy.type.matcher.v3.StringMatcher` of text as headers are kept, a character a byte (`wireText`); `path` stands
+ * in errors.
+ */
 export function compileStringMatcher(matcher: StringMatcher, path: string): TextMatcher {
   const pattern = matcher.matchPattern
   if (pattern === undefined) throw invalid(path, 'the string matcher says nothing to match')
@@ -23,9 +27,16 @@ export function compileStringMatcher(matcher: StringMatcher, path: string): Text
     return (text) => regex.fullMatch(text)
   }
   if (pattern.$case === 'custom') throw unsupported(`${path}.custom`, `string matcher '${pattern.value.name}'`)
-  const wanted = matcher.ignoreCase ? pattern.value.toLowerCase() : pattern.value
+  const value = wireText(pattern.value)
+  const wanted = matcher.ignoreCase ? value.toLowerCase() : value
   const plain = compilePlain(pattern.$case, wanted)
   return matcher.ignoreCase ? (text) => plain(text.toLowerCase()) : plain
+}
+
+/** The same for text that is not from the wire: metadata, names in certificates. */
+export function compileTextMatcher(matcher: StringMatcher, path: string): TextMatcher {
+  const matches = compileStringMatcher(matcher, path)
+  return (text) => matches(wireText(text))
 }
 
 function compilePlain(kind: 'exact' | 'prefix' | 'suffix' | 'contains', wanted: string): TextMatcher {

@@ -17,6 +17,7 @@ export function compileUriTemplate(template: string, path: string): (path: strin
 export function compileTemplate(template: string, path: string): { regex: RegExp; names: ReadonlySet<string> } {
   if (!template.startsWith('/')) throw invalid(path, `the path template '${template}' does not begin with /`)
   if (template.includes('//')) throw invalid(path, `the path template '${template}' has an empty segment`)
+  if (template.includes('}{')) throw invalid(path, `one name follows another at once in the path template '${template}'`)
   const names = new Set<string>()
   let rest = false
   /** The pattern of text and operators, those of a name's own pattern too. */
@@ -48,7 +49,8 @@ export function compileTemplateRewrite(
   rewrite: string,
   path: string,
 ): (path: string) => string {
-  if (!rewrite.startsWith('/') || rewrite.includes('//')) throw invalid(path, `the path rewrite '${rewrite}' is no path`)
+  if (!new RegExp(`^/[/{}${pchar}]*$`).test(rewrite) || rewrite.includes('//'))
+    throw invalid(path, `the path rewrite '${rewrite}' is no path`)
   const pieces = [...rewrite.matchAll(/\{([^}]*)\}|[^{}]+|[{}]/g)].map(([text, name]) => {
     if (name === undefined) {
       if (text === '{' || text === '}') throw invalid(path, `a brace stands alone in the path rewrite '${rewrite}'`)
@@ -67,6 +69,8 @@ export function compileTemplateRewrite(
 function nameOf(token: string, names: Set<string>, template: string, path: string): { name: string; own: string } {
   const [, name, , own = '*'] = /^\{([a-zA-Z]\w{0,15})(=([^}]+))?\}$/.exec(token) ?? []
   if (name === undefined) throw invalid(path, `'${token}' names nothing in the path template '${template}'`)
+  if (/\*[^*/]/.test(own))
+    throw invalid(path, `a * ends a segment of a name's pattern in the path template '${template}', unlike in '${token}'`)
   if (names.has(name)) throw invalid(path, `the path template '${template}' has {${name}} twice`)
   names.add(name)
   return { name, own }

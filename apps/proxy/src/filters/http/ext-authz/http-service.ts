@@ -3,6 +3,7 @@ import { compileTextFormat, type TextFormat } from '../../../observe/format/text
 import { durationMs } from '../../../plan/duration.ts'
 import { type HttpAnswer, httpCall } from '../../../upstream/http-client.ts'
 import type { FilterContext } from '../filter.ts'
+import { isPseudo } from '../head-edit.ts'
 import { type Check, type CheckInput, partialBody } from './check-input.ts'
 import { compileSelection, type HeaderSelection } from './header-selection.ts'
 import type { HeaderChange, Verdict } from './verdict.ts'
@@ -35,8 +36,9 @@ export function compileHttpCheck(source: HttpService, filter: ExtAuthz, context:
   const isSent: HeaderSelection = (name) =>
     (always.has(name) || allowed.some((selects) => selects?.(name) === true)) && disallowed?.(name) !== true
   const added = (ask?.headersToAdd ?? []).map(({ key, value }, i) => {
-    const at = `${path}.authorization_request.headers_to_add[${i}].value`
-    return [key.toLowerCase(), compileTextFormat(value, at, '')] as const
+    const at = `authorization_request.headers_to_add[${i}]`
+    if (isPseudo(key)) context.fail(`http_service.${at}.key`, "':'-prefixed or host headers may not be modified")
+    return [key.toLowerCase(), compileTextFormat(value, `${path}.${at}.value`, '')] as const
   })
   const { pathPrefix, pathOverride } = source
   if (pathPrefix !== '' && pathOverride !== '')

@@ -8,6 +8,7 @@ import {
 import { Value } from '@weft/contracts/google/protobuf/struct'
 import { headerName } from '@weft/http/header-name'
 import type { RequestHead, ResponseHead } from '@weft/http/message'
+import { wireText } from '../../../observe/format/wire-text.ts'
 import type { Counter } from '../../../observe/stats.ts'
 import { cookieValue } from '../../../routing/cookie.ts'
 import { headerReader } from '../../../routing/matchers/header-matcher.ts'
@@ -59,7 +60,12 @@ export const headerToMetadata: HttpFilterKind = {
     const own = compileRules(bytes, context)
     return { start: (_stream, routeConfig) => filterOf(isRules(routeConfig) ? routeConfig : own) }
   },
-  compileRouteConfig: (bytes, _type, context) => compileRules(bytes, context),
+  compileRouteConfig(bytes, _type, context) {
+    const rules = compileRules(bytes, context)
+    if (rules.request.length + rules.response.length === 0)
+      return context.fail('', 'Per filter configs must at least specify either request or response rules')
+    return rules
+  },
 }
 
 const filters = new WeakMap<Rules, HttpFilter>()
@@ -142,8 +148,9 @@ function compileNote(
   const regex =
     rewrite?.pattern === undefined ? null : compileRegex(rewrite.pattern.regex, `${context.path}.${path}.regex_value_rewrite`)
   const namespace = pair.metadataNamespace === '' ? defaultNamespace : pair.metadataNamespace
+  const given = wireText(pair.value)
   return (stream, found) => {
-    const text = pair.value !== '' ? pair.value : regex === null ? found : regex.replaceAll(found, rewrite?.substitution ?? '')
+    const text = given !== '' ? given : regex === null ? found : regex.replaceAll(found, rewrite?.substitution ?? '')
     if (text === '') {
       if (found !== '') counts?.badSubstitution.inc()
       return

@@ -1,7 +1,7 @@
 import type { JwtCacheConfig, JwtProvider } from '@weft/contracts/envoy/extensions/filters/http/jwt_authn/v3/config'
 import { type HeaderName, headerName } from '@weft/http/header-table'
 import type { Counter } from '../../../observe/stats.ts'
-import { compileStringMatcher } from '../../../routing/matchers/string-matcher.ts'
+import { compileTextMatcher } from '../../../routing/matchers/string-matcher.ts'
 import type { FilterContext } from '../filter.ts'
 import { locationsOf, type TokenLocation } from './extract.ts'
 import type { Jwt } from './jwt.ts'
@@ -50,7 +50,7 @@ export function compileProvider(
 ): Provider {
   const ownAudiences = audienceSet(config.audiences)
   const subject =
-    config.subjects === undefined ? null : compileStringMatcher(config.subjects, `${context.path}: providers[${name}].subjects`)
+    config.subjects === undefined ? null : compileTextMatcher(config.subjects, `${context.path}: providers[${name}].subjects`)
   const maxLifetime = config.maxLifetime === undefined ? null : config.maxLifetime.seconds
   return {
     name,

@@ -28,7 +28,11 @@ export const localRatelimit: HttpFilterKind = {
       close: () => own.close(),
     }
   },
-  compileRouteConfig: (bytes, _type, context) => compileRules(bytes, context),
+  compileRouteConfig(bytes, _type, context) {
+    if (LocalRateLimit.decode(bytes).tokenBucket === undefined)
+      context.fail('token_bucket', 'local rate limit token bucket must be set for per filter configs')
+    return compileRules(bytes, context)
+  },
 }
 
 interface RatelimitStats {

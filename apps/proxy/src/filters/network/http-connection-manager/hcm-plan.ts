@@ -393,6 +393,7 @@ function compileFilters(sources: readonly HttpFilter[], path: string, statPrefix
       return
     }
     const config = filter.configType?.value
+    if (config === undefined && filter.isOptional) return
     if (config === undefined) throw invalid(at, `filter '${filter.name}' needs a typed_config`)
     if (filter.isOptional && !httpFilterTypes.has(config.typeUrl.split('/').pop() ?? '')) return
     const kind = httpFilterKind(config.typeUrl, `${at}.typed_config`)

@@ -51,6 +51,8 @@ export interface OpenSsl {
 
   storeCertificate(store: number): number
   storeSent(store: number): number
+  /** From the peer's certificate to the one that is trusted, once it was verified; 0: there is none. */
+  storeChain(store: number): number
   storeError(store: number): number
   setStoreError(store: number, error: number): void
   verifyCertificate(store: number): number
@@ -169,6 +171,7 @@ function load(): OpenSsl | null {
 
     storeCertificate: f('uintptr_t X509_STORE_CTX_get0_cert(uintptr_t)'),
     storeSent: f('uintptr_t X509_STORE_CTX_get0_untrusted(uintptr_t)'),
+    storeChain: f('uintptr_t X509_STORE_CTX_get0_chain(uintptr_t)'),
     storeError: f('int X509_STORE_CTX_get_error(uintptr_t)'),
     setStoreError: f('void X509_STORE_CTX_set_error(uintptr_t, int)'),
     verifyCertificate: f('int X509_verify_cert(uintptr_t)'),

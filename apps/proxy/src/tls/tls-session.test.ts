@@ -5,6 +5,7 @@ import tls from 'node:tls'
 import { afterEach, expect, test } from 'vitest'
 import type { PeerJudge } from '../plan/peer-trust.ts'
 import { TestAuthority } from '../testing/certificates.ts'
+import { isKnownChain } from './known-chains.ts'
 import { hasOwnTls, plainBytes, releaseIdle, type ServerTls, TlsSession, type TlsUser } from './tls-session.ts'
 
 const authority = await TestAuthority.create()
@@ -18,6 +19,7 @@ function session(changes: Partial<ServerTls> = {}): TlsSession {
     alpn: [],
     judge: null,
     requiresCertificate: false,
+    keepsChains: true,
     keyLog: null,
     ticketKeys: [],
     staple: () => null,
@@ -110,6 +112,33 @@ test('a client is turned away within its handshake by the alert that says why', 
   const stranger = await (await TestAuthority.create('other')).issue('spiffe://test/client')
   expect(await visit(port, stranger)).toMatchObject({ told: expect.stringContaining('alert unknown ca') })
   expect(seen.at(-1)).toBe('URI:spiffe://test/client UNABLE_TO_GET_ISSUER_CERT_LOCALLY')
+})
+
+test('a client that a server knows is nobody to one that trusts others', async () => {
+  const judge: PeerJudge = ({ said }) => ({ isWanted: said === '', word: said })
+  const other = await TestAuthority.create('other')
+  const port = await serve({ judge, requiresCertificate: true })
+  const otherContext = tls.createSecureContext({ ...own, ca: other.pem, allowPartialTrustChain: true })
+  const otherPort = await serve({ context: otherContext, judge, requiresCertificate: true })
+  for (let i = 0; i < 2; i++) {
+    expect(await visit(port, client)).toMatchObject({ told: '', answer: 'hello' })
+    expect(await visit(otherPort, client)).toMatchObject({ told: expect.stringContaining('alert unknown ca'), answer: '' })
+  }
+})
+
+test('a chain that was found good is known as it was shown', async () => {
+  const judge: PeerJudge = ({ said }) => ({ isWanted: said === '', word: said })
+  const leaf = new X509Certificate(client.cert).raw
+  const shown = `${leaf.length} ${leaf.toString('latin1')}`
+  for (const keepsChains of [false, true]) {
+    const fresh = tls.createSecureContext({ ...own, ca: authority.pem, allowPartialTrustChain: true })
+    const port = await serve({ context: fresh, judge, requiresCertificate: true, keepsChains })
+    for (let i = 0; i < 2; i++) expect(await visit(port, client)).toMatchObject({ told: '', answer: 'hello' })
+    expect(isKnownChain(fresh, shown)).toBe(keepsChains)
+    const { validFrom, validTo } = new X509Certificate(client.cert)
+    expect(isKnownChain(fresh, shown, Date.parse(validTo))).toBe(false)
+    expect(isKnownChain(fresh, shown, Date.parse(validFrom) - 1)).toBe(false)
+  }
 })
 
 test('a client that is let in though nobody vouches for it is not better known when its session is resumed', async () => {

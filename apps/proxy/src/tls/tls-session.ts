@@ -1,6 +1,8 @@
-import { randomFillSync, X509Certificate } from 'node:crypto'
+import { randomFillSync, type X509Certificate } from 'node:crypto'
 import { createSecureContext, type SecureContext } from 'node:tls'
 import type { PeerJudge, Presented } from '../plan/peer-trust.ts'
+import { certificateOf } from './known-certificates.ts'
+import { isKnownChain, keepChain } from './known-chains.ts'
 import {
   contextAddress,
   controls,
@@ -35,6 +37,8 @@ export interface ServerTls {
   readonly judge: PeerJudge | null
   /** A client has to show one. */
   readonly requiresCertificate: boolean
+  /** A chain that was found good is good as long as its dates are: there are no revocation lists, which tell more as time goes by. */
+  readonly keepsChains: boolean
   /** Takes lines of the handshake's secrets. */
   readonly keyLog: ((line: Buffer) => void) | null
   /** The keys of session tickets (a name, an HMAC key and an AES key of 16 bytes each): new ones are by the first; of one alone the context knows. */
@@ -74,8 +78,8 @@ interface Shared {
 let shared: Shared | null | undefined
 /** Whose call into OpenSSL is under way: its callbacks are for this one. */
 let current: TlsSession | null = null
-/** Contexts that OpenSSL calls back for. */
-const prepared = new WeakSet<SecureContext>()
+/** Contexts that OpenSSL calls back for, and where they are. */
+const prepared = new WeakMap<SecureContext, number>()
 let lastBytes: Buffer | null = null
 let lastAddress = 0
 
@@ -159,10 +163,11 @@ function addressOf({ ssl }: Shared, bytes: Buffer): number {
 
 /** Has OpenSSL call us in handshakes of a context, and not Node, which would look for a socket of its own; gives where the context is. */
 function prepare({ ssl, callbacks }: Shared, { context, keyLog, ticketKeys }: ServerTls): number {
+  const known = prepared.get(context)
+  if (known !== undefined) return known
   const at = contextAddress(context)
   if (at === null) throw new Error('this Node does not tell where its contexts are')
-  if (prepared.has(context)) return at
-  prepared.add(context)
+  prepared.set(context, at)
   ssl.setNewSessionCallback(at, 0)
   ssl.setGetSessionCallback(at, 0)
   ssl.setVerifyCallback(at, callbacks.verify, 0)
@@ -425,7 +430,7 @@ export class TlsSession {
     const { ssl } = this.shared
     const der = this.encoded(ssl.peerCertificate(this.at))
     if (der === null) return null
-    return { certificate: new X509Certificate(der), sent: () => [], said: verifyWord(ssl.verifyResult(this.at)) }
+    return { certificate: certificateOf(der), sent: () => [], said: verifyWord(ssl.verifyResult(this.at)) }
   }
 
   // Called by OpenSSL.
@@ -435,26 +440,44 @@ export class TlsSession {
     const { judge } = this.options
     const der = this.encoded(ssl.storeCertificate(store))
     if (judge === null || der === null) return 0
-    const isTrusted = ssl.verifyCertificate(store) === 1
     // A verdict that can't be had is none that is good.
-    const said = isTrusted ? '' : verifyWord(ssl.storeError(store)) || 'UNSPECIFIED'
-    this.shown = new X509Certificate(der)
-    const { isWanted, word } = judge({ certificate: this.shown, sent: () => this.sentBeside(store), said })
+    const said = this.isTrusted(store) ? '' : verifyWord(ssl.storeError(store)) || 'UNSPECIFIED'
+    this.shown = certificateOf(der)
+    const sent = () => this.certificates(ssl.storeSent(store)).slice(1).map(certificateOf)
+    const { isWanted, word } = judge({ certificate: this.shown, sent, said })
     // It goes with the session: who was let in though nobody vouches for it is not better known when it comes back.
     ssl.setStoreError(store, isWanted && word === '' ? 0 : verifyError(word))
     return isWanted ? 1 : 0
   }
 
-  private sentBeside(store: number): X509Certificate[] {
+  /** OpenSSL's verdict on what was shown, which for the same again is the same. */
+  private isTrusted(store: number): boolean {
     const { ssl } = this.shared
-    const stack = ssl.storeSent(store)
-    const sent: X509Certificate[] = []
-    // The first is the peer's own.
-    for (let i = 1; stack !== 0 && i < Math.min(ssl.stackSize(stack), maxSent); i++) {
+    const { context, keepsChains } = this.options
+    if (!keepsChains) return ssl.verifyCertificate(store) === 1
+    const sent = this.certificates(ssl.storeSent(store))
+    const shown = sent.map((one) => `${one.length} ${one.latin1Slice()}`).join('')
+    if (isKnownChain(context, shown)) return true
+    if (ssl.verifyCertificate(store) !== 1) return false
+    const chain = this.certificates(ssl.storeChain(store)).map(certificateOf)
+    // (Behind the last that is looked at there may be more.)
+    if (sent.length === 0 || sent.length === maxSent || shown.length > maxShown || chain.length === 0) return true
+    const fromMs = Math.max(...chain.map(({ validFrom }) => Date.parse(validFrom)))
+    const toMs = Math.min(...chain.map(({ validTo }) => Date.parse(validTo)))
+    keepChain(context, shown, { fromMs, toMs })
+    return true
+  }
+
+  /** The first certificates of a list of OpenSSL's, in DER; none where there is none, or one of them can't be had. */
+  private certificates(stack: number): Buffer[] {
+    const { ssl } = this.shared
+    const all: Buffer[] = []
+    for (let i = 0; stack !== 0 && i < Math.min(ssl.stackSize(stack), maxSent); i++) {
       const der = this.encoded(ssl.stackValue(stack, i))
-      if (der !== null) sent.push(new X509Certificate(der))
+      if (der === null) return []
+      all.push(der)
     }
-    return sent
+    return all
   }
 
   /** A certificate of OpenSSL's in DER; null: there is none, or it is too large. */
@@ -519,6 +542,8 @@ export class TlsSession {
 
 /** Certificates of a peer that are looked at. */
 const maxSent = 100
+/** What a peer shows that it is known by (bytes). */
+const maxShown = 16 * 1024
 
 /** Where a protocol stands in a list of ALPN (RFC 7301 section 3.1): a length and a name each; -1: nowhere. */
 function placeOf(name: string, list: Buffer, end: number): number {

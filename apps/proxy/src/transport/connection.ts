@@ -37,6 +37,9 @@ export interface ConnectionHandler {
   onSecured?(): void
 }
 
+/** Who has no use for a connection. */
+export const ignore: ConnectionHandler = { onBytes() {}, onEnd() {}, onWritable() {}, onClose() {} }
+
 /** Counted by a connection as bytes move. */
 export interface ConnectionStats {
   bytesRead: Counter
@@ -67,7 +70,7 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
   private readonly timers: TimerWheel
   private stats: ConnectionStats | null
   /** TLS between the socket and the handler; null: there is none, or the socket is one of Node's TLS. */
-  private readonly session: TlsSession | null
+  private session: TlsSession | null = null
   private paused = false
   private closed = false
   private closing: Timeout | null = null
@@ -99,22 +102,12 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
   bytesRead = 0
   bytesWritten = 0
 
-  /**
-   * `socket` is set up by the caller: a plain one reads by `onread` through `plainSocket`, any other by its data events. `session` is the
-   * connection's from now on.
-   */
-  constructor(
-    socket: net.Socket,
-    handler: ConnectionHandler,
-    timers: TimerWheel,
-    stats: ConnectionStats | null,
-    session: TlsSession | null = null,
-  ) {
+  /** `socket` is set up by the caller: a plain one reads by `onread` through `plainSocket`, any other by its data events. */
+  constructor(socket: net.Socket, handler: ConnectionHandler, timers: TimerWheel, stats: ConnectionStats | null) {
     this.socket = socket
     this.handler = handler
     this.timers = timers
     this.stats = stats
-    this.session = session
     this.secure = socket instanceof tls.TLSSocket
     // The stream knows nothing of what waits here: it must not end by itself when the peer does.
     socket.allowHalfOpen = true
@@ -136,6 +129,27 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
   /** Bytes count in `stats` from now on. */
   countIn(stats: ConnectionStats): void {
     this.stats = stats
+  }
+
+  /** From now on TLS stands between the socket and the handler; `session` is the connection's. */
+  useTls(session: TlsSession): void {
+    this.session = session
+  }
+
+  /** Gives the handler that there is now what one before it has only looked at: it is read anew, and all that is. */
+  redeliver(seen: Buffer): void {
+    this.bytesRead = 0
+    if (seen.length > 0) this.deliver(seen, 0, seen.length)
+  }
+
+  /** Gives the socket back, which is not read any more, and forgets it. */
+  release(): net.Socket {
+    const { socket } = this
+    this.pause()
+    this.polled = null
+    this.closed = true
+    socket.pause()
+    return socket
   }
 
   /** A read happened: `onread`'s callback, or a data event. Gives whether to go on reading. */
@@ -553,9 +567,14 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
   }
 }
 
+/** An error as Node would make it, without the stack, which is the same for all, and dear: peers leave all the time. */
 function systemError(status: number, syscall: 'read' | 'write'): Error {
   const code = getSystemErrorName(status)
-  return Object.assign(new Error(`${syscall} ${code}`), { code, syscall, errno: status })
+  const { stackTraceLimit } = Error
+  Error.stackTraceLimit = 0
+  const error = Object.assign(new Error(`${syscall} ${code}`), { code, syscall, errno: status })
+  Error.stackTraceLimit = stackTraceLimit
+  return error
 }
 
 /** What of a socket's handle is used here; Node's own field, with no public way to it. */

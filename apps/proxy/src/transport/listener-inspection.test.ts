@@ -2,7 +2,11 @@ import { once } from 'node:events'
 import net from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { CompiledListenerFilter, ConnectionFacts } from '../filters/listener/filter.ts'
+import { Connection, ignore, rewrapAccepted } from './connection.ts'
 import { type InspectionPlan, inspectConnection } from './listener-inspection.ts'
+import { TimerWheel } from './timer-wheel.ts'
+
+const timers = new TimerWheel()
 
 const opened: (net.Socket | net.Server)[] = []
 afterEach(() => {
@@ -31,9 +35,10 @@ async function inspected(plan: Partial<InspectionPlan>, act: (client: net.Socket
       resolve()
     }
     inspectConnection(
-      socket,
+      rewrapAccepted(socket, (one) => new Connection(one, ignore, timers, null)),
       {} as ConnectionFacts,
       { filters: [takes(3), takes(2)], inspectTimeoutMs: 0, continueOnTimeout: false, ...plan },
+      timers,
       {
         waits: () => heard.push('waits'),
         waitedFor: () => heard.push('waited for'),

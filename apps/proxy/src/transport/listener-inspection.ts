@@ -1,5 +1,6 @@
-import type { Socket } from 'node:net'
 import type { CompiledListenerFilter, ConnectionFacts } from '../filters/listener/filter.ts'
+import { type Connection, ignore } from './connection.ts'
+import { Timeout, type TimerWheel } from './timer-wheel.ts'
 
 /** How a listener's filters look at connections. */
 export interface InspectionPlan {
@@ -25,23 +26,21 @@ const noBytes = Buffer.alloc(0)
 
 /** Takes a connection through a listener's filters, reading what they need; they note in `facts` what they find. */
 export function inspectConnection(
-  socket: Socket,
+  connection: Connection,
   facts: ConnectionFacts,
   { filters, inspectTimeoutMs, continueOnTimeout }: InspectionPlan,
+  timers: TimerWheel,
   listener: InspectionListener,
 ): void {
   let seen: Buffer = noBytes
   let at = 0
-  let timer: NodeJS.Timeout | null = null
+  let waits = false
   const stop = (): void => {
-    if (timer === null) return
-    clearTimeout(timer)
+    if (!waits) return
+    waits = false
+    timers.cancel(timeout)
+    connection.handler = ignore
     listener.waitedFor()
-    socket.removeListener('data', onData)
-    socket.removeListener('end', onGone)
-    socket.removeListener('close', onGone)
-    socket.removeListener('error', ignoreError)
-    socket.pause()
   }
   /** Whether bytes are missing. */
   const goOn = (): boolean => {
@@ -60,30 +59,29 @@ export function inspectConnection(
     listener.passed(seen)
     return false
   }
-  const onData = (chunk: Buffer): void => {
-    seen = seen.length === 0 ? chunk : Buffer.concat([seen, chunk])
-    goOn()
-  }
   const onGone = (): void => {
     stop()
     listener.left()
     listener.refused(noBytes)
   }
-  const onTimeout = (): void => {
+  const timeout = new Timeout(() => {
     stop()
     listener.timedOut()
     if (continueOnTimeout) listener.passed(seen)
     else listener.refused(seen)
-  }
+  })
   if (!goOn()) return
+  waits = true
   listener.waits()
-  // Node takes a timer of 2^31 ms for one of none.
-  timer = setTimeout(onTimeout, inspectTimeoutMs > 0 ? inspectTimeoutMs : 2 ** 31 - 1)
-  socket.on('data', onData)
-  socket.on('end', onGone)
-  socket.on('close', onGone)
-  socket.on('error', ignoreError)
-  socket.resume()
+  if (inspectTimeoutMs > 0) timers.arm(timeout, inspectTimeoutMs)
+  connection.handler = {
+    ...ignore,
+    onBytes(bytes, start, end) {
+      seen = Buffer.concat([seen, bytes.subarray(start, end)])
+      goOn()
+    },
+    onEnd: onGone,
+    onClose: onGone,
+  }
+  connection.startReading()
 }
-
-function ignoreError(): void {}

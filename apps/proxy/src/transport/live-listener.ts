@@ -8,13 +8,14 @@ import { addressText, type FilterChainPlan, type ListenAddress, type ListenerPla
 import type { SharedCount } from '../shared/token-buckets.ts'
 import { plainAddress } from './address.ts'
 import { type ClientHello, inspectClientHello } from './client-hello.ts'
-import { Connection, type ConnectionHandler, rewrapAccepted } from './connection.ts'
+import { Connection, ignore, rewrapAccepted } from './connection.ts'
 import { nextConnectionId } from './connection-id.ts'
 import type { TlsInfo } from './connection-info.ts'
 import { inspectConnection } from './listener-inspection.ts'
 import { ListenerSockets } from './listener-sockets.ts'
 import { OverloadQueue } from './overload-queue.ts'
 import { type Destination, socketCalls } from './socket-calls.ts'
+import { Timeout } from './timer-wheel.ts'
 import { TlsAcceptor, TlsStats } from './tls-acceptor.ts'
 
 /** First bytes of a connection that are kept for a TLS handshake. */
@@ -25,7 +26,6 @@ const settleMs = 250
 
 const noBytes = Buffer.alloc(0)
 const noHello: ClientHello = { serverName: '', alpn: [] }
-const ignore: ConnectionHandler = { onBytes() {}, onEnd() {}, onWritable() {}, onClose() {} }
 
 interface ListenerStats {
   total: Counter
@@ -73,7 +73,7 @@ export class LiveListener {
   private readonly sockets = new ListenerSockets((socket) => this.onConnection(socket))
   private readonly count: SharedCount
   private readonly sessions = new Map<NetworkSession, Accepted>()
-  private readonly undecided = new Set<Socket>()
+  private readonly undecided = new Set<Connection>()
   private readonly overloadQueue = new OverloadQueue((socket, caught) => this.accept(socket, caught))
   private drainTimer: NodeJS.Timeout | null = null
   private draining = false
@@ -165,36 +165,36 @@ export class LiveListener {
       return
     }
     const facts = factsOf(socket, caught, this.plan.addresses)
-    if (this.plan.filters.length === 0) this.choose(socket, facts, noBytes)
-    else this.inspect(socket, facts)
+    const connection = rewrapAccepted(socket, (one) => new Connection(one, ignore, services.timers, null))
+    if (this.plan.filters.length === 0) this.choose(connection, facts, noBytes)
+    else this.inspect(connection, facts)
   }
 
   /** Takes a connection through the listener's filters. */
-  private inspect(socket: Socket, facts: ConnectionFacts): void {
+  private inspect(connection: Connection, facts: ConnectionFacts): void {
     const { stats } = this
-    inspectConnection(socket, facts, this.plan, {
+    inspectConnection(connection, facts, this.plan, this.services.timers, {
       waits: () => {
-        this.undecided.add(socket)
+        this.undecided.add(connection)
         stats.preActive.inc()
       },
       waitedFor: () => {
-        this.undecided.delete(socket)
+        this.undecided.delete(connection)
         stats.preActive.dec()
       },
       timedOut: () => stats.timeout.inc(),
       left: () => stats.remoteClose.inc(),
-      passed: (seen) => this.choose(socket, facts, seen),
-      refused: (seen) => this.turnAway(socket, facts, seen),
+      passed: (seen) => this.choose(connection, facts, seen),
+      refused: (seen) => this.turnAway(connection, facts, seen),
     })
   }
 
   /** Ends a connection before a filter chain has it. `seen`: what came of it, which the kernel would answer by a reset. */
-  private turnAway(socket: Socket, facts: ConnectionFacts, seen: Buffer, record = new StreamRecord()): void {
+  private turnAway(connection: Connection, facts: ConnectionFacts, seen: Buffer, record = new StreamRecord()): void {
     this.count.leave()
     if (this.plan.accessLog !== null) this.log({ ...this.infoOf(facts, null), tls: null }, record)
-    socket.on('error', ignoreError)
-    if (seen.length > 0) socket.resetAndDestroy()
-    else socket.destroy()
+    if (seen.length > 0) connection.resetNow()
+    else connection.destroy()
   }
 
   /** A connection of a filter chain is over. */
@@ -213,7 +213,7 @@ export class LiveListener {
   }
 
   /** Finds the connection's chain. `seen`: bytes that were read and belong to whom comes next. */
-  private choose(socket: Socket, facts: ConnectionFacts, seen: Buffer): void {
+  private choose(connection: Connection, facts: ConnectionFacts, seen: Buffer): void {
     const { plan } = this
     const { address: remoteAddress, port: remotePort } = facts.remote
     const { address: localAddress, port: localPort } = facts.local
@@ -232,7 +232,7 @@ export class LiveListener {
       const record = new StreamRecord()
       record.addResponseFlag('NR')
       record.responseCodeDetails = 'filter_chain_not_found'
-      this.turnAway(socket, facts, seen, record)
+      this.turnAway(connection, facts, seen, record)
       return
     }
     this.stats.total.inc()
@@ -241,13 +241,11 @@ export class LiveListener {
     this.stats.workerActive.inc()
     const info = this.infoOf(facts, chain)
     if (chain.tls !== null) {
-      this.awaitHello(socket, seen, chain, info)
+      this.awaitHello(connection, seen, chain, info)
       return
     }
-    let connection: Connection | null = null
-    connection = rewrapAccepted(socket, (one) => new Connection(one, ignore, this.services.timers, null))
     this.start(connection, chain, { ...info, tls: null }, plan)
-    if (seen.length > 0) connection.deliver(seen, 0, seen.length)
+    connection.redeliver(seen)
     connection.startReading()
   }
 
@@ -285,60 +283,52 @@ export class LiveListener {
   }
 
   /** Reads until the ClientHello is there: the handshake needs to know of its ALPN. */
-  private awaitHello(socket: Socket, first: Buffer, chain: FilterChainPlan, info: Handshaking): void {
+  private awaitHello(connection: Connection, first: Buffer, chain: FilterChainPlan, info: Handshaking): void {
     let seen = first
     /** Whether bytes are missing. */
     const look = (): boolean => {
       const inspection = inspectClientHello(seen)
       if (inspection.type === 'more' && seen.length <= maxHelloBytes) return true
+      stop()
       const hello = inspection.type === 'tls' ? inspection.hello : noHello
       // Who has no filter that reads it (tls_inspector) is not told the name, as with Envoy.
-      this.handshake(socket, seen, chain, hello, info)
+      this.handshake(connection, seen, chain, hello, info)
       return false
     }
-    if (!look()) return
-    const onData = (chunk: Buffer) => {
-      seen = seen.length === 0 ? chunk : Buffer.concat([seen, chunk])
-      socket.pause()
-      if (look()) socket.resume()
-      else stop()
-    }
+    const { timers, processState } = this.services
+    const timeout = new Timeout(() => {
+      chain.timedOut.inc()
+      connection.destroy()
+    })
     const stop = () => {
-      clearTimeout(timer)
-      this.undecided.delete(socket)
-      socket.removeListener('data', onData)
-      socket.removeListener('end', onEnd)
-      socket.removeListener('close', onGone)
-      socket.removeListener('error', ignoreError)
+      timers.cancel(timeout)
+      this.undecided.delete(connection)
     }
-    const onEnd = () => socket.destroy()
-    const onGone = () => {
-      stop()
-      this.missed(chain, info)
-      this.log({ ...info, tls: null }, new StreamRecord())
-    }
-    const timer = setTimeout(
-      () => {
-        chain.timedOut.inc()
-        socket.destroy()
+    if (!look()) return
+    timers.arm(timeout, processState.scaled('transport-socket-connect', chain.transportTimeoutMs))
+    this.undecided.add(connection)
+    connection.handler = {
+      onBytes(bytes, start, end) {
+        seen = Buffer.concat([seen, bytes.subarray(start, end)])
+        look()
       },
-      this.services.processState.scaled('transport-socket-connect', chain.transportTimeoutMs),
-    )
-    this.undecided.add(socket)
-    socket.on('data', onData)
-    socket.on('end', onEnd)
-    socket.on('close', onGone)
-    socket.on('error', ignoreError)
-    socket.resume()
+      onEnd: () => connection.destroy(),
+      onWritable() {},
+      onClose: () => {
+        stop()
+        this.missed(chain, info)
+        this.log({ ...info, tls: null }, new StreamRecord())
+      },
+    }
+    connection.startReading()
   }
 
-  private handshake(socket: Socket, seen: Buffer, chain: FilterChainPlan, hello: ClientHello, info: Handshaking): void {
+  private handshake(accepted: Connection, seen: Buffer, chain: FilterChainPlan, hello: ClientHello, info: Handshaking): void {
     const { plan } = this
-    socket.on('error', ignoreError)
     let taken = false
     let seenOfPeer: TlsInfo | null = null
     const record = new StreamRecord()
-    this.acceptor.accept(socket, seen, chain, hello, {
+    this.acceptor.accept(accepted, seen, chain, hello, {
       done: (connection, tls) => {
         taken = true
         this.start(connection, chain, { ...info, tls }, plan)
@@ -414,7 +404,7 @@ export class LiveListener {
     this.stopAccepting()
     if (this.drainTimer !== null) clearTimeout(this.drainTimer)
     this.overloadQueue.close()
-    for (const socket of this.undecided) socket.destroy()
+    for (const connection of this.undecided) connection.destroy()
     for (const session of this.sessions.keys()) session.destroy()
     closePlan(this.plan)
     this.count.release()
@@ -452,8 +442,6 @@ function factsOf(socket: Socket, caught: Destination | null, addresses: readonly
     acceptedMs: performance.now(),
   }
 }
-
-function ignoreError(): void {}
 
 /**
  * Hands a connection on to the new version of its chain: the one at the same place, of the same name and kind of transport.

@@ -7,10 +7,10 @@ import { type Presented, peerProblem, presentedBy, usageProblem } from '../plan/
 import type { ProcessState } from '../shared/process-state.ts'
 import { hasOwnTls, TlsSession } from '../tls/tls-session.ts'
 import type { ClientHello } from './client-hello.ts'
-import { Connection, type ConnectionHandler, rewrapAccepted } from './connection.ts'
+import { Connection, ignore } from './connection.ts'
 import type { TlsInfo } from './connection-info.ts'
 import { HandshakeQueue } from './handshake-queue.ts'
-import type { TimerWheel } from './timer-wheel.ts'
+import { Timeout, type TimerWheel } from './timer-wheel.ts'
 import { isOfTls, noCertificate, tlsFailure, verificationFailed, wrongKeyUsage } from './tls-failure.ts'
 import { factsOf, factsOfSession, tlsInfoOf } from './tls-info.ts'
 
@@ -73,7 +73,7 @@ interface Waiting {
   readonly hello: ClientHello
   readonly now: TlsServer
   readonly user: HandshakeUser
-  timer: NodeJS.Timeout
+  readonly timeout: Timeout
 }
 
 interface ClientVerdict {
@@ -118,84 +118,74 @@ export class TlsAcceptor {
   }
 
   /** Begins a handshake with what was read of the client, its hello. */
-  accept(raw: Socket, seen: Buffer, chain: FilterChainPlan, hello: ClientHello, user: HandshakeUser): void {
+  accept(connection: Connection, seen: Buffer, chain: FilterChainPlan, hello: ClientHello, user: HandshakeUser): void {
+    const timeout = new Timeout(() => {
+      chain.timedOut.inc()
+      connection.destroy()
+    })
+    const closed = () => {
+      this.timers.cancel(timeout)
+      user.closed()
+    }
+    connection.handler = { ...ignore, onEnd: () => connection.destroy(), onClose: closed }
     const now = chain.tls?.server(hello) ?? null
     if (now === null) {
       // No certificate yet: as if nobody were there.
-      this.refuse(raw, user)
+      this.refuse(connection)
       return
     }
-    const waiting = { chain, hello, now, user }
-    const begin = hasOwnTls() ? this.ofOurs(raw, seen, waiting) : this.ofNode(raw, seen, waiting)
-    if (!handshakes.push(begin)) this.refuse(raw, user)
+    this.timers.arm(timeout, this.overload.scaled('transport-socket-connect', chain.transportTimeoutMs))
+    let hasBegun = false
+    const isQueued = handshakes.push(() => {
+      hasBegun = true
+      if (connection.socket.destroyed) return
+      connection.resume()
+      const waiting = { chain, hello, now, user, timeout }
+      if (hasOwnTls()) this.ofOurs(connection, seen, waiting)
+      else this.ofNode(connection.release(), seen, waiting)
+    })
+    if (!isQueued) this.refuse(connection)
+    else if (!hasBegun) connection.pause()
   }
 
-  private timeOut({ chain }: Omit<Waiting, 'timer'>, end: () => void): NodeJS.Timeout {
-    const limitMs = this.overload.scaled('transport-socket-connect', chain.transportTimeoutMs)
-    return setTimeout(() => {
-      chain.timedOut.inc()
-      end()
-    }, limitMs)
-  }
-
-  private refuse(raw: Socket, user: HandshakeUser): void {
+  private refuse(connection: Connection): void {
     this.stats.connectionError.inc()
-    raw.once('close', user.closed)
-    raw.destroy()
+    connection.destroy()
   }
 
-  /** A handshake by a session of ours; gives what begins it. */
-  private ofOurs(raw: Socket, seen: Buffer, waiting: Omit<Waiting, 'timer'>): () => void {
-    let end = () => raw.destroy() as unknown
-    const timer = this.timeOut(waiting, () => end())
-    const closed = () => {
-      clearTimeout(timer)
-      waiting.user.closed()
-    }
-    raw.once('close', closed)
-    return () => {
-      if (raw.destroyed) return
-      let connection: Connection
-      try {
-        connection = this.begin(raw, waiting, timer, closed)
-      } catch {
-        // No memory for another.
-        this.stats.connectionError.inc()
-        raw.destroy()
-        return
-      }
-      raw.removeListener('close', closed)
-      end = () => connection.destroy()
-      connection.deliver(seen, 0, seen.length)
-      connection.startReading()
-    }
-  }
-
-  /** Takes the socket over for a session. */
-  private begin(raw: Socket, waiting: Omit<Waiting, 'timer'>, timer: NodeJS.Timeout, closed: () => void): Connection {
-    const { chain, hello, now, user } = waiting
+  /** Begins a handshake by a session of ours. */
+  private ofOurs(connection: Connection, seen: Buffer, waiting: Waiting): void {
+    const { chain, hello, now, user, timeout } = waiting
     let verdict: ClientVerdict | null = null
     const judge = (presented: Presented) => {
       verdict = this.verify(presented, waiting)
       return { isWanted: verdict.refusal === null, word: verdict.word }
     }
-    const session = new TlsSession({
-      ...now,
-      judge: now.asksForCertificate ? judge : null,
-      requiresCertificate: chain.tls?.requireClientCertificate === true,
-      keyLog: now.keyLog === null ? null : (line) => now.keyLog?.(line, connection.socket),
-    })
+    let session: TlsSession
+    try {
+      session = new TlsSession({
+        ...now,
+        judge: now.asksForCertificate ? judge : null,
+        requiresCertificate: chain.tls?.requireClientCertificate === true,
+        keepsChains: now.material.options.crl === undefined,
+        keyLog: now.keyLog === null ? null : (line) => now.keyLog?.(line, connection.socket),
+      })
+    } catch {
+      // No memory for another.
+      this.refuse(connection)
+      return
+    }
     const info = (verified: boolean) => {
       const der = now.certificates.length > 1 ? session.own : null
       const local = der === null ? now.certificates[0] : now.certificates.find(({ leaf }) => leaf.raw.equals(der))
       return tlsInfoOf({ ...factsOfSession(session), own: local?.leaf }, hello.serverName, local?.uris ?? [], verified)
     }
-    const handler: ConnectionHandler = {
-      onBytes() {},
+    connection.useTls(session)
+    connection.handler = {
+      ...ignore,
       onEnd: () => connection.destroy(),
-      onWritable() {},
       onSecured: () => {
-        clearTimeout(timer)
+        this.timers.cancel(timeout)
         // Nothing was shown, or it was in the handshake of the session that is resumed.
         verdict ??= this.verify(session.presented, waiting)
         if (verdict.refusal !== null) {
@@ -208,13 +198,14 @@ export class TlsAcceptor {
         user.done(connection, told)
       },
       onClose: (error) => {
+        this.timers.cancel(timeout)
         if (verdict !== null && verdict.refusal !== null) user.failed(verdict.refusal, info(false))
         else if (error !== null) user.failed(this.failure(error), null)
-        closed()
+        user.closed()
       },
     }
-    const connection = rewrapAccepted(raw, (socket) => new Connection(socket, handler, this.timers, null, session))
-    return connection
+    connection.redeliver(seen)
+    connection.startReading()
   }
 
   /** Why a handshake failed, which it counts. */
@@ -233,20 +224,17 @@ export class TlsAcceptor {
     this.stats.keys(group ?? '', signature)
   }
 
-  /** A handshake by Node's TLS; gives what begins it. */
-  private ofNode(raw: Socket, seen: Buffer, waiting: Omit<Waiting, 'timer'>): () => void {
+  /** Begins a handshake by Node's TLS. */
+  private ofNode(raw: Socket, seen: Buffer, waiting: Waiting): void {
     const server = waiting.now.ofNode(waiting.hello.alpn)
     if (!this.known.has(server)) this.listenTo(server)
     raw.unshift(seen)
-    const timer = this.timeOut(waiting, () => raw.destroy())
-    this.waiting.set(raw, { ...waiting, timer })
+    this.waiting.set(raw, waiting)
     raw.once('close', () => {
-      clearTimeout(timer)
+      this.timers.cancel(waiting.timeout)
       if (this.waiting.delete(raw)) waiting.user.closed()
     })
-    return () => {
-      if (!raw.destroyed) server.emit('connection', raw)
-    }
+    server.emit('connection', raw)
   }
 
   private listenTo(server: Server): void {
@@ -258,7 +246,7 @@ export class TlsAcceptor {
         socket.destroy()
         return
       }
-      clearTimeout(waiting.timer)
+      this.timers.cancel(waiting.timeout)
       socket.on('error', () => {})
       const { user, hello } = waiting
       const { refusal, verified } = this.verify(presentedBy(socket), waiting)
@@ -289,7 +277,7 @@ export class TlsAcceptor {
   }
 
   /** Judges a client by its certificate, and counts what is wrong with it. */
-  private verify(presented: Presented | null, { chain, now }: Omit<Waiting, 'timer'>): ClientVerdict {
+  private verify(presented: Presented | null, { chain, now }: Waiting): ClientVerdict {
     const { stats } = this
     const { validation } = now.material
     if (presented === null) {
@@ -315,8 +303,6 @@ export class TlsAcceptor {
     return { refusal, verified: false, word: problem.word }
   }
 }
-
-const ignore: ConnectionHandler = { onBytes() {}, onEnd() {}, onWritable() {}, onClose() {} }
 
 /** The socket below one by TLS; Node's own field, with no public way to it. (Addresses are forgotten where it is reset.) */
 function carrierOf(socket: TLSSocket): unknown {

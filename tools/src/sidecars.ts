@@ -2,7 +2,7 @@
  * Two sidecars with mutual TLS between them, as static bootstraps with what Pilot would configure: for scenarios and
  * benchmarks of what passes between sidecars. The same documents run real Envoy.
  */
-import { createAuthority, type IssuedCertificate } from '@weft/proxy/control/testing/authority'
+import { type IssuedCertificate, TestAuthority } from '@weft/proxy/testing/certificates'
 import { accessLog, address, cluster, httpFilter, type Message, router, typed } from './e2e/parity/bootstrap.ts'
 
 /** Certificates of both sides, by one authority. */
@@ -19,9 +19,9 @@ export const identities = {
 } as const
 
 export async function createSidecarKeys(): Promise<SidecarKeys> {
-  const authority = await createAuthority()
+  const authority = await TestAuthority.create()
   return {
-    root: authority.root,
+    root: authority.pem,
     client: await authority.issue(identities.client),
     server: await authority.issue(identities.server),
   }
@@ -56,7 +56,7 @@ const limits: Message = {
 function tlsContext(own: IssuedCertificate, root: string, peer: string, alpn: string[]): Message {
   return {
     alpn_protocols: alpn,
-    tls_certificates: [{ certificate_chain: { inline_string: own.certificate }, private_key: { inline_string: own.key } }],
+    tls_certificates: [{ certificate_chain: { inline_string: own.cert }, private_key: { inline_string: own.key } }],
     validation_context: {
       trusted_ca: { inline_string: root },
       match_typed_subject_alt_names: [{ san_type: 'URI', matcher: { exact: peer } }],

@@ -1,11 +1,11 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { readSettings } from '../bootstrap/settings.ts'
 import { Control } from '../control/control.ts'
-import { createAuthority } from '../control/testing/authority.ts'
 import { RecordingWorker } from '../control/testing/recording-worker.ts'
 import { assignment, bootstrap } from '../control/testing/resources.ts'
 import { parseFlags } from '../flags.ts'
 import { ProxyLog } from '../log.ts'
+import { TestAuthority } from '../testing/certificates.ts'
 import { startAdmin } from './server.ts'
 
 const closers: (() => unknown)[] = []
@@ -173,12 +173,12 @@ describe('the admin API', () => {
   })
 
   test('never shows a key, a password or a token', async () => {
-    const authority = await createAuthority()
+    const authority = await TestAuthority.create()
     const own = await authority.issue('spiffe://cluster.local/ns/default/sa/web')
     const secrets = JSON.stringify([
       {
         name: 'own',
-        tls_certificate: { certificate_chain: { inline_string: own.certificate }, private_key: { inline_string: own.key } },
+        tls_certificate: { certificate_chain: { inline_string: own.cert }, private_key: { inline_string: own.key } },
       },
       { name: 'other', generic_secret: { secret: { inline_string: 'hunter2' } } },
     ])
@@ -347,12 +347,12 @@ describe('the admin API', () => {
   })
 
   test('shows certificates in use with their names and days', async () => {
-    const authority = await createAuthority()
+    const authority = await TestAuthority.create()
     const own = await authority.issue('spiffe://cluster.local/ns/default/sa/web')
     const secrets = JSON.stringify([
       {
         name: 'own',
-        tls_certificate: { certificate_chain: { inline_string: own.certificate }, private_key: { inline_string: own.key } },
+        tls_certificate: { certificate_chain: { inline_string: own.cert }, private_key: { inline_string: own.key } },
       },
     ])
     const { get } = await admin(`\n  secrets: ${secrets}`)

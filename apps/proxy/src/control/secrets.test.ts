@@ -9,8 +9,8 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { readSettings } from '../bootstrap/settings.ts'
 import { parseFlags } from '../flags.ts'
 import { ProxyLog } from '../log.ts'
+import { type IssuedCertificate, TestAuthority } from '../testing/certificates.ts'
 import { Control } from './control.ts'
-import { type Authority, createAuthority, type IssuedCertificate } from './testing/authority.ts'
 import { DiscoveryServer, type Served } from './testing/discovery-server.ts'
 import { RecordingWorker } from './testing/recording-worker.ts'
 import { adsBootstrap, assignment, bootstrap, resource } from './testing/resources.ts'
@@ -41,12 +41,12 @@ function start(yaml: string): { control: Control; worker: RecordingWorker; live:
   return { control, worker, live: control.start() }
 }
 
-async function tlsServer(authority: Authority, uri: string, wantClient: boolean): Promise<DiscoveryServer> {
+async function tlsServer(authority: TestAuthority, uri: string, wantClient: boolean): Promise<DiscoveryServer> {
   const own = await authority.issue(uri)
   const server = new DiscoveryServer(
     ServerCredentials.createSsl(
-      Buffer.from(authority.root),
-      [{ cert_chain: Buffer.from(own.certificate), private_key: Buffer.from(own.key) }],
+      Buffer.from(authority.pem),
+      [{ cert_chain: Buffer.from(own.cert), private_key: Buffer.from(own.key) }],
       wantClient,
     ),
   )
@@ -58,7 +58,7 @@ async function tlsServer(authority: Authority, uri: string, wantClient: boolean)
 function pairSecret(name: string, pair: IssuedCertificate): Served {
   const yaml = {
     name,
-    tls_certificate: { certificate_chain: { inline_string: pair.certificate }, private_key: { inline_string: pair.key } },
+    tls_certificate: { certificate_chain: { inline_string: pair.cert }, private_key: { inline_string: pair.key } },
   }
   return resource('secret', JSON.stringify(yaml))
 }
@@ -92,13 +92,13 @@ function meshBootstrap(pilotPort: number, citadelPort: number, rootFile: string)
 
 describe('a node whose identity comes by SDS', () => {
   test('gets its secrets with its join token first, then speaks mTLS to its control plane, and again with a rotated one', async () => {
-    const authority = await createAuthority()
+    const authority = await TestAuthority.create()
     const rootFile = join(folder(), 'root.pem')
-    writeFileSync(rootFile, authority.root)
+    writeFileSync(rootFile, authority.pem)
     const citadel = await tlsServer(authority, 'spiffe://cluster.local/ns/istio-system/sa/citadel', false)
     const pilot = await tlsServer(authority, 'spiffe://cluster.local/ns/istio-system/sa/pilot', true)
     const first = await authority.issue(workload)
-    citadel.serve('secret', '1', [pairSecret('default', first), rootSecret('ROOTCA', authority.root)])
+    citadel.serve('secret', '1', [pairSecret('default', first), rootSecret('ROOTCA', authority.pem)])
     pilot.serve('cluster', '1', [resource('cluster', '{name: a, type: STATIC, connect_timeout: 1s}')])
     pilot.serve('listener', '1', [])
     // A pod's token is a file that Kubernetes replaces.
@@ -114,7 +114,7 @@ describe('a node whose identity comes by SDS', () => {
     expect(pilot.connections).toBe(1)
 
     const requests = pilot.requests.length
-    citadel.serve('secret', '2', [pairSecret('default', await authority.issue(workload)), rootSecret('ROOTCA', authority.root)])
+    citadel.serve('secret', '2', [pairSecret('default', await authority.issue(workload)), rootSecret('ROOTCA', authority.pem)])
     await until(() => pilot.metadata.length === 2, 'a new connection with the new certificate')
     await until(() => pilot.requests.length > requests, 'it asked again')
     expect(worker.live.has('cluster/a')).toBe(true)
@@ -127,11 +127,11 @@ describe('a node whose identity comes by SDS', () => {
   })
 
   test('does not speak to a control plane that is somebody else', async () => {
-    const authority = await createAuthority()
+    const authority = await TestAuthority.create()
     const rootFile = join(folder(), 'root.pem')
-    writeFileSync(rootFile, authority.root)
+    writeFileSync(rootFile, authority.pem)
     const impostor = await tlsServer(authority, 'spiffe://cluster.local/ns/default/sa/other', false)
-    impostor.serve('secret', '1', [rootSecret('ROOTCA', authority.root)])
+    impostor.serve('secret', '1', [rootSecret('ROOTCA', authority.pem)])
     const { control, live } = start(
       meshBootstrap(1, impostor.port, rootFile).replaceAll(
         'resource_api_version: V3}',
@@ -144,26 +144,26 @@ describe('a node whose identity comes by SDS', () => {
   })
 
   test("refuses a secret whose key is another certificate's, and keeps the one it has", async () => {
-    const authority = await createAuthority()
+    const authority = await TestAuthority.create()
     const rootFile = join(folder(), 'root.pem')
-    writeFileSync(rootFile, authority.root)
+    writeFileSync(rootFile, authority.pem)
     const citadel = await tlsServer(authority, 'spiffe://cluster.local/ns/istio-system/sa/citadel', false)
     const pilot = await tlsServer(authority, 'spiffe://cluster.local/ns/istio-system/sa/pilot', true)
     const good = await authority.issue(workload)
-    citadel.serve('secret', '1', [pairSecret('default', good), rootSecret('ROOTCA', authority.root)])
+    citadel.serve('secret', '1', [pairSecret('default', good), rootSecret('ROOTCA', authority.pem)])
     pilot.serve('cluster', '1', [])
     pilot.serve('listener', '1', [])
     const { control, live } = start(meshBootstrap(pilot.port, citadel.port, rootFile))
     await live
     const other = await authority.issue(workload)
     citadel.serve('secret', '2', [
-      pairSecret('default', { certificate: other.certificate, key: good.key }),
-      rootSecret('ROOTCA', authority.root),
+      pairSecret('default', { cert: other.cert, key: good.key }),
+      rootSecret('ROOTCA', authority.pem),
     ])
     await until(() => citadel.nack('secret') !== undefined, 'the refusal')
     expect(citadel.nack('secret')).toMatch(/secret default: .*key/i)
     expect(citadel.nack('secret')).not.toContain('PRIVATE KEY')
-    expect(serialOf(control.secrets.get('default'))).toBe(new X509Certificate(good.certificate).serialNumber)
+    expect(serialOf(control.secrets.get('default'))).toBe(new X509Certificate(good.cert).serialNumber)
   })
 })
 
@@ -174,14 +174,14 @@ function serialOf(secret: Secret | undefined): string | undefined {
 
 describe('a secret from files', () => {
   test('reaches the workers with its content, and again when the files are replaced; unreadable ones change nothing', async () => {
-    const authority = await createAuthority()
+    const authority = await TestAuthority.create()
     const dir = folder()
     const put = (name: string, text: string): void => {
       writeFileSync(join(dir, `${name}.new`), text)
       renameSync(join(dir, `${name}.new`), join(dir, name))
     }
     const first = await authority.issue(workload)
-    put('cert.pem', first.certificate)
+    put('cert.pem', first.cert)
     put('key.pem', first.key)
     const { worker, live } = start(`
 static_resources:
@@ -197,11 +197,11 @@ static_resources:
       const bytes = worker.live.get('secret/own')?.bytes
       return bytes === undefined || bytes === null ? undefined : serialOf(Secret.decode(bytes))
     }
-    expect(serial()).toBe(new X509Certificate(first.certificate).serialNumber)
+    expect(serial()).toBe(new X509Certificate(first.cert).serialNumber)
     put('cert.pem', 'junk')
     const second = await authority.issue(workload)
     put('key.pem', second.key)
-    put('cert.pem', second.certificate)
-    await until(() => serial() === new X509Certificate(second.certificate).serialNumber, 'the new certificate')
+    put('cert.pem', second.cert)
+    await until(() => serial() === new X509Certificate(second.cert).serialNumber, 'the new certificate')
   })
 })

@@ -7,6 +7,12 @@ import { algorithmIdentifier } from '@weft/identity/oids'
 import { formatPem } from '@weft/identity/pem'
 import type { ResourceUpdate } from '../threads.ts'
 
+/** A certificate and its key, PEM. */
+export interface IssuedCertificate {
+  cert: string
+  key: string
+}
+
 /** A root that tests issue workload certificates from. */
 export class TestAuthority {
   readonly pem: string
@@ -30,7 +36,7 @@ export class TestAuthority {
   }
 
   /** A key and a certificate for a SPIFFE id. */
-  async issue(uri: string, more: { notAfter?: Date } = {}): Promise<{ cert: string; key: string }> {
+  async issue(uri: string, more: { notAfter?: Date } = {}): Promise<IssuedCertificate> {
     const keys = await createKeyPair()
     const der = createCertificate(
       { subject: {}, spki: publicKeyDer(keys.publicKey), names: { uris: [uri] }, ...validity(), use: 'workload', ...more },
@@ -71,7 +77,7 @@ function validity(): { notBefore: Date; notAfter: Date } {
 }
 
 /** A key-and-certificate secret. */
-export function certificateSecret(name: string, { cert, key }: { cert: string; key: string }): ResourceUpdate {
+export function certificateSecret(name: string, { cert, key }: IssuedCertificate): ResourceUpdate {
   const secret = Secret.fromPartial({
     name,
     type: {

@@ -1,13 +1,10 @@
 import { once } from 'node:events'
 import { createSecureServer, type Http2SecureServer } from 'node:http2'
 import { type ConnectionOptions, createSecureContext, type SecureContextOptions, TLSSocket } from 'node:tls'
-import { createCertificate, type Issuer, selfIssuer } from '@weft/identity/certificate'
-import { createKeyPair, privateKeyPem, publicKeyDer } from '@weft/identity/keys'
-import { formatPem } from '@weft/identity/pem'
-import { WeftError } from '@weft/service/errors'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { ProcessState } from '../shared/process-state.ts'
 import { TokenBuckets } from '../shared/token-buckets.ts'
+import { TestAuthority } from '../testing/certificates.ts'
 import { TimerWheel } from '../transport/timer-wheel.ts'
 import type { WorkerServices } from '../worker-services.ts'
 import { GrpcClient, type UnaryMethod } from './grpc-client.ts'
@@ -19,10 +16,8 @@ const whoami: UnaryMethod<string, string> = {
 }
 
 const MIXER = 'spiffe://cluster.local/ns/istio-system/sa/mixer'
-const DAY_MS = 24 * 3600 * 1000
 
-let issuer: Issuer
-let root: string
+let authority: TestAuthority
 let server: Http2SecureServer
 let port: number
 let options: ConnectionOptions | 'not-ready'
@@ -30,19 +25,7 @@ let client: GrpcClient
 let timers: TimerWheel
 
 async function identity(uri: string): Promise<SecureContextOptions> {
-  const keys = await createKeyPair()
-  const certificate = createCertificate(
-    {
-      subject: {},
-      spki: publicKeyDer(keys.publicKey),
-      names: { uris: [uri] },
-      notBefore: new Date(Date.now() - DAY_MS),
-      notAfter: new Date(Date.now() + DAY_MS),
-      use: 'workload',
-    },
-    issuer,
-  )
-  return { key: privateKeyPem(keys.privateKey), cert: formatPem('CERTIFICATE', certificate), ca: root }
+  return { ...(await authority.issue(uri)), ca: authority.pem }
 }
 
 /** As the plan's TLS does it: the name is matched as configured. */
@@ -57,12 +40,7 @@ async function clientOptions(uri: string, expected: string): Promise<ConnectionO
 }
 
 beforeAll(async () => {
-  const keys = await createKeyPair()
-  const spki = publicKeyDer(keys.publicKey)
-  const subject = { organization: 'test' }
-  issuer = selfIssuer(keys.privateKey, spki, subject)
-  const dates = { notBefore: new Date(Date.now() - DAY_MS), notAfter: new Date(Date.now() + DAY_MS) }
-  root = formatPem('CERTIFICATE', createCertificate({ subject, spki, names: {}, ...dates, use: 'authority' }, issuer))
+  authority = await TestAuthority.create()
 })
 
 beforeEach(async () => {
@@ -109,16 +87,6 @@ afterEach(() => {
   server.close()
 })
 
-async function failure(call: Promise<unknown>): Promise<WeftError> {
-  try {
-    await call
-  } catch (thrown) {
-    if (thrown instanceof WeftError) return thrown
-    throw thrown
-  }
-  throw new Error('the call succeeded')
-}
-
 describe('a gRPC client of a cluster with TLS', () => {
   it('shows its certificate, and a new one after the secrets rotated', async () => {
     options = await clientOptions('spiffe://cluster.local/ns/default/sa/a', MIXER)
@@ -129,14 +97,14 @@ describe('a gRPC client of a cluster with TLS', () => {
 
   it('calls nobody but the expected server', async () => {
     options = await clientOptions('spiffe://cluster.local/ns/default/sa/a', 'spiffe://cluster.local/ns/other/sa/mixer')
-    const error = await failure(client.unary(whoami, '', { deadlineMs: 5000 }))
-    expect(error.code).toBe('unavailable')
-    expect(error.message).toContain(`the server is URI:${MIXER}`)
+    await expect(client.unary(whoami, '', { deadlineMs: 5000 })).rejects.toMatchObject({
+      code: 'unavailable',
+      message: expect.stringContaining(`the server is URI:${MIXER}`),
+    })
   })
 
   it('says that the secrets are not there yet', async () => {
     options = 'not-ready'
-    const error = await failure(client.unary(whoami, '', { deadlineMs: 5000 }))
-    expect(error.message).toContain('its secrets have not come yet')
+    await expect(client.unary(whoami, '', { deadlineMs: 5000 })).rejects.toThrow('its secrets have not come yet')
   })
 })

@@ -6,8 +6,7 @@ export type FramingError = 'content-length' | 'transfer-encoding' | 'both'
 
 export const none = -1
 export const chunked = -2
-export const untilClose = -3
-export const framingError = -4
+export const framingError = -3
 
 /** Why `bodyOf` gave `framingError`. */
 export const framingProblem: { error: FramingError } = { error: 'content-length' }

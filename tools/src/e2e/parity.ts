@@ -20,6 +20,7 @@ import { http1Cases } from './parity/cases/http1.ts'
 import { http2Cases } from './parity/cases/http2.ts'
 import { listenerLogCases } from './parity/cases/listener-logs.ts'
 import { managerCases } from './parity/cases/managers.ts'
+import { moreAddressCases } from './parity/cases/more-addresses.ts'
 import { newerFieldCases } from './parity/cases/newer-fields.ts'
 import { rejectCases } from './parity/cases/reject.ts'
 import { retryCases } from './parity/cases/retries.ts'
@@ -53,6 +54,7 @@ const parityCases: readonly ParityCase[] = [
   ...accessFilterCases,
   ...sessionCases,
   ...forwardProxyCases,
+  ...moreAddressCases,
   ...flagCases,
   ...adminCases,
   ...runtimeCases,

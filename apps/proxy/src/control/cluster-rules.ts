@@ -3,12 +3,14 @@ import {
   type Cluster,
   Cluster_LbSubsetConfig_LbSubsetSelector_LbSubsetSelectorFallbackPolicy as Fallback,
 } from '@weft/contracts/envoy/config/cluster/v3/cluster'
+import type { Address } from '@weft/contracts/envoy/config/core/v3/address'
 import { RequestMethod } from '@weft/contracts/envoy/config/core/v3/base'
 import type { HealthCheck, HealthCheck_HttpHealthCheck } from '@weft/contracts/envoy/config/core/v3/health_check'
 import type { ClusterLoadAssignment } from '@weft/contracts/envoy/config/endpoint/v3/endpoint'
+import type { Endpoint } from '@weft/contracts/envoy/config/endpoint/v3/endpoint_components'
 import type { Int64Range } from '@weft/contracts/envoy/type/v3/range'
 import { durationMs } from '../plan/duration.ts'
-import { invalid } from '../plan/problems.ts'
+import { invalid, unsupported } from '../plan/problems.ts'
 import { compileHeaderEdits } from '../routing/header-edits.ts'
 import { compileProbe } from './health-checks/compile-probe.ts'
 
@@ -23,7 +25,9 @@ export function checkAddresses(assignment: ClusterLoadAssignment | undefined, pa
   for (const [i, group] of (assignment?.endpoints ?? []).entries()) {
     for (const [k, { hostIdentifier }] of group.lbEndpoints.entries()) {
       if (hostIdentifier === undefined) throw invalid(`${path}endpoints[${i}].lb_endpoints[${k}]`, 'Address must be set')
-      const address = hostIdentifier.$case === 'endpoint' ? hostIdentifier.value.address?.address : undefined
+      const host = hostIdentifier.$case === 'endpoint' ? hostIdentifier.value : undefined
+      const address = host?.address?.address
+      if (host !== undefined) checkOthers(host, `${path}endpoints[${i}].lb_endpoints[${k}].endpoint`)
       const at = `${path}endpoints[${i}].lb_endpoints[${k}].endpoint.address`
       if (address?.$case === 'pipe' && Buffer.byteLength(address.value.path) > longestSocketPath)
         throw invalid(`${at}.pipe.path`, `exceeds maximum UNIX domain socket path size of ${longestSocketPath + 1}`)
@@ -34,6 +38,24 @@ export function checkAddresses(assignment: ClusterLoadAssignment | undefined, pa
         'names are looked up in clusters of type STRICT_DNS and LOGICAL_DNS',
       )
     }
+  }
+}
+
+/** More addresses of an endpoint are IP addresses, at the port of its first. */
+function checkOthers({ address, additionalAddresses }: Endpoint, path: string): void {
+  const portOf = (one: Address | undefined): number | null =>
+    one?.address?.$case === 'socketAddress' && one.address.value.portSpecifier?.$case === 'portValue'
+      ? one.address.value.portSpecifier.value
+      : null
+  const port = portOf(address)
+  for (const [i, { address: other }] of additionalAddresses.entries()) {
+    const at = `${path}.additional_addresses[${i}].address`
+    if (other?.address === undefined) throw invalid(at, 'Address must be set')
+    if (other.address.$case !== 'socketAddress' || port === null) throw unsupported(at, 'an address that is no IP address')
+    if (isIP(other.address.value.address) === 0)
+      throw invalid(`${at}.socket_address.address`, `malformed IP address: '${other.address.value.address}'`)
+    if (portOf(other) !== port)
+      throw unsupported(`${at}.socket_address.port_value`, 'another port than that of the first address')
   }
 }
 

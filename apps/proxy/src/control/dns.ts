@@ -155,6 +155,8 @@ function atAddress(endpoint: LbEndpoint, ip: string, name: string): LbEndpoint {
       value: {
         ...host,
         hostname: host.hostname === '' ? name : host.hostname,
+        // A name is what it is at, and nothing else.
+        additionalAddresses: [],
         address: { address: { $case: 'socketAddress', value: { ...address.value, address: ip } } },
       },
     },

@@ -12,11 +12,28 @@ interface ConnectTarget {
   prepare(socket: net.Socket): void
 }
 
-/** How a cluster's sockets are to connect to an endpoint's address. */
-export function connectTarget(address: EndpointAddress, { sources, options }: NearEnds): ConnectTarget {
+/** How long one address of several is waited for before the next is tried too (RFC 8305 section 8; Envoy's 300 ms). */
+const attemptMs = 300
+
+/**
+ * How a cluster's sockets are to connect to an endpoint's address. `others`: addresses that will do as well, at the same port;
+ * they are tried in turns of families (RFC 8305) unless the cluster says by which socket to connect.
+ */
+export function connectTarget(
+  address: EndpointAddress,
+  { sources, options }: NearEnds,
+  others: readonly string[] = [],
+): ConnectTarget {
   if (address.type === 'pipe') return { where: { path: pipeName(address.path) }, prepare: asItIs }
   const { host, port } = address
   const [first] = sources
+  if (others.length > 0 && first === undefined && options.length === 0) {
+    const found = [host, ...others].map((one) => ({ address: one, family: net.isIP(one) }))
+    const lookup: net.LookupFunction = (_name, _options, tell) => process.nextTick(tell, null, found)
+    // A name, since addresses are not looked up; told later, so that who has the socket hears of every attempt.
+    const where = { host: 'endpoint', port, lookup, autoSelectFamily: true, autoSelectFamilyAttemptTimeout: attemptMs }
+    return { where, prepare: asItIs }
+  }
   if (first === undefined) return { where: { host, port }, prepare: preparing(host, options) }
   const source = sources.find((one) => net.isIP(one.address) === net.isIP(host)) ?? first
   const where = { host, port, localAddress: source.address, ...(source.port === 0 ? {} : { localPort: source.port }) }

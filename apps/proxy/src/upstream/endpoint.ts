@@ -16,6 +16,8 @@ export class Endpoint implements UpstreamHost {
   readonly address: EndpointAddress
   /** Whose it is: for an aggregate cluster's pick, another than the route's. */
   readonly cluster: UpstreamCluster
+  /** More addresses of its, at the same port: one of them is as good as the first. */
+  otherAddresses: readonly string[] = []
   weight = 1
   hostname = ''
   metadata: Readonly<Record<string, unknown>> = {}
@@ -101,7 +103,11 @@ export function applyEndpoint(endpoint: Endpoint, source: LbEndpoint): void {
   endpoint.weight = source.loadBalancingWeight ?? 1
   endpoint.metadata = source.metadata?.filterMetadata ?? {}
   endpoint.negotiates = null
-  endpoint.hostname = source.hostIdentifier?.$case === 'endpoint' ? source.hostIdentifier.value.hostname : ''
+  const host = source.hostIdentifier?.$case === 'endpoint' ? source.hostIdentifier.value : undefined
+  endpoint.hostname = host?.hostname ?? ''
+  endpoint.otherAddresses = (host?.additionalAddresses ?? []).flatMap(({ address }) =>
+    address?.address?.$case === 'socketAddress' ? [address.address.value.address] : [],
+  )
   const status = source.healthStatus
   endpoint.edsStatus = status
   endpoint.edsUnhealthy = status === HealthStatus.UNHEALTHY || status === HealthStatus.DRAINING || status === HealthStatus.TIMEOUT

@@ -43,9 +43,10 @@ export function openSocket(
 ): Connection {
   const { stats } = cluster
   const { timers } = services
-  const target = connectTarget(endpoint.address, cluster.plan.nearEnds)
+  const target = connectTarget(endpoint.address, cluster.plan.nearEnds, endpoint.otherAddresses)
   const prepare = (socket: net.Socket): void => {
     target.prepare(socket)
+    if (endpoint.otherAddresses.length > 0) countAttempts(socket, stats)
     if (cluster.plan.nearEnds.sources.length === 0) return
     socket.once('error', (error) => {
       if (isBindError(error)) stats.bindErrors.inc()
@@ -97,6 +98,11 @@ export function openSocket(
   const connection = new Connection(socket, handler, timers, stats)
   connection.readAccepted()
   return connection
+}
+
+/** Each address that is tried counts as a connection; of the first its link has told. */
+function countAttempts(socket: net.Socket, { connectionTotal }: ClusterStats): void {
+  socket.once('connectionAttempt', () => socket.on('connectionAttempt', () => connectionTotal.inc()))
 }
 
 /** Says first whom the connection is for. */
@@ -163,9 +169,15 @@ function watchHandshake(
   socket.once('error', (error) => {
     if (!(error instanceof PeerNotWanted) && isOfTls(error)) stats.connectionError.inc()
     // Where not even TCP came to be, nothing of TLS has failed.
-    if (connected || ('syscall' in error && error.syscall === 'connect')) return
+    if (connected || isOfConnect(error)) return
     opening.onFailure(tlsFailure(error, answered).replaceAll(/\s+/g, '_'))
   })
+}
+
+/** TCP did not come to be; of several addresses: with none of them. */
+function isOfConnect(error: unknown): boolean {
+  if (error instanceof AggregateError) return error.errors.every(isOfConnect)
+  return error instanceof Error && 'syscall' in error && error.syscall === 'connect'
 }
 
 /** What is heard of a connection whose socket could not be made as it is to be; the log is told no more. */

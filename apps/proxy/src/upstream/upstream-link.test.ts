@@ -9,7 +9,9 @@ import type { PooledConnection, PoolWaiter } from './pool.ts'
 import { host, liveCluster } from './testing.ts'
 
 const servers: net.Server[] = []
+const clusters: { close(): void }[] = []
 afterEach(() => {
+  for (const cluster of clusters.splice(0)) cluster.close()
   for (const server of servers.splice(0)) server.close()
 })
 
@@ -102,6 +104,40 @@ describe.each(Object.entries(kinds))('a connection for %s', (kind, options) => {
       ...{ total: 1, active: 0, connect_fail: 1, connect_timeout: 1 },
       ...{ destroy: 1, destroy_local: 1, destroy_remote: 0 },
     })
+  })
+})
+
+/** An endpoint whose first address is 127.0.0.2, and another one 127.0.0.1. */
+const twoAddresses = (port: number): string => {
+  const at = (address: string) => `address: {socket_address: {address: ${address}, port_value: ${port}}}`
+  return `[{lb_endpoints: [{endpoint: {${at('127.0.0.2')}, additional_addresses: [{${at('127.0.0.1')}}]}}]}]`
+}
+
+/** Begins a request to that endpoint; gives its connection and what became of it. */
+function askOneOfTwo(settings: string, port: number) {
+  const { cluster, stats } = liveCluster(`name: x${settings}`, twoAddresses(port))
+  clusters.push(cluster)
+  const waiter = new Waiter()
+  const connection = poolOf(cluster.pick()!, 0, 11, false, null, null).acquire(waiter)
+  if (connection === null || connection === 'overflow') throw new Error('no connection')
+  connection.begin(waiter)
+  return { connection, waiter, count: (name: string) => stats.counter(`cluster.x.${name}`).value }
+}
+
+describe('an endpoint of several addresses', () => {
+  it('is connected to by the next one where the first refuses', async () => {
+    const { connection, count } = askOneOfTwo('', await listen(() => {}))
+    await expect.poll(() => connection.connected, { timeout: 10_000 }).toBe(true)
+    expect([count('upstream_cx_total'), count('upstream_cx_connect_fail')]).toEqual([2, 0])
+  })
+
+  it.each([
+    ['plaintext', ''],
+    ['TLS', `, ${tls}`],
+  ])('fails once where all refuse (%s)', async (_security, settings) => {
+    const { waiter, count } = askOneOfTwo(settings, await freePort())
+    await expect.poll(() => waiter.ended, { timeout: 10_000 }).toBe('connect-failure: delayed connect error: Connection refused')
+    expect([count('upstream_cx_connect_fail'), count('ssl.connection_error')]).toEqual([1, 0])
   })
 })
 

@@ -47,7 +47,7 @@ export const clusterSupport: SupportTable = {
     'overprovisioning_factor drop_overloads weighted_priority_health ~endpoint_stale_after',
   'envoy.config.endpoint.v3.LocalityLbEndpoints': '* -load_balancer_endpoints -leds_cluster_locality_config ~proximity',
   'envoy.config.endpoint.v3.LbEndpoint': '* -endpoint_name',
-  'envoy.config.endpoint.v3.Endpoint': '* -additional_addresses',
+  'envoy.config.endpoint.v3.Endpoint': '*',
 
   'envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig.ZoneAwareLbConfig': '* -force_local_zone -locality_basis',
   'envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport': '*',

@@ -361,6 +361,14 @@ describe('a worker', () => {
     expect(proxy.stats.value('cluster.c.upstream_rq_total')).toBe(1)
   })
 
+  it('passes on of TE that trailers are wanted, written so', async () => {
+    const up = await upstream()
+    const proxy = await proxyTo(up.port)
+    for (const te of ['trailers', 'gzip, trailers', 'Trailers', 'trailers;q=0', 'gzip'])
+      await raw(proxy.port('in'), `GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\nte: ${te}\r\n\r\n`)
+    expect(up.requests.map(({ headers }) => headers.te)).toEqual(['trailers', 'trailers', undefined, undefined, undefined])
+  })
+
   it('waits for a connection within the breaker’s limits, and answers overflow beyond', async () => {
     const held: (() => void)[] = []
     const up = await upstream((_q, response) => held.push(() => response.end('ok')))

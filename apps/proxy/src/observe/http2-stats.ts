@@ -5,8 +5,11 @@ import type { Counter, Gauge, StatSource } from './stats.ts'
 export class Http2Stats {
   private readonly active: Gauge
   private readonly counters = new Map<CodecEvent, Counter>()
+  private readonly connections: Counter
 
   constructor(stats: StatSource, prefix: string) {
+    // Named as the codec that Envoy has by default.
+    this.connections = stats.counter(`${prefix}nghttp2_${prefix === 'http2.' ? 'downstream' : 'upstream'}_connections`)
     this.active = stats.gauge(`${prefix}streams_active`)
     for (const event of counted) this.counters.set(event, stats.counter(`${prefix}${event}`))
     // Envoy's alone: of its libraries, and of what is not kept apart here.
@@ -14,6 +17,10 @@ export class Http2Stats {
     for (const name of alwaysGauges) stats.gauge(`${prefix}${name}`)
     // Counted by who looks at underscores, and there from the first connection on.
     for (const name of ofUnderscores) stats.counter(`${prefix}${name}`)
+  }
+
+  connectionBegins(): void {
+    this.connections.inc()
   }
 
   note(event: CodecEvent): void {

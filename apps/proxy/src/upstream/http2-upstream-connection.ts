@@ -52,6 +52,7 @@ export class Http2UpstreamConnection implements PooledConnection, LinkUser, Http
     const { http2 } = cluster.plan
     const toSidecar = cluster.tlsOf(endpoint)?.alpn.includes(meshAlpn) === true
     this.codec = new Http2ClientConnection(this.output, toSidecar ? meshHttp2Options(http2) : http2, this)
+    cluster.stats.http2.connectionBegins()
     this.codec.presumedStreams = presumedStreams
     this.codec.start()
     this.ticker = new Timeout(() => this.tick())

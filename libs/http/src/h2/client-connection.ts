@@ -168,6 +168,8 @@ export class Http2ClientConnection implements ConnectionRole {
     this.events.noted(event)
   }
 
+  onInterrupted(): void {}
+
   onHeaderBlock(block: HeaderBlock, stream: Http2Stream | null, bytes: Buffer, start: number, end: number): void {
     const { core } = this
     const { streamId, endStream } = block

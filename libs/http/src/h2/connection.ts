@@ -24,6 +24,8 @@ export interface ConnectionRole {
   readonly isServer: boolean
   /** A header block is whole. `stream`: the open stream it belongs to. It has to be decoded, whatever becomes of it. */
   onHeaderBlock(block: HeaderBlock, stream: Http2Stream | null, bytes: Buffer, start: number, end: number): void
+  /** A block of this stream has begun and will not be whole: the connection is about to end for it. */
+  onInterrupted(streamId: number): void
   /** Whether DATA may come on the stream: its head has come. */
   mayHaveData(stream: Http2Stream): boolean
   /** The peer opens no streams beyond this one, or takes none of ours. */
@@ -136,6 +138,7 @@ export class Http2Connection implements FrameHandler, InboxOwner, ControlOwner {
   /** A connection error (section 5.4.1). */
   fail(code: number, detail: string): void {
     if (this.dead) return
+    this.interruptBlock()
     this.outbox.goaway(this.lastPeerStream, code, detail)
     this.role.onFailure(detail)
     this.lose('protocol-error', codecError)
@@ -143,24 +146,31 @@ export class Http2Connection implements FrameHandler, InboxOwner, ControlOwner {
   }
 
   /**
-   * The same for what is well formed and yet must not be; where the options say so without a word (Envoy's way). `ofStreams`:
-   * what those that are open hear.
+   * The same for what is well formed and yet must not be; where the options say so without a word (Envoy's way). `streamId`: of the
+   * stream it is about, if of one, which hears `ofStream`.
    */
-  violate(code: number, detail: string, ofStreams = detail): void {
+  violate(code: number, detail: string, streamId = 0, ofStream = unknownError): void {
     if (this.dead) return
     if (this.options.announceViolations) {
       this.fail(code, detail)
       return
     }
     this.role.onFailure(detail)
-    this.lose('protocol-error', ofStreams)
+    this.lose('protocol-error', codecError, streamId, ofStream)
     this.role.closeAfterWrite()
   }
 
   /** A stream's error; where violations end connections without a word (Envoy's way), this does too. */
   violateStream(stream: Http2Stream, code: number, detail: string): void {
     if (this.options.announceViolations) this.streamError(stream, code, detail)
-    else this.violate(code, detail, 'http2.unknown.nghttp2.error')
+    else this.violate(code, detail, stream.id)
+  }
+
+  private interruptBlock(): void {
+    const { block } = this
+    if (!block.isOpen) return
+    block.isOpen = false
+    this.role.onInterrupted(block.streamId)
   }
 
   private goaway(lastStreamId: number, code: number, detail: string): void {
@@ -170,25 +180,27 @@ export class Http2Connection implements FrameHandler, InboxOwner, ControlOwner {
 
   flood(what: FloodEvent): void {
     if (this.dead) return
+    this.interruptBlock()
     this.role.note(what)
     this.outbox.goaway(this.lastPeerStream, errorCode.enhanceYourCalm, what)
     this.lose('protocol-error', `http2.${what}`)
     this.role.turnAway()
   }
 
-  /** The connection is gone: every stream ends. */
-  lose(reason: ResetReason, detail: string): void {
+  /** The connection is gone: every stream ends, the newest first as with Envoy; that of `streamId` for a reason of its own. */
+  lose(reason: ResetReason, detail: string, streamId = 0, ofStream = detail): void {
     if (this.dead) return
+    this.interruptBlock()
     this.dead = true
     this.reader.stop()
     this.block.release()
-    for (const stream of this.streams.all()) {
+    for (const stream of this.streams.all().reverse()) {
       stream.state = 'closed'
       this.role.note('stream_closed')
       this.outbox.forget(stream)
       const { user } = stream
       stream.user = null
-      user?.onReset(reason, detail)
+      user?.onReset(reason, stream.id === streamId ? ofStream : detail)
     }
     this.streams.clear()
   }
@@ -444,6 +456,7 @@ export class Http2Connection implements FrameHandler, InboxOwner, ControlOwner {
     }
     const problem = this.block.begin(flags, streamId, bytes, start, end)
     if (problem !== errorCode.noError) {
+      this.block.isOpen = false
       this.fail(problem, 'HEADERS frame too short for its padding or priority')
       return
     }
@@ -457,7 +470,7 @@ export class Http2Connection implements FrameHandler, InboxOwner, ControlOwner {
 
   private onContinuation(flags: number, bytes: Buffer, start: number, end: number): void {
     const { block } = this
-    if (!this.counted(this.budget.payloadReceived(start === end && (flags & flag.endHeaders) === 0))) return
+    if (!this.counted(this.budget.payloadReceived(start === end))) return
     if (!block.continued()) {
       this.flood('header_block_flood')
       return
@@ -498,7 +511,7 @@ export class Http2Connection implements FrameHandler, InboxOwner, ControlOwner {
   malformed(stream: Http2Stream, detail: string): void {
     this.role.note('rx_messaging_error')
     if (this.options.streamErrorOnInvalidMessage) this.streamError(stream, errorCode.protocolError, detail)
-    else this.violate(errorCode.protocolError, detail)
+    else this.violate(errorCode.protocolError, detail, stream.id, detail)
   }
 
   /** A head or trailers beyond our limits, which the peer could not know: as Envoy, nobody is blamed for breaking the protocol. */
@@ -534,4 +547,6 @@ export class Http2Connection implements FrameHandler, InboxOwner, ControlOwner {
 
 /** What Envoy says of streams that end because their connection's bytes are none of HTTP/2. */
 const codecError = 'codec_error:The_user_callback_function_failed'
+/** The same of the stream that it is about. */
+const unknownError = 'http2.unknown.nghttp2.error'
 const keepalivePing = Buffer.from('weft-you')

@@ -18,7 +18,7 @@ export interface ControlOwner {
   readonly budget: AbuseBudget
   isIdle(streamId: number): boolean
   fail(code: number, detail: string): void
-  violate(code: number, detail: string): void
+  violate(code: number, detail: string, streamId?: number): void
   violateStream(stream: Http2Stream, code: number, detail: string): void
   flood(what: FloodEvent): void
   streamError(stream: Http2Stream, code: number, detail: string): void
@@ -55,7 +55,8 @@ export class ControlFrames {
         this.onSettings(flags, streamId, bytes, start, end)
         break
       case frameType.pushPromise:
-        this.owner.violate(errorCode.protocolError, 'PUSH_PROMISE')
+        if (end - start < 4) this.owner.fail(errorCode.frameSizeError, 'PUSH_PROMISE frame of a wrong size')
+        else this.owner.violate(errorCode.protocolError, 'PUSH_PROMISE', streamId)
         break
       case frameType.ping:
         this.onPing(flags, streamId, bytes, start, end)
@@ -93,8 +94,8 @@ export class ControlFrames {
 
   private onResetStream(streamId: number, bytes: Buffer, start: number, end: number): void {
     const { owner } = this
-    if (streamId === 0 || owner.isIdle(streamId)) owner.violate(errorCode.protocolError, 'RST_STREAM on an idle stream')
-    else if (end - start !== 4) owner.fail(errorCode.frameSizeError, 'RST_STREAM frame of a wrong size')
+    if (end - start !== 4) owner.fail(errorCode.frameSizeError, 'RST_STREAM frame of a wrong size')
+    else if (streamId === 0 || owner.isIdle(streamId)) owner.violate(errorCode.protocolError, 'RST_STREAM on an idle stream')
     else {
       const stream = owner.streams.get(streamId)
       if (stream === null) this.counted(owner.budget.controlReceived())
@@ -120,7 +121,7 @@ export class ControlFrames {
     const { owner } = this
     const isAck = (flags & flag.ack) !== 0
     if (streamId !== 0 || (!this.sawSettings && isAck)) {
-      owner.violate(errorCode.protocolError, 'SETTINGS not on stream 0, or not at first')
+      owner.violate(errorCode.protocolError, 'SETTINGS not on stream 0, or not at first', streamId)
       return
     }
     const length = end - start
@@ -170,7 +171,7 @@ export class ControlFrames {
 
   private onPing(flags: number, streamId: number, bytes: Buffer, start: number, end: number): void {
     const { owner } = this
-    if (streamId !== 0) owner.violate(errorCode.protocolError, 'PING not on stream 0')
+    if (streamId !== 0) owner.violate(errorCode.protocolError, 'PING not on stream 0', streamId)
     else if (end - start !== 8) owner.fail(errorCode.frameSizeError, 'PING frame of a wrong size')
     else if (!this.counted(owner.budget.controlReceived())) return
     else if ((flags & flag.ack) === 0) owner.outbox.ping(true, bytes, start)
@@ -178,7 +179,7 @@ export class ControlFrames {
 
   private onGoaway(streamId: number, bytes: Buffer, start: number, end: number): void {
     const { owner } = this
-    if (streamId !== 0) owner.violate(errorCode.protocolError, 'GOAWAY not on stream 0')
+    if (streamId !== 0) owner.violate(errorCode.protocolError, 'GOAWAY not on stream 0', streamId)
     else if (end - start < 8) owner.fail(errorCode.frameSizeError, 'GOAWAY frame of a wrong size')
     else owner.onGoaway(readUint32(bytes, start) & 0x7fffffff, readUint32(bytes, start + 4))
   }
@@ -193,7 +194,7 @@ export class ControlFrames {
     const increment = readUint32(bytes, start) & 0x7fffffff
     if (streamId === 0) {
       if (increment === 0) owner.violate(errorCode.protocolError, 'WINDOW_UPDATE of 0')
-      else if (!owner.outbox.window.widen(increment)) owner.fail(errorCode.flowControlError, 'a window beyond 2^31-1')
+      else if (!owner.outbox.window.widen(increment)) owner.violate(errorCode.flowControlError, 'a window beyond 2^31-1')
       else owner.outbox.pump()
       return
     }
@@ -205,7 +206,7 @@ export class ControlFrames {
     if (stream === null) return
     if (increment === 0) owner.violateStream(stream, errorCode.protocolError, 'WINDOW_UPDATE of 0')
     else if (!stream.sendWindow.widen(increment)) {
-      owner.streamError(stream, errorCode.flowControlError, 'a window beyond 2^31-1')
+      owner.violateStream(stream, errorCode.flowControlError, 'a window beyond 2^31-1')
     } else owner.outbox.streamWidened(stream)
   }
 }

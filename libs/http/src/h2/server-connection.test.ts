@@ -303,6 +303,8 @@ describe('what breaks the connection', () => {
     ['HEADERS on an even stream', [headers(2, get)], 'PROTOCOL_ERROR'],
     ['a smaller stream number', [headers(5, get), headers(3, get)], 'PROTOCOL_ERROR'],
     ['RST_STREAM on an idle stream', [raw(frameType.rstStream, 0, 1, uint32(8))], 'PROTOCOL_ERROR'],
+    ['RST_STREAM of a wrong size on an idle stream', [raw(frameType.rstStream, 0, 1, 'abc')], 'FRAME_SIZE_ERROR'],
+    ['PUSH_PROMISE without a promise', [raw(frameType.pushPromise, 4, 1)], 'FRAME_SIZE_ERROR'],
     ['RST_STREAM of a wrong size', [headers(1, get), raw(frameType.rstStream, 0, 1, 'abc')], 'FRAME_SIZE_ERROR'],
     ['WINDOW_UPDATE on an idle stream', [raw(frameType.windowUpdate, 0, 1, uint32(8))], 'PROTOCOL_ERROR'],
     ['WINDOW_UPDATE of a wrong size', [raw(frameType.windowUpdate, 0, 0, 'abc')], 'FRAME_SIZE_ERROR'],
@@ -360,6 +362,28 @@ describe('what breaks the connection', () => {
     zero.send(headers(1, get), raw(frameType.windowUpdate, 0, 1, uint32(0)))
     expect(zero.frames()).toEqual([])
     expect(zero.closed).toBe(true)
+  })
+
+  it.each([
+    ['a PING on it', raw(frameType.ping, 0, 3, '12345678')],
+    ['a window beyond 2^31-1', raw(frameType.windowUpdate, 0, 3, uint32(0x7fffffff))],
+  ])('which the stream that it is about hears otherwise than the rest: %s', (_what, wrong) => {
+    const server = new ServerUnderTest({ announceViolations: false }).greet()
+    server.send(headers(1, get), headers(3, get))
+    const before = server.events.length
+    server.send(wrong)
+    expect(server.frames()).toEqual([])
+    expect(server.events.slice(before)).toEqual([
+      '3 reset protocol-error: http2.unknown.nghttp2.error',
+      '1 reset protocol-error: codec_error:The_user_callback_function_failed',
+    ])
+  })
+
+  it('and a request of which half the head has come has begun', () => {
+    const server = new ServerUnderTest().greet()
+    server.send(headers(5, get, 0), raw(frameType.ping, 0, 0, '12345678'))
+    expect(server.frames()).toEqual(['GOAWAY 5 PROTOCOL_ERROR'])
+    expect(server.events).toEqual(['5 reset protocol-error: codec_error:The_user_callback_function_failed'])
   })
 
   it('DATA or HEADERS after the end of a stream that is open: STREAM_CLOSED', () => {
@@ -659,11 +683,11 @@ describe('abuse ends the connection with ENHANCE_YOUR_CALM', () => {
     const server = new ServerUnderTest().greet()
     server.send(headers(1, get, 0))
     for (let i = 0; i < 100 && !server.closed; i++) server.send(frame(frameType.continuation, 0, 1, literals(['a', 'b'])))
-    expect(calm(server)).toBe('GOAWAY 0 ENHANCE_YOUR_CALM')
+    expect(calm(server)).toBe('GOAWAY 1 ENHANCE_YOUR_CALM')
     const large = new ServerUnderTest().greet()
     large.send(headers(1, get, 0))
     for (let i = 0; i < 6 && !large.closed; i++) large.send(frame(frameType.continuation, 0, 1, Buffer.alloc(16000, 0x82)))
-    expect(calm(large)).toBe('GOAWAY 0 ENHANCE_YOUR_CALM')
+    expect(calm(large)).toBe('GOAWAY 1 ENHANCE_YOUR_CALM')
   })
 
   it('empty frames', () => {
@@ -817,8 +841,8 @@ describe('the end of a connection', () => {
     server.send(headers(1, get), headers(3, get))
     server.connection.receiveEnd()
     expect(server.events.slice(2)).toEqual([
-      '1 reset connection-closed: remote closed',
       '3 reset connection-closed: remote closed',
+      '1 reset connection-closed: remote closed',
     ])
   })
 })

@@ -175,7 +175,7 @@ export class Http2ServerConnection implements ConnectionRole {
       if (isRemoteOpen(stream.state)) {
         const table = stream.user instanceof Http2ServerStream ? stream.user.trailersTable() : new HeaderTable()
         core.trailers(block, stream, table, bytes, start, end)
-      } else core.violate(errorCode.streamClosed, 'HEADERS after the end', 'http2.unknown.nghttp2.error')
+      } else core.violate(errorCode.streamClosed, 'HEADERS after the end', stream.id)
       return
     }
     const id = block.streamId
@@ -205,6 +205,15 @@ export class Http2ServerConnection implements ConnectionRole {
       return
     }
     this.openStream(block, bytes, start, end)
+  }
+
+  /** A request all the same, though nothing of it is known: as with Envoy it is told of, and the last that was looked at. */
+  onInterrupted(streamId: number): void {
+    const { core } = this
+    if ((streamId & 1) === 0 || streamId <= core.lastPeerStream || core.draining === 'goaway') return
+    core.lastPeerStream = streamId
+    const answer = new Http2ServerStream(core)
+    answer.begin(core.open(streamId, answer), this.events).request.version = 20
   }
 
   /** A block of a stream that is closed, or was passed over. */

@@ -36,7 +36,8 @@ export class Http2Session implements DownstreamProtocol, Http2ServerEvents, Exch
     this.downstream = downstream
     this.connection = connection
     this.output = new CoalescingOutput(connection)
-    const { http2 } = downstream.plan
+    const { http2, stats } = downstream.plan
+    stats.http2.connectionBegins()
     const options = downstream.tls?.alpn === meshAlpn ? meshHttp2Options(http2) : http2
     this.codec = new Http2ServerConnection(this.output, options, this, monotonicMs)
     const tickMs = tickMsOf(options)

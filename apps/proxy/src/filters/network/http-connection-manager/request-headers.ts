@@ -1,5 +1,4 @@
 import { isIP, isIPv4 } from 'node:net'
-import { listHas } from '@weft/http/h1/bytes'
 import { type HeaderName, headerGroup, headerName, names } from '@weft/http/header-name'
 import type { HeaderTable } from '@weft/http/header-table'
 import type { RequestHead } from '@weft/http/message'
@@ -183,13 +182,11 @@ function removeHopByHop(headers: HeaderTable, upgrade: boolean): void {
   headers.remove(names.keepAlive)
   headers.remove(names.proxyConnection)
   headers.remove(names.transferEncoding)
-  const te = headers.find(names.te)
-  if (te >= 0) {
-    const { buffer, ranges } = headers
-    const keeps = listHas(buffer, ranges[te * 4 + 2]!, ranges[te * 4 + 3]!, trailersToken)
-    if (keeps) headers.set(names.te, trailersToken)
-    else headers.remove(names.te)
-  }
+  const te = headers.getAll(names.te)
+  if (te === null || te === trailersToken) return
+  // This word alone, written so, goes on (as with Envoy).
+  if (te.split(',').some((one) => one.trim() === trailersToken)) headers.set(names.te, trailersToken)
+  else headers.remove(names.te)
 }
 
 /** A loopback peer says nothing to who reads this elsewhere: Envoy names the machine's own address then. */

@@ -8,6 +8,7 @@ import { createRequire, isBuiltin } from 'node:module'
 import { basename, dirname, join, relative, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { build, type Metafile, type Plugin } from 'esbuild'
+import { withoutUnreached } from './lean-contracts.ts'
 
 export const root = join(import.meta.dirname, '../../..')
 
@@ -71,7 +72,7 @@ export async function bundleApp(name: string, folder: string): Promise<string[]>
     banner: {
       js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
     },
-    plugins: [leanContracts(), keepPaths(), namedExports(), plainHttp()],
+    plugins: [leanContracts(app.entries), keepPaths(), namedExports(), plainHttp()],
   })
   dropIdleImports(metafile)
   // The sources name each other by .ts: a file of that name hands on to the bundled one.
@@ -82,7 +83,8 @@ export async function bundleApp(name: string, folder: string): Promise<string[]>
   for (const asset of app.assets) cpSync(join(root, asset), join(folder, asset), { recursive: true })
   for (const name of app.packages) copyPackage(name, folder)
   writeFileSync(join(folder, 'package.json'), `${JSON.stringify({ type: 'module', license: 'Apache-2.0' })}\n`)
-  return [...Object.keys(metafile.inputs), ...app.assets, relative(root, import.meta.filename)]
+  const makers = ['bundle.ts', 'lean-contracts.ts'].map((file) => relative(root, join(import.meta.dirname, file)))
+  return [...Object.keys(metafile.inputs), ...app.assets, ...makers]
 }
 
 /**
@@ -130,17 +132,24 @@ function keepPaths(): Plugin {
 
 /**
  * Contracts make a gRPC client's class beside a service's messages. Where nobody uses it, it goes, and the gRPC library with it:
- * 50 ms of CPU in every thread. And names inside their functions become short: of generated code nobody reads a stack, and it is most of
- * a proxy's text.
+ * 50 ms of CPU in every thread. So do methods of messages that the app does not reach. And names inside their functions become short: of
+ * generated code nobody reads a stack, and it is most of a proxy's text.
  */
-function leanContracts(): Plugin {
+function leanContracts(entries: readonly string[]): Plugin {
   return {
     name: 'lean-contracts',
     setup(build) {
-      build.onLoad({ filter: /\/contracts\/gen\/.*\.ts$/ }, async ({ path }) => {
-        const source = readFileSync(path, 'utf8')
-        const pure = source.replaceAll('makeGenericClientConstructor(', '/* @__PURE__ */ makeGenericClientConstructor(')
-        return { contents: (await build.esbuild.transform(pure, { loader: 'ts', minifyIdentifiers: true })).code }
+      let contracts = new Map<string, string>()
+      build.onStart(async () => {
+        const sources = await sourcesOf(entries)
+        const text = [...sources].flatMap(([path, code]) => (generated.test(path) ? [] : [code])).join('\n')
+        contracts = withoutUnreached(text, new Map([...sources].filter(([path]) => generated.test(path))))
+      })
+      build.onLoad({ filter: generated }, async ({ path }) => {
+        const code = contracts.get(path)
+        if (code === undefined) return undefined
+        const pure = code.replaceAll('makeGenericClientConstructor(', '/* @__PURE__ */ makeGenericClientConstructor(')
+        return { contents: (await build.esbuild.transform(pure, { minifyIdentifiers: true })).code }
       })
       build.onResolve({ filter: /^@grpc\/grpc-js$/ }, async ({ kind, path, resolveDir, pluginData }) => {
         if (kind !== 'import-statement' || pluginData === 'resolved') return undefined
@@ -149,6 +158,29 @@ function leanContracts(): Plugin {
       })
     },
   }
+}
+
+const generated = /\/contracts\/gen\/.*\.ts$/
+
+/** All sources of ours that are loaded from the entries, as JavaScript by path. */
+async function sourcesOf(entries: readonly string[]): Promise<Map<string, string>> {
+  const sources = new Map<string, string>()
+  const collect: Plugin = {
+    name: 'collect-sources',
+    setup(build) {
+      build.onResolve({ filter: /^[a-z@]/ }, ({ kind, path }) =>
+        kind === 'entry-point' || path.startsWith('@weft/') ? undefined : { path, external: true },
+      )
+      build.onLoad({ filter: /\/(apps|libs)\/.*\.ts$/ }, async ({ path }) => {
+        const { code } = await build.esbuild.transform(readFileSync(path, 'utf8'), { loader: 'ts' })
+        sources.set(path, code)
+        return { contents: code }
+      })
+    },
+  }
+  const entryPoints = [...entries]
+  await build({ absWorkingDir: root, entryPoints, outdir: '.', write: false, bundle: true, format: 'esm', plugins: [collect] })
+  return sources
 }
 
 /**

@@ -10,7 +10,8 @@ import { Http2ServerConnection, type Http2ServerStream } from '../server-connect
 import { FieldRecorder } from './field-recorder.ts'
 
 /** A frame, as bytes. */
-export function frame(type: number, flags: number, streamId: number, payload: Uint8Array = new Uint8Array()): Buffer {
+export function frame(type: number, flags: number, streamId: number, content: string | Uint8Array = ''): Buffer {
+  const payload = Buffer.from(content)
   const bytes = Buffer.alloc(9 + payload.length)
   bytes.set(payload, writeFrameHeader(bytes, 0, payload.length, type, flags, streamId))
   return bytes
@@ -54,7 +55,7 @@ export function headers(streamId: number, fields: [string, string][], flags: num
 }
 
 export function data(streamId: number, bytes: string | Buffer, flags = 0): Buffer {
-  return frame(frameType.data, flags, streamId, Buffer.from(bytes))
+  return frame(frameType.data, flags, streamId, bytes)
 }
 
 /** What a server wrote, a line a frame. */

@@ -97,6 +97,8 @@ export interface RouteInfo {
   readonly metadata: Readonly<Record<string, Readonly<Record<string, unknown>>>>
   /** What rate limit filters count by here; null: nothing. */
   readonly rateLimits?: RouteRateLimits | null
+  /** Whether the request is forwarded, or answered here; absent: forwarded. */
+  readonly outcome?: { readonly type: 'forward' | 'redirect' | 'direct' | 'nowhere' }
 }
 
 export interface LocalReply {

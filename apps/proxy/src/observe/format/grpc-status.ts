@@ -56,10 +56,10 @@ function named(context: FormatContext, change: (name: string) => string): string
 }
 
 /** `%GRPC_STATUS_NUMBER%`. */
-export function grpcStatusNumber({ request, response, responseTrailers }: FormatContext): number | null {
+export function grpcStatusNumber({ request, response, responseTrailers, info }: FormatContext): number | null {
   if (request === null || !isGrpcType(request.headers)) return null
   const said = responseTrailers?.get(names.grpcStatus) ?? response?.headers.get(names.grpcStatus) ?? null
   if (said !== null) return /^\d{1,9}$/.test(said) ? Number(said) : -1
-  const status = response?.status ?? 0
-  return status === 0 ? null : (byHttpStatus[status] ?? 2)
+  const { responseCode } = info
+  return responseCode === 0 ? null : (byHttpStatus[responseCode] ?? 2)
 }

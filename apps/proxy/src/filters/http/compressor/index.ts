@@ -74,10 +74,11 @@ export const compressor: HttpFilterKind = {
   compileRouteConfig(bytes, _type, context) {
     const { override } = CompressorPerRoute.decode(bytes)
     if (override === undefined) return context.fail('', 'one of disabled and overrides is needed')
-    if (override.$case === 'disabled') return 'off'
+    if (override.$case === 'disabled') return { ...noOverride, disables: true } satisfies Override
     const { responseDirectionConfig: response, compressorLibrary } = override.value
     return {
       enables: response !== undefined,
+      disables: false,
       removesAcceptEncoding: response?.removeAcceptEncodingHeader,
       library: compressorLibrary === undefined ? null : compileLibrary(compressorLibrary, context),
     } satisfies Override
@@ -88,12 +89,14 @@ export const compressor: HttpFilterKind = {
 interface Override {
   /** Responses are compressed even where the filter has that off. */
   readonly enables: boolean
+  /** They are not. */
+  readonly disables: boolean
   readonly removesAcceptEncoding: boolean | undefined
   /** null: the filter's own. */
   readonly library: CompressorLibrary | null
 }
 
-const noOverride: Override = { enables: false, removesAcceptEncoding: undefined, library: null }
+const noOverride: Override = { enables: false, disables: false, removesAcceptEncoding: undefined, library: null }
 
 function isOverride(config: unknown): config is Override {
   return typeof config === 'object' && config !== null && 'enables' in config
@@ -149,7 +152,7 @@ class CompressorFilter implements HttpFilter {
     const { rules } = this
     const { headers } = stream.request
     this.accept = headers.getAll(acceptEncoding)
-    if (this.override.enables || rules.response.enabled()) {
+    if (this.isEnabled()) {
       if (this.override.removesAcceptEncoding ?? rules.removeAcceptEncoding) headers.remove(acceptEncoding)
       const known = stream.filterState.get(stateKey)
       this.agreement = known instanceof Agreement ? known : new Agreement()
@@ -158,6 +161,10 @@ class CompressorFilter implements HttpFilter {
     }
     this.beginRequest(stream, rules.request, endStream)
     return 'continue'
+  }
+
+  private isEnabled(): boolean {
+    return !this.override.disables && (this.override.enables || this.rules.response.enabled())
   }
 
   private beginRequest(stream: HttpStream, rules: DirectionRules, endStream: boolean): void {
@@ -205,7 +212,7 @@ class CompressorFilter implements HttpFilter {
     const { response: rules } = this.rules
     const { headers } = stream.response
     const compressible = this.rules.tellsStatus ? this.tellWhyNot(stream, endStream) : null
-    if (this.agreement === null || compressible === false || (compressible === null && !rules.isLongEnough(headers))) {
+    if (!this.isEnabled() || compressible === false || (compressible === null && !rules.isLongEnough(headers))) {
       rules.notCompressed.inc()
       return 'continue'
     }
@@ -215,7 +222,8 @@ class CompressorFilter implements HttpFilter {
         !this.rules.leavesStatus.has(stream.response.status) &&
         rules.isOfType(headers) &&
         this.isEtagAllowed(headers))
-    if (!endStream && this.isAccepted(this.agreement, headers) && fits && isTransferPlain(headers)) this.beginResponse(stream)
+    if (!endStream && this.agreement !== null && this.isAccepted(this.agreement, headers) && fits && isTransferPlain(headers))
+      this.beginResponse(stream)
     else rules.notCompressed.inc()
     // Caches have to know that the answer depends on what the client accepts, compressed or not.
     if (fits) addVary(headers)
@@ -231,7 +239,7 @@ class CompressorFilter implements HttpFilter {
   private tellWhyNot({ response }: HttpStream, endStream: boolean): boolean {
     const { response: rules, leavesStatus } = this.rules
     const { headers, status } = response
-    if (this.agreement === null || !this.isPlain(response)) return false
+    if (!this.isEnabled() || !this.isPlain(response)) return false
     const reason = !rules.isLongEnough(headers)
       ? 'ContentLengthTooSmall'
       : !rules.isOfType(headers)

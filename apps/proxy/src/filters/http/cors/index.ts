@@ -39,7 +39,11 @@ export const cors: HttpFilterKind = {
     const valid = context.stats.counter(`${context.statPrefix}cors.origin_valid`)
     const bad = context.stats.counter(`${context.statPrefix}cors.origin_invalid`)
     return {
-      start: (_stream, policy) => (policy === undefined ? null : new CorsFilter(policy as Policy, valid, bad)),
+      // Redirects and direct responses have no policy.
+      start: (stream, policy) =>
+        policy === undefined || (stream.route?.outcome?.type ?? 'forward') !== 'forward'
+          ? null
+          : new CorsFilter(policy as Policy, valid, bad),
       mergeRouteConfigs: (policies) => merged(policies as Policy[]),
     }
   },

@@ -127,6 +127,9 @@ function compileRules(source: ExtAuthz, context: FilterContext): Rules {
       : compileMetadataMatcher(filterEnabledMetadata, `${context.path}.filter_enabled_metadata`)
   const prefix = source.statPrefix === '' ? 'ext_authz.' : `ext_authz.${source.statPrefix}.`
   const stat = (name: string) => context.stats.counter(context.statPrefix + prefix + name)
+  // Of what is not done here.
+  for (const name of ['filter_state_name_collision', 'omitted_response_headers', 'request_header_limits_reached']) stat(name)
+  stat('response_header_limits_reached')
   return {
     source,
     check: compileCheck(services, source, context),

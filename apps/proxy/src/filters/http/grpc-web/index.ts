@@ -43,6 +43,8 @@ class GrpcWebFilter implements HttpFilter {
   private foreign: Buffer[] | null = null
   private foreignBytes = 0
   private path = ''
+  /** The request came this far. */
+  private hasSeen = false
 
   constructor(counters: ClusterCounters, isText: boolean) {
     this.counters = counters
@@ -51,6 +53,7 @@ class GrpcWebFilter implements HttpFilter {
 
   onRequestHeaders(stream: HttpStream): FilterStatus {
     const { headers, path } = stream.request
+    this.hasSeen = true
     this.path = path
     this.answersText = textTypes.includes(headers.get(accept) ?? '')
     headers.remove(names.contentLength)
@@ -78,6 +81,7 @@ class GrpcWebFilter implements HttpFilter {
   }
 
   onResponseHeaders(stream: HttpStream, endStream: boolean): FilterStatus {
+    if (!this.hasSeen) return 'continue'
     const { headers } = stream.response
     if (isGrpcType(headers) || endStream) {
       this.count(stream, headers)

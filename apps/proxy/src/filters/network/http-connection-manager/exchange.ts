@@ -208,8 +208,12 @@ export class Exchange implements ManagedExchange {
   }
 
   respond(endStream: boolean): void {
-    this.responseStarted = true
     this.info.responseCode = this.response.status
+    this.startResponse(endStream)
+  }
+
+  private startResponse(endStream: boolean): void {
+    this.responseStarted = true
     this.filters.startResponse(endStream)
   }
 
@@ -318,16 +322,20 @@ export class Exchange implements ManagedExchange {
     info.localReplyBody = typeof body === 'string' ? wireText(body) : body.latin1Slice()
     for (const flag of options.flags ?? []) info.addResponseFlag(flag)
     const text = makeLocalReply(this, status, body, options, edit)
-    if (options.laterFlag !== undefined) info.addResponseFlag(options.laterFlag)
     // For formats of the body only; a log has nothing of it.
     info.localReplyBody = ''
-    this.respond(text === null)
-    if (text !== null && !this.done) this.respondData(text, 0, text.length, true)
+    const { laterFlag } = options
+    if (text === null && laterFlag !== undefined) info.addResponseFlag(laterFlag)
+    // Of a gRPC answer the filters see the code that it would have otherwise.
+    this.startResponse(text === null)
+    if (text === null || this.done) return
+    if (laterFlag !== undefined) info.addResponseFlag(laterFlag)
+    this.respondData(text, 0, text.length, true)
   }
 
   refuse(status: number, options: LocalReply & { close?: boolean }, body = ''): void {
     if (options.close === true) this.out.sender.closeAfterResponse()
-    this.filters.skip()
+    this.filters.skipRequest()
     this.reply(status, body, options)
   }
 

@@ -75,5 +75,8 @@ export function makeLocalReply(
           info.responseCode = status
           localReply(exchange, answer)
         }
-  return localReplyBody(response, status, body, own, exchange.isGrpc, request.method, rewrite)
+  // Edits of routes come before the answer has a code, those of mappers and filters behind.
+  const bytes = localReplyBody(response, status, body, own, exchange.isGrpc, request.method, rewrite)
+  if (rewrite === null) info.responseCode = status
+  return bytes
 }

@@ -136,7 +136,7 @@ export class RequestIn implements IncomingRequest {
     // A head that was never whole is told nothing of, and answered as HTTP/1.1.
     if (info.protocol === '') this.forgetHead()
     exchange.terminal.cancel()
-    this.filters.skip()
+    this.filters.skipRequest()
     exchange.reply(status, refusalText(status), { details, laterFlag: 'DPE' })
   }
 

@@ -1,0 +1,64 @@
+import { CorsPolicy } from '@weft/contracts/envoy/extensions/filters/http/cors/v3/cors'
+import { HeaderMutation } from '@weft/contracts/envoy/extensions/filters/http/header_mutation/v3/header_mutation'
+import { expect, test } from 'vitest'
+import { any, connectionManager, routerFilter, routeTo, typed } from '../../../testing/resources.ts'
+import { proxyTo, upstream } from '../../../testing/test-proxy.ts'
+import { ask, raw } from '../../../testing/worker-harness.ts'
+
+const filters = 'envoy.extensions.filters.http.'
+const header = (key: string, value: string) => ({ header: { key, value } })
+
+/** Notes what the answer is when the filters see it. */
+const noting = typed(
+  'noting',
+  `${filters}header_mutation.v3.HeaderMutation`,
+  HeaderMutation.encode(
+    HeaderMutation.fromPartial({
+      mutations: {
+        responseMutations: [
+          { action: { $case: 'append', value: header('x-seen', '%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%') } },
+        ],
+      },
+    }),
+  ).finish(),
+)
+
+test('answers to requests that no filter saw pass the filters too', async () => {
+  const up = await upstream()
+  const proxy = await proxyTo(up.port, connectionManager([routeTo('c')], { httpFilters: [noting, routerFilter] }))
+  const broken = await raw(proxy.port('in'), 'GET / HTTP/1.1\r\nhost: a\r\ncontent-length: x\r\n\r\n')
+  expect(broken).toContain('x-seen: 400 - http1.codec_error\r\n')
+  const hostless = await raw(proxy.port('in'), 'GET / HTTP/1.1\r\n\r\n')
+  expect(hostless).toContain('x-seen: 400 - missing_host_header\r\n')
+  expect((await ask(proxy.port('in'))).headers['x-seen']).toBe('200 - via_upstream')
+})
+
+test('edits of a route come before its answer has a code, filters behind; of a gRPC answer they see the code that it stands for', async () => {
+  const route = {
+    ...routeTo('nobody'),
+    responseHeadersToAdd: [header('x-route', '%RESPONSE_CODE%')],
+  }
+  const proxy = await proxyTo(1, connectionManager([route], { httpFilters: [noting, routerFilter] }))
+  const plain = await ask(proxy.port('in'))
+  expect([plain.status, plain.headers['x-route'], plain.headers['x-seen']]).toEqual([503, '0', '503 NC cluster_not_found'])
+  const grpc = await ask(proxy.port('in'), '/', { headers: { 'content-type': 'application/grpc' } })
+  expect([grpc.status, grpc.headers['x-seen']]).toEqual([200, '503 NC cluster_not_found'])
+})
+
+test('redirects have no CORS policy', async () => {
+  const up = await upstream()
+  const policy = CorsPolicy.fromPartial({
+    allowOriginStringMatch: [{ matchPattern: { $case: 'exact', value: 'https://a.test' } }],
+  })
+  const config = any(`${filters}cors.v3.CorsPolicy`, CorsPolicy.encode(policy).finish())
+  const cors = typed('envoy.filters.http.cors', `${filters}cors.v3.Cors`, new Uint8Array())
+  const away = {
+    match: { pathSpecifier: { $case: 'prefix' as const, value: '/away' } },
+    action: { $case: 'redirect' as const, value: { hostRedirect: 'b.test' } },
+  }
+  const routes = [away, routeTo('c')].map((route) => ({ ...route, typedPerFilterConfig: { 'envoy.filters.http.cors': config } }))
+  const proxy = await proxyTo(up.port, connectionManager(routes, { httpFilters: [cors, routerFilter] }))
+  const headers = { origin: 'https://a.test' }
+  expect((await ask(proxy.port('in'), '/', { headers })).headers['access-control-allow-origin']).toBe('https://a.test')
+  expect((await ask(proxy.port('in'), '/away', { headers })).headers['access-control-allow-origin']).toBeUndefined()
+})

@@ -1,11 +1,12 @@
 /**
  * The scenario `registries`: the one conformance suite on every platform that Pilot follows, the real one where it can be
- * had. `--only consul` and the like as `WEFT_PLATFORMS=consul,file`.
+ * had; `WEFT_PLATFORMS=consul,file` names some.
  */
 import { whyNot } from '@weft/pilot/registries/conformance/behaviour'
 import type { Platform } from '@weft/pilot/registries/conformance/platform'
 import { suite } from '@weft/pilot/registries/conformance/suite'
 import { filePlatform } from '@weft/pilot/registries/file/platform'
+import { WeftError } from '@weft/service/errors'
 import { median } from '../bench/table.ts'
 import { installConsul } from '../consul/install.ts'
 import { installKubernetes } from '../kubernetes/install.ts'
@@ -45,6 +46,12 @@ const candidates: Readonly<Record<string, Candidate>> = {
 
 export async function registriesScenario(scenario: Scenario): Promise<void> {
   const chosen = process.env['WEFT_PLATFORMS']?.split(',')
+  const unknown = (chosen ?? []).filter((name) => !(name in candidates))
+  if (unknown.length > 0)
+    throw new WeftError(
+      'invalid_argument',
+      `WEFT_PLATFORMS: no platform '${unknown.join("', '")}'; there are: ${Object.keys(candidates).join(', ')}`,
+    )
   const only = process.env['WEFT_BEHAVIOURS']
   for (const [name, { what, open }] of Object.entries(candidates)) {
     if (chosen !== undefined && !chosen.includes(name)) continue

@@ -26,7 +26,7 @@ export interface ScenarioResult {
 
 /**
  * Runs one scenario and prints its checks as they come. Where `interrupted` rejects before it is over, what it registered is ended
- * as after a failure; what it goes on to start in spite of that ends with this process.
+ * as after a failure; what it goes on to start in spite of that ends with this process, and no check counts any more.
  */
 export async function runScenario(
   name: string,
@@ -35,9 +35,15 @@ export async function runScenario(
 ): Promise<ScenarioResult> {
   const result: ScenarioResult = { passed: 0, failed: 0, skipped: 0 }
   const closers: (() => void | Promise<void>)[] = []
+  let isInterrupted = false
+  interrupted.catch(() => {
+    isInterrupted = true
+  })
+  const never = new Promise<never>(() => undefined)
   const scenario: Scenario = {
     section: (title) => console.log(`\n${title}`),
     check(what, ok, detail, go) {
+      if (isInterrupted) throw new CheckFailed('interrupted')
       result[ok ? 'passed' : 'failed']++
       console.log(
         `  ${ok ? 'ok    ' : 'FAILED'} ${what}${detail === undefined || (ok && detail.length > 160) ? '' : `: ${detail}`}`,
@@ -48,11 +54,13 @@ export async function runScenario(
       const started = performance.now()
       const took = (): string => `(${((performance.now() - started) / 1000).toFixed(1)} s)`
       try {
-        const detail = await assertion()
+        const detail = await (isInterrupted ? never : assertion())
+        if (isInterrupted) return never
         result.passed++
         console.log(`  ok     ${what}${detail === undefined ? '' : `: ${detail}`} ${took()}`)
         return true
       } catch (error) {
+        if (isInterrupted) return never
         result.failed++
         const reason = error instanceof Error ? error.message : String(error)
         console.log(`  FAILED ${what} ${took()}\n         ${reason.replaceAll('\n', '\n         ')}`)
@@ -80,7 +88,8 @@ export async function runScenario(
         .catch((error: unknown) => console.log(`  (ending a part failed: ${String(error)})`))
     }
   }
-  console.log(`${name}: ${result.passed} passed, ${result.failed} failed, ${result.skipped} skipped`)
+  const { passed, failed, skipped } = result
+  console.log(`${name}: ${passed} passed, ${failed} failed, ${skipped} skipped${isInterrupted ? ', interrupted' : ''}`)
   return result
 }
 

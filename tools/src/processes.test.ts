@@ -1,8 +1,9 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
+import { endingSignals } from '@weft/service/ending-signals'
 import { describe, expect, it } from 'vitest'
-import { endingSignals, exitCodeOf, until } from './processes.ts'
+import { exitCodeOf, until } from './processes.ts'
 
 const module = JSON.stringify(new URL('processes.ts', import.meta.url).href)
 /** Starts a shell that starts a child of its own, and prints the pids of both. */

@@ -2,6 +2,7 @@ import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { constants } from 'node:os'
+import { endingSignals } from '@weft/service/ending-signals'
 
 /** A process that a test or benchmark started, ended by its pid when the owner is done. */
 export interface Running {
@@ -22,9 +23,6 @@ process.on('exit', () => {
 
 /** The exit code that shells give a program which a signal ended: 128 and the signal's number. */
 export const exitCodeOf = (signal: NodeJS.Signals): number => 128 + constants.signals[signal]
-
-/** What asks a program to end. */
-export const endingSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 /** A signal would end this process without a word to its children: where nobody else listens, it exits instead. */
 function exitOnSignals(): void {

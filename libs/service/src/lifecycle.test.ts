@@ -61,6 +61,17 @@ it('SIGTERM stops a service in order, with code 0', async () => {
   expect(log()).toMatch(/"reason":"SIGTERM".*part closed.*thing stopped/s)
 })
 
+it('two signals that come together are one wish: what closes is not cut', async () => {
+  const { child, log, seen, exit } = service(`
+    const heard = Promise.all(['SIGTERM', 'SIGINT'].map((signal) => new Promise((resolve) => process.once(signal, resolve))))
+    lifecycle.onStop('part', () => heard.then(() => console.error('part closed')))`)
+  await seen('thing started')
+  child.kill('SIGTERM')
+  child.kill('SIGINT')
+  expect(await exit()).toBe(0)
+  expect(log()).toContain('part closed')
+})
+
 it('a failed start is told in one line with where and what to do, closes what was open, and ends with code 1', async () => {
   const { log, exit } = service(`
     lifecycle.onStop('part', () => console.error('part closed'))

@@ -1,3 +1,4 @@
+import { onSignals } from './ending-signals.ts'
 import { WeftError } from './errors.ts'
 import type { Logger } from './logger.ts'
 
@@ -52,7 +53,7 @@ export function createLifecycle(name: string, logger: Logger): Lifecycle {
 
 /**
  * Runs a service until SIGTERM or SIGINT: `start` wires it and registers what to close. A start that fails is told in
- * one line with exit code 1; a stop drains within `drainMs` (10 s); a second signal ends at once.
+ * one line with exit code 1; a stop drains within `drainMs` (10 s); a second signal, a second later or more, ends at once.
  */
 export async function runService({ name, logger, drainMs = 10_000, start }: ServiceOptions): Promise<void> {
   const lifecycle = createLifecycle(name, logger)
@@ -67,8 +68,11 @@ export async function runService({ name, logger, drainMs = 10_000, start }: Serv
     deadline.unref()
     void lifecycle.stop(reason).then(() => process.exit(code))
   }
-  process.on('SIGTERM', () => end('SIGTERM', 0))
-  process.on('SIGINT', () => end('SIGINT', 0))
+  onSignals(
+    ['SIGTERM', 'SIGINT'],
+    (signal) => end(signal, 0),
+    (signal) => end(signal, 0),
+  )
   process.on('unhandledRejection', (error) => {
     logger.fatal({ err: error }, 'unhandled rejection')
     end('unhandled rejection', 1)

@@ -1,5 +1,6 @@
 /** `npm run e2e -- NAME…`: whole scenarios with real processes; the exit code tells. `all` runs every one. */
-import { endingSignals, exitCodeOf } from '../processes.ts'
+import { endingSignals, onSignals } from '@weft/service/ending-signals'
+import { exitCodeOf } from '../processes.ts'
 import { CheckFailed, runScenario, type Scenario } from './scenario.ts'
 
 type Load = () => Promise<(scenario: Scenario) => Promise<void>>
@@ -39,15 +40,16 @@ if (names.length === 0 || unknown.length > 0) {
   let failed = 0
   let signalled: NodeJS.Signals | undefined
   const interrupted = new Promise<never>((_, reject) => {
-    for (const signal of endingSignals) {
-      process.on(signal, () => {
-        // The second one does not wait for what is being ended.
-        if (signalled !== undefined) process.exit(exitCodeOf(signal))
+    onSignals(
+      endingSignals,
+      (signal) => {
         signalled = signal
         console.log(`  ${signal}: ending what was started`)
         reject(new CheckFailed(signal))
-      })
-    }
+      },
+      // This one does not wait for what is being ended.
+      (signal) => process.exit(exitCodeOf(signal)),
+    )
   })
   interrupted.catch(() => undefined)
   for (const name of names) {

@@ -1,5 +1,5 @@
-/** Two signals closer than this are one wish: npm hands on the Ctrl-C that the terminal has sent us already. */
-const sameWishMs = 1_000
+import { endingSignals, onSignals } from '@weft/service/ending-signals'
+
 const parentCheckMs = 1_000
 
 /**
@@ -9,19 +9,14 @@ const parentCheckMs = 1_000
  */
 export function untilStopped(): Promise<undefined> {
   return new Promise((resolve) => {
-    let askedAtMs: number | undefined
-    const ask = (): void => {
-      if (askedAtMs !== undefined && performance.now() - askedAtMs > sameWishMs) process.exit(130)
-      askedAtMs ??= performance.now()
-      resolve(undefined)
-    }
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, ask)
+    const stop = (): void => resolve(undefined)
+    onSignals(endingSignals, stop, () => process.exit(130))
     if (process.env['npm_lifecycle_event'] === undefined) return
     const parent = process.ppid
     const timer = setInterval(() => {
       if (process.ppid === parent) return
       clearInterval(timer)
-      ask()
+      stop()
     }, parentCheckMs)
     timer.unref()
   })

@@ -18,6 +18,7 @@ import { forwardProxyCases } from './parity/cases/forward-proxy.ts'
 import { headerCases } from './parity/cases/headers.ts'
 import { http1Cases } from './parity/cases/http1.ts'
 import { http2Cases } from './parity/cases/http2.ts'
+import { limitFilterCases } from './parity/cases/limit-filters.ts'
 import { listenerLogCases } from './parity/cases/listener-logs.ts'
 import { managerCases } from './parity/cases/managers.ts'
 import { moreAddressCases } from './parity/cases/more-addresses.ts'
@@ -53,6 +54,7 @@ const parityCases: readonly ParityCase[] = [
   ...filterCases,
   ...accessFilterCases,
   ...sessionCases,
+  ...limitFilterCases,
   ...forwardProxyCases,
   ...moreAddressCases,
   ...flagCases,

@@ -1,5 +1,7 @@
 import { WeftError } from '@weft/service/errors'
+import { admissionControl } from './admission-control/index.ts'
 import { alpn } from './alpn/index.ts'
+import { bandwidthLimit } from './bandwidth-limit/index.ts'
 import { basicAuth } from './basic-auth/index.ts'
 import { buffer } from './buffer/index.ts'
 import { compressor } from './compressor/index.ts'
@@ -9,6 +11,7 @@ import { dynamicForwardProxy } from './dynamic-forward-proxy/index.ts'
 import { extAuthz } from './ext-authz/index.ts'
 import { fault } from './fault/index.ts'
 import type { HttpFilterKind } from './filter.ts'
+import { grpcHttp1Bridge } from './grpc-http1-bridge/index.ts'
 import { grpcStats } from './grpc-stats/index.ts'
 import { grpcWeb } from './grpc-web/index.ts'
 import { headerMutation } from './header-mutation/index.ts'
@@ -33,6 +36,8 @@ const prefix = 'type.googleapis.com/'
 
 /** Every HTTP filter there is, but the one that ends a chain. A new one is a folder and a line here. */
 const kinds: readonly HttpFilterKind[] = [
+  admissionControl,
+  bandwidthLimit,
   basicAuth,
   alpn,
   buffer,
@@ -42,6 +47,7 @@ const kinds: readonly HttpFilterKind[] = [
   dynamicForwardProxy,
   extAuthz,
   fault,
+  grpcHttp1Bridge,
   grpcStats,
   grpcWeb,
   headerMutation,

@@ -22,6 +22,8 @@ export const httpFilterSupport: SupportTable = {
   'envoy.extensions.filters.http.ext_authz.v3.HttpService': '* -retry_policy',
   'envoy.extensions.filters.http.ratelimit.v3.RateLimitPerRoute': '* ~override_option',
   'envoy.extensions.filters.http.dynamic_forward_proxy.v3.FilterConfig': '* -sub_cluster_config',
+  'envoy.extensions.filters.http.bandwidth_limit.v3.BandwidthLimit': '* -enable_response_trailers ~response_trailer_prefix',
+  'envoy.extensions.filters.http.grpc_http1_bridge.v3.Config': '* -upgrade_protobuf_to_grpc ~ignore_query_parameters',
   'envoy.extensions.filters.http.ip_tagging.v3.IPTagging': '* -ip_tags_datasource',
   'envoy.extensions.http.stateful_session.cookie.v3.CookieBasedSessionState': '*',
   'envoy.extensions.http.stateful_session.header.v3.HeaderBasedSessionState': '*',

@@ -349,7 +349,7 @@ export class FilterRun {
   private responseTrailersFrom(from: number, trailers: HeaderTable): void {
     const { active, exchange, response } = this
     for (let i = from; i >= 0; i--) {
-      if (i === response.stoppedAt) {
+      if (i === response.stoppedAt && response.status === 'stop') {
         response.heldTrailers = trailers
         return
       }
@@ -360,6 +360,11 @@ export class FilterRun {
         response.stoppedAt = i
         response.status = status
         response.heldTrailers = trailers
+        return
+      }
+      if (i === response.stoppedAt) {
+        response.heldTrailers = trailers
+        this.continueResponse()
         return
       }
     }

@@ -1,0 +1,101 @@
+import type { TokenBucket } from '../../../shared/token-buckets.ts'
+import { Timeout, type TimerWheel } from '../../../transport/timer-wheel.ts'
+
+/** Bytes that wait before the sender has to. */
+const maxWaitingBytes = 1024 * 1024
+
+/** Where the bytes go, who is told to wait, and who counts. */
+export interface PacedOutput {
+  send(data: Buffer, endStream: boolean): void
+  pause(): void
+  resume(): void
+  /** So many bytes have gone on; `waiting`: others have to wait. */
+  went(bytes: number, waiting: boolean): void
+}
+
+/** Lets a body through as a bucket that others use too has tokens, one a byte. */
+export class PacedBody {
+  private readonly bucket: TokenBucket
+  private readonly intervalMs: number
+  private readonly timers: TimerWheel
+  private readonly output: PacedOutput
+  private readonly timer: Timeout
+  private waiting: Buffer[] = []
+  private waitingBytes = 0
+  private ended = false
+  private paused = false
+  private onEnd: (() => void) | null = null
+
+  /** `intervalMs`: how often it looks for tokens. */
+  constructor(bucket: TokenBucket, intervalMs: number, timers: TimerWheel, output: PacedOutput) {
+    this.bucket = bucket
+    this.intervalMs = intervalMs
+    this.timers = timers
+    this.output = output
+    this.timer = new Timeout(() => this.release())
+  }
+
+  write(data: Buffer, endStream: boolean): void {
+    if (data.length > 0) this.waiting.push(Buffer.from(data))
+    this.waitingBytes += data.length
+    this.ended ||= endStream
+    if (!this.paused && this.waitingBytes > maxWaitingBytes) {
+      this.paused = true
+      this.output.pause()
+    }
+    if (!this.timer.armed) this.release()
+  }
+
+  /** The body is whole, and something else (trailers) ends the message. False: all has left already. */
+  endWith(then: () => void): boolean {
+    if (this.waitingBytes === 0) return false
+    this.onEnd = then
+    return true
+  }
+
+  close(): void {
+    this.timers.cancel(this.timer)
+    this.waiting = []
+    this.waitingBytes = 0
+  }
+
+  private release(): void {
+    const bytes = this.takeTokens()
+    this.waitingBytes -= bytes
+    const waits = this.waitingBytes > 0
+    if (waits) this.timers.arm(this.timer, this.intervalMs)
+    this.output.went(bytes, waits)
+    this.sendOn(bytes)
+    if (this.paused && this.waitingBytes <= maxWaitingBytes / 2) {
+      this.paused = false
+      this.output.resume()
+    }
+    if (waits) return
+    if (this.onEnd !== null) this.onEnd()
+    else if (this.ended) this.output.send(empty, true)
+  }
+
+  private takeTokens(): number {
+    for (let wanted = this.waitingBytes; wanted > 0; ) {
+      const now = process.hrtime.bigint()
+      wanted = Math.min(wanted, this.bucket.remaining(now))
+      // Another worker may have been faster.
+      if (wanted > 0 && this.bucket.consume(now, wanted)) return wanted
+    }
+    return 0
+  }
+
+  private sendOn(bytes: number): void {
+    for (let room = bytes; room > 0; ) {
+      const first = this.waiting[0]
+      if (first === undefined) return
+      const piece = first.subarray(0, room)
+      room -= piece.length
+      if (piece.length === first.length) this.waiting.shift()
+      else this.waiting[0] = first.subarray(piece.length)
+      this.output.send(piece, false)
+    }
+  }
+}
+
+const empty = Buffer.alloc(0)

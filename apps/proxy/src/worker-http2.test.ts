@@ -330,6 +330,52 @@ describe('HTTP/2 to endpoints', () => {
     await until(() => proxy.stats.value('cluster.c.upstream_cx_http2_total') === 1, 'the connection is counted')
   })
 
+  it('ends the connection to an endpoint whose answer is malformed, unless the cluster says that its stream is enough', async () => {
+    let connections = 0
+    const answered = new Set<string>()
+    const server = net.createServer((socket) => {
+      connections++
+      socket.write(Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]))
+      let bytes = Buffer.alloc(0)
+      socket
+        .on('error', () => {})
+        .on('data', (data) => {
+          bytes = Buffer.concat([bytes, data])
+          const preface = 24
+          for (let at = preface; at + 9 <= bytes.length; at += 9 + bytes.readUIntBE(at, 3)) {
+            const isHead = bytes[at + 3] === 1
+            const streamId = bytes[at + 8]!
+            // A name in upper case behind :status 200.
+            if (isHead && !answered.has(`${connections} ${streamId}`))
+              socket.write(Buffer.from([0, 0, 6, 1, 5, 0, 0, 0, streamId, 0x88, 0, 1, 0x41, 1, 0x62]))
+            if (isHead) answered.add(`${connections} ${streamId}`)
+          }
+        })
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    onTestFinished(() => void server.close())
+    const { port } = server.address() as net.AddressInfo
+    const proxy = worker()
+    await proxy.apply(
+      cluster('c', [port], overHttp2),
+      cluster('kind', [port], { http2ProtocolOptions: { overrideStreamErrorOnInvalidHttpMessage: true } }),
+      listener('in', [{ filters: [connectionManager([routeTo('c')])] }]),
+      listener('kind', [{ filters: [connectionManager([routeTo('kind')])] }]),
+    )
+    for (const name of ['in', 'kind']) {
+      for (let i = 0; i < 2; i++)
+        expect(await ask(proxy.port(name), '/', { method: 'POST', body: 'x' })).toMatchObject({ status: 502 })
+    }
+    expect(connections).toBe(3)
+    const seen = ['c', 'kind'].map((name) =>
+      ['upstream_rq_tx_reset', 'upstream_cx_protocol_error'].map((stat) => proxy.stats.value(`cluster.${name}.${stat}`)),
+    )
+    expect(seen).toEqual([
+      [2, 2],
+      [2, 0],
+    ])
+  })
+
   it('passes trailers both ways', async () => {
     const server = await http2Upstream((stream) => {
       stream.respond({ ':status': 200 }, { waitForTrailers: true })

@@ -23,7 +23,7 @@ import { dnsServersOf } from './dns-servers.ts'
 import { durationMs } from './duration.ts'
 import { forwardNamesOf } from './forward-names.ts'
 import { compileHeaderCasing } from './header-casing.ts'
-import { compileHttp2Options } from './http2-options.ts'
+import { compileUpstreamHttp2Options } from './http2-options.ts'
 import { invalid, unsupported } from './problems.ts'
 import { Runtime } from './runtime.ts'
 import type { SecretStore } from './secret-store.ts'
@@ -130,7 +130,7 @@ export function compileCluster(bytes: Uint8Array, secrets: SecretStore, runtime 
     runtime,
     http,
     http2: {
-      ...compileHttp2Options(http2),
+      ...compileUpstreamHttp2Options(http2),
       maxHeaders: common?.maxHeadersCount ?? defaultClientOptions.maxHeaders,
       maxHeadBytes: (common?.maxResponseHeadersKb ?? 60) * 1024,
     },

@@ -57,6 +57,16 @@ export function compileClientHttp2Options(source: Http2ProtocolOptions | undefin
   }
 }
 
+/** The same for servers, whose mistakes end the connection, without a word, as with Envoy. */
+export function compileUpstreamHttp2Options(source: Http2ProtocolOptions | undefined): Http2Options {
+  return {
+    ...compileHttp2Options(source),
+    announceViolations: false,
+    streamErrorOnInvalidMessage:
+      source?.overrideStreamErrorOnInvalidHttpMessage ?? source?.streamErrorOnInvalidHttpMessaging ?? false,
+  }
+}
+
 /**
  * The same for a connection that carries the requests of many clients between sidecars: what one of them does wrong, or
  * slowly, is not the others' matter.

@@ -152,14 +152,16 @@ export class Http2UpstreamConnection implements PooledConnection, LinkUser, Http
   }
 
   failed(): void {
-    this.cluster.stats.protocolError.inc()
+    const { stats } = this.cluster
+    stats.protocolError.inc()
+    // It is we who give up those that are open.
+    stats.txReset.add(this.codec.openStreams)
   }
 
   noted(event: CodecEvent): void {
     const { stats } = this.cluster
     stats.http2.note(event)
     if (event === 'tx_reset') stats.txReset.inc()
-    if (event === 'rx_messaging_error') stats.protocolError.inc()
   }
 
   closeAfterWrite(): void {

@@ -151,10 +151,19 @@ describe('the HTTP/1.1 client side', () => {
     'HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n',
     'HTTP/1.1 204 No\r\ntransfer-encoding: chunked\r\n\r\n',
     'HTTP/1.1 101 Switching\r\ncontent-length: 3\r\n\r\nabc',
+    'HTTP/1.1 103 Early\r\ntransfer-encoding: chunked\r\n\r\n',
+    'HTTP/1.1 100 Continue\r\ncontent-length: 1\r\n\r\n',
   ])('refuses %j', (answer) => {
     const client = new Client().send().give(answer)
     expect(client.seen[0]).toContain('reset protocol-error')
     expect(client.closed).toBe(true)
+  })
+
+  it('takes a length of nothing off what has no content', () => {
+    const client = new Client()
+      .send()
+      .give('HTTP/1.1 103 Early\r\ncontent-length: 0\r\n\r\nHTTP/1.1 101 S\r\ncontent-length: 0\r\n\r\n')
+    expect([client.seen, client.headers]).toEqual([['interim 103', 'head 101', 'end'], []])
   })
 
   it('gives the same whatever the pieces', () => {

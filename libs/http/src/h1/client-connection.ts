@@ -6,7 +6,7 @@ import type { RequestHead, ResponseHead } from '../message.ts'
 import type { ByteSink, ClientStream, IncomingResponse } from '../stream.ts'
 import { ChunkDecoder } from './chunk-decoder.ts'
 import { lines, put, putData, putHeaders, putLastChunk, putLine } from './encode.ts'
-import { bodyOf, chunked, connectionHas, framingError, none } from './framing.ts'
+import { bodyOf, chunked, connectionHas, framingError } from './framing.ts'
 import { gatherHead, type HeadReader, keepRaw, tooLarge } from './gather-head.ts'
 import { bad, HeadScanner, incomplete } from './head-scanner.ts'
 
@@ -222,6 +222,14 @@ export class Http1ClientConnection implements ClientStream, HeadReader {
     const { headers, status } = response
     const { kept } = this.options.casing
     if (kept !== null) headers.casing = new ReceivedCase(headers, this.raw, kept.others, kept.reason ? reasonOf(this.raw) : null)
+    const body = bodyOf(headers, this.options.allowChunkedLength)
+    if (body === framingError) return this.fail('http1.codec_error', end)
+    if (status < 200 || status === 204) {
+      if (body === chunked || body > 0)
+        return this.fail(body === chunked ? 'http1.transfer_encoding_not_allowed' : 'http1.content_length_not_allowed', end)
+      // RFC 9110 section 8.6: no length stands beside these.
+      headers.remove(names.contentLength)
+    }
     if (status < 200 && status !== 101) {
       receiver.onInterim(response)
       if (this.receiver === receiver) this.beginHead(receiver)
@@ -231,7 +239,6 @@ export class Http1ClientConnection implements ClientStream, HeadReader {
     if (this.announced) this.closing = true
     if (status === 101 && !this.upgradeAsked) {
       // Nobody asked for it: an answer like others, without a body, and the last of its connection.
-      if (bodyOf(headers, false) !== none) return this.fail('http1.codec_error', end)
       this.closing = true
       this.finishHead(receiver, at < end)
       return at
@@ -242,13 +249,6 @@ export class Http1ClientConnection implements ClientStream, HeadReader {
       receiver.onResponseHead(false)
       return at
     }
-    const body = bodyOf(headers, this.options.allowChunkedLength)
-    if (body === framingError) return this.fail('http1.codec_error', end)
-    if (status === 204 && (body === chunked || body > 0)) {
-      return this.fail(body === chunked ? 'http1.transfer_encoding_not_allowed' : 'http1.content_length_not_allowed', end)
-    }
-    // RFC 9110 section 8.6: no length stands beside 204.
-    if (status === 204) headers.remove(names.contentLength)
     if (this.headRequest || status === 204 || status === 304 || body === 0) {
       this.finishHead(receiver, at < end)
       return at

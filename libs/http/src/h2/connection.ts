@@ -291,7 +291,8 @@ export class Http2Connection implements FrameHandler, InboxOwner, ControlOwner {
 
   private closeIfDrained(): void {
     if (this.draining !== 'goaway' || this.streams.size > 0 || this.dead) return
-    if (!this.role.isServer) this.goaway(this.lastPeerStream, errorCode.noError, '')
+    // Counted are those that take a peer's requests from it.
+    if (!this.role.isServer) this.outbox.goaway(this.lastPeerStream, errorCode.noError, '')
     this.dead = true
     this.reader.stop()
     this.role.closeAfterWrite()

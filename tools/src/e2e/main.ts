@@ -19,6 +19,7 @@ const scenarios: Record<string, Load> = {
   h2spec: () => import('./h2spec.ts').then((module) => module.h2specScenario),
   kubernetes: () => import('./kubernetes.ts').then((module) => module.kubernetesScenario),
   install: () => import('./install.ts').then((module) => module.installScenario),
+  istiod: () => import('./istiod.ts').then((module) => module.istiodScenario),
   consul: () => import('./consul.ts').then((module) => module.consulScenario),
   nomad: () => import('./nomad.ts').then((module) => module.nomadScenario),
   registries: () => import('./registries.ts').then((module) => module.registriesScenario),

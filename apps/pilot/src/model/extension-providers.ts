@@ -70,6 +70,8 @@ export type ExtensionProvider =
   | ExtAuthzProvider
   | TracingProvider
   | AccessLogProvider
+  /** Who asks the proxies for their metrics. */
+  | { readonly type: 'prometheus' }
   | { readonly type: 'unusable'; readonly reason: string }
 
 /** The timeout where none is stated; a DestinationRule is to state the real one, as in Istio. */
@@ -117,6 +119,7 @@ const logFormat = z
 
 const providerSchema = z.looseObject({
   name: z.string().min(1),
+  prometheus: z.looseObject({}).optional(),
   opentelemetry: z
     .looseObject({ ...collector, http: z.looseObject({ path: z.string().regex(/^\//, 'must begin with /') }).optional() })
     .optional(),
@@ -150,10 +153,11 @@ const providerSchema = z.looseObject({
 })
 
 const knownKinds =
-  'envoyExtAuthzGrpc, envoyExtAuthzHttp, opentelemetry, zipkin, envoyFileAccessLog, envoyHttpAls, envoyTcpAls, envoyOtelAls'
+  'envoyExtAuthzGrpc, envoyExtAuthzHttp, opentelemetry, zipkin, envoyFileAccessLog, envoyHttpAls, envoyTcpAls, envoyOtelAls, prometheus'
 
 /** Those that every mesh has, where MeshConfig has no other of the name. */
 const builtIn: ReadonlyMap<string, ExtensionProvider> = new Map([
+  ['prometheus', { type: 'prometheus' }],
   ['envoy', { type: 'access-log', to: 'file', path: '/dev/stdout', format: { text: undefined, labels: undefined } }],
 ])
 
@@ -180,6 +184,7 @@ export function readExtensionProviders(values: readonly unknown[]): Map<string, 
 
 function providerOf(provider: z.infer<typeof providerSchema>): ExtensionProvider {
   const { envoyExtAuthzGrpc: grpc, envoyExtAuthzHttp: http, opentelemetry, zipkin } = provider
+  if (provider.prometheus !== undefined) return { type: 'prometheus' }
   if (opentelemetry !== undefined) {
     const { service, port, maxTagLength, http: over } = opentelemetry
     return { type: 'tracing', protocol: 'opentelemetry', service, port, maxTagLength, path: over?.path ?? '', wideIds: true }

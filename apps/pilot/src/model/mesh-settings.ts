@@ -45,6 +45,8 @@ export interface MeshSettings {
   readonly accessLogEncoding: 'TEXT' | 'JSON'
   /** Extension providers that accesses are logged to where no Telemetry says it; none: `accessLogFile` does. */
   readonly accessLogProviders: readonly string[]
+  /** Names of the providers for which Istio's metrics are counted. */
+  readonly metricsProviders: readonly string[]
   readonly enableTracing: boolean
   /** The extension provider that spans go to; undefined: none, or with `enableTracing` the collector that ProxyConfig names. */
   readonly tracingProvider: string | undefined
@@ -109,6 +111,7 @@ export const defaultMeshSettings: MeshSettings = {
   accessLogFormat: '',
   accessLogEncoding: 'TEXT',
   accessLogProviders: [],
+  metricsProviders: [],
   enableTracing: false,
   tracingProvider: undefined,
   pathNormalization: 'BASE',
@@ -167,6 +170,7 @@ export function meshSettings(config: MeshConfig, base: MeshSettings): MeshSettin
     accessLogEncoding: config.accessLogEncoding === 1 ? 'JSON' : 'TEXT',
     enableTracing: config.enableTracing,
     accessLogProviders: providers.accessLogging,
+    metricsProviders: providers.metrics,
     tracingProvider: providers.tracing[0],
     pathNormalization: pathNormalizations[config.pathNormalization?.normalization ?? 0] ?? 'BASE',
     extensionProviders: readExtensionProviders(config.extensionProviders),
@@ -220,7 +224,7 @@ function limitsOf(config: MeshConfig['meshMTLS']): TlsLimits {
 }
 
 const names = z.array(z.string()).default([])
-const providersSchema = z.looseObject({ tracing: names, accessLogging: names })
+const providersSchema = z.looseObject({ tracing: names, accessLogging: names, metrics: names })
 
 function defaultProviders(value: unknown): z.infer<typeof providersSchema> {
   const read = providersSchema.safeParse(value ?? {})

@@ -30,7 +30,7 @@ export interface SelectedTracing {
 const found = new WeakMap<Scope, readonly Telemetry[]>()
 
 /** The Telemetries that hold at a proxy, the later before the earlier: the root namespace's, its namespace's, its workload's. */
-function telemetriesFor(scope: Scope): readonly Telemetry[] {
+export function telemetriesFor(scope: Scope): readonly Telemetry[] {
   let telemetries = found.get(scope)
   if (telemetries === undefined) {
     telemetries = find(scope)
@@ -64,7 +64,8 @@ const modes: Readonly<Record<number, TelemetryMode | undefined>> = {
   [WorkloadMode.SERVER]: 'server',
 }
 
-function holdsFor(match: { mode: WorkloadMode } | undefined, mode: TelemetryMode): boolean {
+/** Whether what is said of clients, servers or both is said of this side. */
+export function holdsFor(match: { mode: WorkloadMode } | undefined, mode: TelemetryMode): boolean {
   const wanted = modes[match?.mode ?? 0]
   return wanted === undefined || wanted === mode
 }

@@ -1,3 +1,4 @@
+import type { LbEndpoint } from '@weft/contracts/envoy/config/endpoint/v3/endpoint_components'
 import { WeftError } from '@weft/service/errors'
 import type { SecretStore } from '../plan/secret-store.ts'
 import { compileSocketMatches, matchSocket, type SocketMatch } from '../plan/socket-matches.ts'
@@ -27,9 +28,15 @@ export function controlPlaneClusters(
     const tls = tlsOf(cluster)?.connectOptions('', null) ?? null
     if (tls === 'not-ready') throw new WeftError('unavailable', `cluster ${name} waits for its secrets`)
     const endpoints = (cluster.assignment?.endpoints ?? []).flatMap(({ lbEndpoints }) => lbEndpoints)
-    const keys = endpoints.map(endpointKey).filter((key) => key !== undefined)
-    return { addresses: keys.map((key) => (/^[/@]/.test(key) ? `unix:${key}` : key)), tls }
+    return { addresses: endpoints.map(addressOf).filter((address) => address !== undefined), tls }
   }
+}
+
+/** `host:port`, or `unix:path` of a pipe, whose path may be a relative one. */
+function addressOf(endpoint: LbEndpoint): string | undefined {
+  const key = endpointKey(endpoint)
+  const host = endpoint.hostIdentifier?.$case === 'endpoint' ? endpoint.hostIdentifier.value.address?.address : undefined
+  return key !== undefined && host?.$case === 'pipe' ? `unix:${key}` : key
 }
 
 /** TLS of a cluster's endpoint of this metadata, compiled once for each version of the cluster; null for plaintext. */

@@ -30,7 +30,6 @@ test.each([
   [{ tracing: [{}, {}] }, /warning spec\.tracing: multiple tracing/],
   [{ tracing: [{ customTags: { a: {} } }] }, /error .*tag 'a' may not have a nil value/],
   [{ tracing: [{ customTags: { a: { header: { name: '' } } } }] }, /error .*the header must have a name/],
-  [{ metrics: [{}] }, /warning spec\.metrics: metrics have no effect/],
   [{ selector: { matchLabels: { a: 'b' } }, targetRefs: [{ kind: 'Service', name: 'a' }] }, /only one of targetRefs/],
 ])('%j is told', (spec, message) => {
   expect(problems(spec)).toEqual([expect.stringMatching(message)])

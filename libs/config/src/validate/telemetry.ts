@@ -16,9 +16,6 @@ export function checkTelemetry(spec: Telemetry, report: Report): void {
   if (spec.tracing.length > 1)
     report.at('tracing').warn('multiple tracing is not supported: where they contradict each other the last holds')
   for (const [index, tracing] of spec.tracing.entries()) checkTracing(tracing, report.at('tracing', index))
-  if (spec.metrics.length > 0) {
-    report.at('metrics').warn('metrics have no effect: which there are, the rules of Mixer say', 'see docs/mixer.md')
-  }
   for (const [index, { providers, overrides, reportingInterval }] of spec.metrics.entries()) {
     const at = report.at('metrics', index)
     checkProviders(providers, at)

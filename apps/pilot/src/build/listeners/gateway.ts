@@ -68,7 +68,7 @@ function build(name: string, port: GatewayPort, scope: Scope): Listener {
     listener.listenerFilters = [tlsInspector()]
   if (listener.filterChains.length === 0) {
     const nowhere = tcpProxy(clusterNames.blackHole, [{ cluster: clusterNames.blackHole, weight: 100 }], scope, 'client')
-    listener.filterChains = [FilterChain.fromPartial({ filters: [nowhere] })]
+    listener.filterChains = [FilterChain.fromPartial({ filters: nowhere })]
   }
   return proxied(listener, scope)
 }
@@ -122,7 +122,7 @@ function chains(known: KnownServer, name: string, scope: Scope, taken: Set<strin
         if (own === undefined || targets.length === 0) return []
         return FilterChain.fromPartial({
           filterChainMatch: { ...tlsMatch(own), prefixRanges: prefixRanges(subnets) },
-          filters: [...tcpSecurity, tcpProxy(targets[0]?.cluster ?? name, targets, scope, 'client')],
+          filters: [...tcpSecurity, ...tcpProxy(targets[0]?.cluster ?? name, targets, scope, 'client')],
         })
       }),
     )
@@ -130,7 +130,7 @@ function chains(known: KnownServer, name: string, scope: Scope, taken: Set<strin
   const stated = specs.map((spec) => tcpTargets(spec, gateway, known.port, scope)).find((found) => found.length > 0)
   if (stated === undefined || names === undefined) return []
   return stated.map(({ subnets, targets }) => {
-    const filters = [...tcpSecurity, tcpProxy(targets[0]?.cluster ?? name, targets, scope, 'client')]
+    const filters = [...tcpSecurity, ...tcpProxy(targets[0]?.cluster ?? name, targets, scope, 'client')]
     const tls = kind === 'tls-terminated' ? server.tls : undefined
     const match = { ...(tls === undefined ? {} : tlsMatch(names)), prefixRanges: prefixRanges(subnets) }
     return FilterChain.fromPartial({

@@ -15,6 +15,7 @@ import type { Any } from '@weft/contracts/google/protobuf/any'
 import type { MeshSettings } from '../../model/mesh-settings.ts'
 import type { Scope } from '../../scope/scope.ts'
 import { selectedTracing, type TelemetryMode } from '../../scope/telemetry.ts'
+import { httpMetricFilters, metricsKey } from '../filters/istio-stats.ts'
 import { preservedCase } from '../header-case.ts'
 import { milliseconds, pack } from '../wire.ts'
 import { accessLogKey, accessLogs } from './access-log.ts'
@@ -123,23 +124,27 @@ export function httpSettingsKey(scope: Scope): string {
   let key = settingsKeys.get(scope)
   if (key === undefined) {
     const { headers, trustedProxies, gatewayClientCert, takesProxyProtocol } = scope.settings
-    key = `${JSON.stringify([headers, trustedProxies, gatewayClientCert, takesProxyProtocol])}${tracingKey(scope)}${accessLogKey(scope)}`
+    key = `${JSON.stringify([headers, trustedProxies, gatewayClientCert, takesProxyProtocol])}${tracingKey(scope)}${accessLogKey(scope)}${metricsKey(scope)}`
     settingsKeys.set(scope, key)
   }
   return key
 }
 
 function httpFilters({ side, security, mixer, cors, scope }: HttpFilterChain): HttpFilter[] {
-  const filters: HttpFilter[] = [...security]
+  const metrics = httpMetricFilters(scope, side === 'inbound' ? 'server' : 'client', side)
+  const filters: HttpFilter[] = []
   const add = (name: string, typedConfig: Any): void => {
     filters.push(HttpFilter.fromPartial({ name, configType: { $case: 'typedConfig', value: typedConfig } }))
   }
+  if (metrics !== undefined) add(metrics.first.name, metrics.first.config)
+  filters.push(...security)
   if (mixer !== undefined) add('mixer', mixer)
   if (side !== 'inbound') {
     if (cors) add('envoy.filters.http.cors', pack('envoy.extensions.filters.http.cors.v3.Cors', Cors, Cors.fromPartial({})))
     const fault = HTTPFault.fromPartial({})
     add('envoy.filters.http.fault', pack('envoy.extensions.filters.http.fault.v3.HTTPFault', HTTPFault, fault))
   }
+  for (const { name, config } of metrics?.last ?? []) add(name, config)
   const router = Router.fromPartial({ suppressEnvoyHeaders: !scope.settings.headers.envoyHeaders })
   add('envoy.filters.http.router', pack('envoy.extensions.filters.http.router.v3.Router', Router, router))
   return filters

@@ -114,7 +114,7 @@ function virtualInbound(ports: readonly InboundPort[], scope: Scope): Recipe {
         FilterChain.fromPartial({
           name: 'virtualInbound-blackhole',
           filterChainMatch: { destinationPort: mesh.inboundPort },
-          filters: [tcpProxy(clusterNames.blackHole, [{ cluster: clusterNames.blackHole, weight: 100 }], scope, 'server')],
+          filters: tcpProxy(clusterNames.blackHole, [{ cluster: clusterNames.blackHole, weight: 100 }], scope, 'server'),
         }),
         ...chains,
         ...otherPorts.flatMap(({ port, mode }) => passthroughChains(scope, mode, port)),
@@ -151,7 +151,7 @@ function passthroughChains(scope: Scope, mode: MtlsMode, port: number | undefine
   ]
   const tcp = (): FilterChain['filters'] => [
     ...workloadSecurity(scope).tcp(),
-    tcpProxy(cluster, [{ cluster, weight: 100 }], scope, 'server'),
+    ...tcpProxy(cluster, [{ cluster, weight: 100 }], scope, 'server'),
   ]
   return [
     ...securityChains(scope, 'virtualInbound-catchall-http', mode, port, true, http, 'http'),
@@ -268,7 +268,7 @@ function tcpFilters(inbound: InboundPort, scope: Scope): FilterChain['filters'] 
   return [
     ...workloadSecurity(scope).tcp(),
     ...(mixer === undefined ? [] : [{ name: 'mixer', configType: { $case: 'typedConfig' as const, value: mixer.config } }]),
-    tcpProxy(cluster, [{ cluster, weight: 100 }], scope, 'server'),
+    ...tcpProxy(cluster, [{ cluster, weight: 100 }], scope, 'server'),
   ]
 }
 

@@ -226,7 +226,7 @@ function restChain(place: Place, scope: Scope): FilterChain {
 
 function passthroughChain(scope: Scope): FilterChain {
   const cluster = restCluster(scope) ?? clusterNames.blackHole
-  return FilterChain.fromPartial({ filters: [tcpProxy(cluster, [{ cluster, weight: 100 }], scope, 'client')] })
+  return FilterChain.fromPartial({ filters: tcpProxy(cluster, [{ cluster, weight: 100 }], scope, 'client') })
 }
 
 /** Services that are known by blocks of addresses share a place, and are told apart by them. */
@@ -269,7 +269,7 @@ function tcpChain({ service, port }: Entry, scope: Scope, place: Place): FilterC
   const spec = indexOf(place.egress).for(service.host)?.spec
   const stated = tcpTargets(spec, 'mesh', port.number, scope).find(({ subnets }) => subnets.length === 0)
   const targets = stated?.targets ?? [wholeTarget(service, port, scope)]
-  return FilterChain.fromPartial({ filters: [tcpProxy(whole, targets, scope, 'client')] })
+  return FilterChain.fromPartial({ filters: tcpProxy(whole, targets, scope, 'client') })
 }
 
 /** Chains of a service whose VirtualService tells connections apart by the addresses that they are to. */
@@ -282,7 +282,7 @@ function subnetChains({ service, port }: Entry, place: Place, scope: Scope): Fil
     .map(({ subnets, targets }) =>
       FilterChain.fromPartial({
         filterChainMatch: { prefixRanges: prefixRanges(subnets) },
-        filters: [tcpProxy(whole, targets, scope, 'client')],
+        filters: tcpProxy(whole, targets, scope, 'client'),
       }),
     )
 }
@@ -304,7 +304,7 @@ function tlsChains({ service, port }: Entry, place: Place, scope: Scope): Filter
         serverNames: serverNames.includes('*') ? [] : [...serverNames],
         prefixRanges: prefixRanges(subnets),
       },
-      filters: [tcpProxy(whole, targets, scope, 'client')],
+      filters: tcpProxy(whole, targets, scope, 'client'),
     }),
   )
 }

@@ -5,9 +5,11 @@ import {
   TcpProxy,
   type TcpProxy_TunnelingConfig,
 } from '@weft/contracts/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy'
+import type { Any } from '@weft/contracts/google/protobuf/any'
 import type { TrafficPolicy_TunnelSettings } from '@weft/contracts/istio/networking/v1alpha3/destination_rule'
 import type { Scope } from '../../scope/scope.ts'
 import type { TelemetryMode } from '../../scope/telemetry.ts'
+import { tcpMetricFilter } from '../filters/istio-stats.ts'
 import { pack } from '../wire.ts'
 import { accessLogs } from './access-log.ts'
 
@@ -27,8 +29,8 @@ function tunnelTo(tunnel: TrafficPolicy_TunnelSettings | undefined): DeepPartial
   return { hostname: `${host}:${targetPort}`, usePost: protocol === 'POST' }
 }
 
-/** Connections passed on to one cluster, or to several by weight. */
-export function tcpProxy(statPrefix: string, targets: readonly WeightedTarget[], scope: Scope, mode: TelemetryMode): Filter {
+/** Connections passed on to one cluster, or to several by weight; before that, what counts Istio's metrics of them. */
+export function tcpProxy(statPrefix: string, targets: readonly WeightedTarget[], scope: Scope, mode: TelemetryMode): Filter[] {
   const [only] = targets
   const proxy = TcpProxy.fromPartial({
     statPrefix,
@@ -45,5 +47,13 @@ export function tcpProxy(statPrefix: string, targets: readonly WeightedTarget[],
           },
   })
   const typedConfig = pack('envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy', TcpProxy, proxy)
-  return { name: 'envoy.filters.network.tcp_proxy', configType: { $case: 'typedConfig', value: typedConfig } }
+  const metrics = tcpMetricFilter(scope, mode)
+  return [
+    ...(metrics === undefined ? [] : [filter('istio.stats', metrics)]),
+    filter('envoy.filters.network.tcp_proxy', typedConfig),
+  ]
+}
+
+function filter(name: string, typedConfig: Any): Filter {
+  return { name, configType: { $case: 'typedConfig', value: typedConfig } }
 }

@@ -2,6 +2,7 @@ import { TrafficDirection } from '@weft/contracts/envoy/config/core/v3/base'
 import { Listener } from '@weft/contracts/envoy/config/listener/v3/listener'
 import { meshKey } from '../../model/mesh-settings.ts'
 import type { Scope } from '../../scope/scope.ts'
+import { metricsKey } from '../filters/istio-stats.ts'
 import { clusterNames } from '../names.ts'
 import type { Recipe } from '../resource-cache.ts'
 import { restCluster } from '../routes/sidecar-routes.ts'
@@ -17,7 +18,7 @@ export function virtualOutbound(scope: Scope): Recipe {
   const transparent = scope.proxy.interceptionMode === 'TPROXY'
   return {
     name: 'virtualOutbound',
-    key: keyOf(cluster, meshKey(mesh), accessLogKey(scope), transparent, anyAddressKey(scope.proxy)),
+    key: keyOf(cluster, meshKey(mesh), accessLogKey(scope), metricsKey(scope), transparent, anyAddressKey(scope.proxy)),
     origins: [],
     build: () =>
       Listener.encode(
@@ -33,9 +34,9 @@ export function virtualOutbound(scope: Scope): Recipe {
               // A connection to this port itself would go round in circles.
               name: 'virtualOutbound-blackhole',
               filterChainMatch: { destinationPort: mesh.outboundPort },
-              filters: [tcpProxy(clusterNames.blackHole, [{ cluster: clusterNames.blackHole, weight: 100 }], scope, 'client')],
+              filters: tcpProxy(clusterNames.blackHole, [{ cluster: clusterNames.blackHole, weight: 100 }], scope, 'client'),
             },
-            { name: 'virtualOutbound-catchall-tcp', filters: [tcpProxy(cluster, [{ cluster, weight: 100 }], scope, 'client')] },
+            { name: 'virtualOutbound-catchall-tcp', filters: tcpProxy(cluster, [{ cluster, weight: 100 }], scope, 'client') },
           ],
         }),
       ).finish(),

@@ -1,0 +1,68 @@
+import { Config as PeerMetadata } from '@weft/contracts/istio/filters/peer_metadata'
+import { PluginConfig } from '@weft/contracts/istio/filters/stats'
+import { expect, test } from 'vitest'
+import { type Built, builtFor, httpOf, nodeOf } from '../../testing/built-for.ts'
+
+const services = `
+apiVersion: v1
+kind: Service
+metadata: { name: web }
+spec: { selector: { app: web }, clusterIP: 10.0.0.1, ports: [{ name: http, port: 80 }, { name: tcp, port: 90 }] }
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: { name: web-1 }
+spec: { address: 1.1.1.1, labels: { app: web } }
+---
+`
+const drop = { overrides: [{ match: { metric: 'REQUEST_SIZE' }, disabled: true }] }
+const telemetry = JSON.stringify({
+  apiVersion: 'telemetry.istio.io/v1',
+  kind: 'Telemetry',
+  metadata: { name: 'metrics' },
+  spec: { metrics: [{ providers: [{ name: 'prometheus' }], ...drop }] },
+})
+
+const build = (objects: string, metadata: Record<string, unknown>): Built =>
+  builtFor(`${services}${objects}`, nodeOf('sidecar', { LABELS: { app: 'web' }, ...metadata }, '1.1.1.1'))
+
+/** Names of the filters of a chain for HTTP, and of one for TCP, and what `istio.stats` is set to in the first. */
+function filtersOf({ listeners }: Built, listener: string, http: string, tcp: string) {
+  const find = (name: string) =>
+    listener === 'virtualInbound'
+      ? listeners.get(listener)?.filterChains.find((chain) => chain.name === name)
+      : listeners.get(name)?.filterChains[0]
+  const filters = httpOf(find(http)).httpFilters
+  const configOf = (name: string): Uint8Array => {
+    const config = filters.find((one) => one.name === name)?.configType
+    return config?.$case === 'typedConfig' ? config.value.value : Buffer.of()
+  }
+  return {
+    http: filters.map(({ name }) => name.replace('envoy.filters.http.', '')),
+    tcp: find(tcp)?.filters.map(({ name }) => name.replace('envoy.filters.network.', '')),
+    stats: PluginConfig.decode(configOf('istio.stats')),
+    peers: PeerMetadata.decode(configOf('istio.metadata_exchange')),
+  }
+}
+
+test('our proxies count what a Telemetry asks for, as servers and as clients', () => {
+  const built = build(telemetry, { WEFT_PROXY: true })
+  const server = filtersOf(built, 'virtualInbound', '0.0.0.0_80', '0.0.0.0_90')
+  expect(server.http).toEqual(['istio.metadata_exchange', 'grpc_stats', 'istio.stats', 'router'])
+  expect(server.tcp).toEqual(['istio.stats', 'tcp_proxy'])
+  expect(server.stats).toMatchObject({ disableHostHeaderFallback: true, metrics: [{ name: 'request_bytes', drop: true }] })
+  expect([server.peers.downstreamDiscovery.length, server.peers.upstreamDiscovery.length]).toEqual([1, 0])
+  const client = filtersOf(built, '', '0.0.0.0_80', '10.0.0.1_90')
+  expect(client.http).toContain('istio.stats')
+  expect(client.tcp).toEqual(['istio.stats', 'tcp_proxy'])
+  expect(client.stats.disableHostHeaderFallback).toBe(false)
+  expect([client.peers.downstreamDiscovery.length, client.peers.upstreamDiscovery.length]).toEqual([0, 1])
+})
+
+test.each([
+  ['nobody asks', '', { WEFT_PROXY: true }],
+  ['the proxy is Envoy', telemetry, {}],
+])('there are none of the filters where %s', (_why, objects, metadata) => {
+  const { http, tcp } = filtersOf(build(objects, metadata), 'virtualInbound', '0.0.0.0_80', '0.0.0.0_90')
+  expect([http.includes('istio.stats'), tcp]).toEqual([false, ['tcp_proxy']])
+})

@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import { WeftError } from '@weft/service/errors'
-import { collectGarbage, growHeapsSlowly } from '@weft/service/lean-memory'
+import { collectGarbage, serveLean } from '@weft/service/lean-memory'
 import { keepMemoryTrimmed } from './control/free-memory.ts'
 import { startThreads } from './control/worker-threads.ts'
 import type { WorkerFactory } from './control/workers.ts'
@@ -130,7 +130,7 @@ async function serve(
   started?.((problem) => control.sources.reportHealth(problem))
   main.info(`all dependencies initialized, starting workers: live ${performance.now().toFixed(0)} ms after the start`)
   control.workers.started()
-  growHeapsSlowly()
+  serveLean()
   collectGarbage(true)
   keepMemoryTrimmed()
 }

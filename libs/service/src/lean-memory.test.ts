@@ -63,3 +63,26 @@ test.each([false, true])('garbage is collected at once (thoroughly: %s)', (thoro
   expect(heap()).toBeLessThan(before - 16 * 1024 * 1024)
   expect(kept).toEqual([])
 })
+
+test('machine code is made of what runs often after the start, and not before', () => {
+  const code = `
+    import { getHeapSpaceStatistics } from 'node:v8'
+    import { serveLean, startLean } from ${JSON.stringify(new URL('lean-memory.ts', import.meta.url).href)}
+    const codeBytes = () => getHeapSpaceStatistics().find(({ space_name }) => space_name === 'code_space').space_used_size
+    const grownBy = (seed) => {
+      const before = codeBytes()
+      for (let one = 0; one < 200; one++) {
+        const often = new Function('n', 'return ' + Array.from({ length: 20 }, (_, i) => 'n * ' + (seed + one + i)).join(' + '))
+        for (let times = 0; times < 300; times++) often(times)
+      }
+      return codeBytes() - before
+    }
+    startLean()
+    const start = grownBy(1_000)
+    serveLean()
+    console.log(JSON.stringify({ start, served: grownBy(2_000) }))`
+  const told = execFileSync(process.execPath, ['--input-type=module', '-e', code], { encoding: 'utf8' })
+  const { start, served } = JSON.parse(told) as { start: number; served: number }
+  expect(served).toBeGreaterThan(100_000)
+  expect(start).toBeLessThan(served / 4)
+})

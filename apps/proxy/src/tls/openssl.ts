@@ -44,8 +44,10 @@ export interface OpenSsl {
   sessionId(session: number, length: Uint32Array): number
 
   newMemoryBio(): number
+  /** One that writes to a descriptor of somebody else's. */
+  newSocketBio(fd: number, closes: number): number
   keepBio(bio: number): number
-  bioWrite(bio: number, from: number, size: number): number
+  setBioFlags(bio: number, flags: number): void
   bioRead(bio: number, to: number, size: number): number
   bioControl(bio: number, command: number, length: number, pointer: number): number
 
@@ -59,6 +61,8 @@ export interface OpenSsl {
   stackSize(stack: number): number
   stackValue(stack: number, at: number): number
 
+  /** Why the call before it has failed, where that was the system's doing: a number of its own. */
+  systemError(): number
   clearErrors(): void
   /** The oldest error of this thread, as text; empty: there is none. */
   firstError(): string
@@ -87,8 +91,10 @@ export interface OpenSsl {
   ): number
 }
 
-/** Of `SSL_get_error`: more of what the peer sends is needed; the peer has said that it sends no more. */
+/** Of `SSL_get_error`: more of what the peer sends is needed; what is for it was not taken; the system failed; the peer has said that it sends no more. */
 export const wantsReading = 2
+export const wantsWriting = 3
+export const systemFailed = 5
 export const hasEnded = 6
 export const verifyPeer = 1
 export const failWithoutCertificate = 2
@@ -99,7 +105,11 @@ export const controls = {
   ticketCallback: 72,
   getPeerSignatureDigest: 108,
   resetBio: 1,
+  setBioMemory: 114,
 } as const
+
+/** Of a memory BIO: what it gives stands in memory of ours (`BUF_MEM`), and is used up there. */
+export const readOnlyMemory = 0x200
 
 let loaded: OpenSsl | null | undefined
 
@@ -165,7 +175,8 @@ function load(): OpenSsl | null {
 
     newMemoryBio: () => newBio(memoryMethod),
     keepBio: f('int BIO_up_ref(uintptr_t)'),
-    bioWrite: f('int BIO_write(uintptr_t, uintptr_t, int)'),
+    newSocketBio: f('uintptr_t BIO_new_socket(int, int)'),
+    setBioFlags: f('void BIO_set_flags(uintptr_t, int)'),
     bioRead: f('int BIO_read(uintptr_t, uintptr_t, int)'),
     bioControl: f('long BIO_ctrl(uintptr_t, int, long, uintptr_t)'),
 
@@ -178,6 +189,7 @@ function load(): OpenSsl | null {
     stackSize: f('int OPENSSL_sk_num(uintptr_t)'),
     stackValue: f('uintptr_t OPENSSL_sk_value(uintptr_t, int)'),
 
+    systemError: koffi.errno,
     clearErrors: f('void ERR_clear_error()'),
     firstError() {
       const error = getError()

@@ -27,6 +27,22 @@ function session(changes: Partial<ServerTls> = {}): TlsSession {
   })
 }
 
+/** Writes by a stream. */
+function userOf(socket: net.Socket): TlsUser {
+  return { transmit: (bytes, start, end) => void socket.write(Buffer.from(bytes.subarray(start, end))), writableFd: -1 }
+}
+
+/** The same, and to the descriptor while nothing waits in the stream. */
+function directUserOf(socket: net.Socket): TlsUser {
+  const { _handle: handle } = socket as unknown as { _handle: { fd: number } }
+  return {
+    ...userOf(socket),
+    get writableFd() {
+      return socket.writableLength === 0 && !socket.destroyed ? handle.fd : -1
+    },
+  }
+}
+
 const opened: net.Server[] = []
 afterEach(() => {
   for (const one of opened.splice(0)) one.close()
@@ -36,7 +52,7 @@ afterEach(() => {
 async function serve(changes: Partial<ServerTls>, over: (session: TlsSession) => void = () => {}): Promise<number> {
   const server = net.createServer((socket) => {
     const one = session(changes)
-    const user: TlsUser = { transmit: (bytes, start, end) => void socket.write(Buffer.from(bytes.subarray(start, end))) }
+    const user = userOf(socket)
     socket.on('error', () => {})
     socket.on('data', (chunk) => {
       const length = one.receive(chunk, 0, chunk.length, user)
@@ -95,6 +111,85 @@ test.each(['TLSv1.2', 'TLSv1.3'] as const)('a client of %s is answered, and agre
   expect(await visit(port, { ...options, ALPNProtocols: ['smtp'] })).toEqual({ told: '', answer: 'hello', alpn: false })
 })
 
+test.each(['TLSv1.2', 'TLSv1.3'] as const)('what a socket of %s has no room for comes behind it, in order', async (version) => {
+  const content = Buffer.alloc(8 << 20)
+  for (let i = 0; i < content.length; i += 4) content.writeUInt32LE((i * 2_654_435_761) % 2 ** 32, i)
+  let transmitted = 0
+  const server = net.createServer((socket) => {
+    const one = session()
+    const direct = directUserOf(socket)
+    const user: TlsUser = {
+      get writableFd() {
+        return direct.writableFd
+      },
+      transmit(bytes, start, end) {
+        if (one.state === 'open') transmitted += end - start
+        direct.transmit(bytes, start, end)
+      },
+    }
+    let at = 0
+    // Pieces of all sizes, some of more than a record.
+    const go = () => {
+      while (at < content.length && !socket.writableNeedDrain) {
+        const end = Math.min(content.length, at + 1 + ((at * 7) % 20_000))
+        expect(one.send(content, at, end, user)).toBe(true)
+        at = end
+      }
+      if (at === content.length) one.shutDown(user)
+    }
+    socket.on('error', () => {}).on('drain', go)
+    socket.on('data', (chunk) => {
+      if (one.receive(chunk, 0, chunk.length, user) > 0) go()
+    })
+    socket.on('close', () => one.free())
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  opened.push(server)
+  const { port } = server.address() as AddressInfo
+  const socket = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false, minVersion: version, maxVersion: version })
+  const seen: Buffer[] = []
+  socket.write('go')
+  // Nobody reads until more has been written than the kernel takes.
+  socket.pause()
+  await expect.poll(() => transmitted).toBeGreaterThan(0)
+  socket.on('data', (chunk) => seen.push(chunk)).resume()
+  await once(socket, 'end')
+  socket.destroy()
+  expect(Buffer.concat(seen).equals(content)).toBe(true)
+  // Most of it took the short way, but for the pieces of more than a record.
+  expect(transmitted).toBeLessThan(content.length / 2)
+})
+
+test('of a peer that is gone, a write tells by the name of the error', async () => {
+  let failure: Error | null = null
+  const server = net.createServer((socket) => {
+    const one = session()
+    const user = directUserOf(socket)
+    socket.on('error', () => {})
+    socket.on('data', (chunk) => {
+      if (one.receive(chunk, 0, chunk.length, user) === 0) return
+      socket.pause()
+      const writing = setInterval(() => {
+        if (one.send(chunk, 0, chunk.length, user)) return
+        clearInterval(writing)
+        failure = one.failure
+        socket.destroy()
+        one.free()
+      }, 1)
+    })
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  opened.push(server)
+  const plain = net.connect((server.address() as AddressInfo).port, '127.0.0.1')
+  const socket = tls.connect({ socket: plain, rejectUnauthorized: false })
+  socket.on('error', () => {}).write('go')
+  await once(socket, 'data')
+  plain.resetAndDestroy()
+  await expect.poll(() => failure).toMatchObject({ syscall: 'write', code: expect.stringMatching(/^(EPIPE|ECONNRESET)$/) })
+})
+
 test('a client is turned away within its handshake by the alert that says why', async () => {
   const seen: string[] = []
   let refusal: string | null = null
@@ -148,7 +243,7 @@ test('a client that is let in though nobody vouches for it is not better known w
   const withId = tls.createSecureContext({ ...own, ca: authority.pem, sessionIdContext: 'test' })
   const server = net.createServer((socket) => {
     const one = session({ context: withId, judge, requiresCertificate: true })
-    const user: TlsUser = { transmit: (bytes, start, end) => void socket.write(Buffer.from(bytes.subarray(start, end))) }
+    const user = userOf(socket)
     socket.on('error', () => {})
     socket.on('data', (chunk) => {
       if (one.receive(chunk, 0, chunk.length, user) > 0) {

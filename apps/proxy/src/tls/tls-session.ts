@@ -1,6 +1,8 @@
 import { randomFillSync, type X509Certificate } from 'node:crypto'
+import { constants } from 'node:os'
 import { createSecureContext, type SecureContext } from 'node:tls'
 import type { PeerJudge, Presented } from '../plan/peer-trust.ts'
+import { systemFailure } from '../transport/system-failure.ts'
 import { certificateOf } from './known-certificates.ts'
 import { isKnownChain, keepChain } from './known-chains.ts'
 import {
@@ -10,8 +12,11 @@ import {
   hasEnded,
   type OpenSsl,
   openSsl,
+  readOnlyMemory,
+  systemFailed,
   verifyPeer,
   wantsReading,
+  wantsWriting,
 } from './openssl.ts'
 import { signatureName } from './signature-names.ts'
 import { verifyError, verifyWord } from './verify-errors.ts'
@@ -26,6 +31,8 @@ import { verifyError, verifyWord } from './verify-errors.ts'
 export interface TlsUser {
   /** Bytes for the peer, valid during the call. */
   transmit(bytes: Buffer, start: number, end: number): void
+  /** The descriptor of a socket that bytes for the peer may be written to at once; -1: they are to be transmitted. */
+  readonly writableFd: number
 }
 
 /** What a server's session is made by. */
@@ -63,6 +70,8 @@ const headerSize = 5
 interface Shared {
   readonly ssl: OpenSsl
   readonly readBio: number
+  /** What there is to read from it. */
+  readonly input: BioInput
   readonly writeBio: number
   readonly plainAt: number
   readonly encrypted: Buffer
@@ -80,8 +89,41 @@ let shared: Shared | null | undefined
 let current: TlsSession | null = null
 /** Contexts that OpenSSL calls back for, and where they are. */
 const prepared = new WeakMap<SecureContext, number>()
-let lastBytes: Buffer | null = null
-let lastAddress = 0
+
+/** Where buffers are: nearly always one is asked for, which all connections read to, or write from. */
+class Addresses {
+  private last: Buffer | null = null
+  private at = 0
+
+  of(bytes: Buffer, ssl: OpenSsl): number {
+    if (bytes !== this.last) {
+      this.last = bytes
+      this.at = ssl.address(bytes)
+    }
+    return this.at
+  }
+}
+
+const received = new Addresses()
+const toSend = new Addresses()
+
+/** The memory that a BIO gives bytes from, a `BUF_MEM` of OpenSSL's: how many, where they are, and how many there is room for. */
+class BioInput {
+  readonly memory = Buffer.alloc(4 * 8)
+  private readonly words = new Uint32Array(this.memory.buffer, this.memory.byteOffset, 6)
+
+  set(address: number, length: number): void {
+    const { words } = this
+    words[0] = length
+    words[2] = address % 2 ** 32
+    words[3] = address / 2 ** 32
+    words[4] = length
+  }
+
+  clear(): void {
+    this.words[0] = 0
+  }
+}
 
 /** Whether this thread has TLS of its own. */
 export function hasOwnTls(): boolean {
@@ -116,9 +158,14 @@ function share(): Shared | null {
       guarded(notAcknowledged, () => current?.giveStatus() ?? notAcknowledged),
     ),
   }
+  const readBio = ssl.newMemoryBio()
+  const input = new BioInput()
+  ssl.bioControl(readBio, controls.setBioMemory, 0, ssl.address(input.memory))
+  ssl.setBioFlags(readBio, readOnlyMemory)
   return {
     ssl,
-    readBio: ssl.newMemoryBio(),
+    readBio,
+    input,
     writeBio: ssl.newMemoryBio(),
     plainAt: ssl.address(plainBytes),
     encrypted,
@@ -152,15 +199,6 @@ function guarded<T>(refusal: T, call: () => T): T {
   }
 }
 
-function addressOf({ ssl }: Shared, bytes: Buffer): number {
-  // Nearly always it is one of the two buffers that all connections read to and write from.
-  if (bytes !== lastBytes) {
-    lastBytes = bytes
-    lastAddress = ssl.address(bytes)
-  }
-  return lastAddress
-}
-
 /** Has OpenSSL call us in handshakes of a context, and not Node, which would look for a socket of its own; gives where the context is. */
 function prepare({ ssl, callbacks }: Shared, { context, keyLog, ticketKeys }: ServerTls): number {
   const known = prepared.get(context)
@@ -185,20 +223,24 @@ function prepare({ ssl, callbacks }: Shared, { context, keyLog, ticketKeys }: Se
 /** Those that have used their buffers since it was last looked. */
 let used = new Set<TlsSession>()
 let usedBefore = new Set<TlsSession>()
+let look = 1
 let sweep: NodeJS.Timeout | null = null
 const sweepMs = 5_000
 
 /** Those that are not used for a while keep no buffers, which are 34 KiB each. */
 export function releaseIdle(): void {
-  for (const one of usedBefore) if (!used.has(one)) one.releaseBuffers()
+  for (const one of usedBefore) if (one.usedAt !== look) one.releaseBuffers()
   usedBefore = used
   used = new Set()
+  look++
   if (usedBefore.size > 0 || sweep === null) return
   clearInterval(sweep)
   sweep = null
 }
 
 function noteUse(session: TlsSession): void {
+  if (session.usedAt === look) return
+  session.usedAt = look
   used.add(session)
   sweep ??= setInterval(releaseIdle, sweepMs).unref()
 }
@@ -207,6 +249,8 @@ export class TlsSession {
   state: TlsState = 'handshake'
   /** Why it failed. */
   failure: Error | null = null
+  /** The look at those that are idle, before which it was last used. */
+  usedAt = 0
   private readonly shared: Shared
   /** OpenSSL's object, which is this one's; 0: it is freed. */
   private at: number
@@ -214,6 +258,8 @@ export class TlsSession {
   /** All that came ended where a record ends. */
   private aligned = false
   private hasShutDown = false
+  /** It writes to its user's descriptor. */
+  private writesToSocket = false
   /** What the peer showed in this handshake. */
   private shown: X509Certificate | null = null
 
@@ -243,11 +289,12 @@ export class TlsSession {
   receive(bytes: Buffer, start: number, end: number, user: TlsUser): number {
     const { shared, at } = this
     if (at === 0 || this.state === 'ended' || this.state === 'failed') return 0
-    const { ssl, readBio, plainAt } = shared
+    const { ssl, input, plainAt } = shared
     noteUse(this)
+    if (this.writesToSocket && user.writableFd < 0) this.writeToMemory()
     current = this
     try {
-      ssl.bioWrite(readBio, addressOf(shared, bytes) + start, end - start)
+      input.set(received.of(bytes, ssl) + start, end - start)
       if (this.state === 'open' && this.aligned && isOneRecord(bytes, start, end)) {
         const length = ssl.read(at, plainAt, plainBytes.length)
         // What was read was the user's, so that OpenSSL has nothing to say to it.
@@ -257,11 +304,12 @@ export class TlsSession {
       if (this.state === 'handshake' && !this.shakeHands(user)) return 0
       return this.readOn(1, 0, user)
     } catch (error) {
-      // What is left in them would be another session's.
-      for (const bio of [readBio, shared.writeBio]) ssl.bioControl(bio, controls.resetBio, 0, 0)
+      // What is left there would be another session's.
+      ssl.bioControl(shared.writeBio, controls.resetBio, 0, 0)
       throw error
     } finally {
       current = null
+      input.clear()
     }
   }
 
@@ -282,9 +330,15 @@ export class TlsSession {
     if (last > 0) ssl.clearErrors()
     let result = last
     let to = length
-    while (result > 0 && plainBytes.length - to >= recordSize) {
-      result = ssl.read(this.at, plainAt + to, plainBytes.length - to)
-      if (result > 0) to += result
+    for (;;) {
+      while (result > 0 && plainBytes.length - to >= recordSize) {
+        result = ssl.read(this.at, plainAt + to, plainBytes.length - to)
+        if (result > 0) to += result
+      }
+      if (result > 0 || !this.writesToSocket || ssl.getError(this.at, result) !== wantsWriting) break
+      // It has to answer first, and the kernel does not take that now.
+      this.writeToMemory()
+      result = 1
     }
     const why = result > 0 ? 0 : ssl.getError(this.at, result)
     if (result > 0) this.fail('more came of a read than it held')
@@ -297,17 +351,15 @@ export class TlsSession {
 
   private end(): void {
     this.state = 'ended'
-    this.shared.ssl.bioControl(this.shared.readBio, controls.resetBio, 0, 0)
   }
 
   private fail(why?: string): void {
-    const { ssl, readBio } = this.shared
+    const { ssl } = this.shared
     this.state = 'failed'
     // (It ends in a colon, as where OpenSSL says more behind it.)
     const text = why ?? ssl.firstError()
     this.failure = new Error(text === '' ? 'TLS failed' : `${text}:`)
     ssl.clearErrors()
-    ssl.bioControl(readBio, controls.resetBio, 0, 0)
   }
 
   /** Gives `user` what OpenSSL has written. */
@@ -326,14 +378,53 @@ export class TlsSession {
     const { shared, at } = this
     if (at === 0 || this.state === 'handshake' || this.state === 'failed' || this.hasShutDown) return false
     if (start === end) return true
+    const { ssl } = shared
     noteUse(this)
+    const from = toSend.of(bytes, ssl) + start
+    const length = end - start
+    const fd = user.writableFd
     current = this
-    const written = shared.ssl.write(at, addressOf(shared, bytes) + start, end - start)
+    if (fd >= 0 && length <= recordSize && this.writeToSocket(fd)) {
+      const written = ssl.write(at, from, length)
+      if (written === length) {
+        current = null
+        return true
+      }
+      const error = ssl.systemError()
+      const why = error === constants.errno.EAGAIN ? wantsWriting : ssl.getError(at, written)
+      if (why !== wantsWriting) {
+        current = null
+        this.fail()
+        if (why === systemFailed) this.failure = systemFailure(error, 'write')
+        return false
+      }
+    }
+    // What a socket has not taken of it is given out too: to OpenSSL it is the same write, which goes on.
+    if (this.writesToSocket) this.writeToMemory()
+    const written = ssl.write(at, from, length)
     current = null
     this.giveOut(user)
-    if (written === end - start) return true
+    if (written === length) return true
     this.fail()
     return false
+  }
+
+  /** False: it can't be had. */
+  private writeToSocket(fd: number): boolean {
+    if (this.writesToSocket) return true
+    const { ssl } = this.shared
+    const bio = ssl.newSocketBio(fd, 0)
+    if (bio === 0) return false
+    ssl.setWriteBio(this.at, bio)
+    this.writesToSocket = true
+    return true
+  }
+
+  private writeToMemory(): void {
+    const { ssl, writeBio } = this.shared
+    ssl.keepBio(writeBio)
+    ssl.setWriteBio(this.at, writeBio)
+    this.writesToSocket = false
   }
 
   /** Tells the peer that no more comes. */
@@ -341,6 +432,7 @@ export class TlsSession {
     if (this.at === 0 || this.hasShutDown || this.state === 'handshake' || this.state === 'failed') return
     this.hasShutDown = true
     const { ssl } = this.shared
+    if (this.writesToSocket) this.writeToMemory()
     ssl.clearErrors()
     current = this
     ssl.shutdown(this.at)

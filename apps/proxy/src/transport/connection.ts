@@ -1,6 +1,5 @@
 import net from 'node:net'
 import tls from 'node:tls'
-import { getSystemErrorName } from 'node:util'
 import type { ByteSink } from '@weft/http/stream'
 import type { Counter, Gauge } from '../observe/stats.ts'
 import { maxReceive, plainBytes, type TlsSession, type TlsUser } from '../tls/tls-session.ts'
@@ -21,6 +20,7 @@ import {
 } from './direct-handle.ts'
 import { endedBadly, isNotNow, Poller, type ReadyListener, readSize } from './poller.ts'
 import { type OutputOwner, sharedOutput } from './shared-output.ts'
+import { systemFailure } from './system-failure.ts'
 import { Timeout, type TimerWheel } from './timer-wheel.ts'
 
 /** Who uses a connection. */
@@ -250,7 +250,7 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
     this.polled = null
     if (handle === null || (this.socket as unknown as WithHandle)._handle !== handle) return
     const status = handle.readStart()
-    if (status < 0) this.socket.destroy(systemError(status, 'read'))
+    if (status < 0) this.socket.destroy(systemFailure(-status, 'read'))
   }
 
   // ReadyListener
@@ -279,7 +279,7 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
   }
 
   onReadEnd(result: number): void {
-    if (result !== 0 && result !== endedBadly) this.socket.destroy(systemError(result, 'read'))
+    if (result !== 0 && result !== endedBadly) this.socket.destroy(systemFailure(-result, 'read'))
     // One that was paused meanwhile is told again.
     else if (!this.paused) this.pollNoMore()
   }
@@ -353,6 +353,11 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
     if (!this.closed) this.sendOut(bytes, start, end)
   }
 
+  /** Nothing waits before what is written there. */
+  get writableFd(): number {
+    return this.polled !== null && !this.streams && !this.directPending ? this.fd : -1
+  }
+
   /** Gives bytes to the kernel. False: they are still needed, which those that TLS has made never are. */
   private sendOut(bytes: Buffer, start: number, end: number): boolean {
     const { socket } = this
@@ -363,7 +368,7 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
       if (sent === end - start) return true
       if (sent < 0) {
         if (!isNotNow(sent)) {
-          socket.destroy(systemError(sent, 'write'))
+          socket.destroy(systemFailure(-sent, 'write'))
           return true
         }
         sent = 0
@@ -398,7 +403,7 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
       return this.secure
     }
     if (result !== notDirect) {
-      socket.destroy(systemError(result, 'write'))
+      socket.destroy(systemFailure(-result, 'write'))
       return true
     }
     this.streams = true
@@ -420,7 +425,7 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
     this.directPending = false
     if (this.closed || this.socket.destroyed) return
     if (status < 0) {
-      this.socket.destroy(systemError(status, 'write'))
+      this.socket.destroy(systemFailure(-status, 'write'))
       return
     }
     if (this.queuedBytes > 0) {
@@ -565,16 +570,6 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
     endTurn()
     this.session?.free()
   }
-}
-
-/** An error as Node would make it, without the stack, which is the same for all, and dear: peers leave all the time. */
-function systemError(status: number, syscall: 'read' | 'write'): Error {
-  const code = getSystemErrorName(status)
-  const { stackTraceLimit } = Error
-  Error.stackTraceLimit = 0
-  const error = Object.assign(new Error(`${syscall} ${code}`), { code, syscall, errno: status })
-  Error.stackTraceLimit = stackTraceLimit
-  return error
 }
 
 /** What of a socket's handle is used here; Node's own field, with no public way to it. */

@@ -49,7 +49,12 @@ function checkRule(rule: Rule, raw: unknown, action: Action, report: Report): vo
   if ('from' in written && rule.from.length === 0)
     report.at('from').error('from cannot be empty', 'leave it out, or name a source')
   if ('to' in written && rule.to.length === 0) report.at('to').error('to cannot be empty', 'leave it out, or name an operation')
-  for (const [index, { source }] of rule.from.entries()) checkSource(source, action, report.at('from', index, 'source'))
+  for (const [index, { source }] of rule.from.entries()) {
+    const at = report.at('from', index, 'source')
+    checkSource(source, at)
+    // Operations that name ports keep the rule from TCP; those that do not are told of themselves.
+    if (action === 'DENY' && rule.to.length === 0 && source !== undefined && isOfTokensAlone(source)) warnTcp(at)
+  }
   for (const [index, { operation }] of rule.to.entries()) checkOperation(operation, action, report.at('to', index, 'operation'))
   for (const [index, condition] of rule.when.entries()) checkCondition(condition, report.at('when', index))
 }
@@ -69,7 +74,7 @@ const sourceLists = [
   'notServiceAccounts',
 ] as const
 
-function checkSource(source: Source | undefined, action: string, report: Report): void {
+function checkSource(source: Source | undefined, report: Report): void {
   if (source === undefined || sourceLists.every((list) => source[list].length === 0)) {
     report.error('source cannot be empty', 'such as principals or namespaces')
     return
@@ -87,7 +92,12 @@ function checkSource(source: Source | undefined, action: string, report: Report)
   const accounts = source.serviceAccounts.length + source.notServiceAccounts.length
   const others = [source.principals, source.notPrincipals, source.namespaces, source.notNamespaces]
   if (accounts > 0 && others.some((list) => list.length > 0)) report.error('serviceAccounts excludes principals and namespaces')
-  if (action === 'DENY' && source.requestPrincipals.length + source.notRequestPrincipals.length > 0) warnTcp(report)
+}
+
+/** Whether all that it says of a source is what its token says, of which a TCP connection has none. */
+function isOfTokensAlone(source: Source): boolean {
+  const said = sourceLists.filter((list) => source[list].length > 0)
+  return said.length > 0 && said.every((list) => /requestPrincipals/i.test(list))
 }
 
 const operationLists = ['hosts', 'ports', 'methods', 'paths', 'notHosts', 'notPorts', 'notMethods', 'notPaths'] as const

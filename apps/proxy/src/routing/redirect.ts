@@ -7,7 +7,7 @@ import { compileRewrite } from './route-action.ts'
 import { type PathMatch, pathOnly } from './route-match.ts'
 
 /** Of which requests a virtual host wants TLS. */
-export type TlsRequirement = 'none' | 'external' | 'all'
+export type TlsRequirement = 'external' | 'all'
 
 /** A redirect: its status, and the Location for a request. */
 export interface RedirectPlan {
@@ -68,14 +68,9 @@ export function compileRedirect(source: RedirectAction, path: string, match: Pat
   }
 }
 
-/** Where a request that came in the clear has to go instead; null: it may stay. */
-export function tlsRedirect(
-  { requireTls }: { readonly requireTls: TlsRequirement },
-  request: RequestHead,
-  internal: boolean,
-): string | null {
-  if (requireTls === 'none' || request.scheme === 'https' || (requireTls === 'external' && internal)) return null
-  return `https://${request.authority}${request.path}`
+/** Whether a request that came in the clear has to come by TLS. */
+export function belongsToTls(required: TlsRequirement, request: RequestHead, internal: boolean): boolean {
+  return request.scheme !== 'https' && !(required === 'external' && internal)
 }
 
 function withoutPort(host: string): string {

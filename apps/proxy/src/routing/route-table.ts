@@ -18,7 +18,7 @@ import type { Runtime } from '../plan/runtime.ts'
 import { compileHeaderEdits, type HeaderEdits } from './header-edits.ts'
 import { compileMatchTree, type MatchTree } from './matchers/matcher-tree.ts'
 import { compileRateLimits, type RateLimitPolicy, type RouteRateLimits } from './rate-limits.ts'
-import { compileRedirect, type RedirectPlan, type TlsRequirement } from './redirect.ts'
+import { belongsToTls, compileRedirect, type RedirectPlan, type TlsRequirement } from './redirect.ts'
 import { RequestGroup } from './request-group.ts'
 import { compileRetryPolicy } from './retry-policy.ts'
 import { compileForward, compileMirrors, type ForwardPlan, type RouteAction_Configs } from './route-action.ts'
@@ -41,6 +41,8 @@ export type RouteOutcome =
   | { type: 'redirect'; redirect: RedirectPlan }
   | { type: 'direct'; status: number; body: string; format: BodyFormat | null }
   | { type: 'nowhere' }
+  /** By TLS, which the virtual host requires. */
+  | { type: 'to-tls' }
 
 /** Filter overrides of a level, by filter name; `off` disables. */
 export type FilterConfigs = ReadonlyMap<string, unknown>
@@ -69,7 +71,8 @@ export interface VirtualHostPlan {
   readonly routes: readonly RoutePlan[]
   /** Finds one of `routes` where there are many; null: they are few. */
   readonly index: RouteIndex | null
-  readonly requireTls: TlsRequirement
+  /** The route of requests in the clear that have to come by TLS instead, whatever their path; null: none has to. */
+  readonly toTls: { readonly required: TlsRequirement; readonly route: RoutePlan } | null
   readonly includeAttemptCount: boolean
   /** Its filter_metadata. */
   readonly metadata: Readonly<Record<string, unknown>> | null
@@ -108,11 +111,12 @@ export class RouteTable {
     return this.hosts.find(authority)
   }
 
-  /** The first route of the virtual host that matches; null: none. `draw`: see RouteMatcher. */
-  match(request: RequestHead, facts: RouteFacts, draw?: number): RoutePlan | null {
+  /** The first route of the virtual host that matches; null: none. `internal`: it comes from within the mesh; `draw`: see RouteMatcher. */
+  match(request: RequestHead, facts: RouteFacts & { readonly internal?: boolean }, draw?: number): RoutePlan | null {
     const { hostHeader } = this
     const host = this.hosts.find(hostHeader === null ? request.authority : (request.headers.get(hostHeader) ?? ''))
     if (host === null) return null
+    if (host.toTls !== null && belongsToTls(host.toTls.required, request, facts.internal === true)) return host.toTls.route
     const routes = host.tree === null ? host.routes : (host.tree(facts) ?? noRoutes)
     let path = pathOnly(request.path)
     if (this.ignorePathParameters) {
@@ -200,12 +204,7 @@ function compileVirtualHost(
     tree: null,
     routes,
     index: null,
-    requireTls:
-      source.requireTls === VirtualHost_TlsRequirementType.ALL
-        ? 'all'
-        : source.requireTls === VirtualHost_TlsRequirementType.EXTERNAL_ONLY
-          ? 'external'
-          : 'none',
+    toTls: null,
     metadata: source.metadata?.filterMetadata ?? null,
     includeAttemptCount: source.includeRequestAttemptCount,
     includeAttemptCountInResponse: source.includeAttemptCountInResponse,
@@ -213,6 +212,8 @@ function compileVirtualHost(
     filterConfigs: compileFilterConfigs(source.typedPerFilterConfig, path, source.cors),
     virtualClusters: compileVirtualClusters(source, path),
   }
+  const required = tlsRequirement(source)
+  if (required !== null) host.toTls = { required, route: routeToTls(host) }
   const ofHost = compileRateLimits(source.rateLimits, `${path}.rate_limits`)
   const compileRoute = (route: Route, at: string): RoutePlan => {
     if (route.match === undefined) throw invalid(`${at}.match`, 'a match is needed')
@@ -267,6 +268,33 @@ function compileVirtualHost(
   host.index = RouteIndex.of(routes)
   if (source.matcher !== undefined) host.tree = compileMatchTree(source.matcher, `${path}.matcher`, ofTree)
   return host
+}
+
+function tlsRequirement({ requireTls }: VirtualHost): TlsRequirement | null {
+  if (requireTls === VirtualHost_TlsRequirementType.ALL) return 'all'
+  return requireTls === VirtualHost_TlsRequirementType.EXTERNAL_ONLY ? 'external' : null
+}
+
+/** As with Envoy it is none of the routes that are configured: it has no name, and neither edits nor overrides count. */
+function routeToTls(host: VirtualHostPlan): RoutePlan {
+  return {
+    name: '',
+    virtualHost: host.name,
+    cluster: '',
+    tracing: null,
+    decorator: null,
+    metadata: {},
+    path: { type: 'prefix', value: '', caseSensitive: true },
+    conditions: null,
+    outcome: { type: 'to-tls' },
+    edits: [],
+    filterConfigs: null,
+    host,
+    counts: null,
+    rateLimits: null,
+    bufferLimit: null,
+    resolved: null,
+  }
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }

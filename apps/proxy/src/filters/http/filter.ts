@@ -98,7 +98,7 @@ export interface RouteInfo {
   /** What rate limit filters count by here; null: nothing. */
   readonly rateLimits?: RouteRateLimits | null
   /** Whether the request is forwarded, or answered here; absent: forwarded. */
-  readonly outcome?: { readonly type: 'forward' | 'redirect' | 'direct' | 'nowhere' }
+  readonly outcome?: { readonly type: 'forward' | 'redirect' | 'direct' | 'nowhere' | 'to-tls' }
 }
 
 export interface LocalReply {

@@ -5,7 +5,6 @@ import { FakeStream } from '@weft/proxy/filters/http/fake-stream'
 import { finishRequestHead } from '@weft/proxy/filters/http/router/request-head'
 import { localReplyBody } from '@weft/proxy/filters/network/http-connection-manager/local-reply'
 import { compileHeaderMatcher } from '@weft/proxy/routing/matchers/header-matcher'
-import { tlsRedirect } from '@weft/proxy/routing/redirect'
 import { selectCluster } from '@weft/proxy/routing/route-action'
 import type { RoutePlan } from '@weft/proxy/routing/route-table'
 import { array, type Json, type JsonObject, object, optionalArray, readCases, text } from '../../read.ts'
@@ -45,9 +44,8 @@ function route(configuration: string, input: JsonObject, wanted: JsonObject): Js
   const random = typeof input['random_value'] === 'number' ? input['random_value'] : 0
   // The tool draws so that a share of n in 100 takes 0 … n, and none where the case does not name the runtime key.
   const draw = input['runtime'] === undefined ? 1 : ((random % 100) - 1) / 100
-  const plan = table.match(request, stream, draw)
+  const plan = table.match(request, Object.assign(stream, { internal: input['internal'] === true }), draw)
   const forward = plan?.outcome.type === 'forward' ? plan.outcome.forward : null
-  const secure = plan === null ? null : tlsRedirect(plan.host, request, input['internal'] === true)
   const total = forward?.cluster.type === 'weighted' ? forward.cluster.total : 1
   const choice = forward === null ? null : selectCluster(forward.cluster, request, (random % total) / total)
   const cluster = plan?.host.virtualClusters?.find((one) => one.matches(request))
@@ -56,8 +54,8 @@ function route(configuration: string, input: JsonObject, wanted: JsonObject): Js
     cluster_name: () => choice?.name ?? '',
     virtual_host_name: () => (forward === null ? '' : (plan?.virtualHost ?? '')),
     virtual_cluster_name: () => (forward === null || cluster === undefined ? '' : cluster.name || 'other'),
-    path_redirect: () => secure ?? answerOf(plan, stream, uri)?.location ?? '',
-    code_redirect: () => (secure === null ? (answerOf(plan, stream, uri)?.status ?? 0) : 301),
+    path_redirect: () => answerOf(plan, stream, uri)?.location ?? '',
+    code_redirect: () => answerOf(plan, stream, uri)?.status ?? 0,
     path_rewrite: () => (forward === null ? '' : request.path),
     host_rewrite: () => (forward === null ? '' : request.authority),
     request_header_matches: () => holds(wanted['request_header_matches'], request),
@@ -86,6 +84,8 @@ function answerOf(plan: RoutePlan | null, stream: FakeStream, uri: string): { st
       return { status: plan.outcome.redirect.status, location: plan.outcome.redirect.location(stream.request, stream.format) }
     case 'direct':
       return { status: plan.outcome.status, location: uri }
+    case 'to-tls':
+      return { status: 301, location: `https://${stream.request.authority}${stream.request.path}` }
     default:
       return null
   }

@@ -9,6 +9,24 @@ function answering(match: Message, body: string): Message {
 
 const cases: ParityCase[] = [
   {
+    name: 'hosts-that-require-tls',
+    bootstrap: (ports) =>
+      http(ports, {
+        virtualHosts: ['ALL', 'EXTERNAL_ONLY'].map((required) => ({
+          name: required,
+          domains: [required === 'ALL' ? 'shop.test' : '*'],
+          require_tls: required,
+          response_headers_to_add: [{ header: { key: 'x-host', value: 'v' } }],
+          routes: [
+            { name: 'r', match: { prefix: '/a' }, route: toA, response_headers_to_add: [{ header: { key: 'x-r', value: 'v' } }] },
+          ],
+        })),
+      }),
+    turns: ['shop.test', 'other.test']
+      .flatMap((host) => ['/a?b', '/none'].map((path) => [host, path] as const))
+      .flatMap(([host, path]) => [get(path, `host: ${host}`), get(path, `host: ${host}`, 'x-forwarded-proto: https')]),
+  },
+  {
     name: 'hosts-from-exact-to-any',
     bootstrap: (ports) =>
       http(ports, {

@@ -4,7 +4,11 @@ import { cluster, connectionManager, httpOptions, listener, routerFilter, routeT
 import { upstream, worker } from '../../../testing/test-proxy.ts'
 import { ask } from '../../../testing/worker-harness.ts'
 
-const bridge = typed('bridge', 'envoy.extensions.filters.http.grpc_http1_bridge.v3.Config', Config.encode(Config.fromPartial({})).finish())
+const bridge = typed(
+  'bridge',
+  'envoy.extensions.filters.http.grpc_http1_bridge.v3.Config',
+  Config.encode(Config.fromPartial({})).finish(),
+)
 const withTrailers = httpOptions({
   upstreamProtocolOptions: {
     $case: 'explicitHttpConfig',

@@ -1,6 +1,6 @@
 import { headerName } from '@weft/http/header-name'
 import { describe, expect, it } from 'vitest'
-import { answerHere, sentToTls } from './direct-answer.ts'
+import { answerHere } from './direct-answer.ts'
 import { FakeExchange, routeOf, routerPlan } from './fake-exchange.ts'
 
 function answered(routes: string, request: ConstructorParameters<typeof FakeExchange>[0] = {}, settings = {}) {
@@ -61,12 +61,14 @@ describe('a request that no route leads on', () => {
 })
 
 describe('a virtual host that requires TLS', () => {
-  const sent = (requires: string, { scheme = 'http', internal = false }) => {
-    const exchange = new FakeExchange({ authority: 'shop.test', path: '/a' })
+  const sent = (requires: string, { scheme = 'http', internal = false, path = '/a' }) => {
+    const exchange = new FakeExchange({ authority: 'shop.test', path })
     exchange.request.scheme = scheme
     exchange.internal = internal
-    const route = routeOf(exchange, `require_tls: ${requires}, routes: [{match: {prefix: /}, route: {cluster: c}}]`)
-    return { sent: sentToTls(exchange, routerPlan(), route), exchange }
+    const host = `require_tls: ${requires}, response_headers_to_add: [{header: {key: x-a, value: v}}]`
+    const route = routeOf(exchange, `${host}, routes: [{name: r, match: {prefix: /a}, direct_response: {status: 200}}]`)
+    answerHere(exchange, routerPlan(), route)
+    return { route, status: exchange.replied?.status, headers: exchange.replied?.options.headers }
   }
 
   it.each([
@@ -76,12 +78,14 @@ describe('a virtual host that requires TLS', () => {
     ['EXTERNAL_ONLY', { internal: true }, false],
     ['NONE', {}, false],
   ])('(%s) sends a request away: %j', (requires, request, is) => {
-    expect(sent(requires, request).sent).toBe(is)
+    expect(sent(requires, request).status).toBe(is ? 301 : 200)
   })
 
-  it('tells where to, and no cluster', () => {
-    const { exchange } = sent('ALL', {})
-    expect(exchange.replied).toMatchObject({ status: 301, options: { headers: [['location', 'https://shop.test/a']] } })
-    expect(exchange.info.clusterName).toBe('')
+  it('tells where to, by no route of its own, also what none of them matches', () => {
+    for (const path of ['/a', '/b?c']) {
+      const { route, status, headers } = sent('ALL', { path })
+      expect({ status, headers }).toEqual({ status: 301, headers: [['location', `https://shop.test${path}`]] })
+      expect([route.name, route.edits]).toEqual(['', []])
+    }
   })
 })

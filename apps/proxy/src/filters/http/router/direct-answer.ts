@@ -1,4 +1,3 @@
-import { tlsRedirect } from '../../../routing/redirect.ts'
 import type { RouteOutcome, RoutePlan } from '../../../routing/route-table.ts'
 import type { RoutedExchange } from '../routed-exchange.ts'
 import { rewritePath } from './request-head.ts'
@@ -26,6 +25,12 @@ export function answerHere(exchange: RoutedExchange, plan: RouterPlan, route: Ro
       exchange.reply(redirect.status, '', { details: 'direct_response', headers }, () => editAnswer(exchange, route))
       break
     }
+    case 'to-tls': {
+      const { authority, path } = exchange.request
+      stats.directResponse.inc()
+      exchange.reply(301, '', { details: 'direct_response', headers: [['location', `https://${authority}${path}`]] })
+      break
+    }
     default:
       stats.noRoute.inc()
       exchange.reply(404, '', { details: 'route_not_found', flags: ['NR'] })
@@ -51,15 +56,4 @@ function answerDirectly(exchange: RoutedExchange, outcome: Extract<RouteOutcome,
     },
     edit,
   )
-}
-
-/** Sends the client to TLS where the virtual host requires that; false: it does not. */
-export function sentToTls(exchange: RoutedExchange, plan: RouterPlan, route: RoutePlan): boolean {
-  const location = tlsRedirect(route.host, exchange.request, exchange.internal)
-  if (location === null) return false
-  exchange.info.clusterName = ''
-  exchange.info.clusterStatName = ''
-  plan.stats.directResponse.inc()
-  exchange.reply(301, '', { details: 'direct_response', headers: [['location', location]] })
-  return true
 }

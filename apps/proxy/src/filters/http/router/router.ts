@@ -3,7 +3,7 @@ import type { FilterConfigs, RoutePlan } from '../../../routing/route-table.ts'
 import type { RoutedExchange } from '../routed-exchange.ts'
 import type { TerminalFilter } from '../terminal-filter.ts'
 import { ClusterTarget } from './cluster-target.ts'
-import { answerHere, sentToTls } from './direct-answer.ts'
+import { answerHere } from './direct-answer.ts'
 import { Forwarding } from './forwarding.ts'
 import { RequestPick } from './request-pick.ts'
 import { editResponse } from './route-edits.ts'
@@ -62,7 +62,6 @@ export class Router implements TerminalFilter {
     this.started = true
     const { route } = exchange
     plan.stats.total.inc()
-    if (route !== null && sentToTls(exchange, plan, route)) return
     const { forward } = target
     if (route === null || forward === null) {
       answerHere(exchange, plan, route)

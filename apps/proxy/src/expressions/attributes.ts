@@ -15,9 +15,26 @@ import { MetadataValue } from './metadata-value.ts'
 /** Reads an attribute; undefined: the request has none. */
 type Reader = (context: FormatContext) => CelValue | undefined
 
-/** What Envoy's expressions know by name ("Attributes" in its documentation), as far as this proxy does. */
-export function attributesOf(context: FormatContext): CelScope {
-  return (name) => (Object.hasOwn(roots, name) ? roots[name]?.(context) : undefined)
+/** This proxy's node as its bootstrap has it. */
+export interface ExpressionNode {
+  readonly id: string
+  readonly cluster: string
+  readonly metadata: Readonly<Record<string, unknown>>
+}
+
+/** What Envoy's expressions know by name ("Attributes" in its documentation), as far as this proxy does. `node`: what `xds.node` is. */
+export function attributesOf(context: FormatContext, node?: CelValue): CelScope {
+  return (name) => {
+    if (name === 'xds' && node !== undefined) return xdsWith(context, node)
+    return Object.hasOwn(roots, name) ? roots[name]?.(context) : undefined
+  }
+}
+
+function xdsWith(context: FormatContext, node: CelValue): CelMap {
+  return new CelMap((key) => {
+    if (key === 'node') return node
+    return typeof key === 'string' && Object.hasOwn(xds, key) ? xds[key]?.(context) : undefined
+  })
 }
 
 /** The value of an operator of access log formats, where it has one. */

@@ -3,20 +3,20 @@ import type { Expr } from '@weft/contracts/google/api/expr/v1alpha1/syntax'
 import { compileCel } from '@weft/expressions/cel/compile'
 import { parseCel } from '@weft/expressions/cel/parser'
 import type { CelExpression } from '@weft/expressions/cel/syntax'
-import type { CelResult } from '@weft/expressions/cel/values'
+import { type CelResult, fromJson } from '@weft/expressions/cel/values'
 import { WeftError } from '@weft/service/errors'
 import type { FormatContext } from '../observe/format/context.ts'
 import { invalid } from '../plan/problems.ts'
 import { regexSearch } from '../routing/matchers/regex.ts'
-import { attributesOf } from './attributes.ts'
+import { attributesOf, type ExpressionNode } from './attributes.ts'
 import { fromParsedForm } from './parsed-form.ts'
 
 /** A CEL expression over Envoy's attributes of a request (or a TCP session). */
 export type Expression = (context: FormatContext) => CelResult
 
-/** Compiles the text of an expression; throws a WeftError at `path`. */
-export function compileText(text: string, path: string): Expression {
-  return compile(() => parseCel(text), path)
+/** Compiles the text of an expression; throws a WeftError at `path`. `node`: what `xds.node` is; absent: it is not known. */
+export function compileText(text: string, path: string, node?: ExpressionNode): Expression {
+  return compile(() => parseCel(text), path, node)
 }
 
 /** Compiles an expression that was parsed before. */
@@ -29,10 +29,11 @@ export function compileChecked(source: CheckedExpr, path: string): Expression {
   return compileParsed(source.expr, `${path}.expr`)
 }
 
-function compile(read: () => CelExpression, path: string): Expression {
+function compile(read: () => CelExpression, path: string, node?: ExpressionNode): Expression {
   try {
     const program = compileCel(read(), { search: regexSearch })
-    return (context) => program(attributesOf(context))
+    const own = node === undefined ? undefined : fromJson(node)
+    return (context) => program(attributesOf(context, own))
   } catch (error) {
     const reason = WeftError.from(error)
     throw reason.code === 'unimplemented' ? reason : invalid(path, `failed to create an expression: ${reason.message}`)

@@ -11,8 +11,12 @@ import { type OwnLabels, ownLabels, type Reporter, requestLabels } from './metri
 /** The namespace of these metrics in the statistics; Prometheus shows them without it. */
 const namespace = 'istiocustom.'
 const prefix = 'istio_'
-/** Label sets of one filter: peers choose what some labels say, so there is an end to them. */
-const maxLabelSets = 20_000
+/**
+ * Label sets of a worker: peers choose what some labels say, so there is an end to them. Each has three histograms, of 7 KB each.
+ * They stay when the configuration changes, as the statistics do.
+ */
+const maxLabelSets = 5_000
+const labelSets = new WeakMap<Stats, Set<string>>()
 const standardMetrics: ReadonlySet<string> = new Set([
   'requests_total',
   'request_duration_milliseconds',
@@ -54,6 +58,7 @@ export class IstioMetrics {
   /** How often what is still under way is reported, ms; 0: not. */
   readonly intervalMs: number
   private readonly stats: Stats
+  private readonly node: WorkerServices['node'] | undefined
   private readonly log: (message: string) => void
   private readonly expressions: Expression[] = []
   private readonly expressionIds = new Map<string, number>()
@@ -67,6 +72,7 @@ export class IstioMetrics {
 
   constructor(source: PluginConfig, { stats, direction, services, path }: MetricsContext) {
     this.stats = stats
+    this.node = services?.node
     this.log = (message) => services?.log('info', `${path}: ${message}`)
     this.reporter =
       source.reporter === ReporterSetting.SERVER_GATEWAY ? 'waypoint' : direction === 'inbound' ? 'destination' : 'source'
@@ -128,7 +134,7 @@ export class IstioMetrics {
     const known = this.expressionIds.get(text)
     if (known !== undefined) return known
     try {
-      const place = this.expressions.push(compileText(text, 'expression')) - 1
+      const place = this.expressions.push(compileText(text, 'expression', this.node)) - 1
       this.expressionIds.set(text, place)
       return place
     } catch (error) {
@@ -148,7 +154,9 @@ export class IstioMetrics {
     const key = `${values.join('\n')}\r${expressions.join('\n')}`
     const known = this.sets.get(key)
     if (known !== undefined) return known
-    if (this.sets.size >= maxLabelSets) {
+    const all = labelSets.get(this.stats) ?? new Set()
+    labelSets.set(this.stats, all)
+    if (all.size >= maxLabelSets && !all.has(key)) {
       if (this.full === null) this.log(`more than ${maxLabelSets} sets of labels: further ones are not counted`)
       this.full ??= new LabelSet(this.stats.unheard, () => null)
       return this.full
@@ -157,6 +165,7 @@ export class IstioMetrics {
       this.dropped.has(metric) ? null : this.tags(metric, labels, values, expressions)
     const set = new LabelSet(this.stats, tagsOf)
     this.sets.set(key, set)
+    all.add(key)
     return set
   }
 

@@ -13,6 +13,7 @@ const defaultTypes = [
   ...['text/html', 'text/plain', 'text/css', 'text/xml', 'image/svg+xml', 'application/xml', 'application/xhtml+xml'],
   ...['application/javascript', 'application/x-javascript', 'text/javascript', 'text/x-javascript', 'text/ecmascript'],
   ...['text/js', 'text/jscript', 'text/x-js', 'application/ecmascript', 'application/x-json', 'application/json'],
+  ...['application/grpc-web', 'application/grpc-web+proto', 'application/grpc-web+thrift'],
 ]
 const codings = new Set(['gzip', 'deflate', 'compress', 'br', 'zstd'])
 export const contentEncoding = headerName('content-encoding')
@@ -38,7 +39,8 @@ export function compileDirection(
   context: FilterContext,
 ): DirectionRules {
   const flag = common?.enabled ?? older?.runtimeEnabled
-  const minLength = common?.minContentLength ?? older?.contentLength ?? defaultMinLength
+  // None says as little as one that is 0.
+  const minLength = common?.minContentLength || older?.contentLength || defaultMinLength
   const listed = common !== undefined && common.contentType.length > 0 ? common.contentType : (older?.contentType ?? [])
   const matchers = (common?.contentTypeMatcher ?? []).map((one, i) =>
     compileStringMatcher(one, `${path}.content_type_matcher[${i}]`),

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import { ExtAuthz } from '@weft/contracts/envoy/extensions/filters/http/ext_authz/v3/ext_authz'
+import { ExtAuthz, type HttpService } from '@weft/contracts/envoy/extensions/filters/http/ext_authz/v3/ext_authz'
 import { headerName } from '@weft/http/header-name'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { FakeContext } from '../fake-context.ts'
@@ -42,6 +42,18 @@ function compile(more: Parameters<typeof ExtAuthz.fromPartial>[0] = {}, cluster 
   return extAuthz.compile(ExtAuthz.encode(config).finish(), context)
 }
 
+type HttpServicePartial = Parameters<typeof HttpService.fromPartial>[0]
+
+/** A configuration whose service is asked so. */
+function withRequest(authorizationRequest: NonNullable<HttpServicePartial>['authorizationRequest']) {
+  const serverUri = {
+    uri: 'http://authz',
+    httpUpstreamType: { $case: 'cluster' as const, value: 'authz' },
+    timeout: { seconds: 5 },
+  }
+  return { services: { $case: 'httpService' as const, value: { serverUri, authorizationRequest } } }
+}
+
 describe('ext_authz by an HTTP service', () => {
   it('asks with method, path, host and authorization, and takes over what the service allows', async () => {
     const asked: unknown[] = []
@@ -62,6 +74,33 @@ describe('ext_authz by an HTTP service', () => {
     expect(stream.request.headers.getAll(headerName('x-user'))).toBe('bob')
     expect(stream.request.headers.has(headerName('x-secret'))).toBe(false)
     expect(context.counter('cluster.app.ext_authz.ok')).toBe(1)
+  })
+
+  it('adds headers that have a value, and no other', async () => {
+    const asked: unknown[] = []
+    answer = (request, response) => {
+      asked.push([request.headers['x-is'], request.headers['x-none']])
+      response.writeHead(200).end()
+    }
+    const stream = new FakeStream({ route, headers: { 'x-in': '1' } })
+    compile(
+      withRequest({
+        headersToAdd: [
+          { key: 'x-is', value: '%REQ(x-in)%' },
+          { key: 'x-none', value: '%REQ(x-no)%' },
+        ],
+      }),
+    )
+      .start(stream, undefined)
+      ?.onRequestHeaders?.(stream, true)
+    await vi.waitFor(() => expect(stream.requestsContinued).toBe(1))
+    expect(asked).toEqual([['1', undefined]])
+  })
+
+  it('refuses what Envoy refuses', () => {
+    expect(() => compile(withRequest({ headersToAdd: [{ key: ':path', value: 'x' }] }))).toThrow('may not be modified')
+    const twice = { ...withRequest({ allowedHeaders: { patterns: [] } }), allowedHeaders: { patterns: [] } }
+    expect(() => compile(twice)).toThrow('Invalid duplicate configuration for allowed_headers.')
   })
 
   it('hands a denial on with its status, body and headers', async () => {

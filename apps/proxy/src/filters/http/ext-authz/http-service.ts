@@ -28,6 +28,8 @@ export function compileHttpCheck(source: HttpService, filter: ExtAuthz, context:
   const timeoutMs = durationMs(uri?.timeout, 200)
   const path = `${context.path}.http_service`
   const { authorizationRequest: ask, authorizationResponse: answers } = source
+  if (ask?.allowedHeaders !== undefined && filter.allowedHeaders !== undefined)
+    return context.fail('allowed_headers', 'Invalid duplicate configuration for allowed_headers.')
   const allowed = [
     compileSelection(ask?.allowedHeaders, `${path}.authorization_request.allowed_headers`),
     compileSelection(filter.allowedHeaders, `${context.path}.allowed_headers`),
@@ -79,7 +81,10 @@ function headersOf(
     else values.push(value)
   })
   if (body !== null) headers[partialBody] = [String(body.isPartial)]
-  for (const [name, format] of added) headers[name] = [format(stream.format)]
+  for (const [name, format] of added) {
+    const value = format(stream.format)
+    if (value !== '') headers[name] = [value]
+  }
   return headers
 }
 

@@ -208,10 +208,11 @@ class ExtAuthzFilter implements HttpFilter {
     if (room > 0) this.body.push(Buffer.from(data.subarray(0, room)))
     this.bodyBytes += data.length
     const full = buffering.allowPartialMessage && this.bodyBytes >= buffering.maxRequestBytes
-    // Without partial bodies what is too long is answered where bytes are kept.
-    if (!full && (!endStream || this.bodyBytes > buffering.maxRequestBytes)) return 'buffer'
+    const tooLong = this.bodyBytes > buffering.maxRequestBytes
+    // Without partial bodies what is too long is answered where bytes are kept: HTTP/2's last frame is not, in Envoy.
+    if (!full && (!endStream || (tooLong && stream.request.version !== 20))) return 'buffer'
     // A body that goes on is held back from here, and no longer gathered.
-    this.ask(stream, { bytes: Buffer.concat(this.body), isPartial: this.bodyBytes > buffering.maxRequestBytes || !endStream })
+    this.ask(stream, { bytes: Buffer.concat(this.body), isPartial: tooLong || !endStream })
     return 'stop'
   }
 

@@ -198,8 +198,7 @@ class FaultFilter implements HttpFilter {
     this.client = stream.request.headers.get(downstreamCluster) ?? ''
     this.limitRate(stream)
     const delayMs = this.delayOf(stream)
-    if (delayMs > 0 && context.services !== null) {
-      if (!this.enter()) return 'continue'
+    if (delayMs > 0 && context.services !== null && this.enter()) {
       this.inject(stream, 'delays')
       stream.info.addResponseFlag('DI')
       this.timer = new Timeout(() => {

@@ -158,8 +158,9 @@ export class FilterRun {
       }
       if (i === request.stoppedAt || status !== 'continue') {
         if (status === 'continue' && filter.onRequestData !== undefined) {
-          // It has seen enough: headers go on, then what was kept, then this.
-          this.hold(request, buffer, start, end, endStream)
+          // It has seen enough: headers go on, then what was kept, then this. What HTTP/2 sends with the end is never kept, in Envoy.
+          if (endStream && exchange.request.version === 20) this.keep(request, buffer, start, end, endStream)
+          else this.hold(request, buffer, start, end, endStream)
           this.continueRequest()
           return
         }
@@ -208,13 +209,21 @@ export class FilterRun {
     exchange.terminal.trailers(trailers)
   }
 
-  private hold(direction: Direction, buffer: Buffer, start: number, end: number, endStream: boolean): void {
+  private keep(direction: Direction, buffer: Buffer, start: number, end: number, endStream: boolean): void {
     if (end > start) {
       direction.held.push(Buffer.from(buffer.subarray(start, end)))
       direction.heldBytes += end - start
     }
     direction.heldEnd ||= endStream
-    if (direction.heldBytes <= (direction === this.request ? this.requestLimit : this.exchange.plan.bufferLimit)) return
+  }
+
+  private isWithinLimit(direction: Direction): boolean {
+    return direction.heldBytes <= (direction === this.request ? this.requestLimit : this.exchange.plan.bufferLimit)
+  }
+
+  private hold(direction: Direction, buffer: Buffer, start: number, end: number, endStream: boolean): void {
+    this.keep(direction, buffer, start, end, endStream)
+    if (this.isWithinLimit(direction)) return
     if (direction === this.response) {
       if (direction.status === 'buffer') this.exchange.abort()
       else if (!direction.paused) {

@@ -10,6 +10,7 @@ import { installEnvoy } from '../peers.ts'
 import type { ParityCase } from './parity/case.ts'
 import { accessFilterCases } from './parity/cases/access-filters.ts'
 import { adminCases } from './parity/cases/admin.ts'
+import { connectionStateCases } from './parity/cases/connection-state.ts'
 import { connectionCases } from './parity/cases/connections.ts'
 import { expressionCases } from './parity/cases/expressions.ts'
 import { filterCases } from './parity/cases/filters.ts'
@@ -54,6 +55,7 @@ const parityCases: readonly ParityCase[] = [
   ...filterCases,
   ...accessFilterCases,
   ...sessionCases,
+  ...connectionStateCases,
   ...limitFilterCases,
   ...forwardProxyCases,
   ...moreAddressCases,

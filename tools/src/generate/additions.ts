@@ -512,6 +512,14 @@ const fields: readonly Addition[] = [
     into: ['message DnsCacheConfig'],
     lines: ['bool disable_dns_refresh_on_failure = 15;', 'type.matcher.v3.AddressMatcher resolved_address_filter = 16;'],
   },
+  {
+    file: 'envoy/extensions/filters/network/set_filter_state/v3/set_filter_state.proto',
+    into: ['message Config'],
+    lines: [
+      'repeated filters.common.set_filter_state.v3.FilterStateValue on_downstream_tls_handshake = 2;',
+      'repeated filters.common.set_filter_state.v3.FilterStateValue on_downstream_data = 3;',
+    ],
+  },
   { file: jwt, into: ['message JwtAuthentication'], lines: ['string stat_prefix = 7;'] },
   { file: jwt, into: ['message JwtCacheConfig'], lines: ['uint32 jwt_max_token_size = 2;'] },
   {

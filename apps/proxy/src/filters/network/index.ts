@@ -10,6 +10,7 @@ import { networkLocalRatelimit } from './local-ratelimit/index.ts'
 import { metadataExchange } from './metadata-exchange/index.ts'
 import { networkMixer } from './mixer/index.ts'
 import { networkRbac } from './rbac/index.ts'
+import { networkSetFilterState } from './set-filter-state/index.ts'
 import { sniCluster } from './sni-cluster/index.ts'
 import { sniDynamicForwardProxy } from './sni-dynamic-forward-proxy/index.ts'
 import { tcpProxy } from './tcp-proxy/index.ts'
@@ -22,6 +23,7 @@ const gateKinds: readonly NetworkGateKind[] = [
   networkExtAuthz,
   networkLocalRatelimit,
   connectionLimit,
+  networkSetFilterState,
   sniCluster,
   sniDynamicForwardProxy,
   networkMixer,

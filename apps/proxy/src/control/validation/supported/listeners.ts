@@ -54,6 +54,7 @@ export const listenerSupport: SupportTable = {
   'envoy.extensions.filters.network.local_ratelimit.v3.LocalRateLimit': '*',
   'envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit': '*',
   'envoy.extensions.filters.network.direct_response.v3.Config': '*',
+  'envoy.extensions.filters.network.set_filter_state.v3.Config': '*',
   'envoy.extensions.filters.network.sni_cluster.v3.SniCluster': '*',
   'envoy.extensions.filters.network.sni_dynamic_forward_proxy.v3.FilterConfig': '*',
   'envoy.extensions.filters.network.echo.v3.Echo': '*',

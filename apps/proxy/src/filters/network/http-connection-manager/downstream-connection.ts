@@ -42,6 +42,7 @@ export class DownstreamConnection implements ConnectionHandler, PooledDownstream
   readonly listenerMetadata: ConnectionInfo['listenerMetadata']
   readonly listenerDirection: ConnectionInfo['listenerDirection']
   readonly filterChainName: string
+  readonly filterState: ReadonlyMap<string, unknown> | undefined
   readonly filterChainMetadata: ConnectionInfo['filterChainMetadata']
   private readonly services: ConnectionServices
   private readonly stats: HcmPlan['stats']
@@ -97,6 +98,7 @@ export class DownstreamConnection implements ConnectionHandler, PooledDownstream
     this.listenerMetadata = info.listenerMetadata
     this.listenerDirection = info.listenerDirection
     this.filterChainName = info.filterChainName
+    this.filterState = info.filterState
     this.filterChainMetadata = info.filterChainMetadata
     const { stats } = plan
     this.stats = stats

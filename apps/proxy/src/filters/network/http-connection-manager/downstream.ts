@@ -10,6 +10,8 @@ export interface Downstream extends RoutingConnection {
   readonly isHttp2: boolean
   readonly listenerName: string
   readonly filterChainName: string
+  /** What filters before this one have written for all requests of the connection. */
+  readonly filterState?: ReadonlyMap<string, unknown> | undefined
   readonly processState: ProcessState
   /** Clients should turn away, but what they have sent already is served: the response says so. */
   wantsEnd(): boolean

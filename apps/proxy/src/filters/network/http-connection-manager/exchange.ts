@@ -140,12 +140,12 @@ export class Exchange implements ManagedExchange {
   }
 
   get filterState(): Map<string, unknown> {
-    this.state ??= new Map()
+    this.state ??= new Map(this.downstream.filterState)
     return this.state
   }
 
   get filterStateOrNull(): ReadonlyMap<string, unknown> | null {
-    return this.state
+    return this.state ?? this.downstream.filterState ?? null
   }
 
   get routeMetadata(): Readonly<Record<string, unknown>> | null {

@@ -18,28 +18,22 @@ import { parseCertificates, spiffeIdOf } from '@weft/identity/verify'
 import { WeftError } from '@weft/service/errors'
 import { unary } from '@weft/service/grpc'
 import { until } from '@weft/service/testing/until'
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { type Joined, joinAs, startTestCitadel, type TestCitadel, testFolder } from './testing.ts'
 
 const run = promisify(execFile)
 const alice = 'spiffe://cluster.local/ns/default/sa/alice'
 const bob = 'spiffe://cluster.local/ns/default/sa/bob'
 
-const cleanups: (() => unknown)[] = []
-afterEach(async () => {
-  for (const clean of cleanups.splice(0).reverse()) await clean()
-})
-const folderOf = () => testFolder((clean) => cleanups.push(clean))
-
 async function citadelIn(folder: string, flags?: Parameters<typeof startTestCitadel>[1]): Promise<TestCitadel> {
   const citadel = await startTestCitadel(folder, flags)
-  cleanups.push(() => citadel.lifecycle.stop('end of test'))
+  onTestFinished(() => citadel.lifecycle.stop('end of test'))
   return citadel
 }
 
 async function joined(folder: string, citadel: Pick<TestCitadel, 'grpc' | 'rootCertFile'>, token: string): Promise<Joined> {
   const workload = await joinAs(folder, citadel, token)
-  cleanups.push(() => workload.lifecycle.stop('end of test'))
+  onTestFinished(() => workload.lifecycle.stop('end of test'))
   return workload
 }
 
@@ -61,7 +55,7 @@ async function csrFor(...uris: string[]): Promise<string> {
 
 describe('a workload that joins', () => {
   it('gets a certificate for the identity of its token that openssl verifies', async () => {
-    const folder = await folderOf()
+    const folder = await testFolder()
     const citadel = await citadelIn(folder)
     const { identity, readiness } = await joined(folder, citadel, await citadel.mint(alice))
     const material = await identity.ready()
@@ -89,7 +83,7 @@ describe('a workload that joins', () => {
   })
 
   it('waits, not ready, while Citadel is not up, and is ready soon after it is', async () => {
-    const folder = await folderOf()
+    const folder = await testFolder()
     const first = await citadelIn(folder, { grpcAddress: '127.0.0.1:0' })
     const token = await first.mint(alice)
     await first.lifecycle.stop('not up yet')
@@ -102,19 +96,19 @@ describe('a workload that joins', () => {
   })
 
   it('keeps root and tokens over a restart of Citadel', async () => {
-    const folder = await folderOf()
+    const folder = await testFolder()
     const citadel = await citadelIn(folder)
     const token = await citadel.mint(alice)
     const root = await readFile(citadel.rootCertFile, 'utf8')
     const again = await citadel.restart()
-    cleanups.push(() => again.lifecycle.stop('end of test'))
+    onTestFinished(() => again.lifecycle.stop('end of test'))
     expect(await readFile(again.rootCertFile, 'utf8')).toBe(root)
     const { identity } = await joined(folder, again, token)
     expect((await identity.ready()).id).toBe(alice)
   })
 
   it('renews by its certificate when the join token has gone', async () => {
-    const folder = await folderOf()
+    const folder = await testFolder()
     const citadel = await citadelIn(folder, { workloadTtl: 4 })
     const { identity, tokenFile } = await joined(folder, citadel, await citadel.mint(alice))
     const first = await identity.ready()
@@ -127,7 +121,7 @@ describe('a workload that joins', () => {
   })
 
   it('keeps the old certificate while renewal fails', async () => {
-    const folder = await folderOf()
+    const folder = await testFolder()
     const citadel = await citadelIn(folder, { workloadTtl: 3 })
     const { identity, readiness } = await joined(folder, citadel, await citadel.mint(alice))
     const first = await identity.ready()
@@ -142,7 +136,7 @@ describe('a workload that joins', () => {
 
 describe('rotation', () => {
   it('loses no call on mTLS connections while certificates of both ends change', async () => {
-    const folder = await folderOf()
+    const folder = await testFolder()
     const citadel = await citadelIn(folder, { workloadTtl: 4 })
     const [server, client] = await Promise.all([
       citadel.mint(alice).then((token) => joined(folder, citadel, token)),
@@ -175,7 +169,7 @@ describe('rotation', () => {
   }, 40_000)
 
   it('refuses a server that is not the expected one, and a client without certificate', async () => {
-    const folder = await folderOf()
+    const folder = await testFolder()
     const citadel = await citadelIn(folder)
     const [server, client] = await Promise.all([
       citadel.mint(alice).then((token) => joined(folder, citadel, token)),
@@ -201,7 +195,7 @@ describe('rotation', () => {
   })
 
   it('does not take a certificate of another root for an identity', async () => {
-    const [folder, otherFolder] = [await folderOf(), await folderOf()]
+    const [folder, otherFolder] = [await testFolder(), await testFolder()]
     const [citadel, other] = [await citadelIn(folder), await citadelIn(otherFolder)]
     const server = await joined(folder, citadel, await citadel.mint(alice))
     const stranger = await joined(otherFolder, other, await other.mint(bob))
@@ -227,7 +221,7 @@ describe('who is refused', () => {
   }
 
   it('a caller without proof, with a token that is none, expired, changed, or of another Citadel', async () => {
-    const [folder, otherFolder] = [await folderOf(), await folderOf()]
+    const [folder, otherFolder] = [await testFolder(), await testFolder()]
     const [citadel, other] = [await citadelIn(folder), await citadelIn(otherFolder)]
     const csr = await csrFor(alice)
     await ask(citadel, undefined, csr).catch(unauthenticated(/neither a join token nor a client certificate/))
@@ -248,7 +242,7 @@ describe('who is refused', () => {
   })
 
   it('a request for another identity, for more names, or for too long a life', async () => {
-    const folder = await folderOf()
+    const folder = await testFolder()
     const citadel = await citadelIn(folder, { workloadTtl: 60, maxWorkloadTtl: 7200 })
     const token = await citadel.mint(alice)
     const keys = await createKeyPair()
@@ -272,7 +266,7 @@ describe('who is refused', () => {
   })
 
   it('an identity that asks too often, while another is served', async () => {
-    const folder = await folderOf()
+    const folder = await testFolder()
     const citadel = await citadelIn(folder, { csrRate: 1, csrBurst: 3 })
     const token = await citadel.mint(alice)
     const csr = await csrFor(alice)
@@ -287,10 +281,10 @@ describe('who is refused', () => {
 
 describe('the service of Istio 1.0', () => {
   it('answers with certificate and chain, and tells a bad request in its status', async () => {
-    const folder = await folderOf()
+    const folder = await testFolder()
     const citadel = await citadelIn(folder)
     const client = new IstioCAServiceClient(citadel.grpc, credentials.createSsl(await readFile(citadel.rootCertFile)))
-    cleanups.push(() => client.close())
+    onTestFinished(() => client.close())
     const metadata = new Metadata()
     metadata.set('authorization', `Bearer ${await citadel.mint(alice)}`)
     const handle = (csr: string, requestedTtlMinutes = 30) =>
@@ -317,7 +311,7 @@ describe('the service of Istio 1.0', () => {
 
 describe('what Citadel keeps', () => {
   it('has its keys and tokens readable by their owner alone', async () => {
-    const folder = await folderOf()
+    const folder = await testFolder()
     const citadel = await citadelIn(folder)
     for (const name of ['root-key.pem', 'token-key.pem', 'operator.token']) {
       expect((await stat(join(citadel.dataDir, name))).mode & 0o777).toBe(0o600)
@@ -326,9 +320,9 @@ describe('what Citadel keeps', () => {
   })
 
   it('encrypts the root key with a passphrase and does not start without it', async () => {
-    const folder = await folderOf()
+    const folder = await testFolder()
     process.env['WEFT_CA_PASSPHRASE'] = 'correct horse'
-    cleanups.push(() => delete process.env['WEFT_CA_PASSPHRASE'])
+    onTestFinished(() => void delete process.env['WEFT_CA_PASSPHRASE'])
     const citadel = await citadelIn(folder)
     expect(await readFile(join(citadel.dataDir, 'root-key.pem'), 'utf8')).toContain('ENCRYPTED')
     const again = await citadel.restart()
@@ -340,7 +334,7 @@ describe('what Citadel keeps', () => {
   })
 
   it('refuses to start on half a root instead of making a new one', async () => {
-    const folder = await folderOf()
+    const folder = await testFolder()
     const citadel = await citadelIn(folder)
     await citadel.lifecycle.stop('next')
     await writeFile(join(citadel.dataDir, 'root-cert.pem'), 'broken')
@@ -352,7 +346,7 @@ describe('what Citadel keeps', () => {
 
 describe('the admin server', () => {
   it('serves the trust bundle in both forms and the key of the tokens', async () => {
-    const folder = await folderOf()
+    const folder = await testFolder()
     const citadel = await citadelIn(folder)
     const pem = await (await fetch(`${citadel.admin}/v1/root.pem`)).text()
     expect(pem).toBe(await readFile(citadel.rootCertFile, 'utf8'))
@@ -364,7 +358,7 @@ describe('the admin server', () => {
   })
 
   it('mints tokens for the operator only, for workloads of its trust domain only', async () => {
-    const folder = await folderOf()
+    const folder = await testFolder()
     const citadel = await citadelIn(folder)
     const operator = (await readFile(join(citadel.dataDir, 'operator.token'), 'utf8')).trim()
     const post = (authorization: string, body: unknown) =>
@@ -406,13 +400,13 @@ async function startEcho(identity: Identity, clientCertificate: 'required' | 'op
       error === null ? resolve(bound) : reject(error),
     ),
   )
-  cleanups.push(() => server.forceShutdown())
+  onTestFinished(() => server.forceShutdown())
   return `127.0.0.1:${port}`
 }
 
 function echoClient(address: string, channelCredentials: Parameters<typeof credentials.combineChannelCredentials>[0]) {
   const client = new IstioCertificateServiceClient(address, channelCredentials)
-  cleanups.push(() => client.close())
+  onTestFinished(() => client.close())
   return {
     call: async () =>
       (await unary(client.createCertificate.bind(client), { csr: '', validityDuration: 0, metadata: undefined }, 5_000))

@@ -7,24 +7,19 @@ import { join } from 'node:path'
 import type { TLSSocket } from 'node:tls'
 import { peerCheck } from '@weft/identity/credentials'
 import { until } from '@weft/service/testing/until'
-import { afterEach, expect, it } from 'vitest'
+import { expect, it, onTestFinished } from 'vitest'
 import { startTestCitadel, testFolder } from './testing.ts'
 
 const envoy = process.env['WEFT_ENVOY']
 if (envoy === undefined) console.log('skipped: Envoy takes its certificate from Citadel (set WEFT_ENVOY to the binary of Envoy)')
 
 const alice = 'spiffe://cluster.local/ns/default/sa/alice'
-const cleanups: (() => unknown)[] = []
-afterEach(async () => {
-  for (const clean of cleanups.splice(0).reverse()) await clean()
-})
-
 it.skipIf(envoy === undefined)(
   'Envoy takes its certificate from Citadel over SDS and serves with it, also after a rotation',
   async () => {
-    const folder = await testFolder((clean) => cleanups.push(clean))
+    const folder = await testFolder()
     const citadel = await startTestCitadel(folder, { workloadTtl: 3 })
-    cleanups.push(() => citadel.lifecycle.stop('end of test'))
+    onTestFinished(() => citadel.lifecycle.stop('end of test'))
     const port = await freePort()
     const configFile = join(folder, 'envoy.json')
     await writeFile(configFile, JSON.stringify(envoyConfig(citadel.grpc, citadel.rootCertFile, await citadel.mint(alice), port)))
@@ -35,7 +30,7 @@ it.skipIf(envoy === undefined)(
         stdio: ['ignore', 'ignore', 'pipe'],
       },
     )
-    cleanups.push(() => stop(child))
+    onTestFinished(() => stop(child))
     let log = ''
     child.stderr.on('data', (chunk: Buffer) => {
       log += chunk.toString()

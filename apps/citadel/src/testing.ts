@@ -5,6 +5,7 @@ import { createIdentity, type Identity, type IdentityOptions } from '@weft/ident
 import { Readiness } from '@weft/service/admin-server'
 import { createLifecycle, type Lifecycle } from '@weft/service/lifecycle'
 import { createLogger, type Logger } from '@weft/service/logger'
+import { onTestFinished } from 'vitest'
 import { type CitadelFlags, startCitadel } from './service.ts'
 
 /** A Citadel on free ports over a folder of its own, for tests. */
@@ -22,9 +23,10 @@ export interface TestCitadel {
 
 const silent: Logger = createLogger('test', 'silent')
 
-export async function testFolder(onEnd: (clean: () => Promise<void>) => void): Promise<string> {
+/** A folder that goes with the test that asks for it. */
+export async function testFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'citadel-test-'))
-  onEnd(() => rm(folder, { recursive: true, force: true }))
+  onTestFinished(() => rm(folder, { recursive: true, force: true }))
   return folder
 }
 

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { type AdminServerOptions, Readiness, startAdminServer } from './admin-server.ts'
 import { WeftError } from './errors.ts'
 import { createLifecycle } from './lifecycle.ts'
@@ -6,14 +6,9 @@ import { createLogger } from './logger.ts'
 import { createRegistry } from './metrics.ts'
 
 const logger = createLogger('test', 'silent')
-const cleanups: (() => unknown)[] = []
-afterEach(async () => {
-  for (const clean of cleanups.splice(0)) await clean()
-})
-
 async function start(more: Partial<AdminServerOptions> = {}) {
   const lifecycle = createLifecycle('test', logger)
-  cleanups.push(() => lifecycle.stop('end of test'))
+  onTestFinished(() => lifecycle.stop('end of test'))
   const readiness = new Readiness()
   const registry = createRegistry('thing', '1.2.3')
   const url = await startAdminServer({ address: '127.0.0.1:0', logger, readiness, registry, lifecycle, ...more })

@@ -6,7 +6,7 @@ import {
   ServerCredentials,
   type ServiceDefinition,
 } from '@grpc/grpc-js'
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { errorCodes, WeftError } from './errors.ts'
 import { clientOptions, startGrpcServer, toServiceError, unary } from './grpc.ts'
 import { createLifecycle, type Lifecycle } from './lifecycle.ts'
@@ -26,17 +26,12 @@ const definition: ServiceDefinition = {
 }
 type Call = handleUnaryCall<Buffer, Buffer>
 
-const cleanups: (() => unknown)[] = []
-afterEach(async () => {
-  for (const clean of cleanups.splice(0).reverse()) await clean()
-})
-
 async function echoServer(
   echo: Call,
   drainMs?: number,
 ): Promise<{ port: number; lifecycle: Lifecycle; call: (text: string, ms?: number) => Promise<string> }> {
   const lifecycle = createLifecycle('test', createLogger('test', 'silent'))
-  cleanups.push(() => lifecycle.stop('end of test'))
+  onTestFinished(() => lifecycle.stop('end of test'))
   const port = await startGrpcServer({
     address: '127.0.0.1:0',
     credentials: ServerCredentials.createInsecure(),
@@ -46,7 +41,7 @@ async function echoServer(
   })
   const EchoClient = makeGenericClientConstructor(definition, 'test.Echo')
   const client: Client = new EchoClient(`127.0.0.1:${port}`, credentials.createInsecure(), clientOptions())
-  cleanups.push(() => client.close())
+  onTestFinished(() => client.close())
   return {
     port,
     lifecycle,
@@ -84,7 +79,7 @@ describe('a gRPC server and its client', () => {
     const { port } = await echoServer(() => undefined, 50)
     const EchoClient = makeGenericClientConstructor(definition, 'test.Echo')
     const client: Client = new EchoClient(`127.0.0.1:${port}`, credentials.createInsecure())
-    cleanups.push(() => client.close())
+    onTestFinished(() => client.close())
     const stopping = new AbortController()
     const call = unary<Buffer, Buffer>(
       (request, metadata, options, callback) =>

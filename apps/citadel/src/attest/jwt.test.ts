@@ -1,16 +1,11 @@
 import { generateKeyPairSync, sign } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
-import { afterEach, expect, it } from 'vitest'
+import { expect, it, onTestFinished } from 'vitest'
 import { identityOf } from './identities.ts'
 import { createJwtAttestor } from './jwt.ts'
 
 const issuer = 'https://kubernetes.default.svc'
-const cleanups: (() => unknown)[] = []
-afterEach(async () => {
-  for (const clean of cleanups.splice(0)) await clean()
-})
-
 function newKey(kid: string) {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url')
@@ -39,7 +34,7 @@ async function keyServer(body: () => string | undefined): Promise<{ url: string;
     response.writeHead(text === undefined ? 503 : 200).end(text)
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
-  cleanups.push(() => server.close())
+  onTestFinished(() => void server.close())
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('no port')
   return { url: `http://127.0.0.1:${address.port}/jwks`, requests: () => requests }

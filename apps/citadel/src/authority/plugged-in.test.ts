@@ -5,20 +5,15 @@ import { createCertificate, type Issuer, readIssuer, selfIssuer } from '@weft/id
 import { createKeyPair, privateKeyPem, publicKeyDer } from '@weft/identity/keys'
 import { formatPem } from '@weft/identity/pem'
 import { parseCertificates, verifyChain } from '@weft/identity/verify'
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { beforeEach, expect, it, onTestFinished } from 'vitest'
 import { joinAs, startTestCitadel, testFolder } from '../testing.ts'
 import { openPluggedInAuthority } from './plugged-in.ts'
 
-const cleanups: (() => unknown)[] = []
 let folder = ''
 beforeEach(async () => {
-  folder = join(await testFolder((clean) => cleanups.push(clean)), 'ca')
+  folder = join(await testFolder(), 'ca')
   await mkdir(folder)
 })
-afterEach(async () => {
-  for (const clean of cleanups.splice(0).reverse()) await clean()
-})
-
 async function make(
   commonName: string,
   signer?: { issuer: Issuer },
@@ -55,10 +50,10 @@ it('an authority two links below its root signs chains that lead there', async (
     'ca-key.pem': ca.key,
   })
   const citadel = await startTestCitadel(join(folder, '..'), { caDir: folder })
-  cleanups.push(() => citadel.lifecycle.stop('end of test'))
+  onTestFinished(() => citadel.lifecycle.stop('end of test'))
   expect(await readFile(citadel.rootCertFile, 'utf8')).toBe(root.pem)
   const workload = await joinAs(folder, citadel, await citadel.mint('spiffe://cluster.local/ns/a/sa/b'))
-  cleanups.push(() => workload.lifecycle.stop('end of test'))
+  onTestFinished(() => workload.lifecycle.stop('end of test'))
   const { chainPem, notAfter } = await workload.identity.ready()
   const chain = parseCertificates(chainPem, 'chain')
   expect(chain.map(({ subject }) => subject)).toEqual([undefined, 'CN=ca', 'CN=middle'])

@@ -5,20 +5,15 @@ import { IstioCertificateServiceClient, IstioCertificateServiceService } from '@
 import { parseCertificates, verifyChain } from '@weft/identity/verify'
 import { unary } from '@weft/service/grpc'
 import { until } from '@weft/service/testing/until'
-import { afterEach, expect, it } from 'vitest'
+import { expect, it, onTestFinished } from 'vitest'
 import { joinAs, startTestCitadel, type TestCitadel, testFolder } from '../testing.ts'
 
 const alice = 'spiffe://cluster.local/ns/default/sa/alice'
 const bob = 'spiffe://cluster.local/ns/default/sa/bob'
-const cleanups: (() => unknown)[] = []
-afterEach(async () => {
-  for (const clean of cleanups.splice(0).reverse()) await clean()
-})
-
 async function start(flags?: Parameters<typeof startTestCitadel>[1]) {
-  const folder = await testFolder((clean) => cleanups.push(clean))
+  const folder = await testFolder()
   const citadel = await startTestCitadel(folder, flags)
-  cleanups.push(() => citadel.lifecycle.stop('end of test'))
+  onTestFinished(() => citadel.lifecycle.stop('end of test'))
   return { folder, citadel }
 }
 
@@ -46,7 +41,7 @@ it('a root is replaced while two services call each other: no call fails, both e
   const [oldRoot] = await rootsOf(citadel)
   const joined = async (id: string) => {
     const workload = await joinAs(folder, citadel, await citadel.mint(id))
-    cleanups.push(() => workload.lifecycle.stop('end of test'))
+    onTestFinished(() => workload.lifecycle.stop('end of test'))
     await workload.identity.ready()
     return workload.identity
   }
@@ -61,7 +56,7 @@ it('a root is replaced while two services call each other: no call fails, both e
       error === null ? resolve(bound) : reject(error),
     ),
   )
-  cleanups.push(() => grpc.forceShutdown())
+  onTestFinished(() => grpc.forceShutdown())
   let calls = 0
   const callOnce = async (): Promise<void> => {
     const fresh = new IstioCertificateServiceClient(`localhost:${port}`, client.channelCredentials(alice))
@@ -120,11 +115,11 @@ it('each phase is found again by a restart', async () => {
   const { citadel } = await start()
   await rotation(citadel, { step: 'begin' })
   const second = await citadel.restart()
-  cleanups.push(() => second.lifecycle.stop('end of test'))
+  onTestFinished(() => second.lifecycle.stop('end of test'))
   expect(await rotation(second)).toMatchObject({ phase: 'trust-both', next: 'switch' })
   await rotation(second, { step: 'switch' })
   const third = await second.restart()
-  cleanups.push(() => third.lifecycle.stop('end of test'))
+  onTestFinished(() => third.lifecycle.stop('end of test'))
   expect(await rotation(third)).toMatchObject({
     phase: 'issue-new',
     next: 'finish',
@@ -132,7 +127,7 @@ it('each phase is found again by a restart', async () => {
   })
   expect(await rotation(third, { step: 'finish', force: true })).toMatchObject({ phase: 'none', next: 'begin' })
   const fourth = await third.restart()
-  cleanups.push(() => fourth.lifecycle.stop('end of test'))
+  onTestFinished(() => fourth.lifecycle.stop('end of test'))
   expect(await rotation(fourth)).toMatchObject({ phase: 'none' })
   expect(await rootsOf(fourth)).toHaveLength(1)
 })
@@ -140,7 +135,7 @@ it('each phase is found again by a restart', async () => {
 it('a step waits for a proxy that has not taken the one before', async () => {
   const { folder, citadel } = await start()
   const joined = await joinAs(folder, citadel, await citadel.mint(alice))
-  cleanups.push(() => joined.lifecycle.stop('end of test'))
+  onTestFinished(() => joined.lifecycle.stop('end of test'))
   await until(async () => (await rotation(citadel)).settled === 1, 'the stream')
   // The answer to the new bundle cannot be there yet when the next step is asked for in the same breath.
   const [begun, switched] = await Promise.all([rotation(citadel, { step: 'begin' }), rotation(citadel, { step: 'begin' })])
@@ -157,6 +152,6 @@ it('without the operator token nothing is told or done, and a plugged-in root is
   await writeFile(join(caDir, 'ca-key.pem'), await readFile(join(caDir, 'root-key.pem')), { mode: 0o600 })
   await citadel.lifecycle.stop('next')
   const plugged = await startTestCitadel(folder, { caDir })
-  cleanups.push(() => plugged.lifecycle.stop('end of test'))
+  onTestFinished(() => plugged.lifecycle.stop('end of test'))
   expect(await rotation(plugged)).toMatchObject({ error: expect.stringContaining('the root is plugged in') })
 })

@@ -4,28 +4,21 @@ import { KubernetesClient } from '@weft/kubernetes/client'
 import { accessTo } from '@weft/kubernetes/testing/access-to'
 import { StubApiServer } from '@weft/kubernetes/testing/stub-api-server'
 import { createLogger } from '@weft/service/logger'
-import { afterEach, expect, test, vi } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { serverCertificate } from '../testing/server-certificate.ts'
 import { KubernetesCredentials } from './kubernetes-credentials.ts'
-
-const closers: (() => unknown)[] = []
-afterEach(async () => {
-  for (const close of closers.splice(0).reverse()) await close()
-})
 
 function follow(url: string): KubernetesCredentials {
   const client = new KubernetesClient(accessTo(url))
   const credentials = new KubernetesCredentials({ client, namespaces: [], logger: createLogger('test', 'silent') })
-  closers.push(
-    () => client.close(),
-    () => credentials.close(),
-  )
+  onTestFinished(() => client.close())
+  onTestFinished(() => credentials.close())
   return credentials
 }
 
 test('Secrets that hold a credential are followed; others are not kept', async () => {
   const server = await StubApiServer.start()
-  closers.push(() => server.stop())
+  onTestFinished(() => server.stop())
   const { chainPem, privateKeyPem } = await serverCertificate('shop.example')
   const base64 = (value: string): string => Buffer.from(value).toString('base64')
   const put = (name: string, data: Record<string, string>): void => {
@@ -60,10 +53,8 @@ test('the API server says who may have the credentials of a namespace, once a mi
     })
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  closers.push(
-    () => server.closeAllConnections(),
-    () => server.close(),
-  )
+  onTestFinished(() => void server.closeAllConnections())
+  onTestFinished(() => void server.close())
   const address = server.address()
   const credentials = follow(`http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}`)
   expect(await credentials.mayRead('web', 'gateway')).toBe(true)

@@ -2,7 +2,7 @@ import { type ClientDuplexStream, credentials } from '@grpc/grpc-js'
 import { AggregatedDiscoveryServiceClient } from '@weft/contracts/envoy/service/discovery/v3/ads'
 import { DiscoveryRequest, type DiscoveryResponse } from '@weft/contracts/envoy/service/discovery/v3/discovery'
 import { typeUrls } from '@weft/xds/types'
-import { afterEach, expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import type { ProxyStatuses } from '../status/proxy-statuses.ts'
 import { nodeOf } from '../testing/built-for.ts'
 import { startPilot, type TestPilot } from '../testing/start-pilot.ts'
@@ -11,11 +11,6 @@ import { checkIdentity } from './identity-check.ts'
 const { cluster, endpoint, listener, route } = typeUrls
 /** Machines may be slow; what is waited for comes at once otherwise. */
 const patience = { timeout: 15_000 }
-const closers: (() => void)[] = []
-afterEach(() => {
-  for (const close of closers.splice(0).reverse()) close()
-})
-
 const config = (address = '127.1.2.1', more = ''): string => `
 apiVersion: v1
 kind: Service
@@ -31,7 +26,7 @@ ${more}`
 
 async function pilot(allowUnauthenticated = true): Promise<TestPilot> {
   const started = await startPilot(config(), { allowUnauthenticated })
-  closers.push(() => void started.close())
+  onTestFinished(() => void started.close())
   return started
 }
 
@@ -59,7 +54,7 @@ function fakeProxy(port: number, refuse: (response: DiscoveryResponse) => string
   for (const typeUrl of [cluster, endpoint, listener, route]) {
     call.write(DiscoveryRequest.fromPartial({ node, typeUrl, resourceNames: names[typeUrl] ?? [] }))
   }
-  closers.push(() => {
+  onTestFinished(() => {
     call.on('error', () => {})
     call.cancel()
     client.close()

@@ -10,16 +10,11 @@ import {
   Resource,
 } from '@weft/contracts/envoy/service/discovery/v3/discovery'
 import { until } from '@weft/service/testing/until'
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { typeUrls } from '../types.ts'
 import { Backoff } from './backoff.ts'
 import { XdsStream } from './stream.ts'
 import type { ResourceHandler, ResourceResponse } from './subscription.ts'
-
-const closers: (() => unknown)[] = []
-afterEach(async () => {
-  for (const close of closers.splice(0).reverse()) await close()
-})
 
 interface Peer {
   port: number
@@ -56,7 +51,7 @@ async function peer(port = 0): Promise<Peer> {
       error ? reject(error) : resolve(at),
     ),
   )
-  closers.push(() => server.forceShutdown())
+  onTestFinished(() => server.forceShutdown())
   return {
     port: bound,
     sotw,
@@ -80,7 +75,7 @@ function clientOf(port: number, variant: 'sotw' | 'delta', log: string[] = []): 
     log: (level, message) => log.push(`${level} ${message}`),
     backoff: new Backoff(20, 50),
   })
-  closers.push(() => stream.close())
+  onTestFinished(() => stream.close())
   return stream
 }
 

@@ -12,24 +12,19 @@ import { SecretDiscoveryServiceClient } from '@weft/contracts/envoy/service/secr
 import { parseCertificates, verifyChain } from '@weft/identity/verify'
 import { unary } from '@weft/service/grpc'
 import { until } from '@weft/service/testing/until'
-import { afterEach, expect, it } from 'vitest'
+import { expect, it, onTestFinished } from 'vitest'
 import { startTestCitadel, type TestCitadel, testFolder } from '../../testing.ts'
 import { secretTypeUrl } from './secret.ts'
 
 const alice = 'spiffe://cluster.local/ns/default/sa/alice'
 
-const cleanups: (() => unknown)[] = []
-afterEach(async () => {
-  for (const clean of cleanups.splice(0).reverse()) await clean()
-})
-
 async function start(
   flags?: Parameters<typeof startTestCitadel>[1],
 ): Promise<{ citadel: TestCitadel; client: SecretDiscoveryServiceClient }> {
-  const citadel = await startTestCitadel(await testFolder((clean) => cleanups.push(clean)), flags)
-  cleanups.push(() => citadel.lifecycle.stop('end of test'))
+  const citadel = await startTestCitadel(await testFolder(), flags)
+  onTestFinished(() => citadel.lifecycle.stop('end of test'))
   const client = new SecretDiscoveryServiceClient(citadel.grpc, credentials.createSsl(await readFile(citadel.rootCertFile)))
-  cleanups.push(() => client.close())
+  onTestFinished(() => client.close())
   return { citadel, client }
 }
 
@@ -46,7 +41,7 @@ function follow<Request, Response>(stream: ClientDuplexStream<Request, Response>
   stream.on('error', (error: ServiceError) => {
     followed.error = error
   })
-  cleanups.push(() => stream.cancel())
+  onTestFinished(() => stream.cancel())
   return followed
 }
 

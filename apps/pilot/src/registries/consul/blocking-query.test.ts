@@ -1,16 +1,11 @@
 import { once } from 'node:events'
 import { createServer, type ServerResponse } from 'node:http'
 import type { WeftError } from '@weft/service/errors'
-import { afterEach, expect, test, vi } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { PlatformClient } from '../platform-client.ts'
 import { BlockingQuery } from './blocking-query.ts'
 
 const patience = 10_000
-const cleanups: (() => unknown)[] = []
-afterEach(async () => {
-  for (const clean of cleanups.splice(0).reverse()) await clean()
-})
-
 /** A server that holds each query until the test answers it, and a query on it. */
 async function held(consistency: 'stale' | 'default' = 'stale') {
   const asked: { query: URLSearchParams; response: ServerResponse }[] = []
@@ -32,11 +27,9 @@ async function held(consistency: 'stale' | 'default' = 'stale') {
     onAnswer: ({ body }) => void answers.push(body),
     onProblem: (problem) => void problems.push(problem),
   })
-  cleanups.push(
-    () => server.close(),
-    () => server.closeAllConnections(),
-    () => query.close(),
-  )
+  onTestFinished(() => void server.close())
+  onTestFinished(() => void server.closeAllConnections())
+  onTestFinished(() => query.close())
   return {
     asked,
     answers,

@@ -1,16 +1,11 @@
 import { once } from 'node:events'
 import { createServer, type ServerResponse } from 'node:http'
 import { createLogger } from '@weft/service/logger'
-import { afterEach, expect, test, vi } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { PlatformClient } from '../../registries/platform-client.ts'
 import { ConsulConfig } from './consul-config.ts'
 
 const patience = 10_000
-const cleanups: (() => unknown)[] = []
-afterEach(async () => {
-  for (const clean of cleanups.splice(0).reverse()) await clean()
-})
-
 /** A key-value store that answers each query with what it holds, once that is newer than the query's index. */
 async function store() {
   const keys = new Map<string, { text: string; index: number }>()
@@ -37,11 +32,9 @@ async function store() {
     ...{ platform: 'Consul', url: new URL(`http://127.0.0.1:${address.port}`), tokenHeader: 'x-consul-token', maxConnections: 2 },
   })
   const config = new ConsulConfig({ client, query: {}, prefix: 'weft/config/', logger: createLogger('pilot', 'silent') })
-  cleanups.push(
-    () => server.close(),
-    () => server.closeAllConnections(),
-    () => config.close(),
-  )
+  onTestFinished(() => void server.close())
+  onTestFinished(() => void server.closeAllConnections())
+  onTestFinished(() => config.close())
   const changed = (): void => {
     const wake = waiting
     waiting = []

@@ -7,7 +7,7 @@ import { collectGarbage, leanMemory } from './lean-memory.ts'
 
 describe('the environment of a lean process', () => {
   test('adds to what is there', () => {
-    const options = '--enable-source-maps --max-semi-space-size=4'
+    const options = '--enable-source-maps --max-semi-space-size=2'
     expect(leanMemory({ NODE_OPTIONS: '--enable-source-maps' })).toEqual({ MALLOC_ARENA_MAX: '1', NODE_OPTIONS: options })
   })
 
@@ -43,7 +43,7 @@ describe.skipIf(process.platform !== 'linux')('a process that restarts', () => {
   test('is the same process with the same arguments, once more', () => {
     const lines = run({})
     expect(lines).toHaveLength(3)
-    const told = { begins: ['-c', 'a b'], flags: ['--no-warnings'], options: '--max-semi-space-size=4' }
+    const told = { begins: ['-c', 'a b'], flags: ['--no-warnings'], options: '--max-semi-space-size=2' }
     expect(JSON.parse(lines[2] ?? '')).toEqual({ pid: Number(lines[0]), ...told })
     expect(lines[1]).toBe(lines[0])
   })

@@ -14,7 +14,7 @@ export function leanMemory(environment: Readonly<Record<string, string | undefin
   NODE_OPTIONS: string
 } {
   const { NODE_OPTIONS: options = '' } = environment
-  const bounded = options.includes('semi-space-size') ? options : `${options} --max-semi-space-size=4`.trim()
+  const bounded = options.includes('semi-space-size') ? options : `${options} --max-semi-space-size=2`.trim()
   return { [arenas]: environment[arenas] ?? '1', NODE_OPTIONS: bounded }
 }
 

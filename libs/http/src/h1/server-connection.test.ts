@@ -165,6 +165,18 @@ describe('the HTTP/1.1 server side', () => {
     expect([server.body, server.seen]).toEqual(['abc', []])
   })
 
+  it.each([204, 304])('sends no body behind %i, whoever made one', (status) => {
+    const server = new Server()
+    server.answerAtOnce = false
+    server.give('GET / HTTP/1.1\r\nhost: a\r\n\r\n')
+    const head = new ResponseHead()
+    head.status = status
+    server.connection.sendHead(head, false)
+    server.connection.sendData(Buffer.from('ab'), 0, 2, true)
+    expect(server.sink.take()).toMatch(/\r\n\r\n$/)
+    expect(server.closed).toBe(false)
+  })
+
   it('sends no body to HEAD, and frames by chunks what has no length', () => {
     const server = new Server()
     server.give('HEAD / HTTP/1.1\r\nhost: a\r\n\r\n')

@@ -104,6 +104,8 @@ export class Http1ServerConnection implements ServerStream, HeadReader {
   private endExpected = false
   private responseChunked = false
   private headRequest = false
+  /** The response has no body, whatever its maker gives: the bytes would be taken for the next one. */
+  private bodiless = false
   private upgradeAsked = false
 
   constructor(sink: ByteSink, options: Http1ServerOptions, events: Http1ServerEvents) {
@@ -473,7 +475,9 @@ export class Http1ServerConnection implements ServerStream, HeadReader {
     const line = reason === null ? statusLine(status) : statusLineWith(status, reason)
     const tunnel = this.upgradeAsked && (status === 101 || (request.method === 'CONNECT' && status >= 200 && status < 300))
     if (!tunnel && this.reading === 'tunnel') this.reading = 'complete'
+    // Behind 101 the bytes are another protocol's.
     const bodiless = this.headRequest || status === 204 || status === 304 || status < 200
+    this.bodiless = bodiless && !tunnel
     const hasLength = headers.find(names.contentLength) >= 0
     this.responseChunked = false
     let framing: Buffer | null = null
@@ -509,7 +513,7 @@ export class Http1ServerConnection implements ServerStream, HeadReader {
   }
 
   sendData(buffer: Buffer, start: number, end: number, endStream: boolean): boolean {
-    if (!this.headRequest) putData(this.sink, buffer, start, end, this.responseChunked)
+    if (!this.bodiless) putData(this.sink, buffer, start, end, this.responseChunked)
     if (endStream) {
       if (this.responseChunked) putLastChunk(this.sink, null)
       this.endResponse()

@@ -222,6 +222,16 @@ describe('an answer that may not be', () => {
     expect(client.frames()).toEqual(['RST_STREAM 3 PROTOCOL_ERROR'])
   })
 
+  it('takes no notice of what comes behind the end of a stream', () => {
+    const client = new ClientUnderTest().greet()
+    client.begin()
+    client.begin()
+    client.frames()
+    client.send(headers(1, ok), data(1, 'x'), headers(1, ok), headers(3, ok))
+    expect(client.events.filter((event) => event.startsWith('head'))).toEqual(['head 200  end', 'head 200  end'])
+    expect([client.frames(), client.closed]).toEqual([[], false])
+  })
+
   it('PUSH_PROMISE, a pushed stream, or ENABLE_PUSH ends the connection', () => {
     for (const one of [
       frame(frameType.pushPromise, endHeaders, 1, uint32(2)),
@@ -244,6 +254,7 @@ describe('the end of a connection', () => {
     client.begin()
     client.frames()
     client.send(frame(frameType.goaway, 0, 0, Buffer.concat([uint32(1), uint32(0)])))
+    expect(client.frames()).toEqual([])
     expect(client.events).toEqual(['reset refused-stream: goaway NO_ERROR', 'goaway 0'])
     expect(client.connection.canOpen).toBe(false)
     client.send(headers(1, ok))

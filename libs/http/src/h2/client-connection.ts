@@ -135,8 +135,7 @@ export class Http2ClientConnection implements ConnectionRole {
     for (const stream of core.streams.all()) {
       if (stream.id <= lastStreamId) continue
       const { user } = stream
-      core.resetStream(stream, errorCode.cancel)
-      // The peer has not looked at them, and will not.
+      core.abandon(stream)
       user?.onReset('refused-stream', `goaway ${errorCodeName(code)}`)
     }
     if (first) this.events.goaway(code)
@@ -175,7 +174,6 @@ export class Http2ClientConnection implements ConnectionRole {
     const { streamId, endStream } = block
     if (stream === null) {
       if ((streamId & 1) === 0 || streamId >= core.nextStream) core.fail(errorCode.protocolError, 'HEADERS on an idle stream')
-      else if (core.closed.endOf(streamId) === 'end') core.fail(errorCode.streamClosed, 'HEADERS on a closed stream')
       else core.dropBlock(bytes, start, end)
       return
     }

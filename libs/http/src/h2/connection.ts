@@ -372,6 +372,11 @@ export class Http2Connection implements FrameHandler, InboxOwner, ControlOwner {
     this.close(stream, 'remote-reset')
   }
 
+  /** The peer has said that it will not look at the stream, which needs no word of ours. */
+  abandon(stream: Http2Stream): void {
+    this.close(stream, 'remote-reset')
+  }
+
   onGoaway(lastStreamId: number, code: number): void {
     this.role.onGoaway(lastStreamId, code)
   }

@@ -12,6 +12,7 @@ import type { StreamTable } from './stream-table.ts'
 
 /** What an inbox knows of its connection, and has it do. */
 export interface InboxOwner {
+  readonly isServer: boolean
   readonly isDead: boolean
   readonly streams: StreamTable
   readonly closed: ClosedStreams
@@ -22,7 +23,7 @@ export interface InboxOwner {
   mayHaveData(stream: Http2Stream): boolean
   fail(code: number, detail: string): void
   flood(what: FloodEvent): void
-  malformed(stream: Http2Stream, detail: string): void
+  violateStream(stream: Http2Stream, code: number, detail: string): void
   streamError(stream: Http2Stream, code: number, detail: string): void
   resetStream(stream: Http2Stream, code: number): void
   refuse(streamId: number, code: number): void
@@ -88,8 +89,8 @@ export class Inbox {
         return
       }
       this.giveBack(length)
-      // What was under way when we gave the stream up is no error.
-      if (owner.closed.endOf(streamId) === 'local-reset') return
+      // What was under way when we gave the stream up is no error; of what a server sends too much, nobody takes notice (as with Envoy).
+      if (!owner.isServer || owner.closed.endOf(streamId) === 'local-reset') return
       owner.refuse(streamId, errorCode.streamClosed)
       owner.noteReset()
       return
@@ -105,7 +106,7 @@ export class Inbox {
     }
     if (!owner.mayHaveData(stream)) {
       this.giveBack(length)
-      owner.malformed(stream, violation('DATA before the head'))
+      owner.violateStream(stream, errorCode.protocolError, violation('DATA before the head'))
       return
     }
     this.current = stream

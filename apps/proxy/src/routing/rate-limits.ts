@@ -119,8 +119,7 @@ type Action = (stream: LimitedRequest, entries: Descriptor['entries'], localClus
 function compileRateLimit(source: RateLimit, path: string, countsHits: boolean): RateLimitPolicy {
   const actions = source.actions.map((action, i) => compileAction(action, `${path}.actions[${i}]`))
   const limitOf = compileLimit(source)
-  const hits = compileHits(source.hitsAddend, `${path}.hits_addend`)
-  const hitsOf = countsHits ? hits : () => null
+  const hitsOf = countsHits ? compileHits(source.hitsAddend, `${path}.hits_addend`) : () => null
   const told = toldBy(source.xRatelimitOption)
   const negative = countsHits && (source.hitsAddend?.isNegativeHits ?? false)
   return {

@@ -34,7 +34,7 @@ export function compileScopedRoutes(
     if (scope.routeConfiguration === undefined)
       throw unsupported(`${at}.route_configuration_name`, 'a scope whose routes come by RDS')
     const key = keyOf((scope.key?.fragments ?? []).map((fragment) => fragment.type?.value ?? ''))
-    if (tables.has(key)) throw invalid(`${at}.key`, `another scope has the key of '${scope.name}'`)
+    // Of two scopes with one key the later counts.
     tables.set(key, compile(scope.routeConfiguration, `${at}.route_configuration.`))
   })
   return {

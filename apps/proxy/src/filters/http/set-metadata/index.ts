@@ -5,6 +5,9 @@ import { mergeMetadata } from '../metadata-merge.ts'
 /** `envoy.filters.http.set_metadata`: dynamic metadata, the same for every request. */
 export const setMetadata: HttpFilterKind = {
   types: ['envoy.extensions.filters.http.set_metadata.v3.Config'],
+  // Routes may have a configuration, which changes nothing in Envoy.
+  routeTypes: ['envoy.extensions.filters.http.set_metadata.v3.Config'],
+  compileRouteConfig: () => undefined,
   compile(bytes, context) {
     const source = Config.decode(bytes)
     const denied = context.stats.counter(`${context.statPrefix}set_metadata.overwrite_denied`)

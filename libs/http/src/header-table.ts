@@ -279,6 +279,15 @@ export class HeaderTable {
     return true
   }
 
+  /** Whether a name holds an underscore. */
+  hasUnderscore(): boolean {
+    for (let i = 0; i < this.entries; i++) {
+      if (this.ranges[i * 4]! < 0) continue
+      for (let at = this.ranges[i * 4]!; at < this.ranges[i * 4 + 1]!; at++) if (this.buffer[at] === 95) return true
+    }
+    return false
+  }
+
   /** Removes the one entry at `index`. */
   removeAt(index: number): void {
     this.ranges[index * 4] = -1

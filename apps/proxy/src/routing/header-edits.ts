@@ -16,6 +16,8 @@ interface Addition {
   name: HeaderName
   action: HeaderValueOption_HeaderAppendAction
   keepEmpty: boolean
+  /** Takes the place of what is there. */
+  overwrites: boolean
   /** Joins the value that is there. */
   joins: boolean
   value: TextFormat
@@ -35,21 +37,53 @@ export function compileHeaderEdits(source: EditSource, path: string): HeaderEdit
   const requestRemove = compileRemovals(source.requestHeadersToRemove, `${path}.request_headers_to_remove`)
   const responseRemove = compileRemovals(source.responseHeadersToRemove, `${path}.response_headers_to_remove`)
   if (requestAdd.length + responseAdd.length + requestRemove.length + responseRemove.length === 0) return null
-  return {
-    onRequest(context, request) {
-      const { headers } = request
-      for (let i = 0; i < requestRemove.length; i++) headers.remove(requestRemove[i]!)
-      for (let i = 0; i < requestAdd.length; i++) apply(headers, requestAdd[i]!, context)
-    },
-    onResponse(context, headers) {
-      for (let i = 0; i < responseRemove.length; i++) headers.remove(responseRemove[i]!)
-      for (let i = 0; i < responseAdd.length; i++) apply(headers, responseAdd[i]!, context)
-    },
+  const editRequest = editor(requestRemove, requestAdd)
+  const editResponse = editor(responseRemove, responseAdd)
+  return { onRequest: (context, { headers }) => editRequest(context, headers), onResponse: editResponse }
+}
+
+/**
+ * A level's edits in Envoy's order: what is removed goes first; then every value is made, and it is seen which of them count, of
+ * headers as they are by then; those that overwrite are set, and the others added.
+ */
+function editor(
+  removals: readonly HeaderName[],
+  additions: readonly Addition[],
+): (context: FormatContext, headers: HeaderTable) => void {
+  const values: (string | null)[] = additions.map(() => null)
+  return (context, headers) => {
+    for (let i = 0; i < removals.length; i++) headers.remove(removals[i]!)
+    for (let i = 0; i < additions.length; i++) {
+      const addition = additions[i]!
+      values[i] = counts(addition, headers) ? addition.value(context) : null
+    }
+    for (let i = 0; i < additions.length; i++) {
+      const { name, keepEmpty, overwrites } = additions[i]!
+      const value = values[i]!
+      if (overwrites && value !== null && (value !== '' || keepEmpty)) headers.set(name, value)
+    }
+    for (let i = 0; i < additions.length; i++) {
+      const { name, keepEmpty, overwrites, joins } = additions[i]!
+      const value = values[i]!
+      if (!overwrites && value !== null && (value !== '' || keepEmpty)) addValue(headers, name, value, joins)
+    }
   }
 }
 
+function counts({ name, action }: Addition, headers: HeaderTable): boolean {
+  if (action === HeaderValueOption_HeaderAppendAction.ADD_IF_ABSENT) return !headers.has(name)
+  return action !== HeaderValueOption_HeaderAppendAction.OVERWRITE_IF_EXISTS || headers.has(name)
+}
+
+/** Adds a value; to the one that is there where Envoy keeps one of this name (`joins`), an empty one changes nothing then. */
+export function addValue(headers: HeaderTable, name: HeaderName, value: string, joins: boolean): void {
+  const before = joins ? headers.getAll(name) : null
+  if (before === null) headers.append(name, value)
+  else if (value !== '') headers.set(name, before === '' ? value : `${before},${value}`)
+}
+
 /** Headers that Envoy keeps one value of: another is added to it behind a comma. */
-const joinedInRequests = new Set(
+export const joinedInRequests = new Set(
   (
     'accept accept-encoding authorization cache-control content-encoding content-type origin user-agent via te referer pragma ' +
     'if-match if-none-match if-modified-since if-unmodified-since if-range x-request-id x-client-trace-id x-forwarded-for ' +
@@ -57,7 +91,7 @@ const joinedInRequests = new Set(
     'x-envoy-decorator-operation'
   ).split(' '),
 )
-const joinedInResponses = new Set(
+export const joinedInResponses = new Set(
   (
     'content-type etag vary cache-control server date via location content-encoding x-request-id grpc-message grpc-status ' +
     'last-modified expires age access-control-allow-origin access-control-allow-headers access-control-allow-methods ' +
@@ -65,27 +99,6 @@ const joinedInResponses = new Set(
     'x-envoy-immediate-health-check-fail'
   ).split(' '),
 )
-
-function apply(headers: HeaderTable, addition: Addition, context: FormatContext): void {
-  const value = addition.value(context)
-  if (value === '' && !addition.keepEmpty) return
-  switch (addition.action) {
-    case HeaderValueOption_HeaderAppendAction.ADD_IF_ABSENT:
-      if (!headers.has(addition.name)) headers.append(addition.name, value)
-      break
-    case HeaderValueOption_HeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD:
-      headers.set(addition.name, value)
-      break
-    case HeaderValueOption_HeaderAppendAction.OVERWRITE_IF_EXISTS:
-      if (headers.has(addition.name)) headers.set(addition.name, value)
-      break
-    default: {
-      const before = addition.joins ? headers.getAll(addition.name) : null
-      if (before !== null && before !== '') headers.set(addition.name, `${before},${value}`)
-      else headers.append(addition.name, value)
-    }
-  }
-}
 
 function compileAdditions(options: readonly HeaderValueOption[], path: string, joined: ReadonlySet<string>): Addition[] {
   return options.map((option, i) => {
@@ -109,6 +122,9 @@ function compileAdditions(options: readonly HeaderValueOption[], path: string, j
     return {
       name,
       action,
+      overwrites:
+        action === HeaderValueOption_HeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD ||
+        action === HeaderValueOption_HeaderAppendAction.OVERWRITE_IF_EXISTS,
       joins: joined.has(name.name),
       keepEmpty: option.keepEmptyValue,
       value: compileTextFormat(text, `${at}.header.value`, ''),

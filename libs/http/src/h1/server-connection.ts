@@ -17,6 +17,8 @@ export interface Http1ServerOptions {
   maxHeadBytes: number
   maxHeaders: number
   acceptHttp10: boolean
+  /** A name with an underscore is refused. */
+  refusesUnderscores: boolean
   /** Host for an HTTP/1.0 request that names none. */
   defaultHost: string
   /** Accept Content-Length beside chunked, and drop it. */
@@ -34,6 +36,7 @@ export const defaultServerOptions: Http1ServerOptions = {
   maxHeadBytes: 60 * 1024,
   maxHeaders: 100,
   acceptHttp10: false,
+  refusesUnderscores: false,
   defaultHost: '',
   allowChunkedLength: false,
   allowAbsoluteUrl: true,
@@ -272,6 +275,11 @@ export class Http1ServerConnection implements ServerStream, HeadReader {
     this.fresh = false
     if (line.loose || this.scanner.loose) this.loose = true
     head.scheme = ''
+    if (options.refusesUnderscores && table.hasUnderscore()) {
+      head.version = 11
+      this.refuse(400, 'http1.unexpected_underscore')
+      return
+    }
     const { kept } = options.casing
     if (kept !== null) table.casing = new ReceivedCase(table, this.raw, kept.others)
     const target = table.buffer.latin1Slice(line.targetStart, line.targetEnd)

@@ -7,6 +7,7 @@ import type { RequestHead, ResponseHead } from '@weft/http/message'
 import type { FormatContext } from '../../observe/format/context.ts'
 import { compileTextFormat } from '../../observe/format/text-format.ts'
 import { invalid } from '../../plan/problems.ts'
+import { addValue, joinedInRequests, joinedInResponses } from '../../routing/header-edits.ts'
 import { headerReader } from '../../routing/matchers/header-matcher.ts'
 import { compileStringMatcher } from '../../routing/matchers/string-matcher.ts'
 
@@ -81,11 +82,12 @@ function compileSet(name: string, action: Action): (head: RequestHead | Response
     }
   }
   const header = headerName(name)
-  return ({ headers }, value) => setHeader(headers, header, value, action)
+  const joins = { request: joinedInRequests.has(header.name), response: joinedInResponses.has(header.name) }
+  return (head, value) => setHeader(head.headers, header, value, action, 'status' in head ? joins.response : joins.request)
 }
 
 /** Sets an ordinary header the way `action` says. */
-function setHeader(headers: HeaderTable, name: HeaderName, value: string, action: Action): void {
+function setHeader(headers: HeaderTable, name: HeaderName, value: string, action: Action, joins: boolean): void {
   switch (action) {
     case Action.ADD_IF_ABSENT:
       if (!headers.has(name)) headers.append(name, value)
@@ -97,7 +99,7 @@ function setHeader(headers: HeaderTable, name: HeaderName, value: string, action
       if (headers.has(name)) headers.set(name, value)
       break
     default:
-      headers.append(name, value)
+      addValue(headers, name, value, joins)
   }
 }
 

@@ -36,11 +36,19 @@ export class BodyCompressor {
     transform.on('error', () => {})
   }
 
-  write(data: Buffer): void {
-    if (data.length === 0) return
+  /** `last`: the body ends with this piece. */
+  write(data: Buffer, last: boolean): void {
+    if (data.length === 0) {
+      if (last) this.end()
+      return
+    }
     this.bytesIn.add(data.length)
     this.pending += data.length
     const { length } = data
+    if (last) {
+      this.transform.end(Buffer.from(data))
+      return
+    }
     this.transform.write(Buffer.from(data), () => {
       this.pending -= length
       if (!this.paused || this.pending > maxPendingBytes / 2) return

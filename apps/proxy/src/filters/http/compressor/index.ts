@@ -197,8 +197,7 @@ class CompressorFilter implements HttpFilter {
 
   onRequestData(_stream: HttpStream, data: Buffer, endStream: boolean): FilterStatus {
     if (this.requestBody === null) return 'continue'
-    this.requestBody.write(data)
-    if (endStream) this.requestBody.end()
+    this.requestBody.write(data, endStream)
     return 'taken'
   }
 
@@ -308,8 +307,7 @@ class CompressorFilter implements HttpFilter {
 
   onResponseData(_stream: HttpStream, data: Buffer, endStream: boolean): FilterStatus {
     if (this.responseBody === null) return 'continue'
-    this.responseBody.write(data)
-    if (endStream) this.responseBody.end()
+    this.responseBody.write(data, endStream)
     return 'taken'
   }
 

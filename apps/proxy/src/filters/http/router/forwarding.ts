@@ -3,7 +3,7 @@ import { HeaderTable } from '@weft/http/header-table'
 import type { ResponseHead } from '@weft/http/message'
 import type { ResetReason } from '@weft/http/stream'
 import type { InternalRedirectPlan } from '../../../routing/internal-redirect.ts'
-import { askedWait, type RetryPlan, retriableReset, retryPlanFor } from '../../../routing/retry-policy.ts'
+import { askedWait, type RetryPlan, retryPlanFor } from '../../../routing/retry-policy.ts'
 import type { ForwardPlan } from '../../../routing/route-action.ts'
 import type { RoutePlan } from '../../../routing/route-table.ts'
 import { monotonicMs } from '../../../transport/clock.ts'
@@ -372,7 +372,7 @@ export class Forwarding implements RaceOwner {
       this.try()
       return
     }
-    if (retries.plan !== null && retriableReset(retries.plan, kind)) retries.noteSpent()
+    retries.noteSpent(kind)
     answerReset(exchange, this.counts, reason, detail, this.interim)
   }
 
@@ -428,7 +428,7 @@ export class Forwarding implements RaceOwner {
     const { plan } = retries
     if (ofTry && plan !== null && race.current !== null) {
       // The last one goes on too, until the whole time is up.
-      retries.noteSpent()
+      retries.noteSpent('timeout')
       if (retries.left === 0 || !retries.take()) return
       race.outlive(race.current)
       this.limits.quiet()
@@ -442,7 +442,7 @@ export class Forwarding implements RaceOwner {
       this.isTimedOut = true
       return
     }
-    if (ofTry) retries.noteSpent()
+    if (ofTry) retries.noteSpent('timeout')
     answerTimeout(exchange, this.counts, limit, this.wishes.timeoutIsNoContent)
   }
 

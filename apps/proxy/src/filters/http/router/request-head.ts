@@ -178,10 +178,8 @@ function rewriteHost(exchange: HeadedRequest, plan: HeadRules, forward: ForwardP
   const { request } = exchange
   const silent = plan.suppressHeaders
   const rewrite = forward.hostRewrite
-  if (choice.hostRewrite !== '') {
-    request.authority = choice.hostRewrite
-    return
-  }
+  // Of a weighted cluster's own and the route's, both are done.
+  if (choice.hostRewrite !== '') request.authority = choice.hostRewrite
   if (rewrite === null) return
   if (rewrite.type === 'literal') replaceHost(request, rewrite.value, forward.appendForwardedHost, silent)
   else if (rewrite.type === 'format') replaceHost(request, rewrite.format(exchange), forward.appendForwardedHost, silent)

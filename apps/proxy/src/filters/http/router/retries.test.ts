@@ -71,20 +71,17 @@ describe('a retry policy', () => {
     expect([retries.left, retries.wantsOther(exchange.response), retries.tryAfter('other')]).toEqual([0, false, false])
     exchange.info.attemptCount = 2
     expect(retries.isLast(exchange.response)).toBe(false)
-    retries.noteSpent()
+    retries.noteSpent('other')
     expect(exchange.info.responseFlags).toEqual([])
   })
 
-  it('is spent when a retry has given no answer and there is no other', () => {
-    const { retries, exchange } = retrying('{retry_on: 5xx, num_retries: 1}')
-    exchange.info.attemptCount = 2
-    retries.noteSpent()
+  it('is spent when a try has given no answer, it would have had another for that, and has none', () => {
+    const { retries, exchange } = retrying('{retry_on: connect-failure, num_retries: 1}')
+    retries.noteSpent('connect-failure')
     retries.left = 0
-    exchange.info.attemptCount = 1
-    retries.noteSpent()
+    retries.noteSpent('other')
     expect(exchange.info.responseFlags).toEqual([])
-    exchange.info.attemptCount = 2
-    retries.noteSpent()
+    retries.noteSpent('connect-failure')
     expect(exchange.info.responseFlags).toEqual(['URX'])
   })
 

@@ -88,9 +88,9 @@ export class Retries {
     this.exchange.info.addResponseFlag('URX')
   }
 
-  /** A try gave no answer: if it was a retry, and the last. */
-  noteSpent(): void {
-    if (this.plan !== null && this.left === 0 && this.exchange.info.attemptCount > 1) this.noteLastFailed()
+  /** A try gave no answer: whether the policy would have had another for that, if it had any left. */
+  noteSpent(kind: Parameters<typeof retriableReset>[1]): void {
+    if (this.plan !== null && this.left === 0 && retriableReset(this.plan, kind)) this.noteLastFailed()
   }
 
   /** Gives the place among the retries of the cluster back. */

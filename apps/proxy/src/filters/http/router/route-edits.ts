@@ -7,12 +7,15 @@ const attemptCount = headerName('x-envoy-attempt-count')
 const serviceTime = headerName('x-envoy-upstream-service-time')
 const setCookie = headerName('set-cookie')
 
-/** The header edits of the route, and of the cluster that was chosen, on the answer; and how often it was tried for. */
+/**
+ * The header edits of the route, and of the cluster that was chosen, on the answer; and how often it was tried for. Routes that lead
+ * nowhere have edits for their own answers alone.
+ */
 export function editResponse(exchange: RoutedExchange, choice: ClusterChoice | null, tellsTries = true): void {
   const { headers } = exchange.response
   choice?.edits?.onResponse(exchange, headers)
   const { route, info } = exchange
-  if (route === null) return
+  if (route === null || route.outcome.type !== 'forward') return
   const { edits, host } = route
   for (let i = 0; i < edits.length; i++) edits[i]!.onResponse(exchange, headers)
   if (tellsTries && host.includeAttemptCountInResponse && info.attemptCount > 0)

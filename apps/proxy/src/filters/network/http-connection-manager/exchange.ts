@@ -242,6 +242,7 @@ export class Exchange implements ManagedExchange {
     this.internalRedirects++
     info.reset(monotonicMs())
     info.requestEndMs = info.startMs
+    for (const piece of body) info.bytesReceived += piece.length
     info.downstreamRemoteAddress = downstreamRemoteAddress
     info.downstreamRemotePort = downstreamRemotePort
     this.response.clear()
@@ -319,6 +320,7 @@ export class Exchange implements ManagedExchange {
     this.filters.stopRequest()
     this.terminal.cancel()
     info.responseCodeDetails = options.details
+    if (info.clusterName !== '' && this.downstream.cluster(info.clusterName) === undefined) info.clusterName = ''
     info.localReplyBody = typeof body === 'string' ? wireText(body) : body.latin1Slice()
     for (const flag of options.flags ?? []) info.addResponseFlag(flag)
     const text = makeLocalReply(this, status, body, options, edit)
@@ -335,15 +337,19 @@ export class Exchange implements ManagedExchange {
 
   refuse(status: number, options: LocalReply & { close?: boolean }, body = ''): void {
     if (options.close === true) this.out.sender.closeAfterResponse()
-    this.filters.skipRequest()
+    // Before a request has its scheme, only what its client says of it leads to a route: the answer is that route's, as with Envoy.
+    if (this.table === null) {
+      const { request } = this
+      request.scheme = request.headers.get(names.forwardedProto) ?? ''
+      if (request.scheme !== '') this.clearRoute()
+    }
+    this.answerOnly()
     this.reply(status, body, options)
   }
 
-  refuseUnread(status: number, details: string): void {
-    this.info.protocol = ''
-    this.requestComplete = false
-    this.out.sender.closeAfterResponse()
-    this.incoming.onRequestError(status, details)
+  answerOnly(): void {
+    if (this.table === null) this.terminal.prepare(null)
+    this.filters.skipRequest()
   }
 
   drop(flag: string, details: string): void {

@@ -165,6 +165,8 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
   const requestIds = compileRequestIds(source, `${path}.request_id_extension`)
   const routes = compileRoutes(source, path, context)
   const chain = compileFilters(source.httpFilters, `${path}.http_filters`, statPrefix, context)
+  const action = common?.headersWithUnderscoresAction
+  const underscores = action === Underscores.REJECT_REQUEST ? 'reject' : action === Underscores.DROP_HEADER ? 'drop' : 'allow'
   return {
     statPrefix,
     stats: new HcmStats(context.stats, statPrefix, context.listenerStatPrefix),
@@ -191,6 +193,7 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
       maxHeadBytes: (source.maxRequestHeadersKb ?? 60) * 1024,
       maxHeaders: common?.maxHeadersCount ?? 100,
       acceptHttp10: http1?.acceptHttp10 ?? false,
+      refusesUnderscores: underscores === 'reject',
       defaultHost: http1?.defaultHostForHttp10 ?? '',
       allowChunkedLength: http1?.allowChunkedLength ?? false,
       allowAbsoluteUrl: http1?.allowAbsoluteUrl ?? true,
@@ -239,12 +242,7 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
     path: compilePath(source, path, context.runtime),
     stripPort: source.stripPortMode?.value === true ? 'any' : source.stripMatchingHostPort ? 'matching' : 'none',
     stripTrailingHostDot: source.stripTrailingHostDot,
-    underscores:
-      common?.headersWithUnderscoresAction === Underscores.REJECT_REQUEST
-        ? 'reject'
-        : common?.headersWithUnderscoresAction === Underscores.DROP_HEADER
-          ? 'drop'
-          : 'allow',
+    underscores,
     drainTimeoutMs: durationMs(source.drainTimeout, 5_000),
     drainJitter: (source.drainTimeoutJitter?.value ?? 0) / 100,
     delayedCloseMs: durationMs(source.delayedCloseTimeout, 1_000),

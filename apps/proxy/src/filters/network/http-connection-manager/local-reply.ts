@@ -35,7 +35,7 @@ export function localReplyBody(
       headers.append(names.grpcStatus, String(options.grpcStatus ?? grpcStatusOf(answer.status)))
     // A JSON format ends its line, which is no part of a message.
     const message = answer.contentType !== 'application/json' ? bytes : Buffer.from(bytes.toString('latin1').trimEnd(), 'latin1')
-    if (message.length > 0) headers.set(names.grpcMessage, grpcMessageText(message))
+    if (message.length > 0 && method !== 'HEAD') headers.set(names.grpcMessage, grpcMessageText(message))
     return null
   }
   if (bytes.length === 0) {

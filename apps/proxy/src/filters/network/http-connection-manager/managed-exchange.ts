@@ -27,8 +27,8 @@ export interface ManagedExchange extends RoutedExchange {
   log(type: string): void
   /** Answers a request that did not pass the first checks: no filter sees it. `close`: nor does this connection see another. */
   refuse(status: number, options: LocalReply & { close?: boolean }, body?: string): void
-  /** Refuses a request as one whose head could not be read. */
-  refuseUnread(status: number, details: string): void
+  /** The request goes no further; filters have its answer alone. */
+  answerOnly(): void
   /** What has come of the head counts for nothing. */
   forgetHead(): void
   /** Ends a request without an answer. */

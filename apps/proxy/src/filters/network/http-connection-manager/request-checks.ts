@@ -10,15 +10,10 @@ export function checkRequest(exchange: ManagedExchange): boolean {
   const { request, plan } = exchange
   if (exchange.downstream.processState.overloaded && shed(exchange)) return false
   if (request.authority === '' && !request.emptyAuthority) {
-    exchange.refuse(400, { details: 'missing_host_header', close: !plan.streamErrorOnInvalidMessage })
+    exchange.refuse(400, { details: 'missing_host_header' })
     return false
   }
   if (plan.underscores !== 'allow' && !checkUnderscores(exchange)) return false
-  if (plan.stripTrailingHostDot) {
-    request.authority = request.authority.replace(/\.(?=(:\d+)?$)/, '')
-    if (request.authority === '') request.emptyAuthority = true
-  }
-  if (plan.stripPort !== 'none') stripPort(exchange)
   if (request.path.charCodeAt(0) !== 47 && request.method !== 'CONNECT') {
     plan.stats.nonRelativePath.inc()
     exchange.refuse(404, { details: 'absolute_path_rejected' })
@@ -30,9 +25,14 @@ export function checkRequest(exchange: ManagedExchange): boolean {
     return false
   }
   if (plan.path !== null && request.path !== '' && !normalize(exchange)) return false
+  if (plan.stripTrailingHostDot) {
+    request.authority = request.authority.replace(/\.(?=(:\d+)?$)/, '')
+    if (request.authority === '') request.emptyAuthority = true
+  }
+  if (plan.stripPort !== 'none') stripPort(exchange)
   if (request.method === 'QUERY' && !request.headers.has(names.contentType)) {
     // The query is the body: without its type there is no telling what is asked for.
-    exchange.refuse(400, { details: 'query_missing_content_type', close: true })
+    exchange.refuse(400, { details: 'query_missing_content_type' })
     return false
   }
   return true
@@ -50,8 +50,8 @@ function shed(exchange: ManagedExchange): boolean {
 }
 
 function checkUnderscores(exchange: ManagedExchange): boolean {
-  const { request, plan } = exchange
-  const { headers } = request
+  const { plan } = exchange
+  const { headers } = exchange.request
   for (let i = 0; i < headers.entries; i++) {
     const start = headers.ranges[i * 4]!
     if (start < 0 || !headers.nameAt(i).includes('_')) continue
@@ -60,16 +60,16 @@ function checkUnderscores(exchange: ManagedExchange): boolean {
       headers.removeAt(i)
       continue
     }
+    // HTTP/1's codec says so itself, before anything else of the head is looked at.
     noteUnderscore(exchange, 'requests_rejected_with_underscores_in_headers')
-    // The codec's own verdict, as with Envoy: of HTTP/1.1 the request is as if it had not been read.
-    if (request.version === 20) exchange.drop('DR', 'http2.unexpected_underscore')
-    else exchange.refuseUnread(400, 'http1.unexpected_underscore')
+    exchange.drop('DR', 'http2.unexpected_underscore')
     return false
   }
   return true
 }
 
-function noteUnderscore({ plan, downstream }: ManagedExchange, what: string): void {
+/** Counts what becomes of requests for a name with an underscore, as the codec's own. */
+export function noteUnderscore({ plan, downstream }: ManagedExchange, what: string): void {
   plan.stats.store.counter(`${downstream.isHttp2 ? 'http2' : 'http1'}.${what}`).inc()
 }
 
@@ -95,5 +95,5 @@ function normalize(exchange: ManagedExchange): boolean {
 
 function refusePath(exchange: ManagedExchange): void {
   exchange.plan.stats.pathNormalizationFailed.inc()
-  exchange.refuse(400, { details: 'path_normalization_failed', close: true })
+  exchange.refuse(400, { details: 'path_normalization_failed' })
 }

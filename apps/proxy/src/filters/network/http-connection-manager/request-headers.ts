@@ -88,8 +88,9 @@ export function prepareRequest(
     if (at >= 0) {
       const forwarded = headers.getAll(names.forwardedFor)!
       if (headers.find(names.forwardedFor, at + 1) >= 0) headers.set(names.forwardedFor, forwarded)
-      remoteAddress = addressAt(forwarded, plan.xffTrustedHops) ?? remoteAddress
-      trusted = !forwarded.includes(',')
+      const found = addressAt(forwarded, plan.xffTrustedHops)
+      remoteAddress = found ?? remoteAddress
+      trusted = found !== null && plan.xffTrustedHops === 0 && !forwarded.includes(',')
     }
     if (!headers.has(names.forwardedProto)) headers.append(names.forwardedProto, proto)
   }

@@ -6,7 +6,7 @@ import { monotonicMs } from '../../../transport/clock.ts'
 import { editHead } from '../../http/head-edit.ts'
 import type { FilterRun } from './filter-run.ts'
 import type { ManagedExchange } from './managed-exchange.ts'
-import { checkRequest } from './request-checks.ts'
+import { checkRequest, noteUnderscore } from './request-checks.ts'
 import { noteRequestReset, refusalText } from './request-ends.ts'
 import { prepareRequest } from './request-headers.ts'
 import { acceptUpgrade, upgradeOf } from './request-upgrade.ts'
@@ -128,6 +128,7 @@ export class RequestIn implements IncomingRequest {
     const { exchange } = this
     const { plan, info, downstream } = exchange
     plan.stats.protocolError.inc()
+    if (details === 'http1.unexpected_underscore') noteUnderscore(exchange, 'requests_rejected_with_underscores_in_headers')
     if (!downstream.isHttp2) downstream.onProtocolError()
     if (exchange.responseStarted) {
       exchange.abort()
@@ -136,7 +137,7 @@ export class RequestIn implements IncomingRequest {
     // A head that was never whole is told nothing of, and answered as HTTP/1.1.
     if (info.protocol === '') this.forgetHead()
     exchange.terminal.cancel()
-    this.filters.skipRequest()
+    exchange.answerOnly()
     exchange.reply(status, refusalText(status), { details, laterFlag: 'DPE' })
   }
 

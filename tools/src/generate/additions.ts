@@ -520,6 +520,16 @@ const fields: readonly Addition[] = [
       'repeated filters.common.set_filter_state.v3.FilterStateValue on_downstream_data = 3;',
     ],
   },
+  {
+    file: 'envoy/extensions/filters/http/adaptive_concurrency/v3/adaptive_concurrency.proto',
+    into: ['message GradientControllerConfig', 'message ConcurrencyLimitCalculationParams'],
+    lines: ['google.protobuf.UInt32Value min_concurrency_limit = 4 [(validate.rules).uint32 = {gt: 0}];'],
+  },
+  {
+    file: 'envoy/extensions/filters/http/adaptive_concurrency/v3/adaptive_concurrency.proto',
+    into: ['message GradientControllerConfig', 'message MinimumRTTCalculationParams'],
+    lines: ['google.protobuf.Duration fixed_value = 6 [(validate.rules).duration = {gt {}}];'],
+  },
   { file: jwt, into: ['message JwtAuthentication'], lines: ['string stat_prefix = 7;'] },
   { file: jwt, into: ['message JwtCacheConfig'], lines: ['uint32 jwt_max_token_size = 2;'] },
   {
@@ -821,6 +831,11 @@ const changes: readonly { file: string; from: string; to: string }[] = [
   { file: ratelimit, from: 'repeated RateLimitConfig rate_limits = 3', to: 'repeated config.route.v3.RateLimit rate_limits = 3' },
   { file: base, from: 'string runtime_key = 2 [(validate.rules).string = {min_len: 1}]', to: 'string runtime_key = 2' },
   { file: base, from: 'string runtime_key = 3 [(validate.rules).string = {min_len: 1}]', to: 'string runtime_key = 3' },
+  {
+    file: 'envoy/extensions/filters/http/adaptive_concurrency/v3/adaptive_concurrency.proto',
+    from: 'interval = 1 [(validate.rules).duration = {\r\n      required: true\r\n',
+    to: 'interval = 1 [(validate.rules).duration = {\r\n',
+  },
   { file: extAuthz, from: 'bool disabled = 1 [(validate.rules).bool = {const: true}]', to: 'bool disabled = 1' },
   { file: jwt, from: 'string claim_name = 2 [(validate.rules).string = {min_len: 1}]', to: 'string claim_name = 2' },
 ]

@@ -1,4 +1,5 @@
 import { WeftError } from '@weft/service/errors'
+import { adaptiveConcurrency } from './adaptive-concurrency/index.ts'
 import { admissionControl } from './admission-control/index.ts'
 import { alpn } from './alpn/index.ts'
 import { bandwidthLimit } from './bandwidth-limit/index.ts'
@@ -36,6 +37,7 @@ const prefix = 'type.googleapis.com/'
 
 /** Every HTTP filter there is, but the one that ends a chain. A new one is a folder and a line here. */
 const kinds: readonly HttpFilterKind[] = [
+  adaptiveConcurrency,
   admissionControl,
   bandwidthLimit,
   basicAuth,

@@ -7,6 +7,16 @@ const bandwidth = (more: Message = {}): Message =>
   httpFilter('bandwidth_limit', 'BandwidthLimit', { stat_prefix: 'n', limit_kbps: 1, ...more })
 const bridge = httpFilter('grpc_http1_bridge', 'Config')
 
+const adaptive = (controller: Message = {}, more: Message = {}): Message =>
+  httpFilter('adaptive_concurrency', 'AdaptiveConcurrency', {
+    gradient_controller_config: {
+      concurrency_limit_params: { concurrency_update_interval: '0.1s' },
+      min_rtt_calc_params: { interval: '60s' },
+      ...controller,
+    },
+    ...more,
+  })
+
 /** An answer of gRPC over HTTP/1.1, with trailers. */
 const grpcAnswer = (...trailers: [string, string][]) => ({
   headers: [['content-type', 'application/grpc']] as [string, string][],
@@ -99,6 +109,45 @@ const cases: ParityCase[] = [
     name: `admission-control-verdict-${i}`,
     validateOnly: true,
     bootstrap: (ports: Ports) => http(ports, { filters: [admission(more)] }),
+  })),
+  {
+    name: 'adaptive-concurrency',
+    bootstrap: (ports) => http(ports, { filters: [adaptive()] }),
+    turns: [get('/1'), get('/2')],
+    admin: ['/stats?filter=adaptive_concurrency'],
+    ignoreStats: /adaptive/,
+  },
+  {
+    name: 'adaptive-concurrency-at-its-limit',
+    bootstrap: (ports) =>
+      http(ports, {
+        filters: [
+          adaptive(
+            { min_rtt_calc_params: { interval: '60s', min_concurrency: 1 } },
+            { concurrency_limit_exceeded_status: { code: 429 } },
+          ),
+        ],
+      }),
+    origins: { a: { answers: [{ delayMs: 700 }] } },
+    turns: [{ send: [get('/1')] }, { send: [250, get('/2')], together: true }, get('/3')],
+  },
+  ...(
+    [
+      [{}, {}],
+      [{ concurrency_limit_params: {} }, {}],
+      [{ concurrency_limit_params: { concurrency_update_interval: '0s' } }, {}],
+      [{ min_rtt_calc_params: {} }, {}],
+      [{ min_rtt_calc_params: { fixed_value: '0.1s' } }, {}],
+      [{ min_rtt_calc_params: { fixed_value: '0.1s', interval: '30s' } }, {}],
+      [{ min_rtt_calc_params: { interval: '0.0001s' } }, {}],
+      [{ concurrency_limit_params: { concurrency_update_interval: '1s', max_concurrency_limit: 0 } }, {}],
+      [{ concurrency_limit_params: { concurrency_update_interval: '1s', min_concurrency_limit: 5 } }, {}],
+      [{}, { concurrency_limit_exceeded_status: { code: 200 } }],
+    ] as [Message, Message][]
+  ).map(([controller, more], i) => ({
+    name: `adaptive-concurrency-verdict-${i}`,
+    validateOnly: true,
+    bootstrap: (ports: Ports) => http(ports, { filters: [adaptive(controller, more)] }),
   })),
   {
     name: 'bandwidth-of-answers',

@@ -83,6 +83,7 @@ export interface OpenSsl {
   setGetSessionCallback(context: number, callback: number): void
   setTicketCallback(context: number, callback: number): void
   contextCallback(context: number, command: number, callback: number): void
+  controlContext(context: number, command: number, length: number, pointer: number): number
   /** A function that OpenSSL may call, by a pointer that is good as long as the thread. It must not throw. */
   callback(
     result: 'int' | 'void',
@@ -98,8 +99,11 @@ export const systemFailed = 5
 export const hasEnded = 6
 export const verifyPeer = 1
 export const failWithoutCertificate = 2
-/** Commands of `SSL_ctrl`, `SSL_CTX_callback_ctrl` and `BIO_ctrl`. */
+/** Certificates that a chain of ours lacks are not looked for among those that are trusted, which would be done in each handshake. */
+export const noAutoChain = 8
+/** Commands of `SSL_ctrl`, `SSL_CTX_ctrl`, `SSL_CTX_callback_ctrl` and `BIO_ctrl`. */
 export const controls = {
+  mode: 33,
   setStatusResponse: 71,
   statusCallback: 63,
   ticketCallback: 72,
@@ -213,6 +217,7 @@ function load(): OpenSsl | null {
     setNewSessionCallback: f('void SSL_CTX_sess_set_new_cb(uintptr_t, uintptr_t)'),
     setGetSessionCallback: f('void SSL_CTX_sess_set_get_cb(uintptr_t, uintptr_t)'),
     setTicketCallback: f('int SSL_CTX_set_tlsext_ticket_key_evp_cb(uintptr_t, uintptr_t)'),
+    controlContext: f('long SSL_CTX_ctrl(uintptr_t, int, long, uintptr_t)'),
     contextCallback: f('long SSL_CTX_callback_ctrl(uintptr_t, int, uintptr_t)'),
     callback(result, parameters, call) {
       const type = koffi.proto(

@@ -190,6 +190,16 @@ test('of a peer that is gone, a write tells by the name of the error', async () 
   await expect.poll(() => failure).toMatchObject({ syscall: 'write', code: expect.stringMatching(/^(EPIPE|ECONNRESET)$/) })
 })
 
+test('a client is shown the certificates that were configured, and none of those that are trusted', async () => {
+  const port = await serve({})
+  const socket = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false })
+  await once(socket, 'secureConnect')
+  const shown = socket.getPeerX509Certificate()
+  socket.destroy()
+  expect(shown?.subjectAltName).toBe('URI:spiffe://test/server')
+  expect(shown?.issuerCertificate).toBeUndefined()
+})
+
 test('a client is turned away within its handshake by the alert that says why', async () => {
   const seen: string[] = []
   let refusal: string | null = null

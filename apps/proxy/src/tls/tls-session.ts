@@ -10,6 +10,7 @@ import {
   controls,
   failWithoutCertificate,
   hasEnded,
+  noAutoChain,
   type OpenSsl,
   openSsl,
   readOnlyMemory,
@@ -206,6 +207,7 @@ function prepare({ ssl, callbacks }: Shared, { context, keyLog, ticketKeys }: Se
   const at = contextAddress(context)
   if (at === null) throw new Error('this Node does not tell where its contexts are')
   prepared.set(context, at)
+  ssl.controlContext(at, controls.mode, noAutoChain, 0)
   ssl.setNewSessionCallback(at, 0)
   ssl.setGetSessionCallback(at, 0)
   ssl.setVerifyCallback(at, callbacks.verify, 0)

@@ -22,6 +22,8 @@ export interface ConnectionInfo {
   /** Of an upstream connection: when it was begun, and when its handshakes were done (monotonic ms; -1: not yet). */
   readonly connectStartMs?: number
   readonly connectEndMs?: number
+  /** Of a downstream connection by TLS: how long it took from its first packet to the end of its handshake (ms). */
+  readonly handshakeMs?: number
   /** Of a downstream connection. */
   readonly listenerName?: string
   readonly listenerDirection?: 'unspecified' | 'inbound' | 'outbound' | undefined

@@ -1,4 +1,5 @@
 import net from 'node:net'
+import { constants } from 'node:os'
 import tls from 'node:tls'
 import type { ByteSink } from '@weft/http/stream'
 import type { Counter, Gauge } from '../observe/stats.ts'
@@ -222,7 +223,12 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
       this.polled = null
       destroy.call(socket, error, callback)
     }
-    if (!this.paused) this.pollOn()
+    if (this.paused) return
+    // A client speaks first, and mostly has by now; what is read here the poller need not tell.
+    const length = isAnswer ? -constants.errno.EAGAIN : poller!.receive(this.fd, readBuffer)
+    this.pollOn()
+    if (length > 0) this.onRead(readBuffer, 0, length, length === readSize)
+    else if (!isNotNow(length)) this.onReadEnd(length)
   }
 
   private pollOn(): void {

@@ -114,6 +114,26 @@ test('it says why a handshake failed, in the words of Envoy', async () => {
   expect(third).toMatch(/^- TLS_error:\|268435612:.*HTTP_REQUEST/)
 })
 
+test('of a client by TLS it tells how long its handshake took, and counts what is encrypted; one that ends its side before is closed', async () => {
+  const authority = await TestAuthority.create()
+  const [own, client] = [await authority.issue('spiffe://test/proxy'), await authority.issue('spiffe://test/client')]
+  const made = listener('l', [{ filters: [echo], transportSocket: mutualTls }], {
+    accessLog: toFile('%DOWNSTREAM_PEER_URI_SAN% %DOWNSTREAM_HANDSHAKE_DURATION% rx=%BYTES_RECEIVED% tx=%BYTES_SENT%'),
+  })
+  expect(await proxy.apply(certificateSecret('own', own), authority.trustSecret(), made)).toEqual([])
+  const socket = tls.connect({ port: proxy.port('l'), host: '127.0.0.1', rejectUnauthorized: false, ...client })
+  socket.end('hello')
+  socket.resume()
+  await once(socket, 'close')
+  await expect.poll(() => lines()[0], patience).toMatch(/^spiffe:\/\/test\/client \d+ rx=5 tx=5$/)
+  for (const bytes of ['', '\x16\x03\x01']) {
+    const early = net.connect(proxy.port('l'), '127.0.0.1', () => early.end(bytes, 'latin1'))
+    early.resume()
+    await once(early, 'close')
+  }
+  await expect.poll(() => lines().slice(1), patience).toEqual(['- - rx=0 tx=0', '- - rx=0 tx=0'])
+})
+
 test('it says of a client that does not speak HTTP that it broke the protocol', async () => {
   const chains = [{ filters: [connectionManager([])] }]
   expect(await proxy.apply(listener('l', chains, { accessLog: toFile('%RESPONSE_FLAGS% rx=%BYTES_RECEIVED%') }))).toEqual([])

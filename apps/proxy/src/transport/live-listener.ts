@@ -331,7 +331,7 @@ export class LiveListener {
     this.acceptor.accept(accepted, seen, chain, hello, {
       done: (connection, tls) => {
         taken = true
-        this.start(connection, chain, { ...info, tls }, plan)
+        this.start(connection, chain, { ...info, tls, handshakeMs: performance.now() - info.acceptedMs }, plan)
         connection.startReading()
       },
       failed(why, tls) {

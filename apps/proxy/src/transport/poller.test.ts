@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import net from 'node:net'
+import { constants } from 'node:os'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { Connection, connectPlain, rewrapAccepted } from './connection.ts'
 import { endedBadly, isNotNow, Poller, readSize } from './poller.ts'
@@ -54,8 +55,12 @@ describe.skipIf(poller === null)('the poller', () => {
     far.end()
     expect(await told(fd)).toBe(0)
     const other = await pair()
+    other.far.write('before')
+    await expect.poll(() => other.far.writableLength).toBe(0)
     other.far.resetAndDestroy()
-    expect(await told(other.fd)).toBe(endedBadly)
+    await once(other.far, 'close')
+    expect(await told(other.fd)).toBe('before')
+    expect(await told(other.fd)).toBe(-constants.errno.ECONNRESET)
   })
 
   it('tells of many in one round, also of those that left in it or came behind one that throws', async () => {

@@ -40,6 +40,7 @@ const readable = 0x1
 const ended = 0x2000
 const onlyNew = 0x8000_0000 | 0
 const errorOrHangUp = 0x8 | 0x10
+const endedOrFailed = ended | errorOrHangUp
 const add = 1
 const remove = 2
 const closeOnExec = 0x80000
@@ -253,8 +254,9 @@ export class Poller {
           results[next] = endedBadly
           continue
         }
-        const result = (events[at]! & errorOrHangUp) !== 0 ? endedBadly : this.receiveAt(reader.fd, this.bufferAt + position)
-        results[next] = result
+        // What came before an error, or the end of both directions, is still there.
+        const result = this.receiveAt(reader.fd, this.bufferAt + position)
+        results[next] = isNotNow(result) && (events[at]! & errorOrHangUp) !== 0 ? endedBadly : result
         if (result > 0) position += result
       }
       this.giveOut(first, next)
@@ -273,7 +275,8 @@ export class Poller {
       if (reader === null || reader === undefined) continue
       readers[i] = null
       try {
-        if (result > 0) reader.onRead(buffer, from, start, result === readSize || (events[i * layout.size]! & ended) !== 0)
+        if (result > 0)
+          reader.onRead(buffer, from, start, result === readSize || (events[i * layout.size]! & endedOrFailed) !== 0)
         else if (!isNotNow(result)) reader.onReadEnd(result)
       } catch (error) {
         // The others' bytes have been read: they are not to be lost with it.

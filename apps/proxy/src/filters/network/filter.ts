@@ -30,6 +30,7 @@ export interface AcceptedInfo {
   /** The peer by its socket, where a PROXY header says that another connected. */
   directRemote?: Destination | undefined
   tls: TlsInfo | null
+  handshakeMs?: ConnectionInfo['handshakeMs']
   serverName: string
   listenerName: string
   fingerprints?: ConnectionInfo['fingerprints']

@@ -49,7 +49,9 @@ export const durationOperators: Readonly<Record<string, OperatorKind>> = {
     RESPONSE_TX_DURATION: ({ info }) => between(info.upstreamFirstByteMs, info.endMs),
     // Only QUIC's acknowledgements tell of it.
     ROUNDTRIP_DURATION: () => null,
-    DOWNSTREAM_HANDSHAKE_DURATION: () => null,
+    // Of a connection, not of a request.
+    DOWNSTREAM_HANDSHAKE_DURATION: ({ request, connection: { handshakeMs } }) =>
+      request === null && handshakeMs !== undefined ? Math.floor(handshakeMs) : null,
     UPSTREAM_CONNECTION_POOL_READY_DURATION: ({ info }) => {
       if (info.upstreamConnection === null || info.attemptStartMs < 0) return null
       return Math.max(0, between(info.attemptStartMs, info.upstreamConnection.connectEndMs ?? info.attemptStartMs) ?? 0)

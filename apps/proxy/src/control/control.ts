@@ -131,6 +131,7 @@ export class Control {
       clients: new GrpcClients(controlPlaneClusters(() => this)),
       log: config,
       stats: this.stats,
+      unknown: flags.rejectUnknownDynamicFields ? undefined : (text) => this.#warnOnce(text),
     })
     const publish = this.workers.publish.bind(this.workers)
     this.secrets = new Secrets({

@@ -32,10 +32,34 @@ test('a file whose folder tells nothing of its changes is read at an interval', 
     watchedDirectory: '',
     pollMs: 20,
     typeUrl: 'type.googleapis.com/envoy.config.cluster.v3.Cluster',
+    unknown: undefined,
     receive: (_version, resources) => void seen.push(resources.map(({ name }) => name)),
     failed: () => {},
   })
   await expect.poll(() => seen).toEqual([['a']])
   await write(['a', 'b'])
   await expect.poll(() => seen.at(-1)).toEqual(['a', 'b'])
+})
+
+test('a field that the API does not have is left out and told, or refused', async () => {
+  const path = join(await folder(), 'cds.json')
+  const cluster = { '@type': 'type.googleapis.com/envoy.config.cluster.v3.Cluster', name: 'a', nonsense: 1 }
+  await writeFile(path, JSON.stringify({ resources: [cluster] }))
+  const told: string[] = []
+  const read = (unknown: ((text: string) => void) | undefined): Promise<string> =>
+    new Promise((resolve) => {
+      source = new FileSource({
+        path,
+        watchedDirectory: '',
+        pollMs: 0,
+        typeUrl: 'type.googleapis.com/envoy.config.cluster.v3.Cluster',
+        unknown,
+        receive: (_version, resources) => resolve(resources.map(({ name }) => name).join()),
+        failed: (error) => resolve(error.describe()),
+      })
+    })
+  expect(await read((text) => told.push(text))).toBe('a')
+  expect(told).toEqual([expect.stringMatching(/cds\.json:1: resources\[0\]\.nonsense: unknown field in envoy\.config\.cluster/)])
+  source?.close()
+  expect(await read(undefined)).toMatch(/nonsense: unknown field/)
 })

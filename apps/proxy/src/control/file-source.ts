@@ -11,7 +11,7 @@ import { parseConfigDocument } from '../bootstrap/document.ts'
 import { canonicalJson } from './validation/canonical-json.ts'
 import { messageType } from './validation/decode.ts'
 import { checkJsonShape } from './validation/json-shape.ts'
-import { describeProblems, formatPath } from './validation/problem.ts'
+import { describeProblems, formatPath, type Problem } from './validation/problem.ts'
 
 export interface FileSourceOptions {
   path: string
@@ -20,6 +20,8 @@ export interface FileSourceOptions {
   /** The file is also read at this interval (ms), for folders whose changes nobody tells; 0: not. */
   pollMs: number
   typeUrl: string
+  /** Hears of each field that the API does not have, which is left out; absent: a file with one is refused. */
+  unknown: ((text: string) => void) | undefined
   receive(version: string, resources: ReceivedResource[]): void
   /** The file cannot be read or is no discovery response; what was read before stays in force. */
   failed(error: WeftError): void
@@ -68,12 +70,12 @@ export class FileSource {
   }
 
   async #read(): Promise<void> {
-    const { path, typeUrl, receive, failed } = this.#options
+    const { path, typeUrl, unknown, receive, failed } = this.#options
     try {
       const bytes = await readFile(path)
       if (this.#closed || this.#last?.equals(bytes)) return
       this.#last = bytes
-      const response = DiscoveryResponse.decode(decode(path, bytes))
+      const response = DiscoveryResponse.decode(decode(path, bytes, unknown))
       const resources = response.resources.map((any) => {
         if (any.typeUrl !== typeUrl)
           throw new WeftError('invalid_argument', `holds a ${any.typeUrl} where ${typeUrl} is expected`, {
@@ -88,16 +90,15 @@ export class FileSource {
   }
 }
 
-function decode(path: string, bytes: Buffer): Uint8Array {
+function decode(path: string, bytes: Buffer, unknown: FileSourceOptions['unknown']): Uint8Array {
   if (extname(path) === '.pb') return bytes
   const type = messageType('envoy.service.discovery.v3.DiscoveryResponse')
   const document = parseConfigDocument(bytes.toString('utf8'), path)
   const json = canonicalJson(descriptors(), type, document.json)
-  const problems = checkJsonShape(descriptors(), type, json)
-  if (problems.length > 0)
-    throw new WeftError(
-      'invalid_argument',
-      describeProblems(problems, (problem) => `${path}:${document.lineOf(problem.path) ?? 1}: ${formatPath(problem.path)}`),
-    )
-  return toBinary(type, fromJson(type, json, { registry: descriptors() }))
+  const place = (problem: Problem): string => `${path}:${document.lineOf(problem.path) ?? 1}: ${formatPath(problem.path)}`
+  const found = checkJsonShape(descriptors(), type, json)
+  const problems = unknown === undefined ? found : found.filter(({ unknownField }) => unknownField !== true)
+  if (problems.length > 0) throw new WeftError('invalid_argument', describeProblems(problems, place))
+  for (const problem of found) unknown?.(`${place(problem)}: ${problem.message}`)
+  return toBinary(type, fromJson(type, json, { registry: descriptors(), ignoreUnknownFields: true }))
 }

@@ -43,6 +43,8 @@ export interface SourcesOptions {
   clients: GrpcClients
   log: ComponentLog
   stats: StatSource
+  /** Hears of fields in files that the API does not have; absent: they are refused. */
+  unknown?: ((text: string) => void) | undefined
 }
 
 /** ApiConfigSource.ApiType, delta variants. */
@@ -82,6 +84,7 @@ export class ConfigSources {
         const file = new FileSource({
           ...fileOf(specifier),
           typeUrl,
+          unknown: this.#options.unknown,
           receive: (version, resources) => void handler.receive({ version, resources, removed: [], whole: true }),
           failed: (error) => handler.disconnected?.(error.describe()),
         })

@@ -837,6 +837,11 @@ const changes: readonly { file: string; from: string; to: string }[] = [
     to: 'interval = 1 [(validate.rules).duration = {\r\n',
   },
   { file: extAuthz, from: 'bool disabled = 1 [(validate.rules).bool = {const: true}]', to: 'bool disabled = 1' },
+  {
+    file: 'envoy/extensions/network/dns_resolver/cares/v3/cares_dns_resolver.proto',
+    from: 'resolvers = 1 [(validate.rules).repeated = {min_items: 1}]',
+    to: 'resolvers = 1',
+  },
   { file: jwt, from: 'string claim_name = 2 [(validate.rules).string = {min_len: 1}]', to: 'string claim_name = 2' },
 ]
 

@@ -103,7 +103,8 @@ export class ControlFrames {
         const code = readUint32(bytes, start)
         const { user } = stream
         owner.resetByPeer(stream)
-        user?.onReset(this.resetReason(code), errorCodeName(code))
+        if (owner.isServer && code === errorCode.protocolError) user?.onReset('protocol-error', 'http2.remote_reset')
+        else user?.onReset(this.resetReason(code), errorCodeName(code))
         if (owner.isServer) owner.notePeerReset(stream)
       }
       if (owner.isServer && !owner.budget.resetReceived())
@@ -113,8 +114,8 @@ export class ControlFrames {
 
   private resetReason(code: number): ResetReason {
     if (code === errorCode.refusedStream) return 'refused-stream'
-    // A server that finds fault with our bytes; of a client's reasons nothing follows.
-    return code === errorCode.protocolError && !this.owner.isServer ? 'protocol-error' : 'remote-reset'
+    // A server that finds fault with our bytes.
+    return code === errorCode.protocolError ? 'protocol-error' : 'remote-reset'
   }
 
   private onSettings(flags: number, streamId: number, bytes: Buffer, start: number, end: number): void {

@@ -403,6 +403,16 @@ describe('what breaks the connection', () => {
 })
 
 describe('what breaks a stream only', () => {
+  it('a client that gives a request up for a mistake of ours is told of as one that breaks the protocol', () => {
+    const server = new ServerUnderTest().greet()
+    const resets = [1, 3].map((id) => frame(frameType.rstStream, 0, id, uint32(id === 1 ? 1 : 8)))
+    server.send(headers(1, get), headers(3, get), ...resets)
+    expect(server.events.filter((event) => event.includes('reset'))).toEqual([
+      '1 reset protocol-error: http2.remote_reset',
+      '3 reset remote-reset: CANCEL',
+    ])
+  })
+
   it('a window of a stream beyond 2^31-1, or an increment of 0', () => {
     const server = new ServerUnderTest().greet()
     server.send(headers(1, get), frame(frameType.windowUpdate, 0, 1, uint32(0x7fffffff)))

@@ -386,7 +386,8 @@ export class Exchange implements ManagedExchange {
     plan.stats.requestActive.dec()
     if (this.upgradeCounted) plan.stats.upgradesActive.dec()
     if (info.isHealthCheck) plan.stats.tracingHealthCheck.inc()
-    else if (info.responseCode > 0) plan.stats.response(info.responseCode)
+    // Interim answers were counted when they went out.
+    else if (info.responseCode >= 200 || info.responseCode === 101) plan.stats.response(info.responseCode)
     plan.stats.requestTime.record(Math.round(info.endMs - info.startMs))
     this.stopLogging?.()
     this.stopLogging = null

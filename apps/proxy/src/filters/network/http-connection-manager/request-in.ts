@@ -64,6 +64,7 @@ export class RequestIn implements IncomingRequest {
     if (expects) {
       exchange.sender.sendContinue()
       plan.stats.response(100)
+      info.responseCode = 100
     }
     if (plan.logMoments.start) exchange.log('DownstreamStart')
     if (exchange.upgrade !== '' && !acceptUpgrade(exchange)) return

@@ -30,9 +30,11 @@ export class ResponseOut {
 
   /** An interim answer (103, or 100 where that is passed on). */
   interim(head: ResponseHead): void {
-    const { request, plan, responseStarted } = this.exchange
+    const { request, plan, info, responseStarted } = this.exchange
     if (responseStarted || request.version === 10 || !plan.proxy100Continue) return
     plan.stats.response(head.status)
+    // Of a request that gets no other.
+    info.responseCode = head.status
     this.sender.sendInterim(head)
   }
 

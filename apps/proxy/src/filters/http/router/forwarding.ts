@@ -260,8 +260,9 @@ export class Forwarding implements RaceOwner {
   // The response, from the codec
 
   onInterim(head: ResponseHead): void {
+    // One counts, however many come, as with Envoy.
+    if (!this.interim) this.counts.response(head.status)
     this.interim = true
-    this.counts.response(head.status)
     this.exchange.interim(head)
   }
 

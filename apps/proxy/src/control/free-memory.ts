@@ -4,11 +4,11 @@ import { forgetDescriptors } from '@weft/contracts/descriptors'
 import { collectGarbage } from '@weft/service/lean-memory'
 import type * as Koffi from 'koffi'
 
-/** Growth of either part of the resident memory from which on it is worth a trim. */
+/** Growth of the process's own resident memory from which on it is worth a trim. */
 const grownBytes = 8 * 1024 * 1024
 
-/** What runs of Node's binary is back soon after a trim (15 MiB): pages of files are looked at every other time only. */
-const looksForFiles = 2
+/** What runs of Node's binary is back soon after a trim (15 MiB): pages of files are worth one from this growth on. */
+const grownFileBytes = 4 * 1024 * 1024
 
 /** Of a process so small, garbage is collected for what descriptors take; a large one takes longer, and loses little by it. */
 const smallBytes = 256 * 1024 * 1024
@@ -93,13 +93,10 @@ function resident(): Resident {
 export function keepMemoryTrimmed(look = resident, release = trimMemory, everyMs = 2_500): { close(): void } {
   release()
   let after = look()
-  let looks = 0
   const timer = setInterval(() => {
     if (forgetDescriptors(unusedMs) && look().ownBytes < smallBytes) collectGarbage(true)
-    looks++
     const { ownBytes, fileBytes } = look()
-    const grown = ownBytes >= after.ownBytes + grownBytes
-    if (!grown && (looks % looksForFiles !== 0 || fileBytes < after.fileBytes + grownBytes)) return
+    if (ownBytes < after.ownBytes + grownBytes && fileBytes < after.fileBytes + grownFileBytes) return
     release()
     after = look()
   }, everyMs)

@@ -47,7 +47,9 @@ function turnHead(exchange: RoutedExchange, { stats }: RouterPlan, policy: Inter
     return false
   }
   const isHttp = target.scheme === 'http' || target.scheme === 'https'
-  if (!isHttp || (!policy.crossScheme && target.scheme !== request.scheme)) {
+  // A request that came in the clear is one, whatever its client says of it.
+  const scheme = exchange.connection.tls === null ? 'http' : request.scheme
+  if (!isHttp || (!policy.crossScheme && target.scheme !== scheme)) {
     stats.redirectUnsafeScheme.inc()
     return false
   }

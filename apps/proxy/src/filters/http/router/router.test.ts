@@ -145,11 +145,14 @@ describe('the router', () => {
     })
     expect(await ask(port, '/x?to=303http://second.test/b', post)).toMatchObject({ status: 200 })
     expect(b.requests[1]).toMatchObject({ method: 'GET', body: '' })
+    // What a client says of its scheme makes no connection one of TLS.
+    const claiming = { headers: { 'x-forwarded-proto': 'https' } }
+    expect(await ask(port, '/x?to=http://second.test/b', claiming)).toMatchObject({ status: 200, body: 'hello' })
     for (const to of ['/b', 'https://second.test/b', 'http://second.test/again?to=http://second.test/b2']) {
       const answer = await ask(port, `/x?to=${to}`)
       expect(answer).toMatchObject({ status: 302, body: 'moved' })
     }
-    expect(proxy.stats.value('cluster.a.upstream_internal_redirect_succeeded_total')).toBe(3)
+    expect(proxy.stats.value('cluster.a.upstream_internal_redirect_succeeded_total')).toBe(4)
     expect(proxy.stats.value('cluster.a.upstream_internal_redirect_failed_total')).toBe(3)
     expect(proxy.stats.value('http.test.passthrough_internal_redirect_too_many_redirects')).toBe(1)
   })

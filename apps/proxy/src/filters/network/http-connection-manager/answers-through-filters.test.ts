@@ -1,3 +1,4 @@
+import { FilterConfig, VirtualHost_TlsRequirementType } from '@weft/contracts/envoy/config/route/v3/route_components'
 import { CorsPolicy } from '@weft/contracts/envoy/extensions/filters/http/cors/v3/cors'
 import { HeaderMutation } from '@weft/contracts/envoy/extensions/filters/http/header_mutation/v3/header_mutation'
 import { expect, test } from 'vitest'
@@ -61,4 +62,38 @@ test('redirects have no CORS policy', async () => {
   const headers = { origin: 'https://a.test' }
   expect((await ask(proxy.port('in'), '/', { headers })).headers['access-control-allow-origin']).toBe('https://a.test')
   expect((await ask(proxy.port('in'), '/away', { headers })).headers['access-control-allow-origin']).toBeUndefined()
+})
+
+test('an early answer has the edits of its route where its client names a scheme, and never those of a request before', async () => {
+  const up = await upstream()
+  const route = { ...routeTo('c'), responseHeadersToAdd: [header('x-route', 'yes')] }
+  const proxy = await proxyTo(up.port, connectionManager([route]))
+  const port = proxy.port('in')
+  expect((await ask(port)).headers['x-route']).toBe('yes')
+  const early = (more: string): Promise<string> => raw(port, `GET /a#b HTTP/1.1\r\nhost: a\r\n${more}\r\n`)
+  expect(await early('x-forwarded-proto: http\r\n')).toContain('x-route: yes\r\n')
+  for (const answer of [await early(''), await raw(port, 'GET / HTTP/1.1\r\nhost: a\r\ncontent-length: x\r\n\r\n')]) {
+    expect(answer).toContain('HTTP/1.1 400')
+    expect(answer).not.toContain('x-route')
+  }
+})
+
+test('what is sent to TLS passes every filter, also those that its virtual host has off', async () => {
+  const off = any(
+    'envoy.config.route.v3.FilterConfig',
+    FilterConfig.encode(FilterConfig.fromPartial({ disabled: true })).finish(),
+  )
+  const virtualHosts = [
+    {
+      name: 'all',
+      domains: ['*'],
+      requireTls: VirtualHost_TlsRequirementType.ALL,
+      routes: [routeTo('c')],
+      typedPerFilterConfig: { noting: off },
+    },
+  ]
+  const routeSpecifier = { $case: 'routeConfig' as const, value: { virtualHosts } }
+  const proxy = await proxyTo(1, connectionManager([], { httpFilters: [noting, routerFilter], routeSpecifier }))
+  const answer = await ask(proxy.port('in'))
+  expect([answer.status, answer.headers['x-seen']]).toEqual([301, '301 - direct_response'])
 })

@@ -356,7 +356,10 @@ export class Exchange implements ManagedExchange {
     this.filters.skip()
     this.info.addResponseFlag(flag)
     this.info.responseCodeDetails = details
-    this.abort()
+    this.plan.stats.rxReset.inc()
+    this.terminal.cancel()
+    this.out.sender.reset()
+    this.finish()
   }
 
   abort(): void {

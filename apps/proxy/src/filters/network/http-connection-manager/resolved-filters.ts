@@ -19,6 +19,8 @@ export function resolveFilters(
   if (plan.filters.length === 0) return none
   if (choice !== null) return build(plan.filters, [choice, route?.filterConfigs, route?.host.filterConfigs, table?.filterConfigs])
   if (route === null) return build(plan.filters, [table?.filterConfigs])
+  // What is sent to TLS has no configuration at all, as with Envoy.
+  if (route.outcome.type === 'to-tls') return build(plan.filters, [])
   if (route.resolved !== null && route.resolved.owner === plan) return route.resolved.filters
   const filters = build(plan.filters, [route.filterConfigs, route.host.filterConfigs, table?.filterConfigs])
   route.resolved = { owner: plan, filters }

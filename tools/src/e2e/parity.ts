@@ -22,6 +22,7 @@ import { http2Cases } from './parity/cases/http2.ts'
 import { limitFilterCases } from './parity/cases/limit-filters.ts'
 import { listenerLogCases } from './parity/cases/listener-logs.ts'
 import { managerCases } from './parity/cases/managers.ts'
+import { mirrorCases } from './parity/cases/mirrors.ts'
 import { moreAddressCases } from './parity/cases/more-addresses.ts'
 import { newerFieldCases } from './parity/cases/newer-fields.ts'
 import { rejectCases } from './parity/cases/reject.ts'
@@ -45,6 +46,7 @@ const proxyMain = join(import.meta.dirname, '../../../apps/proxy/src/main.ts')
 
 const parityCases: readonly ParityCase[] = [
   ...routingCases,
+  ...mirrorCases,
   ...headerCases,
   ...routerCases,
   ...verdictCases,

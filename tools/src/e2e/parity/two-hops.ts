@@ -12,7 +12,7 @@ export function protocol(choice: Message): Message {
   return { typed_extension_protocol_options: { [name]: typed(name, choice) } }
 }
 
-const overHttp2 = protocol({ explicit_http_config: { http2_protocol_options: {} } })
+export const overHttp2 = protocol({ explicit_http_config: { http2_protocol_options: {} } })
 
 /** A second listener before the origin, which the first speaks HTTP/2 to: the codec's both sides meet. */
 export function throughInner(ports: Ports, manager: Message = {}, clusterOptions: Message = overHttp2): Message {

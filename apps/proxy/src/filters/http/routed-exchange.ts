@@ -9,7 +9,7 @@ import type { ConnectionInfo } from '../../transport/connection-info.ts'
 import type { Tlv } from '../../transport/proxy-protocol.ts'
 import type { TimerWheel } from '../../transport/timer-wheel.ts'
 import type { Cluster } from '../../upstream/cluster.ts'
-import type { HttpStream, LocalReply } from './filter.ts'
+import type { LocalReply } from './filter.ts'
 
 /** A downstream connection, with what its requests are routed by. */
 export interface RoutingConnection extends ConnectionInfo {
@@ -32,7 +32,7 @@ export interface RoutingSettings {
 }
 
 /** One request and its response as the end of its filter chain sees them. */
-export interface RoutedExchange extends HttpStream, FormatContext {
+export interface RoutedExchange extends FormatContext {
   readonly plan: RoutingSettings
   readonly downstream: RoutingConnection
   readonly request: RequestHead
@@ -50,11 +50,18 @@ export interface RoutedExchange extends HttpStream, FormatContext {
   readonly internal: boolean
   /** What the connection becomes: a protocol, or `connect`; empty: nothing else. */
   readonly upgrade: string
+  /** Whether the request is gRPC (content-type). */
+  readonly isGrpc: boolean
   /** Whether grpc-timeout counts. */
   readonly isGrpcTimed: boolean
   /** How often the request was turned to another place here. */
   readonly internalRedirects: number
   readonly responseStarted: boolean
+  /** The request is over. */
+  readonly done: boolean
+  /** Upstream has too much of the body: asks the sender to wait, and to go on. */
+  pauseRequest(): void
+  resumeRequest(): void
   /** As for any filter; `edit` may change the head that was made. */
   reply(status: number, body: string | Buffer, options: LocalReply, edit?: () => void): void
   /** An interim answer has come (103, or 100 where that is passed on). */

@@ -33,11 +33,14 @@ export interface TerminalFilter {
   end(): void
 }
 
+/** Makes the end of the chain of an exchange. */
+export type EndOfChain = (exchange: RoutedExchange) => TerminalFilter
+
 /** A terminal filter compiled from its configuration. */
 export interface CompiledTerminalFilter {
   /** The tries of a request have spans of their own, where its connection manager does not say. */
   readonly startsChildSpans: boolean
-  endOf(exchange: RoutedExchange): TerminalFilter
+  readonly endOf: EndOfChain
 }
 
 /** How the filter that ends a chain is found and compiled. */

@@ -207,17 +207,6 @@ const cases: ParityCase[] = [
       get(path),
     ),
   },
-  {
-    name: 'mirror',
-    origins: { a: {}, b: {} },
-    bootstrap: (ports) =>
-      http(ports, {
-        clusters: [cluster('a', [ports['a'] ?? 1]), cluster('b', [ports['b'] ?? 1])],
-        routes: [{ match: { prefix: '/' }, route: { ...toA, request_mirror_policies: [{ cluster: 'b' }] } }],
-      }),
-    turns: [{ send: [request('POST', '/m', ['x-a: 1'], 'copied')] }, { send: [get('/done')] }],
-    ignoreStats: /cluster\.b\./,
-  },
 ]
 
 export const routingCases = group('routing', cases)

@@ -34,6 +34,22 @@ it("a cluster's retries and copies go before those of a route", async () => {
   expect(other.seen).toEqual([])
 })
 
+it('clusters have copies copied and tried again by their own policies, and in a circle not for ever', async () => {
+  const [main, copy] = [await origin(200), await origin(503)]
+  const proxy = worker()
+  const again = { retryPolicy: { retryOn: '5xx', numRetries: 1 }, requestMirrorPolicies: [{ cluster: 'copy' }] }
+  const errors = await proxy.apply(
+    cluster('c', [main.port]),
+    cluster('copy', [copy.port], httpOptions(again)),
+    listener('in', [{ filters: [connectionManager([routeTo('c', '/', { requestMirrorPolicies: [{ cluster: 'copy' }] })])] }]),
+  )
+  expect(errors).toEqual([])
+  expect(await ask(proxy.port('in'), '/a')).toMatchObject({ status: 200 })
+  await expect.poll(() => proxy.stats.value('cluster.copy.upstream_rq_503')).toBe(3)
+  expect(copy.seen).toHaveLength(6)
+  expect(proxy.stats.value('http.async-client.rq_total')).toBe(3)
+})
+
 it("a cluster's hash policy goes before that of a route", async () => {
   const hosts = [await origin(200), await origin(200), await origin(200), await origin(200)]
   const proxy = worker()

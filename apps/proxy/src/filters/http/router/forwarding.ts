@@ -11,6 +11,7 @@ import type { Cluster } from '../../../upstream/cluster.ts'
 import { noteLocalFailure } from '../../../upstream/outcome.ts'
 import type { PooledConnection } from '../../../upstream/pool.ts'
 import type { RoutedExchange } from '../routed-exchange.ts'
+import type { EndOfChain } from '../terminal-filter.ts'
 import { refusedByCluster } from './cluster-refusals.ts'
 import type { ClusterTarget } from './cluster-target.ts'
 import { turnRequest } from './internal-redirect.ts'
@@ -50,6 +51,7 @@ export class Forwarding implements RaceOwner {
   private readonly attempt: UpstreamTry
   private readonly race: RacingTries
   private readonly body = new KeptBody()
+  private readonly endOfCopies: EndOfChain | null
   /** A canary has answered. */
   private byCanary = false
   private mirrors: Mirrors | null = null
@@ -70,11 +72,18 @@ export class Forwarding implements RaceOwner {
   private held = false
   private answerTrailers: HeaderTable | null = null
 
-  constructor(exchange: RoutedExchange, plan: RouterPlan, target: ClusterTarget, pick: RequestPick) {
+  constructor(
+    exchange: RoutedExchange,
+    plan: RouterPlan,
+    target: ClusterTarget,
+    pick: RequestPick,
+    endOfCopies: EndOfChain | null,
+  ) {
     this.exchange = exchange
     this.plan = plan
     this.target = target
     this.pick = pick
+    this.endOfCopies = endOfCopies
     this.counts = new RequestCounts(exchange, plan)
     this.limits = new TimeLimits(exchange)
     const { counts, limits, body } = this
@@ -141,11 +150,8 @@ export class Forwarding implements RaceOwner {
     limits.idleMs = retry?.perTryIdleTimeoutMs ?? 0
     this.limitStream(cluster)
     const mirrors = cluster.plan.mirrors ?? forward.mirrors
-    if (mirrors.length > 0) this.mirrors = Mirrors.of(exchange, mirrors, timeoutMs)
-    if (endStream) {
-      this.mirrors?.send()
-      limits.begin(monotonicMs())
-    }
+    if (mirrors.length > 0 && this.endOfCopies !== null) this.mirrors = Mirrors.of(exchange, mirrors, timeoutMs, this.endOfCopies)
+    if (endStream) limits.begin(monotonicMs())
     this.try()
   }
 
@@ -164,8 +170,12 @@ export class Forwarding implements RaceOwner {
       return
     }
     const connection = attempt.acquire(endpoint, this)
-    if (connection === 'overflow') answerOverflow(exchange, this.plan, this.counts)
-    else if (connection !== null) this.useConnection(connection)
+    if (connection === 'overflow') {
+      answerOverflow(exchange, this.plan, this.counts)
+      return
+    }
+    this.mirrors?.start(this.body.ended)
+    if (connection !== null) this.useConnection(connection)
   }
 
   // PoolWaiter
@@ -197,7 +207,7 @@ export class Forwarding implements RaceOwner {
   // The request's body, from the filters
 
   data(buffer: Buffer, start: number, end: number, endStream: boolean): void {
-    this.mirrors?.add(buffer, start, end)
+    this.mirrors?.data(buffer, start, end, endStream)
     if (endStream) this.endBody()
     if (this.held) {
       this.hold(buffer, start, end)
@@ -213,6 +223,7 @@ export class Forwarding implements RaceOwner {
   }
 
   trailers(trailers: HeaderTable): void {
+    this.mirrors?.trailers(trailers)
     this.endBody()
     this.body.trailers = trailers
     if (!this.held) this.attempt.stream?.sendTrailers(trailers)
@@ -220,7 +231,6 @@ export class Forwarding implements RaceOwner {
 
   private endBody(): void {
     this.body.ended = true
-    this.mirrors?.send()
     const now = monotonicMs()
     this.exchange.info.upstreamSendEndMs = now
     if (this.target.cluster !== null) this.limits.begin(now)
@@ -491,6 +501,7 @@ export class Forwarding implements RaceOwner {
     this.race.giveUpOlder()
     this.limits.disarm()
     this.retries.cancel()
+    this.leaveMirrors()
   }
 
   /** The exchange is over. */
@@ -500,5 +511,13 @@ export class Forwarding implements RaceOwner {
     this.retries.release()
     this.limits.disarm()
     this.body.forget()
+    this.leaveMirrors()
+  }
+
+  /** Nothing more of the request goes to its copies. */
+  private leaveMirrors(): void {
+    if (this.mirrors === null) return
+    this.mirrors.leave()
+    this.mirrors = null
   }
 }

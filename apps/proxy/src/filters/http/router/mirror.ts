@@ -1,96 +1,77 @@
-import { names } from '@weft/http/header-name'
+import { headerName, names } from '@weft/http/header-name'
+import { HeaderTable } from '@weft/http/header-table'
 import { RequestHead } from '@weft/http/message'
 import type { MirrorPolicy } from '../../../routing/route-action.ts'
 import { localAddress } from '../../../transport/local-address.ts'
-import { httpCall } from '../../../upstream/http-client.ts'
-import { editHead, type HeadEdit } from '../head-edit.ts'
+import { editHead } from '../head-edit.ts'
 import type { RoutedExchange } from '../routed-exchange.ts'
+import type { EndOfChain } from '../terminal-filter.ts'
+import { MirroredExchange } from './mirrored-exchange.ts'
+import { mirroredRoute } from './mirrored-route.ts'
 
-/** A copy waits for the request's end; more of a body than this, and it is not sent. */
-const maxBody = 1024 * 1024
-const maxAnswer = 1024 * 1024
+const internal = headerName('x-envoy-internal')
 
-/** Copies of one request to other clusters, whose answers nobody waits for. */
+/** Copies of one request to other clusters, which get the body while it comes, and whose answers nobody waits for. */
 export class Mirrors {
-  private readonly exchange: RoutedExchange
-  private readonly targets: { cluster: string; head: Copy }[]
-  private readonly timeoutMs: number
-  private body: Buffer[] = []
-  private size = 0
+  private readonly copies: readonly MirroredExchange[]
+  private started = false
 
-  private constructor(exchange: RoutedExchange, targets: { cluster: string; head: Copy }[], timeoutMs: number) {
-    this.exchange = exchange
-    this.targets = targets
-    this.timeoutMs = timeoutMs
+  private constructor(copies: readonly MirroredExchange[]) {
+    this.copies = copies
   }
 
-  /** The copies that this request is chosen for, made of its head as upstream gets it; null: none. */
-  static of(exchange: RoutedExchange, policies: readonly MirrorPolicy[], timeoutMs: number): Mirrors | null {
-    const targets: { cluster: string; head: Copy }[] = []
-    for (const { cluster, header, sample, suffix, host, edits } of policies) {
-      const name = header === null ? cluster : (exchange.request.headers.get(header) ?? '')
-      if (name === '' || exchange.downstream.cluster(name) === undefined || !sample()) continue
-      targets.push({ cluster: name, head: copyOf(edited(exchange, edits), suffix, host) })
+  /**
+   * The copies that this request is chosen for, made of its head as upstream gets it; null: none. `timeoutMs`: how long each may take
+   * (0: any time); `endOf`: makes their routers.
+   */
+  static of(exchange: RoutedExchange, policies: readonly MirrorPolicy[], timeoutMs: number, endOf: EndOfChain): Mirrors | null {
+    const { request, downstream, upgrade } = exchange
+    const bufferLimit = exchange.route?.bufferLimit ?? exchange.plan.bufferLimit
+    const copies: MirroredExchange[] = []
+    for (const policy of policies) {
+      const cluster = policy.header === null ? policy.cluster : (request.headers.get(policy.header) ?? '')
+      if (cluster === '' || downstream.cluster(cluster) === undefined || !policy.sample()) continue
+      const route = mirroredRoute(cluster, timeoutMs, bufferLimit)
+      copies.push(new MirroredExchange(copyOf(exchange, policy), route, upgrade, downstream, endOf))
     }
-    return targets.length === 0 ? null : new Mirrors(exchange, targets, timeoutMs)
+    return copies.length === 0 ? null : new Mirrors(copies)
   }
 
-  add(buffer: Buffer, start: number, end: number): void {
-    this.size += end - start
-    if (this.size > maxBody) this.body = []
-    else if (end > start) this.body.push(Buffer.from(buffer.subarray(start, end)))
+  /** The request goes to its own cluster, and the copies to theirs; a second time: nothing. */
+  start(endStream: boolean): void {
+    if (this.started) return
+    this.started = true
+    for (const copy of this.copies) copy.start(endStream)
   }
 
-  /** The request is complete: the copies go. */
-  send(): void {
-    if (this.size > maxBody) return
-    const { downstream } = this.exchange
-    const body = Buffer.concat(this.body)
-    for (const { cluster, head } of this.targets) {
-      const call = httpCall(downstream, cluster, '/', {
-        timeoutMs: this.timeoutMs > 0 ? this.timeoutMs : 15_000,
-        maxBytes: maxAnswer,
-        ...head,
-        ...(body.length > 0 ? { body } : {}),
-      })
-      // Whatever becomes of it is the other cluster's statistics only.
-      call.catch(() => {})
-    }
+  /** `buffer` is valid during the call. */
+  data(buffer: Buffer, start: number, end: number, endStream: boolean): void {
+    for (const copy of this.copies) copy.data(buffer, start, end, endStream)
+  }
+
+  trailers(trailers: HeaderTable): void {
+    const own = new HeaderTable()
+    own.copyFrom(trailers)
+    for (const copy of this.copies) copy.trailers(own)
+  }
+
+  /** Nothing more comes of the request: copies that are not complete are given up, as they can't be any more. */
+  leave(): void {
+    for (const copy of this.copies) copy.leave()
   }
 }
 
-/** The request's head, or a copy of it that is edited. */
-function edited(exchange: RoutedExchange, edits: readonly HeadEdit[]): RequestHead {
-  if (edits.length === 0) return exchange.request
-  const { method, scheme, authority, path, headers } = exchange.request
-  const head = Object.assign(new RequestHead(), { method, scheme, authority, path })
-  head.headers.copyFrom(headers)
-  editHead(edits, exchange, head)
-  return head
-}
-
-interface Copy {
-  method: string
-  path: string
-  host: string
-  headers: Record<string, string[]>
-}
-
-function copyOf(request: RequestHead, suffix: boolean, literal: string): Copy {
-  const headers: Record<string, string[]> = {}
-  request.headers.forEach((name, value) => {
-    if (name === names.contentLength.name || name === names.transferEncoding.name) return
-    headers[name] = [...(headers[name] ?? []), value]
-  })
-  const forwarded = headers[names.forwardedFor.name]
-  headers[names.forwardedFor.name] = [forwarded === undefined ? localAddress : `${forwarded.join(',')},${localAddress}`]
-  const authority = literal === '' ? request.authority : literal
-  return {
-    method: request.method,
-    path: request.path,
-    host: suffix && literal === '' ? shadowHost(authority) : authority,
-    headers,
-  }
+function copyOf(exchange: RoutedExchange, { edits, suffix, host }: MirrorPolicy): RequestHead {
+  const { method, scheme, authority, emptyAuthority, path, headers } = exchange.request
+  const copy = Object.assign(new RequestHead(), { method, scheme, authority, emptyAuthority, path })
+  copy.headers.copyFrom(headers)
+  editHead(edits, exchange, copy)
+  if (host !== '') copy.authority = host
+  else if (suffix) copy.authority = shadowHost(authority)
+  const forwarded = copy.headers.getAll(names.forwardedFor)
+  copy.headers.set(names.forwardedFor, forwarded === null ? localAddress : `${forwarded},${localAddress}`)
+  copy.headers.set(internal, 'true')
+  return copy
 }
 
 /** `shop.test:80` as `shop.test-shadow:80`. */

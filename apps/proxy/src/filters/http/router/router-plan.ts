@@ -31,6 +31,11 @@ export function compileRouter(source: Router, { stats, statPrefix }: Pick<Filter
   }
 }
 
+/** The plan for copies of the same requests: they are counted apart, as those of no client. */
+export function planOfCopies(plan: RouterPlan): RouterPlan {
+  return { ...plan, stats: new RouterStats(plan.stats.store, 'http.async-client.') }
+}
+
 /** The first of these headers that is there and malformed, with its value; null: none. */
 export function malformedHeader(headers: HeaderTable, strict: readonly HeaderName[]): [name: string, value: string] | null {
   for (const header of strict) {

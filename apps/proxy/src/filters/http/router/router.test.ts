@@ -3,8 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { grpcTimeoutText, parseGrpcTimeout } from '../../../routing/grpc-timeout.ts'
 import { cluster, connectionManager, listener, routeTo } from '../../../testing/resources.ts'
 import { proxyTo, upstream, worker } from '../../../testing/test-proxy.ts'
-import { ask, until } from '../../../testing/worker-harness.ts'
-import { shadowHost } from './mirror.ts'
+import { ask } from '../../../testing/worker-harness.ts'
 
 async function proxyWith(routes: Parameters<typeof connectionManager>[0], ...clusters: ReturnType<typeof cluster>[]) {
   const proxy = worker()
@@ -13,54 +12,6 @@ async function proxyWith(routes: Parameters<typeof connectionManager>[0], ...clu
 }
 
 describe('the router', () => {
-  it('sends copies to other clusters, and waits for none of them', async () => {
-    const [main, shadow] = [await upstream(), await upstream()]
-    const proxy = await proxyWith(
-      [routeTo('main', '/', { requestMirrorPolicies: [{ cluster: 'shadow' }, { cluster: 'unknown' }] })],
-      cluster('main', [main.port]),
-      cluster('shadow', [shadow.port]),
-    )
-    expect(
-      await ask(proxy.port('in'), '/m?q', { method: 'POST', body: 'data', headers: { host: 'shop.test:80' } }),
-    ).toMatchObject({
-      status: 200,
-    })
-    await until(() => shadow.requests.length === 1, 'the copy has come')
-    expect(main.requests).toHaveLength(1)
-    expect(shadow.requests[0]).toMatchObject({ method: 'POST', body: 'data', headers: { host: 'shop.test-shadow:80' } })
-    expect(proxy.stats.value('cluster.shadow.upstream_rq_total')).toBe(1)
-  })
-
-  it('edits the heads of copies alone, and counts their answers for the cluster they go to', async () => {
-    const main = await upstream()
-    const shadow = await upstream((_request, response) => response.writeHead(503).end())
-    const append = {
-      header: { key: 'x-from', value: '%REQ(x-in)%!', rawValue: Buffer.alloc(0) },
-      append: undefined,
-      appendAction: 0,
-    }
-    const requestHeadersMutations = [
-      { action: { $case: 'append' as const, value: { ...append, keepEmptyValue: false } } },
-      { action: { $case: 'remove' as const, value: 'x-in' } },
-    ]
-    const proxy = await proxyWith(
-      [routeTo('main', '/', { requestMirrorPolicies: [{ cluster: 'shadow', requestHeadersMutations }] })],
-      cluster('main', [main.port]),
-      cluster('shadow', [shadow.port]),
-    )
-    await ask(proxy.port('in'), '/', { headers: { 'x-in': 'v' } })
-    await until(() => shadow.requests.length === 1, 'the copy has come')
-    expect(main.requests[0]?.headers).toMatchObject({ 'x-in': 'v' })
-    expect(shadow.requests[0]?.headers).toMatchObject({ 'x-from': 'v!' })
-    expect(shadow.requests[0]?.headers).not.toHaveProperty('x-in')
-    await until(() => proxy.stats.value('cluster.shadow.internal.upstream_rq_503') === 1, 'its answer is counted')
-  })
-
-  it('names the shadow of a host before its port', () => {
-    expect(shadowHost('a.test')).toBe('a.test-shadow')
-    expect(shadowHost('a.test:81')).toBe('a.test-shadow:81')
-  })
-
   it('rewrites paths by the names of their template', async () => {
     const up = await upstream()
     const any = (type: string, value: Buffer) => ({ name: 't', typedConfig: { typeUrl: `type.googleapis.com/${type}`, value } })

@@ -1,7 +1,7 @@
 import type { HeaderTable } from '@weft/http/header-table'
 import type { FilterConfigs, RoutePlan } from '../../../routing/route-table.ts'
 import type { RoutedExchange } from '../routed-exchange.ts'
-import type { TerminalFilter } from '../terminal-filter.ts'
+import type { EndOfChain, TerminalFilter } from '../terminal-filter.ts'
 import { ClusterTarget } from './cluster-target.ts'
 import { answerHere } from './direct-answer.ts'
 import { Forwarding } from './forwarding.ts'
@@ -20,12 +20,13 @@ export class Router implements TerminalFilter {
   private readonly forwarding: Forwarding
   started = false
 
-  constructor(exchange: RoutedExchange, plan: RouterPlan) {
+  /** `endOfCopies`: makes the routers of copies of the request (request_mirror_policies); null: there are none. */
+  constructor(exchange: RoutedExchange, plan: RouterPlan, endOfCopies: EndOfChain | null) {
     this.exchange = exchange
     this.plan = plan
     const pick = new RequestPick(exchange)
     this.target = new ClusterTarget(exchange, pick)
-    this.forwarding = new Forwarding(exchange, plan, this.target, pick)
+    this.forwarding = new Forwarding(exchange, plan, this.target, pick, endOfCopies)
   }
 
   get clusterMetadata(): Readonly<Record<string, unknown>> | null {

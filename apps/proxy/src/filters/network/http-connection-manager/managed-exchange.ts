@@ -1,14 +1,14 @@
 import type { HeaderTable } from '@weft/http/header-table'
 import type { ServerStream } from '@weft/http/stream'
 import type { RoutePlan, RouteTable } from '../../../routing/route-table.ts'
-import type { LocalReply } from '../../http/filter.ts'
+import type { HttpStream, LocalReply } from '../../http/filter.ts'
 import type { RoutedExchange } from '../../http/routed-exchange.ts'
 import type { TerminalFilter } from '../../http/terminal-filter.ts'
 import type { Downstream } from './downstream.ts'
 import type { HcmPlan } from './hcm-plan.ts'
 
 /** One request and its response as the parts of the connection manager see them. */
-export interface ManagedExchange extends RoutedExchange {
+export interface ManagedExchange extends RoutedExchange, Omit<HttpStream, keyof RoutedExchange> {
   readonly plan: HcmPlan
   readonly downstream: Downstream
   readonly terminal: TerminalFilter

@@ -191,7 +191,7 @@ describe('TCP between sidecars', () => {
       const opened = series(proxy, 'tcp_connections_opened_total')
       expect(opened).toMatchObject({ value: 1, tags: { ...known, reporter } })
       expect(opened?.tags['connection_security_policy']).toBe(reporter === 'source' ? 'unknown' : 'mutual_tls')
-      expect(amountOf(series(proxy, 'tcp_sent_bytes_total'))).toBe(heard.length)
+      await until(() => amountOf(series(proxy, 'tcp_sent_bytes_total')) === heard.length, `the ${reporter} to count what it sent`)
       expect(proxy.stats.value('metadata_exchange.alpn_protocol_found')).toBe(1)
     }
     expect(series(far, 'tcp_connections_closed_total')).toBeUndefined()

@@ -194,20 +194,20 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
     return !this.paused
   }
 
-  /** For accepted sockets: reading begins when the handler is set, if it has not before. */
-  startReading(): void {
+  /** For accepted sockets: reading begins when the handler is set, if it has not before. `now`: what has come is read at once. */
+  startReading(now = false): void {
     if (this.secure) {
       this.readAccepted()
       return
     }
     if (this.hasStarted) return
     this.hasStarted = true
-    this.poll(false)
+    this.poll(false, now)
     if (!this.paused && !this.closed) this.socket.resume()
   }
 
   /** The poller takes over, if there is one: reads of a plain socket that is connected, and writes that the kernel takes at once. */
-  poll(isAnswer: boolean): void {
+  poll(isAnswer: boolean, now: boolean): void {
     this.isAnswer = isAnswer
     if (poller === undefined) poller = Poller.create()
     const { _handle: handle } = this.socket as unknown as WithHandle
@@ -224,8 +224,8 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
       destroy.call(socket, error, callback)
     }
     if (this.paused) return
-    // A client speaks first, and mostly has by now; what is read here the poller need not tell.
-    const length = isAnswer ? -constants.errno.EAGAIN : poller!.receive(this.fd, readBuffer)
+    // What is read here the poller need not tell.
+    const length = now ? poller!.receive(this.fd, readBuffer) : -constants.errno.EAGAIN
     this.pollOn()
     if (length > 0) this.onRead(readBuffer, 0, length, length === readSize)
     else if (!isNotNow(length)) this.onReadEnd(length)
@@ -645,7 +645,7 @@ export function connectPlain(target: net.NetConnectOpts, makeHandler: (socket: n
   // Before that its handle may be another than it will have.
   socket.once('connect', () => {
     readDirect(socket, onBytes)
-    connection?.poll(true)
+    connection?.poll(true, false)
   })
   connection = makeHandler(socket)
   return connection

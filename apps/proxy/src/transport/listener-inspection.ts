@@ -83,5 +83,5 @@ export function inspectConnection(
     onEnd: onGone,
     onClose: onGone,
   }
-  connection.startReading()
+  connection.startReading(true)
 }

@@ -320,7 +320,8 @@ export class LiveListener {
         this.log({ ...info, tls: null }, new StreamRecord())
       },
     }
-    connection.startReading()
+    // A client speaks first, and mostly has by now.
+    connection.startReading(true)
   }
 
   private handshake(accepted: Connection, seen: Buffer, chain: FilterChainPlan, hello: ClientHello, info: Handshaking): void {

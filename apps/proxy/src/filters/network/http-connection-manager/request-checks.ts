@@ -62,7 +62,7 @@ function checkUnderscores(exchange: ManagedExchange): boolean {
     }
     // HTTP/1's codec says so itself, before anything else of the head is looked at.
     noteUnderscore(exchange, 'requests_rejected_with_underscores_in_headers')
-    exchange.forgetHead()
+    exchange.request.clear()
     exchange.drop('DR', 'http2.unexpected_underscore')
     return false
   }

@@ -120,6 +120,8 @@ function receive(
     onRequestError(status, details) {
       if (transcript.requests.at(-1) !== seen) transcript.requests.push(seen)
       seen.end = `refused ${status} ${details}`
+      // What comes in one read with a mistake in the body is not passed on: how much of it was, says nothing of the verdict.
+      seen.body = ''
       answer(connection, status)
     },
     onResponseWritable() {},

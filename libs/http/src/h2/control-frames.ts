@@ -195,7 +195,7 @@ export class ControlFrames {
     const increment = readUint32(bytes, start) & 0x7fffffff
     if (streamId === 0) {
       if (increment === 0) owner.violate(errorCode.protocolError, 'WINDOW_UPDATE of 0')
-      else if (!owner.outbox.window.widen(increment)) owner.violate(errorCode.flowControlError, 'a window beyond 2^31-1')
+      else if (!owner.outbox.window.widen(increment)) owner.fail(errorCode.flowControlError, 'a window beyond 2^31-1')
       else owner.outbox.pump()
       return
     }
@@ -207,7 +207,8 @@ export class ControlFrames {
     if (stream === null) return
     if (increment === 0) owner.violateStream(stream, errorCode.protocolError, 'WINDOW_UPDATE of 0')
     else if (!stream.sendWindow.widen(increment)) {
-      owner.violateStream(stream, errorCode.flowControlError, 'a window beyond 2^31-1')
+      // As RFC 9113 section 6.9.1 asks; Envoy ends the connection without a word.
+      owner.streamError(stream, errorCode.flowControlError, 'a window beyond 2^31-1')
     } else owner.outbox.streamWidened(stream)
   }
 }

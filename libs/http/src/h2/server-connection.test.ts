@@ -361,7 +361,7 @@ describe('what breaks the connection', () => {
 
   it.each([
     ['a PING on it', frame(frameType.ping, 0, 3, '12345678')],
-    ['a window beyond 2^31-1', frame(frameType.windowUpdate, 0, 3, uint32(0x7fffffff))],
+    ['an increment of 0 of its window', frame(frameType.windowUpdate, 0, 3, uint32(0))],
   ])('which the stream that it is about hears otherwise than the rest: %s', (_what, wrong) => {
     const server = new ServerUnderTest({ announceViolations: false }).greet()
     server.send(headers(1, get), headers(3, get))
@@ -372,6 +372,14 @@ describe('what breaks the connection', () => {
       '3 reset protocol-error: http2.unknown.nghttp2.error',
       '1 reset protocol-error: codec_error:The_user_callback_function_failed',
     ])
+  })
+
+  it('but a window beyond 2^31-1 is told of in any case, as RFC 9113 section 6.9.1 asks', () => {
+    const server = new ServerUnderTest({ announceViolations: false }).greet()
+    server.send(headers(1, get), frame(frameType.windowUpdate, 0, 1, uint32(0x7fffffff)))
+    expect(server.frames()).toEqual(['RST_STREAM 1 FLOW_CONTROL_ERROR'])
+    server.send(frame(frameType.windowUpdate, 0, 0, uint32(0x7fffffff)))
+    expect(server.frames()).toEqual(['GOAWAY 1 FLOW_CONTROL_ERROR'])
   })
 
   it('and a request of which half the head has come has begun', () => {

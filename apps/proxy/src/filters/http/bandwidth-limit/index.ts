@@ -7,7 +7,8 @@ import { durationMs } from '../../../plan/duration.ts'
 import { type TokenBucket, TokenBuckets } from '../../../shared/token-buckets.ts'
 import type { TimerWheel } from '../../../transport/timer-wheel.ts'
 import type { FilterContext, FilterStatus, HttpFilter, HttpFilterKind, HttpStream } from '../filter.ts'
-import { PacedBody, type PacedOutput } from './paced-body.ts'
+import { PacedBody, type PacedOutput } from '../paced-body.ts'
+import { BucketPace } from './bucket-pace.ts'
 
 /** A configuration, compiled; its bucket is shared by all its streams, of all workers. */
 interface Limit {
@@ -158,7 +159,7 @@ class LimitedBody {
 
   constructor(counts: Counts, { bucket, intervalMs }: Limit, timers: TimerWheel, output: Omit<PacedOutput, 'went'>) {
     this.counts = counts
-    this.body = new PacedBody(bucket, intervalMs, timers, {
+    this.body = new PacedBody(new BucketPace(bucket, intervalMs), timers, {
       ...output,
       send: (data, endStream) => {
         if (endStream) this.finish()

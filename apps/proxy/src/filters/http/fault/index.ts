@@ -8,7 +8,8 @@ import { fractionOf, type Runtime } from '../../../plan/runtime.ts'
 import { compileHeaderMatcher, type HeadMatcher } from '../../../routing/matchers/header-matcher.ts'
 import { Timeout } from '../../../transport/timer-wheel.ts'
 import type { CompiledHttpFilter, FilterContext, FilterStatus, HttpFilter, HttpFilterKind, HttpStream } from '../filter.ts'
-import { Throttle } from './throttle.ts'
+import { PacedBody } from '../paced-body.ts'
+import { SteadyPace } from './steady-pace.ts'
 
 const delayHeader = headerName('x-envoy-fault-delay-request')
 const delayPercentHeader = headerName('x-envoy-fault-delay-request-percentage')
@@ -178,7 +179,7 @@ class FaultFilter implements HttpFilter {
   private active = false
   /** The client's cluster, as it says itself; empty: it does not. */
   private client = ''
-  private throttle: Throttle | null = null
+  private throttle: PacedBody | null = null
   /** Only where a rate is limited, so that other responses pass by. */
   readonly onResponseData?: NonNullable<HttpFilter['onResponseData']>
   readonly onResponseTrailers?: NonNullable<HttpFilter['onResponseTrailers']>
@@ -251,15 +252,11 @@ class FaultFilter implements HttpFilter {
     }
     if (bytes === 0 || !rate.draw(asked, this.client) || !this.enter()) return
     this.stats.throttled.inc()
-    this.throttle = new Throttle(
-      bytes,
-      {
-        send: (data, endStream) => stream.injectResponseData(this, data, endStream),
-        pause: () => stream.pauseResponse(),
-        resume: () => stream.resumeResponse(),
-      },
-      services.timers,
-    )
+    this.throttle = new PacedBody(new SteadyPace(bytes), services.timers, {
+      send: (data, endStream) => stream.injectResponseData(this, data, endStream),
+      pause: () => stream.pauseResponse(),
+      resume: () => stream.resumeResponse(),
+    })
   }
 
   private throttleData(data: Buffer, endStream: boolean): FilterStatus {

@@ -1,22 +1,29 @@
-import type { TokenBucket } from '../../../shared/token-buckets.ts'
-import { Timeout, type TimerWheel } from '../../../transport/timer-wheel.ts'
+import { Timeout, type TimerWheel } from '../../transport/timer-wheel.ts'
 
-/** Bytes that wait before the sender has to. */
-const maxWaitingBytes = 1024 * 1024
+/** How fast a body may go, and how much of it may wait. */
+export interface Pace {
+  /** Bytes that wait before the sender has to. */
+  readonly pauseAbove: number
+  /** It may go on when so many wait. */
+  readonly resumeAt: number
+  /** How many of `wanted` bytes go now. */
+  take(wanted: number): number
+  /** When to ask again (ms). */
+  waitMs(): number
+}
 
 /** Where the bytes go, who is told to wait, and who counts. */
 export interface PacedOutput {
   send(data: Buffer, endStream: boolean): void
   pause(): void
   resume(): void
-  /** So many bytes have gone on; `waiting`: others have to wait. */
-  went(bytes: number, waiting: boolean): void
+  /** So many bytes go on; `waiting`: others have to wait. */
+  went?(bytes: number, waiting: boolean): void
 }
 
-/** Lets a body through as a bucket that others use too has tokens, one a byte. */
+/** Lets a body through as its pace allows. */
 export class PacedBody {
-  private readonly bucket: TokenBucket
-  private readonly intervalMs: number
+  private readonly pace: Pace
   private readonly timers: TimerWheel
   private readonly output: PacedOutput
   private readonly timer: Timeout
@@ -26,10 +33,8 @@ export class PacedBody {
   private paused = false
   private onEnd: (() => void) | null = null
 
-  /** `intervalMs`: how often it looks for tokens. */
-  constructor(bucket: TokenBucket, intervalMs: number, timers: TimerWheel, output: PacedOutput) {
-    this.bucket = bucket
-    this.intervalMs = intervalMs
+  constructor(pace: Pace, timers: TimerWheel, output: PacedOutput) {
+    this.pace = pace
     this.timers = timers
     this.output = output
     this.timer = new Timeout(() => this.release())
@@ -39,7 +44,7 @@ export class PacedBody {
     if (data.length > 0) this.waiting.push(Buffer.from(data))
     this.waitingBytes += data.length
     this.ended ||= endStream
-    if (!this.paused && this.waitingBytes > maxWaitingBytes) {
+    if (!this.paused && this.waitingBytes > this.pace.pauseAbove) {
       this.paused = true
       this.output.pause()
     }
@@ -60,29 +65,19 @@ export class PacedBody {
   }
 
   private release(): void {
-    const bytes = this.takeTokens()
+    const bytes = this.pace.take(this.waitingBytes)
     this.waitingBytes -= bytes
     const waits = this.waitingBytes > 0
-    if (waits) this.timers.arm(this.timer, this.intervalMs)
-    this.output.went(bytes, waits)
+    if (waits) this.timers.arm(this.timer, this.pace.waitMs())
+    this.output.went?.(bytes, waits)
     this.sendOn(bytes)
-    if (this.paused && this.waitingBytes <= maxWaitingBytes / 2) {
+    if (this.paused && this.waitingBytes <= this.pace.resumeAt) {
       this.paused = false
       this.output.resume()
     }
     if (waits) return
     if (this.onEnd !== null) this.onEnd()
     else if (this.ended) this.output.send(empty, true)
-  }
-
-  private takeTokens(): number {
-    for (let wanted = this.waitingBytes; wanted > 0; ) {
-      const now = process.hrtime.bigint()
-      wanted = Math.min(wanted, this.bucket.remaining(now))
-      // Another worker may have been faster.
-      if (wanted > 0 && this.bucket.consume(now, wanted)) return wanted
-    }
-    return 0
   }
 
   private sendOn(bytes: number): void {

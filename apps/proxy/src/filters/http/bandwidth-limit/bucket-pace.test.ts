@@ -2,7 +2,8 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { TokenBuckets } from '../../../shared/token-buckets.ts'
 import { until } from '../../../testing/worker-harness.ts'
 import { TimerWheel } from '../../../transport/timer-wheel.ts'
-import { PacedBody } from './paced-body.ts'
+import { PacedBody } from '../paced-body.ts'
+import { BucketPace } from './bucket-pace.ts'
 
 const timers = new TimerWheel()
 const open: PacedBody[] = []
@@ -14,7 +15,7 @@ afterEach(() => {
 function bodyOf(tokens: number) {
   const bucket = new TokenBuckets(1).open('x', { maxTokens: tokens, perNanosecond: tokens / 1e9 })
   const seen = { sent: '', ended: false, paused: 0, resumed: 0, waits: 0 }
-  const body = new PacedBody(bucket, 5, timers, {
+  const body = new PacedBody(new BucketPace(bucket, 5), timers, {
     send: (data, endStream) => {
       seen.sent += data.toString('latin1')
       seen.ended ||= endStream

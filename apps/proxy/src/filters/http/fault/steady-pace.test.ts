@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { TimerWheel } from '../../../transport/timer-wheel.ts'
-import { Throttle } from './throttle.ts'
+import { PacedBody } from '../paced-body.ts'
+import { SteadyPace } from './steady-pace.ts'
 
 const timers = new TimerWheel()
 afterEach(() => timers.close())
@@ -11,19 +12,15 @@ describe('a throttled body', () => {
     let ended = false
     const portions: number[] = []
     const began = performance.now()
-    const throttle = new Throttle(
-      16 * 1000,
-      {
-        send(data, endStream) {
-          sent += data.toString('latin1')
-          if (data.length > 0) portions.push(data.length)
-          ended ||= endStream
-        },
-        pause: () => {},
-        resume: () => {},
+    const throttle = new PacedBody(new SteadyPace(16 * 1000), timers, {
+      send(data, endStream) {
+        sent += data.toString('latin1')
+        if (data.length > 0) portions.push(data.length)
+        ended ||= endStream
       },
-      timers,
-    )
+      pause: () => {},
+      resume: () => {},
+    })
     throttle.write(Buffer.from('a'.repeat(2000)), false)
     throttle.write(Buffer.from('b'.repeat(2000)), true)
     await vi.waitFor(() => expect(ended).toBe(true), { timeout: 5000 })

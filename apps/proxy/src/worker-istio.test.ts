@@ -19,6 +19,7 @@ import {
   routeTo,
   typed,
   upstreamTls,
+  workloadTls,
 } from './testing/resources.ts'
 import { ask, Upstream, until, WorkerHarness } from './testing/worker-harness.ts'
 
@@ -42,16 +43,7 @@ beforeAll(async () => {
   bobKeys = await authority.issue(bob)
 })
 
-const sds = (name: string) => ({ name, sdsConfig: undefined })
-const commonTls = (alpnProtocols: string[]) => ({
-  alpnProtocols,
-  tlsCertificateSdsSecretConfigs: [sds('default')],
-  validationContextType: {
-    $case: 'combinedValidationContext' as const,
-    value: { defaultValidationContext: {}, validationContextSdsSecretConfig: sds('ROOTCA') },
-  },
-})
-
+const commonTls = (alpnProtocols: string[]) => ({ alpnProtocols, ...workloadTls() })
 const serverTls = (alpn: string[]) => downstreamTls({ requireClientCertificate: true, commonTlsContext: commonTls(alpn) })
 const clientTls = (alpn: string[]) => upstreamTls({ commonTlsContext: commonTls(alpn) })
 

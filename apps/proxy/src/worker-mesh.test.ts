@@ -4,7 +4,16 @@ import https from 'node:https'
 import net from 'node:net'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { certificateSecret, TestAuthority } from './testing/certificates.ts'
-import { cluster, connectionManager, downstreamTls, httpOptions, listener, routeTo, upstreamTls } from './testing/resources.ts'
+import {
+  cluster,
+  connectionManager,
+  downstreamTls,
+  httpOptions,
+  listener,
+  routeTo,
+  upstreamTls,
+  workloadTls,
+} from './testing/resources.ts'
 import { upstream, worker } from './testing/test-proxy.ts'
 import { ask, raw, until, type WorkerHarness } from './testing/worker-harness.ts'
 
@@ -19,18 +28,9 @@ beforeAll(async () => {
   bobKeys = await authority.issue(bob)
 })
 
-const sds = (name: string) => ({ name, sdsConfig: undefined })
-const commonTls = {
-  tlsCertificateSdsSecretConfigs: [sds('default')],
-  validationContextType: {
-    $case: 'combinedValidationContext' as const,
-    value: { defaultValidationContext: {}, validationContextSdsSecretConfig: sds('ROOTCA') },
-  },
-}
-
 const serverTls = (alpnProtocols: string[]) =>
-  downstreamTls({ requireClientCertificate: true, commonTlsContext: { ...commonTls, alpnProtocols } })
-const clientTls = (alpnProtocols: string[]) => upstreamTls({ commonTlsContext: { ...commonTls, alpnProtocols } })
+  downstreamTls({ requireClientCertificate: true, commonTlsContext: { ...workloadTls(), alpnProtocols } })
+const clientTls = (alpnProtocols: string[]) => upstreamTls({ commonTlsContext: { ...workloadTls(), alpnProtocols } })
 
 const autoConfig = httpOptions({ upstreamProtocolOptions: { $case: 'autoConfig', value: {} } })
 

@@ -8,7 +8,16 @@ import { HttpConnectionManager_ForwardClientCertDetails as Mode } from '@weft/co
 import { Secret } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/secret'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { certificateSecret, TestAuthority } from './testing/certificates.ts'
-import { cluster, connectionManager, downstreamTls, listener, routeTo, typed, upstreamTls } from './testing/resources.ts'
+import {
+  cluster,
+  connectionManager,
+  downstreamTls,
+  listener,
+  routeTo,
+  typed,
+  upstreamTls,
+  workloadTls,
+} from './testing/resources.ts'
 import { upstream, worker } from './testing/test-proxy.ts'
 import { ask, raw, until } from './testing/worker-harness.ts'
 import type { ResourceUpdate } from './threads.ts'
@@ -24,37 +33,20 @@ beforeAll(async () => {
   bobKeys = await authority.issue(bob)
 })
 
-const sds = (name: string) => ({ name, sdsConfig: undefined })
-const commonTls = (names: string[] = []) => ({
-  tlsCertificateSdsSecretConfigs: [sds('default')],
-  validationContextType: {
-    $case: 'combinedValidationContext' as const,
-    value: {
-      defaultValidationContext: {
-        matchTypedSubjectAltNames: names.map((name) => ({
-          sanType: 3 as const,
-          matcher: { matchPattern: { $case: 'exact' as const, value: name } },
-        })),
-      },
-      validationContextSdsSecretConfig: sds('ROOTCA'),
-    },
-  },
-})
-
 function serverTls(requireClientCertificate = true, preferClientCiphers = false, ticketKeys?: string) {
   return downstreamTls({
     ...(ticketKeys === undefined
       ? {}
-      : { sessionTicketKeysType: { $case: 'sessionTicketKeysSdsSecretConfig' as const, value: sds(ticketKeys) } }),
+      : { sessionTicketKeysType: { $case: 'sessionTicketKeysSdsSecretConfig' as const, value: { name: ticketKeys } } }),
     requireClientCertificate,
     preferClientCiphers,
-    commonTlsContext: { ...commonTls(), alpnProtocols: ['h2', 'http/1.1'] },
+    commonTlsContext: { ...workloadTls(), alpnProtocols: ['h2', 'http/1.1'] },
   })
 }
 
 function clientTls(names: string[], keyLog?: string) {
   return upstreamTls({
-    commonTlsContext: { ...commonTls(names), ...(keyLog === undefined ? {} : { keyLog: { path: keyLog } }) },
+    commonTlsContext: { ...workloadTls(names), ...(keyLog === undefined ? {} : { keyLog: { path: keyLog } }) },
     sni: 'outbound_.80_._.c',
   })
 }

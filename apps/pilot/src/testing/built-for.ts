@@ -26,6 +26,20 @@ export interface Built {
   readonly routes: ReadonlyMap<string, RouteConfiguration>
 }
 
+/** For tests: the service that `nodeOf` is an instance of, with a port of HTTP and one of TCP; other objects may follow. */
+export const webService = `
+apiVersion: v1
+kind: Service
+metadata: { name: web }
+spec: { selector: { app: web }, clusterIP: 10.0.0.1, ports: [{ name: http, port: 80 }, { name: tcp, port: 90 }] }
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: { name: web-1 }
+spec: { address: 1.1.1.1, labels: { app: web } }
+---
+`
+
 /** For tests: a proxy's node, by its kind and metadata. */
 export function nodeOf(type: 'sidecar' | 'router', metadata: Record<string, unknown> = {}, ip = '127.1.1.1'): ProxyNode {
   const namespace = typeof metadata['NAMESPACE'] === 'string' ? metadata['NAMESPACE'] : 'default'

@@ -1,9 +1,8 @@
 import { Cluster } from '@weft/contracts/envoy/config/cluster/v3/cluster'
 import { expect, test } from 'vitest'
 import { SecretStore } from '../plan/secret-store.ts'
-import type { ClusterState, Clusters } from './clusters.ts'
+import type { ClusterState } from './clusters.ts'
 import { clusterTls, controlPlaneClusters } from './control-plane-clusters.ts'
-import type { Secrets } from './secrets.ts'
 import { resource } from './testing/resources.ts'
 
 const tlsContext = 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext'
@@ -37,8 +36,8 @@ test('a pipe is told by its path, a relative one too', async () => {
   )
   const message = Cluster.decode(bytes)
   const cluster = { name: 'a', bytes, message, assignment: message.loadAssignment } as ClusterState
-  const clusters = { whenLive: async () => cluster } as unknown as Clusters
-  const find = controlPlaneClusters(() => ({ clusters, secrets: { store: new SecretStore() } as Secrets }))
+  const clusters = { whenLive: async () => cluster }
+  const find = controlPlaneClusters(() => ({ clusters, secrets: { store: new SecretStore() } }))
   const found = ['unix:./etc/proxy/XDS', 'unix:/run/xds', 'unix:@abstract', '[::1]:7']
   expect(await find('a')).toEqual({ addresses: found, tls: null })
 })

@@ -14,7 +14,7 @@ import type { Secrets } from './secrets.ts'
  * throws WeftError when there is none. The same certificates give the same secure context, so that connections are shared.
  */
 export function controlPlaneClusters(
-  parts: () => { clusters: Clusters; secrets: Secrets },
+  parts: () => { clusters: Pick<Clusters, 'whenLive'>; secrets: Pick<Secrets, 'store'> },
 ): (name: string) => Promise<GrpcCluster> {
   let tlsOf: ReturnType<typeof clusterTls> | undefined
   return async (name) => {

@@ -74,6 +74,26 @@ export function upstreamTls(context: Parameters<(typeof UpstreamTlsContext)['fro
   return typed('envoy.transport_sockets.tls', `${tlsContext}UpstreamTlsContext`, bytes)
 }
 
+/**
+ * What the TLS of a workload has in common on both sides: the certificate of secret `default`, and peers that `ROOTCA` vouches for; `names`:
+ * only those with one of these URIs.
+ */
+export const workloadTls = (names: readonly string[] = []) => ({
+  tlsCertificateSdsSecretConfigs: [{ name: 'default' }],
+  validationContextType: {
+    $case: 'combinedValidationContext' as const,
+    value: {
+      defaultValidationContext: {
+        matchTypedSubjectAltNames: names.map((name) => ({
+          sanType: 3 as const,
+          matcher: { matchPattern: { $case: 'exact' as const, value: name } },
+        })),
+      },
+      validationContextSdsSecretConfig: { name: 'ROOTCA' },
+    },
+  },
+})
+
 /** A listener's TLS with the certificate of secret `own`; clients have to show one that `ROOTCA` vouches for. */
 export const mutualTls = downstreamTls({
   requireClientCertificate: true,

@@ -1,20 +1,8 @@
 import { Config as PeerMetadata } from '@weft/contracts/istio/filters/peer_metadata'
 import { PluginConfig } from '@weft/contracts/istio/filters/stats'
 import { expect, test } from 'vitest'
-import { type Built, builtFor, httpOf, nodeOf } from '../../testing/built-for.ts'
+import { type Built, builtFor, httpOf, nodeOf, webService } from '../../testing/built-for.ts'
 
-const services = `
-apiVersion: v1
-kind: Service
-metadata: { name: web }
-spec: { selector: { app: web }, clusterIP: 10.0.0.1, ports: [{ name: http, port: 80 }, { name: tcp, port: 90 }] }
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadEntry
-metadata: { name: web-1 }
-spec: { address: 1.1.1.1, labels: { app: web } }
----
-`
 const drop = { overrides: [{ match: { metric: 'REQUEST_SIZE' }, disabled: true }] }
 const telemetry = JSON.stringify({
   apiVersion: 'telemetry.istio.io/v1',
@@ -24,7 +12,7 @@ const telemetry = JSON.stringify({
 })
 
 const build = (objects: string, metadata: Record<string, unknown>): Built =>
-  builtFor(`${services}${objects}`, nodeOf('sidecar', { LABELS: { app: 'web' }, ...metadata }, '1.1.1.1'))
+  builtFor(`${webService}${objects}`, nodeOf('sidecar', { LABELS: { app: 'web' }, ...metadata }, '1.1.1.1'))
 
 /** Names of the filters of a chain for HTTP, and of one for TCP, and what `istio.stats` is set to in the first. */
 function filtersOf({ listeners }: Built, listener: string, http: string, tcp: string) {

@@ -6,22 +6,11 @@ import { HttpGrpcAccessLogConfig } from '@weft/contracts/envoy/extensions/access
 import { OpenTelemetryAccessLogConfig } from '@weft/contracts/envoy/extensions/access_loggers/open_telemetry/v3/logs_service'
 import { expect, test } from 'vitest'
 import { defaultMeshSettings, meshSettings } from '../../model/mesh-settings.ts'
-import { type Built, builtFor, httpOf, nodeOf, tcpOf } from '../../testing/built-for.ts'
+import { type Built, builtFor, httpOf, nodeOf, tcpOf, webService } from '../../testing/built-for.ts'
 import { envoyBinary, validateWithEnvoy } from '../../testing/real-envoy.ts'
 import { staticBootstrap } from '../../testing/static-bootstrap.ts'
 
-const services = `
-apiVersion: v1
-kind: Service
-metadata: { name: web }
-spec: { selector: { app: web }, clusterIP: 10.0.0.1, ports: [{ name: http, port: 80 }, { name: tcp, port: 90 }] }
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadEntry
-metadata: { name: web-1 }
-spec: { address: 1.1.1.1, labels: { app: web } }
----
-apiVersion: v1
+const services = `${webService}apiVersion: v1
 kind: Service
 metadata: { name: logs, namespace: istio-system }
 spec: { selector: { app: logs }, ports: [{ name: grpc, port: 4317 }] }

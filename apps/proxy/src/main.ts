@@ -7,7 +7,7 @@ const asked = argv[0] === 'wait' || argv[0] === 'request'
 // What stays for long is worth a restart; what only asks it is not.
 if (!asked) restartLean()
 startLean()
-// A request runs through many small functions: more of them are compiled into those that call them (V8: 920 and 460 bytes).
+// A request runs through many small functions: more of them are compiled into those that call them (V8's own bounds: 920 and 460 bytes).
 setFlagsFromString('--max-inlined-bytecode-size-cumulative=4000')
 setFlagsFromString('--max-inlined-bytecode-size=1000')
 await import('@weft/service/compile-cache')

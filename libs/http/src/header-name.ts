@@ -110,6 +110,7 @@ const wellKnown = [
   'access-control-request-method',
   'access-control-request-headers',
   'access-control-allow-origin',
+  'access-control-allow-headers',
   'access-control-allow-credentials',
   'access-control-allow-methods',
   'access-control-expose-headers',
@@ -232,7 +233,7 @@ export const singleInRequests: readonly HeaderName[] = (
 /** The same in a response. */
 export const singleInResponses: readonly HeaderName[] = (
   `${singleAnywhere} location etag vary last-modified expires age server date grpc-status grpc-message ` +
-  'access-control-allow-origin access-control-allow-credentials access-control-allow-methods access-control-expose-headers ' +
+  'access-control-allow-origin access-control-allow-headers access-control-allow-credentials access-control-allow-methods access-control-expose-headers ' +
   'access-control-max-age x-envoy-degraded x-envoy-ratelimited x-envoy-upstream-canary x-envoy-immediate-health-check-fail ' +
   'x-envoy-upstream-healthchecked-cluster x-envoy-upstream-service-time'
 )

@@ -73,6 +73,7 @@ describe('the header edits of a level', () => {
       'user-agent: a',
     ])
     expect(edited({ 'user-agent': '' }, [['user-agent', 'b']])).toEqual(['user-agent: b'])
+    expect(edited({ 'proxy-status': 'a' }, [['proxy-status', 'b']])).toEqual(['proxy-status: a,b'])
     expect(edited({}, [['user-agent', '%REQ(x-none)%', 'APPEND_IF_EXISTS_OR_ADD', true]])).toEqual(['user-agent: '])
   })
 

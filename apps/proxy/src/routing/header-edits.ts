@@ -1,5 +1,5 @@
 import { type HeaderValueOption, HeaderValueOption_HeaderAppendAction } from '@weft/contracts/envoy/config/core/v3/base'
-import { type HeaderName, headerName } from '@weft/http/header-name'
+import { type HeaderName, headerName, singleInRequests, singleInResponses } from '@weft/http/header-name'
 import type { HeaderTable } from '@weft/http/header-table'
 import type { RequestHead } from '@weft/http/message'
 import type { FormatContext } from '../observe/format/context.ts'
@@ -32,8 +32,8 @@ interface EditSource {
 
 /** Compiles a level's edits; null when it has none. */
 export function compileHeaderEdits(source: EditSource, path: string): HeaderEdits | null {
-  const requestAdd = compileAdditions(source.requestHeadersToAdd, `${path}.request_headers_to_add`, joinedInRequests)
-  const responseAdd = compileAdditions(source.responseHeadersToAdd, `${path}.response_headers_to_add`, joinedInResponses)
+  const requestAdd = compileAdditions(source.requestHeadersToAdd, `${path}.request_headers_to_add`, singleInRequests)
+  const responseAdd = compileAdditions(source.responseHeadersToAdd, `${path}.response_headers_to_add`, singleInResponses)
   const requestRemove = compileRemovals(source.requestHeadersToRemove, `${path}.request_headers_to_remove`)
   const responseRemove = compileRemovals(source.responseHeadersToRemove, `${path}.response_headers_to_remove`)
   if (requestAdd.length + responseAdd.length + requestRemove.length + responseRemove.length === 0) return null
@@ -82,25 +82,7 @@ export function addValue(headers: HeaderTable, name: HeaderName, value: string, 
   else if (value !== '') headers.set(name, before === '' ? value : `${before},${value}`)
 }
 
-/** Headers that Envoy keeps one value of: another is added to it behind a comma. */
-export const joinedInRequests = new Set(
-  (
-    'accept accept-encoding authorization cache-control content-encoding content-type origin user-agent via te referer pragma ' +
-    'if-match if-none-match if-modified-since if-unmodified-since if-range x-request-id x-client-trace-id x-forwarded-for ' +
-    'x-forwarded-host x-forwarded-proto x-forwarded-port x-forwarded-client-cert grpc-timeout x-envoy-original-path ' +
-    'x-envoy-decorator-operation'
-  ).split(' '),
-)
-export const joinedInResponses = new Set(
-  (
-    'content-type etag vary cache-control server date via location content-encoding x-request-id grpc-message grpc-status ' +
-    'last-modified expires age access-control-allow-origin access-control-allow-headers access-control-allow-methods ' +
-    'access-control-allow-credentials access-control-expose-headers access-control-max-age x-envoy-upstream-canary ' +
-    'x-envoy-immediate-health-check-fail'
-  ).split(' '),
-)
-
-function compileAdditions(options: readonly HeaderValueOption[], path: string, joined: ReadonlySet<string>): Addition[] {
+function compileAdditions(options: readonly HeaderValueOption[], path: string, single: readonly HeaderName[]): Addition[] {
   return options.map((option, i) => {
     const at = `${path}[${i}]`
     const header = option.header
@@ -125,7 +107,7 @@ function compileAdditions(options: readonly HeaderValueOption[], path: string, j
       overwrites:
         action === HeaderValueOption_HeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD ||
         action === HeaderValueOption_HeaderAppendAction.OVERWRITE_IF_EXISTS,
-      joins: joined.has(name.name),
+      joins: single.includes(name),
       keepEmpty: option.keepEmptyValue,
       value: compileTextFormat(text, `${at}.header.value`, ''),
     }

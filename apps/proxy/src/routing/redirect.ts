@@ -1,4 +1,5 @@
 import { type RedirectAction, RedirectAction_RedirectResponseCode } from '@weft/contracts/envoy/config/route/v3/route_components'
+import { names } from '@weft/http/header-name'
 import type { RequestHead } from '@weft/http/message'
 import type { FormatContext } from '../observe/format/context.ts'
 import { compileTextFormat } from '../observe/format/text-format.ts'
@@ -68,9 +69,10 @@ export function compileRedirect(source: RedirectAction, path: string, match: Pat
   }
 }
 
-/** Whether a request that came in the clear has to come by TLS. */
+/** Whether a request that came in the clear, as x-forwarded-proto has it before its own scheme, has to come by TLS. */
 export function belongsToTls(required: TlsRequirement, request: RequestHead, internal: boolean): boolean {
-  return request.scheme !== 'https' && !(required === 'external' && internal)
+  const scheme = request.headers.get(names.forwardedProto) ?? request.scheme
+  return scheme !== 'https' && !(required === 'external' && internal)
 }
 
 function withoutPort(host: string): string {

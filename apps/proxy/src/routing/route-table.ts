@@ -213,7 +213,7 @@ function compileVirtualHost(
     virtualClusters: compileVirtualClusters(source, path),
   }
   const required = tlsRequirement(source)
-  if (required !== null) host.toTls = { required, route: routeToTls(host) }
+  if (required !== null) host.toTls = { required, route: bareRoute(host, '', { type: 'to-tls' }, null) }
   const ofHost = compileRateLimits(source.rateLimits, `${path}.rate_limits`)
   const compileRoute = (route: Route, at: string): RoutePlan => {
     if (route.match === undefined) throw invalid(`${at}.match`, 'a match is needed')
@@ -275,24 +275,24 @@ function tlsRequirement({ requireTls }: VirtualHost): TlsRequirement | null {
   return requireTls === VirtualHost_TlsRequirementType.EXTERNAL_ONLY ? 'external' : null
 }
 
-/** As with Envoy it is none of the routes that are configured: it has no name, and neither edits nor overrides count. */
-function routeToTls(host: VirtualHostPlan): RoutePlan {
+/** A route of the proxy's own, for which nothing is configured. `bufferLimit`: body bytes kept; null: as of others. */
+export function bareRoute(host: VirtualHostPlan, cluster: string, outcome: RouteOutcome, bufferLimit: number | null): RoutePlan {
   return {
     name: '',
     virtualHost: host.name,
-    cluster: '',
+    cluster,
     tracing: null,
     decorator: null,
     metadata: {},
     path: { type: 'prefix', value: '', caseSensitive: true },
     conditions: null,
-    outcome: { type: 'to-tls' },
+    outcome,
     edits: [],
     filterConfigs: null,
     host,
     counts: null,
     rateLimits: null,
-    bufferLimit: null,
+    bufferLimit,
     resolved: null,
   }
 }

@@ -1,13 +1,13 @@
 import type { HeaderMutation } from '@weft/contracts/envoy/config/common/mutation_rules/v3/mutation_rules'
 import { HeaderValueOption_HeaderAppendAction as Action, type HeaderValueOption } from '@weft/contracts/envoy/config/core/v3/base'
 import type { StringMatcher } from '@weft/contracts/envoy/type/matcher/v3/string'
-import { type HeaderName, headerName } from '@weft/http/header-name'
+import { type HeaderName, headerName, singleInRequests, singleInResponses } from '@weft/http/header-name'
 import type { HeaderTable } from '@weft/http/header-table'
 import type { RequestHead, ResponseHead } from '@weft/http/message'
 import type { FormatContext } from '../../observe/format/context.ts'
 import { compileTextFormat } from '../../observe/format/text-format.ts'
 import { invalid } from '../../plan/problems.ts'
-import { addValue, joinedInRequests, joinedInResponses } from '../../routing/header-edits.ts'
+import { addValue } from '../../routing/header-edits.ts'
 import { headerReader } from '../../routing/matchers/header-matcher.ts'
 import { compileStringMatcher } from '../../routing/matchers/string-matcher.ts'
 
@@ -82,7 +82,7 @@ function compileSet(name: string, action: Action): (head: RequestHead | Response
     }
   }
   const header = headerName(name)
-  const joins = { request: joinedInRequests.has(header.name), response: joinedInResponses.has(header.name) }
+  const joins = { request: singleInRequests.includes(header), response: singleInResponses.includes(header) }
   return (head, value) => setHeader(head.headers, header, value, action, 'status' in head ? joins.response : joins.request)
 }
 

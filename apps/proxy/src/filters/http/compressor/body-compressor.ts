@@ -1,5 +1,5 @@
-import type { Transform } from 'node:stream'
 import type { Counter } from '../../../observe/stats.ts'
+import type { Compressor, CompressorLibrary } from './library.ts'
 
 /** Bytes given and not yet compressed, above which the sender has to wait. */
 const maxPendingBytes = 256 * 1024
@@ -13,15 +13,18 @@ export interface CompressedOutput {
 
 /** Compresses one body piece by piece; the work is done off this thread. */
 export class BodyCompressor {
-  private readonly transform: Transform
+  private readonly transform: Compressor
+  private readonly flush: number
   private readonly output: CompressedOutput
   private readonly bytesIn: Counter
   private pending = 0
   private paused = false
   private onEnd: (() => void) | null = null
 
-  constructor(transform: Transform, output: CompressedOutput, bytesIn: Counter, bytesOut: Counter) {
+  constructor(library: CompressorLibrary, output: CompressedOutput, bytesIn: Counter, bytesOut: Counter) {
+    const transform = library.create()
     this.transform = transform
+    this.flush = library.flush
     this.output = output
     this.bytesIn = bytesIn
     transform.on('data', (data: Buffer) => {
@@ -49,7 +52,9 @@ export class BodyCompressor {
       this.transform.end(Buffer.from(data))
       return
     }
-    this.transform.write(Buffer.from(data), () => {
+    this.transform.write(Buffer.from(data))
+    // It leaves at once, so that nobody waits for a fuller block.
+    this.transform.flush(this.flush, () => {
       this.pending -= length
       if (!this.paused || this.pending > maxPendingBytes / 2) return
       this.paused = false

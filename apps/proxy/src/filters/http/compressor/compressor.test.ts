@@ -79,6 +79,29 @@ describe('compressor', () => {
     context.close()
   })
 
+  it('flushes what others follow, so that it leaves at once, and ends with the last piece', async () => {
+    const context = new FakeContext()
+    const compressed = async (...pieces: string[]): Promise<Buffer> => {
+      const stream = new FakeStream({ headers: { 'accept-encoding': 'gzip' } })
+      const filter = compile(context, 'gzip.compressor.v3.Gzip').start(stream, undefined)
+      filter?.onRequestHeaders?.(stream, true)
+      stream.response.headers.append(headerName('content-length'), '600')
+      filter?.onResponseHeaders?.(stream, false)
+      for (const [i, piece] of pieces.entries()) {
+        const last = i === pieces.length - 1
+        filter?.onResponseData?.(stream, Buffer.from(piece), last)
+        if (!last) await vi.waitFor(() => expect(stream.responseData.subarray(-4).toString('hex')).toBe('0000ffff'))
+      }
+      await vi.waitFor(() => expect(stream.responseEnded).toBe(true))
+      filter?.onComplete?.(stream)
+      return stream.responseData
+    }
+    const marks = (bytes: Buffer): number => bytes.toString('hex').split('0000ffff').length - 1
+    expect(marks(await compressed('a'.repeat(600)))).toBe(0)
+    expect(marks(await compressed('a'.repeat(300), 'b'.repeat(300)))).toBe(1)
+    context.close()
+  })
+
   it.each([
     [{ 'content-length': '29' }, false],
     [{ 'content-length': '600', 'content-type': 'image/png' }, false],

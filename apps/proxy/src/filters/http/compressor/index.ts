@@ -184,7 +184,7 @@ class CompressorFilter implements HttpFilter {
     headers.remove(names.contentLength)
     headers.set(contentEncoding, this.library.encoding)
     this.requestBody = new BodyCompressor(
-      this.library.create(),
+      this.library,
       {
         send: (data, end) => stream.injectRequestData(this, data, end),
         pause: () => stream.pauseRequest(),
@@ -274,7 +274,7 @@ class CompressorFilter implements HttpFilter {
     headers.remove(names.contentLength)
     headers.set(contentEncoding, this.library.encoding)
     this.responseBody = new BodyCompressor(
-      this.library.create(),
+      this.library,
       {
         send: (data, end) => stream.injectResponseData(this, data, end),
         pause: () => stream.pauseResponse(),

@@ -1,5 +1,5 @@
 import type { Transform } from 'node:stream'
-import { constants, createBrotliCompress, createGzip, createZstdCompress } from 'node:zlib'
+import { constants, createBrotliCompress, createGzip, createZstdCompress, type Zlib } from 'node:zlib'
 import type { TypedExtensionConfig } from '@weft/contracts/envoy/config/core/v3/extension'
 import { Brotli, Brotli_EncoderMode } from '@weft/contracts/envoy/extensions/compression/brotli/compressor/v3/brotli'
 import {
@@ -16,9 +16,14 @@ export interface CompressorLibrary {
   /** The word in `content-encoding`. */
   readonly encoding: string
   readonly statName: string
-  /** A compressor for one body; what it is given leaves it at once (flushed), so that nobody waits for a fuller block. */
-  create(): Transform
+  /** How it is flushed, so that what it has been given leaves it. */
+  readonly flush: number
+  /** A compressor for one body. */
+  create(): Compressor
 }
+
+/** A stream of Node's that compresses. */
+export type Compressor = Transform & Zlib
 
 const prefix = 'envoy.extensions.compression.'
 
@@ -54,9 +59,8 @@ function gzip(source: Gzip): CompressorLibrary {
     memLevel: source.memoryLevel ?? 5,
     windowBits: source.windowBits ?? 12,
     chunkSize: source.chunkSize ?? 4096,
-    flush: constants.Z_SYNC_FLUSH,
   }
-  return { encoding: 'gzip', statName: 'gzip', create: () => createGzip(options) }
+  return { encoding: 'gzip', statName: 'gzip', flush: constants.Z_SYNC_FLUSH, create: () => createGzip(options) }
 }
 
 const modes: Readonly<Record<number, number>> = {
@@ -68,7 +72,6 @@ const modes: Readonly<Record<number, number>> = {
 function brotli(source: Brotli): CompressorLibrary {
   const options = {
     chunkSize: source.chunkSize ?? 4096,
-    flush: constants.BROTLI_OPERATION_FLUSH,
     params: {
       [constants.BROTLI_PARAM_QUALITY]: source.quality ?? 3,
       [constants.BROTLI_PARAM_MODE]: modes[source.encoderMode] ?? constants.BROTLI_DEFAULT_MODE,
@@ -77,7 +80,12 @@ function brotli(source: Brotli): CompressorLibrary {
       [constants.BROTLI_PARAM_DISABLE_LITERAL_CONTEXT_MODELING]: source.disableLiteralContextModeling,
     },
   }
-  return { encoding: 'br', statName: 'brotli', create: () => createBrotliCompress(options) }
+  return {
+    encoding: 'br',
+    statName: 'brotli',
+    flush: constants.BROTLI_OPERATION_FLUSH,
+    create: () => createBrotliCompress(options),
+  }
 }
 
 function zstd(source: Zstd, context: FilterContext): CompressorLibrary {
@@ -87,7 +95,6 @@ function zstd(source: Zstd, context: FilterContext): CompressorLibrary {
       : readDataSource(source.dictionary, `${context.path}.compressor_library.dictionary`)
   const options = {
     chunkSize: source.chunkSize ?? 4096,
-    flush: constants.ZSTD_e_flush,
     params: {
       [constants.ZSTD_c_compressionLevel]: source.compressionLevel ?? 3,
       [constants.ZSTD_c_checksumFlag]: source.enableChecksum ? 1 : 0,
@@ -95,5 +102,5 @@ function zstd(source: Zstd, context: FilterContext): CompressorLibrary {
     },
     ...(dictionary === undefined ? {} : { dictionary }),
   }
-  return { encoding: 'zstd', statName: 'zstd', create: () => createZstdCompress(options) }
+  return { encoding: 'zstd', statName: 'zstd', flush: constants.ZSTD_e_flush, create: () => createZstdCompress(options) }
 }

@@ -81,6 +81,14 @@ describe('a virtual host that requires TLS', () => {
     expect(sent(requires, request).status).toBe(is ? 301 : 200)
   })
 
+  it('goes by x-forwarded-proto rather than by the scheme that the client gives', () => {
+    const exchange = new FakeExchange({ path: '/a', headers: { 'x-forwarded-proto': 'https' } })
+    exchange.request.scheme = 'http'
+    const route = routeOf(exchange, 'require_tls: ALL, routes: [{match: {prefix: /a}, direct_response: {status: 200}}]')
+    answerHere(exchange, routerPlan(), route)
+    expect(exchange.replied?.status).toBe(200)
+  })
+
   it('tells where to, by no route of its own, also what none of them matches', () => {
     for (const path of ['/a', '/b?c']) {
       const { route, status, headers } = sent('ALL', { path })

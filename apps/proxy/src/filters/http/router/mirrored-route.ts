@@ -1,5 +1,5 @@
 import type { ForwardPlan } from '../../../routing/route-action.ts'
-import type { RoutePlan, VirtualHostPlan } from '../../../routing/route-table.ts'
+import { bareRoute, type RoutePlan, type VirtualHostPlan } from '../../../routing/route-table.ts'
 
 const host: VirtualHostPlan = {
   name: '',
@@ -46,22 +46,6 @@ const plain: Omit<ForwardPlan, 'cluster' | 'timeoutMs'> = {
  */
 export function mirroredRoute(cluster: string, timeoutMs: number, bufferLimit: number): RoutePlan {
   const choice = { name: cluster, edits: null, hostRewrite: '', filterConfigs: null, metadataMatch: null }
-  return {
-    name: '',
-    virtualHost: '',
-    cluster,
-    tracing: null,
-    decorator: null,
-    metadata: {},
-    path: { type: 'prefix', value: '', caseSensitive: true },
-    conditions: null,
-    outcome: { type: 'forward', forward: { ...plain, cluster: { type: 'one', choice }, timeoutMs } },
-    edits: [],
-    filterConfigs: null,
-    host,
-    counts: null,
-    rateLimits: null,
-    bufferLimit,
-    resolved: null,
-  }
+  const forward: ForwardPlan = { ...plain, cluster: { type: 'one', choice }, timeoutMs }
+  return bareRoute(host, cluster, { type: 'forward', forward }, bufferLimit)
 }

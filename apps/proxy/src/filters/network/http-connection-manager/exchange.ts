@@ -339,9 +339,11 @@ export class Exchange implements ManagedExchange {
     if (options.close === true) this.out.sender.closeAfterResponse()
     // Before a request has its scheme, only what its client says of it leads to a route: the answer is that route's, as with Envoy.
     if (this.table === null) {
-      const { request } = this
-      request.scheme = request.headers.get(names.forwardedProto) ?? ''
-      if (request.scheme !== '') this.clearRoute()
+      const said = this.request.headers.get(names.forwardedProto) ?? ''
+      if (said !== '') {
+        this.request.scheme = said
+        this.clearRoute()
+      }
     }
     this.answerOnly()
     this.reply(status, body, options)

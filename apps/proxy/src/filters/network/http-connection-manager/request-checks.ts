@@ -13,7 +13,9 @@ export function checkRequest(exchange: ManagedExchange): boolean {
     exchange.refuse(400, { details: 'missing_host_header' })
     return false
   }
-  if (plan.underscores !== 'allow' && !checkUnderscores(exchange)) return false
+  // HTTP/1's codec refuses such a request itself, before anything else of the head is looked at.
+  const looksForUnderscores = request.version === 20 ? plan.underscores !== 'allow' : plan.underscores === 'drop'
+  if (looksForUnderscores && !checkUnderscores(exchange)) return false
   if (request.path.charCodeAt(0) !== 47 && request.method !== 'CONNECT') {
     plan.stats.nonRelativePath.inc()
     exchange.refuse(404, { details: 'absolute_path_rejected' })
@@ -60,7 +62,6 @@ function checkUnderscores(exchange: ManagedExchange): boolean {
       headers.removeAt(i)
       continue
     }
-    // HTTP/1's codec says so itself, before anything else of the head is looked at.
     noteUnderscore(exchange, 'requests_rejected_with_underscores_in_headers')
     exchange.request.clear()
     exchange.drop('DR', 'http2.unexpected_underscore')

@@ -118,7 +118,11 @@ export class RequestIn implements IncomingRequest {
     if (exchange.done) return
     const { info, plan } = exchange
     plan.stats.rxReset.inc()
-    if (info.protocol === '') info.protocol = protocolNames[this.request.version]
+    if (info.protocol === '') {
+      // What has come of a head that was never whole counts for nothing.
+      info.protocol = protocolNames[this.request.version]
+      this.request.headers.clear()
+    }
     // Who gives a whole request up and says that nothing is wrong is not told of in the log, as with Envoy.
     if (detail !== 'NO_ERROR' || !exchange.requestComplete) noteRequestReset(info, reason, detail)
     exchange.terminal.cancel()

@@ -80,6 +80,8 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
   private failure: Error | null = null
   private readonly secure: boolean
   private hasStarted = false
+  /** The peer sends no more. */
+  private peerEnded = false
   /** Bytes may wait in the socket's own queue, as they do until it is connected. */
   private streams = true
   /** A write on the handle has not ended: the kernel has not taken all, or it goes through TLS, where it never ends at once. */
@@ -116,12 +118,7 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
       this.failure = error
     })
     socket.on('close', () => this.onSocketClose())
-    socket.on('end', () => {
-      beginTurn()
-      if (this.closing !== null) this.end('end')
-      else if (!this.closed && this.session?.state !== 'ended') this.handler.onEnd()
-      endTurn()
-    })
+    socket.on('end', () => this.tellEnd())
     socket.on('drain', () => {
       if (!this.directPending) this.onDrain()
     })
@@ -232,7 +229,7 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
   }
 
   private pollOn(): void {
-    if (this.slot >= 0) return
+    if (this.slot >= 0 || this.peerEnded) return
     this.slot = poller!.add(this.fd, this)
     if (this.slot < 0) this.pollNoMore()
   }
@@ -285,9 +282,28 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
   }
 
   onReadEnd(result: number): void {
-    if (result !== 0 && result !== endedBadly) this.socket.destroy(systemFailure(-result, 'read'))
+    const { socket } = this
+    if (result !== 0 && result !== endedBadly) socket.destroy(systemFailure(-result, 'read'))
     // One that was paused meanwhile is told again.
-    else if (!this.paused) this.pollNoMore()
+    else if (this.paused) return
+    else if (result === endedBadly) this.pollNoMore()
+    else {
+      this.pollOff()
+      this.tellEnd()
+      // The stream ends once it has been told, and closes when writing has ended too.
+      socket.push(null)
+      socket.read(0)
+    }
+  }
+
+  /** The peer sends no more. */
+  private tellEnd(): void {
+    if (this.peerEnded) return
+    this.peerEnded = true
+    beginTurn()
+    if (this.closing !== null) this.end('end')
+    else if (!this.closed && this.session?.state !== 'ended') this.handler.onEnd()
+    endTurn()
   }
 
   private readonly deliverHeld = (): void => {

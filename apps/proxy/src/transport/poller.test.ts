@@ -251,6 +251,31 @@ describe('connections', () => {
     await vi.waitFor(() => expect(Buffer.concat(waiting.got).toString()).toBe('hello again'))
   })
 
+  it.skipIf(poller === null)('tell of an end in the round that finds it, before others that come after, and once', async () => {
+    const { client, server, closed } = await echo()
+    let ends = 0
+    server.handler = {
+      ...server.handler,
+      onEnd: () => ends++,
+    }
+    const { onReadEnd } = server
+    const endsInRound = new Promise<number>((resolve) => {
+      server.onReadEnd = (result) => {
+        onReadEnd.call(server, result)
+        resolve(ends)
+      }
+    })
+    client.endWriting()
+    expect(await endsInRound).toBe(1)
+    server.pause()
+    server.resume()
+    for (let round = 0; round < 3; round++) await new Promise((resolve) => setImmediate(resolve))
+    expect(ends).toBe(1)
+    server.endWriting()
+    await closed
+    await vi.waitFor(() => expect(server.isClosed).toBe(true))
+  })
+
   it('hear of a reset while they wait', async () => {
     const { server, closed } = await echo()
     server.resetNow()

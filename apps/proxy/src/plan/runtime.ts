@@ -1,4 +1,4 @@
-import type { RuntimeFractionalPercent } from '@weft/contracts/envoy/config/core/v3/base'
+import type { RuntimeFeatureFlag, RuntimeFractionalPercent } from '@weft/contracts/envoy/config/core/v3/base'
 import type { FractionalPercent } from '@weft/contracts/envoy/type/v3/percent'
 
 /** A value of the runtime; a fractional percent is its share (0…1). */
@@ -79,4 +79,11 @@ export function compileFraction(runtime: Runtime, fraction: RuntimeFractionalPer
     return (draw) => (draw ?? runtime.random()) < share
   }
   return (draw) => (draw ?? runtime.random()) < runtime.share(key, share)
+}
+
+/** A switch that the runtime may turn; `fallback` where nothing is configured. */
+export function compileFeatureFlag(flag: RuntimeFeatureFlag | undefined, runtime: Runtime, fallback = true): () => boolean {
+  if (flag === undefined) return () => fallback
+  const standing = flag.defaultValue ?? true
+  return flag.runtimeKey === '' ? () => standing : () => runtime.boolean(flag.runtimeKey, standing)
 }

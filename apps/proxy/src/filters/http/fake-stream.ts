@@ -1,4 +1,4 @@
-import { headerName } from '@weft/http/header-table'
+import { type HeaderTable, headerName } from '@weft/http/header-table'
 import { RequestHead, ResponseHead } from '@weft/http/message'
 import type { FormatContext } from '../../observe/format/context.ts'
 import type { StreamInfo } from '../../observe/stream-info.ts'
@@ -41,6 +41,8 @@ export class FakeStream implements HttpStream {
   /** What filters that took data sent on. */
   requestData = ''
   responseData: Buffer = Buffer.alloc(0)
+  requestTrailers: HeaderTable | null = null
+  responseTrailers: HeaderTable | null = null
   requestEnded = false
   responseEnded = false
 
@@ -123,6 +125,16 @@ export class FakeStream implements HttpStream {
   injectResponseData(_filter: HttpFilter, data: Buffer, endStream: boolean): void {
     this.responseData = Buffer.concat([this.responseData, data])
     this.responseEnded ||= endStream
+  }
+
+  injectRequestTrailers(_filter: HttpFilter, trailers: HeaderTable): void {
+    this.requestTrailers = trailers
+    this.requestEnded = true
+  }
+
+  injectResponseTrailers(_filter: HttpFilter, trailers: HeaderTable): void {
+    this.responseTrailers = trailers
+    this.responseEnded = true
   }
 
   replaceRequestBody(data: Buffer): void {

@@ -154,6 +154,9 @@ export interface HttpStream {
   /** Sends a piece of the body on from behind `filter`, which took what came (`taken`). `data` is valid during the call. */
   injectRequestData(filter: HttpFilter, data: Buffer, endStream: boolean): void
   injectResponseData(filter: HttpFilter, data: Buffer, endStream: boolean): void
+  /** Ends a message whose data `filter` took with trailers, instead of with its last piece. */
+  injectRequestTrailers(filter: HttpFilter, trailers: HeaderTable): void
+  injectResponseTrailers(filter: HttpFilter, trailers: HeaderTable): void
   /** The whole body that is held for the filter which stopped the message (`buffer`) becomes this. */
   replaceRequestBody(data: Buffer): void
   replaceResponseBody(data: Buffer): void

@@ -8,6 +8,7 @@ import { buffer } from './buffer/index.ts'
 import { compressor } from './compressor/index.ts'
 import { cors } from './cors/index.ts'
 import { csrf } from './csrf/index.ts'
+import { decompressor } from './decompressor/index.ts'
 import { dynamicForwardProxy } from './dynamic-forward-proxy/index.ts'
 import { extAuthz } from './ext-authz/index.ts'
 import { fault } from './fault/index.ts'
@@ -46,6 +47,7 @@ const kinds: readonly HttpFilterKind[] = [
   compressor,
   cors,
   csrf,
+  decompressor,
   dynamicForwardProxy,
   extAuthz,
   fault,

@@ -16,6 +16,9 @@ export const httpFilterSupport: SupportTable = {
   'envoy.extensions.compression.gzip.compressor.v3.Gzip': '*',
   'envoy.extensions.compression.brotli.compressor.v3.Brotli': '*',
   'envoy.extensions.compression.zstd.compressor.v3.Zstd': '*',
+  'envoy.extensions.compression.gzip.decompressor.v3.Gzip': '*',
+  'envoy.extensions.compression.brotli.decompressor.v3.Brotli': '*',
+  'envoy.extensions.compression.zstd.decompressor.v3.Zstd': '*',
   'envoy.extensions.filters.http.ext_authz.v3.ExtAuthz':
     '* -typed_metadata_context_namespaces -route_typed_metadata_context_namespaces -filter_metadata -emit_filter_state_stats ' +
     '-enforce_response_header_limits ~emit_client_span',

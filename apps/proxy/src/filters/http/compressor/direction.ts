@@ -5,6 +5,7 @@ import type {
 import { headerName, names } from '@weft/http/header-name'
 import type { HeaderTable } from '@weft/http/header-table'
 import type { Counter } from '../../../observe/stats.ts'
+import { compileFeatureFlag } from '../../../plan/runtime.ts'
 import { compileStringMatcher } from '../../../routing/matchers/string-matcher.ts'
 import type { FilterContext } from '../filter.ts'
 
@@ -38,7 +39,6 @@ export function compileDirection(
   path: string,
   context: FilterContext,
 ): DirectionRules {
-  const flag = common?.enabled ?? older?.runtimeEnabled
   // None says as little as one that is 0.
   const minLength = common?.minContentLength || older?.contentLength || defaultMinLength
   const listed = common !== undefined && common.contentType.length > 0 ? common.contentType : (older?.contentType ?? [])
@@ -50,11 +50,7 @@ export function compileDirection(
   const stat = (name: string) => context.stats.counter(statPrefix + name)
   const tooShort = stat('content_length_too_small')
   return {
-    enabled: () =>
-      flag === undefined ||
-      (flag.runtimeKey === ''
-        ? (flag.defaultValue ?? true)
-        : context.runtime.boolean(flag.runtimeKey, flag.defaultValue ?? true)),
+    enabled: compileFeatureFlag(common?.enabled ?? older?.runtimeEnabled, context.runtime),
     isLongEnough(headers) {
       const length = headers.get(names.contentLength)
       // A body whose length nobody knows may be of any.

@@ -26,7 +26,6 @@ export class FakeExchange extends FakeStream implements RoutedExchange {
   /** ms since the start; timers look at it by `pass`. */
   now = 0
   readonly filterStateOrNull = this.filterState
-  readonly responseTrailers: HeaderTable | null = null
   readonly routeMetadata = null
   span: Span | null = null
   internal = false

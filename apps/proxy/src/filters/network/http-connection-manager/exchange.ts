@@ -289,6 +289,16 @@ export class Exchange implements ManagedExchange {
     if (!this.done) this.filters.injectResponseData(filter, data, endStream)
   }
 
+  injectRequestTrailers(filter: HttpFilter, trailers: HeaderTable): void {
+    if (!this.done) this.filters.injectRequestTrailers(filter, trailers)
+  }
+
+  injectResponseTrailers(filter: HttpFilter, trailers: HeaderTable): void {
+    if (this.done) return
+    this.responseTrailers = trailers
+    this.filters.injectResponseTrailers(filter, trailers)
+  }
+
   replaceRequestBody(data: Buffer): void {
     this.filters.replaceRequestBody(data)
   }

@@ -179,6 +179,11 @@ export class FilterRun {
     this.requestDataFrom(this.active.indexOf(filter) + 1, data, 0, data.length, endStream)
   }
 
+  /** A filter that took data ends the request by trailers. */
+  injectRequestTrailers(filter: HttpFilter, trailers: HeaderTable): void {
+    if (!this.answered) this.requestTrailersFrom(this.active.indexOf(filter) + 1, trailers)
+  }
+
   requestTrailers(trailers: HeaderTable): void {
     if (!this.answered) this.requestTrailersFrom(0, trailers)
   }
@@ -348,6 +353,12 @@ export class FilterRun {
   injectResponseData(filter: HttpFilter, data: Buffer, endStream: boolean): void {
     const at = this.active.indexOf(filter)
     if (at >= 0) this.responseDataFrom(at - 1, data, 0, data.length, endStream)
+  }
+
+  /** A filter that took data ends the response by trailers. */
+  injectResponseTrailers(filter: HttpFilter, trailers: HeaderTable): void {
+    const at = this.active.indexOf(filter)
+    if (at >= 0) this.responseTrailersFrom(at - 1, trailers)
   }
 
   responseTrailers(trailers: HeaderTable): void {

@@ -3,6 +3,15 @@ import type { UpstreamHost } from '../upstream/upstream-host.ts'
 import type { HostWish, StreamInfo } from './stream-info.ts'
 import type { WireBytes } from './wire-bytes.ts'
 
+/** How the two connections of a TCP session end, as far as is known. */
+export interface SessionEnd {
+  downstream: 'Normal' | 'LocalReset' | 'RemoteReset'
+  upstream: 'Normal' | 'RemoteReset'
+  /** Why we end them, as Envoy words it; empty: another does. */
+  reason: string
+  upstreamReason: string
+}
+
 /** What is noted of one request (or TCP session) as it goes; access log, filters and tracing read it. */
 export class StreamRecord implements StreamInfo {
   /** Monotonic ms; -1: not yet. Zero is the process's start, as performance.now() has it. */
@@ -47,6 +56,8 @@ export class StreamRecord implements StreamInfo {
   wire: WireBytes | null = null
   localReplyBody = ''
   filterChain = ''
+  /** Of a TCP session. */
+  sessionEnd: SessionEnd | null = null
   isHealthCheck = false
   /** Sampled for tracing. */
   isTraced = false

@@ -1,8 +1,9 @@
 import net from 'node:net'
 import tls, { type ConnectionOptions } from 'node:tls'
 import { Connection, type ConnectionHandler, connectPlain, connectSecure } from '../transport/connection.ts'
+import { type DirectWriter, notDirect, writeDirect } from '../transport/direct-handle.ts'
 import { recallPeer } from '../transport/peer-certificate.ts'
-import { type Tlv, writeProxyHeader } from '../transport/proxy-protocol.ts'
+import { type ProxyHeader, type Tlv, writeProxyHeader } from '../transport/proxy-protocol.ts'
 import { isOfTls, tlsFailure } from '../transport/tls-failure.ts'
 import {
   PeerNotWanted,
@@ -58,7 +59,7 @@ export function openSocket(
   if (security === null) {
     return connectPlain(target.where, (socket) => {
       prepare(socket)
-      if (prelude !== undefined) introduce(socket, prelude, opening.client)
+      if (prelude !== undefined) introduce(socket, prelude, opening.client, stats)
       socket.once('connect', () => opening.onConnected())
       return new Connection(socket, handler, timers, stats)
     })
@@ -91,7 +92,7 @@ export function openSocket(
   // The header is written by the plain socket before the handshake takes it over.
   const plain = net.connect({ ...target.where, noDelay: true })
   prepare(plain)
-  introduce(plain, prelude, opening.client)
+  introduce(plain, prelude, opening.client, stats)
   const socket = tls.connect({ ...options, socket: plain })
   plain.once('error', (error) => socket.destroy(error))
   watch(socket)
@@ -106,25 +107,45 @@ function countAttempts(socket: net.Socket, { connectionTotal }: ClusterStats): v
 }
 
 /** Says first whom the connection is for. */
-function introduce(socket: net.Socket, { version, passes, added }: ProxyPrelude, client: ProxiedClient | undefined): void {
-  const write = (addresses: Parameters<typeof writeProxyHeader>[0]['addresses'], tlvs: readonly Tlv[]) =>
-    socket.write(writeProxyHeader({ version, addresses, tlvs }))
+function introduce(
+  socket: net.Socket,
+  { version, passes, added }: ProxyPrelude,
+  client: ProxiedClient | undefined,
+  { bytesWritten }: ClusterStats,
+): void {
+  const header = (addresses: ProxyHeader['addresses'], tlvs: readonly Tlv[] = []) =>
+    writeProxyHeader({ version, addresses, tlvs })
+  const write = (bytes: Buffer) => {
+    socket.write(bytes, (error) => {
+      if (!error) bytesWritten.add(bytes.length)
+    })
+  }
   if (client !== undefined) {
     const source = { address: client.remoteAddress, port: client.remotePort }
     const destination = { address: client.localAddress, port: client.localPort }
     const own = added(client)
     const passed = (client.tlvs ?? []).filter((tlv) => passes(tlv) && !own.some(({ type }) => type === tlv.type))
-    write({ source, destination }, [...own, ...passed])
+    write(header({ source, destination }, [...own, ...passed]))
     return
   }
   // A connection for many is the proxy's own: version 2 can say so, version 1 tells its addresses, as with Envoy.
-  if (version === 2) write(null, [])
-  else
-    socket.once('connect', () => {
-      const { localAddress = '', localPort = 0, remoteAddress = '', remotePort = 0 } = socket
-      write({ source: { address: localAddress, port: localPort }, destination: { address: remoteAddress, port: remotePort } }, [])
+  if (version === 2) {
+    write(header(null))
+    return
+  }
+  socket.once('connect', () => {
+    const { localAddress = '', localPort = 0, remoteAddress = '', remotePort = 0 } = socket
+    const bytes = header({
+      source: { address: localAddress, port: localPort },
+      destination: { address: remoteAddress, port: remotePort },
     })
+    // Requests may wait in the socket's queue already: past it.
+    if (writeDirect(socket, bytes, heedless) === notDirect) write(bytes)
+    else bytesWritten.add(bytes.length)
+  })
 }
+
+const heedless: DirectWriter = { quiet: null, onWriteEnd() {} }
 
 function watchHandshake(
   socket: tls.TLSSocket,

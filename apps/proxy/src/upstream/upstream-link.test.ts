@@ -3,6 +3,7 @@ import net, { type AddressInfo } from 'node:net'
 import { RequestHead, ResponseHead } from '@weft/http/message'
 import type { ResetReason } from '@weft/http/stream'
 import { afterEach, describe, expect, it } from 'vitest'
+import { sharedOutput } from '../transport/shared-output.ts'
 import type { ProxiedClient } from '../transport/upstream-tls.ts'
 import { poolOf, tcpPoolOf } from './endpoint-pools.ts'
 import type { PooledConnection, PoolWaiter } from './pool.ts'
@@ -148,7 +149,7 @@ const behindProxyHeader = (config: string): string => {
 }
 
 /** What an endpoint gets of a request on each of its connections, one for each of the clients that asks. */
-async function heardFrom(config: string, clients: readonly ProxiedClient[]): Promise<Buffer[]> {
+async function heardFrom(config: string, clients: readonly (ProxiedClient | null)[]): Promise<Buffer[]> {
   const heard: Buffer[] = []
   const port = await listen((socket) => {
     const at = heard.push(Buffer.alloc(0)) - 1
@@ -167,6 +168,8 @@ async function heardFrom(config: string, clients: readonly ProxiedClient[]): Pro
     if (connection === null || connection === 'overflow') throw new Error('no connection')
     connection.begin(new Waiter()).sendHead(request, true)
   }
+  // Before the connections stand.
+  sharedOutput.flush()
   await expect.poll(() => heard.filter((bytes) => bytes.includes('GET /')).length, { timeout: 10_000 }).toBe(clients.length)
   cluster.close()
   return heard.map((bytes) => bytes.subarray(0, bytes.indexOf('GET /'))).sort(Buffer.compare)
@@ -181,6 +184,11 @@ describe('a connection of HTTP/1.1 behind a PROXY header', () => {
   it('says whose requests come on it before all else, and is for one client alone', async () => {
     const heard = await heardFrom('version: V1', [clientAt(1001), clientAt(1002)])
     expect(heard.map(String)).toEqual([1001, 1002].map((port) => `PROXY TCP4 10.0.0.1 10.0.0.2 ${port} 80\r\n`))
+  })
+
+  it('says the proxy’s own addresses before a request of its own that waited for it', async () => {
+    const [heard] = await heardFrom('version: V1', [null])
+    expect(String(heard)).toMatch(/^PROXY TCP4 127\.0\.0\.1 127\.0\.0\.1 \d+ \d+\r\n$/)
   })
 
   it('tells what is added, and what the client brought of other types', async () => {

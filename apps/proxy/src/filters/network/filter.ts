@@ -90,6 +90,8 @@ export interface Refusal {
   readonly flag?: string
   /** Envoy's response code details. */
   readonly codeDetails?: string
+  /** Envoy's local close reason. */
+  readonly closeReason?: string
   /** How long the client waits before it is turned away; absent: not at all. */
   readonly afterMs?: number
 }

@@ -176,11 +176,11 @@ const kinds: Readonly<Record<string, OperatorKind>> = {
     UPSTREAM_CONNECTION_ID: ({ info }) => info.upstreamConnection?.id ?? null,
     UPSTREAM_TRANSPORT_FAILURE_REASON: ({ info }) => info.upstreamFailure.replaceAll(' ', '_') || null,
     DOWNSTREAM_TRANSPORT_FAILURE_REASON: ({ info }) => info.downstreamFailure.replaceAll(' ', '_') || null,
-    // Logs are written while connections stand: how they will end is not known.
-    UPSTREAM_DETECTED_CLOSE_TYPE: ({ info }) => (info.upstreamConnection === null ? null : 'Normal'),
-    UPSTREAM_LOCAL_CLOSE_REASON: () => null,
-    DOWNSTREAM_DETECTED_CLOSE_TYPE: () => 'Normal',
-    DOWNSTREAM_LOCAL_CLOSE_REASON: () => null,
+    // A request is logged while its connections stand: how they will end is not known.
+    UPSTREAM_DETECTED_CLOSE_TYPE: ({ info }) => info.sessionEnd?.upstream ?? (info.upstreamConnection === null ? null : 'Normal'),
+    UPSTREAM_LOCAL_CLOSE_REASON: ({ info }) => info.sessionEnd?.upstreamReason || null,
+    DOWNSTREAM_DETECTED_CLOSE_TYPE: ({ info }) => info.sessionEnd?.downstream ?? 'Normal',
+    DOWNSTREAM_LOCAL_CLOSE_REASON: ({ info }) => info.sessionEnd?.reason || null,
     CONNECTION_ID: ({ connection }) => connection.id,
     STREAM_ID: ({ info, request }) => request?.headers.get(requestId) ?? info.streamId,
     HOSTNAME: () => local,

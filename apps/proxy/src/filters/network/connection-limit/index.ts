@@ -17,7 +17,7 @@ export const connectionLimit: NetworkGateKind = {
     const { runtimeEnabled } = source
     const isEnabled = () =>
       runtimeEnabled === undefined || runtime.boolean(runtimeEnabled.runtimeKey, runtimeEnabled.defaultValue ?? true)
-    const refusal = { details: '', afterMs: durationMs(source.delay, 0) }
+    const refusal = { details: '', closeReason: 'over_connection_limit', afterMs: durationMs(source.delay, 0) }
     return {
       start() {
         let entered = false

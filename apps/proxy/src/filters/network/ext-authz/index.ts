@@ -15,8 +15,8 @@ const method: UnaryMethod<CheckRequest, CheckResponse> = {
   encode: (request) => CheckRequest.encode(request).finish(),
   decode: (bytes) => CheckResponse.decode(bytes),
 }
-const failure: Refusal = { details: '', flag: 'UAEX', codeDetails: 'ext_authz_error' }
-const denial: Refusal = { details: '', flag: 'UAEX', codeDetails: 'ext_authz_denied' }
+const failure: Refusal = { details: '', flag: 'UAEX', codeDetails: 'ext_authz_error', closeReason: 'ext_authz_close' }
+const denial: Refusal = { details: '', flag: 'UAEX', codeDetails: 'ext_authz_denied', closeReason: 'ext_authz_close' }
 
 /** `envoy.filters.network.ext_authz`: a service of the user's is asked with a connection's first bytes, which wait for its answer. */
 export const networkExtAuthz: NetworkGateKind = {

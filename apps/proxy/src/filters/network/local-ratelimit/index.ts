@@ -23,4 +23,4 @@ export const networkLocalRatelimit: NetworkGateKind = {
   },
 }
 
-const refusal: Refusal = { details: '', flag: 'URX' }
+const refusal: Refusal = { details: '', flag: 'URX', closeReason: 'local_ratelimit_close_over_limit' }

@@ -53,7 +53,8 @@ export const networkRbac: NetworkGateKind = {
         return 'continue'
       }
       denied.inc()
-      return { details: `rbac_access_denied_matched_policy[${verdict.policy ?? 'none'}]`, afterMs: delayMs }
+      const details = `rbac_access_denied_matched_policy[${verdict.policy ?? 'none'}]`
+      return { details, closeReason: 'rbac_deny_close', afterMs: delayMs }
     }
     return {
       start({ info }) {

@@ -94,13 +94,35 @@ describe('the connection of a TCP session', () => {
     await until(() => ended.heard.ended, 'the server’s end')
     ended.upstream.closeWhenFlushed()
     await until(() => ended.heard.closed !== null, 'the end')
-    expect(ended.counted()).toMatchObject({ cx_destroy_remote: 1 })
+    // Who is last closes it.
+    expect(ended.counted()).toMatchObject({ cx_destroy_local: 1 })
     expect(ended.heard.reset).toBe(false)
+    const last = await connecting((socket) => socket.on('end', () => socket.end()).resume())
+    await until(() => last.heard.connected, 'the connection to stand')
+    last.upstream.endWriting()
+    await until(() => last.heard.ended, 'the server’s end')
+    last.upstream.closeWhenFlushed()
+    await until(() => last.heard.closed !== null, 'the end')
+    expect(last.counted()).toMatchObject({ cx_destroy_remote: 1 })
     const reset = await connecting((socket) => socket.once('data', () => socket.resetAndDestroy()))
     await until(() => reset.heard.connected, 'the connection to stand')
     reset.upstream.write(Buffer.from('x'), 0, 1)
     await until(() => reset.heard.closed !== null, 'the reset')
     expect(reset.heard.reset).toBe(true)
+  })
+
+  it('is ended by a reset where the client has done so', async () => {
+    let failure: NodeJS.ErrnoException | null = null
+    const { upstream, heard, counted } = await connecting((socket) => {
+      socket.on('error', (error) => {
+        failure = error
+      })
+      socket.resume()
+    })
+    await until(() => heard.connected, 'the connection to stand')
+    upstream.resetNow()
+    await until(() => failure?.code === 'ECONNRESET', 'the server to be told')
+    expect(counted()).toMatchObject({ cx_destroy_local: 1 })
   })
 
   it('that is refused says why', async () => {

@@ -13,6 +13,7 @@ export class DirectUpstream implements SessionUpstream, LinkUser {
   private stage: 'pending' | 'active' | 'ended' = 'pending'
   /** The session is over: what becomes of the connection is for nobody. */
   private left = false
+  private writingEnded = false
 
   constructor(place: LinkPlace, events: SessionUpstreamEvents) {
     this.place = place
@@ -70,6 +71,7 @@ export class DirectUpstream implements SessionUpstream, LinkUser {
   }
 
   endWriting(): void {
+    this.writingEnded = true
     this.link.connection.endWriting()
   }
 
@@ -82,10 +84,19 @@ export class DirectUpstream implements SessionUpstream, LinkUser {
   }
 
   closeWhenFlushed(): void {
+    this.leave()
+    this.link.connection.closeWhenFlushed()
+  }
+
+  resetNow(): void {
+    this.leave()
+    this.link.connection.resetNow()
+  }
+
+  private leave(): void {
     this.left = true
     if (this.stage === 'pending') this.endStage()
     this.link.localClose = true
-    this.link.connection.closeWhenFlushed()
   }
 
   // ConnectionHandler
@@ -95,7 +106,8 @@ export class DirectUpstream implements SessionUpstream, LinkUser {
   }
 
   onEnd(): void {
-    this.link.remoteEnd = true
+    // One that ends before we do is left to us to close.
+    if (this.writingEnded) this.link.remoteEnd = true
     this.events.onEnd()
   }
 

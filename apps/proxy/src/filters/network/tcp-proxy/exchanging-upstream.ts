@@ -127,4 +127,8 @@ export class ExchangingUpstream implements SessionUpstream, SessionUpstreamEvent
   closeWhenFlushed(): void {
     this.inner.closeWhenFlushed()
   }
+
+  resetNow(): void {
+    this.inner.resetNow()
+  }
 }

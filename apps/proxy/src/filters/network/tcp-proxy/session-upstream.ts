@@ -14,6 +14,8 @@ export interface SessionUpstream {
   resume(): void
   /** Ends when what was written has left. */
   closeWhenFlushed(): void
+  /** Ends now, and tells the endpoint so. */
+  resetNow(): void
 }
 
 /** What a session hears of its far side. */

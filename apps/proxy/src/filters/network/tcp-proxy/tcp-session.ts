@@ -1,7 +1,7 @@
 import type { AccessLog } from '../../../observe/access-log/access-log.ts'
 import type { FormatContext } from '../../../observe/format/context.ts'
 import type { Counter, Gauge } from '../../../observe/stats.ts'
-import { StreamRecord } from '../../../observe/stream-record.ts'
+import { type SessionEnd, StreamRecord } from '../../../observe/stream-record.ts'
 import { withJitter } from '../../../plan/jitter.ts'
 import type { Connection, ConnectionHandler, ConnectionStats } from '../../../transport/connection.ts'
 import { nextConnectionId } from '../../../transport/connection-id.ts'
@@ -104,6 +104,7 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
   /** The client has left, and what it sent has not. */
   private flushing = false
   private downstreamEnded = false
+  private readonly end: SessionEnd = { downstream: 'Normal', upstream: 'Normal', reason: '', upstreamReason: '' }
   private upstreamEnded = false
   private lastActivityMs = performance.now()
   private readonly idleTimer: Timeout
@@ -135,6 +136,7 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
     const { info } = this
     info.reset(performance.now())
     info.filterChain = accepted.filterChainName
+    info.sessionEnd = this.end
     info.downstreamRemoteAddress = accepted.remoteAddress
     info.downstreamRemotePort = accepted.remotePort
     this.accepted.tlvs = plan.tlvs(this, accepted.tlvs)
@@ -201,7 +203,7 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
     const cluster = this.cluster ?? services.cluster(this.share.name)
     if (cluster === undefined) {
       plan.stats.noRoute.inc()
-      this.fail('NC')
+      this.fail('NC', initFailure.noRoute)
       return
     }
     this.cluster = cluster
@@ -210,13 +212,13 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
     const breaker = cluster.breakers[0]
     if (!breaker.take('connections')) {
       cluster.stats.connectionOverflow.inc()
-      this.fail('UO')
+      this.fail('UO', initFailure.overflow)
       return
     }
     const endpoint = cluster.pick(connectionPick(this.accepted, plan.hash, this.share.metadataMatch))
     if (endpoint === null) {
       breaker.release('connections')
-      this.fail('UH')
+      this.fail('UH', initFailure.noHost)
       return
     }
     this.endpoint = endpoint
@@ -290,6 +292,8 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
     else if (reset) {
       // As with Envoy the client is told in the same way.
       this.info.addResponseFlag('UR')
+      this.end.upstream = 'RemoteReset'
+      this.end.downstream = 'LocalReset'
       this.downstream.resetNow()
     } else this.downstream.closeAfterWrite()
   }
@@ -310,7 +314,7 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
       return
     }
     this.cluster?.stats.connectAttemptsExceeded.inc()
-    this.fail('URX')
+    this.fail('URX', initFailure.connect)
   }
 
   private connectAgain(): void {
@@ -324,8 +328,17 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
     this.services.timers.arm(this.retryTimer, Math.floor(Math.random() * bound))
   }
 
-  private fail(flag: string): void {
+  private fail(flag: string, why: number): void {
     this.info.addResponseFlag(flag)
+    this.close(`tcp_initializion_failure:${why}`)
+  }
+
+  /** Ends the session of our own accord. */
+  private close(reason: string): void {
+    const { end } = this
+    end.reason = reason
+    if (this.connected) end.upstreamReason = reason
+    this.downstream.discardUnread()
     this.downstream.destroy()
   }
 
@@ -345,10 +358,10 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
     if (maxDurationMs > 0 && now >= this.info.startMs + maxDurationMs) {
       stats.maxDuration.inc()
       this.info.addResponseFlag('DT')
-      this.destroy()
+      this.close('max_connection_duration_reached')
     } else if (idleMs > 0 && now >= this.lastActivityMs + idleMs) {
       stats.idleTimeout.inc()
-      this.destroy()
+      this.close('tcp_session_idle_timeout')
     } else this.services.timers.arm(this.idleTimer, this.nextLook())
   }
 
@@ -374,14 +387,14 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
     this.downstream.destroy()
   }
 
-  refuse({ details, flag = '', codeDetails = '' }: Refusal): void {
+  refuse({ details, flag = '', codeDetails = '', closeReason = '' }: Refusal): void {
     const { info } = this
     info.terminationDetails = details
     info.responseCodeDetails = codeDetails
     if (flag !== '') info.addResponseFlag(flag)
     // What came was held before the filter that refuses.
     info.bytesReceived = this.downstream.bytesRead
-    this.downstream.destroy()
+    this.close(closeReason)
   }
 
   // ConnectionHandler, downstream
@@ -396,23 +409,27 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
   onEnd(): void {
     this.downstreamEnded = true
     if (!this.connected) return
-    this.upstream?.endWriting()
+    // Both ends have been told: what is left is ours to close, as the counters of both tell.
     if (this.upstreamEnded) this.downstream.closeAfterWrite()
+    else this.upstream?.endWriting()
   }
 
   onWritable(): void {
     this.upstream?.resume()
   }
 
-  onClose(): void {
+  onClose(error: Error | null): void {
     if (this.ended) return
     this.ended = true
+    const reset = error !== null && 'code' in error && error.code === 'ECONNRESET'
+    if (reset) this.end.downstream = 'RemoteReset'
     const { timers } = this.services
     timers.cancel(this.idleTimer)
     if (this.logTimer !== null) timers.cancel(this.logTimer)
     if (this.retryTimer !== null) timers.cancel(this.retryTimer)
     this.info.endMs = performance.now()
-    this.flushUpstream()
+    if (reset) this.upstream?.resetNow()
+    else this.flushUpstream()
     this.plan.accessLog?.(this)
     this.onGone(this)
   }
@@ -429,5 +446,8 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
     upstream.closeWhenFlushed()
   }
 }
+
+/** Why a session comes to no endpoint, as Envoy numbers it. */
+const initFailure = { connect: 0, noHost: 1, overflow: 2, noRoute: 3 } as const
 
 const noFilterState: ReadonlyMap<string, unknown> = new Map()

@@ -130,6 +130,10 @@ export class TunnelUpstream implements SessionUpstream, PoolWaiter {
     this.events.onClose('')
   }
 
+  resetNow(): void {
+    this.closeWhenFlushed()
+  }
+
   // The answer
 
   onInterim(): void {}

@@ -16,6 +16,7 @@ export interface FakeRequest {
   info?: Partial<StreamInfo>
   route?: RouteInfo | null
   isGrpc?: boolean
+  upgrade?: string
 }
 
 /** A request without a connection behind it, for tests of filters: notes what a filter does to it. */
@@ -29,6 +30,7 @@ export class FakeStream implements HttpStream {
   clusterMetadata: Readonly<Record<string, unknown>> | null = null
   readonly filterState = new Map<string, unknown>()
   readonly isGrpc: boolean
+  readonly upgrade: string
   metadataOrNull: Record<string, Record<string, unknown>> | null = null
   done = false
   /** How often the filter let the request, or the response, go on. */
@@ -52,6 +54,7 @@ export class FakeStream implements HttpStream {
     this.request.authority = fake.authority ?? 'test.example'
     for (const [name, value] of Object.entries(fake.headers ?? {})) this.request.headers.append(headerName(name), value)
     this.isGrpc = fake.isGrpc ?? false
+    this.upgrade = fake.upgrade ?? ''
     this.route = fake.route ?? null
     this.clusterName = fake.route?.cluster ?? ''
     this.connection = {

@@ -167,6 +167,8 @@ export interface HttpStream {
   resumeResponse(): void
   /** The route is chosen anew (a filter changed what routes look at). */
   clearRoute(): void
+  /** What the request asks to go on as (`websocket`, `connect`); empty: nothing else. */
+  readonly upgrade: string
   /** Whether the request is gRPC (content-type). */
   readonly isGrpc: boolean
   /** The request is over (no callback follows but onComplete). */

@@ -108,7 +108,8 @@ export function isPseudo(name: string): boolean {
   return name.startsWith(':') || name.toLowerCase() === 'host'
 }
 
-function setPseudo(name: string, head: RequestHead | ResponseHead, value: string): void {
+/** Sets a pseudo header (or Host), by its lower-case name; of an answer `:status`, where it is one. */
+export function setPseudo(name: string, head: RequestHead | ResponseHead, value: string): void {
   if ('status' in head) {
     if (name === ':status' && /^[1-9]\d\d$/.test(value)) head.status = Number(value)
     return

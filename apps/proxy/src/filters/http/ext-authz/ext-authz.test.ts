@@ -2,11 +2,11 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { ExtAuthz, type HttpService } from '@weft/contracts/envoy/extensions/filters/http/ext_authz/v3/ext_authz'
 import { headerName } from '@weft/http/header-name'
+import { ResponseHead } from '@weft/http/message'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { FakeContext } from '../fake-context.ts'
 import { FakeStream } from '../fake-stream.ts'
 import { extAuthz } from './index.ts'
-import { editQuery } from './query-parameters.ts'
 
 let server: Server
 let context: FakeContext
@@ -151,6 +151,34 @@ describe('ext_authz by an HTTP service', () => {
     expect(clear.mock.calls.length > 0).toBe(cleared)
   })
 
+  it('tells the client what an answer that denies says, joined where one is kept, and how long it took; not what was to be removed', async () => {
+    answer = (_request, response) => {
+      response.setHeader('x-envoy-auth-headers-to-remove', 'x-a')
+      response.setHeader('location', ['/a', '/b'])
+      response.writeHead(302).end()
+    }
+    const stream = new FakeStream({ route })
+    compile().start(stream, undefined)?.onRequestHeaders?.(stream, true)
+    await vi.waitFor(() => expect(stream.replied).not.toBeNull())
+    const response = new ResponseHead()
+    stream.replied?.options.edit?.(response)
+    const names: string[] = []
+    response.headers.forEach((name) => {
+      names.push(name)
+    })
+    expect(names).toEqual(expect.arrayContaining(['location', 'x-envoy-upstream-service-time']))
+    expect(names).not.toContain('x-envoy-auth-headers-to-remove')
+    expect(response.headers.get(headerName('location'))).toBe('/a,/b')
+  })
+
+  it('asks at once where the request becomes something else, whose body has no end', async () => {
+    answer = (_request, response) => response.end()
+    const stream = new FakeStream({ route, upgrade: 'websocket' })
+    const filter = compile({ withRequestBody: { maxRequestBytes: 4, allowPartialMessage: true } }).start(stream, undefined)
+    expect(filter?.onRequestHeaders?.(stream, false)).toBe('stop')
+    await vi.waitFor(() => expect(stream.requestsContinued).toBe(1))
+  })
+
   it('sends what was gathered of the body, and says that it is not all', async () => {
     const asked: string[] = []
     answer = (request, response) => {
@@ -167,13 +195,5 @@ describe('ext_authz by an HTTP service', () => {
     await vi.waitFor(() => expect(stream.requestsContinued).toBe(1))
     expect(asked).toEqual(['abcd', 'true'])
     expect(filter?.onRequestData?.(stream, Buffer.from('more'), true)).toBe('continue')
-  })
-})
-
-describe('query parameters', () => {
-  it('are set and removed, and stand in the order of their names', () => {
-    expect(editQuery('/a?x=1&y=2&x=3', [{ key: 'x', value: '9' }], [])).toBe('/a?x=9&y=2')
-    expect(editQuery('/a?x=1', [], ['x'])).toBe('/a')
-    expect(editQuery('/a', [{ key: 'n', value: '' }], [])).toBe('/a?n=')
   })
 })

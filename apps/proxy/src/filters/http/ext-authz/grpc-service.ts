@@ -9,7 +9,7 @@ import type { FilterContext } from '../filter.ts'
 import { compileGrpcService } from '../grpc-service.ts'
 import { type Check, type CheckInput, partialBody } from './check-input.ts'
 import { compileSelection, type HeaderSelection } from './header-selection.ts'
-import { changeOf, type Verdict } from './verdict.ts'
+import { answerChanges, hasUnknownAction, requestChanges, responseChanges, type Verdict } from './verdict.ts'
 
 const checkMethod: UnaryMethod<CheckRequest, CheckResponse> = {
   path: '/envoy.service.auth.v3.Authorization/Check',
@@ -90,7 +90,7 @@ function checkRequest(
     contextExtensions,
     metadataContext: { filterMetadata: chosen(stream.metadataOrNull, source.metadataContextNamespaces) },
     routeMetadataContext: { filterMetadata: chosen(stream.route?.metadata ?? null, source.routeMetadataContextNamespaces) },
-    ...(source.includeTlsSession && connection.tls !== null ? { tlsSession: { sni: connection.serverName } } : {}),
+    ...(source.includeTlsSession ? { tlsSession: { sni: connection.serverName } } : {}),
   }
   return CheckRequest.fromPartial({ attributes })
 }
@@ -126,34 +126,40 @@ function chosen(
 }
 
 function verdictOf({ status, httpResponse, dynamicMetadata }: CheckResponse): Verdict {
-  const metadata = dynamicMetadata ?? null
+  const ok = httpResponse?.$case === 'okResponse' ? httpResponse.value : null
+  const metadata = ok?.dynamicMetadata ?? dynamicMetadata ?? null
   if ((status?.code ?? 0) === 0) {
-    const ok = httpResponse?.$case === 'okResponse' ? httpResponse.value : null
     return {
       type: 'ok',
-      request: (ok?.headers ?? []).map((option) => changeOf(option, 'append')),
+      request: requestChanges(ok?.headers ?? []),
       remove: ok?.headersToRemove ?? [],
-      response: (ok?.responseHeadersToAdd ?? []).map((option) => changeOf(option, 'add')),
+      response: responseChanges(ok?.responseHeadersToAdd ?? []),
+      unknownAction: hasUnknownAction(ok?.responseHeadersToAdd ?? []),
       setParameters: ok?.queryParametersToSet ?? [],
       removeParameters: ok?.queryParametersToRemove ?? [],
-      metadata: metadata ?? ok?.dynamicMetadata ?? null,
+      metadata,
     }
   }
   if (httpResponse?.$case === 'errorResponse') {
     const { status: shown, headers, body } = httpResponse.value
-    const changes = headers.map((option) => changeOf(option, 'append-if-there'))
     return {
       type: 'error',
       reason: `it answered an error: ${status?.message ?? ''}`,
-      answer: { status: shown?.code ?? 0, headers: changes, body: Buffer.from(body) },
+      metadata,
+      answer: { status: shown?.code ?? 0, headers: answerChanges(headers), body: Buffer.from(body) },
     }
   }
   const denied = httpResponse?.$case === 'deniedResponse' ? httpResponse.value : null
   return {
     type: 'denied',
-    status: denied?.status?.code || 403,
-    headers: (denied?.headers ?? []).map((option) => changeOf(option, 'append-if-there')),
+    status: denialStatus(denied?.status?.code ?? 0),
+    headers: answerChanges(denied?.headers ?? []),
     body: Buffer.from(denied?.body ?? ''),
     metadata,
   }
+}
+
+/** Without a status, or with an interim one, which would end nothing, 403. */
+function denialStatus(code: number): number {
+  return code < 200 ? 403 : code
 }

@@ -1,4 +1,5 @@
 import type { ExtAuthz, HttpService } from '@weft/contracts/envoy/extensions/filters/http/ext_authz/v3/ext_authz'
+import { singleInResponses } from '@weft/http/header-name'
 import { compileTextFormat, type TextFormat } from '../../../observe/format/text-format.ts'
 import { durationMs } from '../../../plan/duration.ts'
 import { type HttpAnswer, httpCall } from '../../../upstream/http-client.ts'
@@ -12,11 +13,12 @@ import type { HeaderChange, Verdict } from './verdict.ts'
 const always = new Set(['authorization'])
 /** What belongs to a connection or is made anew. */
 const hopByHop = new Set([
-  ...['host', 'content-length', 'connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'te', 'trailer', 'upgrade'],
+  ...['content-length', 'connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'te', 'trailer', 'upgrade'],
 ])
 /** What a denial tells the client besides what is configured. */
 const alwaysToClient = new Set(['www-authenticate', 'location'])
 const removalList = 'x-envoy-auth-headers-to-remove'
+const singleNames: ReadonlySet<string> = new Set(singleInResponses.map(({ name }) => name))
 /** Longest answer taken. */
 const maxAnswerBytes = 1 << 20
 
@@ -75,7 +77,7 @@ function headersOf(
 ): Record<string, string[]> {
   const headers: Record<string, string[]> = {}
   stream.request.headers.forEach((name, value) => {
-    if (hopByHop.has(name) || !isSent(name)) return
+    if (name === 'host' || hopByHop.has(name) || !isSent(name)) return
     const values = headers[name]
     if (values === undefined) headers[name] = [value]
     else values.push(value)
@@ -98,17 +100,17 @@ function compileReading(answers: HttpService['authorizationResponse'], path: str
   const noted = compileSelection(answers?.dynamicMetadataFromHeaders, `${at}.dynamic_metadata_from_headers`)
   return (answer) => {
     if (answer.status >= 500) return { type: 'error', reason: `it answered ${answer.status}` }
-    const pairs = pairsOf(answer)
-    const metadata =
-      noted === null ? null : Object.fromEntries(pairs.filter(([name]) => noted(name)).map(([name, value]) => [name, value]))
+    const { pairs, removals } = partsOf(answer)
+    const metadata = noted === null ? null : Object.fromEntries(pairs.filter(([name]) => noted(name)))
     if (answer.status === 200) {
       const chosen = (selects: HeaderSelection | null, how: HeaderChange['how']): HeaderChange[] =>
         selects === null ? [] : pairs.filter(([name]) => selects(name)).map(([name, value]) => ({ name, value, how }))
       return {
         type: 'ok',
-        request: [...chosen(toUpstream, 'set'), ...chosen(appended, 'append')],
-        remove: pairs.filter(([name]) => name === removalList).flatMap(([, value]) => value.split(',').map((one) => one.trim())),
+        request: [...chosen(toUpstream, 'set'), ...chosen(appended, 'add')],
+        remove: removals,
         response: chosen(onSuccess, 'add'),
+        unknownAction: false,
         setParameters: [],
         removeParameters: [],
         metadata,
@@ -116,17 +118,22 @@ function compileReading(answers: HttpService['authorizationResponse'], path: str
     }
     const told = pairs.filter(([name]) => onDenial === null || onDenial(name) || alwaysToClient.has(name))
     const headers = told.map(([name, value]): HeaderChange => ({ name, value, how: 'set' }))
-    if (onDenial === null || onDenial('x-envoy-upstream-service-time'))
-      headers.push({ name: 'x-envoy-upstream-service-time', value: String(Math.round(answer.headMs)), how: 'set' })
     return { type: 'denied', status: answer.status, headers, body: answer.body, metadata }
   }
 }
 
-function pairsOf({ rawHeaders }: HttpAnswer): [name: string, value: string][] {
+/** An answer's headers, as a cluster's are (with the time that it took), and what it says is to be removed. */
+function partsOf({ rawHeaders, headMs }: HttpAnswer): { pairs: [name: string, value: string][]; removals: string[] } {
   const pairs: [string, string][] = []
+  const removals: string[] = []
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
     const name = rawHeaders[i]!.toLowerCase()
-    if (!hopByHop.has(name)) pairs.push([name, rawHeaders[i + 1]!])
+    const value = rawHeaders[i + 1]!
+    const before = singleNames.has(name) ? pairs.find((pair) => pair[0] === name) : undefined
+    if (name === removalList) removals.push(...value.split(',').map((one) => one.trim().toLowerCase()))
+    else if (before !== undefined) before[1] = `${before[1]},${value}`
+    else if (!hopByHop.has(name)) pairs.push([name, value])
   }
-  return pairs
+  pairs.push(['x-envoy-upstream-service-time', String(Math.round(headMs))])
+  return { pairs, removals: removals.filter((name) => name !== '') }
 }

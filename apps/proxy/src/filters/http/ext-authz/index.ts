@@ -18,8 +18,8 @@ import type { Check, CheckInput } from './check-input.ts'
 import { compileGrpcCheck } from './grpc-service.ts'
 import { compileHttpCheck } from './http-service.ts'
 import { compileMutationRules, isHeaderName, isHeaderValue, type MutationCheck } from './mutation-rules.ts'
-import { editQuery } from './query-parameters.ts'
-import { applyChanges, type HeaderChange, type Verdict } from './verdict.ts'
+import { editQuery, isPlainParameter } from './query-parameters.ts'
+import { changeRequest, changeResponse, type HeaderChange, replaceHeaders, type Verdict } from './verdict.ts'
 
 const namespace = 'envoy.filters.http.ext_authz'
 const failureAllowed = headerName('x-envoy-auth-failure-mode-allowed')
@@ -191,7 +191,7 @@ class ExtAuthzFilter implements HttpFilter {
       stream.reply(rules.errorStatus, '', { details: 'ext_authz_error', flags: ['UAEX'] })
       return 'stop'
     }
-    if (buffering === undefined || endStream) {
+    if (buffering === undefined || endStream || stream.upgrade !== '') {
       this.ask(stream, null)
       return 'stop'
     }
@@ -237,7 +237,14 @@ class ExtAuthzFilter implements HttpFilter {
   private conclude(stream: HttpStream, verdict: Verdict): void {
     if (stream.done || this.state !== 'asking') return
     this.state = 'done'
-    if (this.rules.source.validateMutations && !isValid(verdict)) {
+    const { validateMutations } = this.rules.source
+    if (validateMutations && verdict.type === 'ok' && verdict.unknownAction) {
+      this.onInvalid(stream)
+      return
+    }
+    this.note(stream, verdict.metadata ?? null, verdict.type === 'ok')
+    if (validateMutations && !isValid(verdict)) {
+      if (verdict.type === 'denied') this.countDenied(stream, verdict.status)
       this.onInvalid(stream)
       return
     }
@@ -272,21 +279,23 @@ class ExtAuthzFilter implements HttpFilter {
   private letPass(stream: HttpStream, verdict: Extract<Verdict, { type: 'ok' }>): void {
     const { rules } = this
     const { request } = stream
-    const judged = verdict.request.map((change) => ({ change, may: rules.mayChange(change.name, change.value) }))
-    const removals = verdict.remove.map((name) => ({ name, may: rules.mayChange(name.toLowerCase(), null) }))
+    const judged = verdict.request.map((change) => ({
+      change,
+      may: rules.mayChange(change.name, change.value, change.how === 'append'),
+    }))
+    const removals = verdict.remove.filter(isHeaderName).map((name) => ({ name, may: rules.mayChange(name.toLowerCase(), null) }))
     if ([...judged, ...removals].some(({ may }) => may === 'error')) {
       this.onInvalid(stream)
       return
     }
     const changes = judged.filter(({ may }) => may === 'ok').map(({ change }) => change)
-    this.note(stream, verdict.metadata, true)
-    applyPseudo(stream, changes)
-    applyChanges(
-      request.headers,
-      changes.filter(({ name }) => !isPseudo(name)),
-    )
-    for (const { name, may } of removals)
-      if (may === 'ok' && name !== '' && !isPseudo(name)) request.headers.remove(headerName(name))
+    const misnamed = changeRequest(request, changes)
+    if (misnamed !== null) {
+      const details = `filter_removed_required_request_headers{invalid_header_name:_${misnamed.replaceAll(/\s/g, '_')}}`
+      stream.reply(503, `invalid header name: ${misnamed}`, { details, flags: ['DPE'] })
+      return
+    }
+    for (const { name, may } of removals) if (may === 'ok' && !isPseudo(name)) request.headers.remove(headerName(name))
     request.path = editQuery(request.path, verdict.setParameters, verdict.removeParameters)
     this.responseChanges = verdict.response
     this.count(stream, 'ok')
@@ -301,30 +310,32 @@ class ExtAuthzFilter implements HttpFilter {
 
   private deny(stream: HttpStream, verdict: Extract<Verdict, { type: 'denied' }>): void {
     const { rules } = this
-    this.note(stream, verdict.metadata, false)
-    this.count(stream, 'denied')
-    rules.stats.denied.inc()
+    this.countDenied(stream, verdict.status)
     if (rules.source.shadowMode) {
       rules.stats.shadowDenied.inc()
       stream.continueRequest()
       return
     }
-    if (rules.source.chargeClusterResponseStats ?? true) rules.counters.response(stream.clusterName, verdict.status)
     const most = rules.source.maxDeniedResponseBodyBytes
     const body = most > 0 ? verdict.body.subarray(0, most) : verdict.body
     stream.reply(verdict.status, body, {
       details: 'ext_authz_denied',
       flags: ['UAEX'],
-      edit: ({ headers }) =>
-        applyChanges(
-          headers,
-          verdict.headers.filter(({ name }) => !isPseudo(name) && name !== 'content-length'),
-        ),
+      edit: (response) => replaceHeaders(response, verdict.headers),
     })
+  }
+
+  private countDenied(stream: HttpStream, status: number): void {
+    const { rules } = this
+    this.count(stream, 'denied')
+    rules.stats.denied.inc()
+    if (rules.source.shadowMode || rules.source.chargeClusterResponseStats === false) return
+    rules.counters.response(stream.clusterName, status)
   }
 
   /** The service asks for what no header can be, or what it may not change. */
   private onInvalid(stream: HttpStream): void {
+    this.count(stream, 'invalid')
     this.rules.stats.invalid.inc()
     stream.reply(500, '', { details: 'ext_authz_invalid', flags: ['UAEX'] })
   }
@@ -349,16 +360,12 @@ class ExtAuthzFilter implements HttpFilter {
     stream.reply(answer?.status || rules.errorStatus, answer?.body ?? '', {
       details: 'ext_authz_error',
       flags: ['UAEX'],
-      edit: ({ headers }) =>
-        applyChanges(
-          headers,
-          (answer?.headers ?? []).filter(({ name }) => !isPseudo(name) && name !== 'content-length'),
-        ),
+      edit: (response) => replaceHeaders(response, answer?.headers ?? []),
     })
   }
 
   onResponseHeaders({ response }: HttpStream): FilterStatus {
-    if (this.responseChanges.length > 0) applyChanges(response.headers, this.responseChanges)
+    changeResponse(response, this.responseChanges)
     return 'continue'
   }
 
@@ -372,19 +379,14 @@ function isValid(verdict: Verdict): boolean {
   const change = ({ name, value }: HeaderChange) => isHeaderName(name) && isHeaderValue(value)
   switch (verdict.type) {
     case 'ok':
-      return verdict.request.every(change) && verdict.response.every(change) && verdict.remove.every(isHeaderName)
+      return (
+        verdict.request.every(change) &&
+        verdict.response.every(change) &&
+        verdict.setParameters.every(({ key, value }) => isPlainParameter(key) && isPlainParameter(value))
+      )
     case 'denied':
       return verdict.headers.every(change)
     case 'error':
       return (verdict.answer?.headers ?? []).every(change)
-  }
-}
-
-/** `:path`, `:method` and the like stand beside the headers; a service may set them too. */
-function applyPseudo({ request }: HttpStream, changes: readonly HeaderChange[]): void {
-  for (const { name, value } of changes) {
-    if (name === ':path') request.path = value
-    else if (name === ':method') request.method = value
-    else if (name === ':authority' || name === 'host') request.authority = value
   }
 }

@@ -5,8 +5,8 @@ import { isPseudo } from '../head-edit.ts'
 
 /** `refused`: left out; `error`: the whole answer counts as wrong. */
 type MutationVerdict = 'ok' | 'refused' | 'error'
-/** Says whether a header may be changed to a value, or (null) removed. */
-export type MutationCheck = (name: string, value: string | null) => MutationVerdict
+/** Says whether a header may be changed to a value (made longer by it: `appends`), or (null) removed. */
+export type MutationCheck = (name: string, value: string | null, appends?: boolean) => MutationVerdict
 
 const routing = new Set(['host', ':authority', ':scheme', ':method'])
 
@@ -23,8 +23,8 @@ export function compileMutationRules(rules: HeaderMutationRules, path: string): 
     if (name.startsWith(':') && disallowSystem) return false
     return allowEnvoy || !name.startsWith('x-envoy-')
   }
-  return (name, value) => {
-    if (value === null && isPseudo(name)) return no
+  return (name, value, appends = false) => {
+    if (value === null ? isPseudo(name) : appends && name.startsWith(':')) return no
     return isAllowed(name) && (value === null || isHeaderValue(value)) ? 'ok' : no
   }
 }

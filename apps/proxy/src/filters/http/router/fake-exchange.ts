@@ -29,7 +29,7 @@ export class FakeExchange extends FakeStream implements RoutedExchange {
   readonly routeMetadata = null
   span: Span | null = null
   internal = false
-  upgrade = ''
+  override upgrade = ''
   readonly isGrpcTimed = false
   internalRedirects = 0
   responseStarted = false

@@ -12,7 +12,8 @@ export function chooseRoute(exchange: ManagedExchange, deadlines: StreamDeadline
   }
   const route = table === null || request.scheme === '' ? null : table.match(request, exchange)
   exchange.route = route
-  if (route !== null) {
+  if (route === null) info.routeName = info.virtualHost = info.clusterStatName = ''
+  else {
     info.routeName = route.name
     info.virtualHost = route.virtualHost
     const { outcome } = route

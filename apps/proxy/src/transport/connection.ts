@@ -5,6 +5,7 @@ import type { ByteSink } from '@weft/http/stream'
 import type { Counter, Gauge } from '../observe/stats.ts'
 import { maxReceive, plainBytes, type TlsSession, type TlsUser } from '../tls/tls-session.ts'
 import { beginTurn, endTurn } from './clock.ts'
+import { discardUnread } from './discard-unread.ts'
 import {
   type DirectWriter,
   hasEnded,
@@ -19,7 +20,7 @@ import {
   writeQuietly,
   written,
 } from './direct-handle.ts'
-import { endedBadly, isNotNow, Poller, type ReadyListener, readSize } from './poller.ts'
+import { endedBadly, isNotNow, type Poller, type ReadyListener, readBuffer, readSize, threadPoller } from './poller.ts'
 import { type OutputOwner, sharedOutput } from './shared-output.ts'
 import { systemFailure } from './system-failure.ts'
 import { Timeout, type TimerWheel } from './timer-wheel.ts'
@@ -48,10 +49,8 @@ export interface ConnectionStats {
   bytesWrittenBuffered: Gauge
 }
 
-/** All plain sockets of this thread read into this one buffer: its bytes are used up within the callback. */
-export const readBuffer = Buffer.allocUnsafeSlow(readSize)
 /** Of this thread, from its first plain socket on. */
-let poller: Poller | null | undefined
+let poller: Poller | null = null
 /** How often a socket that fills the buffer is read in one round. */
 const readsAtOnce = 16
 
@@ -79,7 +78,8 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
   private turnedAway = false
   private failure: Error | null = null
   private readonly secure: boolean
-  private hasStarted = false
+  /** It was accepted, and `startReading` is to come. */
+  isUnread = false
   /** The peer sends no more. */
   private peerEnded = false
   /** Bytes may wait in the socket's own queue, as they do until it is connected. */
@@ -197,8 +197,8 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
       this.readAccepted()
       return
     }
-    if (this.hasStarted) return
-    this.hasStarted = true
+    if (!this.isUnread) return
+    this.isUnread = false
     this.poll(false, now)
     if (!this.paused && !this.closed) this.socket.resume()
   }
@@ -206,7 +206,7 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
   /** The poller takes over, if there is one: reads of a plain socket that is connected, and writes that the kernel takes at once. */
   poll(isAnswer: boolean, now: boolean): void {
     this.isAnswer = isAnswer
-    if (poller === undefined) poller = Poller.create()
+    poller = threadPoller()
     const { _handle: handle } = this.socket as unknown as WithHandle
     if (handle === null) return
     // As long as Node believes that it reads, it does not begin to.
@@ -565,16 +565,9 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
     this.destroy()
   }
 
-  /** Reads what has come, for nobody: a socket that is closed with bytes unread tells its peer of an error. */
-  discardUnread(): void {
-    const { _handle: handle } = this.socket as unknown as WithHandle
-    if (poller === undefined) poller = Poller.create()
-    if (poller === null || handle === null || handle.fd < 0) return
-    for (let reads = 0; reads < readsAtOnce && poller.receive(handle.fd, readBuffer) > 0; reads++);
-  }
-
-  /** Closes now. */
+  /** Closes now; one that was never read by an end, whatever has come. */
   destroy(): void {
+    if (this.isUnread) discardUnread(this.socket)
     sharedOutput.drop(this)
     if (!this.socket.destroyed) this.socket.destroy()
   }
@@ -639,6 +632,7 @@ export function rewrapAccepted(accepted: net.Socket, makeHandler: (socket: net.S
   const socket = new net.Socket(options as unknown as net.SocketConstructorOpts)
   readDirect(socket, onBytes)
   connection = makeHandler(socket)
+  connection.isUnread = true
   return connection
 }
 

@@ -8,6 +8,7 @@ import { addressText, type FilterChainPlan, type ListenAddress, type ListenerPla
 import type { SharedCount } from '../shared/token-buckets.ts'
 import { plainAddress } from './address.ts'
 import { type ClientHello, inspectClientHello } from './client-hello.ts'
+import { closeUnread } from './discard-unread.ts'
 import { Connection, ignore, rewrapAccepted } from './connection.ts'
 import { nextConnectionId } from './connection-id.ts'
 import type { TlsInfo } from './connection-info.ts'
@@ -155,13 +156,13 @@ export class LiveListener {
     if (admission !== 'now') return
     if (!this.count.enter(this.plan.connectionLimit())) {
       this.stats.overflow.inc()
-      socket.destroy()
+      closeUnread(socket)
       return
     }
     if (this.plan.countsGlobally && !this.services.processState.enterConnection()) {
       this.stats.globalOverflow.inc()
       this.count.leave()
-      socket.destroy()
+      closeUnread(socket)
       return
     }
     const facts = factsOf(socket, caught, this.plan.addresses)

@@ -28,6 +28,8 @@ export interface ReadyListener {
 
 /** The most that is read at once of one socket. */
 export const readSize = 64 * 1024
+/** All plain sockets of this thread read into this one buffer: its bytes are used up within the callback. */
+export const readBuffer = Buffer.allocUnsafeSlow(readSize)
 /** What a round reads before it gives out what it has read. */
 const roundSize = 256 * 1024
 /** No error number. */
@@ -286,6 +288,14 @@ export class Poller {
       }
     }
   }
+}
+
+let ofThread: Poller | null | undefined
+
+/** The one of this thread; null where it can't be had. */
+export function threadPoller(): Poller | null {
+  if (ofThread === undefined) ofThread = Poller.create()
+  return ofThread
 }
 
 /** Whether a negative result says no more than: not now. */

@@ -6,6 +6,7 @@ import { withJitter } from '../../../plan/jitter.ts'
 import type { Connection, ConnectionHandler, ConnectionStats } from '../../../transport/connection.ts'
 import { nextConnectionId } from '../../../transport/connection-id.ts'
 import type { ConnectionInfo } from '../../../transport/connection-info.ts'
+import { discardUnread } from '../../../transport/discard-unread.ts'
 import type { Tlv } from '../../../transport/proxy-protocol.ts'
 import { Timeout } from '../../../transport/timer-wheel.ts'
 import type { Cluster } from '../../../upstream/cluster.ts'
@@ -338,7 +339,7 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
     const { end } = this
     end.reason = reason
     if (this.connected) end.upstreamReason = reason
-    this.downstream.discardUnread()
+    discardUnread(this.downstream.socket)
     this.downstream.destroy()
   }
 

@@ -20,6 +20,11 @@ export interface ConnectionTraits {
   applicationProtocols: readonly string[]
 }
 
+/** Chooses the filter chain of a connection; null: none takes it. */
+export interface FilterChainChoice<T> {
+  find(traits: ConnectionTraits): T | null
+}
+
 /** How well a connection fits one criterion: -1 not at all, else the higher the more specific (0: the criterion is not given). */
 type Criterion = (traits: ConnectionTraits) => number
 
@@ -28,7 +33,7 @@ type Criterion = (traits: ConnectionTraits) => number
  * application protocol, direct source, source type, source address, source port. At each step only the most specific that fit go on;
  * there is no way back from a step.
  */
-export class FilterChainMatcher<T> {
+export class FilterChainMatcher<T> implements FilterChainChoice<T> {
   private readonly entries: { criteria: readonly Criterion[]; chain: T }[] = []
   private readonly seen = new Set<string>()
   private readonly fallback: T | null

@@ -13,7 +13,8 @@ import { type SharedCount, TokenBuckets } from '../shared/token-buckets.ts'
 import type { SocketOption } from '../transport/own-socket.ts'
 import { compileDownstreamTls, type DownstreamTls } from './downstream-tls.ts'
 import { durationMs } from './duration.ts'
-import { FilterChainMatcher } from './filter-chain-match.ts'
+import { type FilterChainChoice, FilterChainMatcher } from './filter-chain-match.ts'
+import { compileChainTree } from './filter-chain-tree.ts'
 import type { PlanContext } from './plan-context.ts'
 import { invalid, unsupported } from './problems.ts'
 import { compileSocketOptions } from './socket-options.ts'
@@ -61,7 +62,7 @@ export interface ListenerPlan {
   bypassesOverload: boolean
   /** Its connections count among those of all listeners. */
   countsGlobally: boolean
-  chains: FilterChainMatcher<FilterChainPlan>
+  chains: FilterChainChoice<FilterChainPlan>
   allChains: readonly FilterChainPlan[]
   /** What looks at a connection before a chain is chosen, in order. */
   filters: readonly CompiledListenerFilter[]
@@ -92,7 +93,6 @@ export function compileListener(bytes: Uint8Array, context: PlanContext): Listen
         ? 'outbound'
         : 'unspecified'
   if (source.apiListener !== undefined) throw unsupported(`${at}: api_listener`, 'api_listener')
-  if (source.filterChainMatcher !== undefined) throw unsupported(`${at}: filter_chain_matcher`, 'a matcher tree')
   if (source.filterChains.length === 0 && source.defaultFilterChain === undefined) {
     throw invalid(`${at}: filter_chains`, 'no filter chains specified')
   }
@@ -110,13 +110,8 @@ export function compileListener(bytes: Uint8Array, context: PlanContext): Listen
       ? null
       : compileChain(source.defaultFilterChain, `${at}: default_filter_chain`, inside)
   if (fallback !== null) allChains.push(fallback)
-  const chains = new FilterChainMatcher<FilterChainPlan>(fallback)
-  source.filterChains.forEach((chain, i) => {
-    const path = `${at}: filter_chains[${i}]`
-    const plan = compileChain(chain, path, inside)
-    allChains.push(plan)
-    chains.add(chain.filterChainMatch, plan, path)
-  })
+  const chains = source.filterChains.map((chain, i) => compileChain(chain, `${at}: filter_chains[${i}]`, inside))
+  allChains.push(...chains)
   return {
     name: source.name,
     metadata: source.metadata?.filterMetadata,
@@ -132,7 +127,7 @@ export function compileListener(bytes: Uint8Array, context: PlanContext): Listen
     // As many as Linux allows where nobody has told it otherwise.
     backlog: source.tcpBacklogSize ?? 4096,
     acceptsAtOnce: source.maxConnectionsToAcceptPerSocketEvent ?? 16,
-    chains,
+    chains: compileChoice(source, at, chains, fallback),
     allChains,
     filters: compileFilters(source, at, inside),
     inspectTimeoutMs: durationMs(source.listenerFiltersTimeout, 15_000),
@@ -147,6 +142,28 @@ export function compileListener(bytes: Uint8Array, context: PlanContext): Listen
     workerIndex: context.services?.workerIndex ?? 0,
     openCount: () => (context.services?.tokenBuckets ?? new TokenBuckets(1)).openCount(at),
   }
+}
+
+/** How a connection's chain is chosen: by a tree, which names chains, or by what each of them says itself. */
+function compileChoice(
+  { filterChains, filterChainMatcher }: Listener,
+  at: string,
+  chains: readonly FilterChainPlan[],
+  fallback: FilterChainPlan | null,
+): FilterChainChoice<FilterChainPlan> {
+  if (filterChainMatcher === undefined) {
+    const matcher = new FilterChainMatcher<FilterChainPlan>(fallback)
+    for (const [i, chain] of chains.entries()) matcher.add(filterChains[i]?.filterChainMatch, chain, `${at}: filter_chains[${i}]`)
+    return matcher
+  }
+  const named = new Map<string, FilterChainPlan>()
+  for (const [i, chain] of chains.entries()) {
+    const path = `${at}: filter_chains[${i}].name`
+    if (chain.name === '') throw invalid(path, '"name" field is required when using a listener matcher')
+    if (named.has(chain.name)) throw invalid(path, `"name" field is duplicated with value '${chain.name}'`)
+    named.set(chain.name, chain)
+  }
+  return compileChainTree(filterChainMatcher, `${at}: filter_chain_matcher`, named, fallback)
 }
 
 /** `host:port` or the pipe's path. */

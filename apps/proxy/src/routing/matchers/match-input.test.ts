@@ -9,7 +9,11 @@ test.each([
   ['nothing of a field, which texts have none of', 'my.key', 'part', null],
 ])('filter state gives %s', (_what, key, field, value) => {
   const typeUrl = 'type.googleapis.com/envoy.extensions.matching.common_inputs.network.v3.FilterStateInput'
-  const read = compileMatchInput({ typeUrl, value: Buffer.from(FilterStateInput.encode({ key, field }).finish()) }, 'here')
+  const read = compileMatchInput(
+    { typeUrl, value: Buffer.from(FilterStateInput.encode({ key, field }).finish()) },
+    'here',
+    'request',
+  )
   const stream = new FakeStream({})
   stream.filterState.set('my.key', 'text')
   expect(read(stream)).toBe(value)

@@ -16,7 +16,15 @@ export interface MatchSubject {
   >
   readonly info: { readonly downstreamRemoteAddress: string }
   readonly filterState: ReadonlyMap<string, unknown>
+  /** What the first bytes told of a connection whose handshake is still to come. */
+  readonly detected?: { readonly transportProtocol: string; readonly applicationProtocols: readonly string[] }
 }
+
+/**
+ * When a tree is asked: for a request, or for a request or a connection that rules let pass or not, or where a connection's
+ * filter chain is chosen. Not every input is there at each.
+ */
+export type MatchMoment = 'request' | 'ruled-request' | 'ruled-connection' | 'accepted'
 
 /** Reads a value; null: there is none. */
 export type MatchInput = (subject: MatchSubject) => string | null
@@ -48,10 +56,17 @@ const inputs: Readonly<Record<string, (config: Uint8Array) => MatchInput>> = {
   [`${network}SourceTypeInput`]:
     () =>
     ({ connection }) =>
-      connection.remoteAddress === connection.localAddress || /^127\.|^::1$/.test(connection.remoteAddress) ? 'local' : null,
+      connection.remoteAddress === connection.localAddress || ['127.0.0.1', '::1'].includes(connection.remoteAddress)
+        ? 'local'
+        : null,
   [`${network}ServerNameInput`]: () => (subject) => orNull(subject.connection.serverName),
-  [`${network}TransportProtocolInput`]: () => (subject) => (subject.connection.tls === null ? 'raw_buffer' : 'tls'),
+  [`${network}TransportProtocolInput`]:
+    () =>
+    ({ connection, detected }) =>
+      detected?.transportProtocol ?? (connection.tls === null ? 'raw_buffer' : 'tls'),
   [`${network}ApplicationProtocolInput`]: () => (subject) => {
+    if (subject.detected !== undefined)
+      return orNull(subject.detected.applicationProtocols.map((protocol) => `'${protocol}'`).join(','))
     const alpn = subject.connection.tls?.alpn ?? none
     return alpn === '' ? null : `'${alpn}'`
   },
@@ -72,9 +87,17 @@ const inputs: Readonly<Record<string, (config: Uint8Array) => MatchInput>> = {
 /** The types of the inputs there are. */
 export const matchInputTypes: readonly string[] = Object.keys(inputs)
 
+/** Inputs that only the choice of a filter chain (and trees of requests) may ask for: Envoy's rules have them not. */
+const ofListeners = new Set(
+  ['SourceTypeInput', 'TransportProtocolInput', 'ApplicationProtocolInput'].map((name) => network + name),
+)
+
 /** Compiles a matcher's input. */
-export function compileMatchInput(config: Any, path: string): MatchInput {
-  const compile = inputs[config.typeUrl.slice(config.typeUrl.lastIndexOf('/') + 1)]
+export function compileMatchInput(config: Any, path: string, moment: MatchMoment): MatchInput {
+  const type = config.typeUrl.slice(config.typeUrl.lastIndexOf('/') + 1)
+  const isRuled = moment === 'ruled-request' || moment === 'ruled-connection'
+  const isConnection = moment === 'ruled-connection' || moment === 'accepted'
+  const compile = (isRuled && ofListeners.has(type)) || (isConnection && type.startsWith(http)) ? undefined : inputs[type]
   if (compile === undefined) throw unsupported(`${path}.typed_config`, `the matching input '${config.typeUrl}'`)
   return compile(config.value)
 }

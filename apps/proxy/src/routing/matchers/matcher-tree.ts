@@ -10,7 +10,7 @@ import type {
 } from '@weft/contracts/xds/type/matcher/v3/matcher'
 import { invalid, unsupported } from '../../plan/problems.ts'
 import { compileRanges } from '../../transport/address.ts'
-import { compileMatchInput, type MatchInput, type MatchSubject } from './match-input.ts'
+import { compileMatchInput, type MatchInput, type MatchMoment, type MatchSubject } from './match-input.ts'
 import { compileStringMatcher } from './string-matcher.ts'
 
 /** Gives what a subject's match comes to; null: nothing matched. */
@@ -19,26 +19,43 @@ export type MatchTree<R> = (subject: MatchSubject) => R | null
 type Test = (subject: MatchSubject) => boolean
 
 /**
- * Compiles an `xds.type.matcher.v3.Matcher`. `action` makes of an action's configuration what the tree gives. A match whose
+ * Compiles an `xds.type.matcher.v3.Matcher`. `action` makes of an action's configuration what the tree gives, `moment` says when it is asked. A match whose
  * own tree comes to nothing is none: the search goes on, with shorter prefixes too (xDS, "Unified Matcher").
  */
-export function compileMatchTree<R>(source: Matcher, path: string, action: (config: Any, path: string) => R): MatchTree<R> {
-  const inner = compileMatcher(source, path, action)
+export function compileMatchTree<R>(
+  source: Matcher,
+  path: string,
+  action: (config: Any, path: string) => R,
+  moment: MatchMoment = 'request',
+): MatchTree<R> {
+  return compileTree(source, path, { action, moment })
+}
+
+/** What holds for all of a tree. */
+interface TreeContext<R> {
+  /** What an action's configuration comes to. */
+  action(config: Any, path: string): R
+  moment: MatchMoment
+}
+
+function compileTree<R>(source: Matcher, path: string, tree: TreeContext<R>): MatchTree<R> {
+  const inner = compileMatcher(source, path, tree)
   if (source.onNoMatch === undefined) return inner
-  const otherwise = compileOnMatch(source.onNoMatch, `${path}.on_no_match`, action)
+  const otherwise = compileOnMatch(source.onNoMatch, `${path}.on_no_match`, tree)
   return (subject) => inner(subject) ?? otherwise(subject)
 }
 
-type Action<R> = (config: Any, path: string) => R
-
-function compileMatcher<R>(source: Matcher, path: string, action: Action<R>): MatchTree<R> {
+function compileMatcher<R>(source: Matcher, path: string, tree: TreeContext<R>): MatchTree<R> {
   const type = source.matcherType
   if (type === undefined) return () => null
   if (type.$case === 'matcherList') {
     const list = type.value.matchers.map(({ predicate, onMatch }, i) => {
       const at = `${path}.matcher_list.matchers[${i}]`
       if (predicate === undefined || onMatch === undefined) throw invalid(at, 'a predicate and an on_match are needed')
-      return { test: compilePredicate(predicate, `${at}.predicate`), next: compileOnMatch(onMatch, `${at}.on_match`, action) }
+      return {
+        test: compilePredicate(predicate, `${at}.predicate`, tree.moment),
+        next: compileOnMatch(onMatch, `${at}.on_match`, tree),
+      }
     })
     return (subject) => {
       for (const { test, next } of list) {
@@ -50,7 +67,7 @@ function compileMatcher<R>(source: Matcher, path: string, action: Action<R>): Ma
   }
   const at = `${path}.matcher_tree`
   const { input: inputConfig, treeType } = type.value
-  const input = compileMatchInput(needed(inputConfig, `${at}.input`), `${at}.input`)
+  const input = compileMatchInput(needed(inputConfig, `${at}.input`), `${at}.input`, tree.moment)
   switch (treeType?.$case) {
     case undefined:
       throw invalid(at, 'a map or custom_match is needed')
@@ -58,7 +75,7 @@ function compileMatcher<R>(source: Matcher, path: string, action: Action<R>): Ma
       const map = new Map(
         Object.entries(treeType.value.map).map(([key, one]) => [
           key,
-          compileOnMatch(one, `${at}.exact_match_map.map['${key}']`, action),
+          compileOnMatch(one, `${at}.exact_match_map.map['${key}']`, tree),
         ]),
       )
       return (subject) => {
@@ -69,7 +86,7 @@ function compileMatcher<R>(source: Matcher, path: string, action: Action<R>): Ma
     case 'prefixMatchMap': {
       const longestFirst = Object.entries(treeType.value.map)
         .sort(([a], [b]) => b.length - a.length)
-        .map(([prefix, one]) => ({ prefix, next: compileOnMatch(one, `${at}.prefix_match_map.map['${prefix}']`, action) }))
+        .map(([prefix, one]) => ({ prefix, next: compileOnMatch(one, `${at}.prefix_match_map.map['${prefix}']`, tree) }))
       return (subject) => {
         const value = input(subject)
         if (value === null) return null
@@ -81,12 +98,12 @@ function compileMatcher<R>(source: Matcher, path: string, action: Action<R>): Ma
       }
     }
     case 'customMatch':
-      return compileIpTree(treeType.value, `${at}.custom_match`, input, action)
+      return compileIpTree(treeType.value, `${at}.custom_match`, input, tree)
   }
 }
 
 /** `xds.type.matcher.v3.IPMatcher`: the longest range that holds the address first, then the others, unless it is exclusive. */
-function compileIpTree<R>(config: TypedExtensionConfig, path: string, input: MatchInput, action: Action<R>): MatchTree<R> {
+function compileIpTree<R>(config: TypedExtensionConfig, path: string, input: MatchInput, tree: TreeContext<R>): MatchTree<R> {
   const { typedConfig } = config
   if (typedConfig === undefined || nameOf(typedConfig) !== 'xds.type.matcher.v3.IPMatcher')
     throw unsupported(`${path}.typed_config`, `the matcher '${typedConfig?.typeUrl ?? config.name}'`)
@@ -94,7 +111,7 @@ function compileIpTree<R>(config: TypedExtensionConfig, path: string, input: Mat
     .rangeMatchers.flatMap(({ ranges, onMatch, exclusive }, i) => {
       const at = `${path}.typed_config.range_matchers[${i}]`
       if (onMatch === undefined) throw invalid(`${at}.on_match`, 'an on_match is needed')
-      const next = compileOnMatch(onMatch, `${at}.on_match`, action)
+      const next = compileOnMatch(onMatch, `${at}.on_match`, tree)
       return ranges.map((range, k) => ({
         length: range.prefixLen ?? 0,
         holds: compileRanges([range], `${at}.ranges[${k}]`),
@@ -115,35 +132,37 @@ function compileIpTree<R>(config: TypedExtensionConfig, path: string, input: Mat
   }
 }
 
-function compileOnMatch<R>({ onMatch, keepMatching }: OnMatch, path: string, action: Action<R>): MatchTree<R> {
+function compileOnMatch<R>({ onMatch, keepMatching }: OnMatch, path: string, tree: TreeContext<R>): MatchTree<R> {
   if (onMatch === undefined) throw invalid(path, 'a matcher or an action is needed')
   // Nor is it in Envoy, for any matcher that this proxy has.
   if (keepMatching) throw invalid(`${path}.keep_matching`, 'keep_matching is not supported in this context')
-  if (onMatch.$case === 'matcher') return compileMatchTree(onMatch.value, `${path}.matcher`, action)
-  const made = action(needed(onMatch.value, `${path}.action`), `${path}.action.typed_config`)
+  if (onMatch.$case === 'matcher') return compileTree(onMatch.value, `${path}.matcher`, tree)
+  const made = tree.action(needed(onMatch.value, `${path}.action`), `${path}.action.typed_config`)
   return () => made
 }
 
-function compilePredicate({ matchType }: Predicate, path: string): Test {
+function compilePredicate({ matchType }: Predicate, path: string, moment: MatchMoment): Test {
   switch (matchType?.$case) {
     case undefined:
       throw invalid(path, 'the predicate says nothing to match')
     case 'notMatcher': {
-      const inner = compilePredicate(matchType.value, `${path}.not_matcher`)
+      const inner = compilePredicate(matchType.value, `${path}.not_matcher`, moment)
       return (subject) => !inner(subject)
     }
     case 'andMatcher': {
-      const parts = matchType.value.predicate.map((one, i) => compilePredicate(one, `${path}.and_matcher.predicate[${i}]`))
+      const parts = matchType.value.predicate.map((one, i) =>
+        compilePredicate(one, `${path}.and_matcher.predicate[${i}]`, moment),
+      )
       return (subject) => parts.every((part) => part(subject))
     }
     case 'orMatcher': {
-      const parts = matchType.value.predicate.map((one, i) => compilePredicate(one, `${path}.or_matcher.predicate[${i}]`))
+      const parts = matchType.value.predicate.map((one, i) => compilePredicate(one, `${path}.or_matcher.predicate[${i}]`, moment))
       return (subject) => parts.some((part) => part(subject))
     }
     case 'singlePredicate': {
       const { input, matcher } = matchType.value
       const at = `${path}.single_predicate`
-      const read = compileMatchInput(needed(input, `${at}.input`), `${at}.input`)
+      const read = compileMatchInput(needed(input, `${at}.input`), `${at}.input`, moment)
       const matches = compileValue(matcher, at)
       return (subject) => {
         const value = read(subject)

@@ -3,7 +3,7 @@ import type { SupportTable } from './table.ts'
 /** Listeners, filter chains, TLS, and the network and listener filters. */
 export const listenerSupport: SupportTable = {
   'envoy.config.listener.v3.Listener':
-    'name address additional_addresses stat_prefix filter_chains default_filter_chain metadata listener_filters ' +
+    'name address additional_addresses stat_prefix filter_chains filter_chain_matcher default_filter_chain metadata listener_filters ' +
     'listener_filters_timeout continue_on_listener_filters_timeout traffic_direction reuse_port access_log tcp_backlog_size ' +
     'bind_to_port use_original_dst transparent per_connection_buffer_limit_bytes ~drain_type ~enable_reuse_port ' +
     'ignore_global_conn_limit bypass_overload_manager max_connections_to_accept_per_socket_event ' +
@@ -12,6 +12,8 @@ export const listenerSupport: SupportTable = {
     'filter_chain_match filters metadata transport_socket transport_socket_connect_timeout name',
   'envoy.config.listener.v3.FilterChainMatch': '* -address_suffix -suffix_len',
   'envoy.config.listener.v3.Filter': 'name typed_config',
+  // What the actions of filter_chain_matcher are.
+  'google.protobuf.StringValue': '*',
   'envoy.config.listener.v3.ListenerFilter': 'name typed_config filter_disabled',
 
   'envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer': '*',
@@ -42,7 +44,7 @@ export const listenerSupport: SupportTable = {
   'envoy.extensions.filters.listener.local_ratelimit.v3.LocalRateLimit': '*',
 
   'envoy.extensions.filters.network.rbac.v3.RBAC':
-    'rules shadow_rules shadow_rules_stat_prefix stat_prefix enforcement_type delay_deny',
+    'rules shadow_rules matcher shadow_matcher shadow_rules_stat_prefix stat_prefix enforcement_type delay_deny',
   'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy':
     'stat_prefix cluster weighted_clusters backoff_options max_downstream_connection_duration_jitter_percentage check_drain_close idle_timeout access_log max_connect_attempts hash_policy metadata_match ' +
     'max_downstream_connection_duration access_log_flush_interval flush_access_log_on_connected access_log_options tunneling_config proxy_protocol_tlvs proxy_protocol_tlv_merge_policy ' +

@@ -11,12 +11,14 @@ import {
 } from '@weft/contracts/envoy/config/rbac/v3/rbac'
 import { UriTemplateMatchConfig } from '@weft/contracts/envoy/extensions/path/match/uri_template/v3/uri_template_match'
 import type { Int32Range } from '@weft/contracts/envoy/type/v3/range'
+import type { Any } from '@weft/contracts/google/protobuf/any'
 import type { Matcher } from '@weft/contracts/xds/type/matcher/v3/matcher'
 import { compileChecked, compileParsed } from '../../../expressions/expression.ts'
 import type { FormatContext } from '../../../observe/format/context.ts'
 import { invalid, unsupported } from '../../../plan/problems.ts'
 import { compileFilterStateMatcher } from '../../../routing/matchers/filter-state-matcher.ts'
 import { compileHeaderMatcher } from '../../../routing/matchers/header-matcher.ts'
+import type { MatchMoment } from '../../../routing/matchers/match-input.ts'
 import { compileMatchTree } from '../../../routing/matchers/matcher-tree.ts'
 import { compileMetadataMatcher } from '../../../routing/matchers/metadata-matcher.ts'
 import { compileStringMatcher } from '../../../routing/matchers/string-matcher.ts'
@@ -50,9 +52,13 @@ interface EngineSource {
 }
 
 /** Compiles the rules, or the tree of matchers that stands before them, and the same that only tell. */
-export function compileEngines(source: EngineSource, path: string): { rules: Engine | null; shadow: Engine | null } {
+export function compileEngines(
+  source: EngineSource,
+  path: string,
+  moment: MatchMoment,
+): { rules: Engine | null; shadow: Engine | null } {
   const one = (rules: RBAC | undefined, tree: Matcher | undefined, names: [rules: string, tree: string]): Engine | null => {
-    if (tree !== undefined) return compileTreeEngine(tree, `${path}.${names[1]}`)
+    if (tree !== undefined) return compileTreeEngine(tree, `${path}.${names[1]}`, moment)
     return rules === undefined ? null : compileEngine(rules, `${path}.${names[0]}`)
   }
   return {
@@ -110,12 +116,13 @@ function hintLogs(stream: RbacSubject, held: boolean): void {
 }
 
 /** Compiles a tree of matchers that ends in RBAC actions; what matches none is refused. */
-function compileTreeEngine(tree: Matcher, path: string): (stream: RbacSubject) => Verdict {
-  const decide = compileMatchTree(tree, path, (config, at) => {
+function compileTreeEngine(tree: Matcher, path: string, moment: MatchMoment): (stream: RbacSubject) => Verdict {
+  const actionOf = (config: Any, at: string) => {
     if (!config.typeUrl.endsWith('/envoy.config.rbac.v3.Action')) throw unsupported(at, `the action '${config.typeUrl}'`)
     const { name, action } = Action.decode(config.value)
     return { action, verdict: { allowed: action !== RBAC_Action.DENY, policy: name } }
-  })
+  }
+  const decide = compileMatchTree(tree, path, actionOf, moment)
   const unmatched: Verdict = { allowed: false, policy: null }
   return (stream) => {
     const found = decide(stream)

@@ -50,7 +50,7 @@ class RbacRules {
 }
 
 function compileRules(source: RBAC, path: string): RbacRules | null {
-  const { rules, shadow } = compileEngines(source, path)
+  const { rules, shadow } = compileEngines(source, path, 'ruled-request')
   if (rules === null && shadow === null) return null
   return new RbacRules(rules, shadow, source.rulesStatPrefix, source.shadowRulesStatPrefix)
 }

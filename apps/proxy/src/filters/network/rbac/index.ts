@@ -23,7 +23,7 @@ export const networkRbac: NetworkGateKind = {
       ['shadow_rules', source.shadowRules],
     ] as const)
       if (rbac !== undefined) refuseHeaderRules(rbac, `${path}.${name}`)
-    const { rules, shadow } = compileEngines(source, path)
+    const { rules, shadow } = compileEngines(source, path, 'ruled-connection')
     const { statPrefix, shadowRulesStatPrefix } = source
     const dotted = (prefix: string) => (prefix === '' || prefix.endsWith('.') ? prefix : `${prefix}.`)
     const counter = (name: string) => stats.counter(`${dotted(statPrefix)}rbac.${name}`)

@@ -1,5 +1,5 @@
 import net from 'node:net'
-import { RBAC_Action } from '@weft/contracts/envoy/config/rbac/v3/rbac'
+import { Action, RBAC_Action } from '@weft/contracts/envoy/config/rbac/v3/rbac'
 import { RBAC } from '@weft/contracts/envoy/extensions/filters/network/rbac/v3/rbac'
 import { TcpProxy } from '@weft/contracts/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy'
 import { expect, onTestFinished, test } from 'vitest'
@@ -68,6 +68,47 @@ test('connections that the rules refuse are closed before anything is said, othe
   expect(await heard(proxy.port('denied'), 'GET / HTTP/1.1\r\nhost: a\r\n\r\n')).toBe('')
   await expect.poll(() => proxy.stats.value('tcp.rbac.denied')).toBe(2)
   expect(proxy.stats.value('tcp.rbac.allowed')).toBe(2)
+})
+
+test('a tree of matchers decides by the connection, and what it does not know is refused', async () => {
+  const action = {
+    name: 'allow',
+    typedConfig: {
+      typeUrl: 'type.googleapis.com/envoy.config.rbac.v3.Action',
+      value: Buffer.from(Action.encode(Action.fromPartial({ name: 'p', action: RBAC_Action.ALLOW })).finish()),
+    },
+  }
+  const tree = (input: string, value: string) => ({
+    matcherType: {
+      $case: 'matcherTree' as const,
+      value: {
+        input: { name: 'i', typedConfig: { typeUrl: `type.googleapis.com/${input}`, value: Buffer.alloc(0) } },
+        treeType: {
+          $case: 'exactMatchMap' as const,
+          value: { map: { [value]: { onMatch: { $case: 'action' as const, value: action } } } },
+        },
+      },
+    },
+  })
+  const by = (input: string, value: string) =>
+    typed(
+      'rbac',
+      'envoy.extensions.filters.network.rbac.v3.RBAC',
+      RBAC.encode(RBAC.fromPartial({ statPrefix: 'm.', matcher: tree(input, value) })).finish(),
+    )
+  const source = 'envoy.extensions.matching.common_inputs.network.v3.SourceIPInput'
+  const proxy = worker()
+  const errors = await proxy.apply(
+    cluster('c', [await greeter()]),
+    listener('open', [{ filters: [by(source, '127.0.0.1'), toGreeter] }]),
+    listener('shut', [{ filters: [by(source, '127.0.0.9'), toGreeter] }]),
+    listener('no request', [{ filters: [by('envoy.type.matcher.v3.HttpRequestHeaderMatchInput', 'x'), toGreeter] }]),
+  )
+  expect(errors.map(({ message }) => message)).toEqual([expect.stringContaining('HttpRequestHeaderMatchInput')])
+  expect(await heard(proxy.port('open'))).toBe('hello')
+  expect(await heard(proxy.port('shut'))).toBe('')
+  await expect.poll(() => proxy.stats.value('m.rbac.denied')).toBe(1)
+  expect(proxy.stats.value('m.rbac.allowed')).toBe(1)
 })
 
 test('a filter that ends no chain can not be the last one, and one that does has to be', async () => {

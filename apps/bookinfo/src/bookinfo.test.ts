@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { detailsServer } from './details/server.ts'
 import { productPageServer } from './productpage/server.ts'
 import { ratingsServer } from './ratings/server.ts'
@@ -7,18 +7,12 @@ import { reviewsServer } from './reviews/server.ts'
 import { createServer } from './service.ts'
 import type { Upstream } from './upstream.ts'
 
-const running: FastifyInstance[] = []
-afterEach(async () => {
-  const closed = running.splice(0).map((server) => {
+async function start(name: string, server: FastifyInstance): Promise<Upstream> {
+  onTestFinished(() => {
     const closing = server.close()
     server.server.closeAllConnections()
     return closing
   })
-  await Promise.all(closed)
-})
-
-async function start(name: string, server: FastifyInstance): Promise<Upstream> {
-  running.push(server)
   return { name, origin: await server.listen({ host: '127.0.0.1', port: 0 }) }
 }
 

@@ -6,19 +6,14 @@ import { type AddressInfo, connect, createServer as createTcpServer } from 'node
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { until } from '@weft/service/testing/until'
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 
 /** How long a proxy may take to start on a busy machine. */
-const startMs = 15_000
-
-const closers: (() => unknown)[] = []
-afterEach(async () => {
-  for (const close of closers.splice(0).reverse()) await close()
-})
+const startMs = 50_000
 
 function folder(): string {
   const path = mkdtempSync(join(tmpdir(), 'weft-proxy-'))
-  closers.push(() => rmSync(path, { recursive: true, force: true }))
+  onTestFinished(() => rmSync(path, { recursive: true, force: true }))
   return path
 }
 
@@ -34,7 +29,7 @@ function start(...argv: string[]): { child: ChildProcess; ended: Promise<Ended>;
   child.stdout.on('data', (chunk) => (out += String(chunk)))
   child.stderr.on('data', (chunk) => (err += String(chunk)))
   const ended = new Promise<Ended>((resolve) => child.on('close', (code) => resolve({ code, out, err })))
-  closers.push(async () => {
+  onTestFinished(async () => {
     child.kill('SIGKILL')
     await ended
   })
@@ -69,7 +64,7 @@ static_resources:
 async function upstream(): Promise<number> {
   const server = createServer((request, response) => response.end(`upstream got ${request.url}`))
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  closers.push(() => server.close())
+  onTestFinished(() => void server.close())
   return (server.address() as AddressInfo).port
 }
 
@@ -119,7 +114,7 @@ describe('weft-proxy', () => {
       socket.on('error', () => {}).on('data', (bytes) => String(bytes) === 'hello' && socket.write('heard'))
     })
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    closers.push(() => server.close())
+    onTestFinished(() => void server.close())
     const accessLog = (text: string): string =>
       `access_log: [{name: out, typed_config: {"@type": type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog, log_format: {text_format_source: {inline_string: "${text}\\n"}}}}]`
     const { port } = server.address() as AddressInfo
@@ -145,10 +140,10 @@ describe('weft-proxy', () => {
     const listening = await (await fetch(`http://${admin}/listeners`)).text()
     const session = connect(Number(/^tcp::\S+:(\d+)$/m.exec(listening)?.[1]), '127.0.0.1')
     const request = connect(Number(/^http::\S+:(\d+)$/m.exec(listening)?.[1]), '127.0.0.1')
-    closers.push(
-      () => session.destroy(),
-      () => request.destroy(),
-    )
+    onTestFinished(() => {
+      session.destroy()
+      request.destroy()
+    })
     session.on('error', () => {}).write('hello')
     await once(session, 'data')
     const asked = once(server, 'connection')

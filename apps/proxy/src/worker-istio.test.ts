@@ -6,7 +6,7 @@ import { FilterConfig } from '@weft/contracts/istio/filters/alpn'
 import { MetadataExchange } from '@weft/contracts/istio/filters/metadata_exchange'
 import { Config as PeerMetadata } from '@weft/contracts/istio/filters/peer_metadata'
 import { PluginConfig } from '@weft/contracts/istio/filters/stats'
-import { afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import type { MergedStat } from './observe/stats-reader.ts'
 import { certificateSecret, TestAuthority } from './testing/certificates.ts'
 import {
@@ -29,10 +29,6 @@ const bob = 'spiffe://cluster.local/ns/shop/sa/bob'
 const exchange = 'istio-peer-exchange'
 const inbound = { trafficDirection: 1 } as const
 const outbound = { trafficDirection: 2 } as const
-const open: { close(): unknown }[] = []
-afterEach(async () => {
-  for (const one of open.splice(0).reverse()) await one.close()
-})
 
 let authority: TestAuthority
 let aliceKeys: { cert: string; key: string }
@@ -74,7 +70,7 @@ const nodeOf = (name: string, namespace: string) => ({
 
 function worker(name: string, namespace: string): WorkerHarness {
   const one = new WorkerHarness(5000, nodeOf(name, namespace))
-  open.push(one)
+  onTestFinished(() => one.close())
   return one
 }
 
@@ -116,13 +112,13 @@ async function server(greets: boolean): Promise<number> {
   })
   one.listen(0, '127.0.0.1')
   await once(one, 'listening')
-  open.push(one)
+  onTestFinished(() => void one.close())
   return (one.address() as AddressInfo).port
 }
 
 /** What a connection hears until it is as long as that. */
 function hear(connection: net.Socket, length: number): Promise<string> {
-  open.push({ close: () => connection.destroy() })
+  onTestFinished(() => void connection.destroy())
   return new Promise((resolve) => {
     let text = ''
     connection.on('error', () => resolve(text))
@@ -250,7 +246,7 @@ describe('HTTP between sidecars', () => {
   it('is introduced by headers, offers what the filter says, and counts on both sides', async () => {
     const up = new Upstream((asked, response) => response.end(String(asked.headers['x-envoy-peer-metadata'] ?? 'nothing')))
     await up.listen()
-    open.push(up)
+    onTestFinished(() => up.close())
     const client = [
       alpn,
       peers({ upstreamDiscovery: [{ methodSpecifier: headers }], upstreamPropagation: [{ methodSpecifier: headers }] }),

@@ -282,15 +282,14 @@ describe('a worker', () => {
     socket.on('data', (piece) => {
       text += piece.toString('latin1')
     })
-    const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()))
+    onTestFinished(() => void socket.destroy())
     socket.write('GET / HTTP/1.1\r\nhost: a\r\n\r\n')
     await expect.poll(() => text).toMatch(/^HTTP\/1.1 200 [\s\S]*hello/)
     await proxy.apply(listener('in', [{ filters: [connectionManager([answering(500)])] }]))
     await proxy.apply(listener('in', [{ filters: [connectionManager([answering(418)])] }]))
     text = ''
     socket.write('GET / HTTP/1.1\r\nhost: a\r\n\r\n')
-    await closed
-    expect(text).toMatch(/^HTTP\/1.1 418 [\s\S]*connection: close/i)
+    await expect.poll(() => text).toMatch(/^HTTP\/1.1 418 [\s\S]*connection: close/i)
   })
 
   it('keeps the last good version of what it refuses, and says why', async () => {
@@ -316,7 +315,7 @@ describe('a worker', () => {
     })
     const proxy = await proxyTo(up.port)
     const port = proxy.port('in')
-    const pending = raw(port, 'GET / HTTP/1.1\r\nhost: a\r\n\r\n')
+    const pending = raw(port, 'GET / HTTP/1.1\r\nhost: a\r\n\r\n', (seen) => seen.endsWith('late'))
     await until(() => up.requests.length === 1, 'the request came through')
     await proxy.apply({ kind: 'listener', name: 'in', bytes: null })
     await expect(ask(port)).rejects.toThrow(/ECONNREFUSED/)

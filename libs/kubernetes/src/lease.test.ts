@@ -1,5 +1,5 @@
 import { createLogger } from '@weft/service/logger'
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import { KubernetesClient } from './client.ts'
 import { LeaseElection } from './lease.ts'
 import { accessTo } from './testing/access-to.ts'
@@ -9,15 +9,10 @@ const leases = '/apis/coordination.k8s.io/v1/leases'
 const patience = { timeout: 10_000, interval: 5 }
 
 let server: StubApiServer
-let elections: LeaseElection[]
 
 beforeEach(async () => {
   server = await StubApiServer.start()
-  elections = []
-})
-afterEach(async () => {
-  for (const election of elections) await election.close()
-  await server.stop()
+  onTestFinished(() => server.stop())
 })
 
 function candidate(identity: string): LeaseElection {
@@ -32,7 +27,7 @@ function candidate(identity: string): LeaseElection {
     logger,
     durationMs: 500,
   })
-  elections.push(election)
+  onTestFinished(() => election.close())
   return election
 }
 

@@ -1,5 +1,5 @@
 import { createLogger } from '@weft/service/logger'
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { KubernetesClient } from './client.ts'
 import { ListWatch, type ListWatchOptions, type Timing } from './list-watch.ts'
 import { accessTo } from './testing/access-to.ts'
@@ -10,15 +10,10 @@ const timing: Partial<Timing> = { leastRetryMs: 5, mostRetryMs: 20 }
 const patience = { timeout: 10_000, interval: 5 }
 
 let server: StubApiServer
-let closers: (() => void | Promise<void>)[]
 
 beforeEach(async () => {
   server = await StubApiServer.start()
-  closers = []
-})
-afterEach(async () => {
-  for (const close of closers.reverse()) await close()
-  await server.stop()
+  onTestFinished(() => server.stop())
 })
 
 interface Followed {
@@ -39,7 +34,7 @@ function follow(options: Partial<ListWatchOptions<string>> = {}): Followed {
     timing,
     ...options,
   })
-  closers.push(() => {
+  onTestFinished(() => {
     client.close()
     return watch.close()
   })

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ConfigObject } from '@weft/config/objects'
 import { createLogger } from '@weft/service/logger'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { ConfigSource } from '../sources/config-source.ts'
 import { nodeOf } from '../testing/built-for.ts'
 import { Registration } from './registration.ts'
@@ -18,20 +18,16 @@ spec:
 `
 let folder: string
 let source: ConfigSource
-const closers: (() => void | Promise<void>)[] = []
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'weft-registration-'))
+  onTestFinished(() => rm(folder, { recursive: true, force: true }))
   await writeFile(join(folder, 'group.yaml'), group)
   source = await ConfigSource.open({
     folders: [folder],
     onChange: () => undefined,
     onError: (error) => expect.fail(String(error)),
   })
-})
-afterEach(async () => {
-  for (const close of closers.splice(0).reverse()) await close()
-  await source.close()
-  await rm(folder, { recursive: true, force: true })
+  onTestFinished(() => source.close())
 })
 
 const patience = { timeout: 15_000 }
@@ -64,7 +60,7 @@ function opened(graceMs = 1) {
     graceMs,
     returnMs: graceMs,
   })
-  closers.push(() => registration.close())
+  onTestFinished(() => registration.close())
   return { registration, counter }
 }
 

@@ -1,22 +1,17 @@
 import { createServer, get, type IncomingHttpHeaders } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { startFakeSecrets } from '../testing/fake-secrets.ts'
 import { envoyBinary, startEnvoy } from '../testing/real-envoy.ts'
 import { startPilot } from '../testing/start-pilot.ts'
 
 if (envoyBinary === undefined) console.log('skipped: real Envoy is not driven by Pilot (set WEFT_ENVOY to the binary of Envoy)')
 
-const closers: (() => void | Promise<void>)[] = []
-afterEach(async () => {
-  for (const close of closers.splice(0).reverse()) await close()
-})
-
 /** An application that answers with what it was asked. */
 async function application(address: string): Promise<number> {
   const server = createServer((request, response) => response.end(JSON.stringify({ url: request.url, headers: request.headers })))
   await new Promise<void>((resolve) => server.listen(0, address, resolve))
-  closers.push(() => void server.close())
+  onTestFinished(() => void server.close())
   return (server.address() as AddressInfo).port
 }
 
@@ -67,9 +62,9 @@ describe.skipIf(envoyBinary === undefined)('real Envoy (WEFT_ENVOY), driven by P
       const port = await application('127.91.2.2')
       const direct = '[{ route: [{ destination: { host: reviews } }] }]'
       const pilot = await startPilot(mesh(port, direct))
-      closers.push(() => pilot.close())
+      onTestFinished(() => pilot.close())
       const secrets = await startFakeSecrets()
-      closers.push(() => secrets.close())
+      onTestFinished(() => secrets.close())
       const gatewayPort = await freePort()
       const common = { pilotPort: pilot.port, secretsPort: secrets.port, api }
       const sidecar = (name: string, octet: number, services: Record<string, number>) =>
@@ -97,7 +92,7 @@ describe.skipIf(envoyBinary === undefined)('real Envoy (WEFT_ENVOY), driven by P
           },
         }),
       ])
-      closers.push(...[server, client, gateway].map((envoy) => () => envoy.close()))
+      for (const envoy of [server, client, gateway]) onTestFinished(() => envoy.close())
       await server.listening(`127.91.2.1_${port}`)
       await client.listening(`127.91.3.16_${port}`)
       await gateway.listening(`127.0.0.1_${gatewayPort}`)

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { readSettings } from '../bootstrap/settings.ts'
 import { Control } from '../control/control.ts'
 import { RecordingWorker } from '../control/testing/recording-worker.ts'
@@ -7,11 +7,6 @@ import { parseFlags } from '../flags.ts'
 import { ProxyLog } from '../log.ts'
 import { TestAuthority } from '../testing/certificates.ts'
 import { startAdmin } from './server.ts'
-
-const closers: (() => unknown)[] = []
-afterEach(async () => {
-  for (const close of closers.splice(0).reverse()) await close()
-})
 
 const listener = `
   - name: http
@@ -51,7 +46,7 @@ ${more}`
     log: new ProxyLog({ level: 'off' }),
     workerFactory: () => new RecordingWorker(),
   })
-  closers.push(() => control.stop(0))
+  onTestFinished(() => control.stop(0))
   const address = control.settings.adminAddress
   if (address === undefined) throw new Error('no admin address')
   const started: Started = {
@@ -73,7 +68,7 @@ ${more}`
     },
   }
   const server = await startAdmin(address, control, () => started.quits++)
-  closers.push(() => server.close())
+  onTestFinished(() => server.close())
   await control.start()
   return started
 }

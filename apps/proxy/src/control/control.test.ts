@@ -1,5 +1,5 @@
 import { until } from '@weft/service/testing/until'
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { readSettings } from '../bootstrap/settings.ts'
 import { type ProxyFlags, parseFlags } from '../flags.ts'
 import { ProxyLog } from '../log.ts'
@@ -7,11 +7,6 @@ import { Control } from './control.ts'
 import { DiscoveryServer } from './testing/discovery-server.ts'
 import { RecordingWorker } from './testing/recording-worker.ts'
 import { adsBootstrap, assignment, bootstrap, edsCluster, rdsListener, resource, routeTo } from './testing/resources.ts'
-
-const closers: (() => unknown)[] = []
-afterEach(async () => {
-  for (const close of closers.splice(0).reverse()) await close()
-})
 
 function flagsOf(...argv: string[]): ProxyFlags {
   const flags = parseFlags(['--concurrency', '1', '-l', 'off', ...argv], 'test')
@@ -27,14 +22,14 @@ function controlOf(yaml: string, worker = new RecordingWorker()): { control: Con
     log: new ProxyLog({ level: 'off' }),
     workerFactory: () => worker,
   })
-  closers.push(() => control.stop(0))
+  onTestFinished(() => control.stop(0))
   return { control, worker }
 }
 
 async function server(): Promise<DiscoveryServer> {
   const discovery = new DiscoveryServer()
   await discovery.start()
-  closers.push(() => discovery.stop())
+  onTestFinished(() => discovery.stop())
   return discovery
 }
 
@@ -188,7 +183,7 @@ describe('a proxy driven over ADS', () => {
     expect(worker.live.has('listener/in')).toBe(true)
     const next = new DiscoveryServer()
     serveAll(next, '2')
-    closers.push(() => next.stop())
+    onTestFinished(() => next.stop())
     await next.start(port)
     await until(() => next.last('cluster') !== undefined, 'it reconnected')
     expect(next.requests.find(({ typeUrl }) => typeUrl.endsWith('.Cluster'))?.versionInfo).toBe('1')
@@ -255,7 +250,7 @@ describe('workers', () => {
         return worker
       },
     })
-    closers.push(() => control.stop(0))
+    onTestFinished(() => control.stop(0))
     await control.start()
     workers[0]?.emit('error', new Error('out of memory'))
     workers[0]?.emit('exit', 1)

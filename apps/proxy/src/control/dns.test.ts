@@ -2,14 +2,9 @@ import { createSocket, type Socket } from 'node:dgram'
 import { Cluster, Cluster_DnsLookupFamily as Family } from '@weft/contracts/envoy/config/cluster/v3/cluster'
 import type { ClusterLoadAssignment } from '@weft/contracts/envoy/config/endpoint/v3/endpoint'
 import { CaresDnsResolverConfig } from '@weft/contracts/envoy/extensions/network/dns_resolver/cares/v3/cares_dns_resolver'
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { until } from '../testing/worker-harness.ts'
 import { DnsEndpoints } from './dns.ts'
-
-const open: { close(): unknown }[] = []
-afterEach(() => {
-  for (const one of open.splice(0)) one.close()
-})
 
 const rcode = { ok: 0, serverFailure: 2, noSuchName: 3 } as const
 
@@ -61,7 +56,7 @@ class NameServer {
 
 async function nameServer(): Promise<{ server: NameServer; port: number }> {
   const server = new NameServer()
-  open.push(server)
+  onTestFinished(() => server.close())
   return { server, port: await server.listen() }
 }
 
@@ -111,7 +106,7 @@ function watch(cluster: Cluster, logical = false) {
       counts[what] = (counts[what] ?? 0) + 1
     },
   })
-  open.push(dns)
+  onTestFinished(() => dns.close())
   return { seen, counts }
 }
 

@@ -2,18 +2,13 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { LayeredRuntime } from '@weft/contracts/envoy/config/bootstrap/v3/bootstrap'
-import { afterEach, expect, test, vi } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { Runtime, type RuntimeValues } from '../plan/runtime.ts'
 import { RuntimeLayers } from './runtime-layers.ts'
 
-const cleanups: (() => void)[] = []
-afterEach(() => {
-  for (const cleanup of cleanups.splice(0)) cleanup()
-})
-
 function folder(files: Record<string, string>): string {
   const root = mkdtempSync(join(tmpdir(), 'weft-runtime-'))
-  cleanups.push(() => rmSync(root, { recursive: true }))
+  onTestFinished(() => rmSync(root, { recursive: true }))
   for (const [path, text] of Object.entries(files)) {
     mkdirSync(join(root, path, '..'), { recursive: true })
     writeFileSync(join(root, path), text)
@@ -26,7 +21,7 @@ type Layer = NonNullable<LayeredRuntime['layers']>[number]['layerSpecifier']
 function layersOf(specifiers: Record<string, Layer>, changed: (values: RuntimeValues) => void = () => undefined) {
   const layers = Object.entries(specifiers).map(([name, layerSpecifier]) => ({ name, layerSpecifier }))
   const made = new RuntimeLayers(LayeredRuntime.fromPartial({ layers }), { serviceCluster: 'shop', changed })
-  cleanups.push(() => made.close())
+  onTestFinished(() => made.close())
   return made
 }
 

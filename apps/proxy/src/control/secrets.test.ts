@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { ServerCredentials } from '@grpc/grpc-js'
 import { Secret } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/secret'
 import { until } from '@weft/service/testing/until'
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { readSettings } from '../bootstrap/settings.ts'
 import { parseFlags } from '../flags.ts'
 import { ProxyLog } from '../log.ts'
@@ -16,14 +16,10 @@ import { RecordingWorker } from './testing/recording-worker.ts'
 import { adsBootstrap, assignment, bootstrap, resource } from './testing/resources.ts'
 
 const workload = 'spiffe://cluster.local/ns/default/sa/web'
-const closers: (() => unknown)[] = []
-afterEach(async () => {
-  for (const close of closers.splice(0).reverse()) await close()
-})
 
 function folder(): string {
   const path = mkdtempSync(join(tmpdir(), 'weft-secrets-'))
-  closers.push(() => rmSync(path, { recursive: true, force: true }))
+  onTestFinished(() => rmSync(path, { recursive: true, force: true }))
   return path
 }
 
@@ -37,7 +33,7 @@ function start(yaml: string): { control: Control; worker: RecordingWorker; live:
     log: new ProxyLog({ level: 'off' }),
     workerFactory: () => worker,
   })
-  closers.push(() => control.stop(0))
+  onTestFinished(() => control.stop(0))
   return { control, worker, live: control.start() }
 }
 
@@ -51,7 +47,7 @@ async function tlsServer(authority: TestAuthority, uri: string, wantClient: bool
     ),
   )
   await server.start()
-  closers.push(() => server.stop())
+  onTestFinished(() => server.stop())
   return server
 }
 

@@ -1,6 +1,7 @@
 import http from 'node:http'
 import net from 'node:net'
 import { StatsReader } from '../observe/stats-reader.ts'
+import type { RuntimeValues } from '../plan/runtime.ts'
 import { ProcessState } from '../shared/process-state.ts'
 import { TokenBuckets } from '../shared/token-buckets.ts'
 import type { FromWorker, ResourceError, ResourceUpdate } from '../threads.ts'
@@ -50,6 +51,11 @@ export class WorkerHarness {
       })
       this.worker.handle({ type: 'update', generation, resources })
     })
+  }
+
+  /** Replaces the values of the runtime. */
+  setRuntime(values: RuntimeValues): void {
+    this.worker.handle({ type: 'runtime', values })
   }
 
   /** The port a listener got. */

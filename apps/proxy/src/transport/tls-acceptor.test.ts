@@ -5,13 +5,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { certificateSecret, TestAuthority } from '../testing/certificates.ts'
 import { echo, listener, mutualTls } from '../testing/resources.ts'
 import { WorkerHarness } from '../testing/worker-harness.ts'
-
-// A thread that has no TLS of its own does handshakes by Node's; once it has, it keeps it.
-const threads = vi.hoisted(() => ({ haveTls: false }))
-vi.mock('../tls/openssl.ts', async (original) => {
-  const { openSsl, ...rest } = await original<typeof import('../tls/openssl.ts')>()
-  return { ...rest, openSsl: () => (threads.haveTls ? openSsl() : null) }
-})
+import * as tlsSession from '../tls/tls-session.ts'
 
 const authority = await TestAuthority.create()
 const own = await authority.issue('spiffe://test/proxy')
@@ -37,13 +31,16 @@ describe.each(['by TLS of Node', 'by TLS of its own'])('a listener %s', (kind) =
   let proxy: WorkerHarness
   let port: number
   beforeAll(async () => {
-    threads.haveTls = kind === 'by TLS of its own'
+    if (kind === 'by TLS of Node') vi.spyOn(tlsSession, 'hasOwnTls').mockReturnValue(false)
     proxy = new WorkerHarness()
     const made = listener('l', [{ filters: [echo], transportSocket: mutualTls }])
     expect(await proxy.apply(certificateSecret('own', own), authority.trustSecret(), made)).toEqual([])
     port = proxy.port('l')
   })
-  afterAll(() => proxy.close())
+  afterAll(() => {
+    proxy.close()
+    vi.restoreAllMocks()
+  })
 
   test.each(['TLSv1.2', 'TLSv1.3'] as const)('gives a client of %s back all that it sends, and then the end', async (version) => {
     const { told, back } = await visit(port, { ...client, minVersion: version, maxVersion: version })

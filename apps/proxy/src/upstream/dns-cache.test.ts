@@ -1,12 +1,7 @@
 import { DnsCacheConfig } from '@weft/contracts/envoy/extensions/common/dynamic_forward_proxy/v3/dns_cache'
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { FakeContext } from '../filters/http/fake-context.ts'
 import { DnsCache, type DnsHost, hostAndPort, targetOf, useDnsCache } from './dns-cache.ts'
-
-const open: { close(): void }[] = []
-afterEach(() => {
-  for (const one of open.splice(0)) one.close()
-})
 
 type Names = Readonly<Record<string, readonly string[]>>
 
@@ -22,7 +17,10 @@ function cacheOf(names: Names, more: Parameters<typeof DnsCacheConfig.fromPartia
       ? Promise.reject(new Error('no server'))
       : Promise.resolve({ addresses: [...addresses], ttlMs: undefined })
   })
-  open.push(cache, context)
+  onTestFinished(() => {
+    context.close()
+    cache.close()
+  })
   const load = (host: string, port = 80): Promise<DnsHost | 'overflow'> =>
     new Promise((resolve) => {
       const found = cache.load(host, port, resolve)
@@ -92,7 +90,7 @@ describe('a DNS cache', () => {
 
   it('is one for all who use it by its name, and goes with the last of them', () => {
     const context = new FakeContext()
-    open.push(context)
+    onTestFinished(() => context.close())
     const config = DnsCacheConfig.fromPartial({ name: 'n' })
     const [first, second] = [
       useDnsCache(config, context.services, context.stats),

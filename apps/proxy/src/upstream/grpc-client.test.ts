@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type Http2Server, type ServerHttp2Stream } from 'node:http2'
 import { type AddressInfo, createServer as createNetServer } from 'node:net'
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { ProcessState } from '../shared/process-state.ts'
 import { TokenBuckets } from '../shared/token-buckets.ts'
 import { TimerWheel } from '../transport/timer-wheel.ts'
@@ -13,11 +13,6 @@ const echo: UnaryMethod<string, string> = {
   encode: (text) => Buffer.from(text),
   decode: (bytes) => Buffer.from(bytes).toString(),
 }
-
-const closers: (() => void)[] = []
-afterEach(() => {
-  for (const close of closers.splice(0)) close()
-})
 
 type Behaviour = (stream: ServerHttp2Stream, body: Buffer) => void
 
@@ -38,7 +33,7 @@ async function startServer(behave: Behaviour): Promise<{ port: number; server: H
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
-  closers.push(() => {
+  onTestFinished(() => {
     for (const session of open) session.destroy()
     server.close()
   })
@@ -85,7 +80,7 @@ function clientTo(
     log: () => {},
   }
   const client = new GrpcClient(services, 'mixer', options)
-  closers.push(() => {
+  onTestFinished(() => {
     client.close()
     timers.close()
   })

@@ -2,19 +2,12 @@ import { once } from 'node:events'
 import net, { type AddressInfo } from 'node:net'
 import { RequestHead, ResponseHead } from '@weft/http/message'
 import type { ResetReason } from '@weft/http/stream'
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { sharedOutput } from '../transport/shared-output.ts'
 import type { ProxiedClient } from '../transport/upstream-tls.ts'
 import { poolOf, tcpPoolOf } from './endpoint-pools.ts'
 import type { PooledConnection, PoolWaiter } from './pool.ts'
 import { host, liveCluster } from './testing.ts'
-
-const servers: net.Server[] = []
-const clusters: { close(): void }[] = []
-afterEach(() => {
-  for (const cluster of clusters.splice(0)) cluster.close()
-  for (const server of servers.splice(0)) server.close()
-})
 
 /** A port where this becomes of connections. */
 async function listen(handle: (socket: net.Socket) => void): Promise<number> {
@@ -24,14 +17,15 @@ async function listen(handle: (socket: net.Socket) => void): Promise<number> {
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
-  servers.push(server)
+  onTestFinished(() => void server.close())
   return (server.address() as AddressInfo).port
 }
 
 async function freePort(): Promise<number> {
-  const port = await listen(() => {})
-  const server = servers.pop()
-  server?.close()
+  const server = net.createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
   return port
 }
 
@@ -117,7 +111,7 @@ const twoAddresses = (port: number): string => {
 /** Begins a request to that endpoint; gives its connection and what became of it. */
 function askOneOfTwo(settings: string, port: number) {
   const { cluster, stats } = liveCluster(`name: x${settings}`, twoAddresses(port))
-  clusters.push(cluster)
+  onTestFinished(() => cluster.close())
   const waiter = new Waiter()
   const connection = poolOf(cluster.pick()!, 0, 11, false, null, null).acquire(waiter)
   if (connection === null || connection === 'overflow') throw new Error('no connection')

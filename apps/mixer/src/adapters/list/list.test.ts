@@ -1,27 +1,16 @@
-import { createServer, type Server } from 'node:http'
+import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { until } from '@weft/service/testing/until'
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import type { Verdict } from '../../adapter.ts'
-import { openHandler, type TestHandler } from '../../testing.ts'
+import { openHandler } from '../../testing.ts'
 import list from './adapter.ts'
 import { parseBody } from './provider.ts'
-
-const servers: Server[] = []
-const handlers: TestHandler[] = []
-
-afterEach(async () => {
-  for (const handler of handlers.splice(0)) await handler.close()
-  for (const server of servers.splice(0)) {
-    server.closeAllConnections()
-    server.close()
-  }
-})
 
 /** The code that a list gives for a value: 0 ok, 3 invalid argument, 5 not found, 7 permission denied. */
 async function lookup(params: unknown, now?: () => number) {
   const handler = await openHandler(list, params, now === undefined ? {} : { now })
-  handlers.push(handler)
+  onTestFinished(() => handler.close())
   const check = handler.handle('listentry')
   return async (value: string): Promise<number> => {
     const verdict = (await check({ name: 'e', value }, { signal: AbortSignal.timeout(1_000) })) as Verdict
@@ -35,7 +24,10 @@ async function provider(answer: () => { status?: number; body: string }): Promis
     response.statusCode = status
     response.end(body)
   })
-  servers.push(server)
+  onTestFinished(() => {
+    server.closeAllConnections()
+    server.close()
+  })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
 }

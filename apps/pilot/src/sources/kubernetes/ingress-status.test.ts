@@ -2,7 +2,7 @@ import { KubernetesClient } from '@weft/kubernetes/client'
 import { accessTo } from '@weft/kubernetes/testing/access-to'
 import { StubApiServer } from '@weft/kubernetes/testing/stub-api-server'
 import { createLogger } from '@weft/service/logger'
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import { defaultMeshSettings } from '../../model/mesh-settings.ts'
 import { IngressStatus } from './ingress-status.ts'
 import { KubernetesConfig } from './kubernetes-config.ts'
@@ -14,19 +14,14 @@ const ingresses = '/apis/networking.k8s.io/v1/ingresses'
 const namespace = 'istio-system'
 
 let server: StubApiServer
-let closers: { close(): unknown }[]
 beforeEach(async () => {
   server = await StubApiServer.start()
-  closers = []
-})
-afterEach(async () => {
-  for (const closer of closers.reverse()) await closer.close()
-  await server.stop()
+  onTestFinished(() => server.stop())
 })
 
 function client(): KubernetesClient {
   const one = new KubernetesClient(accessTo(server.url))
-  closers.push(one)
+  onTestFinished(() => one.close())
   return one
 }
 
@@ -54,7 +49,7 @@ async function open(): Promise<KubernetesConfig> {
     proxies: { progress: () => ({ settled: [], refused: [], waiting: [] }), nacks: () => [], onProgress: () => () => {} },
     ...{ leaseName: 'weft-pilot-status', identity: 'pilot', leaseMs: 2_000 },
   })
-  closers.push(config, status, writer)
+  for (const one of [config, status, writer]) onTestFinished(() => one.close())
   await vi.waitFor(() => expect(config.state).toEqual({ synced: true, problem: undefined }), patience)
   return config
 }

@@ -3,7 +3,7 @@ import { KubernetesClient } from '@weft/kubernetes/client'
 import { accessTo } from '@weft/kubernetes/testing/access-to'
 import { StubApiServer } from '@weft/kubernetes/testing/stub-api-server'
 import { createLogger } from '@weft/service/logger'
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import { KubernetesConfig, type KubernetesConfigOptions } from './kubernetes-config.ts'
 import { type ProxyProgress, StatusWriter } from './status-writer.ts'
 
@@ -13,15 +13,10 @@ const patience = { timeout: 10_000, interval: 5 }
 const logger = createLogger('test', 'silent')
 
 let server: StubApiServer
-let closers: { close(): Promise<void> }[]
 
 beforeEach(async () => {
   server = await StubApiServer.start()
-  closers = []
-})
-afterEach(async () => {
-  for (const closer of closers.reverse()) await closer.close()
-  await server.stop()
+  onTestFinished(() => server.stop())
 })
 
 function define(kind: string, plural: string, versions: string[], established = 'True'): void {
@@ -50,7 +45,7 @@ function route(
 
 async function open(options: Partial<KubernetesConfigOptions> = {}): Promise<KubernetesConfig> {
   const config = new KubernetesConfig({ client: new KubernetesClient(accessTo(server.url)), logger, ...options })
-  closers.push(config)
+  onTestFinished(() => config.close())
   await vi.waitFor(() => expect(config.state).toEqual({ synced: true, problem: undefined }), patience)
   return config
 }
@@ -141,7 +136,7 @@ function writer(config: KubernetesConfig, proxies: ProxyProgress, identity = 'pi
     logger,
     leaseMs: 2_000,
   })
-  closers.push(one)
+  onTestFinished(() => one.close())
   return one
 }
 

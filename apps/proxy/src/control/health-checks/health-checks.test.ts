@@ -6,7 +6,7 @@ import { Server as GrpcServer, ServerCredentials } from '@grpc/grpc-js'
 import { Cluster } from '@weft/contracts/envoy/config/cluster/v3/cluster'
 import { ClusterLoadAssignment } from '@weft/contracts/envoy/config/endpoint/v3/endpoint'
 import { until } from '@weft/service/testing/until'
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { ProxyLog } from '../../log.ts'
 import { Stats } from '../../observe/stats.ts'
 import { cell, EndpointSlab, healthFlag } from '../../upstream/endpoint-slab.ts'
@@ -15,15 +15,10 @@ import { EndpointSlots } from '../endpoint-slots.ts'
 import { resource } from '../testing/resources.ts'
 import { HealthChecks } from './health-checks.ts'
 
-const closers: (() => unknown)[] = []
-afterEach(async () => {
-  for (const close of closers.splice(0).reverse()) await close()
-})
-
 async function httpServer(status: () => number): Promise<{ server: Server; port: number }> {
   const server = createServer((_request, response) => response.writeHead(status()).end())
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  closers.push(() => server.close())
+  onTestFinished(() => void server.close())
   return { server, port: (server.address() as AddressInfo).port }
 }
 
@@ -53,7 +48,7 @@ function check(check: string, port: number, ofEndpoint = ''): { health(): number
     membershipChanges: 0,
   }
   const checks = new HealthChecks({ slab, stats, tlsOf: () => null, log: new ProxyLog({ level: 'off' }).of('hc') })
-  closers.push(() => checks.close())
+  onTestFinished(() => checks.close())
   checks.follow(cluster)
   return { stats, health: () => slab.get(slots.keys.get(`127.0.0.1:${port}`) ?? 0, cell.health) }
 }
@@ -72,7 +67,7 @@ async function http2Server(
     answer(stream)
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  closers.push(() => server.close())
+  onTestFinished(() => void server.close())
   return { port: (server.address() as AddressInfo).port, heads, sessions: () => sessions }
 }
 
@@ -97,7 +92,7 @@ async function grpcServer(statuses: Record<string, number>): Promise<{ port: num
       error === null ? resolve(bound) : reject(error),
     ),
   )
-  closers.push(() => server.forceShutdown())
+  onTestFinished(() => server.forceShutdown())
   return { port, stop: () => server.forceShutdown() }
 }
 
@@ -200,7 +195,7 @@ describe('active health checks', () => {
     let greeting = 'ready\n'
     const server = createTcpServer((socket) => socket.on('error', () => undefined).end(greeting))
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    closers.push(() => server.close())
+    onTestFinished(() => void server.close())
     const { health } = check(
       `unhealthy_threshold: 1, healthy_threshold: 1, tcp_health_check: {receive: [{text: "${Buffer.from('ready').toString('hex')}"}]}`,
       (server.address() as AddressInfo).port,

@@ -2,18 +2,13 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { OverloadManager as OverloadConfig } from '@weft/contracts/envoy/config/overload/v3/overload'
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { parseConfigDocument } from '../../bootstrap/document.ts'
 import { ProxyLog } from '../../log.ts'
 import { Stats } from '../../observe/stats.ts'
 import { ProcessState } from '../../shared/process-state.ts'
 import { decodeDocuments } from '../validation/decode.ts'
 import { checkOverload, OverloadManager } from './overload-manager.ts'
-
-const closers: (() => unknown)[] = []
-afterEach(() => {
-  for (const close of closers.splice(0).reverse()) close()
-})
 
 const prefix = 'envoy.overload_actions.'
 const injected = (file: string) =>
@@ -24,13 +19,13 @@ const configOf = (yaml: string) =>
 
 function managed(actions: string[], points: string[] = []) {
   const folder = mkdtempSync(join(tmpdir(), 'weft-overload-'))
-  closers.push(() => rmSync(folder, { recursive: true }))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
   const file = join(folder, 'pressure')
   writeFileSync(file, '0')
   const [state, stats] = [new ProcessState(), new Stats(null)]
   const yaml = `{refresh_interval: 3600s, resource_monitors: [${injected(file)}], actions: [${actions}], loadshed_points: [${points}]}`
   const manager = new OverloadManager(configOf(yaml), { state, stats, log: new ProxyLog({ level: 'off' }).of('main') })
-  closers.push(() => manager.close())
+  onTestFinished(() => manager.close())
   const press = (pressure: string): void => {
     writeFileSync(file, pressure)
     manager.refresh()
@@ -106,7 +101,7 @@ describe('the overload manager', () => {
       stats: new Stats(null),
       log: new ProxyLog({ level: 'off' }).of('main'),
     })
-    closers.push(() => manager.close())
+    onTestFinished(() => manager.close())
     const other = new ProcessState(state.buffer)
     expect([state.enterConnection(), other.enterConnection(), state.enterConnection()]).toEqual([true, true, false])
     other.leaveConnection()

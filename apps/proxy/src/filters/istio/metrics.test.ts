@@ -1,5 +1,5 @@
 import { PluginConfig as Plugin, type PluginConfig } from '@weft/contracts/istio/filters/stats'
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { prometheusText } from '../../admin/prometheus.ts'
 import type { ViewedStat } from '../../admin/stat-view.ts'
 import { Stats } from '../../observe/stats.ts'
@@ -9,11 +9,6 @@ import { FakeContext } from '../http/fake-context.ts'
 import { type FakeRequest, FakeStream } from '../http/fake-stream.ts'
 import { istioStats } from '../http/istio-stats/index.ts'
 import { WorkloadMetadata } from './workload-metadata.ts'
-
-const closing: { close(): void }[] = []
-afterEach(() => {
-  for (const one of closing.splice(0)) one.close()
-})
 
 const node = {
   WORKLOAD_NAME: 'reviews-v1',
@@ -66,7 +61,7 @@ async function counted(
   const reader = new StatsReader()
   const stats = new Stats((message) => reader.accept(0, message))
   const context = new FakeContext()
-  closing.push(context)
+  onTestFinished(() => context.close())
   Object.assign(context.services.node.metadata, node)
   Object.assign(context, { stats, direction })
   const config = Buffer.from(Plugin.encode(Plugin.fromPartial(source)).finish())

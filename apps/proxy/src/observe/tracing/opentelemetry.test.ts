@@ -16,6 +16,7 @@ async function tracingProxy(config: Parameters<(typeof OpenTelemetryConfig)['fro
   const provider = typed('otel', 'envoy.config.trace.v3.OpenTelemetryConfig', bytes)
   const manager = connectionManager([routeTo('c')], { tracing: { provider, ...tracing } })
   const proxy = await proxyTo(origin.port, manager, cluster('otlp', [otlp.port]))
+  proxy.setRuntime({ 'tracing.opentelemetry.flush_interval_ms': 10 })
   return { otlp, origin, port: proxy.port('in') }
 }
 

@@ -1,12 +1,10 @@
-import { afterEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { Stats } from '../../../observe/stats.ts'
 import { TimerWheel } from '../../../transport/timer-wheel.ts'
 import { GradientController, type GradientSettings } from './gradient-controller.ts'
 
-const open: { close(): void }[] = []
 afterEach(() => {
   vi.useRealTimers()
-  for (const one of open.splice(0)) one.close()
 })
 
 /** A controller under a clock of the test's; `serve` plays so many requests at once, which take so long each. */
@@ -21,7 +19,10 @@ function controllerOf(more: Partial<GradientSettings> = {}) {
   const told = Object.fromEntries(gauges.map((name) => [name, stats.gauge(name)])) as Record<(typeof gauges)[number], never>
   const timers = new TimerWheel(5, () => performance.now())
   const controller = new GradientController(settings, { ...told, blocked: stats.counter('blocked') }, timers, () => 0)
-  open.push(controller, timers)
+  onTestFinished(() => {
+    timers.close()
+    controller.close()
+  })
   const serve = (count: number, tookMs: number): number => {
     const began = performance.now()
     let entered = 0

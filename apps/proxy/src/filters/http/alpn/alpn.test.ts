@@ -1,14 +1,9 @@
 import { FilterConfig } from '@weft/contracts/istio/filters/alpn'
-import { afterEach, expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { withStatedNames } from '../../../upstream/requested-names.ts'
 import { FakeContext } from '../fake-context.ts'
 import { FakeStream } from '../fake-stream.ts'
 import { alpn } from './index.ts'
-
-const contexts: FakeContext[] = []
-afterEach(() => {
-  for (const context of contexts.splice(0)) context.close()
-})
 
 const key = 'envoy.network.application_protocols'
 const overrides = [
@@ -18,7 +13,7 @@ const overrides = [
 
 function run(cluster: string, httpVersion: 10 | 11 | 20, istio: Record<string, unknown> = {}): unknown {
   const context = new FakeContext({ known: 1 })
-  contexts.push(context)
+  onTestFinished(() => context.close())
   const handle = context.services.cluster('known')
   if (handle !== undefined)
     Object.assign(context.services, {

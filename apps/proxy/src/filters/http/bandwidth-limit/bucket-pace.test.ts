@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { TokenBuckets } from '../../../shared/token-buckets.ts'
 import { until } from '../../../testing/worker-harness.ts'
 import { TimerWheel } from '../../../transport/timer-wheel.ts'
@@ -6,10 +6,6 @@ import { PacedBody } from '../paced-body.ts'
 import { BucketPace } from './bucket-pace.ts'
 
 const timers = new TimerWheel()
-const open: PacedBody[] = []
-afterEach(() => {
-  for (const body of open.splice(0)) body.close()
-})
 
 /** A body whose bucket holds and gets so many tokens (a second), and what came of it. */
 function bodyOf(tokens: number) {
@@ -24,7 +20,7 @@ function bodyOf(tokens: number) {
     resume: () => seen.resumed++,
     went: (_bytes, waiting) => (seen.waits += waiting ? 1 : 0),
   })
-  open.push(body)
+  onTestFinished(() => body.close())
   return { body, seen }
 }
 

@@ -2,17 +2,12 @@ import {
   FilterConfig,
   PerRouteConfig,
 } from '@weft/contracts/envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy'
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import type { ClusterHandle } from '../../../worker-services.ts'
 import { FakeContext } from '../fake-context.ts'
 import { FakeStream } from '../fake-stream.ts'
 import type { CompiledHttpFilter } from '../filter.ts'
 import { dynamicForwardProxy } from './index.ts'
-
-const open: { close(): void }[] = []
-afterEach(() => {
-  for (const one of open.splice(0)) one.close()
-})
 
 /** A context with a cluster `names` that connects to what requests name. */
 function filterOf(source: Parameters<typeof FilterConfig.fromPartial>[0], maxPending = 10) {
@@ -23,7 +18,10 @@ function filterOf(source: Parameters<typeof FilterConfig.fromPartial>[0], maxPen
   const value = { name: 'n', dnsLookupFamily: 1 as const, dnsCacheCircuitBreaker: { maxPendingRequests: maxPending } }
   const config = FilterConfig.fromPartial({ implementationSpecifier: { $case: 'dnsCacheConfig', value }, ...source })
   const filter = dynamicForwardProxy.compile(FilterConfig.encode(config).finish(), context)
-  open.push({ close: () => filter.close?.() }, context)
+  onTestFinished(() => {
+    context.close()
+    filter.close?.()
+  })
   return { filter, context }
 }
 

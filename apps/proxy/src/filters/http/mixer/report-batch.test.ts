@@ -3,16 +3,11 @@ import { applyAttributes } from '@weft/attributes/decoding'
 import type { AttributeValue } from '@weft/attributes/types'
 import { wordReader } from '@weft/attributes/words'
 import { ReportRequest, ReportRequest_RepeatedAttributesSemantics } from '@weft/contracts/istio/mixer/v1/report'
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { Stats } from '../../../observe/stats.ts'
 import { TimerWheel } from '../../../transport/timer-wheel.ts'
 import { mixerCounters } from './counters.ts'
 import { ReportBatch } from './report-batch.ts'
-
-const wheels: TimerWheel[] = []
-afterEach(() => {
-  for (const wheel of wheels.splice(0)) wheel.close()
-})
 
 function batch(options: { maxRecords?: number; send?: (report: Uint8Array) => Promise<void> } = {}) {
   const stats = new Stats(null)
@@ -20,7 +15,7 @@ function batch(options: { maxRecords?: number; send?: (report: Uint8Array) => Pr
   const sent: Record<string, AttributeValue | undefined>[][] = []
   const clock = { nowMs: 0 }
   const timers = new TimerWheel(5, () => clock.nowMs)
-  wheels.push(timers)
+  onTestFinished(() => timers.close())
   const send =
     options.send ??
     (async (report: Uint8Array) => {

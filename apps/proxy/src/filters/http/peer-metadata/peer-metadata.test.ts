@@ -1,15 +1,10 @@
 import { Config } from '@weft/contracts/istio/filters/peer_metadata'
 import { headerName } from '@weft/http/header-name'
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { structBytes, WorkloadMetadata, workloadOfNode } from '../../istio/workload-metadata.ts'
 import { FakeContext } from '../fake-context.ts'
 import { type FakeRequest, FakeStream } from '../fake-stream.ts'
 import { peerMetadata } from './index.ts'
-
-const contexts: FakeContext[] = []
-afterEach(() => {
-  for (const context of contexts.splice(0)) context.close()
-})
 
 const peer = headerName('x-envoy-peer-metadata')
 const id = headerName('x-envoy-peer-metadata-id')
@@ -26,7 +21,7 @@ function compiled(
   metadata: Record<string, unknown> = { NAME: 'me', NAMESPACE: 'ns' },
 ) {
   const context = new FakeContext()
-  contexts.push(context)
+  onTestFinished(() => context.close())
   Object.assign(context.services.node.metadata, metadata)
   return peerMetadata.compile(Buffer.from(Config.encode(Config.fromPartial(source)).finish()), context)
 }

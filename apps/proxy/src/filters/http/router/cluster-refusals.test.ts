@@ -1,19 +1,14 @@
 import { ClusterLoadAssignment } from '@weft/contracts/envoy/config/endpoint/v3/endpoint'
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { liveCluster } from '../../../upstream/testing.ts'
 import { refusedByCluster } from './cluster-refusals.ts'
 import { FakeExchange, routeOf, routerPlan } from './fake-exchange.ts'
 import { RequestCounts } from './request-counts.ts'
 
-const open: { close(): void }[] = []
-afterEach(() => {
-  for (const one of open.splice(0)) one.close()
-})
-
 /** A request to a cluster of which so many in a hundred are dropped, and kept out by the runtime; `draw`: 0 ≤ x < 1. */
 function asked(percent: number, { maintenance = 0, draw = 0.5, suppressHeaders = false }) {
   const { cluster, stats } = liveCluster('name: c', '[]')
-  open.push(cluster)
+  onTestFinished(() => cluster.close())
   const dropOverloads = percent === 0 ? [] : [{ category: 'all', dropPercentage: { numerator: percent } }]
   const assignment = ClusterLoadAssignment.fromPartial({ clusterName: 'c', policy: { dropOverloads } })
   cluster.setEndpoints({ assignment, slots: {} })

@@ -1,20 +1,18 @@
-import { afterEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { liveCluster } from '../../../upstream/testing.ts'
 import { ClusterTarget } from './cluster-target.ts'
 import { FakeExchange, routeOf } from './fake-exchange.ts'
 import { RequestPick } from './request-pick.ts'
 
-const open: { close(): void }[] = []
 afterEach(() => {
   vi.restoreAllMocks()
-  for (const one of open.splice(0)) one.close()
 })
 
 function target(action: string, live: readonly string[], request: ConstructorParameters<typeof FakeExchange>[0] = {}) {
   const exchange = new FakeExchange(request)
   for (const name of live) {
     const { cluster } = liveCluster(`name: ${name}, alt_stat_name: ${name}-stats`, '[]')
-    open.push(cluster)
+    onTestFinished(() => cluster.close())
     exchange.clusters.set(name, cluster)
   }
   const one = new ClusterTarget(exchange, new RequestPick(exchange))
@@ -39,7 +37,7 @@ describe('where a route leads', () => {
     expect([to.choice?.name, exchange.info.clusterName]).toEqual(['a', ''])
     expect(to.find()).toBeNull()
     const { cluster } = liveCluster('name: a', '[]')
-    open.push(cluster)
+    onTestFinished(() => cluster.close())
     exchange.clusters.set('a', cluster)
     expect(to.find()).toBe(cluster)
   })

@@ -1,14 +1,9 @@
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { Stats } from '../../../observe/stats.ts'
 import { liveCluster } from '../../../upstream/testing.ts'
 import { FakeExchange, routeOf, routerPlan } from './fake-exchange.ts'
 import { RequestCounts } from './request-counts.ts'
 import { RouterStats } from './router-stats.ts'
-
-const open: { close(): void }[] = []
-afterEach(() => {
-  for (const one of open.splice(0)) one.close()
-})
 
 const plainRoute = 'routes: [{match: {prefix: /}, route: {cluster: c}}]'
 
@@ -21,7 +16,7 @@ function counting(settings: {
   plan?: Parameters<typeof routerPlan>[0]
 }) {
   const { cluster, stats } = liveCluster('name: c', '[]')
-  open.push(cluster)
+  onTestFinished(() => cluster.close())
   const exchange = new FakeExchange(settings.request)
   exchange.internal = settings.internal ?? false
   const own = new Stats(null)
@@ -92,7 +87,7 @@ describe('a request', () => {
   it('counts for the cluster that it was turned to', () => {
     const { counts, value } = counting({})
     const other = liveCluster('name: d', '[]')
-    open.push(other.cluster)
+    onTestFinished(() => other.cluster.close())
     counts.turnTo(other.cluster)
     counts.response(200)
     expect([value('upstream_rq_200'), other.stats.counter('cluster.d.upstream_rq_200').value]).toEqual([0, 1])

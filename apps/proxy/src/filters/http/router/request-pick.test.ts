@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { Hash64 } from '../../../upstream/load-balancers/hash64.ts'
 import { MetadataCriteria } from '../../../upstream/load-balancers/metadata-criteria.ts'
 import type { PriorityLoads } from '../../../upstream/load-balancers/priority-load.ts'
@@ -6,16 +6,11 @@ import { host, liveCluster } from '../../../upstream/testing.ts'
 import { FakeExchange, routeOf } from './fake-exchange.ts'
 import { RequestPick } from './request-pick.ts'
 
-const open: { close(): void }[] = []
-afterEach(() => {
-  for (const one of open.splice(0)) one.close()
-})
-
 /** A request of a route to a cluster with an endpoint in each of two priorities. */
 function picking(action: string, request: ConstructorParameters<typeof FakeExchange>[0] = {}) {
   const localities = [0, 1].map((priority) => `{priority: ${priority}, lb_endpoints: [${host(80 + priority)}]}`)
   const { cluster } = liveCluster('name: c', `[${localities.join(', ')}]`)
-  open.push(cluster)
+  onTestFinished(() => cluster.close())
   const exchange = new FakeExchange(request)
   const { outcome } = routeOf(exchange, `routes: [{match: {prefix: /}, route: {cluster: c, ${action}}}]`)
   if (outcome.type !== 'forward' || outcome.forward.cluster.type !== 'one') throw new Error('the route leads nowhere')

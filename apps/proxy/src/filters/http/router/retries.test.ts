@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { retryPlanFor } from '../../../routing/retry-policy.ts'
 import { host, liveCluster } from '../../../upstream/testing.ts'
 import { FakeExchange, routeOf, routerPlan } from './fake-exchange.ts'
@@ -8,17 +8,18 @@ import { RequestPick } from './request-pick.ts'
 import { Retries } from './retries.ts'
 import { TimeLimits } from './time-limits.ts'
 
-const open: { close(): void }[] = []
 afterEach(() => {
   vi.restoreAllMocks()
-  for (const one of open.splice(0)) one.close()
 })
 
 /** The retries of a request by a retry policy in YAML, whose body is there. */
 function retrying(policy: string, circuitBreakers = '{}') {
   const { cluster, stats } = liveCluster(`name: c, circuit_breakers: ${circuitBreakers}`, `[{lb_endpoints: [${host(80)}]}]`)
   const exchange = new FakeExchange()
-  open.push(cluster, exchange.downstream.timers)
+  onTestFinished(() => {
+    exchange.downstream.timers.close()
+    cluster.close()
+  })
   const route = routeOf(exchange, `routes: [{match: {prefix: /}, route: {cluster: c, retry_policy: ${policy}}}]`)
   const forward = route.outcome.type === 'forward' ? route.outcome.forward : null
   const plan = retryPlanFor(forward?.retry ?? null, exchange.request)!
@@ -184,7 +185,7 @@ describe('another try', () => {
   it('takes its place at the cluster that the request was turned to', () => {
     const { retries, cluster } = retrying('{retry_on: 5xx}', '{thresholds: [{max_retries: 1}]}')
     const other = liveCluster('name: d, circuit_breakers: {thresholds: [{max_retries: 0}]}', '[]')
-    open.push(other.cluster)
+    onTestFinished(() => other.cluster.close())
     retries.turnTo(other.cluster.breakers[0])
     expect(retries.take()).toBe(false)
     retries.turnTo(cluster.breakers[0])

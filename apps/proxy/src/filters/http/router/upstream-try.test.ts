@@ -4,7 +4,7 @@ import { headerName } from '@weft/http/header-name'
 import { HeaderTable } from '@weft/http/header-table'
 import { ResponseHead } from '@weft/http/message'
 import type { ClientStream, ResetReason } from '@weft/http/stream'
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { until } from '../../../testing/worker-harness.ts'
 import { cell } from '../../../upstream/endpoint-slab.ts'
 import type { PooledConnection, PoolWaiter } from '../../../upstream/pool.ts'
@@ -12,11 +12,6 @@ import { host, liveCluster } from '../../../upstream/testing.ts'
 import { FakeExchange, routeOf } from './fake-exchange.ts'
 import { KeptBody } from './kept-body.ts'
 import { UpstreamTry } from './upstream-try.ts'
-
-const open: { close(): unknown }[] = []
-afterEach(() => {
-  for (const one of open.splice(0)) one.close()
-})
 
 /** Notes what it hears. */
 class Waiter implements PoolWaiter {
@@ -53,7 +48,10 @@ async function trying(limits = '{}', request: ConstructorParameters<typeof FakeE
     `name: c, circuit_breakers: {thresholds: [${limits}]}`,
     `[{lb_endpoints: [${host(port)}]}]`,
   )
-  open.push(origin, cluster)
+  onTestFinished(() => {
+    cluster.close()
+    origin.close()
+  })
   const make = () => {
     const exchange = new FakeExchange(request)
     const route = routeOf(exchange, 'routes: [{match: {prefix: /}, route: {cluster: c}}]')

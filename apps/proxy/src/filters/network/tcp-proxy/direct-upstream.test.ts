@@ -1,14 +1,9 @@
 import { once } from 'node:events'
 import net, { type AddressInfo } from 'node:net'
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { until } from '../../../testing/worker-harness.ts'
 import { host, liveCluster } from '../../../upstream/testing.ts'
 import { DirectUpstream } from './direct-upstream.ts'
-
-const open: { close(): unknown }[] = []
-afterEach(() => {
-  for (const one of open.splice(0)) one.close()
-})
 
 const client = { remoteAddress: '127.0.0.1', remotePort: 1, localAddress: '127.0.0.1', localPort: 2 }
 const tls = `transport_socket: {name: envoy.transport_sockets.tls, typed_config: {'@type': type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext}}`
@@ -23,7 +18,10 @@ async function connecting(serve: (socket: net.Socket) => void, settings = '', po
   await once(server, 'listening')
   const at = (server.address() as AddressInfo).port
   const { cluster, stats } = liveCluster(`name: x${settings}`, `[{lb_endpoints: [${host(port ?? at)}]}]`)
-  open.push(server, cluster)
+  onTestFinished(() => {
+    cluster.close()
+    server.close()
+  })
   const endpoint = cluster.pick(null)!
   const breaker = cluster.breakers[0]
   breaker.take('connections')

@@ -150,7 +150,8 @@ const kinds: Readonly<Record<string, OperatorKind>> = {
   ...plain({
     GRPC_STATUS_NUMBER: grpcStatusNumber,
     PROTOCOL: ({ info }) => info.protocol || null,
-    UPSTREAM_PROTOCOL: ({ info }) => info.upstreamProtocol || null,
+    // Of a connection that never came to be there is none.
+    UPSTREAM_PROTOCOL: ({ info }) => ((info.upstreamConnection?.connectEndMs ?? -1) < 0 ? null : info.upstreamProtocol || null),
     RESPONSE_CODE: ({ info }) => info.responseCode,
     CONNECTION_TERMINATION_DETAILS: ({ info }) => info.terminationDetails || null,
     // A value also where there is none: formats that leave out what is empty keep it.

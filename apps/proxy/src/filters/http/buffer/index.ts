@@ -33,10 +33,11 @@ class BufferFilter implements HttpFilter {
   }
 
   onRequestData(stream: HttpStream, data: Buffer, endStream: boolean): FilterStatus {
+    const isOnly = this.bytes === 0
     this.bytes += data.length
     if (!endStream) return 'buffer'
-    // What is too long is answered where bytes are kept. HTTP/2's last frame is never kept, in Envoy.
-    if (this.bytes > this.maxBytes && stream.request.version !== 20) return 'buffer'
+    // What is too long is answered where bytes are kept. HTTP/2's only frame is never kept, in Envoy.
+    if (this.bytes > this.maxBytes && (stream.request.version !== 20 || !isOnly)) return 'buffer'
     this.nameLength(stream)
     return 'continue'
   }

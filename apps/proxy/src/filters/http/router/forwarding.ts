@@ -39,6 +39,9 @@ import { UpstreamTry } from './upstream-try.ts'
 
 const canary = headerName('x-envoy-upstream-canary')
 
+/** The 1xx answers that clients hear of, as Envoy's; others are passed over. */
+const passedOn: ReadonlySet<number> = new Set([100, 102, 103, 104])
+
 /** A request on its way to its cluster, and the answer on its way back: one try after another, within its limits. */
 export class Forwarding implements RaceOwner {
   private readonly exchange: RoutedExchange
@@ -62,8 +65,6 @@ export class Forwarding implements RaceOwner {
   /** A try whose time is up goes on beside the next one. */
   private hedges = false
   private wishes = noWishes
-  /** Upstream has sent a 1xx answer. */
-  private interim = false
   responding = false
   /**
    * What comes behind the head of an upgrade waits until upstream has switched protocols: one that does not would take it for
@@ -120,7 +121,6 @@ export class Forwarding implements RaceOwner {
     this.hedges = false
     this.responding = false
     this.held = false
-    this.interim = false
   }
 
   /** The head goes to this cluster. */
@@ -270,9 +270,10 @@ export class Forwarding implements RaceOwner {
   // The response, from the codec
 
   onInterim(head: ResponseHead): void {
-    // One counts, however many come, as with Envoy.
-    if (!this.interim) this.counts.response(head.status)
-    this.interim = true
+    if (!passedOn.has(head.status)) return
+    this.counts.interim(head.status)
+    // The client hears of this try: no other takes its place.
+    this.retries.forgo()
     this.exchange.interim(head)
   }
 
@@ -293,7 +294,7 @@ export class Forwarding implements RaceOwner {
       return
     }
     if (retries.isLast(response)) retries.noteLastFailed()
-    else if (info.attemptCount > 1) counts.retrySuccess()
+    else if (retries.plan !== null && info.attemptCount > 1) counts.retrySuccess()
     limits.answered()
     if (limits.idleMs > 0) limits.noteActivity(now)
     const redirect = this.target.forward?.internalRedirect ?? null
@@ -371,6 +372,7 @@ export class Forwarding implements RaceOwner {
     const unseen = attempt.mayBeUnseen(reason, detail)
     this.endTry()
     if (this.responding) {
+      this.noteBreak()
       breakOff(exchange, reason, detail)
       return
     }
@@ -384,7 +386,13 @@ export class Forwarding implements RaceOwner {
       return
     }
     retries.noteSpent(kind)
-    answerReset(exchange, this.counts, reason, detail, this.interim)
+    answerReset(exchange, this.counts, reason, detail)
+  }
+
+  /** An answer ends before its end: Envoy counts those of gRPC, whose status was to come. */
+  private noteBreak(): void {
+    const { isGrpc, response } = this.exchange
+    if (isGrpc && response.status < 500) this.plan.stats.resetAfterStart.inc()
   }
 
   // Retries
@@ -433,6 +441,7 @@ export class Forwarding implements RaceOwner {
     if (attempt.endpoint !== null && !this.responding) noteLocalFailure(attempt.endpoint, 504)
     if (this.responding) {
       this.dropTry()
+      this.noteBreak()
       breakOffLate(exchange, limit)
       return
     }

@@ -68,7 +68,7 @@ describe('what a client is answered where upstream gives no whole answer', () =>
     ['delayed connect error: Connection refused', 'remote connection failure', 'delayed connect error: Connection refused'],
   ])('is 503 where no connection came to be, and a log has the transport’s failure, if any: %s', (detail, reason, logged) => {
     const exchange = new FakeExchange()
-    answerReset(exchange, new RequestCounts(exchange, routerPlan()), 'connect-failure', detail, false)
+    answerReset(exchange, new RequestCounts(exchange, routerPlan()), 'connect-failure', detail)
     const body = `upstream connect error or disconnect/reset before headers. reset reason: ${reason}`
     expect(exchange.replied).toMatchObject({ status: 503, body })
     expect([exchange.info.responseFlags, exchange.info.upstreamFailure]).toEqual([['UF'], logged])

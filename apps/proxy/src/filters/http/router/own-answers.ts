@@ -43,19 +43,13 @@ export function answerOverflow(exchange: RoutedExchange, plan: RouterPlan, count
   exchange.reply(503, body, { details, headers: overloadHeaders(plan) })
 }
 
-/** Upstream ended the last try without an answer; `interim`: it had sent a 1xx one. */
-export function answerReset(
-  exchange: RoutedExchange,
-  counts: RequestCounts,
-  reason: ResetReason,
-  detail: string,
-  interim: boolean,
-): void {
+/** Upstream ended the last try without an answer. */
+export function answerReset(exchange: RoutedExchange, counts: RequestCounts, reason: ResetReason, detail: string): void {
   const { info } = exchange
-  const said = describeReset(reason, detail, info.attemptCount > 1, interim)
+  const said = describeReset(reason, detail, info.attemptCount > 1, counts.hasInterim)
   info.addResponseFlag(said.flag)
   if (reason === 'connect-failure') info.upstreamFailure = toldFailure(detail)
-  counts.response(said.status)
+  counts.ownAnswer(said.status)
   exchange.reply(said.status, said.body, { details: said.details })
 }
 
@@ -67,7 +61,7 @@ export function answerTimeout(exchange: RoutedExchange, counts: RequestCounts, l
     return
   }
   const status = noContent ? 204 : 504
-  counts.response(status)
+  counts.ownAnswer(status)
   exchange.reply(status, noContent ? '' : 'upstream request timeout', { details: limit })
 }
 

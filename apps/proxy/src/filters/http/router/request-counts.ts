@@ -17,6 +17,8 @@ export class RequestCounts {
   private groups: readonly RequestGroup[] = none
   /** A name that its answers are counted under besides (`name.`); empty: none. */
   private apart = ''
+  /** Upstream has sent an interim answer that was passed on. */
+  hasInterim = false
 
   constructor(exchange: RoutedExchange, plan: RouterPlan) {
     this.exchange = exchange
@@ -28,6 +30,7 @@ export class RequestCounts {
     this.cluster = null
     this.groups = none
     this.apart = ''
+    this.hasInterim = false
   }
 
   /** Finds what the request's virtual host counts it as. */
@@ -46,6 +49,17 @@ export class RequestCounts {
   /** The request goes on to another cluster. */
   turnTo(cluster: Cluster): void {
     this.cluster = cluster.stats
+  }
+
+  /** An interim answer: one counts, however many come, as with Envoy. */
+  interim(status: number): void {
+    if (!this.hasInterim) this.response(status)
+    this.hasInterim = true
+  }
+
+  /** What is answered here for a try that gave no answer; behind an interim one that is no answer of the cluster's to Envoy. */
+  ownAnswer(status: number): void {
+    if (!this.hasInterim) this.response(status)
   }
 
   /** An answer, from upstream or made here. */

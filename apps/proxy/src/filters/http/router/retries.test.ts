@@ -65,6 +65,15 @@ describe('a retry policy', () => {
     expect(value('upstream_rq_retry')).toBe(most)
   })
 
+  it('wants none once a client has heard of the try by an interim answer, and the try gives its place back', () => {
+    const { retries, exchange, cluster } = retrying('{retry_on: 5xx, num_retries: 2}', '{thresholds: [{max_retries: 1}]}')
+    exchange.response.status = 503
+    expect(retries.take()).toBe(true)
+    retries.forgo()
+    expect([retries.wantsOther(exchange.response), retries.tryAfter('other')]).toEqual([false, false])
+    expect(cluster.breakers[0].take('retries')).toBe(true)
+  })
+
   it('that is not there wants none', () => {
     const { retries, exchange, cluster } = retrying('{retry_on: 5xx}')
     retries.begin(null, cluster.breakers[0])

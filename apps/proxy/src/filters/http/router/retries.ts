@@ -100,6 +100,12 @@ export class Retries {
     this.breaker?.release('retries')
   }
 
+  /** No other try takes the place of the one under way, however that ends. */
+  forgo(): void {
+    this.release()
+    this.begin(null, null)
+  }
+
   /** `breaker`: of the cluster that the request goes to now. */
   turnTo(breaker: CircuitBreaker): void {
     this.breaker = breaker

@@ -11,6 +11,7 @@ export class RouterStats {
   readonly redirectTooMany: Counter
   readonly redirectNoRoute: Counter
   readonly redirectPredicate: Counter
+  readonly resetAfterStart: Counter
   /** Where they are kept. */
   readonly store: Stats
 
@@ -26,7 +27,8 @@ export class RouterStats {
     this.redirectTooMany = counter('passthrough_internal_redirect_too_many_redirects')
     this.redirectNoRoute = counter('passthrough_internal_redirect_no_route')
     this.redirectPredicate = counter('passthrough_internal_redirect_predicate')
+    this.resetAfterStart = counter('rq_reset_after_downstream_response_started')
     // What never happens here, and yet is looked for.
-    for (const name of ['rq_redirect', 'rq_overload_local_reply', 'rq_reset_after_downstream_response_started']) counter(name)
+    for (const name of ['rq_redirect', 'rq_overload_local_reply']) counter(name)
   }
 }

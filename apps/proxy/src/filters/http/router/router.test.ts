@@ -57,6 +57,24 @@ describe('the router', () => {
     expect(up.requests[0]!.headers['accept-language']).toBe('de, new')
   })
 
+  it.each([
+    [103, 503, 1],
+    [105, 200, 2],
+  ])('tries no other time behind an interim answer that clients hear of: %i', async (interim, status, tries) => {
+    const up = await upstream((_request, response) => {
+      if (up.requests.length === 1) {
+        response.socket?.write(`HTTP/1.1 ${interim} Wait\r\n\r\n`)
+        response.statusCode = 503
+      }
+      response.end()
+    })
+    const retryPolicy = { retryOn: '5xx', retryBackOff: { baseInterval: { seconds: 0, nanos: 1e6 } } }
+    const proxy = await proxyTo(up.port, connectionManager([routeTo('c', '/', { retryPolicy })]))
+    expect((await ask(proxy.port('in'), '/')).status).toBe(status)
+    expect(up.requests.length).toBe(tries)
+    expect(proxy.stats.value(`cluster.c.upstream_rq_${interim}`) ?? 0).toBe(2 - tries)
+  })
+
   it('limits a gRPC stream as the client asks, up to the limit of the route, and tells upstream', async () => {
     const up = await upstream(() => {})
     const maxStreamDuration = { grpcTimeoutHeaderMax: { seconds: 0, nanos: 50e6 } }

@@ -17,6 +17,16 @@ const components = [
 ] as const // biome-ignore format: a list reads better in a few lines
 export type Component = (typeof components)[number]
 
+/** Envoy's further loggers: known, so that what sets their levels goes on doing so, though nobody writes here. */
+const silent = [
+  'a2a', 'ai_protocol_manager', 'alternate_protocols_cache', 'assert', 'aws', 'backtrace', 'basic_auth', 'cache_filter',
+  'compression', 'conn_handler', 'credential_injector', 'decompression', 'dns', 'dubbo', 'dynamic_modules', 'envoy_bug',
+  'ext_authz', 'ext_proc', 'file', 'forward_proxy', 'geolocation', 'golang', 'happy_eyeballs', 'hystrix', 'io', 'ip_tagging',
+  'json_rpc', 'kafka', 'key_value_store', 'local_rate_limit', 'lua', 'matcher', 'mcp', 'mongo', 'multi_connection',
+  'notification', 'oauth2', 'quic', 'quic_stream', 'rate_limit_quota', 'rds', 'redis', 'rocketmq', 'sse', 'stats_sinks', 'tap',
+  'testing', 'thrift', 'udp', 'wasm', 'websocket',
+] // biome-ignore format: a list reads better in a few lines
+
 /** Where a component writes what it does. */
 export interface ComponentLog {
   readonly level: LogLevel
@@ -49,7 +59,8 @@ export class ProxyLog {
   #fd = 2
 
   constructor(options: ProxyLogOptions) {
-    for (const component of components) this.#levels.set(component, options.componentLevels?.get(component) ?? options.level)
+    for (const component of [...components, ...silent].sort())
+      this.#levels.set(component, options.componentLevels?.get(component) ?? options.level)
     this.#format = options.format ?? '[%Y-%m-%d %T.%e][%t][%l][%n] %v'
     this.#path = options.path
     this.#now = options.now ?? (() => new Date())

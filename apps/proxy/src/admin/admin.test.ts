@@ -23,7 +23,10 @@ const listener = `
 
 interface Started {
   control: Control
-  get(path: string, method?: string): Promise<{ status: number; type: string | null; text: string; json(): unknown }>
+  get(
+    path: string,
+    method?: string,
+  ): Promise<{ status: number; headers: string[]; type: string | null; text: string; json(): unknown }>
   post(path: string): Promise<{ status: number; text: string }>
   quits: number
 }
@@ -58,6 +61,7 @@ ${more}`
       return {
         status: response.status,
         type: response.headers.get('content-type'),
+        headers: [...response.headers.keys()],
         text,
         json: () => JSON.parse(text) as unknown,
       }
@@ -76,7 +80,10 @@ ${more}`
 describe('the admin API', () => {
   test('says LIVE when it is, and DRAINING after /healthcheck/fail', async () => {
     const { get, post } = await admin()
-    expect(await get('/ready')).toMatchObject({ status: 200, text: 'LIVE\n', type: 'text/plain; charset=UTF-8' })
+    const live = await get('/ready')
+    expect(live).toMatchObject({ status: 200, text: 'LIVE\n', type: 'text/plain; charset=UTF-8' })
+    const { headers } = live
+    expect(headers).toEqual(['cache-control', 'content-length', 'content-type', 'date', 'server', 'x-content-type-options'])
     expect((await post('/healthcheck/fail')).text).toBe('OK\n')
     expect(await get('/ready')).toMatchObject({ status: 503, text: 'DRAINING\n' })
     await post('/healthcheck/ok')
@@ -144,6 +151,15 @@ describe('the admin API', () => {
         },
       ],
     })
+    for (const mask of ['nonsense', 'listener.nonsense', 'listener.name.x', 'listener.filter_chains.name'])
+      expect(await get(`/config_dump?resource=static_listeners&mask=${mask}`)).toMatchObject({
+        status: 400,
+        text: `FieldMask paths: "${mask}"\n could not be successfully used.`,
+      })
+    expect((await get('/config_dump?mask=static_listeners.listener')).status).toBe(400)
+    expect((await get('/config_dump?name_regex=(')).text).toBe(
+      'INVALID_ARGUMENT: Error while parsing name_regex from (: missing ): (',
+    )
     expect((await get('/config_dump?resource=static_route_configs')).text).toContain('"name": "local"')
     expect(await get('/config_dump?resource=nonsense')).toMatchObject({
       status: 404,
@@ -226,6 +242,9 @@ describe('the admin API', () => {
     expect((await get('/stats?format=json&filter=ingress.downstream_rq_2xx')).json()).toEqual({
       stats: [{ name: 'http.ingress.downstream_rq_2xx', value: 3 }],
     })
+    expect((await get('/stats?filter=ingress.*2xx$&format=&type=')).text).toBe('http.ingress.downstream_rq_2xx: 3\n')
+    expect((await get('/stats?filter=(')).text).toBe('Invalid re2 regex: missing ): (')
+    expect((await get('/stats?filter=^http.admin.downstream_rq_4xx$')).text).toBe('http.admin.downstream_rq_4xx: 1\n')
     for (const bad of ['?filter=(', '?format=nonsense', '?type=Wrong', '?hidden=x'])
       expect((await get(`/stats${bad}`)).status).toBe(400)
     expect((await get('/stats?hidden=only')).text).toBe('')
@@ -333,6 +352,7 @@ describe('the admin API', () => {
       text: expect.stringContaining('unknown logger level'),
     })
     expect((await post('/logging?level=')).status).toBe(200)
+    expect((await post('/logging?lua=debug')).text).toContain('  lua: debug\n')
     expect((await post('/logging?http=info&upstream=info')).text).toContain('invalid number of parameters')
     expect((await post('/logging?paths=http')).text).toContain('empty logger name or empty logger level')
     expect(await post('/logging?nobody=info')).toMatchObject({
@@ -350,7 +370,12 @@ describe('the admin API', () => {
         tls_certificate: { certificate_chain: { inline_string: own.cert }, private_key: { inline_string: own.key } },
       },
     ])
-    const { get } = await admin(`\n  secrets: ${secrets}`)
+    const tls = 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext'
+    const socket = `{name: tls, typed_config: {"@type": ${tls}, common_tls_context: {tls_certificate_sds_secret_configs: [{name: own}]}}}`
+    const user = `  - {name: b, type: STATIC, load_assignment: ${assignment('b', 8081)}, transport_socket: ${socket}}\n`
+    const unused = await admin(`\n  secrets: ${secrets}`)
+    expect((await unused.get('/certs')).json()).toEqual({ certificates: [] })
+    const { get } = await admin(`\n  secrets: ${secrets}`, '', user)
     expect((await get('/certs')).json()).toMatchObject({
       certificates: [
         {

@@ -1,6 +1,7 @@
 import { Cluster_DiscoveryType } from '@weft/contracts/envoy/config/cluster/v3/cluster'
 import type { ClusterState } from '../control/clusters.ts'
 import type { Control } from '../control/control.ts'
+import { clusterPrefix } from '../observe/cluster-prefix.ts'
 import { breakerLimits, retryLimit } from '../upstream/circuit-breaker.ts'
 import { cell, degradedMask, excludedMask, unhealthyMask } from '../upstream/endpoint-slab.ts'
 
@@ -44,11 +45,6 @@ const breakerStats = {
   retries: ['rq_retry_open', 'upstream_rq_retry'],
 } as const
 
-/** The front of a cluster's statistics: `cluster.reviews`. */
-export function clusterPrefix({ message, name }: ClusterState): string {
-  return `cluster.${(message.altStatName || name).replaceAll(':', '_')}`
-}
-
 /** What of a cluster stands in the slab that all threads share: membership, and the state of its circuit breakers. */
 export function clusterGauges(
   control: Control,
@@ -56,7 +52,7 @@ export function clusterGauges(
   add: (kind: 'counter' | 'gauge', name: string, value: number) => void,
 ): void {
   const { slab } = control
-  const prefix = clusterPrefix(cluster)
+  const prefix = clusterPrefix(cluster.message)
   const has = (name: string): boolean => control.reader.value(`${prefix}.${name}`) !== undefined
   /** A gauge's value: 0 of what was ever used differs from 0 of what never was. */
   const gauge = (value: number, used: boolean): number => (value === 0 && !used ? -0 : value)

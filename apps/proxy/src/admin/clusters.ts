@@ -3,9 +3,9 @@ import type { LbEndpoint } from '@weft/contracts/envoy/config/endpoint/v3/endpoi
 import type { ClusterState } from '../control/clusters.ts'
 import type { Control } from '../control/control.ts'
 import { endpointKey } from '../control/endpoint-slots.ts'
-import { compileRegex } from '../routing/matchers/regex.ts'
 import { cell, healthFlag } from '../upstream/endpoint-slab.ts'
 import { type AdminEndpoint, json, text } from './endpoint.ts'
+import { searchRegex } from './regex-fault.ts'
 
 /** Words of `/clusters` for the bits of an endpoint's health, and the fields of its JSON. */
 const flags: readonly [bit: number, word: string, field: string][] = [
@@ -35,7 +35,7 @@ export const clusters: AdminEndpoint = {
     let wanted: (name: string) => boolean = () => true
     if (pattern !== null) {
       try {
-        const regex = compileRegex(`(?s:.*)(?:${pattern})(?s:.*)`, 'filter', Number.POSITIVE_INFINITY)
+        const regex = searchRegex(pattern)
         wanted = (name) => regex.fullMatch(name)
       } catch {
         return text('Invalid re2 regex', 400)

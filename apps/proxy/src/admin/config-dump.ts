@@ -18,8 +18,9 @@ import type { ListenerState } from '../control/listeners.ts'
 import { compileRegex } from '../routing/matchers/regex.ts'
 import { cell, degradedMask, unhealthyMask } from '../upstream/endpoint-slab.ts'
 import { type AdminEndpoint, type AdminReply, json } from './endpoint.ts'
-import { applyMask } from './field-mask.ts'
+import { applyMask, maskPaths } from './field-mask.ts'
 import { anyJson, messageJson } from './message-json.ts'
+import { regexFault } from './regex-fault.ts'
 
 type Json = Record<string, JsonValue>
 const dumpPrefix = 'type.googleapis.com/envoy.admin.v3.'
@@ -64,12 +65,12 @@ export const configDump: AdminEndpoint = {
   handle: ({ control }, { query }) => {
     const pattern = query.get('name_regex')
     let wanted: (name: string) => boolean = () => true
-    if (pattern !== null) {
+    if (pattern) {
       try {
         const regex = compileRegex(pattern, 'name_regex')
         wanted = (name) => regex.fullMatch(name)
-      } catch {
-        return refused(`INVALID_ARGUMENT: Error while parsing name_regex from ${pattern}`, 400)
+      } catch (error) {
+        return refused(`INVALID_ARGUMENT: Error while parsing name_regex from ${pattern}: ${regexFault(error)}`, 400)
       }
     }
     const withEndpoints = query.has('include_eds')
@@ -79,8 +80,9 @@ export const configDump: AdminEndpoint = {
     if (resource?.endsWith('_endpoint_configs') && !withEndpoints) return notFound(resource)
     if (resource) return oneResource(dumps, resource, mask)
     if (mask === null) return json({ configs: dumps })
-    // Paths that a dump has nothing of leave it out.
-    const masked = dumps.map((dump) => applyMask(dump, mask)).filter((dump) => Object.keys(dump).length > 1)
+    // A dump that does not have all its paths is left out.
+    const paths = maskPaths(mask)
+    const masked = dumps.map((dump) => applyMask(dump, paths)).filter((dump) => dump !== undefined)
     if (masked.length === 0) return refused(`FieldMask ${mask} could not be successfully applied to any configs.`, 400)
     return json({ configs: masked })
   },
@@ -106,10 +108,13 @@ function oneResource(dumps: readonly Json[], resource: string, mask: string | nu
     const list = dump[resource]
     return Array.isArray(list) ? list : []
   })
-  const configs = elements.map((element) => {
-    const typed: Json = { '@type': `${dumpPrefix}${type}`, ...(isObject(element) ? element : {}) }
-    return mask === null ? typed : applyMask(typed, mask)
-  })
+  const typed = elements.map((element): Json => ({ '@type': `${dumpPrefix}${type}`, ...(isObject(element) ? element : {}) }))
+  const paths = maskPaths(mask ?? '')
+  const configs = mask === null ? typed : typed.map((element) => applyMask(element, paths)).filter((each) => each !== undefined)
+  if (configs.length < typed.length) {
+    const listed = paths.map((path) => `paths: ${JSON.stringify(path.join('.'))}\n`).join('')
+    return refused(`FieldMask ${listed} could not be successfully used.`, 400)
+  }
   return json(configs.length === 0 ? {} : { configs })
 }
 
@@ -182,7 +187,7 @@ function endpointsDump(control: Control, wanted: (name: string) => boolean): Jso
     const { assignment: held } = cluster
     const assignment: ClusterLoadAssignment = {
       ...held,
-      clusterName: held.clusterName || cluster.name,
+      clusterName: clusterNameOf(cluster),
       endpoints: held.endpoints.map((locality) => endpointsInUse(control, cluster, locality)),
       policy: { ...ClusterLoadAssignment_Policy.create({ overprovisioningFactor: 140 }), ...held.policy },
     }
@@ -200,6 +205,11 @@ function endpointsDump(control: Control, wanted: (name: string) => boolean): Jso
       entries.filter(({ origin }) => origin === 'dynamic').map(({ config }) => config),
     ),
   }
+}
+
+/** What endpoints of a cluster are called: by its name, or what its source knows them by. */
+function clusterNameOf({ name, message }: ClusterState): string {
+  return message.edsClusterConfig?.serviceName || name
 }
 
 /** The endpoints of a locality as they stand: with their health, and what was left to its default said. */
@@ -301,22 +311,22 @@ function secretsDump({ secrets }: Control, wanted: (name: string) => boolean): J
   const entry = (secret: (typeof entries)[number]): Json => ({
     name: secret.name,
     ...version(secret.version === '' && secret.origin === 'dynamic' ? 'uninitialized' : secret.version),
-    ...(secret.updatedAt === undefined ? {} : { last_updated: secret.updatedAt.toISOString() }),
+    ...(secret.updatedAt === undefined || secret.origin === 'static' ? {} : { last_updated: secret.updatedAt.toISOString() }),
     secret:
-      secret.secret === undefined
+      secret.shown === undefined
         ? { '@type': `type.googleapis.com/${types.secret}`, name: secret.name }
-        : anyJson(types.secret, Secret.encode(secret.secret).finish()),
+        : anyJson(types.secret, Secret.encode(secret.shown).finish()),
   })
   return {
     '@type': `${dumpPrefix}SecretsConfigDump`,
     ...list('static_secrets', entries.filter(({ origin }) => origin === 'static').map(entry)),
     ...list(
       'dynamic_active_secrets',
-      entries.filter(({ origin, secret }) => origin === 'dynamic' && secret !== undefined).map(entry),
+      entries.filter(({ origin, shown }) => origin === 'dynamic' && shown !== undefined).map(entry),
     ),
     ...list(
       'dynamic_warming_secrets',
-      entries.filter(({ origin, secret }) => origin === 'dynamic' && secret === undefined).map(entry),
+      entries.filter(({ origin, shown }) => origin === 'dynamic' && shown === undefined).map(entry),
     ),
   }
 }

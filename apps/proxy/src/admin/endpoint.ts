@@ -12,6 +12,7 @@ export interface AdminContext {
 export interface AdminRequest {
   method: string
   query: URLSearchParams
+  /** What was sent as a form (`application/x-www-form-urlencoded`), as it came; otherwise empty. */
   body: string
 }
 
@@ -20,16 +21,13 @@ export interface AdminReply {
   status?: number
   /** Content type; plain text when undefined. */
   type?: string
-  body: string
-  /** It stands in the statistics already. */
-  counted?: boolean
+  /** A function: made when the answer's status has been counted, as where the statistics tell of the request that asks for them. */
+  body: string | (() => string)
 }
 
 /** One path of the admin API, with Envoy's path, shape and words. */
 export interface AdminEndpoint {
   path: string
-  /** Its head goes out before its body is made, and is counted by then. */
-  streams?: boolean
   /** It changes something: only POST may. */
   post?: boolean
   help: string

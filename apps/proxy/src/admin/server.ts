@@ -33,6 +33,12 @@ export async function startAdmin(
   const server = createServer(
     { keepAliveTimeout: 5_000, headersTimeout: 10_000, requestTimeout: 30_000 },
     (request, response) => {
+      const began = performance.now()
+      counts.requestActive.inc()
+      response.once('close', () => {
+        counts.requestActive.dec()
+        counts.requestTime.record(performance.now() - began)
+      })
       answer(context, request, counts, mayAsk)
         .catch((thrown: unknown): AdminReply => {
           const error = WeftError.from(thrown)
@@ -40,21 +46,29 @@ export async function startAdmin(
           return { status: 500, body: `${error.describe()}\n` }
         })
         .then((reply) => {
-          if (reply.counted !== true) counts.response(reply.status ?? 200)
+          counts.response(reply.status ?? 200)
           send(response, request, reply)
         })
     },
   )
   server.maxConnections = 256
   server.on('connection', (socket) => {
+    const began = performance.now()
+    let remote = false
     counts.connectionTotal.inc()
     counts.connectionHttp1Total.inc()
     counts.connectionActive.inc()
     counts.connectionHttp1Active.inc()
+    socket.once('end', () => {
+      remote = !socket.writableEnded
+    })
     socket.once('close', () => {
       counts.connectionDestroy.inc()
+      if (remote) counts.destroyRemote.inc()
+      else counts.destroyLocal.inc()
       counts.connectionActive.dec()
       counts.connectionHttp1Active.dec()
+      counts.connectionLength.record(performance.now() - began)
     })
   })
   const target = listenTarget(address)
@@ -99,10 +113,9 @@ async function answer(
   const endpoint = endpoints.find(({ path }) => path === url.pathname)
   if (endpoint === undefined) return { status: 404, body: `invalid path. ${helpText()}` }
   if (endpoint.post === true && method !== 'POST') return { status: 405, body: `Method ${method} not allowed, POST required.` }
-  const body = await readBody(request)
-  if (endpoint.streams === true) counts.response(200)
-  const reply = await endpoint.handle(context, { method, query: url.searchParams, body })
-  return endpoint.streams === true ? { ...reply, counted: true } : reply
+  const text = await readBody(request)
+  const body = request.headers['content-type']?.startsWith('application/x-www-form-urlencoded') === true ? text : ''
+  return endpoint.handle(context, { method, query: url.searchParams, body })
 }
 
 async function readBody(request: IncomingMessage): Promise<string> {
@@ -118,12 +131,17 @@ async function readBody(request: IncomingMessage): Promise<string> {
 }
 
 function send(response: ServerResponse, request: IncomingMessage, reply: AdminReply): void {
-  const body = Buffer.from(reply.body)
+  const body = Buffer.from(typeof reply.body === 'string' ? reply.body : reply.body())
+  // As Envoy writes heads: names in lower case, and a connection that goes on is not told of.
+  if (response.shouldKeepAlive) response.removeHeader('connection')
   response.writeHead(reply.status ?? 200, {
     'content-type': reply.type ?? 'text/plain; charset=UTF-8',
     'cache-control': 'no-cache, max-age=0',
     'x-content-type-options': 'nosniff',
     'content-length': body.length,
+    date: new Date().toUTCString(),
+    server: 'envoy',
+    ...(response.shouldKeepAlive ? {} : { connection: 'close' }),
   })
   response.end(request.method === 'HEAD' ? undefined : body)
 }

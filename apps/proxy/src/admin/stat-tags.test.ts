@@ -21,6 +21,15 @@ test.each([
   expect(tagExtractor(config(tag, regex), [])(stat)).toEqual({ name, tags: [[tag, value]] })
 })
 
+test.each([
+  ['server.worker_1.watchdog_miss', 'server.worker_watchdog_miss', { 'envoy.worker_id': '1' }],
+  ['thread_local_cluster_manager.worker_0.x', 'thread_local_cluster_manager.worker_x', { 'envoy.worker_id': '0' }],
+  ['listener.admin.http.admin.x', 'listener.admin.http.x', { 'envoy.http_conn_manager_prefix': 'admin' }],
+])('%s is %s by Envoy’s own tags', (stat, name, tags) => {
+  const tagged = tagExtractor(undefined, [])(stat)
+  expect({ ...tagged, tags: Object.fromEntries(tagged.tags) }).toEqual({ name, tags })
+})
+
 test('what is no expression is refused', () => {
   expect(() => checkStatTags(config('a', '(a'))).toThrow(/Invalid regex '\(a'/)
 })

@@ -1,13 +1,14 @@
 import type { ClusterState } from '../control/clusters.ts'
 import type { Control } from '../control/control.ts'
 import { histogramBuckets } from '../observe/buckets.ts'
+import { clusterPrefix } from '../observe/cluster-prefix.ts'
 import { isTouched } from '../observe/stats.ts'
 import { matchByCluster, type StatsMatch, statsMatcher } from '../observe/stats-matcher.ts'
 import type { MergedStat } from '../observe/stats-reader.ts'
 import { xxHash64 } from '../observe/xxhash64.ts'
-import { compileRegex } from '../routing/matchers/regex.ts'
-import { clusterGauges, clusterPrefix } from './cluster-gauges.ts'
+import { clusterGauges } from './cluster-gauges.ts'
 import { bucketBounds } from './histogram-buckets.ts'
+import { searchRegex } from './regex-fault.ts'
 import { standingStats } from './standing-stats.ts'
 
 /**
@@ -56,10 +57,7 @@ export class StatView {
 
   /** The stats that pass, by name. Throws WeftError for a pattern that is no regular expression. */
   list(filter: StatFilter = {}): ViewedStat[] {
-    const regex =
-      filter.pattern === undefined
-        ? undefined
-        : compileRegex(`(?s:.*)(?:${filter.pattern})(?s:.*)`, 'filter', Number.POSITIVE_INFINITY)
+    const regex = filter.pattern === undefined ? undefined : searchRegex(filter.pattern)
     const computed = this.#computed()
     const matches = this.#matchesNow()
     const listed: ViewedStat[] = []
@@ -81,7 +79,9 @@ export class StatView {
   }
 
   #matchesNow(): StatsMatch {
-    const clusters = this.#control.clusters.active().map((cluster) => [clusterPrefix(cluster), this.#matchOf(cluster)] as const)
+    const clusters = this.#control.clusters
+      .active()
+      .map((cluster) => [clusterPrefix(cluster.message), this.#matchOf(cluster)] as const)
     return matchByCluster(new Map(clusters), this.#matches)
   }
 
@@ -137,11 +137,7 @@ export class StatView {
     add('gauge', 'server.memory_physical_size', memory.rss)
     add('gauge', 'server.days_until_first_cert_expiring', control.daysUntilFirstCertificateExpires())
     let connections = 0
-    const timed = [
-      'overload.refresh_interval_delay',
-      'server.initialization_time_ms',
-      ...namesOf('listener.admin.', listenerHistograms),
-    ]
+    const timed = ['overload.refresh_interval_delay', ...namesOf('listener.admin.', listenerHistograms)]
     const texts = control.reader.texts()
     for (const { name, value } of control.reader.gauges()) {
       const version = name.endsWith('.version') && isTouched(value) ? texts.get(`${name}_text`) : undefined
@@ -153,11 +149,12 @@ export class StatView {
       }
       const manager = /^(http\..*\.)downstream_rq_active$/.exec(name)?.[1]
       if (manager !== undefined) timed.push(...namesOf(manager, managerHistograms))
+      if (name.endsWith('.update_time')) timed.push(name.replace(/time$/, 'duration'))
     }
     add('gauge', 'server.total_connections', connections)
     for (const cluster of control.clusters.active()) {
       clusterGauges(control, cluster, add)
-      timed.push(...namesOf(`${clusterPrefix(cluster)}.`, clusterHistograms))
+      timed.push(...namesOf(`${clusterPrefix(cluster.message)}.`, clusterHistograms))
     }
     standingStats(control, add)
     for (const [name, value] of texts) computed.set(name, { kind: 'text', name, value, tags: {} })

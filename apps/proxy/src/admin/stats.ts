@@ -1,8 +1,8 @@
-import { WeftError } from '@weft/service/errors'
 import { bucketRange, quantileOf } from '../observe/buckets.ts'
-import { type AdminContext, type AdminEndpoint, type AdminReply, type AdminRequest, json, text } from './endpoint.ts'
+import { type AdminContext, type AdminEndpoint, type AdminReply, type AdminRequest, text } from './endpoint.ts'
 import { countBelow, shortNumber } from './histogram-buckets.ts'
 import { prometheusText } from './prometheus.ts'
+import { regexFault, searchRegex } from './regex-fault.ts'
 import type { StatFilter, ViewedStat } from './stat-view.ts'
 
 /** The quantiles that Envoy shows, in percent. */
@@ -27,12 +27,12 @@ const parameters = [
 ] as const
 
 /** `/stats`: counters, gauges and histograms as text, JSON or for Prometheus. */
-export const stats: AdminEndpoint = { path: '/stats', streams: true, help: 'print server stats', parameters, handle: show }
+export const stats: AdminEndpoint = { path: '/stats', help: 'print server stats', parameters, handle: show }
 
 /** `/stats/prometheus`. */
 export const statsPrometheus: AdminEndpoint = {
   path: '/stats/prometheus',
-  streams: true,
+
   help: 'print server stats in prometheus format',
   parameters: parameters.filter(([name]) => name !== 'format' && name !== 'type'),
   handle: (context, request) => {
@@ -72,10 +72,10 @@ export const resetCounters: AdminEndpoint = {
 }
 
 function show({ control, stats: view }: AdminContext, { query }: AdminRequest): AdminReply {
-  const format = query.get('format') ?? 'text'
+  const format = query.get('format') || 'text'
   if (!['text', 'html', 'active-html', 'json', 'prometheus'].includes(format))
-    return text('usage: /stats?format=(json|prometheus|text)\n\n', 400)
-  const wanted = kinds[query.get('type') ?? 'All']
+    return text('usage: /stats?format=(html|active-html|json|prometheus|text)\n\n', 400)
+  const wanted = kinds[query.get('type') || 'All']
   if (wanted === undefined) return text('invalid &type= param', 400)
   const asked = query.get('histogram_buckets') || 'summary'
   const buckets = bucketModes.find((mode) => mode === (asked === 'none' ? 'summary' : asked))
@@ -94,15 +94,16 @@ function show({ control, stats: view }: AdminContext, { query }: AdminRequest): 
     invert: query.has('invert_filter'),
     ...(pattern === null ? {} : { pattern }),
   }
-  let listed: ViewedStat[]
   try {
-    listed = view.list(filter)
+    if (pattern !== null) searchRegex(pattern)
   } catch (error) {
-    return text(`Invalid re2 regex: ${WeftError.from(error).message}`, 400)
+    return text(`Invalid re2 regex: ${regexFault(error)}`, 400)
   }
-  if (format === 'prometheus') return text(prometheusText(listed, control.settings.stats, control.flags.statsTags))
-  if (format === 'json') return asJson(listed, buckets)
-  return format === 'text' ? text(asText(listed, buckets)) : asHtml(listed, buckets)
+  const list = () => view.list(filter)
+  if (format === 'prometheus') return { body: () => prometheusText(list(), control.settings.stats, control.flags.statsTags) }
+  if (format === 'json') return { type: 'application/json', body: () => asJson(list(), buckets) }
+  if (format === 'text') return { body: () => asText(list(), buckets) }
+  return { type: 'text/html; charset=UTF-8', body: () => asHtml(list(), buckets) }
 }
 
 /** How histograms are shown. */
@@ -124,9 +125,8 @@ function asText(listed: readonly ViewedStat[], buckets: BucketMode): string {
 }
 
 /** For browsers; the same page for both of Envoy's. */
-function asHtml(listed: readonly ViewedStat[], buckets: BucketMode): AdminReply {
-  const body = `<!DOCTYPE html><html lang="en"><title>Stats</title><pre>${htmlEscaped(asText(listed, buckets))}</pre></html>\n`
-  return { body, type: 'text/html; charset=UTF-8' }
+function asHtml(listed: readonly ViewedStat[], buckets: BucketMode): string {
+  return `<!DOCTYPE html><html lang="en"><title>Stats</title><pre>${htmlEscaped(asText(listed, buckets))}</pre></html>\n`
 }
 
 function histogramText(stat: ViewedHistogram, mode: BucketMode): string {
@@ -199,7 +199,7 @@ function histogramsJson(histograms: readonly ViewedHistogram[], mode: BucketMode
   }))
 }
 
-function asJson(listed: readonly ViewedStat[], buckets: BucketMode): AdminReply {
+function asJson(listed: readonly ViewedStat[], buckets: BucketMode): string {
   const entry = (name: string, value: string): string => `{"name":${JSON.stringify(name)},"value":${value}}`
   const entries = [
     ...listed.flatMap((stat) => (stat.kind === 'text' ? [entry(stat.name, JSON.stringify(stat.value))] : [])),
@@ -207,7 +207,7 @@ function asJson(listed: readonly ViewedStat[], buckets: BucketMode): AdminReply 
   ]
   const histograms = listed.filter((stat) => stat.kind === 'histogram')
   if (histograms.length > 0) entries.push(JSON.stringify({ histograms: histogramsJson(histograms, buckets) }))
-  return { ...json(undefined), body: `{"stats":[${entries.join(',')}]}` }
+  return `{"stats":[${entries.join(',')}]}`
 }
 
 /** As Envoy shows words to browsers. */

@@ -8,7 +8,7 @@ export const profilers: readonly AdminEndpoint[] = ['cpuprofiler', 'heapprofiler
   post: true,
   help: `enable/disable the ${name.replace('profiler', '')} profiler (not here: see the answer)`,
   handle: (_, { query }) =>
-    name === 'cpuprofiler' && !['y', 'n'].includes(query.get('enable') ?? '')
+    name !== 'heapprofiler' && !['y', 'n'].includes(query.get('enable') ?? '')
       ? text('?enable=<y|n>\n', 400)
       : text(profiling, 501),
 }))

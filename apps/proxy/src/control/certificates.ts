@@ -3,6 +3,7 @@ import { fromBinary, toBinary } from '@bufbuild/protobuf'
 import { descriptors } from '@weft/contracts/descriptors'
 import type { DataSource } from '@weft/contracts/envoy/config/core/v3/base'
 import { CertificateValidationContext, TlsCertificate } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/common'
+import { SdsSecretConfig } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/secret'
 import { readDataSource } from '../plan/data-source.ts'
 import type { Clusters } from './clusters.ts'
 import type { Listeners } from './listeners.ts'
@@ -24,7 +25,7 @@ interface Holders {
   secrets: Secrets
 }
 
-/** The certificates that listeners, clusters and secrets hold. A file that cannot be read now is left out. */
+/** The certificates that listeners and clusters hold, themselves or by secrets. A file that cannot be read now is left out. */
 export function certificatesInUse({ listeners, clusters, secrets }: Holders): CertificateFiles[] {
   const found: CertificateFiles[] = []
   const holders: [type: string, bytes: Uint8Array][] = [
@@ -45,12 +46,13 @@ export function certificatesInUse({ listeners, clusters, secrets }: Holders): Ce
           read(CertificateValidationContext.decode(each).trustedCa),
         ),
       }
+      for (const reference of within(`${tls}.SdsSecretConfig`)) {
+        const type = secrets.shown(SdsSecretConfig.decode(reference).name)?.type
+        if (type?.$case === 'tlsCertificate') files.chain.push(...read(type.value.certificateChain))
+        if (type?.$case === 'validationContext') files.ca.push(...read(type.value.trustedCa))
+      }
       if (files.ca.length > 0 || files.chain.length > 0) found.push(files)
     }
-  }
-  for (const { secret } of secrets.list()) {
-    if (secret?.type?.$case === 'tlsCertificate') found.push({ chain: read(secret.type.value.certificateChain), ca: [] })
-    if (secret?.type?.$case === 'validationContext') found.push({ chain: [], ca: read(secret.type.value.trustedCa) })
   }
   return found
 }

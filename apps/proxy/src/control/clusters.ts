@@ -3,6 +3,7 @@ import { ClusterLoadAssignment } from '@weft/contracts/envoy/config/endpoint/v3/
 import { WeftError } from '@weft/service/errors'
 import { typeUrls } from '@weft/xds/types'
 import type { ComponentLog } from '../log.ts'
+import { clusterPrefix } from '../observe/cluster-prefix.ts'
 import type { StatScope, Stats } from '../observe/stats.ts'
 import type { ResourceError, ResourceUpdate } from '../threads.ts'
 import type { EndpointSlab } from '../upstream/endpoint-slab.ts'
@@ -109,12 +110,13 @@ export class Clusters {
     const warming = this.#warming.get(name)
     if (warming !== undefined && sameBytes(warming.bytes, resource.bytes)) return
     this.#discardWarming(name)
+    const message = Cluster.decode(resource.bytes)
     const entry: Entry = {
       name,
       origin,
       version: resource.version,
       updatedAt: new Date(),
-      message: Cluster.decode(resource.bytes),
+      message,
       bytes: resource.bytes,
       assignment: undefined,
       slots: before?.slots ?? new EndpointSlots(this.#options.slab),
@@ -122,7 +124,7 @@ export class Clusters {
       membershipChanges: before?.membershipChanges ?? 0,
       wanted: undefined,
       resource,
-      stats: this.#options.stats.scope(`cluster.${name}.`),
+      stats: this.#options.stats.scope(`${clusterPrefix(message)}.`),
       endpointsKnown: new Deferred(),
       live: new Deferred(),
       closers: [],
@@ -226,7 +228,7 @@ export class Clusters {
           cluster: message,
           logical: type === discoveryType.logicalDns,
           changed: (assignment) => this.#takeEndpoints(entry, assignment),
-          count: (what) => entry.stats.counter(`cluster.${name}.update_${what}`).inc(),
+          count: (what) => entry.stats.counter(`${clusterPrefix(message)}.update_${what}`).inc(),
           failed: (host, reason) => {
             this.#options.log.debug(`cluster ${name}: ${host} cannot be resolved: ${reason}`)
           },
@@ -253,7 +255,7 @@ export class Clusters {
       entry.endpointsKnown.resolve()
       return
     }
-    const stats = new FetchStats(entry.stats, `cluster.${name}`, source)
+    const stats = new FetchStats(entry.stats, clusterPrefix(message), source)
     void entry.endpointsKnown.within(initialFetchTimeoutMs(source)).then((inTime) => {
       if (inTime || entry.closed) return
       this.#options.log.warn(`cluster ${name}: endpoints have not come within the initial fetch timeout`)
@@ -267,7 +269,7 @@ export class Clusters {
       return [reason]
     }
     const empty = (version: string): void => {
-      entry.stats.counter(`cluster.${name}.update_empty`).inc()
+      entry.stats.counter(`${clusterPrefix(message)}.update_empty`).inc()
       stats.answered(version, [])
       entry.endpointsKnown.resolve()
     }
@@ -277,7 +279,7 @@ export class Clusters {
         try {
           const resource = checkedResource('endpoints', service, received.version, received.bytes)
           if (before !== undefined && sameBytes(before, resource.bytes))
-            entry.stats.counter(`cluster.${name}.update_no_rebuild`).inc()
+            entry.stats.counter(`${clusterPrefix(message)}.update_no_rebuild`).inc()
           before = resource.bytes
           this.#takeEndpoints(entry, ClusterLoadAssignment.decode(resource.bytes))
           stats.answered(received.version, [])
@@ -292,7 +294,7 @@ export class Clusters {
       refused: (reason) => refuse('', reason),
       failed: () => stats.failed(),
     }
-    const counted = { stats: entry.stats, prefix: `cluster.${name}` }
+    const counted = { stats: entry.stats, prefix: clusterPrefix(message) }
     const watch = this.#options.sources.watchNamed(source, typeUrls.endpoint, service, watcher, counted)
     entry.closers.push(() => watch.close())
   }

@@ -312,6 +312,7 @@ static_resources:
   clusters:
   - name: d
     type: STRICT_DNS
+    alt_stat_name: names:d
     dns_lookup_family: V4_ONLY
     connect_timeout: 1s
     load_assignment: {cluster_name: d, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: localhost, port_value: 80}}}}]}]}
@@ -321,5 +322,6 @@ static_resources:
     expect(control.clusters.active()[0]?.assignment?.endpoints[0]?.lbEndpoints[0]?.hostIdentifier?.value).toMatchObject({
       hostname: 'localhost',
     })
+    expect(control.reader.value('cluster.names_d.update_success')).toBe(1)
   })
 })

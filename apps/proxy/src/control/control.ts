@@ -282,6 +282,7 @@ export class Control {
     await this.listeners.settled()
     this.stats.gauge('listener_manager.workers_started').set(1)
     this.state = 'LIVE'
+    this.stats.histogram('server.initialization_time_ms').record(Math.round(performance.now()))
   }
 
   /** What `/healthcheck/fail` and `/healthcheck/ok` set: whether the proxy says that it is ready. */
@@ -372,7 +373,7 @@ export class Control {
   #countServer(): void {
     this.stats.gauge('server.concurrency').set(this.flags.concurrency)
     this.stats.gauge('server.hot_restart_epoch').set(this.flags.restartEpoch)
-    this.stats.gauge('server.hot_restart_generation').set(1)
+    if (!this.flags.disableHotRestart) this.stats.gauge('server.hot_restart_generation').set(1)
   }
 }
 

@@ -30,7 +30,7 @@ function controlOf(yaml: string): { control: Control; worker: RecordingWorker } 
 async function dumped(control: Control, kind: string): Promise<unknown> {
   const context = { control, stats: new StatView(control), quit: () => undefined }
   const { body } = await configDump.handle(context, { method: 'GET', query: new URLSearchParams({ resource: kind }), body: '' })
-  return JSON.parse(body).configs
+  return JSON.parse(typeof body === 'string' ? body : body()).configs
 }
 
 const prefix = 'type.googleapis.com/envoy.extensions.filters.'

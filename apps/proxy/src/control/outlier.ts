@@ -1,5 +1,6 @@
 import type { OutlierDetection } from '@weft/contracts/envoy/config/cluster/v3/outlier_detection'
 import type { ComponentLog } from '../log.ts'
+import { clusterPrefix } from '../observe/cluster-prefix.ts'
 import type { StatScope, Stats } from '../observe/stats.ts'
 import { durationMs } from '../plan/duration.ts'
 import { cell, type EndpointSlab, healthFlag } from '../upstream/endpoint-slab.ts'
@@ -153,7 +154,7 @@ class ClusterOutliers {
   constructor(cluster: ClusterState, config: OutlierDetection, options: OutliersOptions) {
     this.bytes = cluster.bytes
     this.#name = cluster.name
-    this.#prefix = `cluster.${(cluster.message.altStatName || cluster.name).replaceAll(':', '_')}.outlier_detection`
+    this.#prefix = `${clusterPrefix(cluster.message)}.outlier_detection`
     this.#stats = options.stats.scope(this.#prefix)
     this.#config = config
     this.#options = options

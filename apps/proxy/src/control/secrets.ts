@@ -19,11 +19,13 @@ export interface SecretState {
   origin: 'static' | 'dynamic'
   version: string
   updatedAt: Date | undefined
-  /** With its files read in; undefined while it warms. */
-  secret: Secret | undefined
+  /** As Envoy shows it: a static one as it came, a fetched one with its files read in. Undefined while it warms. */
+  shown: Secret | undefined
 }
 
 interface Kept extends SecretState {
+  /** With its files read in. */
+  secret: Secret | undefined
   /** As it came, before files were read in. */
   source: Secret | undefined
   bytes: Uint8Array | undefined
@@ -93,6 +95,11 @@ export class Secrets {
     return (this.#static.get(name) ?? this.#fetched.get(name)?.state)?.secret
   }
 
+  /** See SecretState. */
+  shown(name: string): Secret | undefined {
+    return (this.#static.get(name) ?? this.#fetched.get(name)?.state)?.shown
+  }
+
   list(): SecretState[] {
     const fetched = [...this.#fetched.list()].map(({ name, state }) => state ?? newSecret(name, 'dynamic'))
     return [...this.#static.values(), ...fetched]
@@ -157,6 +164,7 @@ export class Secrets {
     kept.version = version
     this.store.set(kept.name, compileSecret(bytes).secret)
     kept.secret = secret
+    kept.shown = kept.origin === 'static' ? source : secret
     kept.bytes = bytes
     kept.updatedAt = new Date()
     void this.#options.publish([{ kind: 'secret', name: kept.name, bytes }])
@@ -165,7 +173,17 @@ export class Secrets {
 }
 
 function newSecret(name: string, origin: 'static' | 'dynamic'): Kept {
-  return { name, origin, version: '', updatedAt: undefined, secret: undefined, source: undefined, bytes: undefined, files: [] }
+  return {
+    name,
+    origin,
+    version: '',
+    updatedAt: undefined,
+    secret: undefined,
+    shown: undefined,
+    source: undefined,
+    bytes: undefined,
+    files: [],
+  }
 }
 
 /** A secret with the content of its files in it. */

@@ -1,4 +1,5 @@
 import type { TLSSocket } from 'node:tls'
+import { clusterPrefix } from '../observe/cluster-prefix.ts'
 import { Http2Stats } from '../observe/http2-stats.ts'
 import type { Counter, Gauge, Histogram, StatScope, StatSource, Stats } from '../observe/stats.ts'
 import { groupOf } from '../transport/tls-info.ts'
@@ -83,7 +84,7 @@ export class ClusterStats {
 
   /** `tls`: its connections are made by TLS, or may be. */
   constructor(stats: Stats, name: string, tls: boolean) {
-    const prefix = `cluster.${name.replaceAll(':', '_')}.`
+    const prefix = `${clusterPrefix({ name })}.`
     const scope = stats.scope(prefix)
     const counter = (stat: string) => scope.counter(prefix + stat)
     const gauge = (stat: string) => scope.gauge(prefix + stat)
@@ -263,8 +264,16 @@ export class UpstreamTlsStats {
     this.failSan = counter('fail_verify_san')
     this.failVerify = counter('fail_verify_error')
     this.failHash = counter('fail_verify_cert_hash')
-    // What servers alone count.
-    for (const name of ['fail_verify_no_cert', 'no_certificate', 'was_key_usage_invalid']) counter(name)
+    // What is listed of every TLS, whoever counts in it.
+    for (const name of [
+      'fail_verify_no_cert',
+      'no_certificate',
+      'ocsp_staple_failed',
+      'ocsp_staple_omitted',
+      'ocsp_staple_requests',
+      'ocsp_staple_responses',
+    ])
+      counter(name)
   }
 
   /** A handshake was made. */

@@ -1,6 +1,7 @@
 import type { HealthCheck } from '@weft/contracts/envoy/config/core/v3/health_check'
 import type { LbEndpoint } from '@weft/contracts/envoy/config/endpoint/v3/endpoint_components'
 import type { ComponentLog } from '../../log.ts'
+import { clusterPrefix } from '../../observe/cluster-prefix.ts'
 import type { StatScope, Stats } from '../../observe/stats.ts'
 import { matchMetadata } from '../../plan/socket-matches.ts'
 import { pipeName } from '../../transport/pipe.ts'
@@ -171,6 +172,6 @@ function addressOf(key: string, altPort: number): ProbeTarget['address'] {
   return { host: match.groups['host'] ?? '', port: altPort > 0 ? altPort : Number(match.groups['port']) }
 }
 
-function statPrefix({ message, name }: ClusterState): string {
-  return `cluster.${(message.altStatName || name).replaceAll(':', '_')}.health_check`
+function statPrefix({ message }: ClusterState): string {
+  return `${clusterPrefix(message)}.health_check`
 }

@@ -125,14 +125,13 @@ export class HcmStats {
       'rq_http3_total',
       'flow_control_paused_reading_total',
       'flow_control_resumed_reading_total',
-      'cx_http1_soft_drain',
     ]) {
       counter(`downstream_${name}`)
     }
     this.tracingHealthCheck = counter('tracing.health_check')
     for (const name of ['client_enabled', 'not_traceable', 'random_sampling', 'service_forced']) counter(`tracing.${name}`)
     counter('rs_too_large')
-    for (const name of ['http3_active', 'rx_bytes_buffered']) gauge(`downstream_cx_${name}`)
+    for (const name of ['http1_soft_drain', 'http3_active', 'rx_bytes_buffered']) gauge(`downstream_cx_${name}`)
     const classesOf = (of: string) => [1, 2, 3, 4, 5].map((group) => stats.counter(`${of}downstream_rq_${group}xx`))
     this.classes = [undefined, ...classesOf(prefix)]
     this.listenerCompleted =

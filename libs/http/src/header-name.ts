@@ -10,6 +10,8 @@ export interface HeaderName {
   readonly bytes: Uint8Array
   /** Its place in a table's slot array; 0 when the name has none. */
   readonly slot: number
+  /** One bit of 32, by which a table knows that a name without a slot is not there. */
+  readonly mark: number
 }
 
 const wellKnown = [
@@ -126,17 +128,36 @@ export const slotCount = wellKnown.length + 1
 export const slotNames: readonly string[] = ['', ...wellKnown]
 
 const interned = new Map<string, HeaderName>()
-const byHash: HeaderName[][] = Array.from({ length: 1024 }, () => [])
+
+const hashes = 1024
+/** By hash: a slot, and behind each slot the next of the same hash; 0: none. */
+const slotOfHash = new Uint8Array(hashes)
+const nextSlot = new Uint8Array(slotCount)
+/** The names of all slots, one behind the other, and where each begins. */
+const nameBytes = Buffer.from(slotNames.join(''), 'latin1')
+const nameStarts = new Uint16Array(slotCount + 1)
 
 function hashOf(length: number, first: number, last: number): number {
-  return ((length * 37) ^ (first * 7) ^ (last << 5)) & 1023
+  return ((length * 37) ^ (first * 7) ^ (last << 5)) & (hashes - 1)
 }
 
-for (let i = 0; i < wellKnown.length; i++) {
-  const name = wellKnown[i]!
-  const header: HeaderName = { name, bytes: Buffer.from(name, 'latin1'), slot: i + 1 }
-  interned.set(name, header)
-  byHash[hashOf(name.length, name.charCodeAt(0), name.charCodeAt(name.length - 1))]!.push(header)
+/** `HeaderName.mark` of the name standing in `bytes` from `start` to `end`. */
+export function markOf(bytes: Uint8Array, start: number, end: number): number {
+  return 1 << (hashOf(end - start, bytes[start]!, bytes[end - 1]!) & 31)
+}
+
+function makeName(name: string, slot: number): HeaderName {
+  const bytes = Buffer.from(name, 'latin1')
+  return { name, bytes, slot, mark: markOf(bytes, 0, bytes.length) }
+}
+
+for (let slot = 1; slot < slotCount; slot++) {
+  const name = slotNames[slot]!
+  interned.set(name, makeName(name, slot))
+  nameStarts[slot + 1] = nameStarts[slot]! + name.length
+  const hash = hashOf(name.length, name.charCodeAt(0), name.charCodeAt(name.length - 1))
+  nextSlot[slot] = slotOfHash[hash]!
+  slotOfHash[hash] = slot
 }
 
 /**
@@ -145,7 +166,7 @@ for (let i = 0; i < wellKnown.length; i++) {
  */
 export function headerName(name: string): HeaderName {
   const lower = name.toLowerCase()
-  return interned.get(lower) ?? { name: lower, bytes: Buffer.from(lower, 'latin1'), slot: 0 }
+  return interned.get(lower) ?? makeName(lower, 0)
 }
 
 /** Of each slot: the groups it belongs to, a bit each. */
@@ -169,10 +190,13 @@ export function headerGroup(members: readonly HeaderName[]): number {
 /** The slot of the lower-case name standing in `bytes` from `start` to `end`; 0 when it has none. */
 export function slotOf(bytes: Uint8Array, start: number, end: number): number {
   const length = end - start
-  const candidates = byHash[hashOf(length, bytes[start]!, bytes[end - 1]!)]!
-  for (let i = 0; i < candidates.length; i++) {
-    const candidate = candidates[i]!
-    if (sameBytes(candidate.bytes, bytes, start, length)) return candidate.slot
+  let slot = slotOfHash[hashOf(length, bytes[start]!, bytes[end - 1]!)]!
+  for (; slot !== 0; slot = nextSlot[slot]!) {
+    const from = nameStarts[slot]!
+    if (nameStarts[slot + 1]! - from !== length) continue
+    let i = 0
+    while (i < length && nameBytes[from + i] === bytes[start + i]) i++
+    if (i === length) return slot
   }
   return 0
 }

@@ -1,7 +1,7 @@
 import { valueByte } from './h1/bytes.ts'
 import type { HeaderCasing } from './header-casing.ts'
-import { type HeaderName, names, sameBytes, slotCount, slotGroups, slotNames, slotOf } from './header-name.ts'
-import { putLatin1 } from './latin1.ts'
+import { type HeaderName, markOf, names, sameBytes, slotGroups, slotNames, slotOf } from './header-name.ts'
+import { shortText } from './latin1.ts'
 
 /** Marks an entry whose bytes are one piece, above its slot. */
 const whole = 0x80
@@ -34,12 +34,20 @@ export class HeaderTable {
   repeated = false
   /** A text was put here that holds what no value may. */
   private suspect = false
-  /** Index + 1 of the first entry of each slot; 0: absent. */
-  private readonly first = new Uint16Array(slotCount)
+  /** Slots that have an entry, a bit each, 32 in a number: most names that are asked for are not there, and this is all it takes. */
+  private present0 = 0
+  private present1 = 0
+  private present2 = 0
+  private present3 = 0
+  /** Marks (`HeaderName.mark`) of the names without a slot that were added since `clear`. */
+  private others = 0
 
   clear(): void {
-    // One by one: `fill` is a call out of compiled code, at twice the price for the few that are set.
-    for (let i = 0; i < this.entries; i++) this.first[this.slots[i]! & slotBits] = 0
+    this.present0 = 0
+    this.present1 = 0
+    this.present2 = 0
+    this.present3 = 0
+    this.others = 0
     this.used = 0
     this.entries = 0
     this.groups = 0
@@ -71,11 +79,21 @@ export class HeaderTable {
     valueEnd: number,
     isWhole: boolean,
   ): number {
-    return this.addKnown(slotOf(bytes, nameStart + offset, nameEnd + offset), nameStart, nameEnd, valueStart, valueEnd, isWhole)
+    const slot = slotOf(bytes, nameStart + offset, nameEnd + offset)
+    const mark = slot === 0 ? markOf(bytes, nameStart + offset, nameEnd + offset) : 0
+    return this.addKnown(slot, mark, nameStart, nameEnd, valueStart, valueEnd, isWhole)
   }
 
-  /** `add` of a name whose slot is known. */
-  addKnown(slot: number, nameStart: number, nameEnd: number, valueStart: number, valueEnd: number, isWhole: boolean): number {
+  /** `add` of a name whose slot (0: none, and then its mark) is known. */
+  addKnown(
+    slot: number,
+    mark: number,
+    nameStart: number,
+    nameEnd: number,
+    valueStart: number,
+    valueEnd: number,
+    isWhole: boolean,
+  ): number {
     const index = this.entries++
     if (index >= this.slots.length) this.grow()
     const at = index * 4
@@ -85,15 +103,32 @@ export class HeaderTable {
     ranges[at + 2] = valueStart
     ranges[at + 3] = valueEnd
     this.slots[index] = isWhole ? slot | whole : slot
-    this.note(slot, index)
+    if (slot === 0) this.others |= mark
+    else if (this.isPresent(slot)) this.repeated = true
+    else this.setPresent(slot)
     return slot
   }
 
-  private note(slot: number, index: number): void {
-    if (slot === 0) return
+  private isPresent(slot: number): boolean {
+    const bits = slot < 64 ? (slot < 32 ? this.present0 : this.present1) : slot < 96 ? this.present2 : this.present3
+    return ((bits >>> (slot & 31)) & 1) !== 0
+  }
+
+  private setPresent(slot: number): void {
     this.groups |= slotGroups[slot]!
-    if (this.first[slot] === 0) this.first[slot] = index + 1
-    else this.repeated = true
+    const bit = 1 << (slot & 31)
+    if (slot < 32) this.present0 |= bit
+    else if (slot < 64) this.present1 |= bit
+    else if (slot < 96) this.present2 |= bit
+    else this.present3 |= bit
+  }
+
+  private setAbsent(slot: number): void {
+    const kept = ~(1 << (slot & 31))
+    if (slot < 32) this.present0 &= kept
+    else if (slot < 64) this.present1 &= kept
+    else if (slot < 96) this.present2 &= kept
+    else this.present3 &= kept
   }
 
   /** Whether a name of the group may be here: false is certain, true is not (it may be removed again). */
@@ -110,16 +145,21 @@ export class HeaderTable {
     this.slots = slots
   }
 
-  /** Index of the first entry of this name from `from` on; -1 when there is none. */
+  /** Index of the first entry of this name, or of the next behind one that was found (`from`: the index behind it); -1: there is none. */
   find(name: HeaderName, from = 0): number {
-    if (name.slot !== 0) {
-      const first = this.first[name.slot]! - 1
-      if (first < 0) return -1
-      if (from <= first) return first
-      for (let i = from; i < this.entries; i++)
-        if ((this.slots[i]! & slotBits) === name.slot && this.ranges[i * 4]! >= 0) return i
-      return -1
-    }
+    const { slot } = name
+    if (slot === 0) return (this.others & name.mark) === 0 ? -1 : this.findOther(name, from)
+    if (!this.isPresent(slot) || (from > 0 && !this.repeated)) return -1
+    return this.findSlot(slot, from)
+  }
+
+  private findSlot(slot: number, from: number): number {
+    const { slots, entries } = this
+    for (let i = from; i < entries; i++) if ((slots[i]! & slotBits) === slot && this.ranges[i * 4]! >= 0) return i
+    return -1
+  }
+
+  private findOther(name: HeaderName, from: number): number {
     const ranges = this.ranges
     for (let i = from; i < this.entries; i++) {
       const start = ranges[i * 4]!
@@ -197,6 +237,13 @@ export class HeaderTable {
     this.put(value, at)
   }
 
+  /** The same for bytes that may stand in a value. */
+  setBytes(name: HeaderName, value: Uint8Array): void {
+    let at = this.setRoom(name, value.length)
+    const { buffer } = this
+    for (let i = 0; i < value.length; i++) buffer[at++] = value[i]!
+  }
+
   /** The same for a value of `length` bytes that the caller writes: gives its place in `buffer`. */
   setRoom(name: HeaderName, length: number): number {
     const index = this.find(name)
@@ -213,8 +260,12 @@ export class HeaderTable {
 
   private put(value: string, at: number): void {
     const { buffer } = this
-    const end = putLatin1(value, buffer, at)
-    for (let i = at; i < end; i++) if (valueByte[buffer[i]!] === 0) this.suspect = true
+    const { length } = value
+    if (length > shortText) buffer.latin1Write(value, at)
+    for (let i = 0; i < length; i++) {
+      if (length <= shortText) buffer[at + i] = value.charCodeAt(i)
+      if (valueByte[buffer[at + i]!] === 0) this.suspect = true
+    }
   }
 
   /**
@@ -254,18 +305,19 @@ export class HeaderTable {
 
   /** One more entry whose value of `length` bytes the caller writes: gives its place in `buffer`. */
   appendRoom(name: HeaderName, length: number): number {
-    const nameLength = name.bytes.length
+    const { bytes } = name
+    const nameLength = bytes.length
     this.reserve(nameLength + length + 4)
     const { buffer } = this
     const start = this.used
     let at = start
-    for (let i = 0; i < nameLength; i++) buffer[at++] = name.bytes[i]!
+    for (let i = 0; i < nameLength; i++) buffer[at++] = bytes[i]!
     buffer[at++] = 58
     buffer[at++] = 32
     const valueEnd = at + length
     buffer[valueEnd] = 13
     buffer[valueEnd + 1] = 10
-    this.addKnown(name.slot, start, start + nameLength, at, valueEnd, true)
+    this.addKnown(name.slot, name.mark, start, start + nameLength, at, valueEnd, true)
     this.used = valueEnd + 2
     return at
   }
@@ -275,7 +327,7 @@ export class HeaderTable {
     let index = this.find(name)
     if (index < 0) return false
     for (; index >= 0; index = this.find(name, index + 1)) this.ranges[index * 4] = -1
-    if (name.slot !== 0) this.first[name.slot] = 0
+    if (name.slot !== 0) this.setAbsent(name.slot)
     return true
   }
 
@@ -292,14 +344,7 @@ export class HeaderTable {
   removeAt(index: number): void {
     this.ranges[index * 4] = -1
     const slot = this.slots[index]! & slotBits
-    if (slot === 0 || this.first[slot] !== index + 1) return
-    this.first[slot] = 0
-    for (let i = index + 1; i < this.entries; i++) {
-      if ((this.slots[i]! & slotBits) === slot && this.ranges[i * 4]! >= 0) {
-        this.first[slot] = i + 1
-        return
-      }
-    }
+    if (slot !== 0 && (!this.repeated || this.findSlot(slot, 0) < 0)) this.setAbsent(slot)
   }
 
   /** How many entries there are (removed ones not counted). */

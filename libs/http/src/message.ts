@@ -9,6 +9,9 @@ export class RequestHead {
   authority = ''
   /** There is a Host, and it is empty. */
   emptyAuthority = false
+  /** What a codec took for `path` and `authority`, and has looked through: no byte of it ends a line. */
+  receivedPath = ''
+  receivedAuthority = ''
   scheme: 'http' | 'https' | string = 'http'
   version: 10 | 11 | 20 = 11
   readonly headers = new HeaderTable()
@@ -18,6 +21,8 @@ export class RequestHead {
     this.path = ''
     this.authority = ''
     this.emptyAuthority = false
+    this.receivedPath = ''
+    this.receivedAuthority = ''
     this.scheme = 'http'
     this.version = 11
     this.headers.clear()

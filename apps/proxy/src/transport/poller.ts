@@ -53,7 +53,7 @@ const maxAnswers = 512
  * The same of those that begin requests: few, and behind all answers, so that few requests are under way and what belongs to them is still
  * in the caches when they end.
  */
-const maxRequests = 64
+const maxRequests = 32
 /** So many events in a round mean that the thread is busy. */
 const busyFrom = 4
 /** In 32-bit words: x86-64 alone packs `struct epoll_event`, elsewhere `data` stands on a multiple of 8. */

@@ -334,6 +334,8 @@ export class Http1ServerConnection implements ServerStream, HeadReader {
       this.remaining = body
       this.reading = 'length'
     } else this.reading = this.upgradeAsked ? 'tunnel' : 'complete'
+    head.receivedPath = head.path
+    head.receivedAuthority = head.authority
     this.telling = true
     this.receiver!.onRequestHead(this.reading === 'complete')
     this.telling = false

@@ -206,6 +206,8 @@ export class MessageFields implements FieldReceiver {
     head.method = method
     head.path = path
     head.authority = this.authority
+    head.receivedPath = path
+    head.receivedAuthority = this.authority
     head.scheme = connect && protocol === '' ? 'http' : scheme
     head.version = 20
     return ''

@@ -1,3 +1,4 @@
+import { markOf } from '../../header-name.ts'
 import { copyBytes, type HeaderTable } from '../../header-table.ts'
 import { DynamicTable } from './dynamic-table.ts'
 import { fieldKind, firstPseudo, found, isBlank, isValidValue, kindOfName } from './field-kind.ts'
@@ -252,5 +253,13 @@ function addTrimmed(
   let to = valueEnd
   while (from < to && isBlank(buffer[from])) from++
   while (to > from && isBlank(buffer[to - 1])) to--
-  table.addKnown(slot, start, nameEnd, from, to, from === valueStart && to === valueEnd)
+  table.addKnown(
+    slot,
+    slot === 0 ? markOf(table.buffer, start, nameEnd) : 0,
+    start,
+    nameEnd,
+    from,
+    to,
+    from === valueStart && to === valueEnd,
+  )
 }

@@ -90,10 +90,10 @@ export function finishRequestHead(
 const control = /[\0-\x1f\x7f]/
 
 /** The name of a header that can't be sent as it is; null: all can. */
-export function brokenHeader({ headers, method, path, authority }: RequestHead): string | null {
+export function brokenHeader({ headers, method, path, authority, receivedPath, receivedAuthority }: RequestHead): string | null {
   if (method !== 'GET' && method !== 'POST' && control.test(method)) return ':method'
-  if (control.test(path)) return ':path'
-  if (control.test(authority)) return ':authority'
+  if (path !== receivedPath && control.test(path)) return ':path'
+  if (authority !== receivedAuthority && control.test(authority)) return ':authority'
   const index = headers.findBroken()
   return index < 0 ? null : headers.nameAt(index)
 }

@@ -72,7 +72,7 @@ export interface HcmPlan {
   http1: Http1ServerOptions
   http2: Http2Options
   /** Empty: leave what upstream says, if it says something. */
-  serverName: string
+  serverName: Buffer
   serverHeader: 'overwrite' | 'append-if-absent' | 'pass-through'
   useRemoteAddress: boolean
   xffTrustedHops: number
@@ -201,7 +201,7 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
       casing: compileHeaderCasing(http1, `${path}.http_protocol_options`),
       allowCustomMethods: http1?.allowCustomMethods ?? false,
     },
-    serverName: source.serverName === '' ? 'envoy' : source.serverName,
+    serverName: Buffer.from(source.serverName === '' ? 'envoy' : source.serverName),
     serverHeader:
       source.serverHeaderTransformation === ServerHeader.PASS_THROUGH
         ? 'pass-through'

@@ -76,7 +76,8 @@ export function prepareRequest(
       remoteAddress = addressAt(forwarded, plan.xffTrustedHops - 1) ?? remoteAddress
     }
     if (!plan.skipXffAppend) appendForwarded(headers, connection.remoteAddress, plan.mapsIPv4)
-    if (plan.xffTrustedHops === 0 || !headers.has(names.forwardedProto)) headers.set(names.forwardedProto, proto)
+    if (plan.xffTrustedHops === 0 || !headers.has(names.forwardedProto))
+      headers.setBytes(names.forwardedProto, proto === 'http' ? httpBytes : httpsBytes)
   } else if (plan.originalAddress !== null) {
     const found = plan.originalAddress.find(headers, connection.remoteAddress)
     if (found !== null && 'refusal' in found) return { remoteAddress, internal: false, refusal: found.refusal }
@@ -198,9 +199,13 @@ function appendForwarded(headers: HeaderTable, peer: string, mapped: boolean): v
   headers.set(names.forwardedFor, forwarded === null || forwarded === '' ? own : `${forwarded},${own}`)
 }
 
+const slash = 47
+const atSign = 64
+
 /** A peer by a Unix socket has its path for an address (`@name` where it is abstract). */
 function isPipe(address: string): boolean {
-  return address.startsWith('/') || address.startsWith('@')
+  const first = address.charCodeAt(0)
+  return first === slash || first === atSign
 }
 
 function isLoopback(address: string): boolean {

@@ -23,7 +23,7 @@ export function finishResponseHead(exchange: ManagedExchange): void {
   }
   if (!headers.has(names.date)) headers.append(names.date, httpDateText())
   if (plan.serverHeader === 'overwrite' || (plan.serverHeader === 'append-if-absent' && !headers.has(names.server)))
-    headers.set(names.server, plan.serverName)
+    headers.setBytes(names.server, plan.serverName)
   if (exchange.span !== null) plan.tracing?.respond(exchange, exchange.span)
   if (plan.requestIdInResponse || (exchange.internal && request.headers.has(forceTrace))) {
     const id = request.headers.get(names.requestId)

@@ -1,3 +1,4 @@
+import { createHash, X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import https from 'node:https'
@@ -5,6 +6,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import tls from 'node:tls'
 import { HttpConnectionManager_ForwardClientCertDetails as Mode } from '@weft/contracts/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager'
+import {
+  type CertificateValidationContext,
+  SubjectAltNameMatcher_SanType,
+  CertificateValidationContext_TrustChainVerification as TrustChainVerification,
+} from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/common'
 import { Secret } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/secret'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { certificateSecret, TestAuthority } from './testing/certificates.ts'
@@ -12,6 +18,7 @@ import {
   cluster,
   connectionManager,
   downstreamTls,
+  echo,
   listener,
   routeTo,
   typed,
@@ -21,6 +28,8 @@ import {
 import { upstream, worker } from './testing/test-proxy.ts'
 import { ask, raw, until } from './testing/worker-harness.ts'
 import type { ResourceUpdate } from './threads.ts'
+
+type Validation = Parameters<(typeof CertificateValidationContext)['fromPartial']>[0]
 
 const alice = 'spiffe://cluster.local/ns/default/sa/alice'
 const bob = 'spiffe://cluster.local/ns/default/sa/bob'
@@ -144,6 +153,53 @@ describe('TLS in a worker', () => {
     expect(up.requests).toHaveLength(1)
     expect(proxy.stats.value('listener.127.0.0.1_0.ssl.fail_verify_no_cert')).toBe(1)
     expect(proxy.stats.value('listener.127.0.0.1_0.ssl.fail_verify_error')).toBe(1)
+  })
+
+  it('asks for certificates where they count, and lets nobody in without one where only some may come in', async () => {
+    const pin = createHash('sha256').update(new X509Certificate(aliceKeys.cert).raw).digest('hex')
+    const trustedCa = { specifier: { $case: 'inlineString' as const, value: authority.pem } }
+    const names = [
+      { sanType: SubjectAltNameMatcher_SanType.URI, matcher: { matchPattern: { $case: 'exact' as const, value: alice } } },
+    ]
+    const acceptUntrusted = { trustChainVerification: TrustChainVerification.ACCEPT_UNTRUSTED }
+    const rules: Record<string, Validation> = {
+      'who-cares': {},
+      'by-authority': { trustedCa },
+      'by-name': { trustedCa, matchTypedSubjectAltNames: names },
+      'by-pin': { verifyCertificateHash: [pin] },
+      'by-pin-that-does-not-count': { verifyCertificateHash: [pin], ...acceptUntrusted },
+    }
+    const proxy = worker()
+    const listeners = Object.entries(rules).map(([name, value]) => {
+      const transportSocket = downstreamTls({
+        commonTlsContext: {
+          tlsCertificateSdsSecretConfigs: [{ name: 'default' }],
+          validationContextType: { $case: 'validationContext', value },
+        },
+      })
+      return listener(name, [{ filters: [echo], transportSocket }], { statPrefix: name })
+    })
+    expect(await proxy.apply(certificateSecret('default', bobKeys), ...listeners)).toEqual([])
+    /** What comes back to a client with this certificate: an echo, or a word of why not. */
+    const back = (name: string, options: tls.ConnectionOptions) =>
+      new Promise<string>((resolve) => {
+        const socket = tls.connect({ port: proxy.port(name), host: '127.0.0.1', rejectUnauthorized: false, ...options })
+        onTestFinished(() => void socket.destroy())
+        socket.on('error', () => resolve('refused'))
+        socket.on('data', (bytes) => resolve(bytes.toString()))
+        socket.write('hello')
+      })
+    const seen: Record<string, string[]> = {}
+    for (const name of Object.keys(rules)) seen[name] = await Promise.all([{}, aliceKeys, bobKeys].map((one) => back(name, one)))
+    expect(seen).toEqual({
+      'who-cares': ['hello', 'hello', 'hello'],
+      'by-authority': ['hello', 'hello', 'hello'],
+      'by-name': ['refused', 'hello', 'refused'],
+      'by-pin': ['refused', 'hello', 'refused'],
+      'by-pin-that-does-not-count': ['hello', 'hello', 'hello'],
+    })
+    const without = (name: string) => proxy.stats.value(`listener.${name}.ssl.no_certificate`)
+    await expect.poll(() => [without('who-cares'), without('by-authority')]).toEqual([3, 1])
   })
 
   it('takes both TLS and plaintext where the chains are permissive', async () => {

@@ -13,14 +13,12 @@ import { type CertificateChoice, chooseCertificates } from './server-certificate
 import { compileSessionTickets } from './session-tickets.ts'
 import type { TicketKeys } from './ticket-keys.ts'
 import { certificateOptions, compileTlsContext, type TlsMaterial, type TlsSource } from './tls-context.ts'
-import type { TlsCertificatePlan } from './tls-material.ts'
+import type { TlsCertificatePlan, ValidationPlan } from './tls-material.ts'
 
 /** TLS of a filter chain. */
 export interface DownstreamTls {
   /** The server for a client's handshake, made anew when secrets came; null until they are there. */
   server(hello: ClientHello): TlsServer | null
-  /** Whether a client without certificate is turned away. */
-  requireClientCertificate: boolean
 }
 
 /** What a handshake is made by. */
@@ -33,8 +31,9 @@ export interface TlsServer {
   readonly material: TlsMaterial
   /** The certificates that it may show. */
   readonly certificates: readonly TlsCertificatePlan[]
-  /** Whether a client is asked for its certificate. */
+  /** Whether a client is asked for its certificate, and turned away without one. */
   readonly asksForCertificate: boolean
+  readonly requiresCertificate: boolean
   /** What is stapled to a certificate that is shown, by its DER; null: nothing. */
   staple(leaf: Buffer): Buffer | null
   /** The same as a server of Node's, for a client that offers these protocols. */
@@ -67,7 +66,6 @@ export function compileDownstreamTls(
   const staples = compileStapling(source, context, `${path}.typed_config`)
   let made: { material: TlsMaterial; keys: TicketKeys; choose: CertificateChoice; servers: Map<string, TlsServer> } | null = null
   return {
-    requireClientCertificate,
     server({ serverName }) {
       const material = context.current()
       const keys = tickets.keys()
@@ -88,7 +86,8 @@ export function compileDownstreamTls(
           honorCipherOrder: !source.preferClientCiphers,
           secureOptions: (material.options.secureOptions ?? 0) | (resumption.options.secureOptions ?? 0),
         }
-        const asksForCertificate = requireClientCertificate || material.validation !== null
+        const requiresCertificate = requireClientCertificate || isForSome(material.validation)
+        const asksForCertificate = requiresCertificate || isJudged(material.validation)
         const staple = (leaf: Buffer) => staples.of(certificates, leaf)
         const ofNode = nodeServers(options, alpn, asksForCertificate, (server) => {
           resumption.complete(sharedContext(server))
@@ -103,6 +102,7 @@ export function compileDownstreamTls(
           material,
           certificates,
           asksForCertificate,
+          requiresCertificate,
           staple,
           ofNode,
         }
@@ -111,6 +111,16 @@ export function compileDownstreamTls(
       return known
     },
   }
+}
+
+/** Whether clients with certain certificates alone may come in: then one without has to be turned away too. */
+function isForSome(validation: ValidationPlan | null): boolean {
+  return validation !== null && !validation.acceptUntrusted && (validation.matchesNames || validation.hasPins)
+}
+
+/** Whether there is anything that a client's certificate is looked at for: without it, none is asked for. */
+function isJudged(validation: ValidationPlan | null): boolean {
+  return validation !== null && (validation.ca !== null || validation.acceptUntrusted || validation.hasPins)
 }
 
 /** How what authorities say of certificates is told to clients that ask. */

@@ -251,6 +251,7 @@ function combine(base: ValidationPlan, dynamic: ValidationPlan): ValidationPlan 
     acceptUntrusted: base.acceptUntrusted || dynamic.acceptUntrusted,
     allowExpired: base.allowExpired || dynamic.allowExpired,
     matchesNames: base.matchesNames || dynamic.matchesNames,
+    hasPins: base.hasPins || dynamic.hasPins,
     isNamed: (certificate) => base.isNamed(certificate) && dynamic.isNamed(certificate),
     isPinned: (certificate) => base.isPinned(certificate) && dynamic.isPinned(certificate),
   }

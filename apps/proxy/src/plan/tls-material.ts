@@ -48,8 +48,9 @@ export interface ValidationPlan {
   /** Certificates that no authority signed are let in (their names are still matched). */
   acceptUntrusted: boolean
   allowExpired: boolean
-  /** Whether a peer's names count. */
+  /** Whether a peer's names count, and whether only certain certificates do. */
   matchesNames: boolean
+  hasPins: boolean
   /** Whether a peer's own certificate has one of the names that are asked for, and whether it is one of those that are. */
   isNamed(certificate: X509Certificate): boolean
   isPinned(certificate: X509Certificate): boolean
@@ -135,6 +136,7 @@ export function compileValidation(source: CertificateValidationContext, path: st
   checkPins(source.verifyCertificateHash, source.verifyCertificateSpki, path)
   const hashes = source.verifyCertificateHash.map((hash) => hash.replaceAll(':', '').toLowerCase())
   const pins = source.verifyCertificateSpki
+  const hasPins = hashes.length > 0 || pins.length > 0
   return {
     ca,
     authorities: () => (authorities ??= ca?.map((pem) => new X509Certificate(pem)) ?? []),
@@ -145,8 +147,9 @@ export function compileValidation(source: CertificateValidationContext, path: st
     acceptUntrusted: source.trustChainVerification === CertificateValidationContext_TrustChainVerification.ACCEPT_UNTRUSTED,
     allowExpired: source.allowExpiredCertificate,
     matchesNames: matchers.length > 0,
+    hasPins,
     isPinned(certificate) {
-      if (hashes.length === 0 && pins.length === 0) return true
+      if (!hasPins) return true
       const hash = createHash('sha256').update(certificate.raw).digest('hex')
       const spki = createHash('sha256')
         .update(certificate.publicKey.export({ type: 'spki', format: 'der' }))

@@ -155,7 +155,7 @@ export class TlsAcceptor {
 
   /** Begins a handshake by a session of ours. */
   private ofOurs(connection: Connection, seen: Buffer, waiting: Waiting): void {
-    const { chain, hello, now, user, timeout } = waiting
+    const { hello, now, user, timeout } = waiting
     let verdict: ClientVerdict | null = null
     const judge = (presented: Presented) => {
       verdict = this.verify(presented, waiting)
@@ -166,7 +166,6 @@ export class TlsAcceptor {
       session = new TlsSession({
         ...now,
         judge: now.asksForCertificate ? judge : null,
-        requiresCertificate: chain.tls?.requireClientCertificate === true,
         keepsChains: now.material.options.crl === undefined,
         keyLog: now.keyLog === null ? null : (line) => now.keyLog?.(line, connection.socket),
       })
@@ -187,7 +186,7 @@ export class TlsAcceptor {
       onSecured: () => {
         this.timers.cancel(timeout)
         // Nothing was shown, or it was in the handshake of the session that is resumed.
-        verdict ??= this.verify(session.presented, waiting)
+        verdict ??= this.verify(session.presented, waiting, session.wasResumed)
         if (verdict.refusal !== null) {
           user.failed(verdict.refusal, info(false))
           connection.destroy()
@@ -249,7 +248,7 @@ export class TlsAcceptor {
       this.timers.cancel(waiting.timeout)
       socket.on('error', () => {})
       const { user, hello } = waiting
-      const { refusal, verified } = this.verify(presentedBy(socket), waiting)
+      const { refusal, verified } = this.verify(presentedBy(socket), waiting, socket.isSessionReused())
       const { certificates } = waiting.now
       // Of several only the handshake knows which one was shown.
       const local = certificates.length === 1 ? certificates[0] : undefined
@@ -277,11 +276,11 @@ export class TlsAcceptor {
   }
 
   /** Judges a client by its certificate, and counts what is wrong with it. */
-  private verify(presented: Presented | null, { chain, now }: Waiting): ClientVerdict {
+  private verify(presented: Presented | null, { now }: Waiting, wasResumed = false): ClientVerdict {
     const { stats } = this
     const { validation } = now.material
     if (presented === null) {
-      if (chain.tls?.requireClientCertificate !== true) {
+      if (!now.requiresCertificate) {
         stats.noCertificate.inc()
         return { refusal: null, verified: false, word: '' }
       }
@@ -298,8 +297,9 @@ export class TlsAcceptor {
     if (validation === null || problem === null)
       return { refusal: null, verified: validation?.ca != null || presented.said === '', word: '' }
     const counters = { trust: stats.failVerify, name: stats.failSan, pin: stats.failHash, usage: stats.connectionError }
-    counters[problem.lacks].inc()
     const refusal = validation.acceptUntrusted ? null : verificationFailed(problem.text)
+    // Whom a session let in was counted as it began.
+    if (refusal !== null || !wasResumed) counters[problem.lacks].inc()
     return { refusal, verified: false, word: problem.word }
   }
 }

@@ -54,6 +54,8 @@ export function connectionManager(routes: readonly RoutePartial[], more: HcmPart
       value: { name: 'inline', virtualHosts: [{ name: 'all', domains: ['*'], routes: [...routes] }] },
     },
     httpFilters: [routerFilter],
+    // What reads until the end need not wait a second for it.
+    delayedCloseTimeout: { seconds: 0, nanos: 20_000_000 },
     ...more,
   })
   const type = 'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager'

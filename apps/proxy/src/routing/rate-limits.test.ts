@@ -24,6 +24,11 @@ const entry = (key: string, value: string): Descriptor[] => [
 const route = { name: '', virtualHost: '', cluster: 'c', metadata: { n: { k: 'v' } } }
 
 describe('descriptors of a request', () => {
+  it('are empty, and sent, where all that they would hold is left out', () => {
+    const value = { headerName: 'x', descriptorKey: 'x', skipIfAbsent: true }
+    expect(describeBy([{ $case: 'requestHeaders', value }], {})).toMatchObject([{ entries: [] }])
+  })
+
   it.each<[string, NonNullable<RateLimit_Action['actionSpecifier']>, FakeRequest, Descriptor[]]>([
     ['source cluster', { $case: 'sourceCluster', value: {} }, {}, entry('source_cluster', 'local')],
     ['destination cluster', { $case: 'destinationCluster', value: {} }, { route }, entry('destination_cluster', 'c')],

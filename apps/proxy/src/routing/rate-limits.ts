@@ -129,7 +129,6 @@ function compileRateLimit(source: RateLimit, path: string, countsHits: boolean):
     describe(stream, localCluster) {
       const entries: Descriptor['entries'] = []
       for (const action of actions) if (!action(stream, entries, localCluster)) return null
-      if (entries.length === 0) return null
       const count = hitsOf(stream)
       return Number.isNaN(count) ? null : { entries, limit: limitOf(stream), hits: count, negative, told }
     },

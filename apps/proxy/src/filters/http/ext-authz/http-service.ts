@@ -5,9 +5,10 @@ import { durationMs } from '../../../plan/duration.ts'
 import { type HttpAnswer, httpCall } from '../../../upstream/http-client.ts'
 import type { FilterContext } from '../filter.ts'
 import { isPseudo } from '../head-edit.ts'
+import type { HeaderChange } from '../header-changes.ts'
 import { type Check, type CheckInput, partialBody } from './check-input.ts'
 import { compileSelection, type HeaderSelection } from './header-selection.ts'
-import type { HeaderChange, Verdict } from './verdict.ts'
+import type { Verdict } from './verdict.ts'
 
 /** Headers that a check always carries when the request has them. */
 const always = new Set(['authorization'])

@@ -13,13 +13,21 @@ import { compileMetadataMatcher } from '../../../routing/matchers/metadata-match
 import { ClusterCounters } from '../cluster-counters.ts'
 import type { FilterContext, FilterStatus, HttpFilter, HttpFilterKind, HttpStream } from '../filter.ts'
 import { isPseudo } from '../head-edit.ts'
+import {
+  changeRequest,
+  changeResponse,
+  type HeaderChange,
+  isHeaderName,
+  replaceHeaders,
+  replyMisnamed,
+} from '../header-changes.ts'
 import { mergeMetadata } from '../metadata-merge.ts'
 import type { Check, CheckInput } from './check-input.ts'
 import { compileGrpcCheck } from './grpc-service.ts'
 import { compileHttpCheck } from './http-service.ts'
-import { compileMutationRules, isHeaderName, isHeaderValue, type MutationCheck } from './mutation-rules.ts'
+import { compileMutationRules, isHeaderValue, type MutationCheck } from './mutation-rules.ts'
 import { editQuery, isPlainParameter } from './query-parameters.ts'
-import { changeRequest, changeResponse, type HeaderChange, replaceHeaders, type Verdict } from './verdict.ts'
+import type { Verdict } from './verdict.ts'
 
 const namespace = 'envoy.filters.http.ext_authz'
 const failureAllowed = headerName('x-envoy-auth-failure-mode-allowed')
@@ -291,8 +299,7 @@ class ExtAuthzFilter implements HttpFilter {
     const changes = judged.filter(({ may }) => may === 'ok').map(({ change }) => change)
     const misnamed = changeRequest(request, changes)
     if (misnamed !== null) {
-      const details = `filter_removed_required_request_headers{invalid_header_name:_${misnamed.replaceAll(/\s/g, '_')}}`
-      stream.reply(503, `invalid header name: ${misnamed}`, { details, flags: ['DPE'] })
+      replyMisnamed(stream, misnamed)
       return
     }
     for (const { name, may } of removals) if (may === 'ok' && !isPseudo(name)) request.headers.remove(headerName(name))

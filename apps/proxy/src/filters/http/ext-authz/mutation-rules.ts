@@ -33,11 +33,6 @@ function expression(matcher: RegexMatcher | undefined, path: string): Regex | un
   return matcher === undefined ? undefined : compileRegex(matcher.regex, path)
 }
 
-/** Whether text can be a header's name. */
-export function isHeaderName(name: string): boolean {
-  return /^:?[!#$%&'*+\-.^_`|~0-9a-z]+$/i.test(name)
-}
-
 /** Whether text can be a header's value: no control characters but the tab. */
 export function isHeaderValue(value: string): boolean {
   return !/[\x00-\x08\x0a-\x1f\x7f]/.test(value)

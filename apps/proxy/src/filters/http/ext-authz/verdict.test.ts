@@ -2,15 +2,8 @@ import { HeaderValueOption, type HeaderValueOption_HeaderAppendAction } from '@w
 import { headerName } from '@weft/http/header-name'
 import { RequestHead, ResponseHead } from '@weft/http/message'
 import { describe, expect, it } from 'vitest'
-import {
-  answerChanges,
-  changeRequest,
-  changeResponse,
-  hasUnknownAction,
-  replaceHeaders,
-  requestChanges,
-  responseChanges,
-} from './verdict.ts'
+import { changeRequest, changeResponse, replaceHeaders } from '../header-changes.ts'
+import { answerChanges, hasUnknownAction, requestChanges, responseChanges } from './verdict.ts'
 
 const option = (key: string, value: string, more: Parameters<typeof HeaderValueOption.fromPartial>[0] = {}) =>
   HeaderValueOption.fromPartial({ header: { key, value }, ...more })

@@ -1,20 +1,5 @@
 import { HeaderValueOption_HeaderAppendAction as Action, type HeaderValueOption } from '@weft/contracts/envoy/config/core/v3/base'
-import { headerName, singleInRequests, singleInResponses } from '@weft/http/header-name'
-import type { RequestHead, ResponseHead } from '@weft/http/message'
-import { addValue } from '../../../routing/header-edits.ts'
-import { headerReader } from '../../../routing/matchers/header-matcher.ts'
-import { isPseudo, setPseudo } from '../head-edit.ts'
-import { isHeaderName } from './mutation-rules.ts'
-
-/**
- * One header that the authorization service wants changed. `append` makes the first value that is there longer, and does nothing
- * where there is none.
- */
-export interface HeaderChange {
-  readonly name: string
-  readonly value: string
-  readonly how: 'set' | 'add' | 'append' | 'add-if-absent' | 'overwrite-if-exists'
-}
+import type { HeaderChange } from '../header-changes.ts'
 
 /** What the authorization service says of a request. */
 export type Verdict =
@@ -43,9 +28,6 @@ export type Verdict =
       /** What the service wants the client to be told; absent: what the filter's configuration says. */
       answer?: { status: number; headers: readonly HeaderChange[]; body: Buffer }
     }
-
-/** What says where a message ends, and what follows it, is not the service's to change. */
-const framing = new Set(['content-length', 'transfer-encoding', 'upgrade'])
 
 /** Changes of a request: all that replace before those that append. `append_action` does not count. */
 export function requestChanges(options: readonly HeaderValueOption[]): HeaderChange[] {
@@ -93,63 +75,11 @@ function changes(
   return options.flatMap((option) => {
     const how = howOf(option)
     const name = (option.header?.key ?? '').toLowerCase()
-    if (how === null || framing.has(name)) return []
+    if (how === null) return []
     return [{ name, value: Buffer.from(option.header?.value ?? '').toString('latin1'), how }]
   })
 }
 
 function inOrder(list: readonly HeaderChange[], order: readonly HeaderChange['how'][]): HeaderChange[] {
   return [...list].sort((a, b) => order.indexOf(a.how) - order.indexOf(b.how))
-}
-
-/** Applies changes to a request, pseudo headers included. A name that can't be one is given back, and nothing is sent on then. */
-export function changeRequest(head: RequestHead, list: readonly HeaderChange[]): string | null {
-  for (const change of list) {
-    const { name, value, how } = change
-    if (isPseudo(name)) setPseudo(name, head, how === 'append' ? `${headerReader(name)(head) ?? ''},${value}` : value)
-    else if (isHeaderName(name)) changeOne(head, change, singleInRequests.includes(headerName(name)))
-    else return name
-  }
-  return null
-}
-
-/** Applies changes to an answer; pseudo headers, and names that can't be any, are left out. */
-export function changeResponse(head: ResponseHead, list: readonly HeaderChange[]): void {
-  for (const change of list) {
-    if (isAnswerName(change.name)) changeOne(head, change, singleInResponses.includes(headerName(change.name)))
-  }
-}
-
-/** Headers of an answer of the service's own take the place of those that are there; one that is given twice keeps both values. */
-export function replaceHeaders(head: ResponseHead, list: readonly HeaderChange[]): void {
-  for (const { name } of list) if (isAnswerName(name)) head.headers.remove(headerName(name))
-  changeResponse(
-    head,
-    list.map((change) => ({ ...change, how: 'add' })),
-  )
-}
-
-function isAnswerName(name: string): boolean {
-  return !name.startsWith(':') && isHeaderName(name)
-}
-
-function changeOne({ headers }: RequestHead | ResponseHead, { name, value, how }: HeaderChange, joins: boolean): void {
-  const header = headerName(name)
-  const at = headers.find(header)
-  switch (how) {
-    case 'add':
-      addValue(headers, header, value, joins)
-      break
-    case 'append':
-      if (at >= 0 && value !== '') headers.setAt(at, `${headers.valueAt(at)}${name === 'cookie' ? '; ' : ','}${value}`)
-      break
-    case 'add-if-absent':
-      if (at < 0) headers.append(header, value)
-      break
-    case 'overwrite-if-exists':
-      if (at >= 0) headers.set(header, value)
-      break
-    case 'set':
-      headers.set(header, value)
-  }
 }

@@ -11,6 +11,7 @@ import {
 } from '@weft/contracts/envoy/service/ratelimit/v3/rls'
 import { StatusCode } from '@weft/contracts/envoy/type/v3/http_status'
 import { headerName } from '@weft/http/header-name'
+import type { ResponseHead } from '@weft/http/message'
 import { WeftError } from '@weft/service/errors'
 import { durationMs } from '../../../plan/duration.ts'
 import { compileFraction } from '../../../plan/runtime.ts'
@@ -26,6 +27,7 @@ import { ClusterCounters } from '../cluster-counters.ts'
 import type { FilterContext, FilterStatus, HttpFilter, HttpFilterKind, HttpStream } from '../filter.ts'
 import { compileGrpcService, type UnaryCall } from '../grpc-service.ts'
 import { compileHeaderOptions, editHead, type HeadEdit } from '../head-edit.ts'
+import { changeRequest, changeResponse, type HeaderChange, replyMisnamed } from '../header-changes.ts'
 import { mergeMetadata } from '../metadata-merge.ts'
 import { limitHeaders, retryAfter } from './limit-headers.ts'
 
@@ -211,14 +213,13 @@ class RatelimitFilter implements HttpFilter {
     if (answer.dynamicMetadata !== undefined) mergeMetadata(stream.metadata(rules.metadataNamespace), answer.dynamicMetadata)
     if (answer.overallCode !== Code.OVER_LIMIT) {
       this.count(stream, 'ok')
-      for (const { key, value } of answer.requestHeadersToAdd) stream.request.headers.append(headerName(key), value)
-      stream.continueRequest()
+      this.letPass(stream, answer)
       return
     }
     this.count(stream, 'over_limit')
     rules.counters.response(stream.clusterName, rules.status)
     if (!rules.enforced()) {
-      stream.continueRequest()
+      this.letPass(stream, answer)
       return
     }
     this.enforced = true
@@ -227,10 +228,24 @@ class RatelimitFilter implements HttpFilter {
       flags: ['RL'],
       ...(rules.grpcStatus === undefined ? {} : { grpcStatus: rules.grpcStatus }),
       edit: (response) => {
-        if (rules.tellsLimited) response.headers.set(rateLimited, 'true')
+        this.tell(response, answer)
         editHead(rules.responseEdits, stream.format, response)
       },
     })
+  }
+
+  private letPass(stream: HttpStream, { requestHeadersToAdd }: RateLimitResponse): void {
+    const misnamed = changeRequest(stream.request, requestHeadersToAdd.map(addition))
+    if (misnamed !== null) replyMisnamed(stream, misnamed)
+    else stream.continueRequest()
+  }
+
+  /** What the client is told: what the service says, then its limits. */
+  private tell(response: ResponseHead, { overallCode, responseHeadersToAdd, statuses }: RateLimitResponse): void {
+    const { rules, told } = this
+    const limits = limitHeaders(statuses, (index) => told[index] ?? rules.headers)
+    changeResponse(response, [...responseHeadersToAdd, ...limits.map(([key, value]) => ({ key, value }))].map(addition))
+    if (overallCode === Code.OVER_LIMIT && rules.tellsLimited) response.headers.set(rateLimited, 'true')
   }
 
   private onError(stream: HttpStream, error: WeftError): void {
@@ -250,13 +265,10 @@ class RatelimitFilter implements HttpFilter {
   onResponseHeaders(stream: HttpStream): FilterStatus {
     const { answer } = this
     if (answer === null) return 'continue'
+    const { rules } = this
     const { headers } = stream.response
-    // Over its limit, and let through all the same.
-    if (answer.overallCode === Code.OVER_LIMIT && this.rules.tellsLimited) headers.set(rateLimited, 'true')
-    const { rules, told } = this
-    for (const [name, value] of limitHeaders(answer.statuses, (index) => told[index] ?? rules.headers))
-      headers.set(headerName(name), value)
-    for (const { key, value } of answer.responseHeadersToAdd) headers.append(headerName(key), value)
+    // Its own answer has been told before it was given a type.
+    if (!this.enforced) this.tell(stream.response, answer)
     if (
       this.enforced &&
       rules.tellsWhen &&
@@ -280,6 +292,11 @@ class RatelimitFilter implements HttpFilter {
       rules.context.services?.log('debug', `ratelimit: ${WeftError.from(error).message}`)
     })
   }
+}
+
+/** A header that the service adds; of names that stand once the values are joined. */
+function addition({ key, value }: { key: string; value: string }): HeaderChange {
+  return { name: key.toLowerCase(), value: Buffer.from(value).toString('latin1'), how: 'add' }
 }
 
 /** How many hits a request counts for, by what another filter left for this one; 0: one. */

@@ -24,6 +24,8 @@ export interface ConnectionInfo {
   readonly connectEndMs?: number
   /** Of a downstream connection by TLS: how long it took from its first packet to the end of its handshake (ms). */
   readonly handshakeMs?: number
+  /** Of a downstream connection: who knows how long (ms) a packet takes to the client and back; null: nobody can tell. */
+  readonly carrier?: { readonly roundTripMs: number | null } | undefined
   /** Of a downstream connection. */
   readonly listenerName?: string
   readonly listenerDirection?: 'unspecified' | 'inbound' | 'outbound' | undefined

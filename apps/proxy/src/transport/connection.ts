@@ -5,7 +5,6 @@ import type { ByteSink } from '@weft/http/stream'
 import type { Counter, Gauge } from '../observe/stats.ts'
 import { maxReceive, plainBytes, type TlsSession, type TlsUser } from '../tls/tls-session.ts'
 import { beginTurn, endTurn } from './clock.ts'
-import { discardUnread } from './discard-unread.ts'
 import {
   type DirectWriter,
   hasEnded,
@@ -20,8 +19,11 @@ import {
   writeQuietly,
   written,
 } from './direct-handle.ts'
+import { discardUnread } from './discard-unread.ts'
 import { endedBadly, isNotNow, type Poller, type ReadyListener, readBuffer, readSize, threadPoller } from './poller.ts'
+import { roundTripsAreAsked } from './round-trips.ts'
 import { type OutputOwner, sharedOutput } from './shared-output.ts'
+import { socketCalls } from './socket-calls.ts'
 import { systemFailure } from './system-failure.ts'
 import { Timeout, type TimerWheel } from './timer-wheel.ts'
 
@@ -102,6 +104,7 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
   private held: Buffer | null = null
   /** The poller's, while it polls for this connection. */
   private slot = -1
+  private lastRoundTripMs: number | null = null
   bytesRead = 0
   bytesWritten = 0
 
@@ -218,6 +221,7 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
     const { _destroy: destroy } = socket
     socket._destroy = (error, callback) => {
       this.polled = null
+      if (roundTripsAreAsked()) this.lastRoundTripMs = socketCalls().roundTripMs(socket)
       destroy.call(socket, error, callback)
     }
     if (this.paused) return
@@ -576,6 +580,11 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
   resetNow(): void {
     sharedOutput.drop(this)
     if (!this.socket.destroyed) this.socket.resetAndDestroy()
+  }
+
+  /** How long (ms) a packet takes to the peer and back, or did at the end; null: nobody can tell. */
+  get roundTripMs(): number | null {
+    return (this.isOpen ? socketCalls().roundTripMs(this.socket) : null) ?? this.lastRoundTripMs
   }
 
   get isClosed(): boolean {

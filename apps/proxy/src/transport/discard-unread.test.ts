@@ -1,8 +1,8 @@
 import { once } from 'node:events'
 import net from 'node:net'
 import { expect, it } from 'vitest'
-import { closeUnread } from './discard-unread.ts'
 import { Connection, ignore, rewrapAccepted } from './connection.ts'
+import { closeUnread } from './discard-unread.ts'
 import { threadPoller } from './poller.ts'
 import { TimerWheel } from './timer-wheel.ts'
 

@@ -8,10 +8,10 @@ import { addressText, type FilterChainPlan, type ListenAddress, type ListenerPla
 import type { SharedCount } from '../shared/token-buckets.ts'
 import { plainAddress } from './address.ts'
 import { type ClientHello, inspectClientHello } from './client-hello.ts'
-import { closeUnread } from './discard-unread.ts'
 import { Connection, ignore, rewrapAccepted } from './connection.ts'
 import { nextConnectionId } from './connection-id.ts'
 import type { TlsInfo } from './connection-info.ts'
+import { closeUnread } from './discard-unread.ts'
 import { inspectConnection } from './listener-inspection.ts'
 import { ListenerSockets } from './listener-sockets.ts'
 import { OverloadQueue } from './overload-queue.ts'
@@ -193,7 +193,7 @@ export class LiveListener {
   /** Ends a connection before a filter chain has it. `seen`: what came of it, which the kernel would answer by a reset. */
   private turnAway(connection: Connection, facts: ConnectionFacts, seen: Buffer, record = new StreamRecord()): void {
     this.count.leave()
-    if (this.plan.accessLog !== null) this.log({ ...this.infoOf(facts, null), tls: null }, record)
+    if (this.plan.accessLog !== null) this.log({ ...this.infoOf(connection, facts, null), tls: null }, record)
     if (seen.length > 0) connection.resetNow()
     else connection.destroy()
   }
@@ -240,7 +240,7 @@ export class LiveListener {
     this.stats.active.inc()
     this.stats.workerTotal.inc()
     this.stats.workerActive.inc()
-    const info = this.infoOf(facts, chain)
+    const info = this.infoOf(connection, facts, chain)
     if (chain.tls !== null) {
       this.awaitHello(connection, seen, chain, info)
       return
@@ -251,8 +251,9 @@ export class LiveListener {
   }
 
   /** `chain` null: none was found. */
-  private infoOf(facts: ConnectionFacts, chain: FilterChainPlan | null): Handshaking {
+  private infoOf(carrier: Connection, facts: ConnectionFacts, chain: FilterChainPlan | null): Handshaking {
     return {
+      carrier,
       remoteAddress: facts.remote.address,
       remotePort: facts.remote.port,
       localAddress: facts.local.address,

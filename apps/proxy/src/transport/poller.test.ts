@@ -4,6 +4,7 @@ import { constants } from 'node:os'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { Connection, connectPlain, rewrapAccepted } from './connection.ts'
 import { endedBadly, isNotNow, Poller, readSize } from './poller.ts'
+import { askForRoundTrips } from './round-trips.ts'
 import { TimerWheel } from './timer-wheel.ts'
 
 const poller = Poller.create()
@@ -274,6 +275,18 @@ describe('connections', () => {
     server.endWriting()
     await closed
     await vi.waitFor(() => expect(server.isClosed).toBe(true))
+  })
+
+  it.skipIf(poller === null)('know how long the way to their peer is, also when they are over', async () => {
+    askForRoundTrips()
+    const { client, server, closed } = await echo()
+    client.write(Buffer.from('hello'), 0, 5)
+    await vi.waitFor(() => expect(client.bytesRead).toBe(5))
+    for (const one of [client, server]) expect(one.roundTripMs).toBeGreaterThanOrEqual(0)
+    client.endWriting()
+    await closed
+    await vi.waitFor(() => expect(server.isClosed).toBe(true))
+    for (const one of [client, server]) expect(one.roundTripMs).toBeGreaterThanOrEqual(0)
   })
 
   it('hear of a reset while they wait', async () => {

@@ -19,6 +19,8 @@ export interface SocketCalls {
   setTransparent(server: net.Server): void
   /** Whether the peer's system has yet to acknowledge something that was written; null: nobody can tell. */
   hasUnacknowledged(socket: net.Socket): boolean | null
+  /** How long (ms, whole ones) a packet takes to the peer and back, as the peer's system acknowledges them; null: nobody can tell. */
+  roundTripMs(socket: net.Socket): number | null
   /**
    * Has a listening TCP socket take no new connections: who begins one goes unanswered and tries again, while those that have
    * begun come through. A socket that is closed after that loses nobody.
@@ -45,8 +47,8 @@ const linux = {
   v6: { level: 41, originalDestination: 80, transparent: 75 },
 } as const
 
-/** tcp(7): the option, where `tcpi_unacked` stands in `struct tcp_info` (linux/tcp.h), and TCP_CLOSE, a state of its first byte. */
-const tcpInfo = { level: 6, option: 11, size: 104, unacknowledgedAt: 24, closed: 7 } as const
+/** tcp(7): the option, where `tcpi_unacked` and `tcpi_rtt` (µs) stand in `struct tcp_info` (linux/tcp.h), and TCP_CLOSE, a state of its first byte. */
+const tcpInfo = { level: 6, option: 11, size: 104, unacknowledgedAt: 24, roundTripAt: 68, closed: 7 } as const
 
 let calls: SocketCalls | undefined
 
@@ -81,6 +83,11 @@ function load(): SocketCalls {
   const address = Buffer.alloc(28)
   const length = new Uint32Array(1)
   const info = Buffer.alloc(tcpInfo.size)
+  const readInfo = (socket: net.Socket): boolean => {
+    const fd = fdOf(socket)
+    length[0] = info.length
+    return fd !== null && getsockopt(fd, tcpInfo.level, tcpInfo.option, info, length) === 0
+  }
   return {
     originalDestination(socket) {
       const fd = fdOf(socket)
@@ -96,11 +103,12 @@ function load(): SocketCalls {
       return destination?.address === local && destination.port === socket.localPort ? null : destination
     },
     hasUnacknowledged(socket) {
-      const fd = fdOf(socket)
-      length[0] = info.length
-      if (fd === null || getsockopt(fd, tcpInfo.level, tcpInfo.option, info, length) !== 0) return null
+      if (!readInfo(socket)) return null
       // A connection that was reset has forgotten what it sent.
       return info[0] === tcpInfo.closed || info.readUInt32LE(tcpInfo.unacknowledgedAt) > 0
+    },
+    roundTripMs(socket) {
+      return readInfo(socket) ? Math.floor(info.readUInt32LE(tcpInfo.roundTripAt) / 1000) : null
     },
     refuseNew(server) {
       const fd = fdOf(server)

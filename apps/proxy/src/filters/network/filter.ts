@@ -32,6 +32,7 @@ export interface AcceptedInfo {
   tls: TlsInfo | null
   handshakeMs?: ConnectionInfo['handshakeMs']
   serverName: string
+  carrier?: ConnectionInfo['carrier']
   listenerName: string
   fingerprints?: ConnectionInfo['fingerprints']
   listenerMetadata?: ConnectionInfo['listenerMetadata']

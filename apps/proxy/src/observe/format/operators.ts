@@ -3,6 +3,7 @@ import { headerName } from '@weft/http/header-name'
 import { compileText } from '../../expressions/expression.ts'
 import { resultText } from '../../expressions/result-text.ts'
 import { invalid } from '../../plan/problems.ts'
+import { askForRoundTrips } from '../../transport/round-trips.ts'
 import { wallTime } from '../stream-record.ts'
 import { addressOperators } from './address-operators.ts'
 import { type FormatContext, logTypeOf } from './context.ts'
@@ -147,6 +148,13 @@ const kinds: Readonly<Record<string, OperatorKind>> = {
     if (argument === 'ALLOW_WHITESPACES') return ({ info }) => info.responseCodeDetails || null
     return ({ info }) => info.responseCodeDetails.replaceAll(/\s/g, '_') || null
   },
+  DOWNSTREAM_CX_RTT: Object.assign(
+    () => {
+      askForRoundTrips()
+      return ({ connection }: FormatContext) => connection.carrier?.roundTripMs ?? null
+    },
+    { bare: true },
+  ),
   ...plain({
     GRPC_STATUS_NUMBER: grpcStatusNumber,
     PROTOCOL: ({ info }) => info.protocol || null,
@@ -186,8 +194,6 @@ const kinds: Readonly<Record<string, OperatorKind>> = {
     STREAM_ID: ({ info, request }) => request?.headers.get(requestId) ?? info.streamId,
     HOSTNAME: () => local,
     LISTENER_NAME: ({ connection }) => connection.listenerName || null,
-    // Not measured here.
-    DOWNSTREAM_CX_RTT: () => null,
     ROUTE_RESOLUTION_COUNT: () => 0,
     LOCAL_REPLY_BODY: ({ info }) => info.localReplyBody,
     FILTER_CHAIN_NAME: ({ info }) => wireText(info.filterChain) || null,

@@ -36,6 +36,7 @@ export class DownstreamConnection implements ConnectionHandler, PooledDownstream
   readonly directRemote: Destination | undefined
   readonly tls: TlsInfo | null
   readonly serverName: string
+  readonly carrier: ConnectionInfo['carrier']
   readonly listenerName: string
   readonly tlvs: AcceptedInfo['tlvs']
   readonly fingerprints: ConnectionInfo['fingerprints']
@@ -92,6 +93,7 @@ export class DownstreamConnection implements ConnectionHandler, PooledDownstream
     this.directRemote = info.directRemote
     this.tls = info.tls
     this.serverName = info.serverName
+    this.carrier = info.carrier
     this.listenerName = info.listenerName
     this.tlvs = info.tlvs
     this.fingerprints = info.fingerprints

@@ -66,7 +66,7 @@ export function compileDownstreamTls(
   const staples = compileStapling(source, context, `${path}.typed_config`)
   let made: { material: TlsMaterial; keys: TicketKeys; choose: CertificateChoice; servers: Map<string, TlsServer> } | null = null
   return {
-    server({ serverName }) {
+    server({ serverName, prefersChaCha }) {
       const material = context.current()
       const keys = tickets.keys()
       if (material === null || keys === null) return null
@@ -75,7 +75,8 @@ export function compileDownstreamTls(
         made = { material, keys, choose, servers: new Map() }
       }
       const certificates = made.choose(serverName).filter(staples.mayShow)
-      const key = certificates.map((one) => material.certificates.indexOf(one)).join()
+      const ciphers = prefersChaCha ? context.chaChaCiphers : null
+      const key = `${certificates.map((one) => material.certificates.indexOf(one)).join()}${ciphers === null ? '' : ' ChaCha20'}`
       let known = made.servers.get(key)
       if (known === undefined) {
         const resumption = tickets.resumption(material, keys)
@@ -83,6 +84,7 @@ export function compileDownstreamTls(
           ...material.options,
           ...certificateOptions(certificates),
           ...resumption.options,
+          ...(ciphers === null ? {} : { ciphers }),
           honorCipherOrder: !source.preferClientCiphers,
           secureOptions: (material.options.secureOptions ?? 0) | (resumption.options.secureOptions ?? 0),
         }

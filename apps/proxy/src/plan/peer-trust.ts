@@ -1,6 +1,6 @@
 import type { X509Certificate } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
-import { peerCertificate } from '../transport/peer-certificate.ts'
+import { peerCertificate, sentBeside } from '../transport/peer-certificate.ts'
 import { certificateFields, keyUsages } from './certificate-fields.ts'
 import type { RevocationList } from './revocation-list.ts'
 import { isNamed, namesInOrder, type ValidationPlan } from './tls-material.ts'
@@ -22,6 +22,8 @@ export interface Presented {
    * OpenSSL's verdict on them, which of several is the last, as a word of Node's (`CERT_REVOKED`); empty: it is content.
    */
   readonly said: string
+  /** Which of its chain that is about: 0 is its own. Absent: that is not told. */
+  readonly depth?: number
 }
 
 /**
@@ -36,12 +38,7 @@ export function presentedBy(socket: TLSSocket): Presented | null {
   if (certificate === undefined) return null
   return {
     certificate,
-    sent() {
-      const sent: X509Certificate[] = []
-      let next = certificate.issuerCertificate
-      for (; next !== undefined && sent.length < maxSent; next = next.issuerCertificate) sent.push(next)
-      return sent
-    },
+    sent: () => sentBeside(certificate),
     said: socket.authorized ? '' : String(socket.authorizationError),
   }
 }
@@ -76,8 +73,8 @@ export function peerProblem(
   if (chain !== null)
     return {
       lacks: 'trust',
-      text: `X509_verify_cert: certificate verification error at depth 0: ${wording(chain)}`,
-      word: chain,
+      text: `X509_verify_cert: certificate verification error at depth ${chain.depth}: ${wording(chain.word)}`,
+      word: chain.word,
     }
   if (beside !== '' && !isNamed(peer, beside))
     return { lacks: 'name', text: `verify SAN list, expected SANs: [${beside}], certificate SANs: [${allNames(peer)}]`, word: '' }
@@ -114,8 +111,11 @@ const wordings: Readonly<Record<string, string>> = {
   CERT_HAS_EXPIRED: 'certificate has expired',
   CERT_NOT_YET_VALID: 'certificate is not yet valid',
   CERT_SIGNATURE_FAILURE: 'certificate signature failure',
-  CERT_CHAIN_TOO_LONG: 'certificate chain too long',
   INVALID_CA: 'invalid CA certificate',
+  UNHANDLED_CRITICAL_EXTENSION: 'unhandled critical extension',
+  PERMITTED_VIOLATION: 'permitted subtree violation',
+  EXCLUDED_VIOLATION: 'excluded subtree violation',
+  PATH_LENGTH_EXCEEDED: 'path length constraint exceeded',
   INVALID_PURPOSE: 'unsupported certificate purpose',
   CERT_REVOKED: `${againstLists}certificate revoked`,
   UNABLE_TO_GET_CRL: `${againstLists}unable to get certificate CRL`,
@@ -131,21 +131,25 @@ function wording(word: string): string {
  * What is wrong with a peer's chain, as a word of Node's; null: nothing. Where dates do not count, or more does than OpenSSL was
  * told, the way to an authority is looked for here.
  */
-function chainProblem({ certificate, sent, said }: Presented, validation: ValidationPlan): string | null {
+function chainProblem(
+  { certificate, sent, said, depth = 0 }: Presented,
+  validation: ValidationPlan,
+): { readonly word: string; readonly depth: number } | null {
   const { allowExpired, maxDepth: most, leafCrlOnly, revocations } = validation
   if (validation.ca === null) return null
   const ignoresDates = allowExpired && datesAlone.has(said)
-  if (said !== '' && !ignoresDates) return said
+  if (said !== '' && !ignoresDates) return { word: said, depth }
   if (!ignoresDates && most === null && !leafCrlOnly) return null
   // Another problem may hide behind the date.
   const path = trustPath(certificate, sent(), validation.authorities())
-  if (path === null) return 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY'
+  if (path === null) return { word: 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY', depth: 0 }
   // The authority counts, the peer's own certificate does not; one authority may always be, as with Envoy.
-  if (most !== null && path.length - 1 > Math.max(1, most)) return 'CERT_CHAIN_TOO_LONG'
+  const limit = most === null ? path.length : Math.max(1, most)
+  if (path.length - 1 > limit) return { word: 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY', depth: limit }
   if (revocations.length === 0 || !(ignoresDates || leafCrlOnly)) return null
   for (const [i, one] of (leafCrlOnly ? path.slice(0, 1) : path).entries()) {
-    const problem = revocationProblem(one, path[i + 1] ?? one, revocations)
-    if (problem !== null) return problem
+    const word = revocationProblem(one, path[i + 1] ?? one, revocations)
+    if (word !== null) return { word, depth: i }
   }
   return null
 }

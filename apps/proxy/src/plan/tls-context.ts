@@ -7,6 +7,7 @@ import {
   TlsParameters_TlsProtocol,
 } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/common'
 import type { CommonTlsContext } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/tls'
+import { cipherList, defaultSuites } from './cipher-suites.ts'
 import { compileKeyLog, type KeyLog } from './key-log.ts'
 import { invalid, unsupported } from './problems.ts'
 import type { SecretStore } from './secret-store.ts'
@@ -29,6 +30,8 @@ export interface TlsSource {
   current(): TlsMaterial | null
   alpn: readonly string[]
   keyLog: KeyLog | null
+  /** The cipher suites for clients that would have ChaCha20 first; null: the same as for others. */
+  chaChaCiphers: string | null
 }
 
 const versions: Record<number, SecureVersion | undefined> = {
@@ -86,7 +89,9 @@ export function compileTlsContext(
   // Files and inline material are checked at once.
   if (certificateSecrets.length === 0) current()
   const keyLog = source?.keyLog === undefined ? null : compileKeyLog(source.keyLog, `${at}.key_log`)
-  return { current, alpn: source?.alpnProtocols ?? [], keyLog }
+  const chaCha = client || isCompliant(source?.tlsParams) ? null : cipherList(suitesOf(source?.tlsParams), true)
+  const chaChaCiphers = chaCha === parameters.ciphers ? null : chaCha
+  return { current, alpn: source?.alpnProtocols ?? [], keyLog, chaChaCiphers }
 }
 
 function sameList(a: readonly unknown[], b: readonly unknown[]): boolean {
@@ -102,10 +107,20 @@ function contextOptions(
     ...parameters,
     ...(certificates.length > 0 ? certificateOptions(firstOfEachKind(certificates)) : {}),
     // Envoy trusts what is in the bundle, whether it signed itself or not.
-    ...(validation?.ca != null ? { ca: [...validation.ca], allowPartialTrustChain: true } : {}),
+    ...(validation?.ca != null ? { ca: [...validation.ca], allowPartialTrustChain: mayEndBelowRoot(validation) } : {}),
     // OpenSSL would ask for those of all authorities.
     ...(validation !== null && validation.crl.length > 0 && !validation.leafCrlOnly ? { crl: [...validation.crl] } : {}),
   }
+}
+
+/**
+ * Whether a chain may end at an authority that another one signed. Where the revocation list of that one counts, its signer is needed: then
+ * only where the bundle has no such, as with Envoy.
+ */
+function mayEndBelowRoot(validation: ValidationPlan): boolean {
+  if (validation.crl.length === 0) return true
+  const all = validation.authorities()
+  return all.some((one) => !all.some((signer) => one.checkIssued(signer)))
 }
 
 /** Certificates with their keys, as Node takes them. */
@@ -131,23 +146,12 @@ function createContext(options: SecureContextOptions, path: string): SecureConte
 
 /** A client goes no higher than TLS 1.2 unless it is told to, as Envoy's. */
 function compileParameters(source: TlsParameters | undefined, client: boolean, path: string): SecureContextOptions {
-  if (source?.compliancePolicies.includes(CompliancePolicy.FIPS_202205) === true) return { ...compliant }
+  if (isCompliant(source)) return { ...compliant }
   const options: SecureContextOptions = {
     minVersion: versions[source?.tlsMinimumProtocolVersion ?? 0] ?? 'TLSv1.2',
     maxVersion: versions[source?.tlsMaximumProtocolVersion ?? 0] ?? (client && !asksFor13(source) ? 'TLSv1.2' : 'TLSv1.3'),
   }
-  const suites = source === undefined || source.cipherSuites.length === 0 ? defaultSuites : source.cipherSuites
-  // Those in brackets are alike to a server: of them the client's first counts, as far as OpenSSL can be told.
-  if (!client && suites.some((suite) => /^\[.*CHACHA20.*\]$/.test(suite)))
-    options.secureOptions = constants.SSL_OP_PRIORITIZE_CHACHA
-  options.ciphers = suites
-    .map((suite) =>
-      suite
-        .replace(/^\[(.*)\]$/, '$1')
-        .split('|')
-        .join(':'),
-    )
-    .join(':')
+  options.ciphers = cipherList(suitesOf(source))
   // OpenSSL takes them here; BoringSSL knows them, and does not let them be chosen.
   const fixed = options.ciphers.split(':').find((suite) => suite.startsWith('TLS_'))
   if (fixed !== undefined) throw invalid(`${path}.cipher_suites`, `Failed to initialize cipher suites: ${fixed}`)
@@ -177,13 +181,13 @@ const suitesOf13 = 'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_P
 /** What Envoy offers and takes for the exchange of keys where nothing is said. */
 const defaultGroups = 'X25519MLKEM768:X25519:P-256'
 
-/** What Envoy offers and takes up to TLS 1.2 where nothing is said. */
-const defaultSuites: readonly string[] = [
-  '[ECDHE-ECDSA-AES128-GCM-SHA256|ECDHE-ECDSA-CHACHA20-POLY1305]',
-  '[ECDHE-RSA-AES128-GCM-SHA256|ECDHE-RSA-CHACHA20-POLY1305]',
-  'ECDHE-ECDSA-AES256-GCM-SHA384',
-  'ECDHE-RSA-AES256-GCM-SHA384',
-]
+function suitesOf(source: TlsParameters | undefined): readonly string[] {
+  return source === undefined || source.cipherSuites.length === 0 ? defaultSuites : source.cipherSuites
+}
+
+function isCompliant(source: TlsParameters | undefined): boolean {
+  return source?.compliancePolicies.includes(CompliancePolicy.FIPS_202205) === true
+}
 
 function asksFor13(source: TlsParameters | undefined): boolean {
   return source?.tlsMinimumProtocolVersion === TlsParameters_TlsProtocol.TLSv1_3

@@ -39,6 +39,8 @@ export interface OpenSsl {
   /** Certificates that stay the connection's; 0: there is none. */
   ownCertificate(ssl: number): number
   peerCertificate(ssl: number): number
+  /** A list of those that came beside a client's own; 0: there is none. */
+  peerChain(ssl: number): number
   encodeCertificate(certificate: number, at: number): number
   session(ssl: number): number
   sessionId(session: number, length: Uint32Array): number
@@ -56,6 +58,7 @@ export interface OpenSsl {
   /** From the peer's certificate to the one that is trusted, once it was verified; 0: there is none. */
   storeChain(store: number): number
   storeError(store: number): number
+  storeErrorDepth(store: number): number
   setStoreError(store: number, error: number): void
   verifyCertificate(store: number): number
   stackSize(stack: number): number
@@ -173,6 +176,7 @@ function load(): OpenSsl | null {
     verifyResult: f('long SSL_get_verify_result(uintptr_t)'),
     ownCertificate: f('uintptr_t SSL_get_certificate(uintptr_t)'),
     peerCertificate: f('uintptr_t SSL_get0_peer_certificate(uintptr_t)'),
+    peerChain: f('uintptr_t SSL_get_peer_cert_chain(uintptr_t)'),
     encodeCertificate: f('int i2d_X509(uintptr_t, uintptr_t)'),
     session: f('uintptr_t SSL_get_session(uintptr_t)'),
     sessionId: f('uintptr_t SSL_SESSION_get_id(uintptr_t, void *)'),
@@ -188,6 +192,7 @@ function load(): OpenSsl | null {
     storeSent: f('uintptr_t X509_STORE_CTX_get0_untrusted(uintptr_t)'),
     storeChain: f('uintptr_t X509_STORE_CTX_get0_chain(uintptr_t)'),
     storeError: f('int X509_STORE_CTX_get_error(uintptr_t)'),
+    storeErrorDepth: f('int X509_STORE_CTX_get_error_depth(uintptr_t)'),
     setStoreError: f('void X509_STORE_CTX_set_error(uintptr_t, int)'),
     verifyCertificate: f('int X509_verify_cert(uintptr_t)'),
     stackSize: f('int OPENSSL_sk_num(uintptr_t)'),

@@ -246,6 +246,42 @@ test('a chain that was found good is known as it was shown', async () => {
   }
 })
 
+test('what a client sent beside its certificate is known, whether it is let in or not, and which of them is wrong', async () => {
+  const below = await TestAuthority.create('below', authority)
+  const { cert, key } = await below.issue('spiffe://test/client')
+  const visitor = { cert: cert + below.pem, key }
+  const { raw } = new X509Certificate(below.pem)
+  const own509 = new X509Certificate(cert)
+  for (const isWanted of [true, false]) {
+    const judged: Parameters<PeerJudge>[0][] = []
+    const judge: PeerJudge = (presented) => {
+      judged.push(presented)
+      return { isWanted, word: '' }
+    }
+    const beside: Buffer[][] = []
+    const note = (session: TlsSession) => beside.push(session.sentBeside.map((one) => one.raw))
+    await visit(await serve({ judge, requiresCertificate: true }, note), visitor)
+    await expect.poll(() => beside).toEqual([[raw]])
+    expect(judged).toMatchObject([{ said: '', depth: 0 }])
+    expect(judged[0]!.certificate.raw).toEqual(own509.raw)
+  }
+  // Who signed the one in between is nobody here, and who has not shown it, nor is the one who signed its own.
+  const stranger = await TestAuthority.create('stranger')
+  const others = tls.createSecureContext({ ...own, ca: stranger.pem, allowPartialTrustChain: true })
+  for (const [options, depth] of [
+    [visitor, 1],
+    [{ cert, key }, 0],
+  ] as const) {
+    const judged: Parameters<PeerJudge>[0][] = []
+    const judge: PeerJudge = (presented) => {
+      judged.push(presented)
+      return { isWanted: false, word: presented.said }
+    }
+    await visit(await serve({ context: others, judge, requiresCertificate: true }), options)
+    expect(judged).toMatchObject([{ said: 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY', depth }])
+  }
+})
+
 test('a client that is let in though nobody vouches for it is not better known when its session is resumed', async () => {
   const stranger = await (await TestAuthority.create('other')).issue('spiffe://test/client')
   const known: string[] = []

@@ -20,7 +20,7 @@ import {
   wantsWriting,
 } from './openssl.ts'
 import { signatureName } from './signature-names.ts'
-import { verifyError, verifyWord } from './verify-errors.ts'
+import { verifyError, verifyProblem, verifyWord } from './verify-errors.ts'
 
 /**
  * TLS of one connection by Node's OpenSSL, apart from any socket: bytes of the peer go in, bytes for the peer come out, and those of
@@ -264,6 +264,8 @@ export class TlsSession {
   private writesToSocket = false
   /** What the peer showed in this handshake. */
   private shown: X509Certificate | null = null
+  /** And beside it, where it was refused, of which OpenSSL keeps nothing. */
+  private shownBeside: readonly X509Certificate[] | null = null
 
   /** A server's, which waits for the client's hello. Throws where this thread has no TLS of its own (`hasOwnTls`). */
   constructor(options: ServerTls) {
@@ -518,6 +520,12 @@ export class TlsSession {
     return this.shown ?? this.presented?.certificate
   }
 
+  /** Those that the peer sent beside it in this handshake; none where it resumed a session, or is over. */
+  get sentBeside(): readonly X509Certificate[] {
+    if (this.shownBeside !== null) return this.shownBeside
+    return this.at === 0 ? [] : this.certificates(this.shared.ssl.peerChain(this.at)).map(certificateOf)
+  }
+
   /** What the peer has shown, now or in the session that was resumed, of which nobody knows what was sent beside it; null: nothing. */
   get presented(): Presented | null {
     if (this.at === 0) return null
@@ -534,14 +542,15 @@ export class TlsSession {
     const { judge } = this.options
     const der = this.encoded(ssl.storeCertificate(store))
     if (judge === null || der === null) return 0
-    // A verdict that can't be had is none that is good.
-    const said = this.isTrusted(store) ? '' : verifyWord(ssl.storeError(store)) || 'UNSPECIFIED'
+    const { said, depth } = this.isTrusted(store) ? content : verifyProblem(ssl.storeError(store), ssl.storeErrorDepth(store))
     this.shown = certificateOf(der)
     const sent = () => this.certificates(ssl.storeSent(store)).slice(1).map(certificateOf)
-    const { isWanted, word } = judge({ certificate: this.shown, sent, said })
+    const { isWanted, word } = judge({ certificate: this.shown, sent, said, depth })
     // It goes with the session: who was let in though nobody vouches for it is not better known when it comes back.
     ssl.setStoreError(store, isWanted && word === '' ? 0 : verifyError(word))
-    return isWanted ? 1 : 0
+    if (isWanted) return 1
+    this.shownBeside = sent()
+    return 0
   }
 
   /** OpenSSL's verdict on what was shown, which for the same again is the same. */
@@ -633,6 +642,8 @@ export class TlsSession {
     return acknowledged
   }
 }
+
+const content = { said: '', depth: 0 }
 
 /** Certificates of a peer that are looked at. */
 const maxSent = 100

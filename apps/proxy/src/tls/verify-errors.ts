@@ -22,15 +22,27 @@ const words: Readonly<Record<number, string>> = {
   21: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
   22: 'CERT_CHAIN_TOO_LONG',
   23: 'CERT_REVOKED',
-  24: 'INVALID_CA',
   25: 'PATH_LENGTH_EXCEEDED',
   26: 'INVALID_PURPOSE',
   27: 'CERT_UNTRUSTED',
   28: 'CERT_REJECTED',
+  34: 'UNHANDLED_CRITICAL_EXTENSION',
+  47: 'PERMITTED_VIOLATION',
+  48: 'EXCLUDED_VIOLATION',
 }
 
 /** None of OpenSSL's, to which it says `certificate_unknown`, as Envoy does to names that do not match. */
 const notWanted = 1000
+
+/** The issuer is no authority, or its key may not sign certificates: BoringSSL takes such a one for none. */
+const noIssuer: ReadonlySet<number> = new Set([32, 79])
+
+/** What is wrong, and with which of the chain (0: the peer's own). */
+export function verifyProblem(error: number, depth: number): { said: string; depth: number } {
+  if (noIssuer.has(error)) return { said: 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY', depth: Math.max(0, depth - 1) }
+  // A verdict that can't be had is none that is good.
+  return { said: verifyWord(error) || 'UNSPECIFIED', depth }
+}
 
 /** Its word; empty: nothing is wrong. */
 export function verifyWord(error: number): string {

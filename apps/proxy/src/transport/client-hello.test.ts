@@ -19,7 +19,10 @@ beforeAll(async () => {
       const at = server.address()
       if (at === null || typeof at === 'string') return reject(new Error('no port'))
       tls
-        .connect({ port: at.port, host: '127.0.0.1', servername: 'A.example.test', ALPNProtocols: ['h2', 'http/1.1'] })
+        .connect({
+          ...{ port: at.port, host: '127.0.0.1', servername: 'A.example.test', ALPNProtocols: ['h2', 'http/1.1'] },
+          ciphers: 'TLS_AES_128_GCM_SHA256:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-CHACHA20-POLY1305:ECDHE-RSA-AES128-GCM-SHA256',
+        })
         .on('error', () => {})
     })
   })
@@ -30,7 +33,7 @@ describe('the inspection of first bytes', () => {
     for (let i = 0; i < hello.length; i++) expect(inspectClientHello(hello.subarray(0, i)).type).toBe('more')
     expect(inspectClientHello(hello)).toMatchObject({
       type: 'tls',
-      hello: { serverName: 'a.example.test', alpn: ['h2', 'http/1.1'] },
+      hello: { serverName: 'a.example.test', alpn: ['h2', 'http/1.1'], prefersChaCha: true },
     })
   })
 

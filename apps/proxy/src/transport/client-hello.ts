@@ -2,6 +2,8 @@
 export interface ClientHello {
   serverName: string
   alpn: string[]
+  /** Of what TLS 1.2 knows, it would have ChaCha20 before AES-128. */
+  prefersChaCha: boolean
 }
 
 /** `body`: the hello itself, without what frames it. */
@@ -53,12 +55,13 @@ function joinRecords(bytes: Buffer): Buffer | null {
 
 /** null: lengths lead outside, or the hello goes on behind its end. */
 function readHello(hello: Buffer): ClientHello | null {
-  const result: ClientHello = { serverName: '', alpn: [] }
+  const result: ClientHello = { serverName: '', alpn: [], prefersChaCha: false }
   try {
     let at = 2 + 32
     at += 1 + hello.readUInt8(at)
     const suites = hello.readUInt16BE(at)
     if (suites < 2 || suites % 2 !== 0) return null
+    result.prefersChaCha = isChaChaFirst(hello.subarray(at + 2, at + 2 + suites))
     at += 2 + suites
     const compressions = hello.readUInt8(at)
     if (compressions < 1) return null
@@ -80,6 +83,20 @@ function readHello(hello: Buffer): ClientHello | null {
   }
   return result
 }
+
+/** `suites`: two bytes each, the client's dearest first. */
+function isChaChaFirst(suites: Buffer): boolean {
+  for (let at = 0; at + 2 <= suites.length; at += 2) {
+    const suite = suites.readUInt16BE(at)
+    if (chaChaSuites.has(suite)) return true
+    if (aesSuites.has(suite)) return false
+  }
+  return false
+}
+
+/** With ECDHE, by RSA and by ECDSA: RFC 7905, and AES-128-GCM of RFC 5289. */
+const chaChaSuites: ReadonlySet<number> = new Set([0xcca8, 0xcca9])
+const aesSuites: ReadonlySet<number> = new Set([0xc02b, 0xc02f])
 
 function readServerName(body: Buffer): string {
   if (body.length < 5 || body[2] !== 0) return ''

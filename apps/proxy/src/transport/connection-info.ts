@@ -67,4 +67,6 @@ export interface PeerCertificate {
   readonly validFrom: Date
   readonly validTo: Date
   readonly x509?: X509Certificate
+  /** What the peer sent: that, and those beside it; asked as long as its connection stands. */
+  readonly chain?: readonly X509Certificate[]
 }

@@ -26,7 +26,7 @@ const maxHelloBytes = 16 * 1024
 const settleMs = 250
 
 const noBytes = Buffer.alloc(0)
-const noHello: ClientHello = { serverName: '', alpn: [] }
+const noHello: ClientHello = { serverName: '', alpn: [], prefersChaCha: false }
 
 interface ListenerStats {
   total: Counter

@@ -18,6 +18,17 @@ export function recallPeer(session: Buffer, socket: TLSSocket): void {
   if (certificate !== undefined) known.set(socket, certificate)
 }
 
+/** The certificates that came beside this one, which is another's; a server is told of none by Node. */
+export function sentBeside(certificate: X509Certificate): readonly X509Certificate[] {
+  const sent: X509Certificate[] = []
+  for (let next = certificate.issuerCertificate; next !== undefined && sent.length < maxSent; next = next.issuerCertificate)
+    sent.push(next)
+  return sent
+}
+
+/** Those of a peer that are looked at. */
+const maxSent = 100
+
 /**
  * The certificate of a connection's other end; undefined: it showed none. A client can ask Node for it just once. A server is not
  * told of the certificates that came beside it: `issuerCertificate` is there for clients alone.

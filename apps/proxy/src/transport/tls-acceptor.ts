@@ -198,7 +198,9 @@ export class TlsAcceptor {
       },
       onClose: (error) => {
         this.timers.cancel(timeout)
-        if (verdict !== null && verdict.refusal !== null) user.failed(verdict.refusal, info(false))
+        const refusal = verdict?.refusal ?? null
+        // Of a key that is misused Envoy hears before it has the certificate.
+        if (refusal !== null) user.failed(refusal, refusal === wrongKeyUsage ? null : info(false))
         else if (error !== null) user.failed(this.failure(error), null)
         user.closed()
       },

@@ -4,7 +4,7 @@ import { TLSSocket } from 'node:tls'
 import { namesOf } from '../plan/tls-material.ts'
 import type { TlsSession } from '../tls/tls-session.ts'
 import type { PeerCertificate, TlsInfo } from './connection-info.ts'
-import { peerCertificate } from './peer-certificate.ts'
+import { peerCertificate, sentBeside } from './peer-certificate.ts'
 
 /** What a handshake has led to, by whoever made it. */
 export interface HandshakeFacts {
@@ -17,10 +17,13 @@ export interface HandshakeFacts {
   readonly sessionId: string
   readonly own: X509Certificate | undefined
   readonly peer: X509Certificate | undefined
+  /** Those that it sent beside it. */
+  sentBeside(): readonly X509Certificate[]
 }
 
 /** Those of a connection of Node's TLS. */
 export function factsOf(socket: TLSSocket): HandshakeFacts {
+  const peer = peerCertificate(socket)
   return {
     version: socket.getProtocol() ?? '',
     cipher: socket.getCipher()?.name ?? '',
@@ -29,7 +32,8 @@ export function factsOf(socket: TLSSocket): HandshakeFacts {
     // Node tells it of sessions that can be resumed only, inside of what it keeps for that.
     sessionId: '',
     own: socket.getX509Certificate(),
-    peer: peerCertificate(socket),
+    peer,
+    sentBeside: () => (peer === undefined ? [] : sentBeside(peer)),
   }
 }
 
@@ -43,6 +47,7 @@ export function factsOfSession(session: TlsSession): Omit<HandshakeFacts, 'own'>
     // Those of TLS 1.3 have none that is told.
     sessionId: session.protocol === 'TLSv1.3' ? '' : session.id,
     peer: session.peer,
+    sentBeside: () => session.sentBeside,
   }
 }
 
@@ -51,7 +56,7 @@ export function factsOfSession(session: TlsSession): Omit<HandshakeFacts, 'own'>
  * Of it, names are read when they are asked for: most connections never are. `localUris` null: they are those of its own certificate.
  */
 export function tlsInfoOf(
-  { version, cipher, alpn, group, sessionId, own, peer }: HandshakeFacts,
+  { version, cipher, alpn, group, sessionId, own, peer, sentBeside }: HandshakeFacts,
   serverName: string,
   localUris: readonly string[] | null,
   verified: boolean,
@@ -62,7 +67,7 @@ export function tlsInfoOf(
     cipher,
     alpn,
     serverName,
-    peer: peer === undefined ? null : new PeerOf(peer, verified),
+    peer: peer === undefined ? null : new PeerOf(peer, verified, sentBeside),
     get localUris() {
       ownUris ??= own === undefined ? [] : namesOf(own).uris
       return ownUris
@@ -86,11 +91,19 @@ export function clientTlsInfo(socket: Socket): TlsInfo | null {
 class PeerOf implements PeerCertificate {
   readonly x509: X509Certificate
   readonly verified: boolean
+  private readonly sentBeside: HandshakeFacts['sentBeside']
   private read: ReturnType<typeof namesOf> | null = null
+  private sent: readonly X509Certificate[] | null = null
 
-  constructor(x509: X509Certificate, verified: boolean) {
+  constructor(x509: X509Certificate, verified: boolean, sentBeside: HandshakeFacts['sentBeside']) {
     this.x509 = x509
     this.verified = verified
+    this.sentBeside = sentBeside
+  }
+
+  get chain(): readonly X509Certificate[] {
+    this.sent ??= [this.x509, ...this.sentBeside()]
+    return this.sent
   }
 
   private get names(): ReturnType<typeof namesOf> {

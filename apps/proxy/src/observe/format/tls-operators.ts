@@ -43,15 +43,9 @@ function hex(fingerprint: string): string {
   return fingerprint.replaceAll(':', '').toLowerCase()
 }
 
-/** The certificates that a peer sent, its own first. */
-function chain(first: X509Certificate, give: (certificate: X509Certificate) => string): string | null {
-  const all: X509Certificate[] = []
-  let next: X509Certificate | undefined = first
-  while (next !== undefined && all.length < 16) {
-    all.push(next)
-    next = next.issuerCertificate
-  }
-  return list(all.map(give))
+/** Of the certificates that a client sent, its own first. */
+function chain(give: (certificate: X509Certificate) => string): Operator {
+  return peer(downstream, ({ chain }) => list((chain ?? []).map(give)))
 }
 
 /** A moment of a certificate, in its own way where no format is given: to the second. */
@@ -107,9 +101,9 @@ export const tlsOperators: Readonly<Record<string, OperatorKind>> = {
     DOWNSTREAM_PEER_SERIAL: peer(downstream, (c) => c.serialNumber),
     DOWNSTREAM_PEER_FINGERPRINT_256: peer(downstream, (c) => c.fingerprint256),
     DOWNSTREAM_PEER_FINGERPRINT_1: x509(downstream, (c) => hex(c.fingerprint)),
-    DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_256: x509(downstream, (c) => chain(c, (one) => hex(one.fingerprint256))),
-    DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_1: x509(downstream, (c) => chain(c, (one) => hex(one.fingerprint))),
-    DOWNSTREAM_PEER_CHAIN_SERIALS: x509(downstream, (c) => chain(c, (one) => one.serialNumber.toLowerCase())),
+    DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_256: chain((one) => hex(one.fingerprint256)),
+    DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_1: chain((one) => hex(one.fingerprint)),
+    DOWNSTREAM_PEER_CHAIN_SERIALS: chain((one) => one.serialNumber.toLowerCase()),
     DOWNSTREAM_PEER_ISSUER_FINGERPRINT_256: issuer((one) => hex(one.fingerprint256)),
     DOWNSTREAM_PEER_ISSUER_SERIAL: issuer((one) => one.serialNumber.toLowerCase()),
     TLS_JA3_FINGERPRINT: ({ connection }) => connection.fingerprints?.ja3 ?? null,

@@ -1,3 +1,4 @@
+import type { X509Certificate } from 'node:crypto'
 import {
   HttpConnectionManager_ForwardClientCertConfig as Config,
   HttpConnectionManager_SetCurrentClientCertDetails as Details,
@@ -38,6 +39,16 @@ function forwarded(mode: Mode, details: Parameters<typeof Details.fromPartial>[0
   applyClientCert(headers, tls, { mode, details: Details.fromPartial(details) })
   return headers.getAll(names.forwardedClientCert)
 }
+
+it('a chain is what the client sent, its own certificate first', () => {
+  const pem = (text: string) => `-----BEGIN ${text}-----\n`
+  const chain = ['own', 'above'].map((name) => ({ toString: () => pem(name) })) as unknown as X509Certificate[]
+  const headers = new HeaderTable()
+  const rules = { mode: Mode.SANITIZE_SET, details: Details.fromPartial({ chain: true }) }
+  applyClientCert(headers, { ...tls, peer: { ...tls.peer!, chain } }, rules)
+  const told = encodeURIComponent(pem('own') + pem('above'))
+  expect(headers.getAll(names.forwardedClientCert)).toBe(`By=spiffe://td/me;Hash=ab;Chain="${told}"`)
+})
 
 it('who issued a certificate is told last', () => {
   expect(forwarded(Mode.SANITIZE_SET, { issuer: true, uri: true })).toBe(

@@ -9,7 +9,7 @@ import { names } from '@weft/http/header-name'
 import type { HeaderTable } from '@weft/http/header-table'
 import { invalid } from '../../../plan/problems.ts'
 import { compileMatchTree, type MatchTree } from '../../../routing/matchers/matcher-tree.ts'
-import type { TlsInfo } from '../../../transport/connection-info.ts'
+import type { PeerCertificate, TlsInfo } from '../../../transport/connection-info.ts'
 
 /** How x-forwarded-client-cert is treated. */
 export interface ClientCertRules {
@@ -63,12 +63,17 @@ function describeJson({ peer, localUris }: TlsInfo, details: Details | undefined
     by: localUris.length > 0 ? localUris : undefined,
     hash: peer.fingerprint256,
     cert: details?.cert === true ? peer.pem : undefined,
-    chain: details?.chain === true ? [peer.pem] : undefined,
+    chain: details?.chain === true ? pemChain(peer) : undefined,
     subject: details?.subject === true ? peer.subject : undefined,
     uri: uris.length > 0 ? uris : undefined,
     dns: names.length > 0 ? names : undefined,
     issuer: details?.issuer === true ? peer.issuer : undefined,
   })
+}
+
+/** What the client sent, its own certificate first. */
+function pemChain({ chain, pem }: PeerCertificate): string[] {
+  return chain?.map(String) ?? [pem]
 }
 
 function describe(tls: TlsInfo, details: Details | undefined): string {
@@ -78,7 +83,7 @@ function describe(tls: TlsInfo, details: Details | undefined): string {
   for (const uri of tls.localUris) parts.push(`By=${uri}`)
   parts.push(`Hash=${peer.fingerprint256}`)
   if (details?.cert === true) parts.push(`Cert="${encodeURIComponent(peer.pem)}"`)
-  if (details?.chain === true) parts.push(`Chain="${encodeURIComponent(peer.pem)}"`)
+  if (details?.chain === true) parts.push(`Chain="${encodeURIComponent(pemChain(peer).join(''))}"`)
   if (details?.subject === true) parts.push(`Subject="${peer.subject}"`)
   if (details?.uri === true) for (const uri of peer.uris.length === 0 ? [''] : peer.uris) parts.push(`URI=${uri}`)
   if (details?.dns === true) for (const name of peer.dnsNames) parts.push(`DNS=${name}`)

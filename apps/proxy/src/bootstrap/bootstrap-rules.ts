@@ -10,12 +10,15 @@ import { DnsCacheConfig } from '@weft/contracts/envoy/extensions/common/dynamic_
 import { LocalRateLimit } from '@weft/contracts/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit'
 import { WeftError } from '@weft/service/errors'
 import { checkStatTags } from '../admin/stat-tags.ts'
+import { type ClusterDefaults, clusterDefaults } from '../control/cluster-defaults.ts'
 import { discoveryType } from '../control/cluster-rules.ts'
 import { clusterOf } from '../control/sources.ts'
 import { messageType } from '../control/validation/decode.ts'
 import { findMessages } from '../control/validation/find-messages.ts'
+import { dnsServersOf } from '../plan/dns-servers.ts'
 import { durationMs } from '../plan/duration.ts'
 import { invalid } from '../plan/problems.ts'
+import { compileNearEnds } from '../plan/source-address.ts'
 import { compileStringMatcher } from '../routing/matchers/string-matcher.ts'
 import { bootstrapType } from './load.ts'
 
@@ -36,6 +39,7 @@ export function checkBootstrap(bootstrap: Bootstrap, bytes: Uint8Array): void {
   const ads = bootstrap.dynamicResources?.adsConfig?.apiType
   if (ads === ApiConfigSource_ApiType.AGGREGATED_GRPC || ads === ApiConfigSource_ApiType.AGGREGATED_DELTA_GRPC)
     throw invalid('dynamic_resources.ads_config.api_type', 'must be of non-aggregated gRPC')
+  checkDefaults(clusterDefaults(bootstrap))
   const local = bootstrap.clusterManager?.localClusterName ?? ''
   if (local !== '' && !clusters.some(({ name }) => name === local))
     throw invalid('cluster_manager.local_cluster_name', `local cluster '${local}' must be defined`)
@@ -67,6 +71,13 @@ export function checkBootstrap(bootstrap: Bootstrap, bytes: Uint8Array): void {
     if (!existsSync(path))
       throw invalid(source.$case, `paths must refer to an existing path in the system: '${path}' does not exist`)
   }
+}
+
+/** What clusters have by default is as a cluster's own. */
+function checkDefaults({ upstreamBindConfig, typedDnsResolverConfig }: ClusterDefaults): void {
+  if (upstreamBindConfig !== undefined)
+    compileNearEnds({ upstreamBindConfig, upstreamConnectionOptions: undefined }, 'cluster_manager')
+  dnsServersOf(typedDnsResolverConfig, 'bootstrap')
 }
 
 /** Whether something in it comes from elsewhere, be it by a file: whoever gives it is told who asks. */

@@ -12,6 +12,7 @@ import type { OverloadManager } from '@weft/contracts/envoy/config/overload/v3/o
 import { Secret } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/secret'
 import type { StringMatcher } from '@weft/contracts/envoy/type/matcher/v3/string'
 import { WeftError } from '@weft/service/errors'
+import { type ClusterDefaults, clusterDefaults } from '../control/cluster-defaults.ts'
 import { checkOverload } from '../control/overload/overload-manager.ts'
 import { type CheckedResource, checkedResource, checkSecretKind } from '../control/resource.ts'
 import { checkInlineClusters } from '../control/route-clusters.ts'
@@ -40,6 +41,7 @@ export interface BootstrapSettings {
   statsFlushMs: number
   secrets: CheckedResource[]
   clusters: CheckedResource[]
+  clusterDefaults: ClusterDefaults
   /** The cluster that this proxy and its like are in; empty: none is named. */
   localCluster: string
   listeners: CheckedResource[]
@@ -100,6 +102,7 @@ export function readSettings(bytes: Uint8Array, flags: ProxyFlags): BootstrapSet
     }),
     localCluster: bootstrap.clusterManager?.localClusterName ?? '',
     clusters,
+    clusterDefaults: clusterDefaults(bootstrap),
     listeners: checkedListeners,
     bytes,
     warnings,

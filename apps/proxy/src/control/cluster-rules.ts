@@ -13,6 +13,7 @@ import { durationMs } from '../plan/duration.ts'
 import { invalid, unsupported } from '../plan/problems.ts'
 import { compileHeaderEdits } from '../routing/header-edits.ts'
 import { compileProbe } from './health-checks/compile-probe.ts'
+import { eventLogPaths } from './health-checks/events.ts'
 
 /** Cluster.DiscoveryType. */
 export const discoveryType = { static: 0, strictDns: 1, logicalDns: 2, eds: 3, originalDst: 4 } as const
@@ -112,6 +113,7 @@ export function checkCluster(cluster: Cluster): void {
 function checkHealthCheck(cluster: Cluster, config: HealthCheck, path: string): void {
   const { healthChecker } = config
   if (healthChecker?.$case === 'httpHealthCheck') checkHttpCheck(healthChecker.value, `${path}.http_health_check`)
+  eventLogPaths(config, path)
   compileProbe(config, cluster.name, path)
 }
 

@@ -7,6 +7,7 @@ import { clusterPrefix } from '../observe/cluster-prefix.ts'
 import type { StatScope, Stats } from '../observe/stats.ts'
 import type { ResourceError, ResourceUpdate } from '../threads.ts'
 import type { EndpointSlab } from '../upstream/endpoint-slab.ts'
+import { type ClusterDefaults, withDefaults } from './cluster-defaults.ts'
 import { discoveryType } from './cluster-rules.ts'
 import { Deferred } from './deferred.ts'
 import { DnsEndpoints } from './dns.ts'
@@ -51,6 +52,8 @@ export interface ClustersOptions {
   secrets: Secrets
   slab: EndpointSlab
   stats: Stats
+  /** What clusters have that they do not say themselves. */
+  defaults: ClusterDefaults
   publish(resources: ResourceUpdate[]): Promise<ResourceError[]>
   /** Endpoints came, changed or went: health checks follow. */
   endpointsChanged(cluster: ClusterState): void
@@ -110,7 +113,7 @@ export class Clusters {
     const warming = this.#warming.get(name)
     if (warming !== undefined && sameBytes(warming.bytes, resource.bytes)) return
     this.#discardWarming(name)
-    const message = Cluster.decode(resource.bytes)
+    const message = withDefaults(Cluster.decode(resource.bytes), this.#options.defaults)
     const entry: Entry = {
       name,
       origin,
@@ -206,7 +209,7 @@ export class Clusters {
     if (before !== undefined) this.#close(before)
     this.#count()
     const resources: ResourceUpdate[] = [
-      { kind: 'cluster', name: entry.name, bytes: entry.bytes, slots: entry.slots.breakers },
+      { kind: 'cluster', name: entry.name, bytes: Cluster.encode(entry.message).finish(), slots: entry.slots.breakers },
       ...this.#endpointUpdate(entry),
     ]
     const errors = await publish(resources)

@@ -174,6 +174,7 @@ export class Control {
       secrets: this.secrets,
       slab: this.slab,
       stats: this.stats,
+      defaults: settings.clusterDefaults,
       publish,
       endpointsChanged: (cluster) => {
         this.healthChecks.follow(cluster)

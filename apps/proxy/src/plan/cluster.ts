@@ -126,7 +126,7 @@ export function compileCluster(bytes: Uint8Array, secrets: SecretStore, runtime 
     aggregate: forwardNames === null ? aggregateOf(source, at) : null,
     forwardNames,
     originalDestination: originalDestinationOf(source, at),
-    nearEnds: compileNearEnds(source),
+    nearEnds: compileNearEnds(source, at),
     runtime,
     http,
     http2: {
@@ -141,6 +141,7 @@ export function compileCluster(bytes: Uint8Array, secrets: SecretStore, runtime 
       allowChunkedLength: http1?.allowChunkedLength ?? false,
       enableTrailers: http1?.enableTrailers ?? false,
       casing: compileHeaderCasing(http1, `${at}: http_protocol_options`),
+      absoluteTargets: http1?.sendFullyQualifiedUrl ?? false,
     },
     tls,
     socketMatches,

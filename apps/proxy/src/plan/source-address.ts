@@ -18,9 +18,12 @@ export interface NearEnds {
   options: readonly SocketOption[]
 }
 
-/** Reads a cluster's `upstream_bind_config` and `upstream_connection_options`. */
-export function compileNearEnds({ name, upstreamBindConfig: bind, upstreamConnectionOptions }: Cluster): NearEnds {
-  const path = `Cluster ${name}: upstream_bind_config`
+/** Reads a cluster's `upstream_bind_config` and `upstream_connection_options`; `owner` names it in messages. */
+export function compileNearEnds(
+  { upstreamBindConfig: bind, upstreamConnectionOptions }: Pick<Cluster, 'upstreamBindConfig' | 'upstreamConnectionOptions'>,
+  owner: string,
+): NearEnds {
+  const path = `${owner}: upstream_bind_config`
   const all = { freebind: bind?.freebind, keepalive: upstreamConnectionOptions?.tcpKeepalive }
   const options = compileSocketOptions({ ...all, options: prebindOnly(bind?.socketOptions) }, path)
   if (bind === undefined) return { sources: [], options }

@@ -3,7 +3,13 @@ import { describe, expect, it } from 'vitest'
 import { MemorySink } from '../byte-sink.ts'
 import { headerName } from '../header-table.ts'
 import { RequestHead, ResponseHead } from '../message.ts'
-import { defaultClientOptions, Http1ClientConnection, type Http1End, type Http1Response } from './client-connection.ts'
+import {
+  defaultClientOptions,
+  Http1ClientConnection,
+  type Http1ClientOptions,
+  type Http1End,
+  type Http1Response,
+} from './client-connection.ts'
 
 class Client {
   readonly sink = new MemorySink()
@@ -19,10 +25,10 @@ class Client {
   readonly connection: Http1ClientConnection
   private body = ''
 
-  constructor() {
+  constructor(options: Partial<Http1ClientOptions> = {}) {
     this.connection = new Http1ClientConnection(
       this.sink,
-      { ...defaultClientOptions, enableTrailers: true },
+      { ...defaultClientOptions, enableTrailers: true, ...options },
       {
         reusable: () => {
           this.reusable++
@@ -68,6 +74,7 @@ class Client {
     const head = new RequestHead()
     head.method = method
     head.path = '/p'
+    head.scheme = 'http'
     head.authority = 'up.test'
     for (const [name, value] of Object.entries(headers)) head.headers.append(headerName(name), value)
     this.connection.sendHead(head, body === null)
@@ -88,6 +95,12 @@ describe('the HTTP/1.1 client side', () => {
     expect(new Client().send('POST').sink.take()).toContain('content-length: 0\r\n')
     expect(new Client().send('POST', { 'content-length': '2' }, 'hi').sink.take()).toMatch(/content-length: 2\r\n\r\nhi$/)
     expect(new Client().send('POST', {}, 'hi').sink.take()).toMatch(/transfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n$/)
+  })
+
+  it('asks for a whole address where it is told to, but for a tunnel', () => {
+    const client = (): Client => new Client({ absoluteTargets: true })
+    expect(client().send('GET').sink.take()).toBe('GET http://up.test/p HTTP/1.1\r\nhost: up.test\r\n\r\n')
+    expect(client().send('CONNECT').sink.take()).toContain('CONNECT up.test HTTP/1.1\r\n')
   })
 
   it('reads answers of every framing, and says whether the connection can be used again', () => {

@@ -18,6 +18,8 @@ export interface Http1ClientOptions {
   enableTrailers: boolean
   /** Of header names. */
   casing: CaseOptions
+  /** Request targets say scheme and host too (`absolute-form`, RFC 9112 section 3.2.2). */
+  absoluteTargets: boolean
 }
 
 /** Answers may have larger heads than requests, as with Envoy. */
@@ -27,6 +29,7 @@ export const defaultClientOptions: Http1ClientOptions = {
   allowChunkedLength: false,
   enableTrailers: false,
   casing: lowerCase,
+  absoluteTargets: false,
 }
 
 /** A response as the request's owner makes it. */
@@ -344,11 +347,12 @@ export class Http1ClientConnection implements ClientStream, HeadReader {
     this.headRequest = method === 'HEAD'
     this.connectRequest = method === 'CONNECT'
     this.upgradeAsked = headers.has(names.upgrade)
-    const out = sink.reserve(method.length + head.path.length + head.authority.length + headers.writeBound + 96)
+    const target = this.options.absoluteTargets ? `${head.scheme}://${head.authority}${head.path}` : head.path
+    const out = sink.reserve(method.length + target.length + head.authority.length + headers.writeBound + 96)
     let at = sink.position
     at = putLatin1(method, out, at)
     out[at++] = 32
-    at = putLatin1(this.connectRequest ? head.authority : head.path, out, at)
+    at = putLatin1(this.connectRequest ? head.authority : target, out, at)
     at = put(lines.version, out, at)
     const casing = headers.casing ?? this.options.casing.written
     at = putLine(lines.host, casing, out, at)

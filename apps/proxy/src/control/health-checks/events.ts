@@ -1,9 +1,13 @@
 import { closeSync, openSync, writeSync } from 'node:fs'
 import type { HealthCheck } from '@weft/contracts/envoy/config/core/v3/health_check'
 import type { LbEndpoint } from '@weft/contracts/envoy/config/endpoint/v3/endpoint_components'
+import { HealthCheckEventFileSink } from '@weft/contracts/envoy/extensions/health_check/event_sinks/file/v3/file'
 import { WeftError } from '@weft/service/errors'
 import type { ComponentLog } from '../../log.ts'
+import { unsupported } from '../../plan/problems.ts'
 import type { ProbeResult } from './probe.ts'
+
+const fileSink = 'envoy.extensions.health_check.event_sinks.file.v3.HealthCheckEventFileSink'
 
 /** What came of one check. */
 export interface CheckOutcome {
@@ -18,16 +22,16 @@ export interface CheckOutcome {
   first: boolean
 }
 
-/** Events of one cluster's health checks, as `event_log_path` asks for: one JSON object (`HealthCheckEvent`) a line. */
+/** Events of one cluster's health checks, as `event_logger` and the older `event_log_path` ask for: one JSON object (`HealthCheckEvent`) a line. */
 export class HealthCheckEvents {
   readonly #config: HealthCheck
   readonly #clusterName: string
-  readonly #fd: number
+  readonly #files: readonly number[]
 
-  constructor(config: HealthCheck, clusterName: string, fd: number) {
+  constructor(config: HealthCheck, clusterName: string, files: readonly number[]) {
     this.#config = config
     this.#clusterName = clusterName
-    this.#fd = fd
+    this.#files = files
   }
 
   /** Writes what an outcome is worth telling. */
@@ -44,7 +48,7 @@ export class HealthCheckEvents {
   }
 
   close(): void {
-    closeSync(this.#fd)
+    for (const file of this.#files) closeSync(file)
   }
 
   #write({ endpoint, key }: CheckOutcome, event: Record<string, unknown>): void {
@@ -71,16 +75,30 @@ export class HealthCheckEvents {
       timestamp: new Date().toISOString(),
       ...(endpoint.metadata === undefined ? {} : { metadata: { filter_metadata: endpoint.metadata.filterMetadata } }),
     }
-    writeSync(this.#fd, `${JSON.stringify(line)}\n`)
+    for (const file of this.#files) writeSync(file, `${JSON.stringify(line)}\n`)
   }
 }
 
-/** Opens the event log of a check; null when none is asked for, or it cannot be opened (which is logged). */
+/** The files that a check's events go to. Throws for a sink of another kind. */
+export function eventLogPaths({ eventLogPath, eventLogger }: HealthCheck, path: string): string[] {
+  const sinks = eventLogger.map(({ name, typedConfig }, i) => {
+    if (typedConfig?.typeUrl.endsWith(`/${fileSink}`) !== true)
+      throw unsupported(`${path}.event_logger[${i}].typed_config`, `the event sink '${typedConfig?.typeUrl ?? name}'`)
+    return HealthCheckEventFileSink.decode(typedConfig.value).eventLogPath
+  })
+  return eventLogPath === '' ? sinks : [eventLogPath, ...sinks]
+}
+
+/** Opens the event logs of a check; null when none is asked for, or one cannot be opened (which is logged). */
 export function healthCheckEvents(config: HealthCheck, clusterName: string, log: ComponentLog): HealthCheckEvents | null {
-  if (config.eventLogPath === '') return null
+  const paths = eventLogPaths(config, 'health_checks[0]')
+  if (paths.length === 0) return null
+  const files: number[] = []
   try {
-    return new HealthCheckEvents(config, clusterName, openSync(config.eventLogPath, 'a', 0o644))
+    for (const path of paths) files.push(openSync(path, 'a', 0o644))
+    return new HealthCheckEvents(config, clusterName, files)
   } catch (error) {
+    for (const file of files) closeSync(file)
     log.error(`cluster ${clusterName}: health check events cannot be written: ${WeftError.from(error).message}`)
     return null
   }

@@ -3,11 +3,12 @@ import type { SupportTable } from './table.ts'
 /** The bootstrap, sources of configuration, and what is common to all resources. */
 export const bootstrapSupport: SupportTable = {
   'envoy.config.bootstrap.v3.Bootstrap':
-    'node static_resources dynamic_resources cluster_manager stats_config stats_flush_interval layered_runtime overload_manager admin ' +
+    'node static_resources dynamic_resources cluster_manager stats_config stats_flush_interval layered_runtime overload_manager admin typed_dns_resolver_config ' +
     'default_regex_engine bootstrap_extensions application_log_config ~node_context_params ~stats_flush_on_admin ~stats_eviction_interval ~watchdog ~watchdogs ~enable_dispatcher_stats ' +
     '~inline_headers ~perf_tracing_file_path ~default_socket_interface ~deferred_stat_options ~grpc_async_client_manager_config ~memory_allocator_manager',
   'envoy.config.bootstrap.v3.Bootstrap.DynamicResources': 'lds_config cds_config ads_config',
-  'envoy.config.bootstrap.v3.ClusterManager': 'local_cluster_name outlier_detection ~enable_deferred_cluster_creation',
+  'envoy.config.bootstrap.v3.ClusterManager':
+    'local_cluster_name outlier_detection upstream_bind_config ~enable_deferred_cluster_creation',
   'envoy.config.bootstrap.v3.Admin': 'address allow_paths ~profile_path ~access_log ~access_log_path ~ignore_global_conn_limit',
   'envoy.config.metrics.v3.StatsConfig': '* -allow_default_tag_overrides',
   'envoy.config.metrics.v3.HistogramBucketSettings': '* ~bins',

@@ -20,7 +20,8 @@ export const clusterSupport: SupportTable = {
   'envoy.config.cluster.v3.Cluster.CommonLbConfig': '* ~update_merge_window',
   'envoy.config.cluster.v3.UpstreamConnectionOptions':
     '* ~set_local_interface_name_on_upstream_connections ~happy_eyeballs_config',
-  'envoy.config.core.v3.BindConfig': '* -local_address_selector',
+  // The only selector there is does what is done without one.
+  'envoy.config.upstream.local_address_selector.v3.DefaultLocalAddressSelector': '*',
   'envoy.config.cluster.v3.OutlierDetection': '* -monitors',
   'envoy.config.cluster.v3.CircuitBreakers': '*',
   'envoy.config.cluster.v3.CircuitBreakers.Thresholds': '* ~max_connection_pools',
@@ -39,7 +40,8 @@ export const clusterSupport: SupportTable = {
     '* -allow_metadata -custom_settings_parameters ~max_header_field_size_kb ~disallow_obs_text ' +
     '~max_metadata_size ~use_oghttp2_codec',
   'envoy.config.core.v3.KeepaliveSettings': '* ~interval_jitter ~connection_idle_interval',
-  'envoy.config.core.v3.HealthCheck': '* -custom_health_check -event_logger -event_service',
+  'envoy.config.core.v3.HealthCheck': '* -custom_health_check -event_service',
+  'envoy.extensions.health_check.event_sinks.file.v3.HealthCheckEventFileSink': '*',
   'envoy.config.core.v3.HealthCheck.HttpHealthCheck': '* -use_alpn_protocol',
   'envoy.config.core.v3.HealthCheck.TcpHealthCheck': 'send receive',
   'envoy.config.endpoint.v3.ClusterLoadAssignment': 'cluster_name endpoints policy',

@@ -34,6 +34,6 @@ export const httpFilterSupport: SupportTable = {
     '* ~debug ~max_peer_cache_size ~stat_prefix ~field_separator ~value_separator ~rotation_interval ~graceful_deletion_interval',
   'stats.MetricConfig': '* ~match',
   'io.istio.http.peer_metadata.Config': '* ~shared_with_upstream',
-  'envoy.extensions.filters.http.set_metadata.v3.Metadata': '* -typed_value',
+  'envoy.extensions.filters.http.set_metadata.v3.Metadata': '* ~typed_value',
   'envoy.extensions.filters.common.set_filter_state.v3.FilterStateValue': '* ~read_only ~shared_with_upstream',
 }

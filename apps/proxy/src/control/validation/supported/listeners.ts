@@ -70,7 +70,7 @@ export const listenerSupport: SupportTable = {
     'path_with_escaped_slashes_action local_reply_config strip_matching_host_port strip_any_host_port ' +
     'stream_error_on_invalid_http_message strip_trailing_host_dot append_x_forwarded_port ' +
     'scheme_header_transformation represent_ipv4_remote_address_as_ipv4_mapped_ipv6 original_ip_detection_extensions early_header_mutation_extensions http2_protocol_options drain_timeout tracing request_id_extension proxy_status_config ' +
-    'forward_proto_config http1_safe_max_connection_duration drain_timeout_jitter forward_client_cert_matcher stream_flush_timeout',
+    'forward_proto_config http1_safe_max_connection_duration drain_timeout_jitter forward_client_cert_matcher stream_flush_timeout add_proxy_protocol_connection_state',
   'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.ForwardClientCertConfig': '*',
   'envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter':
     'name typed_config config_discovery is_optional disabled',
@@ -92,7 +92,7 @@ export const listenerSupport: SupportTable = {
   'envoy.extensions.access_loggers.grpc.v3.CommonGrpcAccessLogConfig': '* -filter_state_objects_to_log -grpc_stream_retry_policy',
   'envoy.extensions.access_loggers.stream.v3.StdoutAccessLog': '*',
   'envoy.extensions.access_loggers.stream.v3.StderrAccessLog': '*',
-  'envoy.config.core.v3.Http1ProtocolOptions': '* -send_fully_qualified_url ~use_balsa_parser',
+  'envoy.config.core.v3.Http1ProtocolOptions': '* ~use_balsa_parser',
   'envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig': '*',
   'envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig': '*',
   'envoy.extensions.http.original_ip_detection.xff.v3.XffConfig': '*',

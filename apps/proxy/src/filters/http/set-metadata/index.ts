@@ -2,7 +2,7 @@ import { Config } from '@weft/contracts/envoy/extensions/filters/http/set_metada
 import type { HttpFilter, HttpFilterKind } from '../filter.ts'
 import { mergeMetadata } from '../metadata-merge.ts'
 
-/** `envoy.filters.http.set_metadata`: dynamic metadata, the same for every request. */
+/** `envoy.filters.http.set_metadata`: dynamic metadata, the same for every request. Typed metadata, which nobody here reads, is left out. */
 export const setMetadata: HttpFilterKind = {
   types: ['envoy.extensions.filters.http.set_metadata.v3.Config'],
   // Routes may have a configuration, which changes nothing in Envoy.
@@ -14,8 +14,7 @@ export const setMetadata: HttpFilterKind = {
     // The older form merges always.
     const entries =
       source.value === undefined ? [] : [{ namespace: source.metadataNamespace, value: source.value, overwrites: true }]
-    source.metadata.forEach((one, i) => {
-      if (one.typedValue !== undefined) context.fail(`metadata[${i}].typed_value`, 'typed metadata is not supported')
+    source.metadata.forEach((one) => {
       if (one.value !== undefined)
         entries.push({ namespace: one.metadataNamespace, value: one.value, overwrites: one.allowOverwrite })
     })

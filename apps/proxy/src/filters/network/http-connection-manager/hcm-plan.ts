@@ -150,6 +150,7 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
   const source = HttpConnectionManager.decode(bytes)
   const statPrefix = `http.${source.statPrefix}.`
   if (source.codecType === Codec.HTTP3) throw unsupported(`${path}.codec_type`, 'HTTP3')
+  if (source.addProxyProtocolConnectionState === false) throw unsupported(`${path}.add_proxy_protocol_connection_state`, 'false')
   const common = source.commonHttpProtocolOptions
   const http1 = source.httpProtocolOptions
   if (common?.maxResponseHeadersKb !== undefined)

@@ -9,6 +9,9 @@ import type * as Koffi from 'koffi'
  * read and write as ever.
  */
 
+// Once: the table is a dictionary, and is asked for each read.
+const { EAGAIN, EINTR } = constants.errno
+
 /** Who is told of a socket. */
 export interface ReadyListener {
   /** The socket's descriptor. */
@@ -300,5 +303,5 @@ export function threadPoller(): Poller | null {
 
 /** Whether a negative result says no more than: not now. */
 export function isNotNow(result: number): boolean {
-  return result === -constants.errno.EAGAIN || result === -constants.errno.EINTR
+  return result === -EAGAIN || result === -EINTR
 }

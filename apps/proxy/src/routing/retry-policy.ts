@@ -1,5 +1,5 @@
 import { type RetryPolicy, RetryPolicy_ResetHeaderFormat } from '@weft/contracts/envoy/config/route/v3/route_components'
-import { type HeaderName, headerName, names } from '@weft/http/header-name'
+import { type HeaderName, headerGroup, headerName, names } from '@weft/http/header-name'
 import type { RequestHead, ResponseHead } from '@weft/http/message'
 import { durationMs } from '../plan/duration.ts'
 import { invalid, unsupported } from '../plan/problems.ts'
@@ -147,16 +147,20 @@ const retryGrpcOn = headerName('x-envoy-retry-grpc-on')
 const maxRetries = headerName('x-envoy-max-retries')
 const headerNamesHeader = headerName('x-envoy-retriable-header-names')
 const statusCodesHeader = headerName('x-envoy-retriable-status-codes')
+const anyAsking = headerGroup([retryOn, retryGrpcOn, maxRetries, headerNamesHeader, statusCodesHeader])
 
-/** The plan for one request: the route's, with what request headers ask for added. null: never retry. */
+/**
+ * The plan for one request: the route's, with what request headers ask for added. null: there is none. For a request that the
+ * route's headers leave out, nothing is tried again; the time limits of a try count nevertheless.
+ */
 export function retryPlanFor(plan: RetryPlan | null, request: RequestHead): RetryPlan | null {
   const { headers } = request
+  if (plan !== null && plan.requestHeaders.length > 0 && !plan.requestHeaders.some((matches) => matches(request)))
+    return { ...plan, on: 0 }
+  if (!headers.mayHave(anyAsking)) return plan
   const asks = headers.get(retryOn)
   const asksGrpc = headers.get(retryGrpcOn)
-  if (asks === null && asksGrpc === null) {
-    if (plan === null || (plan.requestHeaders.length > 0 && !plan.requestHeaders.some((matches) => matches(request)))) return null
-    return plan
-  }
+  if (plan === null && asks === null && asksGrpc === null) return null
   const asked = Number(headers.get(maxRetries) ?? Number.NaN)
   const codes = (headers.get(statusCodesHeader) ?? '').split(',').map(Number).filter(Number.isInteger)
   const base = plan ?? defaults

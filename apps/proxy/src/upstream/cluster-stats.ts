@@ -19,6 +19,7 @@ export class ClusterStats {
   readonly txReset: Counter
   readonly retry: Counter
   readonly retrySuccess: Counter
+  readonly retryAbandoned: Counter
   readonly retryOverflow: Counter
   readonly retryLimitExceeded: Counter
   readonly retryBackoffExponential: Counter
@@ -103,6 +104,7 @@ export class ClusterStats {
     this.txReset = counter('upstream_rq_tx_reset')
     this.retry = counter('upstream_rq_retry')
     this.retrySuccess = counter('upstream_rq_retry_success')
+    this.retryAbandoned = counter('retry_or_shadow_abandoned')
     this.retryOverflow = counter('upstream_rq_retry_overflow')
     this.retryLimitExceeded = counter('upstream_rq_retry_limit_exceeded')
     this.retryBackoffExponential = counter('upstream_rq_retry_backoff_exponential')
@@ -237,7 +239,7 @@ function statusNames(status: number): string[] {
 }
 
 const unused =
-  'assignment_stale assignment_timeout_received assignment_use_cached retry_or_shadow_abandoned update_attempt ' +
+  'assignment_stale assignment_timeout_received assignment_use_cached update_attempt ' +
   'update_empty update_failure update_no_rebuild update_success upstream_flow_control_backed_up_total ' +
   'upstream_flow_control_drained_total upstream_flow_control_paused_reading_total upstream_flow_control_resumed_reading_total ' +
   'upstream_http3_broken'

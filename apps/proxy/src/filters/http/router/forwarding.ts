@@ -259,8 +259,10 @@ export class Forwarding implements RaceOwner {
     const limit = exchange.route?.bufferLimit ?? exchange.plan.bufferLimit
     const isSent = this.attempt.connection !== null
     // Without a connection all is kept: the client waits.
-    if (!body.add(buffer, start, end, isSent ? limit : Number.POSITIVE_INFINITY)) this.retries.left = 0
-    else if (!isSent && body.bytes > limit) exchange.pauseRequest()
+    if (!body.add(buffer, start, end, isSent ? limit : Number.POSITIVE_INFINITY)) {
+      this.counts.abandoned()
+      this.retries.forgo()
+    } else if (!isSent && body.bytes > limit) exchange.pauseRequest()
   }
 
   onRequestWritable(): void {

@@ -106,6 +106,11 @@ export class RequestCounts {
     this.inGroups('retry_success')
   }
 
+  /** There is too much of a request's body to send it again. */
+  abandoned(): void {
+    this.cluster?.retryAbandoned.inc()
+  }
+
   private inGroups(name: string): void {
     for (const group of this.groups) group.inc(name)
   }

@@ -65,6 +65,23 @@ describe('a retry policy', () => {
     expect(value('upstream_rq_retry')).toBe(most)
   })
 
+  // As Envoy 1.40 does.
+  it('makes no other try of a request that its headers leave out, whose tries have their time nevertheless', () => {
+    const { retries, plan, exchange } = retrying(
+      '{retry_on: 5xx, per_try_timeout: 0.5s, retriable_request_headers: [{name: x-a, present_match: true}]}',
+    )
+    exchange.response.status = 503
+    expect([retries.wantsOther(exchange.response), plan.perTryTimeoutMs]).toEqual([false, 500])
+  })
+
+  it('counts a later try as one that helped when it fails by what the policy does not name', () => {
+    const { retries, exchange, value } = retrying('{retry_on: connect-failure, num_retries: 1}')
+    retries.noteSpent('other')
+    exchange.info.attemptCount = 2
+    retries.noteSpent('other')
+    expect([value('upstream_rq_retry_success'), value('upstream_rq_retry_limit_exceeded')]).toEqual([1, 0])
+  })
+
   it('wants none once a client has heard of the try by an interim answer, and the try gives its place back', () => {
     const { retries, exchange, cluster } = retrying('{retry_on: 5xx, num_retries: 2}', '{thresholds: [{max_retries: 1}]}')
     exchange.response.status = 503

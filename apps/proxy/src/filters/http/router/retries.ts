@@ -88,9 +88,16 @@ export class Retries {
     this.exchange.info.addResponseFlag('URX')
   }
 
-  /** A try gave no answer: whether the policy would have had another for that, if it had any left. */
+  /**
+   * A try gave no answer, and there is no other: the policy would have had one for that, if it had any left. A later try that fails
+   * in a way that the policy has none for counts as one that helped, as in Envoy.
+   */
   noteSpent(kind: Parameters<typeof retriableReset>[1]): void {
-    if (this.plan !== null && this.left === 0 && retriableReset(this.plan, kind)) this.noteLastFailed()
+    const { plan } = this
+    if (plan === null) return
+    if (!retriableReset(plan, kind)) {
+      if (this.exchange.info.attemptCount > 1) this.counts.retrySuccess()
+    } else if (this.left === 0) this.noteLastFailed()
   }
 
   /** Gives the place among the retries of the cluster back. */

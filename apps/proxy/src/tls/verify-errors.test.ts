@@ -13,4 +13,5 @@ it('what OpenSSL does not say is no praise', () => {
 
 it('words go back to their numbers', () => {
   expect(verifyError('UNABLE_TO_GET_ISSUER_CERT_LOCALLY')).toBe(20)
+  expect(verifyError('CERT_NOT_YET_VALID')).toBe(verifyError('CERT_HAS_EXPIRED'))
 })

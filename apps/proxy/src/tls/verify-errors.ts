@@ -44,6 +44,8 @@ export function verifyProblem(error: number, depth: number): { said: string; dep
   return { said: verifyWord(error) || 'UNSPECIFIED', depth }
 }
 
+const expired = 10
+
 /** Its word; empty: nothing is wrong. */
 export function verifyWord(error: number): string {
   return error === 0 ? '' : (words[error] ?? 'UNSPECIFIED')
@@ -51,6 +53,8 @@ export function verifyWord(error: number): string {
 
 /** The number of a word, after which OpenSSL chooses the alert that the peer is told; for others that of a certificate that is not wanted. */
 export function verifyError(word: string): number {
+  // Both dates have one alert: RFC 8446 section 6.2.
+  if (word === 'CERT_NOT_YET_VALID') return expired
   for (const [number, known] of Object.entries(words)) if (known === word) return Number(number)
   return notWanted
 }

@@ -40,8 +40,8 @@ function httpOf(bytes: Buffer): 'http/1.0' | 'http/1.1' | 'h2c' | 'more' | null 
   if (!/^[A-Z][A-Z-]*( |$)/.test(line)) return null
   if (lineEnd < 0) return bytes.length < maxBytes ? 'more' : null
   if (preface === 'more') return 'more'
-  const version = /^[A-Z-]+ [!-\xff]+ HTTP\/(\d\.\d)\r?$/.exec(line)?.[1]
-  if (version === undefined) return null
-  // Whatever else comes is as old as can be, as Envoy sees it.
-  return version === '1.1' ? 'http/1.1' : 'http/1.0'
+  const match = /^[A-Z-]+ [!-\xff]+(?: HTTP\/(\d\.\d))?\r?$/.exec(line)
+  if (match === null) return null
+  // Whatever else comes, or no version at all, is as old as can be, as Envoy sees it.
+  return match[1] === '1.1' ? 'http/1.1' : 'http/1.0'
 }

@@ -89,12 +89,14 @@ async function serve(
   const { Control } = await import('./control/control.ts')
   const control = new Control({ settings, flags, log, workerFactory })
   let stopping = false
+  let closeSinks: () => void = () => {}
   const stop = (reason: string): void => {
     if (stopping) process.exit(0)
     stopping = true
     main.info(`${reason}: shutting down`)
     const graceMs = flags.given['drain-time-s'] === undefined ? defaultGraceMs : flags.drainTimeMs
-    void Promise.all([control.stop(graceMs), admin?.close()])
+    const stopped = control.stop(graceMs).finally(() => closeSinks())
+    void Promise.all([stopped, admin?.close()])
       .catch((error: unknown) => main.error(`stop failed: ${WeftError.from(error).describe()}`))
       .finally(() => process.exit(0))
   }
@@ -127,6 +129,10 @@ async function serve(
   }
   await control.start()
   if (stopping) return
+  if (settings.statsSinks.length > 0) {
+    const { startStatsSinks } = await import('./stats-sinks/statsd-sink.ts')
+    closeSinks = startStatsSinks(control).close
+  }
   started?.((problem) => control.sources.reportHealth(problem))
   main.info(`all dependencies initialized, starting workers: live ${performance.now().toFixed(0)} ms after the start`)
   control.workers.started()

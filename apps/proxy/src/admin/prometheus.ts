@@ -1,6 +1,6 @@
 import type { StatsConfig } from '@weft/contracts/envoy/config/metrics/v3/stats'
 import { boundText, countBelow } from './histogram-buckets.ts'
-import { type TaggedName, tagExtractor } from './stat-tags.ts'
+import { tagExtractor, untagged } from './stat-tags.ts'
 import type { ViewedStat } from './stat-view.ts'
 
 interface Family {
@@ -23,9 +23,9 @@ export function prometheusText(
   const tagged = tagExtractor(config, always)
   const families = new Map<string, Family>()
   for (const stat of stats) {
-    const found: TaggedName = Object.keys(stat.tags).length === 0 ? tagged(stat.name) : tagged(baseName(stat))
+    const found = untagged(stat, tagged)
     const name = metricName(found.name)
-    const labels = [...found.tags, ...Object.entries(stat.tags)].map(([tag, value]) => `${labelName(tag)}="${labelValue(value)}"`)
+    const labels = found.tags.map(([tag, value]) => `${labelName(tag)}="${labelValue(value)}"`)
     const family = families.get(name) ?? { stat: found.name, type: stat.kind, rows: [] }
     families.set(name, family)
     if (family.type !== stat.kind) continue
@@ -38,16 +38,6 @@ export function prometheusText(
     for (const [name, family] of [...families].sort(([, a], [, b]) => (a.stat < b.stat ? -1 : 1)))
       if (family.type === type) parts.push(`# TYPE ${name} ${type === 'text' ? 'gauge' : type}\n${family.rows.join('\n')}\n`)
   return parts.join('')
-}
-
-/** A stat that brings tags may stand under a name made unique by them: as Envoy writes them behind it, or after a `;`. */
-function baseName({ name, tags }: ViewedStat): string {
-  const written = Object.entries(tags)
-    .map(([tag, value]) => (value === '' ? `.${tag}` : `.${tag}.${value}`))
-    .join('')
-  if (name.endsWith(written)) return name.slice(0, -written.length)
-  const at = name.indexOf(';')
-  return at < 0 ? name : name.slice(0, at)
 }
 
 function histogramRows(name: string, labels: readonly string[], stat: Extract<ViewedStat, { kind: 'histogram' }>): string[] {

@@ -92,6 +92,25 @@ export function tagExtractor(
   }
 }
 
+/** A stat's name without tags, and all of them: those found in it, and those that it brings itself. */
+export function untagged(
+  { name, tags }: { readonly name: string; readonly tags: Readonly<Record<string, string>> },
+  tagged: (name: string) => TaggedName,
+): TaggedName {
+  const own = Object.entries(tags)
+  if (own.length === 0) return tagged(name)
+  const found = tagged(baseName(name, own))
+  return { name: found.name, tags: [...found.tags, ...own] }
+}
+
+/** A stat that brings tags may stand under a name made unique by them: as Envoy writes them behind it, or after a `;`. */
+function baseName(name: string, tags: readonly (readonly [string, string])[]): string {
+  const written = tags.map(([tag, value]) => (value === '' ? `.${tag}` : `.${tag}.${value}`)).join('')
+  if (name.endsWith(written)) return name.slice(0, -written.length)
+  const at = name.indexOf(';')
+  return at < 0 ? name : name.slice(0, at)
+}
+
 function extract(name: string, extractors: readonly Extractor[], fixed: readonly [string, string][]): TaggedName {
   if (name.length > longestName) return { name, tags: fixed }
   const tags = new Map<string, string>()

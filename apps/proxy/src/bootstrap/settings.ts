@@ -19,6 +19,7 @@ import { checkInlineClusters } from '../control/route-clusters.ts'
 import { checkLayers, staticValues } from '../control/runtime-layers.ts'
 import type { ProxyFlags } from '../flags.ts'
 import { limitPrograms } from '../routing/matchers/regex.ts'
+import { readSinks, type StatsdTarget } from '../stats-sinks/sink-config.ts'
 import type { ResourceKind } from '../threads.ts'
 import { proxyVersion } from '../version.ts'
 import { checkBootstrap, fetchesSomething } from './bootstrap-rules.ts'
@@ -39,6 +40,8 @@ export interface BootstrapSettings {
   overload: OverloadManager | undefined
   stats: StatsConfig | undefined
   statsFlushMs: number
+  /** Whom the statistics are told to. */
+  statsSinks: readonly StatsdTarget[]
   secrets: CheckedResource[]
   clusters: CheckedResource[]
   clusterDefaults: ClusterDefaults
@@ -96,6 +99,7 @@ export function readSettings(bytes: Uint8Array, flags: ProxyFlags): BootstrapSet
     overload: bootstrap.overloadManager,
     stats: bootstrap.statsConfig,
     statsFlushMs: flush === undefined ? 5_000 : Number(flush.seconds) * 1000 + flush.nanos / 1e6,
+    statsSinks: readSinks(bootstrap.statsSinks, (name) => clusterNames.has(name)),
     secrets: statics('secret', staticResources?.secrets ?? [], (secret) => {
       if (secret.type === undefined) throw new WeftError('invalid_argument', 'Secret type not implemented')
       return Secret.encode(secret).finish()

@@ -3,7 +3,7 @@ import type { SupportTable } from './table.ts'
 /** The bootstrap, sources of configuration, and what is common to all resources. */
 export const bootstrapSupport: SupportTable = {
   'envoy.config.bootstrap.v3.Bootstrap':
-    'node static_resources dynamic_resources cluster_manager stats_config stats_flush_interval layered_runtime overload_manager admin typed_dns_resolver_config ' +
+    'node static_resources dynamic_resources cluster_manager stats_config stats_flush_interval layered_runtime overload_manager admin typed_dns_resolver_config stats_sinks ' +
     'default_regex_engine bootstrap_extensions application_log_config ~node_context_params ~stats_flush_on_admin ~stats_eviction_interval ~watchdog ~watchdogs ~enable_dispatcher_stats ' +
     '~inline_headers ~perf_tracing_file_path ~default_socket_interface ~deferred_stat_options ~grpc_async_client_manager_config ~memory_allocator_manager',
   'envoy.config.bootstrap.v3.Bootstrap.DynamicResources': 'lds_config cds_config ads_config',
@@ -11,6 +11,8 @@ export const bootstrapSupport: SupportTable = {
     'local_cluster_name outlier_detection upstream_bind_config ~enable_deferred_cluster_creation',
   'envoy.config.bootstrap.v3.Admin': 'address allow_paths ~profile_path ~access_log ~access_log_path ~ignore_global_conn_limit',
   'envoy.config.metrics.v3.StatsConfig': '* -allow_default_tag_overrides',
+  'envoy.config.metrics.v3.StatsdSink': '*',
+  'envoy.config.metrics.v3.DogStatsdSink': '*',
   'envoy.config.metrics.v3.HistogramBucketSettings': '* ~bins',
   'envoy.config.overload.v3.OverloadManager': '* ~buffer_factory_config',
   'envoy.config.overload.v3.OverloadAction': '*',

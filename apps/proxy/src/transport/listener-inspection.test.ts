@@ -43,7 +43,7 @@ async function inspected(plan: Partial<InspectionPlan>, act: (client: net.Socket
         waits: () => heard.push('waits'),
         waitedFor: () => heard.push('waited for'),
         timedOut: () => heard.push('timed out'),
-        left: () => heard.push('left'),
+        left: (failed) => heard.push(failed ? 'failed' : 'left'),
         passed: end('passed'),
         refused: end('refused'),
       },
@@ -70,6 +70,11 @@ describe('a connection at the filters of its listener', () => {
     expect(await inspected({}, (client) => client.write('abc!'))).toEqual(['waits', 'waited for', 'refused !'])
     const heard = await inspected({ filters: [takes(20)] }, (client) => client.write('123456789'))
     expect(heard).toEqual(['waits', 'waited for', 'refused 123456789'])
+  })
+
+  it('may be reset', async () => {
+    const heard = await inspected({}, (client) => client.write('ab', () => client.resetAndDestroy()))
+    expect(heard).toEqual(['waits', 'waited for', 'failed', 'refused '])
   })
 
   it('may leave', async () => {

@@ -16,8 +16,8 @@ export interface InspectionListener {
   waits(): void
   waitedFor(): void
   timedOut(): void
-  /** The client is gone. */
-  left(): void
+  /** The client is gone; `failed`: not by an end of its own, but by a reset. */
+  left(failed: boolean): void
   passed(seen: Buffer): void
   refused(seen: Buffer): void
 }
@@ -59,9 +59,9 @@ export function inspectConnection(
     listener.passed(seen)
     return false
   }
-  const onGone = (): void => {
+  const onGone = (error: Error | null = null): void => {
     stop()
-    listener.left()
+    listener.left(error !== null)
     listener.refused(noBytes)
   }
   const timeout = new Timeout(() => {
@@ -80,7 +80,7 @@ export function inspectConnection(
       seen = Buffer.concat([seen, bytes.subarray(start, end)])
       goOn()
     },
-    onEnd: onGone,
+    onEnd: () => onGone(),
     onClose: onGone,
   }
   connection.startReading(true)

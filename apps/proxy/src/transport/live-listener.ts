@@ -36,6 +36,7 @@ interface ListenerStats {
   noChain: Counter
   timeout: Counter
   remoteClose: Counter
+  filterError: Counter
   preActive: Gauge
   workerTotal: Counter
   workerActive: Gauge
@@ -48,7 +49,6 @@ interface ListenerStats {
 const unused = [
   'downstream_cx_overload_reject',
   'downstream_global_cx_overflow',
-  'downstream_listener_filter_error',
   'extension_config_missing',
   'network_extension_config_missing',
 ]
@@ -100,6 +100,7 @@ export class LiveListener {
       noChain: stats.counter(`${prefix}no_filter_chain_match`),
       timeout: stats.counter(`${prefix}downstream_pre_cx_timeout`),
       remoteClose: stats.counter(`${prefix}downstream_listener_filter_remote_close`),
+      filterError: stats.counter(`${prefix}downstream_listener_filter_error`),
       workerTotal: stats.counter(`${prefix}worker_${plan.workerIndex}.downstream_cx_total`),
       workerActive: stats.gauge(`${prefix}worker_${plan.workerIndex}.downstream_cx_active`),
       preActive: stats.gauge(`${prefix}downstream_pre_cx_active`),
@@ -184,7 +185,7 @@ export class LiveListener {
         stats.preActive.dec()
       },
       timedOut: () => stats.timeout.inc(),
-      left: () => stats.remoteClose.inc(),
+      left: (failed) => (failed ? stats.filterError : stats.remoteClose).inc(),
       passed: (seen) => this.choose(connection, facts, seen),
       refused: (seen) => this.turnAway(connection, facts, seen),
     })

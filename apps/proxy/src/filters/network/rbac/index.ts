@@ -66,6 +66,8 @@ export const networkRbac: NetworkGateKind = {
             return last
           },
           onFirstWrite() {
+            // Rules that are only tried wait for the client.
+            if (rules === null) return 'continue'
             last ??= judge(info)
             return last
           },

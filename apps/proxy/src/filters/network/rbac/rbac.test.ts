@@ -70,6 +70,16 @@ test('connections that the rules refuse are closed before anything is said, othe
   expect(proxy.stats.value('tcp.rbac.allowed')).toBe(2)
 })
 
+test('rules that are only tried are asked when the client speaks, not when the server does', async () => {
+  const shadow = RBAC.fromPartial({ statPrefix: 's', shadowRules: { action: RBAC_Action.ALLOW, policies: {} } })
+  const tried = typed('rbac', 'envoy.extensions.filters.network.rbac.v3.RBAC', RBAC.encode(shadow).finish())
+  const proxy = worker()
+  expect(await proxy.apply(cluster('c', [await greeter()]), listener('l', [{ filters: [tried, toGreeter] }]))).toEqual([])
+  expect(await heard(proxy.port('l'))).toBe('hello')
+  expect(await heard(proxy.port('l'), 'hi')).toBe('hello')
+  await expect.poll(() => proxy.stats.value('s.rbac.shadow_denied')).toBe(1)
+})
+
 test('a tree of matchers decides by the connection, and what it does not know is refused', async () => {
   const action = {
     name: 'allow',

@@ -12,8 +12,14 @@ import { worker } from '../../../testing/test-proxy.ts'
 
 type Settings = Parameters<(typeof TcpProxy)['fromPartial']>[0]
 
+interface Around {
+  /** Filters before it. */
+  gates?: ReturnType<typeof typed>[]
+  cluster?: Parameters<typeof cluster>[2]
+}
+
 /** A proxy of TCP to a server that does this, whose log tells how both connections ended. */
-async function proxied(serve: (socket: net.Socket) => void, settings: Settings = {}, ...gates: ReturnType<typeof typed>[]) {
+async function proxied(serve: (socket: net.Socket) => void, settings: Settings = {}, around: Around = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'weft-tcp-session-'))
   const path = join(folder, 'log')
   const server = net.createServer(serve)
@@ -42,10 +48,12 @@ async function proxied(serve: (socket: net.Socket) => void, settings: Settings =
   const filter = typed('tcp', 'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy', TcpProxy.encode(proxy).finish())
   const harness = worker()
   const { port } = server.address() as net.AddressInfo
-  expect(await harness.apply(cluster('c', [port]), listener('l', [{ filters: [...gates, filter] }]))).toEqual([])
+  expect(
+    await harness.apply(cluster('c', [port], around.cluster), listener('l', [{ filters: [...(around.gates ?? []), filter] }])),
+  ).toEqual([])
   /** Lines are gathered for a second before they are written. */
   const logged = () => expect.poll(() => readFileSync(path, 'utf8').trim(), { timeout: 10_000 })
-  return { port: harness.port('l'), logged }
+  return { port: harness.port('l'), logged, stats: harness.stats }
 }
 
 /** A client that says hello at once; how its connection ends. */
@@ -62,7 +70,7 @@ test('what a client has said is no reason to reset it when it is turned away', a
   const limit = ConnectionLimit.fromPartial({ statPrefix: 'l', maxConnections: 1, delay: { seconds: 0, nanos: 200_000_000 } })
   const type = 'envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit'
   const gate = typed('limit', type, ConnectionLimit.encode(limit).finish())
-  const { port, logged } = await proxied((socket) => socket.pipe(socket), {}, gate)
+  const { port, logged } = await proxied((socket) => socket.pipe(socket), {}, { gates: [gate] })
   const { socket } = clientOf(port)
   await once(socket, 'data')
   expect(await clientOf(port).ended).toBe('end')
@@ -73,6 +81,18 @@ test('a session without a cluster says why it ends', async () => {
   const { port, logged } = await proxied(() => {}, { clusterSpecifier: { $case: 'cluster', value: 'nowhere' } })
   await clientOf(port).ended
   await logged().toBe('NC Normal tcp_initializion_failure:3 Normal -')
+})
+
+test('where nothing may wait for a connection, every attempt is counted', async () => {
+  const thresholds = [{ maxPendingRequests: 0 }]
+  const { port, logged, stats } = await proxied(
+    () => {},
+    { maxConnectAttempts: 3 },
+    { cluster: { circuitBreakers: { thresholds } } },
+  )
+  await clientOf(port).ended
+  await logged().toBe('URX Normal tcp_initializion_failure:0 Normal -')
+  expect(stats.value('cluster.c.upstream_rq_pending_overflow')).toBe(3)
 })
 
 test('a session that says nothing for long is closed on both sides', async () => {

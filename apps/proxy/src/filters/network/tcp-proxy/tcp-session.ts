@@ -227,8 +227,12 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
     if (plan.tunnel === null && !breaker.take('pending')) {
       breaker.release('connections')
       cluster.stats.pendingOverflow.inc()
-      // At once another attempt would find the same.
-      if (plan.backOff === null) this.attempts = plan.maxConnectAttempts
+      // At once all other attempts would find the same.
+      if (plan.backOff === null) {
+        cluster.stats.pendingOverflow.add(plan.maxConnectAttempts - this.attempts)
+        this.attempts = plan.maxConnectAttempts
+        info.attemptCount = this.attempts
+      }
       this.attemptFailed()
       return
     }

@@ -12,6 +12,7 @@ import { WeftError } from '@weft/service/errors'
 import { checkStatTags } from '../admin/stat-tags.ts'
 import { type ClusterDefaults, clusterDefaults } from '../control/cluster-defaults.ts'
 import { discoveryType } from '../control/cluster-rules.ts'
+import { checkConfigSource } from '../control/config-source-rules.ts'
 import { clusterOf } from '../control/sources.ts'
 import { messageType } from '../control/validation/decode.ts'
 import { findMessages } from '../control/validation/find-messages.ts'
@@ -65,7 +66,9 @@ export function checkBootstrap(bootstrap: Bootstrap, bytes: Uint8Array): void {
   for (const [i, one] of (bootstrap.admin?.allowPaths ?? []).entries()) compileStringMatcher(one, `admin.allow_paths[${i}]`)
   checkControlPlanes(bytes, clusters)
   for (const encoded of messagesIn(bytes, 'envoy.config.core.v3.ConfigSource')) {
-    const source = ConfigSource.decode(encoded).configSourceSpecifier
+    const config = ConfigSource.decode(encoded)
+    checkConfigSource(config, 'config_source')
+    const source = config.configSourceSpecifier
     if (source?.$case !== 'path' && source?.$case !== 'pathConfigSource') continue
     const path = source.$case === 'path' ? source.value : source.value.path
     if (!existsSync(path))
@@ -99,6 +102,9 @@ function checkControlPlanes(bootstrap: Uint8Array, clusters: readonly Cluster[])
     const config = ApiConfigSource.decode(encoded)
     if (config.apiType !== ApiConfigSource_ApiType.REST && config.grpcServices.length !== 1)
       throw invalid('api_config_source.grpc_services', 'API configs must have either a gRPC service or a cluster name defined')
+    for (const { key } of config.grpcServices.flatMap((service) => service.initialMetadata))
+      if (key.startsWith(':') || key.toLowerCase() === 'host')
+        throw invalid('api_config_source.grpc_services[0].initial_metadata', ':-prefixed or host headers may not be modified')
     const name = clusterOf(config)
     const cluster = clusters.find((each) => each.name === name)
     const isEds = cluster?.clusterDiscoveryType?.value === discoveryType.eds

@@ -12,6 +12,7 @@ import type { Int64Range } from '@weft/contracts/envoy/type/v3/range'
 import { durationMs } from '../plan/duration.ts'
 import { invalid, unsupported } from '../plan/problems.ts'
 import { compileHeaderEdits } from '../routing/header-edits.ts'
+import { checkConfigSource } from './config-source-rules.ts'
 import { compileProbe } from './health-checks/compile-probe.ts'
 import { eventLogPaths } from './health-checks/events.ts'
 
@@ -66,6 +67,7 @@ export function checkCluster(cluster: Cluster): void {
   if (type === discoveryType.eds) {
     if (cluster.edsClusterConfig?.edsConfig === undefined)
       throw invalid('eds_cluster_config.eds_config', 'must be set in an EDS cluster')
+    checkConfigSource(cluster.edsClusterConfig.edsConfig, 'eds_cluster_config.eds_config')
     if (cluster.loadAssignment !== undefined) throw invalid('load_assignment', 'may not be set in an EDS cluster')
   } else if (cluster.edsClusterConfig !== undefined)
     throw invalid('eds_cluster_config', 'may be set in an EDS cluster only', 'set type: EDS or leave it out')

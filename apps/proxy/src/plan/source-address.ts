@@ -27,7 +27,12 @@ export function compileNearEnds(
   const all = { freebind: bind?.freebind, keepalive: upstreamConnectionOptions?.tcpKeepalive }
   const options = compileSocketOptions({ ...all, options: prebindOnly(bind?.socketOptions) }, path)
   if (bind === undefined) return { sources: [], options }
-  const sources = [{ address: bind.sourceAddress, socketOptions: undefined }, ...bind.extraSourceAddresses]
+  const additional = bind.additionalSourceAddresses.map((address) => ({ address, socketOptions: undefined }))
+  const extras = [...bind.extraSourceAddresses, ...additional]
+  if (extras.length > 0 && bind.sourceAddress === undefined)
+    throw invalid(path, 'extra or additional source addresses cannot be specified if source_address is not set')
+  if (extras.length > 1) throw invalid(path, 'has more than one extra or additional source address')
+  const sources = [{ address: bind.sourceAddress, socketOptions: undefined }, ...extras]
   return {
     options,
     sources: sources.flatMap(({ address: source, socketOptions }, i) => {

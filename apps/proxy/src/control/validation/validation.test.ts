@@ -31,6 +31,7 @@ static_resources:
           http_filters: [${filters}]
           route_config: {name: r, virtual_hosts: [{name: v, domains: ["*"], routes: ${routes}}]}
 `
+const service = '{envoy_grpc: {cluster_name: a}}'
 const cluster = (fields: string): string => `static_resources: {clusters: [${fields}]}`
 const oneRoute = '[{match: {prefix: /}, route: {cluster: a}}]'
 
@@ -220,6 +221,35 @@ const table: [name: string, yaml: string, refusal: RegExp | undefined][] = [
     'an xDS version of old',
     cluster('{name: b, type: EDS, connect_timeout: 1s, eds_cluster_config: {eds_config: {resource_api_version: V2, ads: {}}}}'),
     /resource_api_version: V2 is deprecated and no longer allowed/,
+  ],
+  ...(
+    [
+      ['REST', '', /api_type: REST is not supported by this proxy/],
+      ['REST', service, /api_type: REST config source must not have a gRPC service/],
+      ['AGGREGATED_GRPC', service, /api_type: Unsupported config source/],
+      ['DEPRECATED_AND_UNAVAILABLE_DO_NOT_USE', service, /api_type: /],
+      ['GRPC', service, undefined],
+    ] as const
+  ).map(([kind, services, message]): [string, string, RegExp | undefined] => [
+    `endpoints by ${kind} with ${services === '' ? 'no' : 'a'} service`,
+    `node: {id: x, cluster: c}\n${cluster(
+      `{name: a, type: STATIC}, {name: b, type: EDS, eds_cluster_config: {eds_config: {resource_api_version: V3, api_config_source: {api_type: ${kind}, transport_api_version: V3, grpc_services: [${services}]}}}}`,
+    )}`,
+    message,
+  ]),
+  [
+    'a source address beside none',
+    cluster(
+      '{name: b, type: STATIC, upstream_bind_config: {extra_source_addresses: [{address: {address: "::1", port_value: 0}}]}}',
+    ),
+    /extra or additional source addresses cannot be specified if source_address is not set/,
+  ],
+  [
+    'two further source addresses',
+    cluster(
+      '{name: b, type: STATIC, upstream_bind_config: {source_address: {address: 127.0.0.1, port_value: 0}, extra_source_addresses: [{address: {address: "::1", port_value: 0}}, {address: {address: "::1", port_value: 0}}]}}',
+    ),
+    /more than one extra or additional source address/,
   ],
   [
     'a time of no end',

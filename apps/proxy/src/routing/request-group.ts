@@ -1,4 +1,5 @@
 import type { Counter, Histogram, Stats } from '../observe/stats.ts'
+import { statusNames } from '../observe/status-names.ts'
 
 /** What is counted for requests that belong together (a virtual cluster's, a route's): `PREFIXupstream_rq_…`. */
 export class RequestGroup {
@@ -32,9 +33,7 @@ export class RequestGroup {
   }
 
   response(status: number): void {
-    this.inc('completed')
-    this.inc(`${Math.floor(status / 100)}xx`)
-    this.inc(String(status))
+    for (const name of statusNames(status)) this.inc(name)
   }
 
   /** A request took so long, in milliseconds. */

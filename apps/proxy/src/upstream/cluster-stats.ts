@@ -2,6 +2,7 @@ import type { TLSSocket } from 'node:tls'
 import { clusterPrefix } from '../observe/cluster-prefix.ts'
 import { Http2Stats } from '../observe/http2-stats.ts'
 import type { Counter, Gauge, Histogram, StatScope, StatSource, Stats } from '../observe/stats.ts'
+import { statusNames } from '../observe/status-names.ts'
 import { groupOf } from '../transport/tls-info.ts'
 
 /** A cluster's stats under Envoy's names (`cluster.<name>.`), those of the request path as fields. */
@@ -202,13 +203,13 @@ export class ClusterStats {
   responseWithoutCodes(status: number, internal: boolean): void {
     const origin = internal ? 'internal.' : 'external.'
     this.requestCompleted.inc()
-    for (const stat of statusNames(status)) this.stats.counter(this.prefix + origin + stat).inc()
+    for (const stat of requestStats(status)) this.stats.counter(this.prefix + origin + stat).inc()
   }
 
   /** The same besides, under a name of its own: `canary.`, or what a request asks for. */
   responseApart(name: string, status: number, internal: boolean): void {
     const origin = name.endsWith(canaryName) ? '' : internal ? 'internal.' : 'external.'
-    for (const stat of statusNames(status)) {
+    for (const stat of requestStats(status)) {
       this.stats.counter(this.prefix + name + stat).inc()
       if (origin !== '') this.stats.counter(this.prefix + name + origin + stat).inc()
     }
@@ -218,15 +219,14 @@ export class ClusterStats {
   retriedResponse(status: number): void {
     let counters = this.retriedCodes[status]
     if (counters === undefined) {
-      const names = ['completed', `${Math.floor(status / 100)}xx`, String(status)]
-      counters = names.map((name) => this.stats.counter(`${this.prefix}retry.upstream_rq_${name}`))
+      counters = requestStats(status).map((name) => this.stats.counter(`${this.prefix}retry.${name}`))
       this.retriedCodes[status] = counters
     }
     for (let i = 0; i < counters.length; i++) counters[i]!.inc()
   }
 
   private codeCounters(status: number, origin: string): Counter[] {
-    const names = statusNames(status)
+    const names = requestStats(status)
     return [...names, ...names.map((name) => origin + name)].map((name) => this.stats.counter(this.prefix + name))
   }
 }
@@ -234,8 +234,8 @@ export class ClusterStats {
 /** The prefix of what canaries answered. */
 export const canaryName = 'canary.'
 
-function statusNames(status: number): string[] {
-  return ['upstream_rq_completed', `upstream_rq_${Math.floor(status / 100)}xx`, `upstream_rq_${status}`]
+function requestStats(status: number): string[] {
+  return statusNames(status).map((name) => `upstream_rq_${name}`)
 }
 
 const unused =

@@ -121,13 +121,13 @@ export class ControlFrames {
   private onSettings(flags: number, streamId: number, bytes: Buffer, start: number, end: number): void {
     const { owner } = this
     const isAck = (flags & flag.ack) !== 0
-    if (streamId !== 0 || (!this.sawSettings && isAck)) {
-      owner.violate(errorCode.protocolError, 'SETTINGS not on stream 0, or not at first', streamId)
-      return
-    }
     const length = end - start
     if (length % 6 !== 0 || (isAck && length > 0)) {
       owner.fail(errorCode.frameSizeError, 'SETTINGS frame of a wrong size')
+      return
+    }
+    if (streamId !== 0 || (!this.sawSettings && isAck)) {
+      owner.violate(errorCode.protocolError, 'SETTINGS not on stream 0, or not at first', streamId)
       return
     }
     this.sawSettings = true
@@ -172,16 +172,16 @@ export class ControlFrames {
 
   private onPing(flags: number, streamId: number, bytes: Buffer, start: number, end: number): void {
     const { owner } = this
-    if (streamId !== 0) owner.violate(errorCode.protocolError, 'PING not on stream 0', streamId)
-    else if (end - start !== 8) owner.fail(errorCode.frameSizeError, 'PING frame of a wrong size')
+    if (end - start !== 8) owner.fail(errorCode.frameSizeError, 'PING frame of a wrong size')
+    else if (streamId !== 0) owner.violate(errorCode.protocolError, 'PING not on stream 0', streamId)
     else if (!this.counted(owner.budget.controlReceived())) return
     else if ((flags & flag.ack) === 0) owner.outbox.ping(true, bytes, start)
   }
 
   private onGoaway(streamId: number, bytes: Buffer, start: number, end: number): void {
     const { owner } = this
-    if (streamId !== 0) owner.violate(errorCode.protocolError, 'GOAWAY not on stream 0', streamId)
-    else if (end - start < 8) owner.fail(errorCode.frameSizeError, 'GOAWAY frame of a wrong size')
+    if (end - start < 8) owner.fail(errorCode.frameSizeError, 'GOAWAY frame of a wrong size')
+    else if (streamId !== 0) owner.violate(errorCode.protocolError, 'GOAWAY not on stream 0', streamId)
     else owner.onGoaway(readUint32(bytes, start) & 0x7fffffff, readUint32(bytes, start + 4))
   }
 

@@ -1,5 +1,5 @@
 import { HeaderTable } from '../header-table.ts'
-import type { ResponseHead } from '../message.ts'
+import type { RequestHead, ResponseHead } from '../message.ts'
 import type { ByteSink, IncomingRequest, ResetReason, ServerStream } from '../stream.ts'
 import { type PeerStanding, provenBy } from './abuse-budget.ts'
 import type { CodecEvent } from './codec-event.ts'
@@ -237,9 +237,7 @@ export class Http2ServerConnection implements ConnectionRole {
     if (!core.decode('request', request.headers, bytes, start, end)) return
     const { fields } = core
     if (fields.full && fields.malformed === '') {
-      // As Envoy does; who asked hears nothing of a head that was not taken.
-      request.clear()
-      request.version = 20
+      forgetHead(request)
       core.refuseTooLarge(stream, fields.excess)
       return
     }
@@ -250,6 +248,7 @@ export class Http2ServerConnection implements ConnectionRole {
     }
     stream.expectedLength = fields.contentLength
     if (endStream && fields.contentLength > 0) {
+      forgetHead(request)
       core.malformed(stream, violation('body does not have the announced length'))
       return
     }
@@ -266,6 +265,12 @@ export class Http2ServerConnection implements ConnectionRole {
       if (standing === 'new' && this.waiting.length > maxWaiting) this.waiting.shift()?.beginLate()
     } else receiver.onRequestHead(endStream)
   }
+}
+
+/** As with Envoy, who is asked hears nothing of a head that was not taken. */
+function forgetHead(request: RequestHead): void {
+  request.clear()
+  request.version = 20
 }
 
 /** One request's stream, as who answers it sees it. */

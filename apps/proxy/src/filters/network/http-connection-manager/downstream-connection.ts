@@ -207,12 +207,12 @@ export class DownstreamConnection implements ConnectionHandler, PooledDownstream
   }
 
   private isUsedUp(): boolean {
-    const { plan } = this
-    if (plan.maxRequestsPerConnection > 0 && this.requests >= plan.maxRequestsPerConnection) {
-      plan.stats.maxRequests.inc()
-      return true
-    }
-    return this.isOld()
+    return this.hasMostRequests() || this.isOld()
+  }
+
+  private hasMostRequests(): boolean {
+    const { maxRequestsPerConnection: max } = this.plan
+    return max > 0 && this.requests >= max
   }
 
   private isOld(): boolean {
@@ -319,9 +319,10 @@ export class DownstreamConnection implements ConnectionHandler, PooledDownstream
   /** For the protocol: a request begins. */
   onExchangeBegin(): void {
     this.requests++
-    const { maxRequestsPerConnection: max } = this.plan
+    if (!this.hasMostRequests()) return
+    this.plan.stats.maxRequests.inc()
     // A client of HTTP/2 may know before its answer is there.
-    if (max > 0 && this.requests >= max && this.isHttp2) this.protocol?.drain()
+    if (this.isHttp2) this.protocol?.drain()
   }
 
   onExchangeEnd(): void {

@@ -69,8 +69,11 @@ export interface IncomingRequest extends RequestReceiver {
 export interface ServerStream extends ResponseSender {
   /** 100 Continue, which an Expect header asked for. */
   sendContinue(): void
-  /** HTTP/1.1: the connection ends with this response. HTTP/2: nothing, the connection is drained by itself. */
-  closeAfterResponse(): void
+  /**
+   * HTTP/1.1: the connection ends with this response; `atOnce`: behind a request that is complete, without time for the peer to see it announced.
+   * HTTP/2: nothing, the connection is drained by itself.
+   */
+  closeAfterResponse(atOnce?: boolean): void
   /** HTTP/1.1: responses say that the connection is about to end. HTTP/2: nothing, as before. */
   announceClose(): void
   /** HTTP/2: how long what waits to be sent may stay when the response is whole (ms; 0: any time). */

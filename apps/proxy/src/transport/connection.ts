@@ -517,12 +517,12 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
   }
 
   /**
-   * Closes when what was written has left and the peer has closed too, or after a second: an immediate close would let the kernel
-   * throw the last bytes away when the peer has sent more than was read.
+   * Ends writing, and closes when the peer has closed too, or when it has not by then, of which `onLate` is told: an immediate close would let
+   * the kernel throw the last bytes away when the peer has sent more than was read.
    */
-  closeAfterWrite(): void {
+  closeAfterWrite(limitMs = delayedCloseMs, onLate = () => {}): void {
     if (this.closed || this.closing !== null) return
-    this.lingerAfterWrite(delayedCloseMs, () => {})
+    this.lingerAfterWrite(limitMs, onLate)
     this.end('end')
   }
 

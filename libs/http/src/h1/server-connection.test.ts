@@ -415,12 +415,12 @@ describe('the HTTP/1.1 server side', () => {
     asked.answerAtOnce = false
     asked.give('GET / HTTP/1.1\r\nhost: a\r\nproxy-connection: close\r\n\r\n').answer('ok')
     expect(asked.pace).toBe('now')
-    expect(new Server().give('GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n').pace).toBe('early')
+    expect(new Server().give('GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n').pace).toBe('late')
     const drained = new Server()
     drained.answerAtOnce = false
     drained.give('GET / HTTP/1.1\r\nhost: a\r\n\r\n')
     drained.connection.closeAfterResponse()
     drained.answer('ok')
-    expect(drained.pace).toBe('announced')
+    expect(drained.pace).toBe('late')
   })
 })

@@ -59,11 +59,8 @@ export interface Http1ServerEvents {
   idle(): void
 }
 
-/**
- * How the connection ends behind an answer. `now`: the peer expects the end. `announced`: the peer, which did not ask for it, is
- * given the time to see it announced and to close first. `early`: the same, as the request was not read to its end.
- */
-export type ClosePace = 'now' | 'announced' | 'early'
+/** How the connection ends behind an answer. `late`: the peer, which does not expect it, is given the time to see it announced and to close first. */
+export type ClosePace = 'now' | 'late'
 
 /** Where the request side stands. */
 type Reading = 'idle' | 'head' | 'length' | 'chunked' | 'tunnel' | 'complete' | 'dead'
@@ -103,8 +100,8 @@ export class Http1ServerConnection implements ServerStream, HeadReader {
   private loose = false
   /** Whether responses say that the connection will be closed, while it is not yet. */
   private announced = false
-  /** The peer expects the end: it asked for it, or the response is framed by it. */
-  private endExpected = false
+  /** The end needs no time: the peer asked for it, or the response is framed by it. */
+  private endsAtOnce = false
   private responseChunked = false
   private headRequest = false
   /** The response has no body, whatever its maker gives: the bytes would be taken for the next one. */
@@ -123,8 +120,9 @@ export class Http1ServerConnection implements ServerStream, HeadReader {
   }
 
   /** The response to come, or the current one if it has not begun, is the last: it says `connection: close`. */
-  closeAfterResponse(): void {
+  closeAfterResponse(atOnce = false): void {
     this.closing = true
+    if (atOnce) this.endsAtOnce = true
   }
 
   /** Responses say `connection: close` from now on, and yet requests are taken until the connection is closed. */
@@ -316,8 +314,8 @@ export class Http1ServerConnection implements ServerStream, HeadReader {
         return
       }
       if (head.authority === '' && !head.emptyAuthority) head.authority = options.defaultHost
-      if (!connectionHas(table, 'keep-alive')) this.closeAsExpected()
-    } else if (connectionHas(table, 'close') || closesProxy(table)) this.closeAsExpected()
+      if (!connectionHas(table, 'keep-alive')) this.closeAfterResponse(true)
+    } else if (connectionHas(table, 'close') || closesProxy(table)) this.closeAfterResponse(true)
     // What a target names takes Host's place, and goes on as Host.
     if (ordinary ? invalidHost && head.authority !== '' : !isAuthority(head.authority)) {
       this.refuse(400, 'http.invalid_authority')
@@ -501,7 +499,7 @@ export class Http1ServerConnection implements ServerStream, HeadReader {
         }
       }
       // Its client may take the end for that of the body, whether there is one or not.
-      if (request.version === 10) this.closeAsExpected()
+      if (request.version === 10) this.closeAfterResponse(true)
       if (this.headRequest && framing === null && status >= 200 && status !== 204 && status !== 304 && request.version === 11)
         framing = lines.chunked
     }
@@ -543,11 +541,6 @@ export class Http1ServerConnection implements ServerStream, HeadReader {
     this.events.closeAfterWrite('now')
   }
 
-  private closeAsExpected(): void {
-    this.closing = true
-    this.endExpected = true
-  }
-
   pauseRequest(): void {
     if (this.requestPaused) return
     this.requestPaused = true
@@ -570,7 +563,7 @@ export class Http1ServerConnection implements ServerStream, HeadReader {
     if (this.closing || !complete) {
       this.reading = 'dead'
       this.waiting = null
-      this.events.closeAfterWrite(!complete || this.telling ? 'early' : this.endExpected ? 'now' : 'announced')
+      this.events.closeAfterWrite(complete && !this.telling && this.endsAtOnce ? 'now' : 'late')
       return
     }
     this.reading = 'idle'

@@ -59,6 +59,8 @@ export class DownstreamConnection implements ConnectionHandler, PooledDownstream
   private requests = 0
   /** It was found too old. */
   private countedOld = false
+  /** The request that came last is the last one. */
+  private isLast = false
   private draining = false
   private drainTimer: Timeout | null = null
   /** The time that clients were given to turn away is over. */
@@ -182,17 +184,19 @@ export class DownstreamConnection implements ConnectionHandler, PooledDownstream
     if (this.drainTimer !== null) return
     this.drainTimer = new Timeout(() => {
       this.drained = true
-      if (this.isIdle) this.closeLocally()
+      if (!this.isIdle) return
+      // One with streams says that it ends, and then does.
+      if (this.isHttp2) this.protocol?.drain()
+      else this.closeUnasked()
     })
     this.services.timers.arm(this.drainTimer, withJitter(this.plan.drainTimeoutMs, this.plan.drainJitter))
     this.protocol?.drain()
   }
 
-  /** The response to come is the last on this connection; on one with streams, those that are open are the last. */
-  wantsClose(): boolean {
-    const wants = this.drained || this.isUsedUp() || this.isDropped()
-    if (wants) this.protocol?.drain()
-    return wants
+  wantsClose(): ClosePace | null {
+    const pace = this.isUsedUp() ? 'now' : this.drained || this.isDropped() ? 'late' : null
+    if (pace !== null) this.protocol?.drain()
+    return pace
   }
 
   get processState(): ProcessState {
@@ -207,7 +211,7 @@ export class DownstreamConnection implements ConnectionHandler, PooledDownstream
   }
 
   private isUsedUp(): boolean {
-    return this.hasMostRequests() || this.isOld()
+    return this.hasMostRequests() || this.isLast
   }
 
   private hasMostRequests(): boolean {
@@ -255,14 +259,12 @@ export class DownstreamConnection implements ConnectionHandler, PooledDownstream
     this.connection.destroy()
   }
 
-  private closeLocally(): void {
+  /** Ends a connection whose client is at rest, or does wrong: it hears so at once, and counts if it does not close until the time is up. */
+  closeUnasked(): void {
     this.localClose = true
-    if (this.isHttp2) {
-      // It says that it ends, and then does.
-      this.protocol?.drain()
-      return
-    }
-    this.connection.closeWhenFlushed()
+    const { delayedCloseMs } = this.plan
+    if (delayedCloseMs === 0) this.connection.closeAfterWrite()
+    else this.connection.closeAfterWrite(delayedCloseMs, () => this.stats.delayedCloseTimeout.inc())
   }
 
   /** One timer a connection, looked at late, instead of one armed for each pause. */
@@ -309,7 +311,9 @@ export class DownstreamConnection implements ConnectionHandler, PooledDownstream
   /** A connection that never spoke is closed; another gets the drain time, in which a request under way to us is still served. */
   private endSoon(): void {
     if (this.isUnused) {
-      this.closeLocally()
+      this.localClose = true
+      if (this.isHttp2) this.protocol?.drain()
+      else this.connection.closeWhenFlushed()
       return
     }
     this.draining = true
@@ -319,6 +323,8 @@ export class DownstreamConnection implements ConnectionHandler, PooledDownstream
   /** For the protocol: a request begins. */
   onExchangeBegin(): void {
     this.requests++
+    // A request that comes to an old connection is the last one; of HTTP/2 those that are old are drained by the clock.
+    if (this.plan.endsOldWithResponse && !this.isHttp2 && this.isOld()) this.isLast = true
     if (!this.hasMostRequests()) return
     this.plan.stats.maxRequests.inc()
     // A client of HTTP/2 may know before its answer is there.
@@ -337,9 +343,7 @@ export class DownstreamConnection implements ConnectionHandler, PooledDownstream
       this.connection.closeAfterWrite()
       return
     }
-    this.connection.lingerAfterWrite(delayedCloseMs, () => {
-      if (how === 'early') this.stats.delayedCloseTimeout.inc()
-    })
+    this.connection.lingerAfterWrite(delayedCloseMs, () => this.stats.delayedCloseTimeout.inc())
   }
 
   /** For the protocol: the same, with a client that overdid it. */

@@ -15,8 +15,8 @@ export interface Downstream extends RoutingConnection {
   readonly processState: ProcessState
   /** Clients should turn away, but what they have sent already is served: the response says so. */
   wantsEnd(): boolean
-  /** The response to come is the last on this connection; on one with streams, those that are open are the last. */
-  wantsClose(): boolean
+  /** The response to come is the last on this connection; on one with streams, those that are open are the last. Null: it is not. */
+  wantsClose(): ClosePace | null
   /** Ends the connection with its next response. */
   drain(): void
   /** A request begins. */
@@ -26,6 +26,8 @@ export interface Downstream extends RoutingConnection {
   onProtocolError(): void
   /** The connection ends with what is written. */
   closeAfterWrite(how: ClosePace): void
+  /** The same, with a client that did not ask for it: it hears the end at once, and has the time of a delayed close to close too. */
+  closeUnasked(): void
   /** The same, with a client that overdid it: nothing more of it is read. */
   turnAway(): void
 }

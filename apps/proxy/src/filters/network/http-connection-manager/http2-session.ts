@@ -136,7 +136,7 @@ export class Http2Session implements DownstreamProtocol, Http2ServerEvents, Exch
 
   closeAfterWrite(): void {
     this.output.flush()
-    this.downstream.closeAfterWrite('now')
+    this.downstream.closeUnasked()
   }
 
   turnAway(): void {

@@ -42,7 +42,8 @@ export class ResponseOut {
     const { exchange, sender } = this
     const { response, plan, info, downstream } = exchange
     finishResponseHead(exchange)
-    if (downstream.wantsClose()) sender.closeAfterResponse()
+    const pace = downstream.wantsClose()
+    if (pace !== null) sender.closeAfterResponse(pace === 'now')
     else if (downstream.wantsEnd()) sender.announceClose()
     const { upgrade } = exchange
     const tunnel = upgrade !== '' && (response.status === 101 || (upgrade === 'connect' && response.status < 300))

@@ -465,6 +465,11 @@ const fields: readonly Addition[] = [
   },
   { file: 'envoy/type/http/v3/cookie.proto', into: ['message Cookie'], lines: ['repeated CookieAttribute attributes = 4;'] },
   {
+    file: 'envoy/extensions/http/injected_credentials/generic/v3/generic.proto',
+    into: ['message Generic'],
+    lines: ['string header_value_prefix = 3;'],
+  },
+  {
     file: 'envoy/extensions/filters/http/basic_auth/v3/basic_auth.proto',
     into: ['message BasicAuth'],
     lines: [

@@ -40,6 +40,8 @@ const secretKinds: readonly (readonly [field: string, kind: SecretKind])[] = [
   ['tls_certificate', 'tlsCertificate'],
   ['validation_context', 'validationContext'],
   ['session_ticket_keys', 'sessionTicketKeys'],
+  // Of credentials that requests go on with.
+  ['credential', 'genericSecret'],
 ]
 
 /** A reference to a route configuration, and the prefix under which its fetching is counted. */

@@ -234,6 +234,8 @@ function sourcesOf(type: Secret['type']): readonly (DataSource | undefined)[] {
       return [type.value.trustedCa, type.value.crl]
     case 'sessionTicketKeys':
       return type.value.keys
+    case 'genericSecret':
+      return [type.value.secret, ...Object.values(type.value.secrets)]
     default:
       return []
   }

@@ -56,7 +56,7 @@ export function checkResource(kind: ResourceKind, bytes: Uint8Array): void {
 }
 
 /** Of an HTTP filter: other extensions are not discovered. */
-function checkExtension(bytes: Uint8Array, { stats, runtime }: PlanContext): void {
+function checkExtension(bytes: Uint8Array, { stats, runtime, secrets }: PlanContext): void {
   const { name, typedConfig } = TypedExtensionConfig.decode(bytes)
   const path = `filter configuration ${name}: typed_config`
   if (typedConfig === undefined) throw invalid(path, 'a typed_config is needed')
@@ -68,6 +68,7 @@ function checkExtension(bytes: Uint8Array, { stats, runtime }: PlanContext): voi
     statPrefix: 'http.',
     stats,
     runtime,
+    secrets,
     services: null,
     direction: 'unspecified',
     fail(inside, message, hint): never {

@@ -54,6 +54,7 @@ function filterContext(name: string, at: string, context: PlanContext): FilterCo
     statPrefix: 'http.',
     stats: context.stats,
     runtime: context.runtime,
+    secrets: context.secrets,
     services: context.services,
     direction: context.direction,
     fail(inside, message, hint): never {

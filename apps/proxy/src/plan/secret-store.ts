@@ -1,4 +1,5 @@
 import { Secret } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/secret'
+import { readDataSource } from './data-source.ts'
 import { readTicketKeys, type TicketKeys } from './ticket-keys.ts'
 import { compileCertificate, compileValidation, type TlsCertificatePlan, type ValidationPlan } from './tls-material.ts'
 
@@ -7,6 +8,7 @@ export type CompiledSecret =
   | { type: 'certificate'; certificate: TlsCertificatePlan }
   | { type: 'validation'; validation: ValidationPlan }
   | { type: 'ticket-keys'; keys: TicketKeys }
+  | { type: 'generic'; secret: string }
   | { type: 'other' }
 
 /** Compiles a Secret; throws when key or certificate can't be used. */
@@ -29,6 +31,12 @@ export function compileSecret(bytes: Uint8Array): { name: string; secret: Compil
         name: source.name,
         secret: { type: 'ticket-keys', keys: readTicketKeys(source.type.value, `${path}: session_ticket_keys`) },
       }
+    case 'genericSecret': {
+      const { secret } = source.type.value
+      // Bytes, as header values have them.
+      const text = secret === undefined ? '' : readDataSource(secret, `${path}: generic_secret.secret`).toString('latin1')
+      return { name: source.name, secret: { type: 'generic', secret: text } }
+    }
     default:
       return { name: source.name, secret: { type: 'other' } }
   }

@@ -1,6 +1,7 @@
 import { Stats } from '../../observe/stats.ts'
 import { invalid } from '../../plan/problems.ts'
 import { Runtime } from '../../plan/runtime.ts'
+import { SecretStore } from '../../plan/secret-store.ts'
 import { ProcessState } from '../../shared/process-state.ts'
 import { TokenBuckets } from '../../shared/token-buckets.ts'
 import { TimerWheel } from '../../transport/timer-wheel.ts'
@@ -15,6 +16,7 @@ export class FakeContext implements FilterContext {
   readonly stats = new Stats(null)
   readonly runtime = new Runtime()
   readonly direction = 'inbound'
+  readonly secrets = new SecretStore()
   readonly services: WorkerServices
 
   constructor(clusters: Readonly<Record<string, number>> = {}) {

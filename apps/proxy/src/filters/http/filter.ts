@@ -4,6 +4,7 @@ import type { FormatContext } from '../../observe/format/context.ts'
 import type { Stats } from '../../observe/stats.ts'
 import type { StreamInfo } from '../../observe/stream-info.ts'
 import type { Runtime } from '../../plan/runtime.ts'
+import type { SecretStore } from '../../plan/secret-store.ts'
 import type { RouteRateLimits } from '../../routing/rate-limits.ts'
 import type { ConnectionInfo } from '../../transport/connection-info.ts'
 import type { WorkerServices } from '../../worker-services.ts'
@@ -80,6 +81,8 @@ export interface FilterContext {
   readonly statPrefix: string
   readonly stats: Stats
   readonly runtime: Runtime
+  /** The secrets there are; they change. */
+  readonly secrets: Pick<SecretStore, 'get'>
   /** What lives in the worker (clusters, timers, node); null when only checking. */
   readonly services: WorkerServices | null
   readonly direction: 'unspecified' | 'inbound' | 'outbound'

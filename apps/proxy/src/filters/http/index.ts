@@ -7,6 +7,7 @@ import { basicAuth } from './basic-auth/index.ts'
 import { buffer } from './buffer/index.ts'
 import { compressor } from './compressor/index.ts'
 import { cors } from './cors/index.ts'
+import { credentialInjector } from './credential-injector/index.ts'
 import { csrf } from './csrf/index.ts'
 import { decompressor } from './decompressor/index.ts'
 import { dynamicForwardProxy } from './dynamic-forward-proxy/index.ts'
@@ -46,6 +47,7 @@ const kinds: readonly HttpFilterKind[] = [
   buffer,
   compressor,
   cors,
+  credentialInjector,
   csrf,
   decompressor,
   dynamicForwardProxy,

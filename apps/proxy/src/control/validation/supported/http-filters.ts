@@ -16,6 +16,7 @@ export const httpFilterSupport: SupportTable = {
   'envoy.extensions.compression.gzip.compressor.v3.Gzip': '*',
   'envoy.extensions.compression.brotli.compressor.v3.Brotli': '*',
   'envoy.extensions.compression.zstd.compressor.v3.Zstd': '*',
+  'envoy.extensions.http.injected_credentials.generic.v3.Generic': '*',
   'envoy.extensions.compression.gzip.decompressor.v3.Gzip': '*',
   'envoy.extensions.compression.brotli.decompressor.v3.Brotli': '*',
   'envoy.extensions.compression.zstd.decompressor.v3.Zstd': '*',

@@ -10,6 +10,7 @@ import { WeftError } from '@weft/service/errors'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { Stats } from '../../../observe/stats.ts'
 import { Runtime } from '../../../plan/runtime.ts'
+import { SecretStore } from '../../../plan/secret-store.ts'
 import { ProcessState } from '../../../shared/process-state.ts'
 import { TokenBuckets } from '../../../shared/token-buckets.ts'
 import { TimerWheel } from '../../../transport/timer-wheel.ts'
@@ -69,6 +70,7 @@ function context(live = true): FilterContext {
     stats,
     runtime: new Runtime(),
     services: live ? services : null,
+    secrets: new SecretStore(),
     direction: 'inbound',
     fail(path, message, hint) {
       throw new WeftError('invalid_argument', message, {

@@ -419,6 +419,7 @@ function filterContext(context: PlanContext, path: string, name: string, statPre
     statPrefix,
     stats: context.stats,
     runtime: context.runtime,
+    secrets: context.secrets,
     services: context.services,
     direction: context.direction,
     fail(inside: string, message: string, hint?: string): never {

@@ -1,9 +1,9 @@
 import type { HttpStream } from '../filter.ts'
-import { type FoundToken, findTokens, removeToken, type TokenLocation } from './extract.ts'
+import { type FoundToken, findTokens, inOrder, placeOf, removeToken } from './extract.ts'
 import type { VerificationKey } from './jwks.ts'
 import { type Jwt, parseJwt } from './jwt.ts'
 import type { Provider } from './provider.ts'
-import { type JwtStatus, jwtStatus } from './status.ts'
+import { type JwtStatus, jwtStatus, jwtStatusCodes } from './status.ts'
 import { checkTimes, verifyJwt } from './verify.ts'
 
 /** A verdict, at once where all keys are at hand. */
@@ -27,7 +27,7 @@ export function authenticate(stream: HttpStream, demand: Demand): Verdict {
     stream,
     tokens,
     (jwt) => (issuerFits(provider, jwt) ? demand : null),
-    false,
+    provider,
     ({ text }) => {
       const { longest, hit, miss } = provider.cache
       const keys = verified.get(text)
@@ -51,7 +51,7 @@ export function authenticateAny(stream: HttpStream, providers: readonly Provider
       else entry.providers.push(provider)
     }
   }
-  const entries = [...byPlace.values()]
+  const entries = [...byPlace.values()].sort((a, b) => inOrder(a.found.location, b.found.location))
   return allTokens(
     stream,
     entries.map((entry) => entry.found),
@@ -59,36 +59,33 @@ export function authenticateAny(stream: HttpStream, providers: readonly Provider
       const provider = entries[index]?.providers.find((candidate) => issuerFits(candidate, jwt))
       return provider === undefined ? null : { provider, audiences: null }
     },
-    true,
+    null,
   )
-}
-
-function placeOf(location: TokenLocation): string {
-  return location.type === 'header' ? `header ${location.name.name} ${location.prefix}` : `${location.type} ${location.name}`
 }
 
 function issuerFits(provider: Provider, jwt: Jwt): boolean {
   return provider.issuer === '' || provider.issuer === jwt.issuer
 }
 
-/** Checks tokens from the last to the first, whose verdict is told unless one before it ended all (without `pastFailures`). */
+/**
+ * Checks tokens from the last to the first, whose verdict is told unless one before it ended all. Without the one provider that is
+ * asked about (`only`) none does.
+ */
 function allTokens(
   stream: HttpStream,
   tokens: readonly FoundToken[],
   demandFor: (jwt: Jwt, index: number) => Demand | null,
-  pastFailures: boolean,
+  only: Provider | null,
   look: (token: FoundToken) => void = () => {},
   from = tokens.length - 1,
 ): Verdict {
   for (let index = from; index >= 0; index--) {
     const token = tokens[index]!
     look(token)
-    const ends = (status: JwtStatus) => index === 0 || (status !== jwtStatus.ok && !pastFailures)
-    const verdict = tokenVerdict(stream, token, index, demandFor)
+    const ends = (status: JwtStatus) => index === 0 || (status !== jwtStatus.ok && only !== null)
+    const verdict = tokenVerdict(stream, token, index, demandFor, only)
     if (typeof verdict !== 'string') {
-      return verdict.then((status) =>
-        ends(status) ? status : allTokens(stream, tokens, demandFor, pastFailures, look, index - 1),
-      )
+      return verdict.then((status) => (ends(status) ? status : allTokens(stream, tokens, demandFor, only, look, index - 1)))
     }
     if (ends(verdict)) return verdict
   }
@@ -100,21 +97,33 @@ function tokenVerdict(
   token: FoundToken,
   index: number,
   demandFor: (jwt: Jwt, index: number) => Demand | null,
+  only: Provider | null,
 ): Verdict {
   const jwt = parseJwt(token.text)
-  if (typeof jwt === 'string') return jwt
+  if (typeof jwt === 'string') return noteFailure(stream, jwt, only)
   const demand = demandFor(jwt, index)
-  return demand === null ? jwtStatus.unknownIssuer : oneToken(stream, token, jwt, demand)
+  if (demand === null) return noteFailure(stream, jwtStatus.unknownIssuer, only)
+  const verdict = oneToken(stream, token, jwt, demand)
+  if (typeof verdict === 'string') return noteFailure(stream, verdict, demand.provider)
+  return verdict.then((status) => noteFailure(stream, status, demand.provider))
+}
+
+/** Tells filters behind this one why a token was not taken, where its provider says so, whatever becomes of the request. */
+function noteFailure(stream: HttpStream, status: JwtStatus, provider: Provider | null): JwtStatus {
+  const key = provider?.failedStatusInMetadata ?? ''
+  if (status !== jwtStatus.ok && key !== '')
+    stream.metadata(metadataNamespace)[key] = { code: jwtStatusCodes[status] ?? 0, message: status }
+  return status
 }
 
 function oneToken(stream: HttpStream, token: FoundToken, jwt: Jwt, { provider, audiences }: Demand): Verdict {
   const now = Math.floor(Date.now() / 1000)
-  const claims = [
-    provider.checkSubject(jwt, now),
-    checkTimes(jwt, now, provider.clockSkew),
-    provider.checkAudience(jwt, audiences),
-  ].find((status) => status !== jwtStatus.ok)
-  if (claims !== undefined) return claims
+  const times = checkTimes(jwt, now, provider.clockSkew)
+  if (times !== jwtStatus.ok) return times
+  const audience = provider.checkAudience(jwt, audiences)
+  if (audience !== jwtStatus.ok) return audience
+  const subject = provider.checkSubject(jwt, now)
+  if (subject !== jwtStatus.ok) return subject
   const finish = (keys: readonly VerificationKey[] | JwtStatus): JwtStatus => {
     if (typeof keys === 'string') return keys
     if (verified.get(jwt.text) !== keys) {

@@ -24,11 +24,25 @@ export function locationsOf(provider: JwtProvider): readonly TokenLocation[] {
     ...provider.fromParams.map((name) => ({ type: 'parameter', name }) as const),
     ...provider.fromCookies.map((name) => ({ type: 'cookie', name }) as const),
   ]
-  if (named.length > 0) return named
+  if (named.length > 0) return named.sort(inOrder)
   return [
     { type: 'header', name: headerName('authorization'), prefix: 'Bearer ' },
     { type: 'parameter', name: 'access_token' },
   ]
+}
+
+const kinds: readonly TokenLocation['type'][] = ['header', 'parameter', 'cookie']
+
+/** How Envoy looks at places: headers first, then parameters, then cookies, each by their names. */
+export function inOrder(a: TokenLocation, b: TokenLocation): number {
+  if (a.type !== b.type) return kinds.indexOf(a.type) - kinds.indexOf(b.type)
+  const [one, other] = [placeOf(a), placeOf(b)]
+  return one < other ? -1 : one > other ? 1 : 0
+}
+
+/** Tells places apart. */
+export function placeOf(location: TokenLocation): string {
+  return location.type === 'header' ? `header ${location.name.name}${location.prefix}` : `${location.type} ${location.name}`
 }
 
 /** Where a compact token may begin: base64url and the dots. */

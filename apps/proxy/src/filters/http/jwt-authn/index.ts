@@ -6,10 +6,9 @@ import {
 import { headerName, names } from '@weft/http/header-table'
 import { compileRouteMatch, type RouteMatcher } from '../../../routing/route-match.ts'
 import type { CompiledHttpFilter, FilterContext, HttpFilter, HttpFilterKind, HttpStream } from '../filter.ts'
-import { metadataNamespace } from './authenticate.ts'
 import { compileProvider, type Provider } from './provider.ts'
 import { compileRequirement, type Requirement } from './requirement.ts'
-import { type JwtStatus, jwtStatus, jwtStatusCodes } from './status.ts'
+import { type JwtStatus, jwtStatus } from './status.ts'
 
 const wwwAuthenticate = 'www-authenticate'
 const requestMethod = headerName('access-control-request-method')
@@ -83,7 +82,6 @@ function compile(bytes: Uint8Array, context: FilterContext): CompiledHttpFilter 
     ...(provider.payloadHeader === null ? [] : [provider.payloadHeader.name]),
     ...provider.claimHeaders.map(({ name }) => name),
   ])
-  const failedStatusKeys = new Set([...providers.values()].map((provider) => provider.failedStatusInMetadata).filter(Boolean))
 
   const requirementOf = (stream: HttpStream, routeConfig: unknown): Requirement | null | 'unknown' => {
     if (routeConfig === disabled) return null
@@ -94,11 +92,10 @@ function compile(bytes: Uint8Array, context: FilterContext): CompiledHttpFilter 
     return typeof value === 'string' ? (stateRules.get(value) ?? null) : null
   }
 
-  const deny = (stream: HttpStream, status: JwtStatus): void => {
+  /** `uri`: what the client asked for, before tokens were taken out. */
+  const deny = (stream: HttpStream, status: JwtStatus, uri: string): void => {
     counters.denied.inc()
-    for (const key of failedStatusKeys)
-      stream.metadata(metadataNamespace)[key] = { code: jwtStatusCodes[status] ?? 0, message: status }
-    const challenge = `Bearer realm="${realm(stream)}"${status === jwtStatus.missing ? '' : ', error="invalid_token"'}`
+    const challenge = `Bearer realm="${uri}"${status === jwtStatus.missing ? '' : ', error="invalid_token"'}`
     stream.reply(status === jwtStatus.audienceNotAllowed ? 403 : 401, config.stripFailureResponse ? '' : status, {
       details: `jwt_authn_access_denied{${status.replaceAll(' ', '_')}}`,
       headers: config.stripFailureResponse ? [] : [[wwwAuthenticate, challenge]],
@@ -126,18 +123,19 @@ function compile(bytes: Uint8Array, context: FilterContext): CompiledHttpFilter 
       })
       return 'stop'
     }
+    const { path } = request
     const verdict = requirement(stream)
     if (verdict === jwtStatus.ok) {
       counters.allowed.inc()
       return 'continue'
     }
     if (typeof verdict === 'string') {
-      deny(stream, verdict)
+      deny(stream, verdict, realm(stream, path))
       return 'stop'
     }
     void verdict.then((status) => {
       if (stream.done) return
-      if (status !== jwtStatus.ok) return deny(stream, status)
+      if (status !== jwtStatus.ok) return deny(stream, status, realm(stream, path))
       counters.allowed.inc()
       stream.continueRequest()
     })
@@ -160,6 +158,6 @@ function isPreflight({ request }: HttpStream): boolean {
   return method === 'OPTIONS' && !!headers.get(names.origin) && !!headers.get(requestMethod)
 }
 
-function realm({ request }: HttpStream): string {
-  return `${request.scheme}://${request.authority}${request.path.slice(0, maxRealm)}`
+function realm({ request }: HttpStream, path: string): string {
+  return `${request.scheme}://${request.authority}${path.slice(0, maxRealm)}`
 }

@@ -32,9 +32,9 @@ export function parseJwks(text: string): readonly VerificationKey[] | JwtStatus 
 function readKey(jwk: unknown): VerificationKey | null {
   if (typeof jwk !== 'object' || jwk === null) return null
   const fields = jwk as Record<string, unknown>
-  const { kid = '', kty, alg = '', use } = fields
+  // What a key is for (`use`) does not count, as in Envoy.
+  const { kid = '', kty, alg = '' } = fields
   if (typeof kid !== 'string' || typeof kty !== 'string' || typeof alg !== 'string') return null
-  if (use !== undefined && use !== 'sig') return null
   try {
     if (kty === 'oct') {
       if (alg !== '' && !alg.startsWith('HS')) return null

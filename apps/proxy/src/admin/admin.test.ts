@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { readSettings } from '../bootstrap/settings.ts'
 import { Control } from '../control/control.ts'
@@ -384,6 +385,13 @@ describe('the admin API', () => {
         },
       ],
     })
+    const until = Date.parse(new X509Certificate(own.cert).validTo) / 1000
+    expect((await get('/stats?filter=expiration_unix')).text).toBe(
+      `cluster.b.ssl.certificate.own.expiration_unix_time_seconds: ${until}\n`,
+    )
+    expect((await get('/stats/prometheus?filter=expiration_unix')).text).toContain(
+      `envoy_cluster_ssl_certificate_expiration_unix_time_seconds{envoy_tls_certificate="own",envoy_cluster_name="b"} ${until}\n`,
+    )
   })
 
   test('answers every path it lists', async () => {

@@ -25,6 +25,18 @@ test.each([
   ['server.worker_1.watchdog_miss', 'server.worker_watchdog_miss', { 'envoy.worker_id': '1' }],
   ['thread_local_cluster_manager.worker_0.x', 'thread_local_cluster_manager.worker_x', { 'envoy.worker_id': '0' }],
   ['listener.admin.http.admin.x', 'listener.admin.http.x', { 'envoy.http_conn_manager_prefix': 'admin' }],
+  ['listener.0.0.0.0_80.ssl.handshake', 'listener.ssl.handshake', { 'envoy.listener_address': '0.0.0.0_80' }],
+  ['listener.edge.worker_0.x', 'listener.worker_x', { 'envoy.listener_address': 'edge', 'envoy.worker_id': '0' }],
+  [
+    'listener.my.edge.http.in.x',
+    'listener.edge.http.x',
+    { 'envoy.listener_address': 'my', 'envoy.http_conn_manager_prefix': 'in' },
+  ],
+  [
+    'listener.edge.ssl.certificate.own.expiration_unix_time_seconds',
+    'listener.ssl.certificate.expiration_unix_time_seconds',
+    { 'envoy.listener_address': 'edge', 'envoy.tls_certificate': 'own' },
+  ],
 ])('%s is %s by Envoy’s own tags', (stat, name, tags) => {
   const tagged = tagExtractor(undefined, [])(stat)
   expect({ ...tagged, tags: Object.fromEntries(tagged.tags) }).toEqual({ name, tags })

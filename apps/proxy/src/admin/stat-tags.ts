@@ -14,7 +14,8 @@ interface Extractor {
   pattern: RegExp
 }
 
-const listener = '(?:[_.\\d]*|[_\\[\\]aAbBcCdDeEfF\\d]*)'
+/** An address, or a prefix of its own up to the first dot. */
+const listener = '(?:[_.\\d]*|[_\\[\\]aAbBcCdDeEfF\\d]*|[^.]+)'
 
 /** Envoy's well-known tags, by the published names. Order is that in which they are tried. */
 const wellKnown: readonly Extractor[] = [
@@ -24,6 +25,7 @@ const wellKnown: readonly Extractor[] = [
   extractor('envoy.fault_downstream_cluster', '^http\\.(?:.*?)\\.fault\\.((.*?)\\.)\\w+?$'),
   extractor('envoy.ssl_cipher', '^listener\\..*?\\.ssl\\.ciphers(\\.(.*?))$'),
   extractor('envoy.cipher_suite', '^cluster\\..*?\\.ssl\\.ciphers(\\.(.*?))$'),
+  extractor('envoy.tls_certificate', '^(?:listener|cluster)\\..*?\\.ssl\\.certificate(\\.([^.]+))\\.'),
   extractor('envoy.ssl_curve', 'ssl\\.curves(\\.(.*?))$'),
   extractor('envoy.ssl_version', 'ssl\\.versions(\\.(.*?))$'),
   extractor('envoy.grpc_bridge_method', '^cluster\\.(?:.*?)\\.grpc\\.(?:.*)\\.((.*?)\\.)(?:\\w+?)$'),
@@ -39,8 +41,8 @@ const wellKnown: readonly Extractor[] = [
   extractor('envoy.local_network_ratelimit_prefix', '^local_rate_limit\\.((.*?)\\.)'),
   extractor('envoy.ratelimit_prefix', '^ratelimit\\.((.*?)\\.)\\w+?$'),
   extractor('envoy.tcp_prefix', '^tcp\\.((.*?)\\.)\\w+?$'),
-  extractor('envoy.http_conn_manager_prefix', `^(?:|listener\\.(?:admin|${listener})\\.)http\\.((.*?)\\.)`),
-  extractor('envoy.listener_address', `^listener\\.((${listener})\\.)`),
+  extractor('envoy.http_conn_manager_prefix', '^(?:|listener\\..*?\\.)http\\.((.*?)\\.)'),
+  extractor('envoy.listener_address', `^listener\\.((?!admin\\.)(${listener})\\.)`),
   extractor('envoy.xds_resource_name', '^sds\\.((.*)\\.)\\w+?$'),
   extractor('envoy.cluster_name', '^cluster\\.((.*?)\\.)'),
 ]

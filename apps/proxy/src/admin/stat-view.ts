@@ -1,3 +1,4 @@
+import { certificatesInUse, daysUntilFirstExpires, expiryGauges } from '../control/certificates.ts'
 import type { ClusterState } from '../control/clusters.ts'
 import type { Control } from '../control/control.ts'
 import { histogramBuckets } from '../observe/buckets.ts'
@@ -135,7 +136,9 @@ export class StatView {
     add('gauge', 'server.memory_allocated', memory.heapUsed)
     add('gauge', 'server.memory_heap_size', memory.heapTotal)
     add('gauge', 'server.memory_physical_size', memory.rss)
-    add('gauge', 'server.days_until_first_cert_expiring', control.daysUntilFirstCertificateExpires())
+    const certificates = certificatesInUse(control)
+    add('gauge', 'server.days_until_first_cert_expiring', daysUntilFirstExpires(certificates))
+    for (const [name, seconds] of expiryGauges(certificates)) add('gauge', name, seconds)
     let connections = 0
     const timed = ['overload.refresh_interval_delay', ...namesOf('listener.admin.', listenerHistograms)]
     const texts = control.reader.texts()

@@ -4,17 +4,28 @@ import { descriptors } from '@weft/contracts/descriptors'
 import type { DataSource } from '@weft/contracts/envoy/config/core/v3/base'
 import { CertificateValidationContext, TlsCertificate } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/common'
 import { SdsSecretConfig } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/secret'
+import { clusterPrefix } from '../observe/cluster-prefix.ts'
 import { readDataSource } from '../plan/data-source.ts'
+import { listenerStatName } from '../plan/listener.ts'
 import type { Clusters } from './clusters.ts'
 import type { Listeners } from './listeners.ts'
 import type { Secrets } from './secrets.ts'
 import { messageType } from './validation/decode.ts'
 import { findMessages } from './validation/find-messages.ts'
 
-/** The certificates of one TLS context or secret. */
+/** The certificates of one TLS context. */
 export interface CertificateFiles {
-  ca: { source: DataSource; pem: Buffer }[]
-  chain: { source: DataSource; pem: Buffer }[]
+  /** What the statistics of the listener or cluster that has them begin with: `cluster.a`. */
+  holder: string
+  ca: CertificateFile[]
+  chain: CertificateFile[]
+}
+
+interface CertificateFile {
+  source: DataSource
+  pem: Buffer
+  /** The secret that it came by, or else what Envoy calls one without a name. */
+  name: string
 }
 
 const tls = 'envoy.extensions.transport_sockets.tls.v3'
@@ -28,11 +39,15 @@ interface Holders {
 /** The certificates that listeners and clusters hold, themselves or by secrets. A file that cannot be read now is left out. */
 export function certificatesInUse({ listeners, clusters, secrets }: Holders): CertificateFiles[] {
   const found: CertificateFiles[] = []
-  const holders: [type: string, bytes: Uint8Array][] = [
-    ...listeners.active().map(({ bytes }): [string, Uint8Array] => ['envoy.config.listener.v3.Listener', bytes]),
-    ...clusters.active().map(({ bytes }): [string, Uint8Array] => ['envoy.config.cluster.v3.Cluster', bytes]),
+  const holders = [
+    ...listeners.active().map(({ bytes, message }) => {
+      return { type: 'envoy.config.listener.v3.Listener', bytes, holder: `listener.${listenerStatName(message)}` }
+    }),
+    ...clusters.active().map(({ bytes, message }) => {
+      return { type: 'envoy.config.cluster.v3.Cluster', bytes, holder: clusterPrefix(message) }
+    }),
   ]
-  for (const [type, bytes] of holders) {
+  for (const { type, bytes, holder } of holders) {
     const desc = messageType(type)
     for (const context of findMessages(descriptors(), desc, fromBinary(desc, bytes), `${tls}.CommonTlsContext`)) {
       const common = toBinary(context.desc, context.message)
@@ -41,15 +56,17 @@ export function certificatesInUse({ listeners, clusters, secrets }: Holders): Ce
           toBinary(each.desc, each.message),
         )
       const files: CertificateFiles = {
-        chain: within(`${tls}.TlsCertificate`).flatMap((each) => read(TlsCertificate.decode(each).certificateChain)),
+        holder,
+        chain: within(`${tls}.TlsCertificate`).flatMap((each) => read(TlsCertificate.decode(each).certificateChain, ownChain)),
         ca: within(`${tls}.CertificateValidationContext`).flatMap((each) =>
-          read(CertificateValidationContext.decode(each).trustedCa),
+          read(CertificateValidationContext.decode(each).trustedCa, ownTrust),
         ),
       }
       for (const reference of within(`${tls}.SdsSecretConfig`)) {
-        const type = secrets.shown(SdsSecretConfig.decode(reference).name)?.type
-        if (type?.$case === 'tlsCertificate') files.chain.push(...read(type.value.certificateChain))
-        if (type?.$case === 'validationContext') files.ca.push(...read(type.value.trustedCa))
+        const { name } = SdsSecretConfig.decode(reference)
+        const type = secrets.shown(name)?.type
+        if (type?.$case === 'tlsCertificate') files.chain.push(...read(type.value.certificateChain, name))
+        if (type?.$case === 'validationContext') files.ca.push(...read(type.value.trustedCa, name))
       }
       if (files.ca.length > 0 || files.chain.length > 0) found.push(files)
     }
@@ -61,20 +78,52 @@ export function certificatesInUse({ listeners, clusters, secrets }: Holders): Ce
 export function daysUntilFirstExpires(files: readonly CertificateFiles[]): number {
   let days = 0xffff_ffff
   for (const { pem } of files.flatMap(({ ca, chain }) => [...ca, ...chain])) {
-    try {
-      const until = Date.parse(new X509Certificate(pem).validTo)
-      days = Math.min(days, Math.max(0, Math.floor((until - Date.now()) / 86_400_000)))
-    } catch {
-      // What is no certificate does not expire.
-    }
+    const untilMs = expiryMs(pem)
+    if (untilMs !== null) days = Math.min(days, Math.max(0, Math.floor((untilMs - Date.now()) / 86_400_000)))
   }
   return days
 }
 
-function read(source: DataSource | undefined): { source: DataSource; pem: Buffer }[] {
+/** When each of them expires (seconds since 1970), by the gauge that says so; of several of one name the last counts, as in Envoy. */
+export function expiryGauges(files: readonly CertificateFiles[]): Map<string, number> {
+  const gauges = new Map<string, number>()
+  for (const { holder, ca, chain } of files)
+    for (const { name, pem } of [...ca, ...chain]) {
+      const untilMs = expiryMs(pem)
+      const gauge = `${holder}.ssl.certificate.${name}.expiration_unix_time_seconds`
+      if (untilMs !== null) gauges.set(gauge, Math.floor(untilMs / 1000))
+    }
+  return gauges
+}
+
+/** Many clusters hold the same ones. */
+const knownExpiries = new Map<string, number | null>()
+const maxKnown = 1000
+
+/** When the first certificate in a PEM expires (ms since 1970); null: there is none, and it does not. */
+function expiryMs(pem: Buffer): number | null {
+  const text = pem.toString('latin1')
+  let untilMs = knownExpiries.get(text)
+  if (untilMs === undefined) {
+    try {
+      untilMs = Date.parse(new X509Certificate(pem).validTo)
+    } catch {
+      untilMs = null
+    }
+    if (knownExpiries.size >= maxKnown) knownExpiries.clear()
+    knownExpiries.set(text, untilMs)
+  }
+  return untilMs
+}
+
+/** Envoy's names have a hash at their end, which is of nothing. */
+const ownChain = 'unnamed_cert_e3b0c442'
+const ownTrust = 'unnamed_ca_cert_e3b0c442'
+
+function read(source: DataSource | undefined, name: string): CertificateFile[] {
   if (source === undefined) return []
   try {
-    return [{ source, pem: readDataSource(source, 'certificate') }]
+    return [{ source, name, pem: readDataSource(source, 'certificate') }]
   } catch {
     return []
   }

@@ -9,7 +9,6 @@ import { limitPrograms } from '../routing/matchers/regex.ts'
 import { ProcessState } from '../shared/process-state.ts'
 import { TokenBuckets } from '../shared/token-buckets.ts'
 import { EndpointSlab } from '../upstream/endpoint-slab.ts'
-import { certificatesInUse, daysUntilFirstExpires } from './certificates.ts'
 import { Clusters } from './clusters.ts'
 import { clusterTls, controlPlaneClusters } from './control-plane-clusters.ts'
 import { Discovery } from './discovery.ts'
@@ -301,10 +300,6 @@ export class Control {
     const drain = (): void => this.workers.drain('all', how.inboundOnly)
     if (!how.graceful) drain()
     else if (!how.skipExit) setTimeout(drain, this.flags.drainTimeMs).unref()
-  }
-
-  daysUntilFirstCertificateExpires(): number {
-    return daysUntilFirstExpires(certificatesInUse(this))
   }
 
   /** Opens the log and all that is logged anew, after files were moved away. */

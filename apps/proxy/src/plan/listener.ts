@@ -97,9 +97,7 @@ export function compileListener(bytes: Uint8Array, context: PlanContext): Listen
     throw invalid(`${at}: filter_chains`, 'no filter chains specified')
   }
   const addresses = listenAddresses(source, at)
-  const [first] = addresses
-  const statName =
-    source.statPrefix !== '' ? source.statPrefix : first === undefined ? source.name : addressText(first).replaceAll(':', '_')
+  const statName = statNameOf(source, addresses)
   const { perConnectionBufferLimitBytes } = source
   const handsOff = source.useOriginalDst === true
   const bufferLimit = perConnectionBufferLimitBytes === undefined ? {} : { bufferLimit: perConnectionBufferLimitBytes }
@@ -167,6 +165,16 @@ function compileChoice(
 }
 
 /** `host:port` or the pipe's path. */
+/** What a listener's statistics are called by: its prefix, or else its address, or else its name. */
+export function listenerStatName(source: Listener): string {
+  return statNameOf(source, listenAddresses(source, source.name))
+}
+
+function statNameOf({ statPrefix, name }: Listener, [first]: readonly ListenAddress[]): string {
+  if (statPrefix !== '') return statPrefix
+  return first === undefined ? name : addressText(first).replaceAll(':', '_')
+}
+
 export function addressText(address: { type: 'ip'; host: string; port: number } | { type: 'pipe'; path: string }): string {
   if (address.type === 'pipe') return address.path
   return address.host.includes(':') ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`

@@ -108,6 +108,7 @@ export const noAutoChain = 8
 export const controls = {
   mode: 33,
   setStatusResponse: 71,
+  setGroups: 92,
   statusCallback: 63,
   ticketCallback: 72,
   getPeerSignatureDigest: 108,

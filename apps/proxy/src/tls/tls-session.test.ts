@@ -282,6 +282,20 @@ test('what a client sent beside its certificate is known, whether it is let in o
   }
 })
 
+test('the groups that keys are agreed on in do not limit what key a client’s certificate has', async () => {
+  const narrow = tls.createSecureContext({ ...own, ca: authority.pem, allowPartialTrustChain: true, ecdhCurve: 'X25519' })
+  const judge: PeerJudge = ({ said }) => ({ isWanted: said === '', word: said })
+  const port = await serve({ context: narrow, judge, requiresCertificate: true })
+  for (const version of ['TLSv1.2', 'TLSv1.3'] as const)
+    expect(await visit(port, { ...client, minVersion: version, maxVersion: version })).toMatchObject({
+      told: '',
+      answer: 'hello',
+    })
+  // Keys are agreed on in no other for it.
+  const others = { ...client, maxVersion: 'TLSv1.2' as const, ecdhCurve: 'P-256' }
+  expect(await visit(port, others)).toMatchObject({ told: expect.stringContaining('handshake failure'), answer: '' })
+})
+
 test('a client that is let in though nobody vouches for it is not better known when its session is resumed', async () => {
   const stranger = await (await TestAuthority.create('other')).issue('spiffe://test/client')
   const known: string[] = []

@@ -540,6 +540,8 @@ export class TlsSession {
   verify(store: number): number {
     const { ssl } = this.shared
     const { judge } = this.options
+    // OpenSSL would want a client's key to be of a group that keys are agreed on in, which has been done by now.
+    if (this.protocol !== 'TLSv1.3') ssl.control(this.at, controls.setGroups, 0, ssl.address(keyGroups))
     const der = this.encoded(ssl.storeCertificate(store))
     if (judge === null || der === null) return 0
     const { said, depth } = this.isTrusted(store) ? content : verifyProblem(ssl.storeError(store), ssl.storeErrorDepth(store))
@@ -644,6 +646,9 @@ export class TlsSession {
 }
 
 const content = { said: '', depth: 0 }
+
+/** What keys of certificates are of. */
+const keyGroups = Buffer.from('P-256:P-384:P-521\0')
 
 /** Certificates of a peer that are looked at. */
 const maxSent = 100

@@ -54,6 +54,18 @@ describe('policies', () => {
     expect(picks(cluster, 50)).toEqual({ 2: 50 })
   })
 
+  // As Envoy 1.40 does.
+  it.each(['RING_HASH', 'MAGLEV'])('%s has no hosts of localities without a weight, where weights count', (policy) => {
+    const { cluster, update } = liveCluster(
+      `name: x, lb_policy: ${policy}, common_lb_config: {locality_weighted_lb_config: {}}`,
+      `[{locality: {region: a}, lb_endpoints: [${host(1)}]}]`,
+    )
+    expect(cluster.pick(request({}))).toBeNull()
+    const weighted = `{locality: {region: b}, load_balancing_weight: 1, lb_endpoints: [${host(2)}]}`
+    update(`[{locality: {region: a}, lb_endpoints: [${host(1)}]}, ${weighted}]`)
+    expect(picks(cluster, 20)).toEqual({ 2: 20 })
+  })
+
   for (const type of ['ring_hash.v3.RingHash', 'maglev.v3.Maglev'])
     it(`${type} hashes by its own policy where it has one`, () => {
       const hashPolicy = '[{header: {header_name: x-own}}]'

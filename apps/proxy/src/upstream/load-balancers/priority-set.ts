@@ -276,8 +276,8 @@ export class PrioritySet implements Balancer, PriorityShares {
   }
 
   private weightedHosts(priority: PriorityHosts, all: boolean): WeightedHost[] {
-    const weighted = this.policy.locality.type === 'weighted' && priority.localities.some(({ weight }) => weight > 0)
-    if (!weighted) return shareOut((all ? priority.all : priority.healthy).hosts, 1)
+    // A locality without a weight has no part of the table, as in Envoy: where none has one, there is no host.
+    if (this.policy.locality.type !== 'weighted') return shareOut((all ? priority.all : priority.healthy).hosts, 1)
     const sources = all ? priority.localities.map(({ hosts }) => hosts) : priority.healthyByLocality.map(({ hosts }) => hosts)
     const weights = sources.map((hosts, i) => {
       const locality = priority.localities[i]!

@@ -75,18 +75,17 @@ function headersOf(
   { stream, body }: CheckInput,
   isSent: HeaderSelection,
   added: readonly (readonly [string, TextFormat])[],
-): Record<string, string[]> {
-  const headers: Record<string, string[]> = {}
+): Record<string, string> {
+  const headers: Record<string, string> = {}
   stream.request.headers.forEach((name, value) => {
     if (name === 'host' || hopByHop.has(name) || !isSent(name)) return
-    const values = headers[name]
-    if (values === undefined) headers[name] = [value]
-    else values.push(value)
+    const before = headers[name]
+    headers[name] = before === undefined ? value : `${before},${value}`
   })
-  if (body !== null) headers[partialBody] = [String(body.isPartial)]
+  if (body !== null) headers[partialBody] = String(body.isPartial)
   for (const [name, format] of added) {
     const value = format(stream.format)
-    if (value !== '') headers[name] = [value]
+    if (value !== '') headers[name] = value
   }
   return headers
 }

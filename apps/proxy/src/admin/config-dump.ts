@@ -255,7 +255,8 @@ function listenersDump({ listeners, lds }: Control, wanted: (name: string) => bo
   }
   for (const listener of listeners.active()) add(listener, 'active_state')
   for (const listener of listeners.warming()) add(listener, 'warming_state')
-  for (const listener of listeners.draining()) add(listener, 'draining_state')
+  // The first that drains stands for all of its name.
+  for (const listener of listeners.draining().toReversed()) add(listener, 'draining_state')
   const refused = [...(lds?.refused.values() ?? [])].filter(({ name }) => wanted(name))
   for (const each of refused) {
     names.set(each.name, { ...(names.get(each.name) ?? { name: each.name }), error_state: errorState(each, types.listener) })

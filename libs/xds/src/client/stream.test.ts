@@ -135,6 +135,22 @@ describe('a stream, state of the world', () => {
     expect(server.sotw[1]?.resourceNames).toEqual(['a', 'b'])
   })
 
+  test('answers what nobody asks for any more by the version before, and nothing where there is nothing in it', async () => {
+    const server = await peer()
+    const handler = keeper()
+    const subscription = clientOf(server.port, 'sotw').subscribe(typeUrls.cluster, ['one'], handler)
+    await until(() => server.sotw.length === 1, 'the first request')
+    server.send({ typeUrl: typeUrls.cluster, versionInfo: '1', nonce: 'a', resources: [any('one')] })
+    await until(() => server.sotw.length === 2, 'the acknowledgement')
+    subscription.setNames([])
+    await until(() => server.sotw.length === 3, 'the request for none')
+    server.send({ typeUrl: typeUrls.cluster, versionInfo: '2', nonce: 'b', resources: [] })
+    server.send({ typeUrl: typeUrls.cluster, versionInfo: '3', nonce: 'c', resources: [any('one')] })
+    await until(() => server.sotw.length === 4, 'the answer')
+    expect(server.sotw[3]).toMatchObject({ versionInfo: '1', responseNonce: 'c', resourceNames: [], errorDetail: undefined })
+    expect(handler.seen).toHaveLength(1)
+  })
+
   test('unwraps resources, and refuses those of another type and what is no message', async () => {
     const server = await peer()
     const handler = keeper()
@@ -215,24 +231,30 @@ describe('a stream, incremental', () => {
     expect(handler.seen).toEqual([])
   })
 
-  test('tells on reconnect which versions it holds, so that only changes come', async () => {
-    const server = await peer()
-    const handler = keeper()
-    clientOf(server.port, 'delta').subscribe(typeUrls.cluster, 'all', handler)
-    await until(() => server.delta.length === 1, 'the first request')
-    expect(server.delta[0]?.resourceNamesSubscribe).toEqual([])
-    server.sendDelta({
-      typeUrl: typeUrls.cluster,
-      nonce: 'a',
-      resources: ['one', 'two'].map((name) => Resource.fromPartial({ name, version: `v-${name}`, resource: any(name) })),
-    })
-    await until(() => server.delta.length === 2, 'the acknowledgement')
-    server.stop()
-    await until(() => handler.lost.length > 0, 'the loss')
-    const next = await peer(server.port)
-    await until(() => next.delta.length === 1, 'it is back')
-    expect(next.delta[0]?.initialResourceVersions).toEqual({ one: 'v-one', two: 'v-two' })
-  })
+  test.each([
+    ['all', { one: 'v-one', two: 'v-two' }],
+    [['one'], { one: 'v-one' }],
+  ] as const)(
+    'tells on reconnect which versions it holds of what it asks for, so that only changes come (%j)',
+    async (names, held) => {
+      const server = await peer()
+      const handler = keeper()
+      clientOf(server.port, 'delta').subscribe(typeUrls.cluster, names, handler)
+      await until(() => server.delta.length === 1, 'the first request')
+      expect(server.delta[0]?.resourceNamesSubscribe).toEqual(names === 'all' ? [] : names)
+      server.sendDelta({
+        typeUrl: typeUrls.cluster,
+        nonce: 'a',
+        resources: ['one', 'two'].map((name) => Resource.fromPartial({ name, version: `v-${name}`, resource: any(name) })),
+      })
+      await until(() => server.delta.length === 2, 'the acknowledgement')
+      server.stop()
+      await until(() => handler.lost.length > 0, 'the loss')
+      const next = await peer(server.port)
+      await until(() => next.delta.length === 1, 'it is back')
+      expect(next.delta[0]?.initialResourceVersions).toEqual({ one: 'v-one', two: 'v-two' })
+    },
+  )
 })
 
 describe('back-off', () => {

@@ -209,10 +209,17 @@ export class XdsStream {
     try {
       content = response.read()
       version = content.version
+      // What nobody asks for any more is not taken, and the version stays that of what was.
+      if (this.#protocol.name === 'sotw' && !asksSomething(state)) {
+        if (this.#call === call && content.resources.length > 0)
+          this.#send(this.#protocol.answer(state, { problems: [] }, this.#node()))
+        return
+      }
       problems = await state.handler.receive(content)
       if (problems.length === 0) {
         if (content.whole) state.held.clear()
-        for (const resource of content.resources) state.held.set(resource.name, resource.version)
+        for (const { name, version: held } of content.resources)
+          if (state.names === 'all' || state.names.has(name)) state.held.set(name, held)
         for (const name of content.removed) state.held.delete(name)
         state.version = version
       }

@@ -66,6 +66,15 @@ describe('policies', () => {
     expect(picks(cluster, 20)).toEqual({ 2: 20 })
   })
 
+  it('RING_HASH has hosts for what no subset fits, whatever their localities’ weights, unless subsets look at those', () => {
+    const subsets = 'lb_subset_config: {fallback_policy: ANY_ENDPOINT, subset_selectors: [{keys: [v]}]}'
+    const { cluster } = liveCluster(
+      `name: x, lb_policy: RING_HASH, common_lb_config: {locality_weighted_lb_config: {}}, ${subsets}`,
+      `[{locality: {region: a}, lb_endpoints: [${host(1)}]}]`,
+    )
+    expect(picks(cluster, 5)).toEqual({ 1: 5 })
+  })
+
   for (const type of ['ring_hash.v3.RingHash', 'maglev.v3.Maglev'])
     it(`${type} hashes by its own policy where it has one`, () => {
       const hashPolicy = '[{header: {header_name: x-own}}]'

@@ -46,7 +46,7 @@ export class SubsetBalancer implements Balancer {
       // Of selectors with the same keys the first counts.
       if (!this.selectors.has(keys)) this.selectors.set(keys, selector)
     }
-    this.any = new PrioritySet(priorities, judging, policy, around)
+    this.any = this.createSubset(priorities, judging)
     this.standard = { balancer: this.createSubset([], judging), active: false }
     this.update(priorities, judging)
   }

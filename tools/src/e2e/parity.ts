@@ -10,8 +10,10 @@ import { installEnvoy } from '../peers.ts'
 import type { ParityCase } from './parity/case.ts'
 import { accessFilterCases } from './parity/cases/access-filters.ts'
 import { adminCases } from './parity/cases/admin.ts'
+import { chainTreeCases } from './parity/cases/chain-trees.ts'
 import { connectionStateCases } from './parity/cases/connection-state.ts'
 import { connectionCases } from './parity/cases/connections.ts'
+import { decompressorCases } from './parity/cases/decompressor.ts'
 import { expressionCases } from './parity/cases/expressions.ts'
 import { filterCases } from './parity/cases/filters.ts'
 import { flagCases } from './parity/cases/flags.ts'
@@ -56,6 +58,8 @@ const parityCases: readonly ParityCase[] = [
   ...http2Cases,
   ...filterCases,
   ...accessFilterCases,
+  ...chainTreeCases,
+  ...decompressorCases,
   ...sessionCases,
   ...connectionStateCases,
   ...limitFilterCases,

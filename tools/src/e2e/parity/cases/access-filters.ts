@@ -7,7 +7,30 @@ const users = 'user1:{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=\n# more\n\nuser2:{SHA}0DP
 const basicAuth = (more: Message = {}): Message =>
   httpFilter('basic_auth', 'BasicAuth', { users: { inline_string: users }, ...more })
 
+/** Requests go on with a secret of this text. */
+const credential = (secret: string, generic: Message = {}, more: Message = {}): ParityCase['bootstrap'] => {
+  const type = 'envoy.extensions.http.injected_credentials.generic.v3.Generic'
+  const typed_config = typed(type, { credential: { name: 'token' }, ...generic })
+  const filters = [httpFilter('credential_injector', 'CredentialInjector', { credential: { name: 'c', typed_config }, ...more })]
+  return (ports) => {
+    const plain = http(ports, { filters })
+    const secrets = [{ name: 'token', generic_secret: { secret: { inline_string: secret } } }]
+    return { ...plain, static_resources: { ...(plain['static_resources'] as Message), secrets } }
+  }
+}
+
 const cases: ParityCase[] = [
+  ...Object.entries({
+    plain: credential('Bearer abc\n'),
+    named: credential('abc', { header: 'X-Token', header_value_prefix: 'Token ' }),
+    overwriting: credential('abc', {}, { overwrite: true }),
+    without: credential(''),
+    'without-and-allowed': credential('', {}, { allow_request_without_credential: true }),
+  }).map(([name, bootstrap]) => ({
+    name: `credential-${name}`,
+    bootstrap,
+    turns: [get('/'), get('/', 'authorization: own', 'x-token: own')],
+  })),
   {
     name: 'basic-auth',
     bootstrap: (ports) => http(ports, { filters: [basicAuth({ forward_username_header: 'x-user' })] }),

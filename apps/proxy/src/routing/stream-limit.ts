@@ -6,12 +6,12 @@ import type { ForwardPlan } from './route-action.ts'
 const atOnceMs = 0.001
 
 /**
- * How long a stream may take by its route's max_stream_duration (ms; 0: any time; -1: as long as the connection manager says). A gRPC
- * request may say so itself, up to the route's limit, and upstream is told what holds.
+ * How long a stream may take by its route's max_stream_duration (ms; 0: any time; -1: as long as the connection manager says). A
+ * request may say so itself by grpc-timeout, up to the route's limit; the upstream of one that is gRPC is told what holds.
  */
 export function streamLimit(forward: ForwardPlan, { headers }: RequestHead, isGrpc: boolean): number {
   const { grpcHeaderMaxMs, maxStreamMs } = forward
-  if (!forward.limitsStream || !isGrpc) return maxStreamMs
+  if (!forward.limitsStream) return maxStreamMs
   let limit = maxStreamMs
   if (grpcHeaderMaxMs >= 0) {
     const asked = parseGrpcTimeout(headers.get(names.grpcTimeout))
@@ -20,6 +20,6 @@ export function streamLimit(forward: ForwardPlan, { headers }: RequestHead, isGr
     // A client that gives no time at all, and not one that sets no limit.
     if (held === 0) return atOnceMs
   }
-  if (limit > 0) headers.set(names.grpcTimeout, grpcTimeoutText(limit))
+  if (limit > 0 && isGrpc) headers.set(names.grpcTimeout, grpcTimeoutText(limit))
   return limit
 }

@@ -52,8 +52,6 @@ export interface RoutedExchange extends FormatContext {
   readonly upgrade: string
   /** Whether the request is gRPC (content-type). */
   readonly isGrpc: boolean
-  /** Whether grpc-timeout counts. */
-  readonly isGrpcTimed: boolean
   /** How often the request was turned to another place here. */
   readonly internalRedirects: number
   readonly responseStarted: boolean

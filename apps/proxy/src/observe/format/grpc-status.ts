@@ -58,7 +58,8 @@ function named(context: FormatContext, change: (name: string) => string): string
 /** `%GRPC_STATUS_NUMBER%`. */
 export function grpcStatusNumber({ request, response, responseTrailers, info }: FormatContext): number | null {
   if (request === null || !isGrpcType(request.headers)) return null
-  const said = responseTrailers?.get(names.grpcStatus) ?? response?.headers.get(names.grpcStatus) ?? null
+  // One without a value says nothing.
+  const said = responseTrailers?.get(names.grpcStatus) || response?.headers.get(names.grpcStatus) || null
   if (said !== null) return /^\d{1,9}$/.test(said) ? Number(said) : -1
   const { responseCode } = info
   return responseCode === 0 ? null : (byHttpStatus[responseCode] ?? 2)

@@ -82,8 +82,9 @@ class GrpcWebFilter implements HttpFilter {
 
   onResponseHeaders(stream: HttpStream, endStream: boolean): FilterStatus {
     if (!this.hasSeen) return 'continue'
-    const { headers } = stream.response
-    if (isGrpcType(headers) || endStream) {
+    const { headers, status } = stream.response
+    const isGrpc = status === 200 && (isGrpcType(headers) || binaryTypes.includes(headers.get(names.contentType) ?? ''))
+    if (isGrpc || endStream) {
       this.count(stream, headers)
       this.nameType(headers)
       return 'continue'

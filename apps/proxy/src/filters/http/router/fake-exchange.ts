@@ -30,7 +30,6 @@ export class FakeExchange extends FakeStream implements RoutedExchange {
   span: Span | null = null
   internal = false
   override upgrade = ''
-  readonly isGrpcTimed = false
   internalRedirects = 0
   responseStarted = false
   aborted = false

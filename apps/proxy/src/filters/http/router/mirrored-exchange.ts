@@ -47,7 +47,6 @@ export class MirroredExchange implements RoutedExchange {
   readonly internal = true
   readonly upgrade: string
   readonly isGrpc: boolean
-  readonly isGrpcTimed = false
   readonly internalRedirects = 0
   responseStarted = false
   done = false

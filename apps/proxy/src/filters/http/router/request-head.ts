@@ -6,6 +6,7 @@ import type { RetryPlan } from '../../../routing/retry-policy.ts'
 import type { ClusterChoice, ForwardPlan } from '../../../routing/route-action.ts'
 import { pathOnly } from '../../../routing/route-match.ts'
 import type { RoutePlan } from '../../../routing/route-table.ts'
+import { isGrpcType } from '../grpc-type.ts'
 import type { RoutedExchange } from '../routed-exchange.ts'
 import type { RouterPlan } from './router-plan.ts'
 
@@ -34,7 +35,7 @@ const consumed = [
 const anyConsumed = headerGroup(consumed)
 
 /** What of an exchange a request's head depends on. */
-type HeadedRequest = FormatContext & Pick<RoutedExchange, 'request' | 'isGrpcTimed'>
+type HeadedRequest = FormatContext & Pick<RoutedExchange, 'request'>
 
 /** What of the router's configuration it depends on. */
 type HeadRules = Pick<RouterPlan, 'suppressHeaders' | 'respectExpected'>
@@ -74,7 +75,7 @@ export function finishRequestHead(
   const { request } = exchange
   const { headers } = request
   const { suppressHeaders, respectExpected } = plan
-  const times = timeouts(request, exchange.isGrpcTimed, forward, retry, respectExpected)
+  const times = timeouts(request, forward, retry, respectExpected)
   if (headers.mayHave(anyConsumed)) for (let i = 0; i < consumed.length; i++) headers.remove(consumed[i]!)
   if (times.timeoutMs > 0 && !suppressHeaders) tellExpected(request, hedges ? 0 : times.perTryMs, times.timeoutMs)
   if (route.host.includeAttemptCount) headers.set(attemptCount, '1')
@@ -126,7 +127,6 @@ export function tellExpected({ headers }: RequestHead, perTryMs: number, leftMs:
 /** The route's limits, with what the request's own headers ask for. */
 function timeouts(
   request: RequestHead,
-  grpc: boolean,
   forward: ForwardPlan,
   retry: RetryPlan | null,
   respectExpected: boolean,
@@ -135,7 +135,8 @@ function timeouts(
   // A route that limits streams has no limit of its own for the response.
   let timeoutMs = forward.limitsStream ? 0 : forward.timeoutMs
   let perTryMs = retry?.perTryTimeoutMs ?? 0
-  const grpcLimited = grpc && !forward.limitsStream && forward.maxGrpcTimeoutMs >= 0
+  // Of gRPC it takes the place of the route's limit, whether or not the client asks for one. Filters may have made it gRPC.
+  const grpcLimited = !forward.limitsStream && forward.maxGrpcTimeoutMs >= 0 && isGrpcType(headers)
   if (grpcLimited) {
     const asked = shortened(parseGrpcTimeout(headers.get(names.grpcTimeout)), forward.grpcOffsetMs)
     const most = forward.maxGrpcTimeoutMs

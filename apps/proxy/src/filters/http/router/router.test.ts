@@ -75,6 +75,33 @@ describe('the router', () => {
     expect(proxy.stats.value(`cluster.c.upstream_rq_${interim}`) ?? 0).toBe(2 - tries)
   })
 
+  it('limits any stream as grpc-timeout asks where the route takes that, and tells upstream of gRPC alone', async () => {
+    const up = await upstream(() => {})
+    const maxStreamDuration = { grpcTimeoutHeaderMax: { seconds: 5, nanos: 0 } }
+    const proxy = await proxyWith([routeTo('c', '/', { maxStreamDuration })], cluster('c', [up.port]))
+    const answer = await ask(proxy.port('in'), '/', { headers: { 'content-type': 'text/plain', 'grpc-timeout': '30000u' } })
+    expect(answer).toMatchObject({ status: 504, body: 'downstream duration timeout' })
+    expect(up.requests[0]?.headers['grpc-timeout']).toBe('30000u')
+  })
+
+  it.each([
+    ['0', 'application/grpc', undefined, [undefined, undefined]],
+    ['5', 'application/grpc', undefined, ['5000m', '5000']],
+    ['5', 'application/grpc', '2S', ['2000m', '2000']],
+    ['5', 'text/plain', '2S', ['2S', '15000']],
+  ])(
+    'takes max_grpc_timeout (%s s) for the limit of gRPC, whether or not the client asks for one: %s, %s',
+    async (most, type, asked, told) => {
+      const up = await upstream()
+      const route = routeTo('c', '/', { maxGrpcTimeout: { seconds: Number(most), nanos: 0 } })
+      const proxy = await proxyWith([route], cluster('c', [up.port]))
+      const headers = { 'content-type': type, ...(asked === undefined ? {} : { 'grpc-timeout': asked }) }
+      await ask(proxy.port('in'), '/', { method: 'POST', headers })
+      const seen = up.requests[0]!.headers
+      expect([seen['grpc-timeout'], seen['x-envoy-expected-rq-timeout-ms']]).toEqual(told)
+    },
+  )
+
   it('limits a gRPC stream as the client asks, up to the limit of the route, and tells upstream', async () => {
     const up = await upstream(() => {})
     const maxStreamDuration = { grpcTimeoutHeaderMax: { seconds: 0, nanos: 50e6 } }

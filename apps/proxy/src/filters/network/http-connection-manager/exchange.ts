@@ -177,10 +177,6 @@ export class Exchange implements ManagedExchange {
     return this.grpc
   }
 
-  get isGrpcTimed(): boolean {
-    return this.request.headers.find(names.grpcTimeout) >= 0 && isGrpcType(this.request.headers)
-  }
-
   get metadataOrNull(): Record<string, Record<string, unknown>> | null {
     return this.dynamic.all
   }

@@ -1,6 +1,4 @@
-import net from 'node:net'
-import { constants } from 'node:os'
-import tls from 'node:tls'
+import type net from 'node:net'
 import type { ByteSink } from '@weft/http/stream'
 import type { Counter, Gauge } from '../observe/stats.ts'
 import { maxReceive, plainBytes, type TlsSession, type TlsUser } from '../tls/tls-session.ts'
@@ -9,9 +7,6 @@ import {
   type DirectWriter,
   hasEnded,
   notDirect,
-  readDirect,
-  setReading,
-  takeReads,
   tellEnd,
   type WriteRequest,
   waiting,
@@ -20,10 +15,9 @@ import {
   written,
 } from './direct-handle.ts'
 import { discardUnread } from './discard-unread.ts'
-import { endedBadly, isNotNow, type Poller, type ReadyListener, readBuffer, readSize, threadPoller } from './poller.ts'
-import { roundTripsAreAsked } from './round-trips.ts'
+import { isNotNow, threadPoller } from './poller.ts'
 import { type OutputOwner, sharedOutput } from './shared-output.ts'
-import { socketCalls } from './socket-calls.ts'
+import { SocketReads } from './socket-reads.ts'
 import { systemFailure } from './system-failure.ts'
 import { Timeout, type TimerWheel } from './timer-wheel.ts'
 
@@ -51,11 +45,6 @@ export interface ConnectionStats {
   bytesWrittenBuffered: Gauge
 }
 
-/** Of this thread, from its first plain socket on. */
-let poller: Poller | null = null
-/** How often a socket that fills the buffer is read in one round. */
-const readsAtOnce = 16
-
 const delayedCloseMs = 1000
 /** Bytes behind a write through TLS above which its sender has to stop. */
 const secureQueue = 64 * 1024
@@ -66,24 +55,16 @@ const noBytes: Buffer[] = []
  * One socket, plain or TLS, downstream or upstream: bytes in by the handler, bytes out as a ByteSink over the thread's
  * shared output buffer.
  */
-export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyListener, TlsUser {
+export class Connection extends SocketReads implements ByteSink, OutputOwner, DirectWriter, TlsUser {
   handler: ConnectionHandler
-  readonly socket: net.Socket
   private readonly timers: TimerWheel
   private stats: ConnectionStats | null
   /** TLS between the socket and the handler; null: there is none, or the socket is one of Node's TLS. */
   private session: TlsSession | null = null
-  private paused = false
-  private closed = false
   private closing: Timeout | null = null
   /** Nothing is read any more. */
   private turnedAway = false
   private failure: Error | null = null
-  private readonly secure: boolean
-  /** It was accepted, and `startReading` is to come. */
-  isUnread = false
-  /** The peer sends no more. */
-  private peerEnded = false
   /** Bytes may wait in the socket's own queue, as they do until it is connected. */
   private streams = true
   /** A write on the handle has not ended: the kernel has not taken all, or it goes through TLS, where it never ends at once. */
@@ -94,34 +75,19 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
   private queuedBytes = 0
   /** How to end once the queue is empty. */
   private ending: 'no' | 'end' | 'close' = 'no'
-  /** The handle's reads come here, past the stream. */
-  private takesReads = false
-  /** Of a socket that the poller reads and writes, its handle and descriptor. */
-  private polled: SocketHandle | null = null
-  fd = -1
-  isAnswer = false
-  /** Bytes of the poller's round that another connection's had this one pause behind. */
-  private held: Buffer | null = null
-  /** The poller's, while it polls for this connection. */
-  private slot = -1
-  private lastRoundTripMs: number | null = null
   bytesRead = 0
   bytesWritten = 0
 
-  /** `socket` is set up by the caller: a plain one reads by `onread` through `plainSocket`, any other by its data events. */
+  /** `socket` is set up by the caller: see `open-connection.ts`. */
   constructor(socket: net.Socket, handler: ConnectionHandler, timers: TimerWheel, stats: ConnectionStats | null) {
-    this.socket = socket
+    super(socket)
     this.handler = handler
     this.timers = timers
     this.stats = stats
-    this.secure = socket instanceof tls.TLSSocket
-    // The stream knows nothing of what waits here: it must not end by itself when the peer does.
-    socket.allowHalfOpen = true
     socket.on('error', (error) => {
       this.failure = error
     })
     socket.on('close', () => this.onSocketClose())
-    socket.on('end', () => this.tellEnd())
     socket.on('drain', () => {
       if (!this.directPending) this.onDrain()
     })
@@ -194,142 +160,11 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
     return !this.paused
   }
 
-  /** For accepted sockets: reading begins when the handler is set, if it has not before. `now`: what has come is read at once. */
-  startReading(now = false): void {
-    if (this.secure) {
-      this.readAccepted()
-      return
-    }
-    if (!this.isUnread) return
-    this.isUnread = false
-    this.poll(false, now)
-    if (!this.paused && !this.closed) this.socket.resume()
-  }
-
-  /** The poller takes over, if there is one: reads of a plain socket that is connected, and writes that the kernel takes at once. */
-  poll(isAnswer: boolean, now: boolean): void {
-    this.isAnswer = isAnswer
-    poller = threadPoller()
-    const { _handle: handle } = this.socket as unknown as WithHandle
-    if (handle === null) return
-    // As long as Node believes that it reads, it does not begin to.
-    handle.reading = poller !== null && handle.fd >= 0
-    if (!handle.reading) return
-    this.polled = handle
-    this.fd = handle.fd
-    const { socket } = this
-    const { _destroy: destroy } = socket
-    socket._destroy = (error, callback) => {
-      this.polled = null
-      if (roundTripsAreAsked()) this.lastRoundTripMs = socketCalls().roundTripMs(socket)
-      destroy.call(socket, error, callback)
-    }
-    if (this.paused) return
-    // What is read here the poller need not tell.
-    const length = now ? poller!.receive(this.fd, readBuffer) : -constants.errno.EAGAIN
-    this.pollOn()
-    if (length > 0) this.onRead(readBuffer, 0, length, length === readSize)
-    else if (!isNotNow(length)) this.onReadEnd(length)
-  }
-
-  private pollOn(): void {
-    if (this.slot >= 0 || this.peerEnded) return
-    this.slot = poller!.add(this.fd, this)
-    if (this.slot < 0) this.pollNoMore()
-  }
-
-  private pollOff(): void {
-    if (this.slot < 0) return
-    if (this.isOpen) poller!.remove(this.slot, this.fd)
-    else poller!.forget(this.slot)
-    this.slot = -1
-  }
-
-  /** Whether the polled socket still has its descriptor. */
-  get isOpen(): boolean {
-    return this.polled !== null
-  }
-
-  /** Node reads from now on: what ends a connection is its to tell. */
-  private pollNoMore(): void {
-    this.pollOff()
-    const handle = this.polled
-    this.polled = null
-    if (handle === null || (this.socket as unknown as WithHandle)._handle !== handle) return
-    const status = handle.readStart()
-    if (status < 0) this.socket.destroy(systemFailure(-status, 'read'))
-  }
-
-  // ReadyListener
-
-  onRead(bytes: Buffer, start: number, end: number, more: boolean): void {
-    if (!this.isOpen) return
-    if (this.paused) {
-      this.held = Buffer.from(bytes.subarray(start, end))
-      return
-    }
-    let goesOn = this.deliver(bytes, start, end) && more
-    for (let reads = 1; goesOn && this.isOpen; reads++) {
-      if (reads === readsAtOnce) {
-        // The others' turn; this one is told of again.
-        this.pollOff()
-        this.pollOn()
-        return
-      }
-      const length = poller!.receive(this.fd, readBuffer)
-      if (length > 0) goesOn = this.deliver(readBuffer, 0, length)
-      else {
-        goesOn = false
-        if (!isNotNow(length)) this.onReadEnd(length)
-      }
-    }
-  }
-
-  onReadEnd(result: number): void {
-    const { socket } = this
-    if (result !== 0 && result !== endedBadly) socket.destroy(systemFailure(-result, 'read'))
-    // One that was paused meanwhile is told again.
-    else if (this.paused) return
-    else if (result === endedBadly) this.pollNoMore()
-    else {
-      this.pollOff()
-      this.tellEnd()
-      // The stream ends once it has been told, and closes when writing has ended too.
-      socket.push(null)
-      socket.read(0)
-    }
-  }
-
-  /** The peer sends no more. */
-  private tellEnd(): void {
-    if (this.peerEnded) return
-    this.peerEnded = true
+  protected onPeerEnd(): void {
     beginTurn()
     if (this.closing !== null) this.end('end')
     else if (!this.closed && this.session?.state !== 'ended') this.handler.onEnd()
     endTurn()
-  }
-
-  private readonly deliverHeld = (): void => {
-    const { held } = this
-    if (held === null || this.paused || !this.isOpen) return
-    this.held = null
-    if (this.deliver(held, 0, held.length) && this.isOpen) this.pollOn()
-  }
-
-  /** For sockets without `onread` (those of Node's TLS): reading begins. */
-  readAccepted(): void {
-    const { socket } = this
-    const onBytes = (length: number) => this.deliver(secureReadBuffer, 0, length)
-    if (!takeReads(socket, secureReadBuffer, onBytes)) {
-      socket.on('data', (chunk: Buffer) => {
-        this.deliver(chunk, 0, chunk.length)
-      })
-      return
-    }
-    this.takesReads = true
-    for (let chunk: Buffer | null = socket.read(); chunk !== null; chunk = socket.read()) this.deliver(chunk, 0, chunk.length)
-    if (!this.paused && !this.closed) setReading(socket, true)
   }
 
   // ByteSink
@@ -390,7 +225,7 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
     if (this.streams) this.streams = socket.connecting || socket.writableLength !== 0
     let sent = 0
     if (this.isOpen && !this.streams && !this.directPending) {
-      sent = poller!.send(this.fd, bytes, start, end)
+      sent = threadPoller()!.send(this.fd, bytes, start, end)
       if (sent === end - start) return true
       if (sent < 0) {
         if (!isNotNow(sent)) {
@@ -494,20 +329,12 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
 
   pause(): void {
     if (this.paused || this.closed) return
-    this.paused = true
     if (this.secure) this.waitsForWrite()
-    if (this.polled !== null) this.pollOff()
-    else if (this.takesReads) setReading(this.socket, false)
-    else this.socket.pause()
+    this.stopReading()
   }
 
   resume(): void {
-    if (!this.paused || this.closed || this.turnedAway) return
-    this.paused = false
-    if (this.held !== null) setImmediate(this.deliverHeld)
-    else if (this.isOpen) this.pollOn()
-    else if (this.takesReads) setReading(this.socket, true)
-    else this.socket.resume()
+    if (this.paused && !this.closed && !this.turnedAway) this.goOnReading()
   }
 
   /** Sends the end after what was written; goes on reading. */
@@ -582,11 +409,6 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
     if (!this.socket.destroyed) this.socket.resetAndDestroy()
   }
 
-  /** How long (ms) a packet takes to the peer and back, or did at the end; null: nobody can tell. */
-  get roundTripMs(): number | null {
-    return (this.isOpen ? socketCalls().roundTripMs(this.socket) : null) ?? this.lastRoundTripMs
-  }
-
   get isClosed(): boolean {
     return this.closed
   }
@@ -602,78 +424,4 @@ export class Connection implements ByteSink, OutputOwner, DirectWriter, ReadyLis
     endTurn()
     this.session?.free()
   }
-}
-
-/** What of a socket's handle is used here; Node's own field, with no public way to it. */
-interface SocketHandle {
-  reading: boolean
-  readonly fd: number
-  readStart(): number
-  readStop(): number
-}
-
-interface WithHandle {
-  _handle: SocketHandle | null
-}
-
-/**
- * Takes an accepted socket's handle out and gives it to a new socket that reads into the shared buffer: `onread` can't be
- * asked for on a server's sockets. Measured: 'data' events cost 4 to 5 µs a request more.
- */
-export function rewrapAccepted(accepted: net.Socket, makeHandler: (socket: net.Socket) => Connection): Connection {
-  const holder = accepted as unknown as WithHandle
-  const handle = holder._handle
-  if (handle === null) return makeHandler(accepted)
-  holder._handle = null
-  handle.readStop()
-  // Or the new socket would begin to read at once; `startReading` follows.
-  handle.reading = true
-  let connection: Connection | null = null
-  const onBytes = (length: number) => connection?.deliver(readBuffer, 0, length) ?? true
-  // The types know `handle` only as another class than an accepted socket's.
-  const options: Omit<net.SocketConstructorOpts, 'handle'> & { handle: SocketHandle } = {
-    handle,
-    readable: true,
-    writable: true,
-    allowHalfOpen: true,
-    onread: { buffer: readBuffer, callback: onBytes },
-  }
-  const socket = new net.Socket(options as unknown as net.SocketConstructorOpts)
-  readDirect(socket, onBytes)
-  connection = makeHandler(socket)
-  connection.isUnread = true
-  return connection
-}
-
-/**
- * What TLS sockets of this thread read into: not the plain ones' buffer, so that it can't matter when Node decrypts. Measured
- * (bench mesh): 'data' events cost an allocation of 64 KiB a read.
- */
-const secureReadBuffer = Buffer.allocUnsafeSlow(64 * 1024)
-
-/** A connecting TLS socket that reads into a buffer of its thread. */
-export function connectSecure(options: tls.ConnectionOptions, makeHandler: (socket: tls.TLSSocket) => Connection): Connection {
-  let connection: Connection | null = null
-  const callback = (length: number) => connection?.deliver(secureReadBuffer, 0, length) ?? true
-  // Node hands it to the socket, which the types of `tls.connect` don't say.
-  const onread: Pick<net.SocketConstructorOpts, 'onread'> = { onread: { buffer: secureReadBuffer, callback } }
-  const socket = tls.connect({ ...options, ...onread })
-  socket.once('secureConnect', () => readDirect(socket, callback))
-  connection = makeHandler(socket)
-  return connection
-}
-
-/** A connecting plain socket that reads into the shared buffer. */
-export function connectPlain(target: net.NetConnectOpts, makeHandler: (socket: net.Socket) => Connection): Connection {
-  let connection: Connection | null = null
-  const onBytes = (length: number) => connection?.deliver(readBuffer, 0, length) ?? true
-  const onread = { buffer: readBuffer, callback: onBytes }
-  const socket = net.connect({ ...target, noDelay: true, allowHalfOpen: true, onread })
-  // Before that its handle may be another than it will have.
-  socket.once('connect', () => {
-    readDirect(socket, onBytes)
-    connection?.poll(true, false)
-  })
-  connection = makeHandler(socket)
-  return connection
 }

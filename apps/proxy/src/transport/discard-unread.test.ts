@@ -1,8 +1,9 @@
 import { once } from 'node:events'
 import net from 'node:net'
 import { expect, it } from 'vitest'
-import { Connection, ignore, rewrapAccepted } from './connection.ts'
+import { Connection, ignore } from './connection.ts'
 import { closeUnread } from './discard-unread.ts'
+import { rewrapAccepted } from './open-connection.ts'
 import { threadPoller } from './poller.ts'
 import { TimerWheel } from './timer-wheel.ts'
 

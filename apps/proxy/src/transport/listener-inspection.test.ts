@@ -2,8 +2,9 @@ import { once } from 'node:events'
 import net from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { CompiledListenerFilter, ConnectionFacts } from '../filters/listener/filter.ts'
-import { Connection, ignore, rewrapAccepted } from './connection.ts'
+import { Connection, ignore } from './connection.ts'
 import { type InspectionPlan, inspectConnection } from './listener-inspection.ts'
+import { rewrapAccepted } from './open-connection.ts'
 import { TimerWheel } from './timer-wheel.ts'
 
 const timers = new TimerWheel()

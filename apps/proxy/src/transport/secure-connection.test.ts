@@ -3,7 +3,8 @@ import { type AddressInfo, connect } from 'node:net'
 import tls from 'node:tls'
 import { afterEach, expect, test } from 'vitest'
 import { TestAuthority } from '../testing/certificates.ts'
-import { Connection, type ConnectionHandler, connectSecure } from './connection.ts'
+import { Connection, type ConnectionHandler } from './connection.ts'
+import { connectSecure } from './open-connection.ts'
 import { TimerWheel } from './timer-wheel.ts'
 
 const timers = new TimerWheel()

@@ -19,6 +19,7 @@ import { loadAssignment, withLabels } from './endpoints/load-assignment.ts'
 import { localityBalanceOf, seenOf } from './endpoints/locality-balance.ts'
 import { localityGroups } from './endpoints/locality-groups.ts'
 import { placeOfProxy, topology } from './endpoints/place.ts'
+import { exchangesPeers } from './filters/istio-stats.ts'
 import type { Recipe, ResourceCache } from './resource-cache.ts'
 import { systemRootsOf } from './tls/contexts.ts'
 import { keyOf } from './wire.ts'
@@ -36,6 +37,7 @@ function contextOf(service: Service, scope: Scope): OutboundContext {
     transparent: isTransparent(scope),
     systemRoots: systemRootsOf(scope.proxy),
     isWeft: scope.proxy.isWeft,
+    exchangesPeers: exchangesPeers(scope, 'client'),
     preservesCase: scope.settings.headers.preservesCase,
     place: placeOfProxy(scope),
     takesMeshTls: (endpoint) => takesMeshTls(snapshot, endpoint),

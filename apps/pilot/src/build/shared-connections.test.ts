@@ -53,7 +53,7 @@ describe('requests share connections between our sidecars', () => {
     const built = builtFor(services, ours)
     expect(offered(built, 80)).toEqual(['weft-h2', 'istio', 'http/1.1'])
     expect(offered(built, 81)).toEqual(['weft-h2', 'istio', 'h2'])
-    expect(offered(built, 82)).toEqual(['istio-peer-exchange', 'istio'])
+    expect(offered(built, 82)).toEqual(['istio'])
     expect(served(built, 80)).toEqual(['weft-h2', 'h2', 'http/1.1'])
     expect(served(built, 82)).not.toContain('weft-h2')
     // What the connection carries by its own choice stays HTTP/1.1 in the configuration.

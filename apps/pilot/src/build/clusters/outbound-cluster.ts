@@ -6,6 +6,7 @@ import {
   Cluster_DnsLookupFamily,
   Cluster_LbPolicy,
 } from '@weft/contracts/envoy/config/cluster/v3/cluster'
+import { Filter as Cluster_Filter } from '@weft/contracts/envoy/config/cluster/v3/filter'
 import { type MeshSettings, meshKey } from '../../model/mesh-settings.ts'
 import { isHttp, isHttp2, type Service, type ServicePort, speaksHttp } from '../../model/service.ts'
 import type { EndpointSet } from '../../model/workload.ts'
@@ -13,6 +14,7 @@ import { identitiesOf, loadAssignment, type TakesMeshTls, withLabels } from '../
 import { localityBalanceOf, weighsLocalities } from '../endpoints/locality-balance.ts'
 import { localityGroups } from '../endpoints/locality-groups.ts'
 import type { Place } from '../endpoints/place.ts'
+import { peerExchangeFilter } from '../filters/istio-stats.ts'
 import { outboundClusterName, serverNameOf } from '../names.ts'
 import type { Recipe } from '../resource-cache.ts'
 import type { SystemRoots } from '../tls/contexts.ts'
@@ -43,6 +45,8 @@ export interface OutboundContext {
   readonly systemRoots: SystemRoots
   /** The proxy is ours, not Envoy. */
   readonly isWeft: boolean
+  /** Istio's metrics of connections are counted, for which both ends tell who they are. */
+  readonly exchangesPeers: boolean
   /** Headers of HTTP/1.1 keep their case. */
   readonly preservesCase: boolean
   /** Where the proxy stands. */
@@ -90,6 +94,7 @@ export function outboundCluster(target: OutboundTarget, context: OutboundContext
       meshKey(mesh),
       discovery.endsWith('dns') ? JSON.stringify(context.place) : '',
       context.isWeft,
+      context.exchangesPeers,
       context.preservesCase,
       port.number,
     ),
@@ -101,7 +106,7 @@ export function outboundCluster(target: OutboundTarget, context: OutboundContext
 
 function build(
   target: OutboundTarget,
-  { mesh, endpoints, takesMeshTls, systemRoots, isWeft, preservesCase, place }: OutboundContext,
+  { mesh, endpoints, takesMeshTls, systemRoots, isWeft, exchangesPeers, preservesCase, place }: OutboundContext,
   name: string,
   discovery: ReturnType<typeof discoveryOf>,
   identities: readonly string[],
@@ -130,10 +135,12 @@ function build(
     host: service.host,
     http,
     http2,
+    exchangesPeers,
     shares: isWeft && sharesConnections(policy.connectionPool, preservesCase),
     systemRoots,
     mesh,
   })
+  if (exchangesPeers && !http && !service.meshExternal) cluster.filters = [Cluster_Filter.fromPartial(peerExchangeFilter)]
   applyProxyProtocol(cluster, policy.proxyProtocol)
   cluster.metadata = {
     filterMetadata: {

@@ -4,14 +4,7 @@ import {
   type ClientTLSSettings,
 } from '@weft/contracts/istio/networking/v1alpha3/destination_rule'
 import type { MeshSettings } from '../../model/mesh-settings.ts'
-import {
-  clientSocket,
-  meshProtocols,
-  meshUpstreamSocket,
-  plaintextSocket,
-  type SystemRoots,
-  sharedHttp,
-} from '../tls/contexts.ts'
+import { clientSocket, meshUpstreamSocket, peerExchange, plaintextSocket, type SystemRoots, sharedHttp } from '../tls/contexts.ts'
 
 export interface UpstreamTls {
   readonly settings: ClientTLSSettings | undefined
@@ -24,6 +17,8 @@ export interface UpstreamTls {
   readonly host: string
   readonly http: boolean
   readonly http2: boolean
+  /** Connections that carry no HTTP begin with who is at their ends, where the server agrees. */
+  readonly exchangesPeers: boolean
   /** Requests may share connections with a sidecar that is ours too. */
   readonly shares: boolean
   readonly systemRoots: SystemRoots
@@ -59,8 +54,9 @@ export function applyUpstreamTls(cluster: Cluster, tls: UpstreamTls): void {
   cluster.transportSocket = clientSocket(tls.settings, serverName, alpn, tls)
 }
 
-function meshAlpn({ http, http2, shares }: UpstreamTls): readonly string[] {
+function meshAlpn({ http, http2, shares, exchangesPeers }: UpstreamTls): readonly string[] {
   const shared = shares ? [sharedHttp] : []
   if (http2) return [...shared, 'istio', 'h2']
-  return http ? [...shared, 'istio', 'http/1.1'] : meshProtocols
+  if (http) return [...shared, 'istio', 'http/1.1']
+  return exchangesPeers ? [peerExchange, 'istio'] : ['istio']
 }

@@ -1,10 +1,12 @@
 import { FilterConfig as GrpcStats } from '@weft/contracts/envoy/extensions/filters/http/grpc_stats/v3/config'
 import type { Any } from '@weft/contracts/google/protobuf/any'
+import { MetadataExchange } from '@weft/contracts/istio/filters/metadata_exchange'
 import { Config as PeerMetadata } from '@weft/contracts/istio/filters/peer_metadata'
 import { PluginConfig } from '@weft/contracts/istio/filters/stats'
 import { type SelectedMetrics, selectedMetrics } from '../../scope/metrics.ts'
 import type { Scope } from '../../scope/scope.ts'
 import type { TelemetryMode } from '../../scope/telemetry.ts'
+import { peerExchange } from '../tls/contexts.ts'
 import { pack } from '../wire.ts'
 
 /** The filters that count Istio's metrics of requests: they tell and note who speaks to whom, and count at the end. */
@@ -50,6 +52,20 @@ export function tcpMetricFilter(scope: Scope, mode: TelemetryMode): Any | undefi
   const metrics = metricsOf(scope, mode)
   return metrics === undefined ? undefined : statsConfig(metrics, mode === 'server')
 }
+
+/** Whether this proxy counts connections, and so tells the other end who it is and asks it. */
+export function exchangesPeers(scope: Scope, mode: TelemetryMode): boolean {
+  return metricsOf(scope, mode) !== undefined
+}
+
+const exchange = pack(
+  'envoy.tcp.metadataexchange.config.MetadataExchange',
+  MetadataExchange,
+  MetadataExchange.fromPartial({ protocol: peerExchange }),
+)
+
+/** The filter by which the ends of a connection tell each other, of listeners; a cluster's has the same two fields. */
+export const peerExchangeFilter = { name: 'istio.metadata_exchange', typedConfig: exchange }
 
 function metricsOf(scope: Scope, mode: TelemetryMode): SelectedMetrics | undefined {
   return scope.proxy.isWeft ? selectedMetrics(scope, mode) : undefined

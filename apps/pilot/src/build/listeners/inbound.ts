@@ -15,11 +15,12 @@ import { meshKey } from '../../model/mesh-settings.ts'
 import { isHttp } from '../../model/service.ts'
 import type { MtlsMode, Scope } from '../../scope/scope.ts'
 import { sharesConnections } from '../clusters/connection-pool.ts'
+import { exchangesPeers, peerExchangeFilter } from '../filters/istio-stats.ts'
 import { mixerInbound, mixerInboundTcp, mixerServiceConfig } from '../filters/mixer.ts'
 import { clusterNames, inboundClusterName } from '../names.ts'
 import type { Recipe } from '../resource-cache.ts'
 import { workloadSecurity } from '../security/workload-security.ts'
-import { meshDownstreamSocket, serverSocket, sharedHttp } from '../tls/contexts.ts'
+import { meshDownstreamSocket, peerExchange, serverSocket, sharedHttp } from '../tls/contexts.ts'
 import { keyOf, milliseconds } from '../wire.ts'
 import { httpConnectionManager, httpSettingsKey } from './http-connection-manager.ts'
 import { type InboundPort, inboundPorts } from './inbound-ports.ts'
@@ -36,7 +37,7 @@ import {
 import { tcpProxy } from './tcp-proxy.ts'
 
 /** Application protocols that only sidecars offer: by them PERMISSIVE tells the mesh's TLS from the application's own. */
-const tcpMeshAlpn: readonly string[] = ['istio', 'istio-peer-exchange']
+const tcpMeshAlpn: readonly string[] = ['istio', peerExchange]
 const httpMeshAlpn: readonly string[] = ['istio-http/1.0', 'istio-http/1.1', 'istio-h2']
 const meshAlpn: readonly string[] = [...tcpMeshAlpn, ...httpMeshAlpn]
 
@@ -150,6 +151,7 @@ function passthroughChains(scope: Scope, mode: MtlsMode, port: number | undefine
     }),
   ]
   const tcp = (): FilterChain['filters'] => [
+    ...peerFilters(scope),
     ...workloadSecurity(scope).tcp(),
     ...tcpProxy(cluster, [{ cluster, weight: 100 }], scope, 'server'),
   ]
@@ -229,7 +231,7 @@ function ownTlsChain(
  * PERMISSIVE takes both; DISABLE only what comes as it is. `sniffed` narrows each to HTTP, or to what is left.
  */
 function securityChains(
-  { snapshot: { mesh } }: Scope,
+  scope: Scope,
   name: string,
   mode: MtlsMode,
   destinationPort: number | undefined,
@@ -238,7 +240,9 @@ function securityChains(
   sniffed?: 'http' | 'tcp',
   shared = false,
 ): FilterChain[] {
-  const alpn = http ? ['h2', 'http/1.1'] : ['istio-peer-exchange', 'h2', 'http/1.1']
+  const { mesh } = scope.snapshot
+  const exchanges = !http && exchangesPeers(scope, 'server')
+  const alpn = [...(exchanges ? [peerExchange] : []), 'h2', 'http/1.1']
   const chain = (match: Partial<FilterChainMatch>, secure: boolean): FilterChain =>
     FilterChain.fromPartial({
       name,
@@ -266,10 +270,18 @@ function tcpFilters(inbound: InboundPort, scope: Scope): FilterChain['filters'] 
   const cluster = inboundClusterName(inbound.port)
   const mixer = mixerInboundTcp(inbound, scope)
   return [
+    ...peerFilters(scope),
     ...workloadSecurity(scope).tcp(),
     ...(mixer === undefined ? [] : [{ name: 'mixer', configType: { $case: 'typedConfig' as const, value: mixer.config } }]),
     ...tcpProxy(cluster, [{ cluster, weight: 100 }], scope, 'server'),
   ]
+}
+
+/** Who is at the other end is told before anything asks. */
+function peerFilters(scope: Scope): FilterChain['filters'] {
+  if (!exchangesPeers(scope, 'server')) return []
+  const { name, typedConfig } = peerExchangeFilter
+  return [{ name, configType: { $case: 'typedConfig', value: typedConfig } }]
 }
 
 function httpFilter(inbound: InboundPort, scope: Scope, secure: boolean) {

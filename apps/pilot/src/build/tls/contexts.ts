@@ -32,8 +32,8 @@ const secretCluster = 'sds-grpc'
 const workloadSecret = 'default'
 const trustSecret = 'ROOTCA'
 
-/** Application protocols by which a sidecar knows another one. */
-export const meshProtocols: readonly string[] = ['istio-peer-exchange', 'istio']
+/** The application protocol of connections on which both ends first tell which workload they are. */
+export const peerExchange = 'istio-peer-exchange'
 
 /**
  * The one by which two proxies of ours agree on an HTTP/2 connection for the requests of many, whatever HTTP those are. Envoy

@@ -33,6 +33,9 @@ const gateKinds: readonly NetworkGateKind[] = [
 const gatesByType = new Map(gateKinds.flatMap((kind) => kind.types.map((type) => [type, kind] as const)))
 const byType = new Map(kinds.flatMap((kind) => kind.types.map((type) => [type, kind] as const)))
 
+/** The types of the configurations that they take. */
+export const networkFilterTypes: readonly string[] = [...gatesByType.keys(), ...byType.keys()]
+
 /** The network filter kind for a typed_config's type URL: one that ends a chain. */
 export function networkFilterKind(typeUrl: string, path: string): NetworkFilterKind {
   const kind = byType.get(typeOf(typeUrl))
@@ -55,6 +58,6 @@ function notFound(typeUrl: string, path: string, misplaced: string | undefined):
   if (misplaced !== undefined) return new WeftError('invalid_argument', misplaced, { where: { path } })
   return new WeftError('unimplemented', `no network filter takes a configuration of type '${typeUrl}'`, {
     where: { path },
-    hint: `known: ${[...gatesByType.keys(), ...byType.keys()].join(', ')}`,
+    hint: `known: ${networkFilterTypes.join(', ')}`,
   })
 }

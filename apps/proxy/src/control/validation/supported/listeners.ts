@@ -61,6 +61,7 @@ export const listenerSupport: SupportTable = {
   'envoy.extensions.filters.network.sni_dynamic_forward_proxy.v3.FilterConfig': '*',
   'envoy.extensions.filters.network.echo.v3.Echo': '*',
   'envoy.tcp.metadataexchange.config.MetadataExchange': '* ~enable_discovery',
+  'istio.mixer.v1.config.client.TcpClientConfig': '*',
   'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager':
     'codec_type stat_prefix rds route_config access_log_options flush_access_log_on_new_request access_log_flush_interval add_user_agent append_local_overload scoped_routes http_filters common_http_protocol_options http_protocol_options server_name ' +
     'server_header_transformation max_request_headers_kb stream_idle_timeout request_timeout request_headers_timeout ' +

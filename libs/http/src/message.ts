@@ -12,6 +12,8 @@ export class RequestHead {
   /** What a codec took for `path` and `authority`, and has looked through: no byte of it ends a line. */
   receivedPath = ''
   receivedAuthority = ''
+  /** It asks for another protocol: what comes behind the head is no body. Only a codec's head that was looked at says so, no header put there later. */
+  upgrades = false
   scheme: 'http' | 'https' | string = 'http'
   version: 10 | 11 | 20 = 11
   readonly headers = new HeaderTable()
@@ -21,6 +23,7 @@ export class RequestHead {
     this.path = ''
     this.authority = ''
     this.emptyAuthority = false
+    this.upgrades = false
     this.receivedPath = ''
     this.receivedAuthority = ''
     this.scheme = 'http'

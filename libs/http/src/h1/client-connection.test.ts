@@ -97,6 +97,10 @@ describe('the HTTP/1.1 client side', () => {
     expect(new Client().send('POST', {}, 'hi').sink.take()).toMatch(/transfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n$/)
   })
 
+  it('frames a body beside an Upgrade that was put there on the way', () => {
+    expect(new Client().send('POST', { upgrade: 'x' }, 'hi').sink.take()).toMatch(/transfer-encoding: chunked\r\n\r\n2\r\nhi\r\n/)
+  })
+
   it('asks for a whole address where it is told to, but for a tunnel', () => {
     const client = (): Client => new Client({ absoluteTargets: true })
     expect(client().send('GET').sink.take()).toBe('GET http://up.test/p HTTP/1.1\r\nhost: up.test\r\n\r\n')

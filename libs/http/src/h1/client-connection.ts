@@ -346,7 +346,7 @@ export class Http1ClientConnection implements ClientStream, HeadReader {
     const { sink } = this
     this.headRequest = method === 'HEAD'
     this.connectRequest = method === 'CONNECT'
-    this.upgradeAsked = headers.has(names.upgrade)
+    this.upgradeAsked = head.upgrades
     const target = this.options.absoluteTargets ? `${head.scheme}://${head.authority}${head.path}` : head.path
     const out = sink.reserve(method.length + target.length + head.authority.length + headers.writeBound + 96)
     let at = sink.position

@@ -82,6 +82,7 @@ class ClientUnderTest {
     request.method = method
     request.path = '/a'
     request.authority = 'example.com'
+    request.upgrades = fields.some(([name]) => name === 'connection')
     for (const [name, value] of fields) request.headers.append(headerName(name), value)
     const stream = this.connection.begin(receiver)
     stream.sendHead(request, end)

@@ -289,7 +289,7 @@ export class Http2ClientStream implements ClientStream, StreamUser {
     const { outbox } = core
     const { hpack } = outbox
     this.isHead = head.method === 'HEAD'
-    this.upgrade = headers.get(names.upgrade) ?? ''
+    this.upgrade = head.upgrades ? (headers.get(names.upgrade) ?? '') : ''
     const connect = head.method === 'CONNECT'
     this.isConnect = connect || this.upgrade !== ''
     if (this.upgrade.toLowerCase() === 'websocket') this.webSocketKey = keyOf(headers)

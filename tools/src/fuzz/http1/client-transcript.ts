@@ -48,6 +48,7 @@ export async function clientTranscript(
   const request = new RequestHead()
   Object.assign(request, { method, path: '/', authority: 'a.test:80' })
   if (upgrade) {
+    request.upgrades = true
     request.headers.append(headerName('connection'), 'upgrade')
     request.headers.append(headerName('upgrade'), 'websocket')
   }

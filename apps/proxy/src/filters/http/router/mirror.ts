@@ -62,8 +62,8 @@ export class Mirrors {
 }
 
 function copyOf(exchange: RoutedExchange, { edits, suffix, host }: MirrorPolicy): RequestHead {
-  const { method, scheme, authority, emptyAuthority, path, headers } = exchange.request
-  const copy = Object.assign(new RequestHead(), { method, scheme, authority, emptyAuthority, path })
+  const { method, scheme, authority, emptyAuthority, upgrades, path, headers } = exchange.request
+  const copy = Object.assign(new RequestHead(), { method, scheme, authority, emptyAuthority, upgrades, path })
   copy.headers.copyFrom(headers)
   editHead(edits, exchange, copy)
   if (host !== '') copy.authority = host

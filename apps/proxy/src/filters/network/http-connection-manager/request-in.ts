@@ -46,6 +46,7 @@ export class RequestIn implements IncomingRequest {
         this.endWithHead()
       }
     }
+    request.upgrades = exchange.upgrade !== ''
     const expects = this.expectsContinue()
     if (plan.earlyEdits !== null) editHead(plan.earlyEdits, exchange, request)
     const prepared = prepareRequest(exchange, plan, exchange.upgrade !== '')

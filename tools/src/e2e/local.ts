@@ -30,10 +30,11 @@ export async function localScenario(scenario: Scenario): Promise<void> {
   const args = ['--mixer-replicas', '2', '--adapter-dir', adapters, '--timings']
   const mesh = await MeshUnderTest.start([...args, ...(redis === undefined ? [] : ['--redis', redis.url])])
   scenario.cleanup(() => mesh.stop())
-  const said = mesh.running.output()
-  await scenario.attempt('weft up tells its progress, then the URLs', () => {
-    expect(/✓ pilot/.test(said) && said.includes(`${mesh.gateway}/productpage`), said)
-    return /mesh ready in [\d.]+ s/.exec(said)?.[0]
+  await scenario.attempt('weft up tells its progress, then the URLs', async () => {
+    const said = (): string => mesh.running.output()
+    await until(() => said().includes(`${mesh.gateway}/productpage`), 'weft up to tell the URLs', mesh.running, 10_000)
+    expect(/✓ pilot/.test(said()), said())
+    return /mesh ready in [\d.]+ s/.exec(said())?.[0]
   })
   await scenario.attempt('the page comes through gateway and sidecars', async () => {
     const problem = pageProblem(await get(`${mesh.gateway}/productpage`))

@@ -89,7 +89,7 @@ async function serve(
   const { Control } = await import('./control/control.ts')
   const control = new Control({ settings, flags, log, workerFactory })
   let stopping = false
-  let closeSinks: () => void = () => {}
+  let closeSinks = async (): Promise<void> => {}
   const stop = (reason: string): void => {
     if (stopping) process.exit(0)
     stopping = true

@@ -11,9 +11,11 @@ import { datagrams, StatsdLines } from './statsd-lines.ts'
 
 /** Bytes that wait for a server before its connection is given up; as with Envoy. */
 const maxWaitingBytes = 16 << 20
+/** How long the end waits for a server that does not take what is left. */
+const lastFlushMs = 1000
 
-/** Tells the statistics to statsd servers, once in every flush interval and at the end. */
-export function startStatsSinks(control: Control): { close(): void } {
+/** Tells the statistics to statsd servers, once in every flush interval and at the end, which waits for that. */
+export function startStatsSinks(control: Control): { close(): Promise<void> } {
   const { statsSinks, statsFlushMs, stats } = control.settings
   const view = new StatView(control)
   const tagged = tagExtractor(stats, control.flags.statsTags)
@@ -21,16 +23,17 @@ export function startStatsSinks(control: Control): { close(): void } {
     const lines = new StatsdLines({ prefix: target.prefix, untagged: target.tags ? (stat) => untagged(stat, tagged) : null })
     return { lines, writer: target.to.type === 'udp' ? udpWriter(target.to) : tcpWriter(target.to.cluster, control) }
   })
-  const flush = (): void => {
+  const flush = async (): Promise<void> => {
     const used = view.list({ usedOnly: true })
-    for (const { lines, writer } of sinks) writer.write(lines.next(used))
+    await Promise.all(sinks.map(({ lines, writer }) => writer.write(lines.next(used))))
   }
-  const timer = setInterval(flush, statsFlushMs)
+  const timer = setInterval(() => void flush(), statsFlushMs)
   timer.unref()
   return {
-    close() {
+    async close() {
       clearInterval(timer)
-      flush()
+      const late = new Promise<void>((resolve) => setTimeout(resolve, lastFlushMs))
+      await Promise.race([flush(), late])
       view.close()
       for (const { writer } of sinks) writer.close()
     },
@@ -38,7 +41,8 @@ export function startStatsSinks(control: Control): { close(): void } {
 }
 
 interface Writer {
-  write(lines: readonly string[]): void
+  /** Resolves when the lines have left; or were thrown away, which is logged. */
+  write(lines: readonly string[]): Promise<void>
   close(): void
 }
 
@@ -47,12 +51,12 @@ function udpWriter({ host, port, maxBytes }: Extract<StatsdTarget['to'], { type:
   socket.unref()
   // Nobody there is no reason to stop.
   socket.on('error', () => {})
+  const send = (datagram: string): Promise<void> => new Promise((resolve) => socket.send(datagram, port, host, () => resolve()))
   return {
-    write(lines) {
-      for (const datagram of datagrams(lines, maxBytes)) socket.send(datagram, port, host, () => {})
+    async write(lines) {
+      await Promise.all(datagrams(lines, maxBytes).map(send))
     },
-    // What was sent before leaves first.
-    close: () => void socket.send('', port, host, () => socket.close()),
+    close: () => void socket.close(),
   }
 }
 
@@ -60,7 +64,7 @@ function udpWriter({ host, port, maxBytes }: Extract<StatsdTarget['to'], { type:
 function tcpWriter(cluster: string, control: Control): Writer {
   const overflow = control.stats.counter('statsd.cx_overflow')
   const find = controlPlaneClusters(() => control)
-  let socket: Socket | null = null
+  let socket: Promise<Socket | null> | null = null
   let next = 0
   const open = async (): Promise<Socket | null> => {
     const { addresses, tls } = await find(cluster)
@@ -73,26 +77,35 @@ function tcpWriter(cluster: string, control: Control): Writer {
     const made = tls === null ? connect(place) : connectTls({ ...tls, ...place })
     made.unref()
     made.on('error', () => {})
-    made.on('close', () => {
-      if (socket === made) socket = null
-    })
     return made
   }
+  const connected = async (): Promise<Socket | null> => {
+    socket ??= open()
+    const made = await socket
+    if (made !== null && !made.destroyed) return made
+    socket = open()
+    return socket
+  }
   const write = async (text: string): Promise<void> => {
-    socket ??= await open()
-    if (socket === null) return
-    if (socket.writableLength > maxWaitingBytes) {
+    const made = await connected()
+    if (made === null) return
+    if (made.writableLength > maxWaitingBytes) {
       overflow.inc()
-      socket.destroy()
+      made.destroy()
       socket = null
-    } else socket.write(text)
+      return
+    }
+    await new Promise<void>((resolve) => made.write(text, () => resolve()))
   }
   return {
-    write(lines) {
-      write(`${lines.join('\n')}\n`).catch((error: unknown) =>
-        control.log.of('upstream').debug(`statsd: ${WeftError.from(error).message}`),
-      )
+    async write(lines) {
+      try {
+        await write(`${lines.join('\n')}\n`)
+      } catch (error) {
+        socket = null
+        control.log.of('upstream').debug(`statsd: ${WeftError.from(error).message}`)
+      }
     },
-    close: () => void socket?.end(),
+    close: () => void socket?.then((made) => made?.end()),
   }
 }

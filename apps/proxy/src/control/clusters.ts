@@ -39,6 +39,8 @@ interface Entry extends ClusterState {
   /** What its membership was last counted by. */
   counted: ClusterLoadAssignment | undefined
   resource: CheckedResource
+  /** What the workers have: the resource, with what it has by default. */
+  published: Uint8Array
   /** Of `cluster.<name>.`. */
   stats: StatScope
   endpointsKnown: Deferred
@@ -113,7 +115,8 @@ export class Clusters {
     const warming = this.#warming.get(name)
     if (warming !== undefined && sameBytes(warming.bytes, resource.bytes)) return
     this.#discardWarming(name)
-    const message = withDefaults(Cluster.decode(resource.bytes), this.#options.defaults)
+    const source = Cluster.decode(resource.bytes)
+    const message = withDefaults(source, this.#options.defaults)
     const entry: Entry = {
       name,
       origin,
@@ -121,6 +124,7 @@ export class Clusters {
       updatedAt: new Date(),
       message,
       bytes: resource.bytes,
+      published: message === source ? resource.bytes : Cluster.encode(message).finish(),
       assignment: undefined,
       slots: before?.slots ?? new EndpointSlots(this.#options.slab),
       counted: before?.counted,
@@ -209,7 +213,7 @@ export class Clusters {
     if (before !== undefined) this.#close(before)
     this.#count()
     const resources: ResourceUpdate[] = [
-      { kind: 'cluster', name: entry.name, bytes: Cluster.encode(entry.message).finish(), slots: entry.slots.breakers },
+      { kind: 'cluster', name: entry.name, bytes: entry.published, slots: entry.slots.breakers },
       ...this.#endpointUpdate(entry),
     ]
     const errors = await publish(resources)

@@ -20,6 +20,7 @@ import { dnsServersOf } from '../plan/dns-servers.ts'
 import { durationMs } from '../plan/duration.ts'
 import { invalid } from '../plan/problems.ts'
 import { compileNearEnds } from '../plan/source-address.ts'
+import { isPseudo } from '../routing/matchers/header-matcher.ts'
 import { compileStringMatcher } from '../routing/matchers/string-matcher.ts'
 import { bootstrapType } from './load.ts'
 
@@ -103,7 +104,7 @@ function checkControlPlanes(bootstrap: Uint8Array, clusters: readonly Cluster[])
     if (config.apiType !== ApiConfigSource_ApiType.REST && config.grpcServices.length !== 1)
       throw invalid('api_config_source.grpc_services', 'API configs must have either a gRPC service or a cluster name defined')
     for (const { key } of config.grpcServices.flatMap((service) => service.initialMetadata))
-      if (key.startsWith(':') || key.toLowerCase() === 'host')
+      if (isPseudo(key))
         throw invalid('api_config_source.grpc_services[0].initial_metadata', ':-prefixed or host headers may not be modified')
     const name = clusterOf(config)
     const cluster = clusters.find((each) => each.name === name)

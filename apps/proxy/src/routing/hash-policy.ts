@@ -8,7 +8,7 @@ import { durationMs } from '../plan/duration.ts'
 import { invalid } from '../plan/problems.ts'
 import { Hash64, latin1, xxHash64 } from '../upstream/load-balancers/hash64.ts'
 import { cookieValue } from './cookie.ts'
-import { type HeadReader, headerReader } from './matchers/header-matcher.ts'
+import { type HeadReader, headerReader, isPseudo } from './matchers/header-matcher.ts'
 import { queryParameter } from './matchers/query-parameter-matcher.ts'
 import { compileRegex } from './matchers/regex.ts'
 
@@ -64,7 +64,7 @@ function compilePolicy(policy: RouteAction_HashPolicy, path: string): Policy {
       const regex = pattern === undefined ? null : compileRegex(pattern, `${path}.header.regex_rewrite.pattern.regex`)
       const substitution = regexRewrite?.substitution ?? ''
       const rewrite = regex === null ? null : (value: string) => regex.replaceAll(value, substitution)
-      return isBeside(name) ? pseudoPolicy(headerReader(name), rewrite) : headerPolicy(headerName(name), rewrite)
+      return isPseudo(name) ? pseudoPolicy(headerReader(name), rewrite) : headerPolicy(headerName(name), rewrite)
     }
     case 'cookie':
       return cookiePolicy(specifier.value)
@@ -97,11 +97,6 @@ function compilePolicy(policy: RouteAction_HashPolicy, path: string): Policy {
     default:
       throw invalid(path, 'a hash policy needs something to hash')
   }
-}
-
-/** Whether a header stands beside the others: there is one at most. */
-function isBeside(name: string): boolean {
-  return name.startsWith(':') || name.toLowerCase() === 'host'
 }
 
 function pseudoPolicy(read: HeadReader, rewrite: ((value: string) => string) | null): Policy {

@@ -5,6 +5,7 @@ import type { RequestHead } from '@weft/http/message'
 import type { FormatContext } from '../observe/format/context.ts'
 import { compileTextFormat, type TextFormat } from '../observe/format/text-format.ts'
 import { invalid } from '../plan/problems.ts'
+import { isPseudo } from './matchers/header-matcher.ts'
 
 /** What a level (route, virtual host, table, cluster weight) adds to and removes from headers. */
 export interface HeaderEdits {
@@ -87,7 +88,7 @@ function compileAdditions(options: readonly HeaderValueOption[], path: string, s
     const at = `${path}[${i}]`
     const header = option.header
     if (header === undefined || header.key === '') throw invalid(`${at}.header.key`, 'a header name is needed')
-    if (header.key.startsWith(':') || header.key.toLowerCase() === 'host') {
+    if (isPseudo(header.key)) {
       throw invalid(`${at}.header.key`, `headers that begin with ':', and Host, may not be modified: '${header.key}'`)
     }
     if (option.append !== undefined && option.appendAction !== HeaderValueOption_HeaderAppendAction.APPEND_IF_EXISTS_OR_ADD)
@@ -116,7 +117,7 @@ function compileAdditions(options: readonly HeaderValueOption[], path: string, s
 
 function compileRemovals(names: readonly string[], path: string): HeaderName[] {
   return names.map((name, i) => {
-    if (name.startsWith(':') || name.toLowerCase() === 'host') {
+    if (isPseudo(name)) {
       throw invalid(`${path}[${i}]`, `':'-prefixed or host headers may not be removed: '${name}'`)
     }
     return headerName(name)

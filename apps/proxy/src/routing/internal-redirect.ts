@@ -3,6 +3,7 @@ import type { InternalRedirectPolicy } from '@weft/contracts/envoy/config/route/
 import { AllowListedRoutesConfig } from '@weft/contracts/envoy/extensions/internal_redirect/allow_listed_routes/v3/allow_listed_routes_config'
 import { type HeaderName, headerName } from '@weft/http/header-name'
 import { invalid, unsupported } from '../plan/problems.ts'
+import { isPseudo } from './matchers/header-matcher.ts'
 
 /** A redirect that might be followed: from where, by which schemes, to which route. */
 export interface RedirectStep {
@@ -32,7 +33,7 @@ const redirects = new Set([301, 302, 303, 307, 308])
 /** Compiles internal_redirect_policy. */
 export function compileInternalRedirect(source: InternalRedirectPolicy, path: string): InternalRedirectPlan {
   source.responseHeadersToCopy.forEach((name, i) => {
-    if (name.startsWith(':') || name.toLowerCase() === 'host')
+    if (isPseudo(name))
       throw invalid(`${path}.response_headers_to_copy[${i}]`, `:-prefixed headers or Host may not be specified here: '${name}'`)
   })
   const codes = source.redirectResponseCodes.filter((code) => redirects.has(code))

@@ -21,7 +21,7 @@ import { isRecord, MetadataCriteria } from '../upstream/load-balancers/metadata-
 import { compileHashPolicies, type HashPolicies } from './hash-policy.ts'
 import { compileHeaderEdits, type HeaderEdits } from './header-edits.ts'
 import { compileInternalRedirect, type InternalRedirectPlan } from './internal-redirect.ts'
-import { type HeadReader, headerReader } from './matchers/header-matcher.ts'
+import { type HeadReader, headerReader, isPseudo } from './matchers/header-matcher.ts'
 import { compileRegex, type Regex } from './matchers/regex.ts'
 import { compileTemplateRewrite } from './matchers/uri-template.ts'
 import { compileRetryPolicy, type RetryPlan } from './retry-policy.ts'
@@ -317,7 +317,7 @@ export function selectCluster(selector: ClusterSelector, request: RequestHead, d
 
 /** A cluster's name is the first value of a header, where there are several. */
 function firstValue(name: string): HeadReader {
-  if (name.startsWith(':') || name.toLowerCase() === 'host') return headerReader(name)
+  if (isPseudo(name)) return headerReader(name)
   const header = headerName(name)
   return ({ headers }) => headers.get(header)
 }

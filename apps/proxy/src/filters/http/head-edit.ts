@@ -8,7 +8,7 @@ import type { FormatContext } from '../../observe/format/context.ts'
 import { compileTextFormat } from '../../observe/format/text-format.ts'
 import { invalid } from '../../plan/problems.ts'
 import { addValue } from '../../routing/header-edits.ts'
-import { headerReader } from '../../routing/matchers/header-matcher.ts'
+import { headerReader, isPseudo } from '../../routing/matchers/header-matcher.ts'
 import { compileStringMatcher } from '../../routing/matchers/string-matcher.ts'
 
 /** One edit of a request's or response's head, pseudo headers included. */
@@ -101,11 +101,6 @@ function setHeader(headers: HeaderTable, name: HeaderName, value: string, action
     default:
       addValue(headers, name, value, joins)
   }
-}
-
-/** Whether the name is one that the head keeps outside its table. */
-export function isPseudo(name: string): boolean {
-  return name.startsWith(':') || name.toLowerCase() === 'host'
 }
 
 /** Sets a pseudo header (or Host), by its lower-case name; of an answer `:status`, where it is one. */

@@ -1,9 +1,9 @@
 import { headerName, singleInRequests, singleInResponses } from '@weft/http/header-name'
 import type { RequestHead, ResponseHead } from '@weft/http/message'
 import { addValue } from '../../routing/header-edits.ts'
-import { headerReader } from '../../routing/matchers/header-matcher.ts'
+import { headerReader, isPseudo } from '../../routing/matchers/header-matcher.ts'
 import type { HttpStream } from './filter.ts'
-import { isPseudo, setPseudo } from './head-edit.ts'
+import { setPseudo } from './head-edit.ts'
 
 /**
  * One header that a service wants changed. `append` makes the first value that is there longer, and does nothing

@@ -11,6 +11,11 @@ export type HeadMatcher = (head: RequestHead | ResponseHead) => boolean
 /** Reads a header of a message; null: absent. */
 export type HeadReader = (head: RequestHead | ResponseHead) => string | null
 
+/** Whether a name (in any case) is one that a head keeps beside its table: a pseudo header, or Host. */
+export function isPseudo(name: string): boolean {
+  return name.startsWith(':') || name.toLowerCase() === 'host'
+}
+
 /** Reads a header by name, pseudo headers of HTTP/2 included; several values come joined by a comma; null: absent. */
 export function headerReader(name: string): HeadReader {
   const lower = name.toLowerCase()

@@ -2,8 +2,8 @@ import { CredentialInjector } from '@weft/contracts/envoy/extensions/filters/htt
 import { Generic } from '@weft/contracts/envoy/extensions/http/injected_credentials/generic/v3/generic'
 import { headerName } from '@weft/http/header-name'
 import type { HeaderTable } from '@weft/http/header-table'
+import { isPseudo } from '../../../routing/matchers/header-matcher.ts'
 import type { FilterContext, FilterStatus, HttpFilterKind, HttpStream } from '../filter.ts'
-import { isPseudo } from '../head-edit.ts'
 
 /** Puts a credential into a request's headers. */
 type Inject = (headers: HeaderTable) => 'injected' | 'already_exists' | 'failed'

@@ -9,10 +9,10 @@ import type { HeaderTable } from '@weft/http/header-table'
 import { WeftError } from '@weft/service/errors'
 import type { Counter } from '../../../observe/stats.ts'
 import { compileFraction } from '../../../plan/runtime.ts'
+import { isPseudo } from '../../../routing/matchers/header-matcher.ts'
 import { compileMetadataMatcher } from '../../../routing/matchers/metadata-matcher.ts'
 import { ClusterCounters } from '../cluster-counters.ts'
 import type { FilterContext, FilterStatus, HttpFilter, HttpFilterKind, HttpStream } from '../filter.ts'
-import { isPseudo } from '../head-edit.ts'
 import {
   changeRequest,
   changeResponse,

@@ -1,7 +1,7 @@
 import type { HeaderMutationRules } from '@weft/contracts/envoy/config/common/mutation_rules/v3/mutation_rules'
 import type { RegexMatcher } from '@weft/contracts/envoy/type/matcher/v3/regex'
+import { isPseudo } from '../../../routing/matchers/header-matcher.ts'
 import { compileRegex, type Regex } from '../../../routing/matchers/regex.ts'
-import { isPseudo } from '../head-edit.ts'
 
 /** `refused`: left out; `error`: the whole answer counts as wrong. */
 type MutationVerdict = 'ok' | 'refused' | 'error'

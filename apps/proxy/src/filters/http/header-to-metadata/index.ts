@@ -11,10 +11,9 @@ import type { RequestHead, ResponseHead } from '@weft/http/message'
 import { wireText } from '../../../observe/format/wire-text.ts'
 import type { Counter } from '../../../observe/stats.ts'
 import { cookieValue } from '../../../routing/cookie.ts'
-import { headerReader } from '../../../routing/matchers/header-matcher.ts'
+import { headerReader, isPseudo } from '../../../routing/matchers/header-matcher.ts'
 import { compileRegex } from '../../../routing/matchers/regex.ts'
 import type { FilterContext, HttpFilter, HttpFilterKind, HttpStream } from '../filter.ts'
-import { isPseudo } from '../head-edit.ts'
 
 const defaultNamespace = 'envoy.filters.http.header_to_metadata'
 /** Longer values are not taken. */

@@ -93,9 +93,10 @@ describe('a header table', () => {
   })
 
   it('behaves as a list of pairs does, whatever is done to it', () => {
-    const names = ['host', 'cookie', 'x-a', 'x-b', 'content-length']
+    // Of slots in each of the table's four words, and without one.
+    const names = ['host', 'cookie', 'x-envoy-internal', 'x-envoy-original-host', 'x-envoy-degraded', 'x-a', 'x-b']
     const edit = fc.record({
-      what: fc.constantFrom('append', 'set', 'remove'),
+      what: fc.constantFrom('append', 'append', 'set', 'remove', 'remove-first', 'clear'),
       name: fc.constantFrom(...names),
       value: fc.stringMatching(/^[a-z0-9]{0,40}$/),
     })
@@ -114,13 +115,25 @@ describe('a header table', () => {
             if (at < 0) list.push([name, value])
             else
               list = list.filter(([one], i) => one !== name || i === at).map((pair) => (pair[0] === name ? [name, value] : pair))
-          } else {
+          } else if (what === 'remove') {
             table.remove(header)
             list = list.filter(([one]) => one !== name)
+          } else if (what === 'remove-first') {
+            const at = list.findIndex(([one]) => one === name)
+            if (at >= 0) table.removeAt(table.find(header))
+            list = list.filter((_, i) => i !== at)
+          } else {
+            table.clear()
+            list = []
           }
         }
         expect(written(table)).toBe(list.map(([name, value]) => `${name}: ${value}\r\n`).join(''))
-        for (const name of names) expect(table.get(headerName(name))).toBe(list.find(([one]) => one === name)?.[1] ?? null)
+        for (const name of names) {
+          const values = list.filter(([one]) => one === name).map(([, value]) => value)
+          expect(table.get(headerName(name))).toBe(values[0] ?? null)
+          expect(table.getAll(headerName(name))).toBe(values.length === 0 ? null : values.join(','))
+          expect(table.countOf(headerName(name))).toBe(values.length)
+        }
       }),
     )
   })

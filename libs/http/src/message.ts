@@ -12,7 +12,7 @@ export class RequestHead {
   /** What a codec took for `path` and `authority`, and has looked through: no byte of it ends a line. */
   receivedPath = ''
   receivedAuthority = ''
-  /** It asks for another protocol: what comes behind the head is no body. Only a codec's head that was looked at says so, no header put there later. */
+  /** It came as a request to go on by another protocol: what follows the head is no body. A header put there on the way makes no such of it. */
   upgrades = false
   scheme: 'http' | 'https' | string = 'http'
   version: 10 | 11 | 20 = 11

@@ -32,7 +32,6 @@ export const stats: AdminEndpoint = { path: '/stats', help: 'print server stats'
 /** `/stats/prometheus`. */
 export const statsPrometheus: AdminEndpoint = {
   path: '/stats/prometheus',
-
   help: 'print server stats in prometheus format',
   parameters: parameters.filter(([name]) => name !== 'format' && name !== 'type'),
   handle: (context, request) => {

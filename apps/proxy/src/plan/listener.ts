@@ -164,7 +164,6 @@ function compileChoice(
   return compileChainTree(filterChainMatcher, `${at}: filter_chain_matcher`, named, fallback)
 }
 
-/** `host:port` or the pipe's path. */
 /** What a listener's statistics are called by: its prefix, or else its address, or else its name. */
 export function listenerStatName(source: Listener): string {
   return statNameOf(source, listenAddresses(source, source.name))
@@ -175,6 +174,7 @@ function statNameOf({ statPrefix, name }: Listener, [first]: readonly ListenAddr
   return first === undefined ? name : addressText(first).replaceAll(':', '_')
 }
 
+/** `host:port` or the pipe's path. */
 export function addressText(address: { type: 'ip'; host: string; port: number } | { type: 'pipe'; path: string }): string {
   if (address.type === 'pipe') return address.path
   return address.host.includes(':') ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`

@@ -151,13 +151,13 @@ function forwardedScheme(headers: HeaderTable): string | null {
 const httpBytes = Buffer.from('http')
 const httpsBytes = Buffer.from('https')
 
-/** What the client says, in its target or as it reached the proxy before this one; else that of the connection. Empty: no route fits. */
 /** What a client is taken to have come by: where its destination was found out, what that port says before what it spoke here. */
 function protoOf({ tls, directLocal, localPort }: ConnectionInfo, ofPort: HcmPlan['protoOfPort']): 'http' | 'https' {
   const told = directLocal === undefined ? undefined : ofPort?.get(localPort)
   return told ?? (tls === null ? 'http' : 'https')
 }
 
+/** What the client says, in its target or as it reached the proxy before this one; else that of the connection. Empty: no route fits. */
 function schemeOf(request: RequestHead, forwardedProto: string | null, proto: 'http' | 'https'): string {
   if (forwardedProto === '') return ''
   if (request.scheme !== '') {

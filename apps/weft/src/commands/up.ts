@@ -64,7 +64,9 @@ async function announce(mesh: Mesh, stateDir: string, options: UpOptions, termin
   for (const process of late) terminal.tell(terminal.style('red', `✗ ${notReady(process, meshFiles(stateDir)).describe()}`))
   if (late.some(({ spec }) => spec.kind === 'pilot' || spec.kind === 'gateway')) return exitCodes.failed
   const [url] = mesh.urls
-  if (url !== undefined && !(await firstAnswer(url))) {
+  if (url === undefined) {
+    terminal.tell(terminal.style('dim', 'no URL: no Gateway of the folder opens a port for plain HTTP'))
+  } else if (!(await firstAnswer(url))) {
     terminal.tell(
       terminal.style('yellow', `! ${url} gives no answer yet; weft proxy-status and weft logs istio-ingressgateway tell why`),
     )
@@ -90,7 +92,8 @@ async function firstAnswer(url: string): Promise<boolean> {
       },
       () => 0,
     )
-    if (status > 0 && status < 500 && status !== 404) return true
+    // Also a 404: that is what the gateway says where a route asks for more than a path.
+    if (status > 0 && status < 500) return true
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
   return false

@@ -75,7 +75,7 @@ describe('a mesh folder', () => {
 ---
 {apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: i}, spec: {tls: [{secretName: s}]}}`,
     )
-    expect(await readMeshFolder(folder)).toMatchObject({ gatewayPorts: [8081, 80, 443], paths: ['/shop'] })
+    expect(await readMeshFolder(folder)).toMatchObject({ gatewayPorts: [8081, 80, 443], httpPort: 8081, paths: ['/shop'] })
   })
 
   it('names file and line of what is wrong', async () => {

@@ -18,7 +18,9 @@ export interface MeshFolder {
   services: MeshService[]
   /** Ports that its Gateways open. */
   gatewayPorts: number[]
-  /** Paths that its VirtualServices take from a gateway, for the URLs shown at the end of the start. */
+  /** The first of them that speaks plain HTTP, for the URLs shown at the end of the start. */
+  httpPort: number | undefined
+  /** Paths that its VirtualServices take from a gateway, for those URLs. */
   paths: string[]
 }
 
@@ -32,7 +34,10 @@ const serviceSchema = z.object({
 const serviceEntrySchema = z.object({
   spec: z.object({ hosts: z.array(z.string()), ports: z.array(z.object({ number: z.number() })).default([]) }),
 })
-const gatewaySchema = z.object({ spec: z.object({ servers: z.array(z.object({ port: z.object({ number: z.number() }) })) }) })
+const gatewaySchema = z.object({
+  spec: z.object({ servers: z.array(z.object({ port: z.object({ number: z.number(), protocol: z.string().default('') }) })) }),
+})
+const plainHttp = new Set(['HTTP', 'HTTP2', 'GRPC'])
 const ingressSchema = z.object({ spec: z.object({ tls: z.array(z.unknown()).nullish() }) })
 const virtualServiceSchema = z.object({
   spec: z.object({
@@ -54,7 +59,7 @@ const virtualServiceSchema = z.object({
  * error that names file and line; kinds that are not the supervisor's are left to those who know them.
  */
 export async function readMeshFolder(path: string): Promise<MeshFolder> {
-  const folder: MeshFolder = { path, workloads: [], services: [], gatewayPorts: [], paths: [] }
+  const folder: MeshFolder = { path, workloads: [], services: [], gatewayPorts: [], httpPort: undefined, paths: [] }
   for (const file of await yamlFiles(path)) {
     for (const { value, line } of await documents(file)) take(folder, value, { file, line })
   }
@@ -134,10 +139,15 @@ function take(folder: MeshFolder, value: unknown, where: { file: string; line: n
       folder.services.push({ host, ports: entry?.spec.ports.map(({ number }) => number) ?? [] })
     }
   } else if (is('networking.istio.io', 'Gateway')) {
-    for (const server of gatewaySchema.safeParse(value).data?.spec.servers ?? []) folder.gatewayPorts.push(server.port.number)
+    for (const { port } of gatewaySchema.safeParse(value).data?.spec.servers ?? []) {
+      folder.gatewayPorts.push(port.number)
+      if (plainHttp.has(port.protocol.toUpperCase())) folder.httpPort ??= port.number
+    }
   } else if (is('networking.k8s.io', 'Ingress')) {
     const ingress = ingressSchema.safeParse(value).data
-    if (ingress !== undefined) folder.gatewayPorts.push(80, ...(ingress.spec.tls?.length ? [443] : []))
+    if (ingress === undefined) return
+    folder.gatewayPorts.push(80, ...(ingress.spec.tls?.length ? [443] : []))
+    folder.httpPort ??= 80
   } else if (is('networking.istio.io', 'VirtualService')) {
     const spec = virtualServiceSchema.safeParse(value).data?.spec
     if (spec === undefined || !spec.gateways.some((gateway) => gateway !== 'mesh')) return

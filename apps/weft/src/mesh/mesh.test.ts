@@ -121,7 +121,7 @@ describe('a local mesh', () => {
   it('runs beside another mesh', async () => {
     const [one, other] = await Promise.all([started(), started({ stateFolder: join(folder, 'state-2') })])
     expect(one.plan.octet).not.toBe(other.plan.octet)
-    expect(one.gatewayPort).not.toBe(other.gatewayPort)
+    expect(one.gatewayPorts['8080']).not.toBe(other.gatewayPorts['8080'])
   })
 
   it('starts a part again that was killed', async () => {
@@ -141,8 +141,26 @@ describe('a local mesh', () => {
     )
     const mesh = await Mesh.prepare({ ...options, gatewayPort: 28_280 })
     meshes.push(mesh)
-    expect(mesh.gatewayPort).toBe(28_281)
+    expect(mesh.gatewayPorts['8080']).toBe(28_281)
     await new Promise((resolve) => server.close(resolve))
+  })
+
+  it('has URLs only where a Gateway speaks plain HTTP, on the first port that does', async () => {
+    const gateway = (servers: string): string => `
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: { name: edge }
+spec: { servers: [${servers}] }`
+    const prepared = async (servers: string): Promise<Mesh> => {
+      await writeFile(join(folder, 'gateway.yaml'), gateway(servers))
+      const mesh = await Mesh.prepare(options)
+      meshes.push(mesh)
+      return mesh
+    }
+    const passthrough = '{ port: { number: 8443, name: tls, protocol: TLS }, hosts: ["*"] }'
+    expect((await prepared(passthrough)).urls).toEqual([])
+    const both = await prepared(`${passthrough}, { port: { number: 8081, name: http, protocol: HTTP }, hosts: ["*"] }`)
+    expect(both.urls).toEqual([`http://127.0.0.1:${both.gatewayPorts['8081']}/`])
   })
 
   it('can be stopped while it starts', async () => {

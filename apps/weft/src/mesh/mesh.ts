@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { WeftError } from '@weft/service/errors'
 import { mintJoinTokens } from '../clients/citadel.ts'
 import { citadelHost, identityOf, mixerHost, pilotHost, ports, systemNamespace } from './addresses.ts'
-import { readMeshFolder } from './folder.ts'
+import { type MeshFolder, readMeshFolder } from './folder.ts'
 import { generatedConfig, meshConfig } from './generated.ts'
 import { ManagedProcess, type ProcessEvents, type ProcessSpec } from './managed-process.ts'
 import { claimOctet, claimPort, type PortClaim } from './octet.ts'
@@ -50,11 +50,12 @@ const readyTimeoutMs = 30_000
 export class Mesh {
   readonly phases: Phases
   readonly plan: MeshPlan
-  readonly paths: readonly string[]
   /** Port on 127.0.0.1 by the port that a Gateway names. */
   readonly gatewayPorts: Readonly<Record<string, number>>
-  /** The one of these that the mesh's URLs have. */
-  readonly gatewayPort: number
+  /** The one of these that the folder's first Gateway port got. */
+  readonly #gatewayPort: number
+  /** Where to look at the mesh: the paths its VirtualServices take from the gateway. None where no Gateway speaks plain HTTP. */
+  readonly urls: readonly string[]
   readonly #options: MeshOptions
   /** Addresses and ports that no other mesh may take. */
   readonly #claims: readonly Claim[]
@@ -73,17 +74,17 @@ export class Mesh {
     phases: Phases,
     claims: readonly Claim[],
     plan: MeshPlan,
-    paths: readonly string[],
     gateway: GatewayPorts,
+    urls: readonly string[],
     programs: Programs,
   ) {
     this.#options = options
     this.phases = phases
     this.#claims = claims
     this.plan = plan
-    this.paths = paths
     this.gatewayPorts = gateway.all
-    this.gatewayPort = gateway.first
+    this.#gatewayPort = gateway.first
+    this.urls = urls
     this.#files = meshFiles(options.stateFolder)
     this.#watchdog = new Watchdog()
     this.#context = {
@@ -109,9 +110,9 @@ export class Mesh {
     const claims: Claim[] = [octet]
     try {
       const plan = planMesh(folder, octet.octet)
-      const gatewayPorts = await chooseGatewayPorts(folder.gatewayPorts, options.gatewayPort, options.exactGatewayPort, claims)
+      const gateway = await chooseGatewayPorts(folder.gatewayPorts, options.gatewayPort, options.exactGatewayPort, claims)
       phases.end('read the folder, claim addresses')
-      const mesh = new Mesh(options, phases, claims, plan, folder.paths, gatewayPorts, await programs)
+      const mesh = new Mesh(options, phases, claims, plan, gateway, urlsOf(folder, gateway.all), await programs)
       mesh.#writeConfiguration()
       phases.end('find or make bundles')
       return mesh
@@ -143,13 +144,6 @@ export class Mesh {
 
   get processes(): readonly ManagedProcess[] {
     return this.#parts.map((part) => part.process)
-  }
-
-  /** Where to look at the mesh: the paths its VirtualServices take from the gateway. */
-  get urls(): string[] {
-    const port = this.gatewayPort
-    const paths = this.paths.length > 0 ? this.paths : ['/']
-    return [...new Set(paths)].map((path) => `http://127.0.0.1:${port}${path}`)
   }
 
   /** Waits until every process is ready; gives those that are not in time. */
@@ -221,7 +215,7 @@ export class Mesh {
     const { gateway, instances } = this.plan
     const admin = (address: string): string => `${address}:${ports.proxyAdmin}`
     this.#start(proxyProcess(this.#context, gateway.name, 'gateway', gateway.address), {
-      address: `127.0.0.1:${this.gatewayPort}`,
+      address: `127.0.0.1:${this.#gatewayPort}`,
       admin: admin(gateway.address),
       identity: gateway.identity,
     })
@@ -306,7 +300,7 @@ export class Mesh {
       octet,
       folder: this.#options.folder,
       ready: this.#ready,
-      urls: this.urls,
+      urls: [...this.urls],
       gatewayPorts: { ...this.gatewayPorts },
       pilot: at(pilotHost(octet), ports.pilot),
       citadel: {
@@ -354,6 +348,12 @@ interface GatewayPorts {
   /** Where the folder's first Gateway port is bound. */
   first: number
   all: Record<string, number>
+}
+
+function urlsOf({ httpPort, paths }: MeshFolder, gatewayPorts: Readonly<Record<string, number>>): string[] {
+  if (httpPort === undefined) return []
+  const shown = paths.length > 0 ? paths : ['/']
+  return [...new Set(shown)].map((path) => `http://127.0.0.1:${gatewayPorts[httpPort]}${path}`)
 }
 
 /** The port that each Gateway port gets on 127.0.0.1: the folder's first one the wanted port, the others near their number. */

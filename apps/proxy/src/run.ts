@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import { WeftError } from '@weft/service/errors'
-import { collectGarbage, serveLean } from '@weft/service/lean-memory'
+import { serveLean } from '@weft/service/lean-memory'
 import { keepMemoryTrimmed } from './control/free-memory.ts'
 import { startThreads } from './control/worker-threads.ts'
 import type { WorkerFactory } from './control/workers.ts'
@@ -137,7 +137,6 @@ async function serve(
   main.info(`all dependencies initialized, starting workers: live ${performance.now().toFixed(0)} ms after the start`)
   control.workers.started()
   serveLean()
-  collectGarbage(true)
   keepMemoryTrimmed()
 }
 

@@ -6,7 +6,7 @@ import { keepMemoryTrimmed, trimMemory, unchangedMappings } from './free-memory.
 
 const mebibyte = 1024 * 1024
 
-test('memory is given back when there has come more, and only then', () => {
+test('memory is given back when the start is over, when there has come more, and only then', () => {
   vi.useFakeTimers()
   try {
     let ownBytes = 100 * mebibyte
@@ -18,6 +18,8 @@ test('memory is given back when there has come more, and only then', () => {
       fileBytes = 0
     }
     const trimming = keepMemoryTrimmed(() => ({ ownBytes, fileBytes }), release, 1_000)
+    expect(trims).toBe(0)
+    vi.advanceTimersByTime(1_000)
     expect(trims).toBe(1)
     ownBytes += 7 * mebibyte
     fileBytes += 3 * mebibyte

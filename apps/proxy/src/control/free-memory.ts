@@ -86,20 +86,27 @@ function resident(): Resident {
   return { ownBytes: bytes('RssAnon'), fileBytes: bytes('RssFile') }
 }
 
+/** How long after a start its garbage is collected: who waits for the proxy, with others that start on its cores, does not wait for that as well. */
+const settledMs = 1_000
+
 /**
- * Trims memory now, and whenever the process has grown since; what only reads configuration goes when none has come for a while: memory is
- * in pages, so all the garbage around it has to go as well.
+ * Collects the start's garbage and trims memory when the start is over for a moment, and trims whenever the process has grown since; what
+ * only reads configuration goes when none has come for a while: memory is in pages, so all the garbage around it has to go as well.
  */
 export function keepMemoryTrimmed(look = resident, release = trimMemory, everyMs = 2_500): { close(): void } {
-  release()
-  let after = look()
-  const timer = setInterval(() => {
+  let after: Resident
+  const again = (): void => {
     if (forgetDescriptors(unusedMs) && look().ownBytes < smallBytes) collectGarbage(true)
     const { ownBytes, fileBytes } = look()
     if (ownBytes < after.ownBytes + grownBytes && fileBytes < after.fileBytes + grownFileBytes) return
     release()
     after = look()
-  }, everyMs)
-  timer.unref()
-  return { close: () => clearInterval(timer) }
+  }
+  let timer = setTimeout(() => {
+    collectGarbage(true)
+    release()
+    after = look()
+    timer = setInterval(again, everyMs).unref()
+  }, settledMs).unref()
+  return { close: () => clearTimeout(timer) }
 }

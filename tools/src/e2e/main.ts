@@ -27,6 +27,7 @@ const scenarios: Record<string, Load> = {
   compose: () => import('./compose.ts').then((module) => module.composeScenario),
   tracing: () => import('./tracing.ts').then((module) => module.tracingScenario),
   parity: () => import('./parity.ts').then((module) => module.parityScenario),
+  random: () => import('./random.ts').then((module) => module.randomScenario),
 }
 
 const asked = process.argv.slice(2)

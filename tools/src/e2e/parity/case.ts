@@ -1,4 +1,5 @@
 import type { Json } from './json.ts'
+import type { WireMessage } from './message-reader.ts'
 
 /** The ports of one run, which observations show as `<name>`. */
 export type Ports = Readonly<Record<string, number>>
@@ -24,6 +25,8 @@ export interface OriginAnswer {
 export interface OriginScript {
   /** In order; the last one repeats. */
   answers?: readonly OriginAnswer[]
+  /** Instead: by the request's head. */
+  choose?(message: WireMessage): OriginAnswer
   /** Nobody listens. */
   down?: boolean
   /** Accepts, and never reads. */

@@ -16,7 +16,8 @@ export async function startOrigin(name: string, script: OriginScript): Promise<O
   const seen: WireMessage[] = []
   const sockets = new Set<Socket>()
   if (script.down === true) return { port: await freePort(), seen, connections: 0, close: () => {} }
-  const next = (): OriginAnswer => {
+  const next = (message: WireMessage): OriginAnswer => {
+    if (script.choose !== undefined) return script.choose(message)
     const answers = script.answers ?? [{}]
     return answers[Math.min(state.served++, answers.length - 1)] ?? {}
   }
@@ -51,7 +52,7 @@ async function listen(server: Server): Promise<number> {
   return address.port
 }
 
-function serve(socket: Socket, name: string, next: () => OriginAnswer, seen: WireMessage[]): void {
+function serve(socket: Socket, name: string, next: (message: WireMessage) => OriginAnswer, seen: WireMessage[]): void {
   let bytes = ''
   let current: { message: WireMessage; answer: OriginAnswer; answered: boolean } | undefined
   let raw = false
@@ -68,7 +69,7 @@ function serve(socket: Socket, name: string, next: () => OriginAnswer, seen: Wir
       const message = messages[0]
       if (message === undefined) return
       if (current === undefined) {
-        current = { message, answer: next(), answered: false }
+        current = { message, answer: next(message), answered: false }
         seen.push(message)
       } else Object.assign(current.message, message)
       if (current.answer.early === true && !current.answered) {

@@ -43,6 +43,9 @@ describe('basic_auth', () => {
 
   it('asks for a password of the realm, or of the address', () => {
     expect(ask({}, {}).stream.replied?.options.headers).toEqual([['www-authenticate', 'Basic realm="http://test.example/p?q"']])
+    expect(ask({}, { 'x-envoy-original-path': '/first' }).stream.replied?.options.headers).toEqual([
+      ['www-authenticate', 'Basic realm="http://test.example/first"'],
+    ])
     expect(ask({ realm: 'a "b"' }, {}).stream.replied?.options.headers).toEqual([['www-authenticate', 'Basic realm="a \\"b\\""']])
   })
 

@@ -7,6 +7,7 @@ import type { FilterContext, HttpFilterKind, HttpStream } from '../filter.ts'
 /** Bytes of the request's address that a client is told as the realm. */
 const maxRealmBytes = 256
 const scheme = 'Basic '
+const originalPath = headerName('x-envoy-original-path')
 
 /** SHA-1 of passwords by name. */
 type Users = ReadonlyMap<string, Buffer>
@@ -99,5 +100,6 @@ function decoded(text: string): string {
 }
 
 function addressOf({ request }: HttpStream): string {
-  return `${request.scheme}://${request.authority}${request.path.slice(0, maxRealmBytes)}`
+  const path = request.headers.getAll(originalPath) ?? request.path
+  return `${request.scheme}://${request.authority}${path.slice(0, maxRealmBytes)}`
 }

@@ -46,6 +46,23 @@ test('edits of a route come before its answer has a code, filters behind; of a g
   expect([grpc.status, grpc.headers['x-seen']]).toEqual([200, '503 NC cluster_not_found'])
 })
 
+test('what no route takes has no configuration of the route table', async () => {
+  const up = await upstream()
+  const off = FilterConfig.encode(FilterConfig.fromPartial({ disabled: true })).finish()
+  const routes = {
+    name: 'inline',
+    virtualHosts: [{ name: 'all', domains: ['*'], routes: [routeTo('c', '/taken')] }],
+    typedPerFilterConfig: { noting: any('envoy.config.route.v3.FilterConfig', off) },
+  }
+  const manager = connectionManager([], {
+    httpFilters: [noting, routerFilter],
+    routeSpecifier: { $case: 'routeConfig', value: routes },
+  })
+  const proxy = await proxyTo(up.port, manager)
+  expect((await ask(proxy.port('in'), '/taken')).headers['x-seen']).toBeUndefined()
+  expect((await ask(proxy.port('in'), '/other')).headers['x-seen']).toBe('404 NR route_not_found')
+})
+
 test('redirects have no CORS policy', async () => {
   const up = await upstream()
   const policy = CorsPolicy.fromPartial({

@@ -15,12 +15,11 @@ export function resolveFilters(
   choice: FilterConfigs | null,
 ): readonly ResolvedFilter[] {
   const own = upgrade === '' ? null : (plan.upgrades.get(upgrade)?.filters ?? null)
-  if (own !== null) return build(own, [choice, route?.filterConfigs, route?.host.filterConfigs, table?.filterConfigs])
-  if (plan.filters.length === 0) return none
-  if (choice !== null) return build(plan.filters, [choice, route?.filterConfigs, route?.host.filterConfigs, table?.filterConfigs])
-  if (route === null) return build(plan.filters, [table?.filterConfigs])
-  // What is sent to TLS has no configuration at all, as with Envoy.
-  if (route.outcome.type === 'to-tls') return build(plan.filters, [])
+  if (plan.filters.length === 0 && own === null) return none
+  // What no route takes and what is sent to TLS have no configuration at all, as with Envoy: not the table's either.
+  if (route === null || route.outcome.type === 'to-tls') return build(own ?? plan.filters, [])
+  if (own !== null || choice !== null)
+    return build(own ?? plan.filters, [choice, route.filterConfigs, route.host.filterConfigs, table?.filterConfigs])
   if (route.resolved !== null && route.resolved.owner === plan) return route.resolved.filters
   const filters = build(plan.filters, [route.filterConfigs, route.host.filterConfigs, table?.filterConfigs])
   route.resolved = { owner: plan, filters }

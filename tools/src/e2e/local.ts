@@ -16,6 +16,7 @@ import { processesOf } from './local/remains.ts'
 import { resilienceChecks } from './local/resilience.ts'
 import { samplesChecks } from './local/samples.ts'
 import { securityChecks } from './local/security.ts'
+import { tcpChecks } from './local/tcp.ts'
 import { MeshUnderTest, samples } from './mesh-under-test.ts'
 import { startRedis } from './redis.ts'
 import { expect, type Scenario } from './scenario.ts'
@@ -54,6 +55,7 @@ export async function localScenario(scenario: Scenario): Promise<void> {
   await adapterChecks(scenario, mesh, adapters)
   await resilienceChecks(scenario, mesh)
   await endChecks(scenario, mesh)
+  await tcpChecks(scenario)
 }
 
 async function endChecks(scenario: Scenario, mesh: MeshUnderTest): Promise<void> {

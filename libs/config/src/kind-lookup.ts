@@ -4,7 +4,16 @@ import type { Kind } from './objects.ts'
 const groups: Readonly<Record<string, { versions: readonly string[]; kinds: readonly Kind[] }>> = {
   'networking.istio.io': {
     versions: ['v1alpha3', 'v1beta1', 'v1'],
-    kinds: ['VirtualService', 'DestinationRule', 'Gateway', 'ServiceEntry', 'WorkloadEntry', 'WorkloadGroup', 'Sidecar'],
+    kinds: [
+      'VirtualService',
+      'DestinationRule',
+      'Gateway',
+      'ServiceEntry',
+      'WorkloadEntry',
+      'WorkloadGroup',
+      'Sidecar',
+      'EnvoyFilter',
+    ],
   },
   'security.istio.io': {
     versions: ['v1beta1', 'v1'],
@@ -21,7 +30,7 @@ const foreignGroups = new Set(['', 'networking.k8s.io'])
 
 /** Kinds of Istio that nothing acts on yet: accepted as they are, with a notice. */
 const acceptedKinds: Readonly<Record<string, readonly string[]>> = {
-  'networking.istio.io': ['EnvoyFilter', 'ProxyConfig'],
+  'networking.istio.io': ['ProxyConfig'],
   'extensions.istio.io': ['WasmPlugin', 'TrafficExtension'],
 }
 

@@ -1,4 +1,5 @@
 import { DestinationRule } from '@weft/contracts/istio/networking/v1alpha3/destination_rule'
+import { EnvoyFilter } from '@weft/contracts/istio/networking/v1alpha3/envoy_filter'
 import { Gateway } from '@weft/contracts/istio/networking/v1alpha3/gateway'
 import { ServiceEntry } from '@weft/contracts/istio/networking/v1alpha3/service_entry'
 import { Sidecar } from '@weft/contracts/istio/networking/v1alpha3/sidecar'
@@ -33,6 +34,7 @@ export const kindReaders: KindReaders = {
   WorkloadEntry: byDescriptor(`${networking}.WorkloadEntry`, WorkloadEntry),
   WorkloadGroup: byDescriptor(`${networking}.WorkloadGroup`, WorkloadGroup),
   Sidecar: byDescriptor(`${networking}.Sidecar`, Sidecar),
+  EnvoyFilter: byDescriptor(`${networking}.EnvoyFilter`, EnvoyFilter),
   PeerAuthentication: byDescriptor(`${security}.PeerAuthentication`, PeerAuthentication),
   RequestAuthentication: byDescriptor(`${security}.RequestAuthentication`, RequestAuthentication),
   AuthorizationPolicy: byDescriptor(`${security}.AuthorizationPolicy`, AuthorizationPolicy),

@@ -1,4 +1,5 @@
 import type { DestinationRule } from '@weft/contracts/istio/networking/v1alpha3/destination_rule'
+import type { EnvoyFilter } from '@weft/contracts/istio/networking/v1alpha3/envoy_filter'
 import type { Gateway } from '@weft/contracts/istio/networking/v1alpha3/gateway'
 import type { ServiceEntry } from '@weft/contracts/istio/networking/v1alpha3/service_entry'
 import type { Sidecar } from '@weft/contracts/istio/networking/v1alpha3/sidecar'
@@ -25,6 +26,7 @@ export interface SpecByKind {
   WorkloadEntry: WorkloadEntry
   WorkloadGroup: WorkloadGroup
   Sidecar: Sidecar
+  EnvoyFilter: EnvoyFilter
   PeerAuthentication: PeerAuthentication
   RequestAuthentication: RequestAuthentication
   AuthorizationPolicy: AuthorizationPolicy

@@ -30,7 +30,7 @@ const apps: Record<string, AppBundle> = {
     assets: [descriptors],
     packages: ['koffi', 're2js'],
   },
-  pilot: { entries: ['apps/pilot/src/main.ts'], assets: [istioDescriptors], packages: [] },
+  pilot: { entries: ['apps/pilot/src/main.ts'], assets: [istioDescriptors, descriptors], packages: [] },
   mixer: {
     entries: ['apps/mixer/src/main.ts', 'apps/mixer/src/adapter.ts'],
     assets: ['apps/mixer/config', istioDescriptors],

@@ -1,3 +1,4 @@
+import { EnvoyFilter_ApplyTo as ApplyTo } from '@weft/contracts/istio/networking/v1alpha3/envoy_filter'
 import type { Resource } from '@weft/xds/cache/resource'
 import { ResourceSet } from '@weft/xds/cache/resource-set'
 import type { Snapshot as XdsSnapshot } from '@weft/xds/cache/snapshot'
@@ -8,6 +9,8 @@ import type { Snapshot } from '../model/snapshot.ts'
 import type { Scope } from '../scope/scope.ts'
 import { builtInClusters, inboundCluster } from './clusters/local-clusters.ts'
 import { placeKey } from './endpoints/place-key.ts'
+import { addedRecipes, isThere, patchedRecipes, patchMessage } from './envoy-filter/patched-recipes.ts'
+import { proxyPatches } from './envoy-filter/proxy-patches.ts'
 import { mixerOutbound } from './filters/mixer.ts'
 import { gatewayListener } from './listeners/gateway.ts'
 import { gatewayPorts } from './listeners/gateway-ports.ts'
@@ -17,7 +20,7 @@ import { inboundPorts } from './listeners/inbound-ports.ts'
 import { outboundListeners } from './listeners/outbound.ts'
 import { virtualOutbound } from './listeners/virtual.ts'
 import { isTransparent, serviceClusters, serviceEndpoints } from './outbound-resources.ts'
-import { type Recipe, ResourceCache } from './resource-cache.ts'
+import { type Recipe, type Recipes, ResourceCache } from './resource-cache.ts'
 import { gatewayRoutes } from './routes/gateway-routes.ts'
 import { restCluster, routeKeys, sidecarRoute } from './routes/sidecar-routes.ts'
 import { workloadSecurity } from './security/workload-security.ts'
@@ -51,6 +54,7 @@ export class Builder {
     listener: new ResourceCache(typeUrls.listener),
     route: new ResourceCache(typeUrls.route),
     secret: new ResourceCache(typeUrls.secret),
+    extension: new ResourceCache(typeUrls.extension),
   }
   /** Sets that several proxies share, by type and what they see; with the snapshot they are right for. */
   #shared = new Map<string, SharedSet>()
@@ -98,13 +102,15 @@ export class Builder {
       return { scope, resources: sameSets(before.resources, resources) ? before.resources : resources }
     }
     const { listeners, routes } = scope.proxy.type === 'router' ? this.#gateway(scope) : this.#sidecar(scope)
-    const resources: XdsSnapshot = new Map([
+    const resources = new Map<string, ResourceSet>([
       [typeUrls.cluster, clusters],
       [typeUrls.endpoint, endpoints],
       [typeUrls.listener, listeners],
       [typeUrls.route, routes],
       [typeUrls.secret, this.#secrets(scope)],
     ])
+    const extensions = addedRecipes(proxyPatches(scope), ApplyTo.EXTENSION_CONFIG)
+    if (extensions.length > 0) resources.set(typeUrls.extension, this.#extensions(extensions, scope))
     return { scope, resources: old !== undefined && sameSets(old, resources) ? old : resources }
   }
 
@@ -118,21 +124,31 @@ export class Builder {
   }
 
   #clusters(scope: Scope): ResourceSet {
-    const cache = this.#caches.cluster
+    const patches = proxyPatches(scope)
+    const cache = this.#patched('cluster', scope)
     const { mesh } = scope.snapshot
     const { preservesCase } = scope.settings.headers
     const local: Recipe[] = builtInClusters(mesh, isTransparent(scope), preservesCase)
     for (const inbound of inboundPorts(scope)) local.push(inboundCluster(inbound, mesh, preservesCase))
     local.push(...workloadSecurity(scope).clusters)
-    const own = local.map((recipe) => cache.get(recipe))
-    const key = keyOf('clusters', scope.key, isTransparent(scope), systemRootsOf(scope.proxy), placeKey(scope), preservesCase)
+    const added = addedRecipes(patches, ApplyTo.CLUSTER).map((recipe) => this.#caches.cluster.get(recipe))
+    const own = [...local.map((recipe) => cache.get(recipe)), ...added].filter(isThere)
+    const key = keyOf(
+      'clusters',
+      scope.key,
+      isTransparent(scope),
+      systemRootsOf(scope.proxy),
+      placeKey(scope),
+      preservesCase,
+      patches?.key,
+    )
     const outbound = this.#sharedSet(key, scope, (last) => {
       const concerned = this.#concerned(scope, last)
       if (last !== undefined && concerned !== undefined) {
-        const changed = concerned.flatMap((service) => serviceClusters(service, scope, cache))
+        const changed = concerned.flatMap((service) => serviceClusters(service, scope, cache)).filter(isThere)
         return last.set.with(changed, [])
       }
-      return ResourceSet.of(scope.services.flatMap((service) => serviceClusters(service, scope, cache)))
+      return ResourceSet.of(scope.services.flatMap((service) => serviceClusters(service, scope, cache)).filter(isThere))
     })
     return this.#withOwn(key, scope, outbound, own)
   }
@@ -193,10 +209,32 @@ export class Builder {
     return this.#sharedSet(key, scope, () => ResourceSet.of(secrets))
   }
 
+  #extensions(recipes: readonly Recipe[], scope: Scope): ResourceSet {
+    const extensions = recipes.map((recipe) => this.#caches.extension.get(recipe))
+    const key = keyOf('extensions', ...extensions.map(({ name, version }) => `${name}@${version}`))
+    return this.#sharedSet(key, scope, () => ResourceSet.of(extensions))
+  }
+
+  /** Where resources of a type are had as a proxy's EnvoyFilters have them. */
+  #patched(type: keyof typeof patchMessage, scope: Scope): Recipes {
+    return patchedRecipes(this.#caches[type], proxyPatches(scope), patchMessage[type])
+  }
+
+  /** Listeners that a proxy is to have: these, and those that EnvoyFilters add. */
+  #listeners(recipes: readonly Recipe[], scope: Scope): Resource[] {
+    const cache = this.#patched('listener', scope)
+    const added = addedRecipes(proxyPatches(scope), ApplyTo.LISTENER).map((recipe) => this.#caches.listener.get(recipe))
+    return [...recipes.map((recipe) => cache.get(recipe)).filter(isThere), ...added]
+  }
+
   #gateway(scope: Scope): Delivery {
+    const routeCache = this.#patched('route', scope)
     const ports = gatewayPorts(scope)
-    const listeners = ports.map((port) => this.#caches.listener.get(gatewayListener(port, scope)))
-    const routes = ports.flatMap((port) => gatewayRoutes(port, scope).map((recipe) => this.#caches.route.get(recipe)))
+    const listeners = this.#listeners(
+      ports.map((port) => gatewayListener(port, scope)),
+      scope,
+    )
+    const routes = ports.flatMap((port) => gatewayRoutes(port, scope).map((recipe) => routeCache.get(recipe)))
     const key = keyOf(scope.proxy.id)
     return {
       listeners: this.#sharedSet(keyOf('listeners', key), scope, () => ResourceSet.of(listeners)),
@@ -212,20 +250,21 @@ export class Builder {
       walked ??= outboundListeners(scope)
       return walked
     }
+    const listenerCache = this.#patched('listener', scope)
+    const routeCache = this.#patched('route', scope)
     const outbound = this.#sharedSet(keyOf('listeners', key), scope, () =>
-      ResourceSet.of(walk().listeners.map((recipe) => this.#caches.listener.get(recipe))),
+      ResourceSet.of(
+        walk()
+          .listeners.map((recipe) => listenerCache.get(recipe))
+          .filter(isThere),
+      ),
     )
     const routes = this.#sharedSet(keyOf('routes', key), scope, () =>
-      ResourceSet.of(walk().routes.map((route) => this.#caches.route.get(sidecarRoute(route, scope)))),
+      ResourceSet.of(walk().routes.map((route) => routeCache.get(sidecarRoute(route, scope)))),
     )
     const own = inboundListeners(scope)
     if (isTransparent(scope)) own.push(virtualOutbound(scope))
-    const listeners = this.#withOwn(
-      keyOf('listeners', key),
-      scope,
-      outbound,
-      own.map((recipe) => this.#caches.listener.get(recipe)),
-    )
+    const listeners = this.#withOwn(keyOf('listeners', key), scope, outbound, this.#listeners(own, scope))
     return { listeners, routes }
   }
 }
@@ -249,6 +288,7 @@ function outboundKey(scope: Scope): string {
     ...routeKeys(scope),
     httpSettingsKey(scope),
     mixerOutbound(scope)?.key,
+    proxyPatches(scope)?.key,
   )
 }
 

@@ -20,7 +20,7 @@ import { localityBalanceOf, seenOf } from './endpoints/locality-balance.ts'
 import { localityGroups } from './endpoints/locality-groups.ts'
 import { placeOfProxy, topology } from './endpoints/place.ts'
 import { exchangesPeers } from './filters/istio-stats.ts'
-import type { Recipe, ResourceCache } from './resource-cache.ts'
+import type { Recipe, Recipes } from './resource-cache.ts'
 import { systemRootsOf } from './tls/contexts.ts'
 import { keyOf } from './wire.ts'
 
@@ -49,7 +49,7 @@ function takesMeshTls(snapshot: Snapshot, { workload, port }: Endpoint): boolean
 }
 
 /** The clusters of a service, whole and by subset. */
-export function serviceClusters(service: Service, scope: Scope, cache: ResourceCache): Resource[] {
+export function serviceClusters(service: Service, scope: Scope, cache: Recipes): Resource[] {
   const context = contextOf(service, scope)
   return outboundTargets(service, scope.destinationRule(service.host)).map((target) =>
     cache.get(outboundCluster(target, context)),
@@ -57,7 +57,7 @@ export function serviceClusters(service: Service, scope: Scope, cache: ResourceC
 }
 
 /** The load assignments of a service's clusters, for those that are found by EDS. */
-export function serviceEndpoints(service: Service, scope: Scope, cache: ResourceCache): Resource[] {
+export function serviceEndpoints(service: Service, scope: Scope, cache: Recipes): Resource[] {
   if (discoveryOf(service, isTransparent(scope)) !== 'eds') return []
   const targets = outboundTargets(service, scope.destinationRule(service.host))
   return targets.map((target) => cache.get(assignment(target, scope)))

@@ -18,11 +18,16 @@ export function originsOf(resource: Resource): readonly string[] {
   return origins.get(resource) ?? []
 }
 
+/** Where the resource of a recipe is had. */
+export interface Recipes {
+  get(recipe: Recipe): Resource
+}
+
 /**
  * Built resources by what decides them, so that each is built and encoded once however many proxies see it. Two
  * generations: what nobody asked for during a whole generation is dropped.
  */
-export class ResourceCache {
+export class ResourceCache implements Recipes {
   readonly #typeUrl: string
   #young = new Map<string, Resource>()
   #old = new Map<string, Resource>()

@@ -63,6 +63,7 @@ export function buildSnapshot(inputs: SnapshotInputs, before?: Snapshot): Snapsh
     destinationRulesByHost,
     gateways: new Map(byKind('Gateway').map((gateway) => [`${gateway.metadata.namespace}/${gateway.metadata.name}`, gateway])),
     sidecars: byKind('Sidecar'),
+    envoyFilters: byKind('EnvoyFilter'),
     peerAuthentications: byKind('PeerAuthentication'),
     requestAuthentications: byKind('RequestAuthentication'),
     authorizationPolicies: byKind('AuthorizationPolicy'),

@@ -35,6 +35,7 @@ export interface Snapshot {
   readonly destinationRulesByHost: ReadonlyMap<string, readonly TypedObject<'DestinationRule'>[]>
   readonly gateways: ReadonlyMap<string, TypedObject<'Gateway'>>
   readonly sidecars: readonly TypedObject<'Sidecar'>[]
+  readonly envoyFilters: readonly TypedObject<'EnvoyFilter'>[]
   readonly peerAuthentications: readonly TypedObject<'PeerAuthentication'>[]
   readonly requestAuthentications: readonly TypedObject<'RequestAuthentication'>[]
   readonly authorizationPolicies: readonly TypedObject<'AuthorizationPolicy'>[]

@@ -79,6 +79,7 @@ export function parseNode(node: Pick<Node, 'id' | 'metadata' | 'locality'>): Pro
     loopback: parseLoopback(metadata.LOOPBACK, node.id),
     isWeft: metadata.WEFT_PROXY === true,
     generator: metadata.GENERATOR ?? '',
+    metadata,
     proxyConfig: metadata.PROXY_CONFIG ?? {},
     credentialAccount: undefined,
   }

@@ -49,6 +49,8 @@ export interface ProxyNode {
   readonly isWeft: boolean
   /** Node metadata GENERATOR: `grpc` for proxyless gRPC clients. */
   readonly generator: string
+  /** Its whole metadata, by which EnvoyFilters may choose. */
+  readonly metadata: Readonly<Record<string, unknown>>
   /** Node metadata PROXY_CONFIG: the ProxyConfig it was started with; what it leaves out is as the mesh says. */
   readonly proxyConfig: Readonly<Record<string, unknown>>
   /**

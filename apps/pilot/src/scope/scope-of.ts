@@ -163,6 +163,7 @@ function dependsOn(scope: Scope, byHost: ReadonlyMap<string, Service>, change: C
     case 'Raw':
       return proxy.isWeft
     case 'Sidecar':
+    case 'EnvoyFilter':
     case 'Telemetry':
       return mine
     case 'RequestAuthentication':

@@ -1,6 +1,7 @@
 import type { ConfigObject } from '../objects.ts'
 import { checkAuthorizationPolicy } from './authorization-policy.ts'
 import { checkDestinationRule } from './destination-rule.ts'
+import { checkEnvoyFilter } from './envoy-filter.ts'
 import { checkGateway } from './gateway.ts'
 import { checkPeerAuthentication } from './peer-authentication.ts'
 import { Report, type Sink } from './report.ts'
@@ -37,6 +38,9 @@ export function validate(object: ConfigObject, sink: Sink): void {
       return
     case 'Sidecar':
       checkSidecar(object.spec, report)
+      return
+    case 'EnvoyFilter':
+      checkEnvoyFilter(object.spec, report)
       return
     case 'PeerAuthentication':
       checkPeerAuthentication(object.spec, raw, report)

@@ -7,9 +7,9 @@ import { get } from '../traffic.ts'
 
 const patienceMs = 30_000
 
-/** Kinds besides those of Istio's samples: Telemetry, and Ingress of Kubernetes. */
+/** Kinds besides those of Istio's samples: Telemetry, EnvoyFilter, and Ingress of Kubernetes. */
 export async function kindsChecks(scenario: Scenario, mesh: MeshUnderTest): Promise<void> {
-  scenario.section('Telemetry and Ingress')
+  scenario.section('Telemetry, EnvoyFilter and Ingress')
   const file = async (name: string, yaml: string): Promise<string> => {
     const path = join(mesh.stateFolder, `${name}.yaml`)
     await writeFile(path, yaml)
@@ -32,6 +32,23 @@ export async function kindsChecks(scenario: Scenario, mesh: MeshUnderTest): Prom
     expect(code === 0, output)
     return line.slice(0, 80)
   })
+  await scenario.attempt('an EnvoyFilter puts a filter into one workload, and takes it out again', async () => {
+    const applied = await file('envoy-filter', envoyFilter)
+    const answeredBy = async (service: string, path: string): Promise<string | string[] | undefined> =>
+      (await get(`http://${mesh.outbound('productpage-v1', service)}:9080${path}`)).headers['x-answered-by']
+    await mesh.apply(applied)
+    await until(
+      async () => (await answeredBy('details', '/details/0')) === 'details',
+      'the header of the filter',
+      undefined,
+      patienceMs,
+    )
+    expect((await answeredBy('ratings', '/ratings/0')) === undefined, 'ratings is patched too')
+    const { code, output } = await mesh.weft('delete', '-f', applied)
+    expect(code === 0, output)
+    await until(async () => (await answeredBy('details', '/details/0')) === undefined, 'it to be gone', undefined, patienceMs)
+    return undefined
+  })
   await scenario.attempt('an Ingress is served by the gateway, and goes when it is deleted', async () => {
     const applied = await file('ingress', ingress)
     const { gatewayPorts } = mesh.state()
@@ -53,6 +70,27 @@ metadata: { name: failures, namespace: default }
 spec:
   selector: { matchLabels: { app: details } }
   accessLogging: [{ providers: [{ name: envoy }], match: { mode: SERVER }, filter: { expression: response.code >= 400 } }]
+`
+
+const envoyFilter = `apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: { name: say-who, namespace: default }
+spec:
+  workloadSelector: { labels: { app: details } }
+  configPatches:
+    - applyTo: HTTP_FILTER
+      match:
+        context: SIDECAR_INBOUND
+        listener:
+          filterChain:
+            filter: { name: envoy.filters.network.http_connection_manager, subFilter: { name: envoy.filters.http.router } }
+      patch:
+        operation: INSERT_BEFORE
+        value:
+          name: say-who
+          typed_config:
+            "@type": type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation
+            mutations: { response_mutations: [{ append: { header: { key: x-answered-by, value: details } } }] }
 `
 
 const ingress = `apiVersion: networking.k8s.io/v1

@@ -43,7 +43,7 @@ describe.skipIf(process.platform !== 'linux')('a process that restarts', () => {
   test('is the same process with the same arguments, once more', () => {
     const lines = run({})
     expect(lines).toHaveLength(3)
-    const told = { begins: ['-c', 'a b'], flags: ['--no-warnings'], options: '--max-semi-space-size=2' }
+    const told = { begins: ['-c', 'a b'], flags: ['--no-warnings', '--single-threaded-gc'], options: '--max-semi-space-size=2' }
     expect(JSON.parse(lines[2] ?? '')).toEqual({ pid: Number(lines[0]), ...told })
     expect(lines[1]).toBe(lines[0])
   })

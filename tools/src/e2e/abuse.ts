@@ -7,6 +7,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { nginxConfig } from '../bench/h2.ts'
 import { weftProxyCommand } from '../bench/proxy-command.ts'
 import { median } from '../bench/table.ts'
@@ -140,6 +141,7 @@ async function attack({ port, proxy, others }: Victim, name: string, mustClose: 
     return attackers
   }
   for (let i = 0; i < repetitions; i++) {
+    await untilIdle(proxy)
     quiet.push(await work(others))
     const elsewhere = await attackOn(sink)
     beside.push(await work(others))
@@ -183,6 +185,18 @@ function judge({ quietMs, attackedMs, past, errors, grownMiB }: AttackSeen, told
   if (quietMs > quietEnoughMs) return
   const machineMs = Math.max(0, past.attackedMs - past.quietMs)
   expect(attackedMs - machineMs <= maxSlowdown * Math.max(quietMs, unseenMs), `the others wait too long: ${told}`)
+}
+
+/** What an attack has left is done with: its streams have ended, and none of its answers comes any more. */
+async function untilIdle({ pid, output }: Running): Promise<void> {
+  const [idleShare, everyMs, limitMs] = [0.05, 100, 20_000]
+  for (const started = performance.now(); ; ) {
+    const [cpu, at] = [cpuMicroseconds(pid), performance.now()]
+    await sleep(everyMs)
+    const share = (cpuMicroseconds(pid) - cpu) / 1000 / (performance.now() - at)
+    if (share < idleShare) return
+    expect(at - started < limitMs, `the proxy is busy ${limitMs / 1000} s after an attack: ${output()}`)
+  }
 }
 
 /** What others see in one window of time. */

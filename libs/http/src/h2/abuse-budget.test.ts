@@ -51,7 +51,7 @@ describe('abuse ends the connection with ENHANCE_YOUR_CALM', () => {
     for (let i = 0; i < 600; i++) giveUp(2 * i + 1, (stream) => stream.sendHead(response, false))
     for (let i = 600; i < 1200; i++) giveUp(2 * i + 1, () => (server.nowMs += budget.prematureResetMs))
     expect(server.closed).toBe(false)
-    expect(server.connection.standing).toBe('steady')
+    expect(server.connection.standing).not.toBe('fickle')
   })
 
   describe('and requests that are given up soon do not even begin', () => {
@@ -79,7 +79,7 @@ describe('abuse ends the connection with ENHANCE_YOUR_CALM', () => {
       const bytes = Buffer.concat([headers(13, get), headers(15, get)])
       server.connection.receive(bytes, 0, bytes.length, { isOver: () => ++asked > 2 })
       expect(taken(server)).toEqual(['13 head GET example.com/  end', 'waiting'])
-      expect(server.connection.beginWaiting(always)).toBe(true)
+      expect(server.connection.goOn(always)).toBe(true)
       expect(taken(server)).toEqual(['15 head GET example.com/  end'])
     })
 
@@ -93,12 +93,53 @@ describe('abuse ends the connection with ENHANCE_YOUR_CALM', () => {
       // Of those that are given up meanwhile nobody hears.
       receive(server, ...Array.from({ length: 4 }, (_, i) => frame(frameType.rstStream, 0, 17 + 2 * i, uint32(8))))
       taken(server)
-      expect(server.connection.beginWaiting(always)).toBe(false)
+      expect(server.connection.goOn(always)).toBe(false)
       expect(taken(server)).toEqual(heads(25, 8))
       for (let id = 1; id < 17; id += 2) respond(server.streams.get(id)!, 200, '')
-      expect(server.connection.beginWaiting(always)).toBe(true)
+      expect(server.connection.goOn(always)).toBe(true)
       expect(taken(server)).toEqual(heads(41, 20))
       expect(server.connection.standing).toBe('steady')
+    })
+
+    it('of a new peer that reads none of its answers, in turns but for a few', () => {
+      const server = new ServerUnderTest({}, true).greet([settingId.initialWindowSize, 0])
+      server.onComplete = (stream) => respond(stream, 200, 'large')
+      for (let id = 1; id < 17; id += 2) receive(server, headers(id, get))
+      expect(taken(server)).toHaveLength(8)
+      receive(server, headers(17, get))
+      expect(taken(server)).toEqual(['waiting'])
+      expect(server.connection.standing).toBe('fickle')
+      expect(server.connection.goOn(always)).toBe(true)
+      expect(taken(server)).toEqual(['17 head GET example.com/  end'])
+      // Once it reads, it is like any other.
+      receive(server, ...Array.from({ length: 8 }, (_, i) => frame(frameType.windowUpdate, 0, 2 * i + 1, uint32(100))))
+      receive(server, headers(19, get))
+      expect(taken(server)).toEqual(['19 head GET example.com/  end'])
+    })
+
+    it('of one that was steady and stops reading, after a moment', () => {
+      const server = new ServerUnderTest({}, true).greet([settingId.initialWindowSize, 5])
+      server.onComplete = (stream) => respond(stream, 200, 'small')
+      for (let id = 1; id < 17; id += 2) receive(server, headers(id, get))
+      expect(server.connection.standing).toBe('steady')
+      server.onComplete = (stream) => {
+        const response = new ResponseHead()
+        response.status = 200
+        stream.sendHead(response, false)
+        stream.sendData(Buffer.from('too large'), 0, 9, false)
+      }
+      receive(server, ...Array.from({ length: 9 }, (_, i) => headers(17 + 2 * i, get)))
+      taken(server)
+      receive(server, headers(35, get))
+      expect(taken(server)).toEqual(['35 head GET example.com/  end'])
+      server.nowMs += 100
+      receive(server, headers(37, get))
+      expect(taken(server)).toEqual(['waiting'])
+      expect(server.connection.goOn(always)).toBe(true)
+      expect(taken(server)).toEqual(['37 head GET example.com/  end'])
+      receive(server, ...Array.from({ length: 10 }, (_, i) => frame(frameType.windowUpdate, 0, 17 + 2 * i, uint32(100))))
+      receive(server, headers(39, get))
+      expect(taken(server)).toEqual(['39 head GET example.com/  end'])
     })
 
     it('of one that was steady until its next turn', () => {
@@ -111,14 +152,14 @@ describe('abuse ends the connection with ENHANCE_YOUR_CALM', () => {
       receive(server, givenUp(17, 20))
       expect(server.connection.standing).toBe('fickle')
       expect(taken(server).filter((event) => event !== 'waiting')).toHaveLength(9)
-      expect(server.connection.beginWaiting(always)).toBe(true)
+      expect(server.connection.goOn(always)).toBe(true)
       expect(taken(server)).toEqual([])
       // The others begin in turns, and have what came of their bodies meanwhile.
       receive(server, headers(57, post, endHeaders), data(57, 'a'), givenUp(59, 2), data(57, 'b', endStream), headers(63, get))
       expect(taken(server)).toEqual(['waiting'])
       let asked = 0
-      expect(server.connection.beginWaiting({ isOver: () => ++asked > 1 })).toBe(false)
-      expect(server.connection.beginWaiting(always)).toBe(true)
+      expect(server.connection.goOn({ isOver: () => ++asked > 1 })).toBe(false)
+      expect(server.connection.goOn(always)).toBe(true)
       expect(taken(server)).toEqual(['57 head POST example.com/ ', '57 data a', '57 data b end', '63 head GET example.com/  end'])
     })
 
@@ -129,7 +170,7 @@ describe('abuse ends the connection with ENHANCE_YOUR_CALM', () => {
       server.onComplete = (stream) => respond(stream, 200, '')
       for (let id = 49; id < 600; id += 2) {
         receive(server, headers(id, get))
-        server.connection.beginWaiting(always)
+        server.connection.goOn(always)
       }
       taken(server)
       receive(server, headers(601, get))

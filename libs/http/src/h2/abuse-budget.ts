@@ -2,15 +2,16 @@ import type { FloodEvent } from './codec-event.ts'
 import type { AbuseLimits } from './options.ts'
 
 /**
- * What is known of a peer: 'new' until some of its requests have been answered, 'fickle' while it gives so many up that those to
+ * What is known of a peer: 'new' until it has read answers to some of its requests, 'fickle' while it gives so many up that those to
  * come had better wait until more of its bytes are read.
  */
 export type PeerStanding = 'new' | 'steady' | 'fickle'
 
-/** Answers that make a new peer a steady one. */
+/** Answers, read at least in part, that make a new peer a steady one. */
 export const provenBy = 8
-/** Streams that any peer may give up, and the share of all its streams that makes it one that often does. */
-const patience = 8
+/** Streams that any peer may give up, or not read. */
+export const patience = 8
+/** The share of all its streams that makes a peer one that often gives them up. */
 const fickleShare = 1 / 8
 
 /**
@@ -21,7 +22,7 @@ export class AbuseBudget {
   private readonly limits: AbuseLimits
   private readonly now: () => number
   private streams = 0
-  private answered = 0
+  private read = 0
   private dataFramesSent = 0
   private outbound = 0
   private outboundControl = 0
@@ -45,9 +46,9 @@ export class AbuseBudget {
     this.streams++
   }
 
-  /** The head of a stream's answer is sent. */
-  streamAnswered(): void {
-    this.answered++
+  /** The first bytes of an answer's body have left, or an answer without one. */
+  answerRead(): void {
+    this.read++
   }
 
   /** The peer reads: what was written before has left. */
@@ -121,7 +122,7 @@ export class AbuseBudget {
   get standing(): PeerStanding {
     if (this.limits.prematureResetShare > 1) return 'steady'
     if (this.resets > patience && this.resets > this.streams * fickleShare) return 'fickle'
-    return this.answered < provenBy ? 'new' : 'steady'
+    return this.read < provenBy ? 'new' : 'steady'
   }
 
   /** The peer gave a stream up soon, before it was answered, or broke it so that we had to. */

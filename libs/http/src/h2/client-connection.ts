@@ -159,6 +159,10 @@ export class Http2ClientConnection implements ConnectionRole {
     this.events.closeAfterWrite()
   }
 
+  endsLater(): boolean {
+    return false
+  }
+
   onFailure(detail: string): void {
     this.events.failed(detail)
   }

@@ -35,6 +35,8 @@ export interface ConnectionRole {
   onSettings(): void
   /** A connection error is about to end it. */
   onFailure(detail: string): void
+  /** A connection is lost with more streams than should end at once: whether `endLost` will be called, soon. */
+  endsLater(): boolean
   /** Something happened that is worth counting. */
   note(event: CodecEvent): void
   /** Nothing more comes: close when what is written has left. */
@@ -70,6 +72,8 @@ export class Http2Connection implements FrameHandler, InboxOwner, ControlOwner {
   private readonly block: HeaderBlock
   private readonly scratch = new HeaderTable()
   private dead = false
+  /** Once it is dead: what its streams hear, and those that have not heard it. */
+  private lost: LostStreams | null = null
   readonly now: () => number
 
   constructor(sink: ByteSink, options: Http2Options, role: ConnectionRole, now: () => number) {
@@ -194,15 +198,27 @@ export class Http2Connection implements FrameHandler, InboxOwner, ControlOwner {
     this.dead = true
     this.reader.stop()
     this.block.release()
-    for (const stream of this.streams.all().reverse()) {
+    this.lost = { streams: this.streams.all(), reason, detail, streamId, ofStream }
+    this.streams.clear()
+    if (this.lost.streams.length <= maxEndedAtOnce || !this.role.endsLater()) this.endLost(null)
+  }
+
+  /** Ends streams of a lost connection until the deadline is over; whether those were all. */
+  endLost(deadline: Deadline | null): boolean {
+    const { lost } = this
+    if (lost === null) return true
+    const { streams, reason, detail, streamId, ofStream } = lost
+    do {
+      const stream = streams.pop()
+      if (stream === undefined) return true
       stream.state = 'closed'
       this.role.note('stream_closed')
       this.outbox.forget(stream)
       const { user } = stream
       stream.user = null
       user?.onReset(reason, stream.id === streamId ? ofStream : detail)
-    }
-    this.streams.clear()
+    } while (deadline === null || !deadline.isOver())
+    return streams.length === 0
   }
 
   /** A stream error that the peer made (section 5.4.2). */
@@ -212,12 +228,6 @@ export class Http2Connection implements FrameHandler, InboxOwner, ControlOwner {
     this.resetStream(stream, code)
     user?.onReset('protocol-error', detail)
     this.noteReset()
-  }
-
-  /** The head of the stream's answer is about to be sent. */
-  noteAnswer(stream: Http2Stream): void {
-    stream.isAnswered = true
-    this.budget.streamAnswered()
   }
 
   /** The peer gave a stream up. */
@@ -339,6 +349,7 @@ export class Http2Connection implements FrameHandler, InboxOwner, ControlOwner {
 
   private localEnd(stream: Http2Stream): void {
     if (!isLocalOpen(stream.state)) return
+    this.outbox.noteRead(stream)
     stream.state = afterLocalEnd(stream.state)
     if (stream.state === 'closed') this.close(stream, 'end')
     else if (this.role.isServer && !stream.isTunnel) {
@@ -551,6 +562,18 @@ export class Http2Connection implements FrameHandler, InboxOwner, ControlOwner {
   }
 }
 
+interface LostStreams {
+  /** The newest last. */
+  readonly streams: Http2Stream[]
+  readonly reason: ResetReason
+  readonly detail: string
+  /** One that hears something of its own. */
+  readonly streamId: number
+  readonly ofStream: string
+}
+
+/** Streams of a lost connection that end with it; where there are more, all of them end a little later. */
+const maxEndedAtOnce = 16
 /** What Envoy says of streams that end because their connection's bytes are none of HTTP/2. */
 const codecError = 'codec_error:The_user_callback_function_failed'
 /** The same of the stream that it is about. */

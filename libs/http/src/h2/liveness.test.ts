@@ -56,4 +56,26 @@ describe('the end of a connection', () => {
       '1 reset connection-closed: remote closed',
     ])
   })
+
+  it('tells many of them in turns, so that other connections do not wait', () => {
+    const server = new ServerUnderTest({}, true).greet()
+    server.onComplete = (stream) => respond(stream, 200, '')
+    for (let id = 1; id < 17; id += 2) server.send(headers(id, get))
+    server.onComplete = () => {}
+    server.send(...Array.from({ length: 20 }, (_, i) => headers(17 + 2 * i, get)))
+    server.events.length = 0
+    server.connection.receiveEnd()
+    expect(server.events).toEqual(['waiting'])
+    expect(server.connection.isIdle).toBe(true)
+    // Nothing is sent any more, and nobody who answers is kept from it.
+    server.frames()
+    expect(respond(server.streams.get(17)!, 200, 'late')).toBe(true)
+    expect(server.frames()).toEqual([])
+    let asked = 0
+    expect(server.connection.goOn({ isOver: () => ++asked > 2 })).toBe(false)
+    expect(server.events).toEqual(['waiting', ...[55, 53, 51].map((id) => `${id} reset connection-closed: remote closed`)])
+    expect(server.connection.goOn({ isOver: () => false })).toBe(true)
+    expect(server.events.at(-1)).toBe('19 reset connection-closed: remote closed')
+    expect(server.connection.goOn({ isOver: () => false })).toBe(true)
+  })
 })

@@ -1,6 +1,6 @@
 import { copyBytes, HeaderTable } from '../header-table.ts'
 import type { ByteSink } from '../stream.ts'
-import type { AbuseBudget } from './abuse-budget.ts'
+import { type AbuseBudget, patience } from './abuse-budget.ts'
 import type { FloodEvent } from './codec-event.ts'
 import { SendWindow } from './flow-control.ts'
 import { defaultMaxFrameSize, defaultWindow, flag, frameHeaderSize, frameType, writeFrameHeader, writeUint32 } from './frame.ts'
@@ -211,7 +211,15 @@ export class Outbox {
     stream.sendWindow.available -= length
     this.window.available -= length
     this.budget.dataSent()
+    this.noteRead(stream)
     if (endStream) this.events.onLocalEnd(stream)
+  }
+
+  /** The peer takes of the stream's answer. */
+  noteRead(stream: Http2Stream): void {
+    if (stream.isRead) return
+    stream.isRead = true
+    this.budget.answerRead()
   }
 
   private enterRound(stream: Http2Stream): void {
@@ -294,6 +302,15 @@ export class Outbox {
     this.waiters.delete(stream)
   }
 
+  /** Answers of which nothing has left for a while, since the peer doesn't read them: whether those are more than it may have and be steady. */
+  get isStuck(): boolean {
+    if (this.waiters.size <= patience) return false
+    const before = this.now() - stuckMs
+    let stuck = 0
+    for (const stream of this.waiters) if (stream.hasQueued && stream.progressMs < before) stuck++
+    return stuck > patience
+  }
+
   /** Streams that have had bytes to send for longer than they may, and have sent none. */
   stalled(
     streams: readonly Http2Stream[],
@@ -310,3 +327,5 @@ export class Outbox {
 }
 
 const empty = Buffer.alloc(0)
+/** How long bytes wait before the peer is taken for one that doesn't read them (ms). */
+const stuckMs = 20

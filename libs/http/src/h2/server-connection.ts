@@ -19,9 +19,10 @@ export interface Http2ServerEvents {
   /** A request begins: gives who takes it. */
   begin(stream: Http2ServerStream): IncomingRequest
   /**
-   * Requests do not begin before `beginWaiting`, which is to be called soon. Those of a peer of which little is known wait until
-   * the bytes that are there have been taken, and those of one that often gives its requests up (rapid reset), or all but the first few
-   * of a new one, until some time later: what is given up until then costs next to nothing. Absent: all requests begin with their heads.
+   * Something goes on by `goOn`, which is to be called soon: requests that do not begin yet, or a lost connection's streams of which
+   * there are too many to end at once. Requests of a peer of which little is known wait until the bytes that are there have been taken,
+   * and those of one that often gives its requests up (rapid reset), does not read its answers, or all but the first few of a new one,
+   * until some time later: what is given up until then costs next to nothing. Absent: all requests begin with their heads.
    */
   waiting?(): void
   /** Close once what was written has left. */
@@ -90,19 +91,30 @@ export class Http2ServerConnection implements ConnectionRole {
     const { core, waiting } = this
     const inTurns = waiting.length > 0
     const taken = core.receive(bytes, at, end, deadline)
-    if (waiting.length > 0 && (inTurns || core.budget.standing === 'fickle' || !this.beginWaiting(deadline)))
-      this.events.waiting?.()
+    if (waiting.length > 0 && (inTurns || this.begunIsEnough || !this.beginWaiting(deadline))) this.events.waiting?.()
     return taken
   }
 
-  /** How the peer is to be treated: a new one that asks for more at once than may begin at once is like a fickle one until those have begun. */
+  /** Whether what waits has to wait for a turn: of a new peer, which has not read anything yet, only a few requests are begun at once. */
+  private get begunIsEnough(): boolean {
+    const { core } = this
+    const { standing } = core.budget
+    if (standing === 'new') return core.streams.size - this.waiting.length >= maxBegunAtOnce
+    return standing === 'fickle' || core.outbox.isStuck
+  }
+
+  /** How the peer is to be treated: one that asks for more at once than may begin at once is like a fickle one until those have begun. */
   get standing(): PeerStanding {
-    const { standing } = this.core.budget
-    return standing === 'new' && this.waiting.length > 0 ? 'fickle' : standing
+    return this.waiting.length > 0 ? 'fickle' : this.core.budget.standing
+  }
+
+  /** Goes on with what `waiting` told of until the deadline is over; whether that was all. */
+  goOn(deadline: Deadline): boolean {
+    return this.core.isDead ? this.core.endLost(deadline) : this.beginWaiting(deadline)
   }
 
   /** Begins requests that wait, until the deadline is over, and of a peer that is not steady a few; whether that was all. */
-  beginWaiting(deadline: Deadline | null): boolean {
+  private beginWaiting(deadline: Deadline | null): boolean {
     const { waiting } = this
     let left = this.core.budget.standing === 'steady' ? waiting.length : maxBegunAtOnce
     let at = 0
@@ -146,6 +158,12 @@ export class Http2ServerConnection implements ConnectionRole {
 
   onFailure(detail: string): void {
     this.events.failed(detail)
+  }
+
+  endsLater(): boolean {
+    if (this.events.waiting === undefined) return false
+    this.events.waiting()
+    return true
   }
 
   note(event: CodecEvent): void {
@@ -259,7 +277,7 @@ export class Http2ServerConnection implements ConnectionRole {
     answer.isConnect = request.method === 'CONNECT' || answer.upgrade !== ''
     if (endStream) core.remoteEnd(stream)
     const { standing } = core.budget
-    if (this.events.waiting !== undefined && standing !== 'steady') {
+    if (this.events.waiting !== undefined && (standing !== 'steady' || core.outbox.isStuck)) {
       answer.wait(endStream)
       this.waiting.push(answer)
       if (standing === 'new' && this.waiting.length > maxWaiting) this.waiting.shift()?.beginLate()
@@ -370,7 +388,7 @@ export class Http2ServerStream implements ServerStream, StreamUser {
         if (this.madeKey) dropAccept(head.headers)
       }
     }
-    if (!stream.isAnswered) this.core.noteAnswer(stream)
+    stream.isAnswered = true
     if (endStream) this.finished()
     this.head(status, head.headers, endStream, stream)
   }
@@ -388,16 +406,16 @@ export class Http2ServerStream implements ServerStream, StreamUser {
 
   sendData(buffer: Buffer, start: number, end: number, endStream: boolean): boolean {
     const { stream, core } = this
-    if (stream === null || core.isDead || stream.state === 'closed') return true
+    if (stream === null) return true
     if (endStream) this.finished()
-    return core.outbox.data(stream, buffer, start, end, endStream)
+    return core.isDead || stream.state === 'closed' || core.outbox.data(stream, buffer, start, end, endStream)
   }
 
   sendTrailers(trailers: HeaderTable): void {
     const { stream, core } = this
-    if (stream === null || core.isDead || stream.state === 'closed') return
+    if (stream === null) return
     this.finished()
-    core.outbox.trailers(stream, trailers)
+    if (!core.isDead && stream.state !== 'closed') core.outbox.trailers(stream, trailers)
   }
 
   /** The answer is complete: but for CONNECT, who made it hears no more. */

@@ -27,6 +27,8 @@ export class Http2Stream {
   readonly openedMs: number
   /** The head of its answer is sent. */
   isAnswered = false
+  /** The first bytes of its answer's body have left, or the end of one without. */
+  isRead = false
   /** A CONNECT that was accepted: each direction ends for itself. */
   isTunnel = false
 

@@ -165,7 +165,7 @@ function runServer(bytes: Buffer): void {
     for (let at = 0; at < piece.length; ) at = server.receive(piece, at, piece.length, deadline)
     if (!sink.congested) server.writable()
     nowMs += piece[0]!
-    if (nowMs % 5 === 0) server.beginWaiting(deadline)
+    if (nowMs % 5 === 0) server.goOn(deadline)
     if (nowMs % 7 === 0) for (const stream of paused.splice(0)) stream.resumeRequest()
     if (nowMs % 11 === 0) server.tick()
   })
@@ -173,6 +173,7 @@ function runServer(bytes: Buffer): void {
   if (bytes.length % 2 === 0) server.drain()
   server.tick()
   server.connectionLost('end')
+  while (!server.goOn(deadline));
   if (!server.isIdle) throw new Error('streams outlive their connection')
   sink.take()
 }

@@ -184,7 +184,7 @@ export class ServerUnderTest {
   send(...frames: Buffer[]): this {
     const bytes = Buffer.concat(frames)
     this.connection.receive(bytes, 0, bytes.length)
-    this.connection.beginWaiting({ isOver: () => false })
+    this.connection.goOn({ isOver: () => false })
     return this
   }
 

@@ -89,7 +89,7 @@ export class Http2Session implements DownstreamProtocol, Http2ServerEvents, Exch
       if (this.left.length > 0) return false
       this.connection.resume()
     }
-    this.isWaiting = !codec.beginWaiting(deadline)
+    this.isWaiting = !codec.goOn(deadline)
     return !this.isWaiting
   }
 

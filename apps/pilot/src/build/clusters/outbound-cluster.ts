@@ -14,6 +14,7 @@ import { identitiesOf, loadAssignment, type TakesMeshTls, withLabels } from '../
 import { localityBalanceOf, weighsLocalities } from '../endpoints/locality-balance.ts'
 import { localityGroups } from '../endpoints/locality-groups.ts'
 import type { Place } from '../endpoints/place.ts'
+import { forwardingCluster, isForwarded } from '../filters/forward-proxy.ts'
 import { peerExchangeFilter } from '../filters/istio-stats.ts'
 import { outboundClusterName, serverNameOf } from '../names.ts'
 import type { Recipe } from '../resource-cache.ts'
@@ -59,6 +60,8 @@ export function outboundTargets(service: Service, rule: TypedObject<'Destination
   for (const port of service.ports) {
     if (port.protocol === 'udp') continue
     targets.push({ service, port, subset: '', labels: {}, rule })
+    // Nothing tells subsets of hosts apart that are not known.
+    if (isForwarded(service)) continue
     for (const { name, labels } of rule?.spec.subsets ?? []) targets.push({ service, port, subset: name, labels, rule })
   }
   return targets
@@ -68,9 +71,13 @@ export function targetName({ service, port, subset }: OutboundTarget): string {
   return outboundClusterName(port.number, subset, service.host)
 }
 
-/** How a cluster finds its endpoints; only those by EDS have a load assignment of their own. */
-export function discoveryOf(service: Service, transparent: boolean): 'eds' | 'strict-dns' | 'logical-dns' | 'original-dst' {
-  if (service.resolution === 'dns' || service.resolution === 'dynamic-dns') return 'strict-dns'
+/** How a cluster finds its endpoints. */
+type Discovery = 'eds' | 'strict-dns' | 'logical-dns' | 'original-dst' | 'forward'
+
+/** Only those by EDS have a load assignment of their own. */
+export function discoveryOf(service: Service, transparent: boolean): Discovery {
+  if (isForwarded(service)) return 'forward'
+  if (service.resolution === 'dns') return 'strict-dns'
   if (service.resolution === 'dns-round-robin') return 'logical-dns'
   return service.resolution === 'passthrough' && transparent ? 'original-dst' : 'eds'
 }
@@ -108,7 +115,7 @@ function build(
   target: OutboundTarget,
   { mesh, endpoints, takesMeshTls, systemRoots, isWeft, exchangesPeers, preservesCase, place }: OutboundContext,
   name: string,
-  discovery: ReturnType<typeof discoveryOf>,
+  discovery: Discovery,
   identities: readonly string[],
 ): Cluster {
   const { service, port, subset, labels, rule } = target
@@ -117,7 +124,7 @@ function build(
   const balances = applyLoadBalancing(cluster, policy.loadBalancer)
   const balance = localityBalanceOf(mesh, policy, service)
   if (balances && weighsLocalities(balance)) weighLocalities(cluster)
-  applyDiscovery(cluster, balances ? discovery : 'original-dst', mesh)
+  applyDiscovery(cluster, balances || discovery === 'forward' ? discovery : 'original-dst', mesh)
   if (cluster.clusterDiscoveryType?.$case === 'type' && discovery.endsWith('dns')) {
     const own = withLabels(endpoints?.byPort.get(port.number) ?? [], labels)
     cluster.loadAssignment = loadAssignment(name, localityGroups(own, balance, place), takesMeshTls)
@@ -142,6 +149,7 @@ function build(
   })
   if (exchangesPeers && !http && !service.meshExternal) cluster.filters = [Cluster_Filter.fromPartial(peerExchangeFilter)]
   applyProxyProtocol(cluster, policy.proxyProtocol)
+  if (discovery === 'forward') cluster.clusterDiscoveryType = forwardingCluster(cluster.transportSocket === undefined)
   cluster.metadata = {
     filterMetadata: {
       istio: {
@@ -154,7 +162,7 @@ function build(
   return cluster
 }
 
-function applyDiscovery(cluster: Cluster, discovery: ReturnType<typeof discoveryOf>, mesh: MeshSettings): void {
+function applyDiscovery(cluster: Cluster, discovery: Discovery, mesh: MeshSettings): void {
   switch (discovery) {
     case 'eds':
       cluster.clusterDiscoveryType = { $case: 'type', value: Cluster_DiscoveryType.EDS }
@@ -168,6 +176,10 @@ function applyDiscovery(cluster: Cluster, discovery: ReturnType<typeof discovery
           },
         },
       }).edsClusterConfig
+      return
+    case 'forward':
+      // How, depends on whether there will be TLS.
+      cluster.lbPolicy = Cluster_LbPolicy.CLUSTER_PROVIDED
       return
     case 'original-dst':
       cluster.clusterDiscoveryType = { $case: 'type', value: Cluster_DiscoveryType.ORIGINAL_DST }

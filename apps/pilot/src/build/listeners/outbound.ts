@@ -5,6 +5,7 @@ import { FilterChain } from '@weft/contracts/envoy/config/listener/v3/listener_c
 import { meshKey } from '../../model/mesh-settings.ts'
 import { isHttp, type Service, type ServicePort } from '../../model/service.ts'
 import type { EgressScope, Scope } from '../../scope/scope.ts'
+import { forwardingSniFilter, isForwarded } from '../filters/forward-proxy.ts'
 import { mixerOutbound } from '../filters/mixer.ts'
 import { clusterNames, outboundClusterName } from '../names.ts'
 import type { Recipe } from '../resource-cache.ts'
@@ -294,7 +295,7 @@ function tlsChains({ service, port }: Entry, place: Place, scope: Scope): Filter
   const whole = outboundClusterName(port.number, '', service.host)
   const stated = tlsTargets(spec, 'mesh', port.number, scope)
   if (stated.length === 0) {
-    if (place.only !== undefined) return []
+    if (place.only !== undefined && !isForwarded(service)) return []
     stated.push({ subnets: [], serverNames: [service.host], targets: [wholeTarget(service, port, scope)] })
   }
   return stated.map(({ serverNames, subnets, targets }) =>
@@ -304,7 +305,10 @@ function tlsChains({ service, port }: Entry, place: Place, scope: Scope): Filter
         serverNames: serverNames.includes('*') ? [] : [...serverNames],
         prefixRanges: prefixRanges(subnets),
       },
-      filters: tcpProxy(whole, targets, scope, 'client'),
+      filters: [
+        ...(isForwarded(service) ? [forwardingSniFilter(port.number)] : []),
+        ...tcpProxy(whole, targets, scope, 'client'),
+      ],
     }),
   )
 }

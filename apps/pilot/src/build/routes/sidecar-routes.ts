@@ -7,6 +7,7 @@ import { meshKey } from '../../model/mesh-settings.ts'
 import { isHttp, type Service, type ServicePort } from '../../model/service.ts'
 import type { EgressScope, Scope } from '../../scope/scope.ts'
 import { effectivePolicy } from '../clusters/traffic-policy.ts'
+import { isForwarded } from '../filters/forward-proxy.ts'
 import { clusterNames, outboundClusterName } from '../names.ts'
 import type { Recipe } from '../resource-cache.ts'
 import { keyOf, milliseconds } from '../wire.ts'
@@ -135,7 +136,9 @@ function build(
     const own = object === undefined ? [] : httpRoutes(object.spec, { ...context, port: port.number })
     const routes =
       own.length > 0 ? own : object === undefined || object.spec.http.length === 0 ? [defaultRoute(service, port, scope)] : []
-    const domains = route.only === undefined ? domainsOf(service.host, port.number, service, scope.proxy) : ['*']
+    // Who calls by the service's own address means it whatever host is asked for; but where the host is where the request goes.
+    const domains =
+      route.only === undefined || isForwarded(service) ? domainsOf(service.host, port.number, service, scope.proxy) : ['*']
     hosts.add(`${service.host}:${port.number}`, domains, routes)
   }
   if (route.only === undefined) {

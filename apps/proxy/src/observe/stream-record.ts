@@ -50,7 +50,7 @@ export class StreamRecord implements StreamInfo {
   /** When the latest try began; -1: none has. */
   attemptStartMs = -1
   /** The tries before the latest; null: none. */
-  earlierAttempts: { endpoint: UpstreamHost; connectionId: number }[] | null = null
+  earlierAttempts: { endpoint: UpstreamHost; connectionId: number; reached: boolean }[] | null = null
   private ownId = ''
   /** Counted where a log asks for it. */
   wire: WireBytes | null = null
@@ -124,6 +124,11 @@ export class StreamRecord implements StreamInfo {
 
   hasFlag(flag: string): boolean {
     return this.flags.includes(flag)
+  }
+
+  /** There was a connection to the endpoint of the latest try. */
+  get reachedUpstream(): boolean {
+    return (this.upstreamConnection?.connectEndMs ?? -1) >= 0
   }
 
   get upstreamHost(): StreamInfo['upstreamHost'] {

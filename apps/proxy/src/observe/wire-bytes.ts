@@ -6,6 +6,9 @@ import type { RequestHead, ResponseHead } from '@weft/http/message'
 /** Behind the last line of a head. */
 const headEnd = 2
 const lastChunk = 5
+const chunked = 'transfer-encoding: chunked\r\n'
+/** Methods whose requests say nothing of a body that is not there. */
+const bodiless = new Set(['GET', 'HEAD', 'DELETE', 'CONNECT', 'TRACE'])
 
 /**
  * What one exchange was on the wire, as HTTP/1.1 writes it: lines of the head, fields, chunks. Made only where a log asks.
@@ -23,6 +26,7 @@ export class WireBytes {
     upstreamHeadReceived: 0,
   }
   private requestChunked = false
+  private upstreamChunked = false
   private answerChunked = false
   private responseChunked = false
 
@@ -34,24 +38,25 @@ export class WireBytes {
     this.counts.downstreamReceived += line + fields + headEnd
   }
 
-  /** A request's head as a try of it goes out. */
-  requestWritten(request: RequestHead): void {
+  /** A request's head as a try of it goes out; `endStream`: nothing follows it. */
+  requestWritten(request: RequestHead, endStream: boolean): void {
     const { fields, line } = requestSize(request)
-    this.counts.upstreamHeadSent += fields
-    this.counts.upstreamSent += line + fields + headEnd
+    const framing = requestFraming(request, endStream)
+    this.upstreamChunked = framing === chunked
+    this.counts.upstreamHeadSent += fields + framing.length
+    this.counts.upstreamSent += line + fields + framing.length + headEnd
   }
 
   /** A piece of the request's body. */
   requestBody(bytes: number, sent: boolean): void {
-    const size = bytes + chunkFrame(bytes, this.requestChunked)
+    const size = bytes + chunkFrame(bytes, sent ? this.upstreamChunked : this.requestChunked)
     if (sent) this.counts.upstreamSent += size
     else this.counts.downstreamReceived += size
   }
 
   requestEnd(sent: boolean): void {
-    if (!this.requestChunked) return
-    if (sent) this.counts.upstreamSent += lastChunk
-    else this.counts.downstreamReceived += lastChunk
+    if (sent && this.upstreamChunked) this.counts.upstreamSent += lastChunk
+    else if (!sent && this.requestChunked) this.counts.downstreamReceived += lastChunk
   }
 
   responseRead({ status, headers }: ResponseHead): void {
@@ -89,6 +94,13 @@ function requestSize({ method, path, authority, headers }: RequestHead): { line:
     fields: headers.byteSize + host,
     size: headers.size + (host > 0 ? 1 : 0),
   }
+}
+
+/** What HTTP/1.1 writes besides, for a body of no stated length or for none. */
+function requestFraming({ method, headers, upgrades }: RequestHead, endStream: boolean): string {
+  if (headers.find(names.contentLength) >= 0) return ''
+  if (endStream) return bodiless.has(method) ? '' : 'content-length: 0\r\n'
+  return method === 'CONNECT' || upgrades ? '' : chunked
 }
 
 function isChunked(headers: HeaderTable): boolean {

@@ -334,7 +334,7 @@ function compilePathRewrite(source: RouteAction, match: PathMatch, path: string)
   const format = compileTextFormat(pathRewrite, `${path}.path_rewrite`, '')
   return (full, context) => {
     const made = format(context)
-    return made === '' ? full : made + full.slice(pathOnly(full).length)
+    return made === '' ? '' : made + full.slice(pathOnly(full).length)
   }
 }
 

@@ -111,10 +111,15 @@ export class RouteTable {
     return this.hosts.find(authority)
   }
 
+  /** The virtual host that a request is for, whether or not one of its routes takes it. */
+  hostOf({ authority, headers }: RequestHead): VirtualHostPlan | null {
+    const { hostHeader } = this
+    return this.hosts.find(hostHeader === null ? authority : (headers.get(hostHeader) ?? ''))
+  }
+
   /** The first route of the virtual host that matches; null: none. `internal`: it comes from within the mesh; `draw`: see RouteMatcher. */
   match(request: RequestHead, facts: RouteFacts & { readonly internal?: boolean }, draw?: number): RoutePlan | null {
-    const { hostHeader } = this
-    const host = this.hosts.find(hostHeader === null ? request.authority : (request.headers.get(hostHeader) ?? ''))
+    const host = this.hostOf(request)
     if (host === null) return null
     if (host.toTls !== null && belongsToTls(host.toTls.required, request, facts.internal === true)) return host.toTls.route
     const routes = host.tree === null ? host.routes : (host.tree(facts) ?? noRoutes)

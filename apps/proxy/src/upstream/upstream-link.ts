@@ -99,6 +99,8 @@ export class UpstreamLink implements ConnectionInfo {
     this.connected = true
     this.connectEndMs = performance.now()
     this.tls = clientTlsInfo(this.connection.socket)
+    // Requests that it breaks off tell where they came from. Sessions, each with a connection of its own, ask when they end.
+    if (!isSession) this.keepLocalAddress()
     services.timers.cancel(this.connectTimer)
     noteConnected(endpoint, isSession)
     stats.connectMs.record(Math.round(this.connectEndMs - this.connectStartMs))

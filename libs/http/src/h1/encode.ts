@@ -8,6 +8,8 @@ const { STATUS_CODES } = process.getBuiltinModule('node:http')
 const statusLines: Buffer[] = []
 /** Reason phrases where Envoy's differ from Node's. */
 const reasons: Record<number, string> = {
+  102: 'Unknown',
+  103: 'Unknown',
   418: 'Unknown',
   451: 'Unknown',
   509: 'Unknown',

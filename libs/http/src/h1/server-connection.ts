@@ -460,10 +460,12 @@ export class Http1ServerConnection implements ServerStream, HeadReader {
   // ResponseSender
 
   sendInterim(head: ResponseHead): void {
-    const line = statusLine(head.status)
-    const out = this.sink.reserve(line.length + head.headers.writeBound + 2)
+    const { headers, status } = head
+    const reason = headers.casing?.reason ?? null
+    const line = reason === null ? statusLine(status) : statusLineWith(status, reason)
+    const out = this.sink.reserve(line.length + headers.writeBound + 2)
     let at = put(line, out, this.sink.position)
-    at = head.headers.write(out, at)
+    at = putHeaders(headers, headers.casing ?? this.options.casing.written, out, at)
     out[at++] = 13
     out[at++] = 10
     this.sink.commit(at)

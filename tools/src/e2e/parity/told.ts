@@ -16,7 +16,10 @@ export function folding(ports: Ports): (text: string) => string {
       .replace(anyPort, (port) => `<${byPort.get(port)}>`)
       .replace(/\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b/g, '<uuid>')
       .replace(/[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT/g, '<date>')
-      .replace(/(x-envoy-upstream-service-time: )\d+/gi, '$1<ms>')
+      .replace(
+        /(x-envoy-upstream-service-time: )\d+(,\d+\b)?/gi,
+        (_, name, more) => `${name}<ms>${more === undefined ? '' : ',<ms>'}`,
+      )
       // What is left of a time limit at a later try: of a long one, more is used up on a busy machine.
       .replace(/(x-envoy-expected-rq-timeout-ms: )(\d{3,})/g, (_, name, ms) => {
         const step = Number(ms) > 5000 ? 5000 : 100

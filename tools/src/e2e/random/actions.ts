@@ -99,7 +99,7 @@ function weighted(choice: Choice, cluster: ClusterName, perFilter: () => Message
 
 function forward(choice: Choice, match: Message, cluster: ClusterName, perFilter: () => Message | undefined): Message {
   const target = choice.pick<() => Message>([
-    () => ({ cluster: cluster(choice.pick(['a', 'a', 'b', 'b', 'down', 'two'])) }),
+    () => ({ cluster: cluster(choice.pick(['a', 'a', 'b', 'b', 'down'])) }),
     () => ({ cluster: cluster(choice.pick(['a', 'b'])) }),
     () => ({ cluster: cluster(choice.pick(['a', 'b'])) }),
     () => ({ cluster_header: choice.pick(['x-cluster', 'x-none']) }),

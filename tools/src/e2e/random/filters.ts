@@ -235,7 +235,7 @@ export const filterKinds: readonly FilterKind[] = [
             path_prefix: choice.maybe(40, () => '/check'),
             authorization_request: choice.maybe(60, () =>
               fields({
-                allowed_headers: { patterns: [{ prefix: 'x-' }] },
+                allowed_headers: { patterns: [{ prefix: 'x-a' }, { prefix: 'x-i' }] },
                 headers_to_add: choice.maybe(40, () => [{ key: 'x-added', value: 'yes' }]),
               }),
             ),

@@ -106,3 +106,6 @@ export function logOperatorsOf(choice: Choice): string[] {
   const one = (): string => (choice.chance(15) ? choice.pick(logOperators) : choice.pick(operators))
   return [...new Set(choice.many(8, 16, one))]
 }
+
+/** Between a log line's operators. */
+export const logSeparator = ' | '

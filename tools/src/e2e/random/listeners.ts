@@ -3,7 +3,7 @@ import type { Ports } from '../parity/case.ts'
 import { type ClusterName, retryPolicy, routeAction } from './actions.ts'
 import { type Choice, fields } from './choice.ts'
 import { type FilterKind, filterKinds, perFilterConfig } from './filters.ts'
-import { logOperatorsOf } from './formats.ts'
+import { logOperatorsOf, logSeparator } from './formats.ts'
 import { headerEdits } from './header-edits.ts'
 import { managerOptions } from './manager.ts'
 import { headerMatcher, routeMatch } from './matchers.ts'
@@ -73,7 +73,7 @@ export function listener(
     ),
     virtualHost(choice, `${name}-c`, choice.pick([['c.test'], ['c.test:8080'], ['c.*', 'c.test:8080']]), clusterName, kinds),
   ]
-  const log = [`${name} id=%REQ(x-id)% route=<%ROUTE_NAME%>`, ...logOperatorsOf(choice)].join(' | ')
+  const log = [`${name} id=%REQ(x-id)% route=<%ROUTE_NAME%>`, ...logOperatorsOf(choice)].join(logSeparator)
   const filters = kinds.map((kind) => {
     const filter = kind.filter(choice, name)
     return choice.chance(6) ? { ...filter, disabled: true } : filter
@@ -120,7 +120,6 @@ export function listener(
   const clusters = ['a', 'b', 'down', 'mirror', 'auth'].map((origin) =>
     cluster(clusterName(origin), [ports[origin] ?? 1], more()),
   )
-  clusters.push(cluster(clusterName('two'), [ports['down'] ?? 1, ports['a'] ?? 1], { lb_policy: 'ROUND_ROBIN' }))
   return { listener: first, clusters }
 }
 

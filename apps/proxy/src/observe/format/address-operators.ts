@@ -18,10 +18,10 @@ function upstreamLocal({ info }: FormatContext): Place | null {
   return connection === null ? null : { host: connection.localAddress, port: connection.localPort }
 }
 
-/** The address of an endpoint, which a connection need not have reached. */
+/** The address of an endpoint, once there is a connection to it. */
 function upstreamRemote({ info }: FormatContext): Place | null {
   const address = info.upstreamEndpoint?.address
-  if (address === undefined) return null
+  if (address === undefined || !info.reachedUpstream) return null
   return address.type === 'ip' ? { host: address.host, port: address.port } : { host: address.path, port: 0 }
 }
 

@@ -153,11 +153,32 @@ test('hosts that were tried are told once each', () => {
     info.earlierAttempts = [host('10.0.0.1:1'), host('10.0.0.2:1'), host('10.0.0.1:1')].map((endpoint, i) => ({
       endpoint,
       connectionId: i + 1,
+      reached: i !== 1,
     }))
     info.upstreamEndpoint = host('10.0.0.3:1')
+    info.upstreamConnection = { connectEndMs: 1 } as never
   })
   const format = '%UPSTREAM_HOSTS_ATTEMPTED% %UPSTREAM_HOSTS_ATTEMPTED_WITHOUT_PORT% %UPSTREAM_CONNECTION_IDS_ATTEMPTED%'
-  expect(compileTextFormat(format, 'f')(made)).toBe('10.0.0.1:1,10.0.0.2:1,10.0.0.3:1 10.0.0.1,10.0.0.2,10.0.0.3 1,2,3')
+  expect(compileTextFormat(format, 'f')(made)).toBe('10.0.0.1:1,10.0.0.3:1 10.0.0.1,10.0.0.3 1,2,3')
+})
+
+test('what no connection was made to has a host, but no address; a session tells that it tried it', () => {
+  const unreached = context(({ info }) => {
+    info.upstreamEndpoint = { key: '10.0.0.3:1', hostname: '', address: { type: 'ip', host: '10.0.0.3', port: 1 } } as never
+    info.upstreamConnection = { connectEndMs: -1 } as never
+  })
+  const text = compileTextFormat(
+    '%UPSTREAM_HOST% %UPSTREAM_REMOTE_ADDRESS% %UPSTREAM_REMOTE_PORT% %UPSTREAM_HOSTS_ATTEMPTED%',
+    'f',
+  )
+  expect(text(unreached)).toBe('10.0.0.3:1 - - -')
+  expect(text({ ...unreached, request: null, info: unreached.info })).toBe('10.0.0.3:1 - - 10.0.0.3:1')
+})
+
+test('COALESCE takes what is there, empty or not', () => {
+  const made = context(({ request }) => request?.headers.set(headerName('x-empty'), ''))
+  const format = '[%COALESCE({"operators":[{"command":"REQ","param":"x-none"},{"command":"REQ","param":"x-empty"},"PROTOCOL"]})%]'
+  expect(compileTextFormat(format, 'f')(made)).toBe('[]')
 })
 
 test('bytes on the wire are those of HTTP/1.1, fields counted as Envoy counts them', () => {
@@ -169,6 +190,19 @@ test('bytes on the wire are those of HTTP/1.1, fields counted as Envoy counts th
   response.status = 200
   const wire = new WireBytes()
   wire.requestRead(request)
+  wire.requestWritten(request, true)
+  wire.requestWritten(request, false)
+  wire.requestBody(11, true)
+  wire.requestEnd(true)
+  request.method = 'POST'
+  wire.requestWritten(request, true)
+  expect(wire.counts.upstreamSent).toBe(
+    (
+      'GET /y HTTP/1.1\r\nhost: example.com\r\n\r\n' +
+      'GET /y HTTP/1.1\r\nhost: example.com\r\ntransfer-encoding: chunked\r\n\r\nb\r\nhello world\r\n0\r\n\r\n' +
+      'POST /y HTTP/1.1\r\nhost: example.com\r\ncontent-length: 0\r\n\r\n'
+    ).length,
+  )
   wire.responseWritten(response, 'content-length: 0')
   wire.responseWritten(response, 'transfer-encoding: chunked')
   wire.responseBody(11, true)

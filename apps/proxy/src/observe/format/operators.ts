@@ -68,7 +68,7 @@ const coalesce: OperatorKind = (argument, path) => {
   return (context) => {
     for (const read of operators) {
       const value = read(context)
-      if (value !== null && value !== '') return value
+      if (value !== null) return value
     }
     return null
   }
@@ -106,11 +106,12 @@ function time(read: (context: FormatContext) => number, zone: 'utc' | 'local'): 
 const start = ({ info }: FormatContext) => info.startTimeMs
 const now = () => wallTime(performance.now())
 
-/** Hosts that were tried, each once, the last one last. */
+/** Hosts that were tried, each once, the last one last; for requests those alone to which there was a connection. */
 function attempted(read: (host: { key: string; hostname: string }) => string): Operator {
-  return ({ info }) => {
-    const all = [...(info.earlierAttempts ?? []).map(({ endpoint }) => endpoint), info.upstreamEndpoint]
-    const texts = all.filter((one) => one !== null).map(read)
+  return ({ info, request }) => {
+    const all = (info.earlierAttempts ?? []).filter(({ reached }) => reached).map(({ endpoint }) => endpoint)
+    if (info.upstreamEndpoint !== null && (request === null || info.reachedUpstream)) all.push(info.upstreamEndpoint)
+    const texts = all.map(read)
     return texts.length === 0 ? null : [...new Set(texts)].join(',')
   }
 }
@@ -159,7 +160,7 @@ const kinds: Readonly<Record<string, OperatorKind>> = {
     GRPC_STATUS_NUMBER: grpcStatusNumber,
     PROTOCOL: ({ info }) => info.protocol || null,
     // Of a connection that never came to be there is none.
-    UPSTREAM_PROTOCOL: ({ info }) => ((info.upstreamConnection?.connectEndMs ?? -1) < 0 ? null : info.upstreamProtocol || null),
+    UPSTREAM_PROTOCOL: ({ info }) => (info.reachedUpstream ? info.upstreamProtocol || null : null),
     RESPONSE_CODE: ({ info }) => info.responseCode,
     CONNECTION_TERMINATION_DETAILS: ({ info }) => info.terminationDetails || null,
     // A value also where there is none: formats that leave out what is empty keep it.

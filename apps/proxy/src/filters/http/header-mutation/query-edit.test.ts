@@ -31,6 +31,13 @@ describe('edits of a query', () => {
     expect(edited('/p?a=1&a=2', { remove: 'a' })).toBe('/p')
   })
 
+  test('know a name behind its escapes, and escape what they write', () => {
+    expect(edited('/p?%61=1&b=%41%20%26', { remove: 'a' })).toBe('/p?b=A%20%26')
+    expect(edited('/p?a%20b=1', append('a b', '3', Action.ADD_IF_ABSENT))).toBe('/p?a%20b=1')
+    expect(edited('/p', append('n m', 'x & 100%%'))).toBe('/p?n%20m=x%20%26%20100%25')
+    expect(edited('/p?z=%2&&', append('n[]', '~*'))).toBe('/p?=&n[]=%7E*&z=%2')
+  })
+
   test('are one thing or the other', () => {
     expect(() => edited('/p', { ...append('a', '1'), remove: 'a' })).toThrow(/only one of append and remove/)
   })

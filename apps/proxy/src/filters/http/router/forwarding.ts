@@ -127,7 +127,7 @@ export class Forwarding implements RaceOwner {
   start(route: RoutePlan, forward: ForwardPlan, cluster: Cluster, endStream: boolean): void {
     const { exchange, target, body, limits } = this
     const choice = target.choice!
-    body.ended = endStream
+    body.ended = body.none = endStream
     this.held = !endStream && exchange.upgrade !== '' && !exchange.request.headers.has(names.contentLength)
     this.wishes = wishesOf(exchange.request)
     this.counts.begin(cluster, route, this.wishes.statName)
@@ -197,7 +197,7 @@ export class Forwarding implements RaceOwner {
     const stream = attempt.open(connection, racer ?? this)
     if (racer !== null) racer.stream = stream
     if (limits.idleMs > 0) limits.noteActivity(monotonicMs())
-    if (body.none) this.held = false
+    if (body.ended && body.bytes === 0 && body.trailers === null) this.held = false
     const more = attempt.send(stream, body, this.held)
     // It may have been stopped while there was no connection.
     if (more && !body.ended) exchange.resumeRequest()

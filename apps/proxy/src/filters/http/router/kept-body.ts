@@ -14,6 +14,8 @@ export class KeptBody {
   forRetries = false
   /** All of it has come. */
   ended = false
+  /** The head was all: an empty body that came behind it is one nevertheless, as it is on the wire. */
+  none = false
   trailers: HeaderTable | null = null
 
   get pieces(): readonly Buffer[] {
@@ -23,7 +25,7 @@ export class KeptBody {
   /** Another request. */
   begin(): void {
     this.forget()
-    this.ended = false
+    this.ended = this.none = false
     this.trailers = null
   }
 
@@ -45,11 +47,6 @@ export class KeptBody {
   forget(): void {
     if (this.list !== nothing) this.list = nothing
     this.bytes = 0
-  }
-
-  /** Whether there is nothing to send behind the head. */
-  get none(): boolean {
-    return this.ended && this.bytes === 0 && this.trailers === null
   }
 
   /** Sends what there is; gives whether the stream takes more. */

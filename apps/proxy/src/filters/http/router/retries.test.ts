@@ -196,7 +196,7 @@ describe('another try', () => {
     exchange.response.status = 503
     retries.schedule(plan)
     expect(exchange.response.status).toBe(0)
-    expect(exchange.info.earlierAttempts).toEqual([{ endpoint, connectionId: 0 }])
+    expect(exchange.info.earlierAttempts).toEqual([{ endpoint, connectionId: 0, reached: false }])
   })
 
   it('does not follow where it was cancelled', () => {

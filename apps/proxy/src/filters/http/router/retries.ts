@@ -126,7 +126,11 @@ export class Retries {
     if (info.upstreamEndpoint !== null) {
       this.pick.noteTried(info.upstreamEndpoint)
       info.earlierAttempts ??= []
-      info.earlierAttempts.push({ endpoint: info.upstreamEndpoint, connectionId: info.upstreamConnection?.id ?? 0 })
+      info.earlierAttempts.push({
+        endpoint: info.upstreamEndpoint,
+        connectionId: info.upstreamConnection?.id ?? 0,
+        reached: info.reachedUpstream,
+      })
     }
     response.clear()
     this.limits.endTry()

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { grpcTimeoutText, parseGrpcTimeout } from '../../../routing/grpc-timeout.ts'
 import { cluster, connectionManager, listener, routeTo } from '../../../testing/resources.ts'
 import { proxyTo, upstream, worker } from '../../../testing/test-proxy.ts'
-import { ask } from '../../../testing/worker-harness.ts'
+import { ask, raw } from '../../../testing/worker-harness.ts'
 
 async function proxyWith(routes: Parameters<typeof connectionManager>[0], ...clusters: ReturnType<typeof cluster>[]) {
   const proxy = worker()
@@ -43,6 +43,29 @@ describe('the router', () => {
     expect(await ask(port, '/api/7/items/a/b?q=1')).toMatchObject({ status: 200 })
     expect(up.requests[0]).toMatchObject({ url: '/a/b/of/7?q=1' })
     expect(await ask(port, '/api/7')).toMatchObject({ status: 404 })
+  })
+
+  it('leaves a path alone whose rewrite comes to nothing', async () => {
+    const up = await upstream()
+    const proxy = await proxyWith([routeTo('c', '/', { pathRewrite: '%REQ(x-to)%' })], cluster('c', [up.port]))
+    await ask(proxy.port('in'), '/a?q=1')
+    await ask(proxy.port('in'), '/a?q=1', { headers: { 'x-to': '/b' } })
+    const seen = up.requests.map(({ url, headers }) => [url, headers['x-envoy-original-path']])
+    expect(seen).toEqual([
+      ['/a?q=1', undefined],
+      ['/b?q=1', '/a?q=1'],
+    ])
+  })
+
+  it('tells another try of an empty body in the same way', async () => {
+    const up = await upstream((_request, response) => {
+      response.statusCode = up.requests.length === 1 ? 503 : 200
+      response.end()
+    })
+    const retryPolicy = { retryOn: '5xx', retryBackOff: { baseInterval: { seconds: 0, nanos: 1e6 } } }
+    const proxy = await proxyWith([routeTo('c', '/', { retryPolicy })], cluster('c', [up.port]))
+    await raw(proxy.port('in'), 'POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n')
+    expect(up.requests.map(({ headers }) => headers['transfer-encoding'])).toEqual(['chunked', 'chunked'])
   })
 
   it('joins what is added to headers that have one value, and appends to others', async () => {

@@ -151,8 +151,8 @@ export class UpstreamTry {
   /** Sends the head, and (unless it is held) what there is of the body; gives whether the stream takes more. */
   send(stream: ClientStream, body: KeptBody, held = false): boolean {
     const { request, info } = this.exchange
-    info.wire?.requestWritten(request)
     const wholeHead = body.none
+    info.wire?.requestWritten(request, wholeHead)
     const introduction = this.introduction()
     stream.sendHead(request, wholeHead && introduction === null)
     if (introduction !== null) stream.sendData(introduction, 0, introduction.length, wholeHead)

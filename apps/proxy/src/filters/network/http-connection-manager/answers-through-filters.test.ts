@@ -46,6 +46,52 @@ test('edits of a route come before its answer has a code, filters behind; of a g
   expect([grpc.status, grpc.headers['x-seen']]).toEqual([200, '503 NC cluster_not_found'])
 })
 
+test('what no route takes tells of its virtual host', async () => {
+  const up = await upstream()
+  const telling = typed(
+    'telling',
+    `${filters}header_mutation.v3.HeaderMutation`,
+    HeaderMutation.encode(
+      HeaderMutation.fromPartial({
+        mutations: {
+          responseMutations: [{ action: { $case: 'append', value: header('x-of', '%METADATA(VIRTUAL_HOST:ns:k)%') } }],
+        },
+      }),
+    ).finish(),
+  )
+  const host = {
+    name: 'all',
+    domains: ['a.test'],
+    routes: [routeTo('c', '/taken')],
+    metadata: { filterMetadata: { ns: { k: 'host' } } },
+  }
+  const routeSpecifier = { $case: 'routeConfig' as const, value: { name: 'inline', virtualHosts: [host] } }
+  const proxy = await proxyTo(up.port, connectionManager([], { httpFilters: [telling, routerFilter], routeSpecifier }))
+  const of = async (path: string, name: string) =>
+    (await ask(proxy.port('in'), path, { headers: { host: name } })).headers['x-of']
+  expect([await of('/taken', 'a.test'), await of('/other', 'a.test'), await of('/#f', 'a.test')]).toEqual([
+    'host',
+    'host',
+    'host',
+  ])
+  expect(await of('/taken', 'b.test')).toBeUndefined()
+})
+
+test('an interim answer has the request’s id and the names’ case, and nothing of one connection', async () => {
+  const up = await upstream((_request, response) => {
+    response.socket?.write('HTTP/1.1 103 Early Hints\r\nlink: x\r\nconnection: x-r\r\n\r\n')
+    response.end()
+  })
+  const more = {
+    proxy100Continue: true,
+    alwaysSetRequestIdInResponse: true,
+    httpProtocolOptions: { headerKeyFormat: { headerFormat: { $case: 'properCaseWords' as const, value: {} } } },
+  }
+  const proxy = await proxyTo(up.port, connectionManager([routeTo('c')], more))
+  const answer = await raw(proxy.port('in'), 'GET / HTTP/1.1\r\nhost: a\r\nx-request-id: mine\r\nconnection: close\r\n\r\n')
+  expect(answer).toMatch(/^HTTP\/1.1 103 Unknown\r\nLink: x\r\nX-Request-Id: mine\r\n\r\nHTTP\/1.1 200 OK\r\n/)
+})
+
 test('what no route takes has no configuration of the route table', async () => {
   const up = await upstream()
   const off = FilterConfig.encode(FilterConfig.fromPartial({ disabled: true })).finish()

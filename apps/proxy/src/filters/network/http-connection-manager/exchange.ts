@@ -157,7 +157,11 @@ export class Exchange implements ManagedExchange {
   }
 
   get virtualHostMetadata(): Readonly<Record<string, unknown>> | null {
-    return this.route?.host.metadata ?? null
+    if (this.route !== null) return this.route.host.metadata
+    // What no route takes, or was refused before one was looked for, has its virtual host's nevertheless.
+    const { request } = this
+    if (request.authority === '') return null
+    return (this.table ?? this.downstream.routeTable(request))?.hostOf(request)?.metadata ?? null
   }
 
   get clusterMetadata(): Readonly<Record<string, unknown>> | null {

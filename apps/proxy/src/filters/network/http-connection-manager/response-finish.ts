@@ -1,4 +1,6 @@
 import { headerGroup, headerName, names } from '@weft/http/header-name'
+import type { HeaderTable } from '@weft/http/header-table'
+import type { ResponseHead } from '@weft/http/message'
 import { httpDateText } from '../../../observe/format/time.ts'
 import type { ManagedExchange } from './managed-exchange.ts'
 import { tellProxyStatus } from './proxy-status.ts'
@@ -10,31 +12,49 @@ const hopByHop = headerGroup([names.connection, names.upgrade, names.keepAlive, 
 
 /** Makes a response's head what the client gets: hop-by-hop headers go, Date, Server, Via and the like are set as configured. */
 export function finishResponseHead(exchange: ManagedExchange): void {
-  const { request, response, plan } = exchange
+  const { response, plan } = exchange
   const { headers } = response
   if (headers.mayHave(hopByHop)) {
     if (response.status !== 101 || exchange.upgrade === '') {
       headers.remove(names.connection)
       headers.remove(names.upgrade)
     }
-    headers.remove(names.keepAlive)
-    headers.remove(names.transferEncoding)
-    headers.remove(names.proxyConnection)
+    removeHopByHop(headers)
   }
   if (!headers.has(names.date)) headers.append(names.date, httpDateText())
   if (plan.serverHeader === 'overwrite' || (plan.serverHeader === 'append-if-absent' && !headers.has(names.server)))
     headers.setBytes(names.server, plan.serverName)
   if (exchange.span !== null) plan.tracing?.respond(exchange, exchange.span)
-  if (plan.requestIdInResponse || (exchange.internal && request.headers.has(forceTrace))) {
-    const id = request.headers.get(names.requestId)
-    if (id !== null) headers.set(names.requestId, id)
-  }
+  tellRequestId(exchange, headers)
   if (plan.via !== '') {
     const via = headers.getAll(names.via)
     headers.set(names.via, via === null ? plan.via : `${via}, ${plan.via}`)
   }
   if (plan.proxyStatus !== null) tellProxyStatus(response, exchange.info, plan.proxyStatus)
   headers.removeBroken()
+}
+
+/** The same for an interim answer: nothing of what tells about the whole of it. */
+export function finishInterim(exchange: ManagedExchange, { headers }: ResponseHead): void {
+  if (headers.mayHave(hopByHop)) {
+    headers.remove(names.connection)
+    headers.remove(names.upgrade)
+    removeHopByHop(headers)
+  }
+  tellRequestId(exchange, headers)
+}
+
+/** What goes whether or not the answer switches protocols. */
+function removeHopByHop(headers: HeaderTable): void {
+  headers.remove(names.keepAlive)
+  headers.remove(names.transferEncoding)
+  headers.remove(names.proxyConnection)
+}
+
+function tellRequestId({ request, plan, internal }: ManagedExchange, headers: HeaderTable): void {
+  if (!plan.requestIdInResponse && !(internal && request.headers.has(forceTrace))) return
+  const id = request.headers.get(names.requestId)
+  if (id !== null) headers.set(names.requestId, id)
 }
 
 /** What HTTP/1.1 writes besides where no length is stated. */

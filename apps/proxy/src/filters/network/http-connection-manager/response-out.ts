@@ -3,7 +3,7 @@ import type { ResponseHead } from '@weft/http/message'
 import type { ServerStream } from '@weft/http/stream'
 import { monotonicMs } from '../../../transport/clock.ts'
 import type { ManagedExchange } from './managed-exchange.ts'
-import { finishResponseHead, framingOf } from './response-finish.ts'
+import { finishInterim, finishResponseHead, framingOf } from './response-finish.ts'
 
 /** Where a response that the filters have let pass goes to the codec. */
 export class ResponseOut {
@@ -35,6 +35,7 @@ export class ResponseOut {
     plan.stats.response(head.status)
     // Of a request that gets no other.
     info.responseCode = head.status
+    finishInterim(this.exchange, head)
     this.sender.sendInterim(head)
   }
 

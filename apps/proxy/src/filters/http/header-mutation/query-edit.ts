@@ -74,17 +74,17 @@ function readParameter(pair: string): Parameter {
 
 /** What means the same with and without an escape is written without; Envoy unescapes all, also what ends the target then. */
 function unescapedLetters(text: string): string {
-  return text.replace(/%[0-9a-f]{2}/gi, (escape) => {
-    const one = character(escape)
-    return /[\w.~-]/.test(one) ? one : escape
+  return text.replace(/%[0-9a-f]{2}/gi, (coded) => {
+    const one = character(coded)
+    return /[\w.~-]/.test(one) ? one : coded
   })
 }
 
-const character = (escape: string): string => String.fromCharCode(Number.parseInt(escape.slice(1), 16))
+const character = (coded: string): string => String.fromCharCode(Number.parseInt(coded.slice(1), 16))
 
 /** Text of bytes, each that `kept` does not name as an escape. */
 function escaped(text: string, kept: RegExp): string {
-  return text.replace(/[^]/g, (one) =>
+  return text.replace(/./gs, (one) =>
     kept.test(one) ? one : `%${one.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`,
   )
 }

@@ -11,6 +11,7 @@ import { builtInClusters, inboundCluster } from './clusters/local-clusters.ts'
 import { placeKey } from './endpoints/place-key.ts'
 import { addedRecipes, isThere, patchedRecipes, patchMessage } from './envoy-filter/patched-recipes.ts'
 import { proxyPatches } from './envoy-filter/proxy-patches.ts'
+import { forwardsRest } from './filters/forward-proxy.ts'
 import { mixerOutbound } from './filters/mixer.ts'
 import { gatewayListener } from './listeners/gateway.ts'
 import { gatewayPorts } from './listeners/gateway-ports.ts'
@@ -128,7 +129,7 @@ export class Builder {
     const cache = this.#patched('cluster', scope)
     const { mesh } = scope.snapshot
     const { preservesCase } = scope.settings.headers
-    const local: Recipe[] = builtInClusters(mesh, isTransparent(scope), preservesCase)
+    const local: Recipe[] = builtInClusters(mesh, isTransparent(scope), preservesCase, forwardsRest(scope))
     for (const inbound of inboundPorts(scope)) local.push(inboundCluster(inbound, mesh, preservesCase))
     local.push(...workloadSecurity(scope).clusters)
     const added = addedRecipes(patches, ApplyTo.CLUSTER).map((recipe) => this.#caches.cluster.get(recipe))

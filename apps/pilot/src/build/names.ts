@@ -19,4 +19,5 @@ export const clusterNames = {
   blackHole: 'BlackHoleCluster',
   passthrough: 'PassthroughCluster',
   inboundPassthrough: 'InboundPassthroughCluster',
+  forwardRest: 'AllowAnyDynamicDNSCluster',
 } as const

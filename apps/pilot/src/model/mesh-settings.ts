@@ -18,6 +18,13 @@ type PathNormalization = 'NONE' | 'BASE' | 'MERGE_SLASHES' | 'DECODE_AND_MERGE_S
 /** By the numbers that MeshConfig has; its DEFAULT is BASE. */
 const pathNormalizations: readonly PathNormalization[] = ['BASE', 'NONE', 'BASE', 'MERGE_SLASHES', 'DECODE_AND_MERGE_SLASHES']
 
+/**
+ * What becomes of what no service is known for: it goes where it was going, or nowhere; with `ALLOW_ANY_DYNAMIC_DNS` a request over plain
+ * HTTP goes where its Host header says.
+ */
+export type OutboundTrafficPolicy = 'ALLOW_ANY' | 'REGISTRY_ONLY' | 'ALLOW_ANY_DYNAMIC_DNS'
+const outboundPolicies: Readonly<Record<number, OutboundTrafficPolicy>> = { 1: 'ALLOW_ANY', 3: 'ALLOW_ANY_DYNAMIC_DNS' }
+
 /** MeshConfig, with defaults filled in. */
 export interface MeshSettings {
   /** DNS domain of the mesh: `cluster.local`. */
@@ -34,7 +41,7 @@ export interface MeshSettings {
   readonly connectTimeoutMs: number
   /** How long a connection's first bytes are waited for where they tell what is spoken; then it is taken for plain TCP. 0: for ever. */
   readonly protocolDetectionTimeoutMs: number
-  readonly outboundTrafficPolicy: 'ALLOW_ANY' | 'REGISTRY_ONLY'
+  readonly outboundTrafficPolicy: OutboundTrafficPolicy
   /** Sidecars use mutual TLS towards endpoints that take it, without a DestinationRule that says so. */
   readonly enableAutoMtls: boolean
   /** HTTP ports are spoken to by HTTP/2 where no DestinationRule says otherwise. */
@@ -160,9 +167,7 @@ export function meshSettings(config: MeshConfig, base: MeshSettings): MeshSettin
     outboundTrafficPolicy:
       outboundTrafficPolicy === undefined
         ? base.outboundTrafficPolicy
-        : outboundTrafficPolicy.mode === 1
-          ? 'ALLOW_ANY'
-          : 'REGISTRY_ONLY',
+        : (outboundPolicies[outboundTrafficPolicy.mode] ?? 'REGISTRY_ONLY'),
     enableAutoMtls: config.enableAutoMtls ?? base.enableAutoMtls,
     upgradesToHttp2: config.h2UpgradePolicy === H2UpgradePolicy.UPGRADE,
     accessLogFile: config.accessLogFile,

@@ -1,6 +1,7 @@
 import type { TypedObject } from '@weft/config/objects'
 import type { Destination } from '@weft/contracts/istio/networking/v1alpha3/virtual_service'
 import type { Change } from '../model/change.ts'
+import type { OutboundTrafficPolicy } from '../model/mesh-settings.ts'
 import type { ProxySettings } from '../model/proxy-settings.ts'
 import type { Service, ServicePort } from '../model/service.ts'
 import type { Snapshot } from '../model/snapshot.ts'
@@ -48,7 +49,7 @@ export interface Scope {
   /** All services this proxy can reach (union of `egress`; for a router all that are exported to it). */
   readonly services: readonly Service[]
   readonly egress: readonly EgressScope[]
-  readonly outboundTrafficPolicy: 'ALLOW_ANY' | 'REGISTRY_ONLY'
+  readonly outboundTrafficPolicy: OutboundTrafficPolicy
   /** Where a Sidecar sends what it lets through and no service is known for; undefined: to where it was going. */
   readonly egressProxy: Destination | undefined
   /** The proxy's ProxyConfig, over the mesh's. */

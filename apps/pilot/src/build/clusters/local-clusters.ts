@@ -2,6 +2,7 @@ import { Cluster, Cluster_DiscoveryType, Cluster_LbPolicy } from '@weft/contract
 import { Address, BindConfig, SocketAddress } from '@weft/contracts/envoy/config/core/v3/address'
 import { type MeshSettings, meshKey } from '../../model/mesh-settings.ts'
 import { isHttp, isHttp2, speaksHttp } from '../../model/service.ts'
+import { forwardingCluster } from '../filters/forward-proxy.ts'
 import type { Application, InboundPort } from '../listeners/inbound-ports.ts'
 import { clusterNames, inboundClusterName } from '../names.ts'
 import type { Recipe } from '../resource-cache.ts'
@@ -11,9 +12,9 @@ import { statName } from './stat-name.ts'
 
 /**
  * Where traffic goes that no service is named for: nowhere, or to where it was going, which only a proxy that catches
- * connections with their destination (`transparent`) can know.
+ * connections with their destination (`transparent`) can know; or to the host of a request (`forwards`).
  */
-export function builtInClusters(mesh: MeshSettings, transparent: boolean, preservesCase: boolean): Recipe[] {
+export function builtInClusters(mesh: MeshSettings, transparent: boolean, preservesCase: boolean, forwards: boolean): Recipe[] {
   const recipe = (name: string, fill: (cluster: Cluster) => void): Recipe => ({
     name,
     key: keyOf(meshKey(mesh), preservesCase),
@@ -37,8 +38,13 @@ export function builtInClusters(mesh: MeshSettings, transparent: boolean, preser
   const blackHole = recipe(clusterNames.blackHole, (cluster) => {
     cluster.clusterDiscoveryType = { $case: 'type', value: Cluster_DiscoveryType.STATIC }
   })
-  if (!transparent) return [blackHole]
-  return [blackHole, recipe(clusterNames.passthrough, toOriginal), recipe(clusterNames.inboundPassthrough, toApplication)]
+  const forward = recipe(clusterNames.forwardRest, (cluster) => {
+    cluster.clusterDiscoveryType = forwardingCluster(true)
+    cluster.lbPolicy = Cluster_LbPolicy.CLUSTER_PROVIDED
+  })
+  const named = forwards ? [blackHole, forward] : [blackHole]
+  if (!transparent) return named
+  return [...named, recipe(clusterNames.passthrough, toOriginal), recipe(clusterNames.inboundPassthrough, toApplication)]
 }
 
 /** The cluster that leads to the application, for one port of the workload. */

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { type Built, builtFor, httpOf, nodeOf } from '../../testing/built-for.ts'
+import { defaultMeshSettings } from '../../model/mesh-settings.ts'
+import { type Built, builtFor, httpOf, nodeOf, tcpOf } from '../../testing/built-for.ts'
 import { envoyBinary, validateWithEnvoy } from '../../testing/real-envoy.ts'
 import { staticBootstrap } from '../../testing/static-bootstrap.ts'
 
@@ -72,7 +73,27 @@ test('subsets of unknown hosts are none', () => {
   ])
 })
 
+const anyHost = { ...defaultMeshSettings, outboundTrafficPolicy: 'ALLOW_ANY_DYNAMIC_DNS' as const }
+
+test('with ALLOW_ANY_DYNAMIC_DNS a request whose host no service has goes where it says, at any port', () => {
+  const built = builtFor(yaml(), nodeOf('sidecar'), anyHost)
+  const rest = { name: 'allow_any_dynamic_dns', domains: ['*'], routes: [{ action: { value: forwarded } }] }
+  expect(built.routes.get('80')?.virtualHosts.at(-1)).toMatchObject(rest)
+  const virtual = built.listeners.get('virtualOutbound')
+  expect(virtual?.filterChains.map(({ name }) => name)).toEqual([
+    ...['virtualOutbound-blackhole', 'allow_any_dynamic_dns', 'virtualOutbound-catchall-tcp'],
+  ])
+  expect(httpOf(virtual?.filterChains[1]).routeSpecifier).toMatchObject({ value: { virtualHosts: [rest] } })
+  expect(tcpOf(virtual?.filterChains[2])).toMatchObject({ clusterSpecifier: { value: 'PassthroughCluster' } })
+  expect(built.clusters.has('AllowAnyDynamicDNSCluster')).toBe(true)
+  const gateway = builtFor(yaml(), nodeOf('router'), anyHost)
+  expect(gateway.clusters.has('AllowAnyDynamicDNSCluster')).toBe(false)
+})
+const forwarded = { clusterSpecifier: { $case: 'cluster', value: 'AllowAnyDynamicDNSCluster' } }
+
 test.skipIf(envoyBinary === undefined)('Envoy takes all of it, with TLS too', async () => {
   for (const text of [yaml(), yaml(rule)])
-    for (const node of [nodeOf('sidecar'), local]) expect(await validateWithEnvoy(staticBootstrap(builtFor(text, node)))).toBe('')
+    for (const node of [nodeOf('sidecar'), local])
+      for (const mesh of [defaultMeshSettings, anyHost])
+        expect(await validateWithEnvoy(staticBootstrap(builtFor(text, node, mesh)))).toBe('')
 })

@@ -14,8 +14,14 @@ export const isForwarded = ({ resolution }: Service): boolean => resolution === 
 
 const forwards = new WeakMap<Scope['services'], boolean>()
 
-/** Whether a proxy sees any. */
-export function seesForwarded({ services }: Scope): boolean {
+/** Whether a sidecar sends requests whose host no service has to where they say. */
+export const forwardsRest = ({ proxy, outboundTrafficPolicy }: Scope): boolean =>
+  proxy.type === 'sidecar' && outboundTrafficPolicy === 'ALLOW_ANY_DYNAMIC_DNS'
+
+/** Whether hosts of requests are looked up by a proxy: it sees such a service, or forwards the rest. */
+export function looksUpHosts(scope: Scope): boolean {
+  if (forwardsRest(scope)) return true
+  const { services } = scope
   let sees = forwards.get(services)
   if (sees === undefined) {
     sees = services.some(isForwarded)

@@ -15,7 +15,7 @@ import type { Any } from '@weft/contracts/google/protobuf/any'
 import type { MeshSettings } from '../../model/mesh-settings.ts'
 import type { Scope } from '../../scope/scope.ts'
 import { selectedTracing, type TelemetryMode } from '../../scope/telemetry.ts'
-import { forwardingHttpFilter, seesForwarded } from '../filters/forward-proxy.ts'
+import { forwardingHttpFilter, looksUpHosts } from '../filters/forward-proxy.ts'
 import { httpMetricFilters, metricsKey } from '../filters/istio-stats.ts'
 import { preservedCase } from '../header-case.ts'
 import { milliseconds, pack } from '../wire.ts'
@@ -125,7 +125,7 @@ export function httpSettingsKey(scope: Scope): string {
   let key = settingsKeys.get(scope)
   if (key === undefined) {
     const { headers, trustedProxies, gatewayClientCert, takesProxyProtocol } = scope.settings
-    key = `${JSON.stringify([headers, trustedProxies, gatewayClientCert, takesProxyProtocol])}${tracingKey(scope)}${accessLogKey(scope)}${metricsKey(scope)}${seesForwarded(scope)}`
+    key = `${JSON.stringify([headers, trustedProxies, gatewayClientCert, takesProxyProtocol])}${tracingKey(scope)}${accessLogKey(scope)}${metricsKey(scope)}${looksUpHosts(scope)}`
     settingsKeys.set(scope, key)
   }
   return key
@@ -146,7 +146,7 @@ function httpFilters({ side, security, mixer, cors, scope }: HttpFilterChain): H
     add('envoy.filters.http.fault', pack('envoy.extensions.filters.http.fault.v3.HTTPFault', HTTPFault, fault))
   }
   for (const { name, config } of metrics?.last ?? []) add(name, config)
-  if (side !== 'inbound' && seesForwarded(scope)) add(forwardingHttpFilter().name, forwardingHttpFilter().config)
+  if (side !== 'inbound' && looksUpHosts(scope)) add(forwardingHttpFilter().name, forwardingHttpFilter().config)
   const router = Router.fromPartial({ suppressEnvoyHeaders: !scope.settings.headers.envoyHeaders })
   add('envoy.filters.http.router', pack('envoy.extensions.filters.http.router.v3.Router', Router, router))
   return filters

@@ -7,7 +7,7 @@ import { meshKey } from '../../model/mesh-settings.ts'
 import { isHttp, type Service, type ServicePort } from '../../model/service.ts'
 import type { EgressScope, Scope } from '../../scope/scope.ts'
 import { effectivePolicy } from '../clusters/traffic-policy.ts'
-import { isForwarded } from '../filters/forward-proxy.ts'
+import { forwardsRest, isForwarded } from '../filters/forward-proxy.ts'
 import { clusterNames, outboundClusterName } from '../names.ts'
 import type { Recipe } from '../resource-cache.ts'
 import { keyOf, milliseconds } from '../wire.ts'
@@ -149,7 +149,7 @@ function build(
       const routes = httpRoutes(object.spec, context)
       if (routes.length > 0) hosts.add(`${host}:${route.port}`, domainsOf(host, route.port, undefined, scope.proxy), routes)
     }
-    hosts.addRest(restCluster(scope))
+    hosts.addRest(scope)
   }
   return RouteConfiguration.fromPartial({ name: route.name, virtualHosts: hosts.list, validateClusters: false })
 }
@@ -173,20 +173,30 @@ class VirtualHosts {
     this.list.push(VirtualHost.fromPartial({ name, domains: free, routes, includeRequestAttemptCount: this.#tellsAttempts }))
   }
 
-  /** Hosts that nothing is known of: let through by this cluster, or refused. */
-  addRest(cluster: string | undefined): void {
+  /** Hosts that nothing is known of: let through, or refused. */
+  addRest(scope: Scope): void {
+    const forwards = forwardsRest(scope)
+    const cluster = forwards ? clusterNames.forwardRest : restCluster(scope)
+    const name = forwards ? 'allow_any_dynamic_dns' : 'allow_any'
     const match = { pathSpecifier: { $case: 'prefix' as const, value: '/' } }
     if (cluster !== undefined) {
       const action = RouteAction.fromPartial({
         clusterSpecifier: { $case: 'cluster', value: cluster },
         timeout: milliseconds(0),
       })
-      this.add('allow_any', ['*'], [Route.fromPartial({ name: 'allow_any', match, action: { $case: 'route', value: action } })])
+      this.add(name, ['*'], [Route.fromPartial({ name, match, action: { $case: 'route', value: action } })])
     } else {
       const refuse = { $case: 'directResponse' as const, value: { status: 502 } }
       this.add('block_all', ['*'], [Route.fromPartial({ name: 'block_all', match, action: refuse })])
     }
   }
+}
+
+/** The routes of requests at ports that no service has. */
+export function restRoutes(scope: Scope): RouteConfiguration {
+  const hosts = new VirtualHosts(scope.settings.headers.attemptCount)
+  hosts.addRest(scope)
+  return RouteConfiguration.fromPartial({ name: 'rest', virtualHosts: hosts.list, validateClusters: false })
 }
 
 /**
@@ -195,7 +205,7 @@ class VirtualHosts {
  */
 export function restCluster(scope: Scope): string | undefined {
   const { proxy, outboundTrafficPolicy, egressProxy } = scope
-  if (outboundTrafficPolicy !== 'ALLOW_ANY') return undefined
+  if (outboundTrafficPolicy === 'REGISTRY_ONLY') return undefined
   if (egressProxy !== undefined)
     return outboundClusterName(destinationPort(egressProxy, scope, 0), egressProxy.subset, egressProxy.host)
   return proxy.interceptionMode === 'NONE' ? undefined : clusterNames.passthrough

@@ -1,6 +1,6 @@
 import type { StatsConfig } from '@weft/contracts/envoy/config/metrics/v3/stats'
+import { tagExtractor, untagged } from '../observe/stat-tags.ts'
 import { boundText, countBelow } from './histogram-buckets.ts'
-import { tagExtractor, untagged } from './stat-tags.ts'
 import type { ViewedStat } from './stat-view.ts'
 
 interface Family {

@@ -7,8 +7,8 @@ import { SdsSecretConfig } from '@weft/contracts/envoy/extensions/transport_sock
 import { clusterPrefix } from '../observe/cluster-prefix.ts'
 import { readDataSource } from '../plan/data-source.ts'
 import { listenerStatName } from '../plan/listener.ts'
-import type { Clusters } from './clusters.ts'
-import type { Listeners } from './listeners.ts'
+import type { ClusterState } from './clusters.ts'
+import type { ListenerState } from './listeners.ts'
 import type { Secrets } from './secrets.ts'
 import { messageType } from './validation/decode.ts'
 import { findMessages } from './validation/find-messages.ts'
@@ -31,9 +31,16 @@ interface CertificateFile {
 const tls = 'envoy.extensions.transport_sockets.tls.v3'
 
 interface Holders {
-  listeners: Listeners
-  clusters: Clusters
-  secrets: Secrets
+  listeners: { active(): readonly Pick<ListenerState, 'bytes' | 'message'>[] }
+  clusters: { active(): readonly Pick<ClusterState, 'bytes' | 'message'>[] }
+  secrets: Pick<Secrets, 'shown'>
+}
+
+/** Where the certificates of one TLS context come from: its own, by data source, or by the names of secrets. */
+interface CertificateSources {
+  readonly chain: readonly DataSource[]
+  readonly ca: readonly DataSource[]
+  readonly secrets: readonly string[]
 }
 
 /** The certificates that listeners and clusters hold, themselves or by secrets. A file that cannot be read now is left out. */
@@ -41,29 +48,20 @@ export function certificatesInUse({ listeners, clusters, secrets }: Holders): Ce
   const found: CertificateFiles[] = []
   const holders = [
     ...listeners.active().map(({ bytes, message }) => {
-      return { type: 'envoy.config.listener.v3.Listener', bytes, holder: `listener.${listenerStatName(message)}` }
+      return { type: 'envoy.config.listener.v3.Listener', bytes, prefix: () => `listener.${listenerStatName(message)}` }
     }),
     ...clusters.active().map(({ bytes, message }) => {
-      return { type: 'envoy.config.cluster.v3.Cluster', bytes, holder: clusterPrefix(message) }
+      return { type: 'envoy.config.cluster.v3.Cluster', bytes, prefix: () => clusterPrefix(message) }
     }),
   ]
-  for (const { type, bytes, holder } of holders) {
-    const desc = messageType(type)
-    for (const context of findMessages(descriptors(), desc, fromBinary(desc, bytes), `${tls}.CommonTlsContext`)) {
-      const common = toBinary(context.desc, context.message)
-      const within = (name: string): Uint8Array[] =>
-        findMessages(descriptors(), context.desc, fromBinary(context.desc, common), name).map((each) =>
-          toBinary(each.desc, each.message),
-        )
+  for (const { type, bytes, prefix } of holders) {
+    for (const sources of sourcesIn(type, bytes)) {
       const files: CertificateFiles = {
-        holder,
-        chain: within(`${tls}.TlsCertificate`).flatMap((each) => read(TlsCertificate.decode(each).certificateChain, ownChain)),
-        ca: within(`${tls}.CertificateValidationContext`).flatMap((each) =>
-          read(CertificateValidationContext.decode(each).trustedCa, ownTrust),
-        ),
+        holder: prefix(),
+        chain: sources.chain.flatMap((source) => read(source, ownChain)),
+        ca: sources.ca.flatMap((source) => read(source, ownTrust)),
       }
-      for (const reference of within(`${tls}.SdsSecretConfig`)) {
-        const { name } = SdsSecretConfig.decode(reference)
+      for (const name of sources.secrets) {
         const type = secrets.shown(name)?.type
         if (type?.$case === 'tlsCertificate') files.chain.push(...read(type.value.certificateChain, name))
         if (type?.$case === 'validationContext') files.ca.push(...read(type.value.trustedCa, name))
@@ -72,6 +70,36 @@ export function certificatesInUse({ listeners, clusters, secrets }: Holders): Ce
     }
   }
   return found
+}
+
+/** What a resource says does not change: it is looked through once, however often statistics are asked for. */
+const knownSources = new WeakMap<Uint8Array, readonly CertificateSources[]>()
+
+function sourcesIn(type: string, bytes: Uint8Array): readonly CertificateSources[] {
+  let sources = knownSources.get(bytes)
+  if (sources === undefined) {
+    sources = findSources(type, bytes)
+    knownSources.set(bytes, sources)
+  }
+  return sources
+}
+
+function findSources(type: string, bytes: Uint8Array): CertificateSources[] {
+  const desc = messageType(type)
+  return findMessages(descriptors(), desc, fromBinary(desc, bytes), `${tls}.CommonTlsContext`).map((context) => {
+    const common = toBinary(context.desc, context.message)
+    const within = (name: string): Uint8Array[] =>
+      findMessages(descriptors(), context.desc, fromBinary(context.desc, common), name).map((each) =>
+        toBinary(each.desc, each.message),
+      )
+    return {
+      chain: within(`${tls}.TlsCertificate`).flatMap((each) => TlsCertificate.decode(each).certificateChain ?? []),
+      ca: within(`${tls}.CertificateValidationContext`).flatMap(
+        (each) => CertificateValidationContext.decode(each).trustedCa ?? [],
+      ),
+      secrets: within(`${tls}.SdsSecretConfig`).map((each) => SdsSecretConfig.decode(each).name),
+    }
+  })
 }
 
 /** Whole days until the first of them expires; a very large number when there is none, as Envoy has it. */

@@ -1,6 +1,6 @@
-import type { TaggedName } from '../admin/stat-tags.ts'
 import type { ViewedStat } from '../admin/stat-view.ts'
 import { bucketRange } from '../observe/buckets.ts'
+import type { TaggedName } from '../observe/stat-tags.ts'
 
 /** How a statsd server is written to. */
 export interface StatsdStyle {

@@ -9,7 +9,8 @@ import {
 import type { Any } from '@weft/contracts/google/protobuf/any'
 import { type HeaderName, headerName } from '@weft/http/header-name'
 import type { RequestHead } from '@weft/http/message'
-import type { ResolvedFilter, RouteInfo } from '../filters/http/filter.ts'
+import type { RouteInfo } from '../filters/http/filter.ts'
+import type { ResolvedFilters } from '../filters/http/filter-parts.ts'
 import { compileRouteTracing, type TracedRoute } from '../observe/tracing/tracing-plan.ts'
 import { type BodyFormat, compileBodyFormat } from '../plan/body-format.ts'
 import { readDataSource } from '../plan/data-source.ts'
@@ -61,7 +62,7 @@ export interface RoutePlan extends RouteInfo, TracedRoute {
   /** Body bytes kept for retries and mirrors. */
   readonly bufferLimit: number | null
   /** Work of the connection manager's: filters with this route's overrides; set by it, for the last manager that asked. */
-  resolved: { owner: object; filters: readonly ResolvedFilter[] } | null
+  resolved: { owner: object; filters: ResolvedFilters } | null
 }
 
 export interface VirtualHostPlan {

@@ -37,6 +37,7 @@ export class FakeStream implements HttpStream {
   requestsContinued = 0
   responsesContinued = 0
   routesCleared = 0
+  readonly replacedFilters = new Map<HttpFilter, HttpFilter>()
   replied: { status: number; body: string; options: LocalReply } | null = null
   requestBufferLimit = 1024 * 1024
   clusterName: string
@@ -118,6 +119,10 @@ export class FakeStream implements HttpStream {
       routeMetadata: null,
       clusterMetadata: this.clusterMetadata,
     }
+  }
+
+  replaceFilter(filter: HttpFilter, by: HttpFilter): void {
+    this.replacedFilters.set(filter, by)
   }
 
   injectRequestData(_filter: HttpFilter, data: Buffer, endStream: boolean): void {

@@ -11,7 +11,7 @@ import type { WorkerServices } from '../../worker-services.ts'
 
 /**
  * The interface of HTTP filters. A filter is compiled once from its configuration, takes part in a request through the
- * object that `start` gives (a stateless filter gives the same one each time), and is called in order of the chain for the
+ * object that `start` gives, and is called in order of the chain for the
  * request, in reverse for the response. A filter that a route has off is not called at all.
  */
 
@@ -43,18 +43,14 @@ export interface HttpFilter {
 export interface CompiledHttpFilter {
   /** The filter's part in one request; null when it takes none. `routeConfig`: what `compileRouteConfig` gave for this route. */
   start(stream: HttpStream, routeConfig: unknown): HttpFilter | null
+  /** `start` does not look at the stream, and what it gives holds nothing of a request: one serves all of a route. */
+  readonly isShared?: true
   /** One override of those of several levels, given from the most specific on; absent: the most specific counts alone. */
   mergeRouteConfigs?(configs: readonly unknown[]): unknown
   /** It reads how many bytes a request and its answer were on the wire. */
   readonly countsWireBytes?: boolean
   /** The plan that holds this filter went away: stop timers, flush batches. */
   close?(): void
-}
-
-/** A filter that takes part in a route's requests, with the override that holds there. */
-export interface ResolvedFilter {
-  filter: CompiledHttpFilter
-  config: unknown
 }
 
 /** How a kind of filter is found and compiled: one object a filter folder, listed in index.ts. */
@@ -160,6 +156,8 @@ export interface HttpStream {
   /** Ends a message whose data `filter` took with trailers, instead of with its last piece. */
   injectRequestTrailers(filter: HttpFilter, trailers: HeaderTable): void
   injectResponseTrailers(filter: HttpFilter, trailers: HeaderTable): void
+  /** `by` takes the place of `filter` in this request, with what comes next of it. */
+  replaceFilter(filter: HttpFilter, by: HttpFilter): void
   /** The whole body that is held for the filter which stopped the message (`buffer`) becomes this. */
   replaceRequestBody(data: Buffer): void
   replaceResponseBody(data: Buffer): void

@@ -57,6 +57,7 @@ export const basicAuth: HttpFilterKind = {
       return 'continue'
     }
     return {
+      isShared: true,
       start(_stream, routeConfig) {
         const users = routeConfig === undefined ? own : (routeConfig as RouteUsers)
         return { onRequestHeaders: (stream) => check(stream, users) }

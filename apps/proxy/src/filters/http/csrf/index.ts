@@ -39,6 +39,7 @@ export const csrf: HttpFilterKind = {
       return 'stop'
     }
     return {
+      isShared: true,
       start(_stream, routeConfig) {
         const policy = routeConfig === undefined ? own : (routeConfig as Policy)
         return { onRequestHeaders: (stream) => check(stream, policy) }

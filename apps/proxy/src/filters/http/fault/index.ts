@@ -36,10 +36,11 @@ export const fault: HttpFilterKind = {
     const stats = new FaultStats(context)
     const own = compileRules(bytes, context)
     return {
+      isShared: true,
       start(_stream, routeConfig) {
         const rules = routeConfig === undefined ? own : (routeConfig as FaultRules)
         const idle = rules.delay === null && rules.abort === null && rules.rate === null
-        return idle ? null : new FaultFilter(rules, stats, context)
+        return idle ? null : faultGate(rules, stats, context)
       },
     } satisfies CompiledHttpFilter
   },
@@ -170,7 +171,27 @@ function compileAbort(source: FaultAbort, config: HTTPFault, runtime: Runtime, c
   }
 }
 
-/** One request's faults. */
+/** Has requests that the rules are about meet their faults: the others have nothing to do with it. */
+function faultGate(rules: FaultRules, stats: FaultStats, context: FilterContext): HttpFilter {
+  const gate: HttpFilter = {
+    onRequestHeaders(stream) {
+      if (!applies(rules, stream)) return 'continue'
+      const filter = new FaultFilter(rules, stats, context)
+      stream.replaceFilter(gate, filter)
+      return filter.onRequestHeaders(stream)
+    },
+  }
+  return gate
+}
+
+function applies({ cluster, nodes, headers }: FaultRules, stream: HttpStream): boolean {
+  if (cluster !== '' && stream.route?.cluster !== cluster) return false
+  if (nodes.length > 0 && !nodes.includes(stream.request.headers.get(downstreamNode) ?? '')) return false
+  for (let i = 0; i < headers.length; i++) if (!headers[i]!(stream.request)) return false
+  return true
+}
+
+/** The faults of one request that the rules are about. */
 class FaultFilter implements HttpFilter {
   private readonly rules: FaultRules
   private readonly stats: FaultStats
@@ -195,7 +216,6 @@ class FaultFilter implements HttpFilter {
 
   onRequestHeaders(stream: HttpStream): FilterStatus {
     const { rules, context } = this
-    if (!this.applies(stream)) return 'continue'
     this.client = stream.request.headers.get(downstreamCluster) ?? ''
     this.limitRate(stream)
     const delayMs = this.delayOf(stream)
@@ -214,14 +234,6 @@ class FaultFilter implements HttpFilter {
     }
     if (rules.abort !== null && this.abort(stream)) return 'stop'
     return 'continue'
-  }
-
-  private applies(stream: HttpStream): boolean {
-    const { cluster, nodes, headers } = this.rules
-    if (cluster !== '' && stream.route?.cluster !== cluster) return false
-    if (nodes.length > 0 && !nodes.includes(stream.request.headers.get(downstreamNode) ?? '')) return false
-    for (let i = 0; i < headers.length; i++) if (!headers[i]!(stream.request)) return false
-    return true
   }
 
   private delayOf(stream: HttpStream): number {

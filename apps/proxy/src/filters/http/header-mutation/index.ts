@@ -26,18 +26,9 @@ export const headerMutation: HttpFilterKind = {
   compile(bytes, context) {
     const source = HeaderMutation.decode(bytes)
     const own = compileEdits(source.mutations, `${context.path}.mutations`)
-    const shared = new HeaderMutationFilter(own)
-    const ofRoutes = new WeakMap<object, HeaderMutationFilter>()
     return {
-      start(_stream, routeConfig) {
-        if (!isEdits(routeConfig)) return shared
-        let one = ofRoutes.get(routeConfig)
-        if (one === undefined) {
-          one = new HeaderMutationFilter(joined([own, routeConfig]))
-          ofRoutes.set(routeConfig, one)
-        }
-        return one
-      },
+      isShared: true,
+      start: (_stream, routeConfig) => new HeaderMutationFilter(isEdits(routeConfig) ? joined([own, routeConfig]) : own),
       // Who comes last wins where edits overwrite: by default the table, on request the route.
       mergeRouteConfigs(configs) {
         const levels = configs.filter(isEdits)

@@ -13,18 +13,12 @@ export const rbac: HttpFilterKind = {
     const source = RBAC.decode(bytes)
     const stats = new RbacStats(context, source)
     const own = compileRules(source, context.path)
-    const filter = own === null ? null : new RbacFilter(own, stats)
-    // A route's rules count under this filter's stats.
-    const ofRoutes = new WeakMap<RbacRules, RbacFilter>()
     return {
+      isShared: true,
+      // A route's rules count under this filter's stats.
       start(_stream, routeConfig) {
-        if (!(routeConfig instanceof RbacRules)) return filter
-        let one = ofRoutes.get(routeConfig)
-        if (one === undefined) {
-          one = new RbacFilter(routeConfig, stats)
-          ofRoutes.set(routeConfig, one)
-        }
-        return one
+        const rules = routeConfig instanceof RbacRules ? routeConfig : own
+        return rules === null ? null : new RbacFilter(rules, stats)
       },
     }
   },
@@ -95,7 +89,7 @@ function dotted(prefix: string): string {
   return prefix === '' || prefix.endsWith('.') ? prefix : `${prefix}.`
 }
 
-/** Holds no state of a request: all share one. */
+/** Holds no state of a request. */
 class RbacFilter implements HttpFilter {
   private readonly rules: RbacRules
   private readonly stats: RbacStats

@@ -9,6 +9,7 @@ export const setFilterState: HttpFilterKind = {
   compile(bytes, context) {
     const own = compileValues(bytes, context)
     return {
+      isShared: true,
       start(_stream, routeConfig) {
         const values = typeof routeConfig === 'function' ? (routeConfig as SetValues) : null
         return {

@@ -281,6 +281,10 @@ export class Exchange implements ManagedExchange {
     this.filters.requestLimit = bytes
   }
 
+  replaceFilter(filter: HttpFilter, by: HttpFilter): void {
+    this.filters.replace(filter, by)
+  }
+
   injectRequestData(filter: HttpFilter, data: Buffer, endStream: boolean): void {
     if (!this.done) this.filters.injectRequestData(filter, data, endStream)
   }

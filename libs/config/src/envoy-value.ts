@@ -17,11 +17,16 @@ const messages: Readonly<Record<number, string>> = {
   [ApplyTo.BOOTSTRAP]: 'envoy.config.bootstrap.v3.Bootstrap',
 }
 
-/** Envoy's message that an EnvoyFilter's patch is about. */
-export function envoyMessage(applyTo: number): { desc: DescMessage; registry: Registry } {
+/** The name of Envoy's message that an EnvoyFilter's patch is about. */
+export function envoyMessageName(applyTo: number): string {
+  return messages[applyTo] ?? ''
+}
+
+/** One of Envoy's messages by its name, and all those that it may hold. */
+export function envoyMessage(name: string): { desc: DescMessage; registry: Registry } {
   const registry = descriptors()
-  const desc = registry.getMessage(messages[applyTo] ?? '')
-  if (desc === undefined) throw new WeftError('internal', `the contracts have no message for applyTo ${applyTo}`)
+  const desc = registry.getMessage(name)
+  if (desc === undefined) throw new WeftError('internal', `the contracts have no message '${name}'`)
   return { desc, registry }
 }
 
@@ -30,7 +35,7 @@ export function envoyMessage(applyTo: number): { desc: DescMessage; registry: Re
  * `unknown`; throws where it cannot be read at all.
  */
 export function envoyValue(applyTo: number, value: JsonObject): { bytes: Uint8Array; unknown: string } {
-  const { desc, registry } = envoyMessage(applyTo)
+  const { desc, registry } = envoyMessage(envoyMessageName(applyTo))
   try {
     return { bytes: toBinary(desc, fromJson(desc, value, { registry })), unknown: '' }
   } catch (thrown) {

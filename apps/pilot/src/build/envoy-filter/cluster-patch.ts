@@ -1,4 +1,6 @@
+import { envoyMessageName } from '@weft/config/envoy-value'
 import { Cluster } from '@weft/contracts/envoy/config/cluster/v3/cluster'
+import { TransportSocket } from '@weft/contracts/envoy/config/core/v3/base'
 import {
   EnvoyFilter_ApplyTo as ApplyTo,
   EnvoyFilter_PatchContext as Context,
@@ -15,9 +17,25 @@ export function patchedCluster(bytes: Uint8Array, patches: ProxyPatches): Uint8A
   for (const patch of patches.of(ApplyTo.CLUSTER, contextOf(name, patches.scope))) {
     if (patch.operation === Operation.ADD || !matches(name, patch, patches.scope)) continue
     if (patch.operation === Operation.REMOVE) return undefined
-    patched = merged(ApplyTo.CLUSTER, patched, patch.value)
+    patched = mergedCluster(patched, patch.value)
   }
   return patched
+}
+
+const clusterName = envoyMessageName(ApplyTo.CLUSTER)
+const socketName = 'envoy.config.core.v3.TransportSocket'
+
+/** A cluster whose endpoints choose among transport sockets takes none beside them: a patch's goes into the first of its name. */
+function mergedCluster(bytes: Uint8Array, value: Uint8Array): Uint8Array {
+  const cluster = Cluster.decode(bytes)
+  const { transportSocket: socket, ...rest } = Cluster.decode(value)
+  if (socket === undefined || cluster.transportSocketMatches.length === 0) return merged(clusterName, bytes, value)
+  const own = cluster.transportSocketMatches.find(({ transportSocket }) => transportSocket?.name === socket.name)
+  if (own?.transportSocket !== undefined) {
+    const bytesOf = (one: TransportSocket): Uint8Array => TransportSocket.encode(one).finish()
+    own.transportSocket = TransportSocket.decode(merged(socketName, bytesOf(own.transportSocket), bytesOf(socket)))
+  }
+  return merged(clusterName, Cluster.encode(cluster).finish(), Cluster.encode({ ...rest, transportSocket: undefined }).finish())
 }
 
 function contextOf(name: string, { proxy }: Scope): number {

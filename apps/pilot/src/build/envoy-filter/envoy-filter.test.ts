@@ -1,5 +1,6 @@
 import type { FilterChain } from '@weft/contracts/envoy/config/listener/v3/listener_components'
 import { LocalRateLimit } from '@weft/contracts/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit'
+import { UpstreamTlsContext } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/tls'
 import { typeUrls } from '@weft/xds/types'
 import { describe, expect, test } from 'vitest'
 import { type Built, builtFor, httpOf, nodeOf, webService } from '../../testing/built-for.ts'
@@ -114,6 +115,29 @@ describe('clusters', () => {
     const [built] = [...(view.resources.get(typeUrls.cluster) ?? [])].filter((resource) => resource.name === name)
     expect(built && originsOf(built)).toContain('EnvoyFilter/default/patch')
   })
+})
+
+test('a transport socket goes into the one that endpoints choose, not beside it', () => {
+  const internal = `
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: inside }
+spec: { hosts: [inside.test], location: MESH_INTERNAL, resolution: STATIC, ports: [{ number: 80, name: http, protocol: HTTP }], endpoints: [{ address: 10.1.1.1 }] }
+---
+`
+  const merge = (name: string, type: string): string =>
+    `{ applyTo: CLUSTER, match: { context: SIDECAR_OUTBOUND, cluster: { service: inside.test } }, patch: { operation: MERGE, value: { connect_timeout: 3s, transport_socket: { name: ${name}, typed_config: { "@type": type.googleapis.com/envoy.extensions.transport_sockets.${type}, max_session_keys: 3 } } } } }`
+  const clusterWith = (patch: string) => builtFor(internal + filter([patch]), sidecar).clusters.get('outbound|80||inside.test')
+  const cluster = clusterWith(merge('envoy.transport_sockets.tls', 'tls.v3.UpstreamTlsContext'))
+  const [tls] = cluster?.transportSocketMatches ?? []
+  const config = tls?.transportSocket?.configType
+  expect(cluster?.transportSocket).toBeUndefined()
+  expect(cluster?.connectTimeout?.seconds).toBe(3)
+  expect(config?.$case === 'typedConfig' && UpstreamTlsContext.decode(config.value.value)).toMatchObject({
+    maxSessionKeys: 3,
+    sni: 'outbound_.80_._.inside.test',
+  })
+  expect(clusterWith(merge('another', 'tls.v3.UpstreamTlsContext'))?.transportSocket).toBeUndefined()
 })
 
 describe('routes', () => {

@@ -1,4 +1,5 @@
 import type { BinaryReader, BinaryWriter } from '@bufbuild/protobuf/wire'
+import { envoyMessageName } from '@weft/config/envoy-value'
 import { EnvoyFilter_Patch_Operation as Operation } from '@weft/contracts/istio/networking/v1alpha3/envoy_filter'
 import { merged } from './merge.ts'
 import type { Patch } from './proxy-patches.ts'
@@ -11,7 +12,7 @@ export interface Codec<T> {
 
 /** A message with a patch's value merged into it. */
 export function mergedMessage<T>(codec: Codec<T>, message: T, patch: Patch): T {
-  return codec.decode(merged(patch.applyTo, codec.encode(message).finish(), patch.value))
+  return codec.decode(merged(envoyMessageName(patch.applyTo), codec.encode(message).finish(), patch.value))
 }
 
 /**

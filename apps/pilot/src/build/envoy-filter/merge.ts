@@ -7,8 +7,8 @@ import { envoyMessage } from '@weft/config/envoy-value'
  * A message with another merged into it, as protobuf merges: lists grow, messages merge field by field, all else is replaced. Other than
  * there, so are a Duration as a whole, and messages in an Any of the same type.
  */
-export function merged(applyTo: number, bytes: Uint8Array, value: Uint8Array): Uint8Array {
-  const { desc, registry } = envoyMessage(applyTo)
+export function merged(name: string, bytes: Uint8Array, value: Uint8Array): Uint8Array {
+  const { desc, registry } = envoyMessage(name)
   const message = fromBinary(desc, bytes)
   merge(reflect(desc, message), reflect(desc, fromBinary(desc, value)), registry)
   return toBinary(desc, message)

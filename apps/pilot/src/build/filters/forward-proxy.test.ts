@@ -45,7 +45,7 @@ test('hosts of a wildcard with DYNAMIC_DNS are looked up as clients name them', 
   ])
   expect(filtersOf(built, '0.0.0.0_443')).toContainEqual([
     host,
-    'envoy.filters.network.sni_dynamic_forward_proxy',
+    'envoy.extensions.filters.network.sni_dynamic_forward_proxy',
     'envoy.filters.network.tcp_proxy',
   ])
 })
@@ -56,7 +56,7 @@ test('no other host is reached by the address of one', () => {
   expect(routes?.virtualHosts.find(({ name }) => name === `${host}:80`)?.domains).toEqual([host, `${host}:80`])
   expect(filtersOf(built, '127.1.1.17_443')).toContainEqual([
     host,
-    'envoy.filters.network.sni_dynamic_forward_proxy',
+    'envoy.extensions.filters.network.sni_dynamic_forward_proxy',
     'envoy.filters.network.tcp_proxy',
   ])
 })

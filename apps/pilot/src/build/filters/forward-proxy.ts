@@ -58,7 +58,7 @@ export function forwardingSniFilter(port: number): Filter {
   })
   const type = 'envoy.extensions.filters.network.sni_dynamic_forward_proxy.v3.FilterConfig'
   return {
-    name: 'envoy.filters.network.sni_dynamic_forward_proxy',
+    name: 'envoy.extensions.filters.network.sni_dynamic_forward_proxy',
     configType: { $case: 'typedConfig', value: pack(type, SniFilterConfig, config) },
   }
 }

@@ -1,5 +1,6 @@
 import { HTTPFault } from '@weft/contracts/envoy/extensions/filters/http/fault/v3/fault'
 import { UpstreamTlsContext } from '@weft/contracts/envoy/extensions/transport_sockets/tls/v3/tls'
+import { HttpProtocolOptions } from '@weft/contracts/envoy/extensions/upstreams/http/v3/http_protocol_options'
 import { HttpClientConfig, TcpClientConfig } from '@weft/contracts/istio/mixer/v1/config/client/client_config'
 import { typeUrls } from '@weft/xds/types'
 import { expect, test } from 'vitest'
@@ -64,6 +65,14 @@ const host = 'reviews.default.svc.cluster.local'
 function routesOf(built: Built, name: string, virtualHost = `${host}:9080`) {
   return built.routes.get(name)?.virtualHosts.find((candidate) => candidate.name === virtualHost)?.routes ?? []
 }
+
+test('what no service is known for is called by the protocol that the client speaks', () => {
+  const { clusters } = builtFor(services, intercepted)
+  for (const name of ['PassthroughCluster', 'InboundPassthroughCluster']) {
+    const { value } = Object.values(clusters.get(name)?.typedExtensionProtocolOptions ?? {})[0] ?? {}
+    expect(value && HttpProtocolOptions.decode(value).upstreamProtocolOptions?.$case).toBe('useDownstreamProtocolConfig')
+  }
+})
 
 test("clusters carry Istio's names: one a port, one more a subset, and the built-in ones", () => {
   const { clusters } = builtFor(services, intercepted)

@@ -1,5 +1,6 @@
 import { Cluster, Cluster_DiscoveryType, Cluster_LbPolicy } from '@weft/contracts/envoy/config/cluster/v3/cluster'
 import { Address, BindConfig, SocketAddress } from '@weft/contracts/envoy/config/core/v3/address'
+import { ConnectionPoolSettings } from '@weft/contracts/istio/networking/v1alpha3/destination_rule'
 import { type MeshSettings, meshKey } from '../../model/mesh-settings.ts'
 import { isHttp, isHttp2, speaksHttp } from '../../model/service.ts'
 import { forwardingCluster } from '../filters/forward-proxy.ts'
@@ -15,6 +16,8 @@ import { statName } from './stat-name.ts'
  * connections with their destination (`transparent`) can know; or to the host of a request (`forwards`).
  */
 export function builtInClusters(mesh: MeshSettings, transparent: boolean, preservesCase: boolean, forwards: boolean): Recipe[] {
+  // What is not known is called by the protocol that the client speaks: gRPC as gRPC.
+  const asClient = ConnectionPoolSettings.fromPartial({ http: { useClientProtocol: true, idleTimeout: { seconds: 300 } } })
   const recipe = (name: string, fill: (cluster: Cluster) => void): Recipe => ({
     name,
     key: keyOf(meshKey(mesh), preservesCase),
@@ -22,7 +25,7 @@ export function builtInClusters(mesh: MeshSettings, transparent: boolean, preser
     build: () => {
       const cluster = Cluster.fromPartial({ name })
       applyConnectionPool(cluster, undefined, mesh)
-      applyHttpProtocol(cluster, false, undefined, preservesCase)
+      applyHttpProtocol(cluster, false, asClient, preservesCase)
       fill(cluster)
       return Cluster.encode(cluster).finish()
     },

@@ -122,6 +122,27 @@ describe.skipIf(poller === null)('the poller', () => {
     expect(heard.map((pieces) => Buffer.concat(pieces))).toEqual(pairs.map((_, i) => Buffer.alloc(i === last ? 0 : length, i)))
   })
 
+  it('reads little of an answer at first, and says that there is more', async () => {
+    const { fd, far } = await pair()
+    const sent = 40_000
+    await new Promise((resolve) => far.write(Buffer.alloc(sent), resolve))
+    const [length, more] = await new Promise<[number, boolean]>((resolve) => {
+      const slot = the.add(fd, {
+        fd,
+        isOpen: true,
+        isAnswer: true,
+        onRead(_, start, end, left) {
+          the.remove(slot, fd)
+          resolve([end - start, left])
+        },
+        onReadEnd() {},
+      })
+    })
+    expect(length).toBe(16 * 1024)
+    expect(more).toBe(true)
+    expect(the.receive(fd, Buffer.allocUnsafeSlow(readSize))).toBe(sent - length)
+  })
+
   it('gives out all answers before most of the requests', async () => {
     const pairs = await Promise.all(Array.from({ length: 150 }, pair))
     await Promise.all(pairs.map(({ far }) => new Promise((resolve) => far.write('x', resolve))))

@@ -31,6 +31,11 @@ export interface ReadyListener {
 
 /** The most that is read at once of one socket. */
 export const readSize = 64 * 1024
+/**
+ * What a round reads of one that answers; a longer answer is read on at once by those who can take more. It is what waits in memory for each
+ * stream of a client that takes nothing.
+ */
+const answerReadSize = 16 * 1024
 /** All plain sockets of this thread read into this one buffer: its bytes are used up within the callback. */
 export const readBuffer = Buffer.allocUnsafeSlow(readSize)
 /** What a round reads before it gives out what it has read. */
@@ -88,6 +93,8 @@ interface Watch {
   readonly epoll: number
   readonly handle: PipeHandle
   readonly maxEvents: number
+  /** What a round reads of each. */
+  readonly readSize: number
   sockets: number
 }
 
@@ -112,12 +119,12 @@ export class Poller {
   /** The event loop asks for a place to read to, gets none, and so does not read what can't be read. */
   private readonly nowhere = Buffer.allocUnsafeSlow(1).subarray(0, 0)
 
-  private constructor(calls: Calls, open: (maxEvents: number) => Watch) {
+  private constructor(calls: Calls, open: (maxEvents: number, readSize: number) => Watch) {
     this.calls = calls
     this.eventsAt = calls.address(Buffer.from(this.events.buffer))
     this.bufferAt = calls.address(this.buffer)
-    this.answers = open(maxAnswers)
-    this.requests = open(maxRequests)
+    this.answers = open(maxAnswers, answerReadSize)
+    this.requests = open(maxRequests, readSize)
     for (const watch of [this.answers, this.requests]) {
       watch.handle.useUserBuffer(this.nowhere)
       watch.handle.onread = () => this.onWake(watch)
@@ -141,12 +148,12 @@ export class Poller {
       const { binding } = process as unknown as { binding(name: string): { Pipe: new (type: number) => PipeHandle } }
       const { Pipe } = binding.call(process, 'pipe_wrap')
       const createEpoll = library.func('int epoll_create1(int)') as (flags: number) => number
-      return new Poller(calls, (maxEvents) => {
+      return new Poller(calls, (maxEvents, readSize) => {
         const handle = new Pipe(0)
         const epoll = createEpoll(closeOnExec)
         if (epoll < 0 || handle.open(epoll) !== 0 || handle.readStart() !== 0) throw new Error('no epoll')
         handle.unref()
-        return { epoll, handle, maxEvents, sockets: 0 }
+        return { epoll, handle, maxEvents, readSize, sockets: 0 }
       })
     } catch {
       return null
@@ -195,11 +202,11 @@ export class Poller {
 
   /** Reads to the start of `buffer`, which is to be `readSize` long: the number of bytes, 0 at the end, or a negative error number. */
   receive(fd: number, buffer: Buffer): number {
-    return this.receiveAt(fd, this.addressOf(buffer))
+    return this.receiveAt(fd, this.addressOf(buffer), readSize)
   }
 
-  private receiveAt(fd: number, address: number): number {
-    const length = this.calls.recv(fd, address, readSize, 0)
+  private receiveAt(fd: number, address: number, size: number): number {
+    const length = this.calls.recv(fd, address, size, 0)
     return length < 0 ? -this.calls.errno() : length
   }
 
@@ -242,6 +249,7 @@ export class Poller {
    */
   private round(watch: Watch): number {
     const { events, readers, results } = this
+    const { readSize } = watch
     const count = this.calls.epollWait(watch.epoll, this.eventsAt, watch.maxEvents, 0)
     for (let next = 0; next < count; ) {
       const first = next
@@ -260,16 +268,16 @@ export class Poller {
           continue
         }
         // What came before an error, or the end of both directions, is still there.
-        const result = this.receiveAt(reader.fd, this.bufferAt + position)
+        const result = this.receiveAt(reader.fd, this.bufferAt + position, readSize)
         results[next] = isNotNow(result) && (events[at]! & errorOrHangUp) !== 0 ? endedBadly : result
         if (result > 0) position += result
       }
-      this.giveOut(first, next)
+      this.giveOut(first, next, readSize)
     }
     return count
   }
 
-  private giveOut(first: number, behind: number): void {
+  private giveOut(first: number, behind: number, readSize: number): void {
     const { events, buffer, readers, results } = this
     let start = 0
     for (let i = first; i < behind; i++) {

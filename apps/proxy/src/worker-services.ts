@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import type { ConnectionOptions } from 'node:tls'
 import type { ProcessState } from './shared/process-state.ts'
 import type { TokenBuckets } from './shared/token-buckets.ts'
@@ -39,9 +40,16 @@ export interface ClusterHandle {
    * SAN match); null: plaintext; 'not-ready': the secrets have not come yet. Ask again for each connection: secrets rotate.
    */
   tlsOptions(key: string): ConnectionOptions | null | 'not-ready'
-  /**
-   * Counted like a request of the proxy's own: `upstream_rq_total`, active requests; call `end` once with the outcome, and
-   * with the status of an answer that is another than 200.
-   */
-  beginRequest(key: string): { end(outcome: 'success' | 'error' | 'timeout' | 'cancelled', status?: number): void }
+  /** A request of the proxy's own begins. */
+  beginRequest(key: string): CountedCall
+}
+
+/** A request of the proxy's own, counted like others of its cluster. */
+export interface CountedCall {
+  /** A connection is opened for it. */
+  connecting(socket: Socket): void
+  /** An interim answer (1xx) came. */
+  interim(status: number): void
+  /** Once; `status`: of an answer that is another than 200. */
+  end(outcome: 'success' | 'error' | 'timeout' | 'cancelled', status?: number): void
 }

@@ -11,12 +11,13 @@ import { fractionOf } from '../plan/runtime.ts'
 import { matchSocket } from '../plan/socket-matches.ts'
 import { Timeout } from '../transport/timer-wheel.ts'
 import type { UpstreamTls } from '../transport/upstream-tls.ts'
-import type { ClusterHandle, WorkerServices } from '../worker-services.ts'
+import type { ClusterHandle, CountedCall, WorkerServices } from '../worker-services.ts'
 import { CircuitBreaker } from './circuit-breaker.ts'
 import { ClusterStats } from './cluster-stats.ts'
+import { countCall } from './counted-call.ts'
 import { applyEndpoint, Endpoint, hostState, localityKey, noLocality } from './endpoint.ts'
 import { addressKey, endpointAddress } from './endpoint-address.ts'
-import { cell, EndpointSlab, healthFlag } from './endpoint-slab.ts'
+import { EndpointSlab, healthFlag } from './endpoint-slab.ts'
 import { AggregateBalancer, type AggregateMember } from './load-balancers/aggregate-balancer.ts'
 import { balancerStats } from './load-balancers/balancer-stats.ts'
 import { originalDestination } from './load-balancers/original-destination.ts'
@@ -361,26 +362,8 @@ export class Cluster implements UpstreamCluster, ClusterHandle, AggregateMember 
     return this.tlsOf(this.endpoints.get(key))?.connectOptions('', null) ?? null
   }
 
-  beginRequest(key: string): { end(outcome: 'success' | 'error' | 'timeout' | 'cancelled', status?: number): void } {
-    const { stats, slab } = this
-    const slot = this.endpoints.get(key)?.slot ?? 0
-    const startedMs = performance.now()
-    stats.requestTotal.inc()
-    stats.requestActive.inc()
-    slab.add(slot, cell.activeRequests, 1)
-    let ended = false
-    return {
-      end(outcome, status = 200) {
-        if (ended) return
-        ended = true
-        stats.requestActive.dec()
-        slab.add(slot, cell.activeRequests, -1)
-        stats.took(Math.round(performance.now() - startedMs), true, false)
-        if (outcome === 'timeout') stats.requestTimeout.inc()
-        else if (outcome === 'cancelled') stats.requestCancelled.inc()
-        else stats.response(outcome === 'success' ? status : 503, true)
-      },
-    }
+  beginRequest(key: string): CountedCall {
+    return countCall(this.stats, this.slab, this.endpoints.get(key)?.slot ?? 0)
   }
 }
 

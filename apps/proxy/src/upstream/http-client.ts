@@ -1,6 +1,6 @@
 import type { Agent } from 'node:http'
 import { WeftError } from '@weft/service/errors'
-import type { WorkerServices } from '../worker-services.ts'
+import type { ClusterHandle, WorkerServices } from '../worker-services.ts'
 
 export interface HttpAnswer {
   status: number
@@ -56,7 +56,7 @@ export async function httpCall(
           ...(endpoint.port === 0 ? { socketPath: endpoint.host } : { host: endpoint.host, port: endpoint.port }),
           path,
           method: options.method ?? 'GET',
-          agent: tls === null ? plainAgent() : false,
+          agent: tls === null ? agentOf(cluster) : false,
           setDefaultHeaders: false,
           ...(options.signal === undefined ? {} : { signal: options.signal }),
           headers: {
@@ -92,6 +92,10 @@ export async function httpCall(
         request.destroy(new Error(`no answer within ${options.timeoutMs} ms`))
       }, options.timeoutMs)
       request.on('close', () => clearTimeout(timer))
+      request.on('socket', (socket) => {
+        if (!request.reusedSocket) call.connecting(socket)
+      })
+      request.on('information', ({ statusCode }) => call.interim(statusCode))
       request.on('error', (error) => fail(error.message))
       request.end(options.body)
     })
@@ -103,11 +107,15 @@ export async function httpCall(
   }
 }
 
-let agent: Agent | undefined
+const agents = new WeakMap<ClusterHandle, Agent>()
 
-/** Connections without TLS are kept for the next call. */
-function plainAgent(): Agent {
-  agent ??= new (process.getBuiltinModule('node:http').Agent)({ keepAlive: true, maxFreeSockets: 16, timeout: 60_000 })
+/** A cluster's connections without TLS are kept for its next call. */
+function agentOf(cluster: ClusterHandle): Agent {
+  let agent = agents.get(cluster)
+  if (agent === undefined) {
+    agent = new (process.getBuiltinModule('node:http').Agent)({ keepAlive: true, maxFreeSockets: 16, timeout: 60_000 })
+    agents.set(cluster, agent)
+  }
   return agent
 }
 

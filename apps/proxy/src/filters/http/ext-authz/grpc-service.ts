@@ -9,6 +9,7 @@ import type { FilterContext } from '../filter.ts'
 import { compileGrpcService } from '../grpc-service.ts'
 import { type Check, type CheckInput, partialBody } from './check-input.ts'
 import { compileSelection, type HeaderSelection } from './header-selection.ts'
+import { validUtf8 } from './valid-utf8.ts'
 import { answerChanges, hasUnknownAction, requestChanges, responseChanges, type Verdict } from './verdict.ts'
 
 const checkMethod: UnaryMethod<CheckRequest, CheckResponse> = {
@@ -110,7 +111,7 @@ function address(host: string, port: number): DeepPartial<Address> {
 
 /** Header values are bytes; protobuf's strings are UTF-8. */
 function utf8(latin1: string): string {
-  return Buffer.from(latin1, 'latin1').toString()
+  return Buffer.from(validUtf8(latin1), 'latin1').toString()
 }
 
 function chosen(

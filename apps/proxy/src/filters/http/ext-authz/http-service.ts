@@ -8,6 +8,7 @@ import type { FilterContext } from '../filter.ts'
 import type { HeaderChange } from '../header-changes.ts'
 import { type Check, type CheckInput, partialBody } from './check-input.ts'
 import { compileSelection, type HeaderSelection } from './header-selection.ts'
+import { validUtf8 } from './valid-utf8.ts'
 import type { Verdict } from './verdict.ts'
 
 /** Headers that a check always carries when the request has them. */
@@ -80,7 +81,8 @@ function headersOf(
   stream.request.headers.forEach((name, value) => {
     if (name === 'host' || hopByHop.has(name) || !isSent(name)) return
     const before = headers[name]
-    headers[name] = before === undefined ? value : `${before},${value}`
+    const told = validUtf8(value)
+    headers[name] = before === undefined ? told : `${before},${told}`
   })
   if (body !== null) headers[partialBody] = String(body.isPartial)
   for (const [name, format] of added) {

@@ -29,6 +29,7 @@ async function ended(says: string, settings: Settings = {}) {
     client,
     got: () => got,
     end,
+    stat: (name: string) => proxy.stats.value(`http.test.${name}`),
     late: () => proxy.stats.value('http.test.downstream_cx_delayed_close_timeout'),
     open: () => proxy.stats.value('http.test.downstream_cx_active'),
   }
@@ -60,6 +61,18 @@ test.each<[string, string, Settings]>([
   client.end()
   await expect.poll(open, { timeout: 10_000 }).toBe(0)
   expect(late()).toBe(0)
+})
+
+test('a client of HTTP/2 that breaks the protocol and closes before its time is up is the one who closed, and its request ended at once', async () => {
+  // A request whose headers are followed by a frame that may not come between them.
+  const { client, stat, late, open } = await ended(`${preface}\0\0\x01\x01\0\0\0\0\x01\x82\0\0\x08\x06\0\0\0\0\x0012345678`, {
+    delayedCloseTimeout: { seconds: 60, nanos: 0 },
+  })
+  await expect.poll(() => stat('downstream_cx_protocol_error'), { timeout: 10_000 }).toBe(1)
+  expect([stat('downstream_cx_destroy_active_rq'), stat('downstream_cx_destroy_local_active_rq'), open()]).toEqual([1, 1, 1])
+  client.end()
+  await expect.poll(open, { timeout: 10_000 }).toBe(0)
+  expect([stat('downstream_cx_destroy_remote'), stat('downstream_cx_destroy_local'), late()]).toEqual([1, 0, 0])
 })
 
 test('one that is to be ended safely answers what it began before it was old as ever, and ends behind the next', async () => {

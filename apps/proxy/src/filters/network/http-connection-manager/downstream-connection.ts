@@ -241,6 +241,10 @@ export class DownstreamConnection implements ConnectionHandler, PooledDownstream
 
   onProtocolError(): void {
     this.brokeProtocol = true
+    // Requests of HTTP/2 end with the error, whenever the connection does.
+    if (!this.isHttp2 || this.protocol?.activeExchanges === 0) return
+    this.stats.destroyActive.inc()
+    this.stats.destroyLocalActive.inc()
   }
 
   noted(): StreamRecord {
@@ -337,13 +341,17 @@ export class DownstreamConnection implements ConnectionHandler, PooledDownstream
 
   /** For the protocol: the connection ends with what is written. */
   closeAfterWrite(how: ClosePace): void {
-    this.localClose = true
     const { delayedCloseMs } = this.plan
     if (how === 'now' || delayedCloseMs === 0) {
+      this.localClose = true
       this.connection.closeAfterWrite()
       return
     }
-    this.connection.lingerAfterWrite(delayedCloseMs, () => this.stats.delayedCloseTimeout.inc())
+    // A client that closes in time is the one who did.
+    this.connection.lingerAfterWrite(delayedCloseMs, () => {
+      this.localClose = true
+      this.stats.delayedCloseTimeout.inc()
+    })
   }
 
   /** For the protocol: the same, with a client that overdid it. */

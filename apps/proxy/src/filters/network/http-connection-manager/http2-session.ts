@@ -31,6 +31,7 @@ export class Http2Session implements DownstreamProtocol, Http2ServerEvents, Exch
   /** Bytes that would have taken too long, for later rounds of the event loop; none are read before those are done. */
   private left: Buffer = nothing
   private isWaiting = false
+  private hasFailed = false
 
   constructor(downstream: PooledDownstream, connection: Connection) {
     this.downstream = downstream
@@ -136,7 +137,8 @@ export class Http2Session implements DownstreamProtocol, Http2ServerEvents, Exch
 
   closeAfterWrite(): void {
     this.output.flush()
-    this.downstream.closeUnasked()
+    if (this.hasFailed) this.downstream.closeAfterWrite('late')
+    else this.downstream.closeUnasked()
   }
 
   turnAway(): void {
@@ -147,6 +149,7 @@ export class Http2Session implements DownstreamProtocol, Http2ServerEvents, Exch
   idle(): void {}
 
   failed(): void {
+    this.hasFailed = true
     this.downstream.plan.stats.protocolError.inc()
     this.downstream.onProtocolError()
   }

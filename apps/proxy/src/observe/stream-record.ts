@@ -7,8 +7,7 @@ import type { WireBytes } from './wire-bytes.ts'
 export interface SessionEnd {
   downstream: 'Normal' | 'LocalReset' | 'RemoteReset'
   upstream: 'Normal' | 'RemoteReset'
-  /** Why we end them, as Envoy words it; empty: another does. */
-  reason: string
+  /** Why we end the one to the endpoint, as Envoy words it; empty: another does. */
   upstreamReason: string
 }
 
@@ -58,6 +57,8 @@ export class StreamRecord implements StreamInfo {
   filterChain = ''
   /** Of a TCP session. */
   sessionEnd: SessionEnd | null = null
+  /** Why we end the client's connection, as Envoy words it; empty: another does, or it goes on. */
+  localCloseReason = ''
   isHealthCheck = false
   /** Sampled for tracing. */
   isTraced = false

@@ -86,6 +86,7 @@ export interface ClusterPlan {
   peerExchange: PeerExchange | null
 }
 
+const tcpOptionsKey = 'envoy.extensions.upstreams.tcp.v3.TcpProtocolOptions'
 const protocolOptionsKey = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions'
 
 /** Compiles a cluster; throws WeftError at the place of what is invalid or not supported. */
@@ -202,6 +203,8 @@ function protocolOptions(source: ClusterProto, at: string): HttpProtocolOptions 
   let options: HttpProtocolOptions | undefined
   for (const [key, any] of Object.entries(source.typedExtensionProtocolOptions)) {
     const path = `${at}: typed_extension_protocol_options['${key}']`
+    // Nothing of those counts here.
+    if (key === tcpOptionsKey && any.typeUrl.endsWith(`/${key}`)) continue
     if (!any.typeUrl.endsWith(`/${protocolOptionsKey}`)) throw unsupported(path, `'${any.typeUrl}'`)
     if (key !== protocolOptionsKey) throw invalid(path, 'no extension has options by this name', `write ${protocolOptionsKey}`)
     options = HttpProtocolOptions.decode(any.value)

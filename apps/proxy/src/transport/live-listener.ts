@@ -26,6 +26,9 @@ const maxHelloBytes = 16 * 1024
 /** How long connections that were begun may take to come in, once no more are begun. */
 const settleMs = 250
 
+/** Envoy's words for a client whose handshake took longer than its chain lets it. */
+const handshakeTimeout = 'transport socket timeout was reached'
+
 const noBytes = Buffer.alloc(0)
 const noHello: ClientHello = { serverName: '', alpn: [], prefersChaCha: false }
 
@@ -210,9 +213,11 @@ export class LiveListener {
   }
 
   /** One is over before its handshake was done. */
-  private missed(chain: FilterChainPlan, { acceptedMs }: Handshaking): void {
-    chain.filter.missed?.(performance.now() - acceptedMs)
+  private missed(chain: FilterChainPlan, info: Handshaking, record: StreamRecord, tls: TlsInfo | null, plan: ListenerPlan): void {
+    const late = record.terminationDetails === handshakeTimeout
+    chain.filter.missed?.(performance.now() - info.acceptedMs, late)
     this.gone()
+    this.log({ ...info, tls }, record, plan.accessLog)
   }
 
   /** Finds the connection's chain. `seen`: bytes that were read and belong to whom comes next. */
@@ -300,8 +305,10 @@ export class LiveListener {
       return false
     }
     const { timers, processState } = this.services
+    const record = new StreamRecord()
     const timeout = new Timeout(() => {
       chain.timedOut.inc()
+      record.terminationDetails = handshakeTimeout
       connection.destroy()
     })
     const stop = () => {
@@ -320,8 +327,7 @@ export class LiveListener {
       onWritable() {},
       onClose: () => {
         stop()
-        this.missed(chain, info)
-        this.log({ ...info, tls: null }, new StreamRecord())
+        this.missed(chain, info, record, null, this.plan)
       },
     }
     // A client speaks first, and mostly has by now.
@@ -343,10 +349,12 @@ export class LiveListener {
         record.downstreamFailure = why
         seenOfPeer = tls
       },
+      timedOut() {
+        record.terminationDetails = handshakeTimeout
+      },
       closed: () => {
         if (taken) return
-        this.missed(chain, info)
-        this.log({ ...info, tls: seenOfPeer }, record, plan.accessLog)
+        this.missed(chain, info, record, seenOfPeer, plan)
       },
     })
   }

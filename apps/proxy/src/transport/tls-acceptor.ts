@@ -64,6 +64,8 @@ export interface HandshakeUser {
   done(connection: Connection, tls: TlsInfo): void
   /** TLS says why it is not, in Envoy's words, before the connection is closed. */
   failed(why: string, tls: TlsInfo | null): void
+  /** It took too long, before the connection is closed. */
+  timedOut(): void
   /** The connection is closed. */
   closed(): void
 }
@@ -121,6 +123,7 @@ export class TlsAcceptor {
   accept(connection: Connection, seen: Buffer, chain: FilterChainPlan, hello: ClientHello, user: HandshakeUser): void {
     const timeout = new Timeout(() => {
       chain.timedOut.inc()
+      user.timedOut()
       connection.destroy()
     })
     const closed = () => {

@@ -9,7 +9,10 @@ export interface PoolWaiter extends IncomingResponse {
 /** A connection to an endpoint, of whatever HTTP. */
 export interface PooledConnection {
   /** The connection below its HTTP. */
-  readonly link: ConnectionInfo
+  readonly link: ConnectionInfo & {
+    /** Its own end stays known when it is closed. */
+    keepLocalAddress?(): void
+  }
   /** Empty: none, bare bytes. */
   readonly protocol: 'HTTP/1.1' | 'HTTP/2' | ''
   /** Whether the handshakes are done. */

@@ -77,8 +77,8 @@ export interface CompiledNetworkFilter {
   readonly alpn: readonly string[] | null
   /** Takes over a connection of this chain's last version: what comes next on it meets this configuration. Absent: it keeps its own. */
   adopt?(session: NetworkSession): void
-  /** A connection of this chain ended before its handshake was done: it counts nevertheless, as with Envoy. */
-  missed?(durationMs: number): void
+  /** A connection of this chain ended before its handshake was done: it counts nevertheless, as with Envoy. `byUs`: it took too long. */
+  missed?(durationMs: number, byUs: boolean): void
   /** The filter left the configuration. */
   close?(): void
 }

@@ -23,7 +23,7 @@ export function behindGates(gates: readonly CompiledNetworkGate[], last: Compile
     adopt(session) {
       if (session instanceof GatedConnection && session.session !== null) last.adopt?.(session.session)
     },
-    missed: (durationMs) => last.missed?.(durationMs),
+    missed: (durationMs, byUs) => last.missed?.(durationMs, byUs),
     close() {
       for (const gate of gates) gate.close?.()
       last.close?.()

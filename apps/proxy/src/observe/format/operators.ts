@@ -190,7 +190,7 @@ const kinds: Readonly<Record<string, OperatorKind>> = {
     UPSTREAM_DETECTED_CLOSE_TYPE: ({ info }) => info.sessionEnd?.upstream ?? (info.upstreamConnection === null ? null : 'Normal'),
     UPSTREAM_LOCAL_CLOSE_REASON: ({ info }) => info.sessionEnd?.upstreamReason || null,
     DOWNSTREAM_DETECTED_CLOSE_TYPE: ({ info }) => info.sessionEnd?.downstream ?? 'Normal',
-    DOWNSTREAM_LOCAL_CLOSE_REASON: ({ info }) => info.sessionEnd?.reason || null,
+    DOWNSTREAM_LOCAL_CLOSE_REASON: ({ info }) => info.localCloseReason || null,
     CONNECTION_ID: ({ connection }) => connection.id,
     STREAM_ID: ({ info, request }) => request?.headers.get(requestId) ?? info.streamId,
     HOSTNAME: () => local,

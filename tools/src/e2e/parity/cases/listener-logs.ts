@@ -7,7 +7,8 @@ const format =
   'rx=%BYTES_RECEIVED% tx=%BYTES_SENT% cluster=%UPSTREAM_CLUSTER% host=%UPSTREAM_HOST% sni=%REQUESTED_SERVER_NAME% ' +
   'chain=%FILTER_CHAIN_NAME% type=%ACCESS_LOG_TYPE% peer=%DOWNSTREAM_PEER_SUBJECT% ' +
   'failure=%DOWNSTREAM_TRANSPORT_FAILURE_REASON% remote=%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% ' +
-  'local=%DOWNSTREAM_LOCAL_ADDRESS% upstream=%UPSTREAM_TRANSPORT_FAILURE_REASON% path=%REQ(:PATH)%\n'
+  'local=%DOWNSTREAM_LOCAL_ADDRESS% upstream=%UPSTREAM_TRANSPORT_FAILURE_REASON% path=%REQ(:PATH)% ' +
+  'end=%DOWNSTREAM_LOCAL_CLOSE_REASON%\n'
 const log: Message = { access_log: [accessLog(format)] }
 
 const overTls = (common: Message, more: Message) => (ports: Ports) =>
@@ -84,6 +85,16 @@ const cases: ParityCase[] = [
     name: 'versions',
     bootstrap: overTls({ tls_params: { tls_minimum_protocol_version: 'TLSv1_3' } }, {}),
     turns: [by({}), closes({ version: 'TLSv1.2' })],
+  },
+  {
+    name: 'direct-response',
+    bootstrap: (ports) =>
+      tcp(ports, {
+        chains: [{ filters: [networkFilter('direct_response', 'Config', { response: { inline_string: 'hello' } })] }],
+        clusters: [],
+        listener: log,
+      }),
+    turns: [{ send: [], untilClosed: true }],
   },
   { name: 'gone-before-the-handshake', bootstrap: overTls({}, {}), turns: [{ send: [], leaveAfterMs: 100 }] },
 ]

@@ -281,7 +281,21 @@ const cases: ParityCase[] = [
   {
     name: 'proxy-protocol-of-another-version',
     bootstrap: proxied({ disallowed_versions: ['V1'] }),
-    turns: [untilClosed(`PROXY TCP4 10.1.2.3 10.9.9.9 4567 80\r\n${get('/')}`), `${binary(0x21, 0x11, ends4)}${get('/')}`],
+    turns: [
+      untilClosed(`PROXY TCP4 10.1.2.3 10.9.9.9 4567 80\r\n${get('/')}`),
+      // No further than the version is looked at.
+      untilClosed('PROXY TCP4 300.1.2.3 10.9.9.9 4567 80\r\n'),
+      `${binary(0x21, 0x11, ends4)}${get('/')}`,
+    ],
+  },
+  {
+    name: 'protocol-options',
+    bootstrap: (ports) => {
+      const type = 'envoy.extensions.upstreams.tcp.v3.TcpProtocolOptions'
+      const options = { [type]: typed(type, { idle_timeout: '5s' }) }
+      return tcp(ports, { clusters: [cluster('a', [ports['a'] ?? 1], { typed_extension_protocol_options: options })] })
+    },
+    turns: [get('/')],
   },
   ...['V1', 'V2'].map(
     (version): ParityCase => ({

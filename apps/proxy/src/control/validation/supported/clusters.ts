@@ -62,4 +62,6 @@ export const clusterSupport: SupportTable = {
   'envoy.extensions.upstreams.http.v3.HttpProtocolOptions.UseDownstreamHttpConfig':
     'http_protocol_options http2_protocol_options',
   'envoy.extensions.upstreams.http.v3.HttpProtocolOptions.ExplicitHttpConfig': 'http_protocol_options http2_protocol_options',
+  // Of connections that no session uses, of which there are none here.
+  'envoy.extensions.upstreams.tcp.v3.TcpProtocolOptions': '~idle_timeout',
 }

@@ -54,6 +54,12 @@ export const proxyProtocol: ListenerFilterKind = {
       facts.tlvs = tlvs.filter(passes)
     }
 
+    const disallow = (version: 1 | 2): 'refuse' => {
+      versions[version].found.inc()
+      versions[version].disallowed.inc()
+      return 'refuse'
+    }
+
     return {
       maxBytes: maxProxyHeaderBytes,
       inspect(bytes, facts) {
@@ -70,18 +76,16 @@ export const proxyProtocol: ListenerFilterKind = {
             refused.inc()
             return 'refuse'
           case 'invalid':
+            // Envoy looks no further than at the version.
+            if (disallowed.has(reading.version)) return disallow(reading.version)
             versions[reading.version].error.inc()
             refused.inc()
             return 'refuse'
           case 'header': {
             const { header, length } = reading
             const { version, addresses, tlvs } = header
+            if (disallowed.has(version)) return disallow(version)
             versions[version].found.inc()
-            if (disallowed.has(version)) {
-              versions[version].disallowed.inc()
-              refused.inc()
-              return 'refuse'
-            }
             if (addresses !== null) {
               facts.directRemote ??= facts.remote
               facts.directLocal ??= facts.local

@@ -1,4 +1,5 @@
 import { Config } from '@weft/contracts/envoy/extensions/filters/network/direct_response/v3/config'
+import { StreamRecord } from '../../../observe/stream-record.ts'
 import { readDataSource } from '../../../plan/data-source.ts'
 import type { ConnectionHandler } from '../../../transport/connection.ts'
 import type { NetworkFilterKind, NetworkSession } from '../filter.ts'
@@ -18,6 +19,12 @@ export const networkDirectResponse: NetworkFilterKind = {
           onWritable() {},
           onClose: () => onGone(session),
           drain() {},
+          noted() {
+            const record = new StreamRecord()
+            record.responseCodeDetails = 'direct_response'
+            record.bytesSent = connection.bytesWritten
+            return record
+          },
           destroy: () => connection.destroy(),
         }
         connection.handler = session

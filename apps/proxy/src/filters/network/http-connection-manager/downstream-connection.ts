@@ -19,6 +19,8 @@ import { Http1Session } from './http1-session.ts'
 import { Http2Session } from './http2-session.ts'
 import { scaledLookMs } from './stream-deadlines.ts'
 
+const noBytes = Buffer.alloc(0)
+
 /** Of a connection that is ended with its listener (Envoy's words). */
 const purged = 'downstream_local_disconnect(purging_socket_that_have_not_progressed_to_connections)'
 
@@ -50,7 +52,7 @@ export class DownstreamConnection implements ConnectionHandler, PooledDownstream
   private readonly connection: Connection
   /** null: not known yet, `first` keeps the bytes so far. */
   private protocol: DownstreamProtocol | null = null
-  private first: Buffer = Buffer.alloc(0)
+  private first: Buffer = noBytes
   private readonly startedMs = performance.now()
   /** How old it may become (ms; 0: any age). */
   private readonly maxAgeMs: number
@@ -71,6 +73,8 @@ export class DownstreamConnection implements ConnectionHandler, PooledDownstream
   /** The peer left while a request was under way. */
   private endedActive = false
   private brokeProtocol = false
+  /** The client did not close in the time that it had. */
+  private closedLate = false
   private readonly onGone: (connection: DownstreamConnection) => void
 
   constructor(
@@ -114,7 +118,6 @@ export class DownstreamConnection implements ConnectionHandler, PooledDownstream
     }
     connection.countIn(stats)
     connection.handler = this
-    this.decide(this.first, 0, 0)
     this.armIdle()
     if (info.refusal !== undefined) this.destroy()
   }
@@ -253,6 +256,7 @@ export class DownstreamConnection implements ConnectionHandler, PooledDownstream
     record.bytesReceived = this.connection.bytesRead
     record.bytesSent = this.connection.bytesWritten
     if (this.brokeProtocol) record.addResponseFlag('DPE')
+    if (this.closedLate) record.localCloseReason = 'triggered_delayed_close_timeout'
     return record
   }
 
@@ -268,7 +272,7 @@ export class DownstreamConnection implements ConnectionHandler, PooledDownstream
     this.localClose = true
     const { delayedCloseMs } = this.plan
     if (delayedCloseMs === 0) this.connection.closeAfterWrite()
-    else this.connection.closeAfterWrite(delayedCloseMs, () => this.stats.delayedCloseTimeout.inc())
+    else this.connection.closeAfterWrite(delayedCloseMs, () => this.onLate())
   }
 
   /** One timer a connection, looked at late, instead of one armed for each pause. */
@@ -348,10 +352,13 @@ export class DownstreamConnection implements ConnectionHandler, PooledDownstream
       return
     }
     // A client that closes in time is the one who did.
-    this.connection.lingerAfterWrite(delayedCloseMs, () => {
-      this.localClose = true
-      this.stats.delayedCloseTimeout.inc()
-    })
+    this.connection.lingerAfterWrite(delayedCloseMs, () => this.onLate())
+  }
+
+  private onLate(): void {
+    this.localClose = true
+    this.closedLate = true
+    this.stats.delayedCloseTimeout.inc()
   }
 
   /** For the protocol: the same, with a client that overdid it. */
@@ -367,10 +374,17 @@ export class DownstreamConnection implements ConnectionHandler, PooledDownstream
       this.protocol.receive(bytes, start, end)
       return
     }
-    this.first = Buffer.concat([this.first, bytes.subarray(start, end)])
-    const { first } = this
-    this.decide(first, 0, first.length)?.receive(first, 0, first.length)
-    if (this.protocol !== null) this.first = Buffer.alloc(0)
+    const before = this.first
+    if (before.length === 0) {
+      const protocol = this.decide(bytes, start, end)
+      if (protocol === null) this.first = Buffer.from(bytes.subarray(start, end))
+      else protocol.receive(bytes, start, end)
+      return
+    }
+    const first = Buffer.concat([before, bytes.subarray(start, end)])
+    const protocol = this.decide(first, 0, first.length)
+    this.first = protocol === null ? first : noBytes
+    protocol?.receive(first, 0, first.length)
   }
 
   onEnd(): void {
@@ -405,11 +419,12 @@ export class DownstreamConnection implements ConnectionHandler, PooledDownstream
   }
 }
 
-/** Counts a connection that ended before its TLS handshake was done. */
-export function countMissed({ stats }: HcmPlan, durationMs: number): void {
+/** Counts a connection that ended before its TLS handshake was done; `byUs`: because that took too long. */
+export function countMissed({ stats }: HcmPlan, durationMs: number, byUs: boolean): void {
   stats.connectionTotal.inc()
   stats.connectionSslTotal.inc()
   stats.connectionDestroy.inc()
-  stats.destroyRemote.inc()
+  if (byUs) stats.destroyLocal.inc()
+  else stats.destroyRemote.inc()
   stats.connectionLength.record(Math.round(durationMs))
 }

@@ -21,7 +21,7 @@ export const httpConnectionManager: NetworkFilterKind = {
       alpn: alpnNames[plan.codec],
       accept: (connection, info, services, onGone) =>
         new DownstreamConnection(plan, exchanges, services, connection, info, onGone),
-      missed: (durationMs) => countMissed(plan, durationMs),
+      missed: (durationMs, byUs) => countMissed(plan, durationMs, byUs),
       adopt(session) {
         if (session instanceof DownstreamConnection) session.continueUnder(plan, exchanges)
       },

@@ -105,7 +105,7 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
   /** The client has left, and what it sent has not. */
   private flushing = false
   private downstreamEnded = false
-  private readonly end: SessionEnd = { downstream: 'Normal', upstream: 'Normal', reason: '', upstreamReason: '' }
+  private readonly end: SessionEnd = { downstream: 'Normal', upstream: 'Normal', upstreamReason: '' }
   private upstreamEnded = false
   private lastActivityMs = performance.now()
   private readonly idleTimer: Timeout
@@ -340,9 +340,8 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
 
   /** Ends the session of our own accord. */
   private close(reason: string): void {
-    const { end } = this
-    end.reason = reason
-    if (this.connected) end.upstreamReason = reason
+    this.info.localCloseReason = reason
+    if (this.connected) this.end.upstreamReason = reason
     discardUnread(this.downstream.socket)
     this.downstream.destroy()
   }
@@ -435,8 +434,9 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
     this.info.endMs = performance.now()
     if (reset) this.upstream?.resetNow()
     else this.flushUpstream()
-    this.plan.accessLog?.(this)
+    // The listener's log is told first, as with Envoy.
     this.onGone(this)
+    this.plan.accessLog?.(this)
   }
 
   /** What the client sent before it left still goes to the endpoint. */

@@ -150,6 +150,8 @@ export class TunnelUpstream implements SessionUpstream, PoolWaiter {
       return
     }
     this.accepted = true
+    // The session's log tells it when the connection is over.
+    pooled?.link.keepLocalAddress?.()
     this.events.onConnected()
   }
 
@@ -172,7 +174,13 @@ export class TunnelUpstream implements SessionUpstream, PoolWaiter {
   }
 
   onResponseReset(reason: ResetReason, detail: string): void {
-    if (this.stream !== null) this.close(reason === 'connect-failure' ? detail : '')
+    if (this.stream === null) return
+    const { stats } = this.cluster
+    const failed = reason === 'connect-failure'
+    if (failed) stats.pendingFailureEject.inc()
+    // Of HTTP/2 the codec counts it.
+    else if (reason === 'protocol-error' && this.pooled?.protocol === 'HTTP/1.1') stats.protocolError.inc()
+    this.close(failed ? detail : '')
   }
 
   onRequestWritable(): void {

@@ -96,6 +96,9 @@ const cases =
         .map((name) => name.replace(/\.injected$/, ''))
 if (examples === undefined) console.log("Istio's source is not here: its examples of injection are not compared")
 
+// A file without a test would be an error.
+if (cases.length === 0) test.skip("examples of injection: Istio's source is not here")
+
 test.skipIf(cases.length === 0).for(cases.filter((name) => differences[name] === undefined))(
   '%s is injected as by Istio',
   (name) => {

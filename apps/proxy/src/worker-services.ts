@@ -46,8 +46,10 @@ export interface ClusterHandle {
 
 /** A request of the proxy's own, counted like others of its cluster. */
 export interface CountedCall {
-  /** A connection is opened for it. */
+  /** A connection is opened for it, on which it goes out. */
   connecting(socket: Socket): void
+  /** It goes out on a connection that is open. */
+  sent(): void
   /** An interim answer (1xx) came. */
   interim(status: number): void
   /** Once; `status`: of an answer that is another than 200. */

@@ -1,5 +1,5 @@
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, createServer as createTcpServer } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import type { Stats } from '../observe/stats.ts'
 import type { WorkerServices } from '../worker-services.ts'
@@ -43,5 +43,18 @@ test('a connection that is refused counts as one that failed', async () => {
   const services = { cluster: () => cluster } as unknown as WorkerServices
   await expect(httpCall(services, 'authority', '/check', { timeoutMs: 5000, maxBytes: 100 })).rejects.toThrow()
   await expect.poll(() => statOf(stats, 'upstream_cx_connect_fail'), { timeout: 10_000 }).toBe(1)
-  expect(statOf(stats, 'upstream_cx_active')).toBe(0)
+  const told = ['upstream_cx_active', 'upstream_rq_pending_failure_eject', 'upstream_rq_total'].map((name) => statOf(stats, name))
+  expect(told).toEqual([0, 1, 0])
+})
+
+test('a connection whose handshake fails counts as one that failed', async () => {
+  const server = createTcpServer((socket) => socket.on('error', () => {}).end('no TLS'))
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => void server.close())
+  const { port } = server.address() as AddressInfo
+  const { cluster, stats } = liveCluster('name: authority', `[{lb_endpoints: [${host(port)}]}]`)
+  cluster.tlsOptions = () => ({ rejectUnauthorized: false })
+  const services = { cluster: () => cluster } as unknown as WorkerServices
+  await expect(httpCall(services, 'authority', '/check', { timeoutMs: 5000, maxBytes: 100 })).rejects.toThrow()
+  await expect.poll(() => statOf(stats, 'upstream_cx_connect_fail'), { timeout: 10_000 }).toBe(1)
 })

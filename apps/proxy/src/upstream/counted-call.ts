@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
 import type { CountedCall } from '../worker-services.ts'
 import type { ClusterStats } from './cluster-stats.ts'
 import { cell, type EndpointSlab } from './endpoint-slab.ts'
@@ -6,12 +7,12 @@ import { cell, type EndpointSlab } from './endpoint-slab.ts'
 /** Begins a request of the proxy's own: it and the connection that it opens count for the cluster and for its endpoint in `slot`. */
 export function countCall(stats: ClusterStats, slab: EndpointSlab, slot: number): CountedCall {
   const startedMs = performance.now()
-  stats.requestTotal.inc()
   stats.requestActive.inc()
   slab.add(slot, cell.activeRequests, 1)
   let ended = false
   return {
     connecting: (socket) => countConnection(stats, slab, slot, socket),
+    sent: () => stats.requestTotal.inc(),
     interim: (status) => stats.response(status, true),
     end(outcome, status = 200) {
       if (ended) return
@@ -26,7 +27,7 @@ export function countCall(stats: ClusterStats, slab: EndpointSlab, slot: number)
   }
 }
 
-/** A connection of HTTP/1.1, from its beginning on; its request waited for it. */
+/** A connection of HTTP/1.1, from its beginning on; its request waited for it, and for its handshake. */
 function countConnection(stats: ClusterStats, slab: EndpointSlab, slot: number, socket: Socket): void {
   const startedMs = performance.now()
   let connected = false
@@ -36,8 +37,9 @@ function countConnection(stats: ClusterStats, slab: EndpointSlab, slot: number, 
   stats.connectionActive.inc()
   slab.add(slot, cell.activeConnections, 1)
   slab.add(slot, cell.connectionsTotal, 1)
-  socket.once('connect', () => {
+  socket.once(socket instanceof TLSSocket ? 'secureConnect' : 'connect', () => {
     connected = true
+    stats.requestTotal.inc()
     stats.connectMs.record(Math.round(performance.now() - startedMs))
   })
   socket.once('close', () => {
@@ -47,6 +49,7 @@ function countConnection(stats: ClusterStats, slab: EndpointSlab, slot: number, 
     stats.connectionDestroy.inc()
     if (connected) return
     stats.connectFail.inc()
+    stats.pendingFailureEject.inc()
     slab.add(slot, cell.connectFailures, 1)
   })
 }

@@ -68,7 +68,7 @@ function clientTo(
     httpVersion: () => 20,
     membership: () => ({ total: 1, healthy: 1, degraded: 0 }),
     tlsOptions: () => null,
-    beginRequest: () => ({ connecting: () => {}, interim: () => {}, end: (outcome) => outcomes.push(outcome) }),
+    beginRequest: () => ({ connecting: () => {}, sent: () => {}, interim: () => {}, end: (outcome) => outcomes.push(outcome) }),
   }
   const timers = new TimerWheel()
   const services: WorkerServices = {

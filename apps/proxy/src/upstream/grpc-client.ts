@@ -122,6 +122,7 @@ export class GrpcClient {
     if (tls === 'not-ready') throw this.#unavailable('its secrets have not come yet')
     const session = await this.#session(http2, endpoint, tls, cluster.connectTimeoutMs)
     const call = cluster.beginRequest(endpoint.key)
+    call.sent()
     session.inFlight++
     session.lastUsedMs = performance.now()
     let outcome: 'success' | 'error' | 'timeout' | 'cancelled' = 'error'

@@ -93,7 +93,8 @@ export async function httpCall(
       }, options.timeoutMs)
       request.on('close', () => clearTimeout(timer))
       request.on('socket', (socket) => {
-        if (!request.reusedSocket) call.connecting(socket)
+        if (request.reusedSocket) call.sent()
+        else call.connecting(socket)
       })
       request.on('information', ({ statusCode }) => call.interim(statusCode))
       request.on('error', (error) => fail(error.message))

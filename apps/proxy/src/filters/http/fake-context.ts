@@ -27,7 +27,7 @@ export class FakeContext implements FilterContext {
       membership: () => ({ total: 1, healthy: 1, degraded: 0 }),
       pickAddress: () => ({ host: '127.0.0.1', port, key: `127.0.0.1:${port}` }),
       tlsOptions: () => null,
-      beginRequest: () => ({ connecting: () => {}, interim: () => {}, end: () => {} }),
+      beginRequest: () => ({ connecting: () => {}, sent: () => {}, interim: () => {}, end: () => {} }),
     })
     this.services = {
       node: { id: 'node', cluster: 'local', metadata: {}, locality: { region: '', zone: '', subZone: '' } },

@@ -1,4 +1,4 @@
-import { http, httpFilter, type Message, typed } from '../bootstrap.ts'
+import { cluster, http, httpFilter, type Message, typed } from '../bootstrap.ts'
 import { get, group, type ParityCase } from '../case.ts'
 
 const basic = (text: string): string => `authorization: Basic ${Buffer.from(text, 'latin1').toString('base64')}`
@@ -19,7 +19,35 @@ const credential = (secret: string, generic: Message = {}, more: Message = {}): 
   }
 }
 
+/** Bytes of a header that are UTF-8, and that are not. */
+const bytes = [
+  'caf\xe9',
+  '\xc3\xa9',
+  '\xe2\x82',
+  '\xed\xa0\x80',
+  '\xf0\x9f\x98\x80z',
+  '\xf5\x80a',
+  '\xc0\x80',
+  '\xe2(\xa1',
+  '\xe9\xe9\xc3\xa9',
+]
+
 const cases: ParityCase[] = [
+  {
+    name: 'ext-authz-bytes',
+    bootstrap: (ports) =>
+      http(ports, {
+        filters: [
+          httpFilter('ext_authz', 'ExtAuthz', {
+            http_service: { server_uri: { uri: 'b.test', cluster: 'b', timeout: '5s' } },
+            allowed_headers: { patterns: [{ prefix: 'x-a' }] },
+          }),
+        ],
+        clusters: [cluster('a', [ports['a'] ?? 1]), cluster('b', [ports['b'] ?? 1])],
+      }),
+    origins: { a: {}, b: {} },
+    turns: bytes.map((value) => get('/', `x-a: ${value}`)),
+  },
   ...Object.entries({
     plain: credential('Bearer abc\n'),
     named: credential('abc', { header: 'X-Token', header_value_prefix: 'Token ' }),

@@ -44,7 +44,7 @@ beforeEach(async () => {
       httpVersion: () => 20,
       membership: () => ({ total: 1, healthy: 1, degraded: 0 }),
       tlsOptions: () => null,
-      beginRequest: () => ({ connecting: () => {}, interim: () => {}, end: () => {} }),
+      beginRequest: () => ({ connecting: () => {}, sent: () => {}, interim: () => {}, end: () => {} }),
     }),
     log: () => {},
   }

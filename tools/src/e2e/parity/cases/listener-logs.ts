@@ -86,6 +86,24 @@ const cases: ParityCase[] = [
     bootstrap: overTls({ tls_params: { tls_minimum_protocol_version: 'TLSv1_3' } }, {}),
     turns: [by({}), closes({ version: 'TLSv1.2' })],
   },
+  ...Object.entries({
+    'idle-unused': ['idle_timeout', []],
+    'old-unused': ['max_connection_duration', []],
+    // With time enough to be idle, or old, while its end is delayed.
+    'protocol-error': ['idle_timeout', ['GET / HTTP/1.1\r\nbad header\r\n\r\n']],
+    'protocol-error-behind-a-request': ['idle_timeout', [get('/'), 100, 'GET / HTTP/1.1\r\nbad header\r\n\r\n']],
+  } satisfies Record<string, [string, (string | number)[]]>).map(
+    ([name, [limit, send]]): ParityCase => ({
+      name,
+      bootstrap: (ports) =>
+        http(ports, {
+          routes: [{ match: { prefix: '/' }, direct_response: { status: 200 } }],
+          manager: { common_http_protocol_options: { [limit]: '0.3s' }, drain_timeout: '0.1s', delayed_close_timeout: '0.7s' },
+          listener: log,
+        }),
+      turns: [{ send, untilClosed: true, patienceMs: 3000 }],
+    }),
+  ),
   {
     name: 'direct-response',
     bootstrap: (ports) =>

@@ -75,6 +75,13 @@ test('a client of HTTP/2 that breaks the protocol and closes before its time is 
   expect([stat('downstream_cx_destroy_remote'), stat('downstream_cx_destroy_local'), late()]).toEqual([1, 0, 0])
 })
 
+test('a connection that ends with an error is not idle meanwhile', async () => {
+  const { end, stat, late } = await ended(`${preface}\0\0\x01\0\0\0\0\0\0x`, { ...idle, delayedCloseTimeout: ms(300) })
+  await end
+  await expect.poll(late, { timeout: 10_000 }).toBe(1)
+  expect(stat('downstream_cx_idle_timeout')).toBe(0)
+})
+
 test('one that is to be ended safely answers what it began before it was old as ever, and ends behind the next', async () => {
   const { client, got, end, late } = await ended(get, {
     commonHttpProtocolOptions: { maxConnectionDuration: ms(500) },

@@ -73,8 +73,10 @@ export class DownstreamConnection implements ConnectionHandler, PooledDownstream
   /** The peer left while a request was under way. */
   private endedActive = false
   private brokeProtocol = false
-  /** The client did not close in the time that it had. */
-  private closedLate = false
+  /** The first bytes were understood: it is of the protocol that they are of. */
+  private hasSpoken = false
+  /** Why we end it, in Envoy's words. */
+  private closeReason = ''
   private readonly onGone: (connection: DownstreamConnection) => void
 
   constructor(
@@ -252,11 +254,11 @@ export class DownstreamConnection implements ConnectionHandler, PooledDownstream
 
   noted(): StreamRecord {
     const record = new StreamRecord()
-    record.protocol = this.protocol === null || this.requests === 0 ? '' : this.isHttp2 ? 'HTTP/2' : 'HTTP/1.1'
+    if (this.hasSpoken) record.protocol = this.isHttp2 ? 'HTTP/2' : 'HTTP/1.1'
     record.bytesReceived = this.connection.bytesRead
     record.bytesSent = this.connection.bytesWritten
     if (this.brokeProtocol) record.addResponseFlag('DPE')
-    if (this.closedLate) record.localCloseReason = 'triggered_delayed_close_timeout'
+    record.localCloseReason = this.closeReason
     return record
   }
 
@@ -270,6 +272,7 @@ export class DownstreamConnection implements ConnectionHandler, PooledDownstream
   /** Ends a connection whose client is at rest, or does wrong: it hears so at once, and counts if it does not close until the time is up. */
   closeUnasked(): void {
     this.localClose = true
+    this.stopIdle()
     const { delayedCloseMs } = this.plan
     if (delayedCloseMs === 0) this.connection.closeAfterWrite()
     else this.connection.closeAfterWrite(delayedCloseMs, () => this.onLate())
@@ -282,6 +285,10 @@ export class DownstreamConnection implements ConnectionHandler, PooledDownstream
     if (limits.length === 0) return
     this.idleTimer = new Timeout(() => this.onIdleTimer())
     this.services.timers.arm(this.idleTimer, Math.min(...limits, this.lookMs))
+  }
+
+  private stopIdle(): void {
+    if (this.idleTimer !== null) this.services.timers.cancel(this.idleTimer)
   }
 
   /** How often to look whether limits have got shorter; Infinity: they don't. */
@@ -299,7 +306,7 @@ export class DownstreamConnection implements ConnectionHandler, PooledDownstream
       this.countedOld = true
       plan.stats.maxDuration.inc()
       if (this.isHttp2 || this.isUnused || !plan.endsOldWithResponse) {
-        this.endSoon()
+        this.endSoon('duration_timeout')
         return
       }
     }
@@ -307,7 +314,7 @@ export class DownstreamConnection implements ConnectionHandler, PooledDownstream
     const idleAt = idle ? this.idleSinceMs + idleMs : now + idleMs
     if (idle && idleMs > 0 && now >= idleAt) {
       plan.stats.idleTimeout.inc()
-      this.endSoon()
+      this.endSoon('on_idle_timeout')
       return
     }
     const endAt = this.maxAgeMs > 0 && !this.countedOld ? this.startedMs + this.maxAgeMs : Number.POSITIVE_INFINITY
@@ -317,11 +324,14 @@ export class DownstreamConnection implements ConnectionHandler, PooledDownstream
   }
 
   /** A connection that never spoke is closed; another gets the drain time, in which a request under way to us is still served. */
-  private endSoon(): void {
+  private endSoon(reason: string): void {
     if (this.isUnused) {
       this.localClose = true
       if (this.isHttp2) this.protocol?.drain()
-      else this.connection.closeWhenFlushed()
+      else {
+        this.closeReason = reason
+        this.connection.closeWhenFlushed()
+      }
       return
     }
     this.draining = true
@@ -352,12 +362,13 @@ export class DownstreamConnection implements ConnectionHandler, PooledDownstream
       return
     }
     // A client that closes in time is the one who did.
+    this.stopIdle()
     this.connection.lingerAfterWrite(delayedCloseMs, () => this.onLate())
   }
 
   private onLate(): void {
     this.localClose = true
-    this.closedLate = true
+    this.closeReason = 'triggered_delayed_close_timeout'
     this.stats.delayedCloseTimeout.inc()
   }
 
@@ -374,17 +385,15 @@ export class DownstreamConnection implements ConnectionHandler, PooledDownstream
       this.protocol.receive(bytes, start, end)
       return
     }
-    const before = this.first
-    if (before.length === 0) {
-      const protocol = this.decide(bytes, start, end)
-      if (protocol === null) this.first = Buffer.from(bytes.subarray(start, end))
-      else protocol.receive(bytes, start, end)
+    const first = this.first.length === 0 ? bytes.subarray(start, end) : Buffer.concat([this.first, bytes.subarray(start, end)])
+    const protocol = this.decide(first, 0, first.length)
+    if (protocol === null) {
+      this.first = Buffer.from(first)
       return
     }
-    const first = Buffer.concat([before, bytes.subarray(start, end)])
-    const protocol = this.decide(first, 0, first.length)
-    this.first = protocol === null ? first : noBytes
-    protocol?.receive(first, 0, first.length)
+    this.first = noBytes
+    protocol.receive(first, 0, first.length)
+    this.hasSpoken = !this.brokeProtocol
   }
 
   onEnd(): void {
@@ -413,7 +422,7 @@ export class DownstreamConnection implements ConnectionHandler, PooledDownstream
     }
     stats.connectionLength.record(Math.round(performance.now() - this.startedMs))
     protocol?.lost(this.loss)
-    if (this.idleTimer !== null) this.services.timers.cancel(this.idleTimer)
+    this.stopIdle()
     if (this.drainTimer !== null) this.services.timers.cancel(this.drainTimer)
     this.onGone(this)
   }

@@ -14,7 +14,6 @@ import {
   writeQuietly,
   written,
 } from './direct-handle.ts'
-import { discardUnread } from './discard-unread.ts'
 import { isNotNow, threadPoller } from './poller.ts'
 import { type OutputOwner, sharedOutput } from './shared-output.ts'
 import { SocketReads } from './socket-reads.ts'
@@ -396,9 +395,8 @@ export class Connection extends SocketReads implements ByteSink, OutputOwner, Di
     this.destroy()
   }
 
-  /** Closes now; one that was never read by an end, whatever has come. */
+  /** Closes now: by an end, or by a reset where something has come that was not read (the kernel's rule, which Envoy leaves it to). */
   destroy(): void {
-    if (this.isUnread) discardUnread(this.socket)
     sharedOutput.drop(this)
     if (!this.socket.destroyed) this.socket.destroy()
   }

@@ -11,7 +11,6 @@ import { type ClientHello, inspectClientHello } from './client-hello.ts'
 import { Connection, ignore } from './connection.ts'
 import { nextConnectionId } from './connection-id.ts'
 import type { TlsInfo } from './connection-info.ts'
-import { closeUnread } from './discard-unread.ts'
 import { inspectConnection } from './listener-inspection.ts'
 import { ListenerSockets } from './listener-sockets.ts'
 import { rewrapAccepted } from './open-connection.ts'
@@ -161,13 +160,13 @@ export class LiveListener {
     if (admission !== 'now') return
     if (!this.count.enter(this.plan.connectionLimit())) {
       this.stats.overflow.inc()
-      closeUnread(socket)
+      socket.destroy()
       return
     }
     if (this.plan.countsGlobally && !this.services.processState.enterConnection()) {
       this.stats.globalOverflow.inc()
       this.count.leave()
-      closeUnread(socket)
+      socket.destroy()
       return
     }
     const facts = factsOf(socket, caught, this.plan.addresses)

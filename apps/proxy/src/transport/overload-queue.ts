@@ -1,6 +1,5 @@
 import type { Socket } from 'node:net'
 import type { ProcessState } from '../shared/process-state.ts'
-import { closeUnread } from './discard-unread.ts'
 import type { Destination } from './socket-calls.ts'
 
 /** How often it is looked whether connections that wait may come in. */
@@ -30,11 +29,11 @@ export class OverloadQueue {
     if (!state.overloaded) return 'now'
     if (!state.saturated('stop_accepting_connections')) {
       if (!state.draws('reject_incoming_connections') && !state.draws('tcp_listener_accept')) return 'now'
-      closeUnread(socket)
+      socket.destroy()
       return 'never'
     }
     if (this.waiting.size >= most) {
-      closeUnread(socket)
+      socket.destroy()
       return 'later'
     }
     this.waiting.set(socket, caught)

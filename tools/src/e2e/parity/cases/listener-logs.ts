@@ -24,7 +24,8 @@ const cases: ParityCase[] = [
     name: 'tcp-and-no-endpoint',
     bootstrap: (ports) => tcp(ports, { listener: log }),
     origins: { a: { down: true } },
-    turns: [{ send: [get('/')], untilClosed: true }],
+    // Of one that says something the end hangs on what comes first, at Envoy too.
+    turns: [{ send: [], untilClosed: true }],
   },
   {
     name: 'http',
@@ -44,6 +45,17 @@ const cases: ParityCase[] = [
         listener: { listener_filters: [inspector], ...log },
       }),
     turns: [by({ serverName: 'one.test' }), closes({ serverName: 'two.test' })],
+  },
+  {
+    // What was only looked at is unread, and makes a reset of the end.
+    name: 'no-chain-for-bytes',
+    bootstrap: (ports) =>
+      tcp(ports, {
+        chains: [says('one', { server_names: ['one.test'] }, null)],
+        clusters: [],
+        listener: { listener_filters: [listenerFilter('http_inspector', 'HttpInspector')], ...log },
+      }),
+    turns: [{ send: [get('/')], untilClosed: true }],
   },
   {
     name: 'inspection-timeout',

@@ -155,7 +155,8 @@ const cases: ParityCase[] = [
     name: 'a-handshake-that-takes-too-long',
     bootstrap: (ports) => tcp(ports, { clusters: [secured(ports, { connect_timeout: '0.3s' })] }),
     origins: { a: { readNothing: true } },
-    turns: [untilClosed()],
+    // What has come of the second is left unread, and it is reset.
+    turns: [untilClosed(), untilClosed(get('/'))],
   },
   {
     name: 'a-server-that-closes-before-the-handshake-is-done',
@@ -214,7 +215,7 @@ const cases: ParityCase[] = [
           }),
         ],
       }),
-    turns: [get('/'), untilClosed(get('/'))],
+    turns: [get('/'), untilClosed()],
   },
   {
     name: 'a-limit-of-connections',
@@ -222,7 +223,19 @@ const cases: ParityCase[] = [
       tcp(ports, { filters: [networkFilter('connection_limit', 'ConnectionLimit', { stat_prefix: 'n', max_connections: 1 })] }),
     turns: [
       { send: [get('/'), 800], answers: 2, patienceMs: 900 },
-      { ...untilClosed(300, get('/')), together: true },
+      { ...untilClosed(300), together: true },
+    ],
+  },
+  {
+    name: 'a-limit-of-connections-that-shows-late',
+    bootstrap: (ports) =>
+      tcp(ports, {
+        filters: [networkFilter('connection_limit', 'ConnectionLimit', { stat_prefix: 'n', max_connections: 1, delay: '0.6s' })],
+      }),
+    turns: [
+      { send: [get('/'), 1200], answers: 2, patienceMs: 1300 },
+      // What it says is never read.
+      { ...untilClosed(200, get('/')), together: true },
     ],
   },
   {
@@ -236,7 +249,8 @@ const cases: ParityCase[] = [
   {
     name: 'an-echo',
     bootstrap: (ports) => tcp(ports, { chains: [{ filters: [networkFilter('echo', 'Echo')] }] }),
-    turns: [{ ...untilClosed('hello'), halfClose: true }],
+    // An end that is read together with bytes closes Envoy's side before they are back.
+    turns: [{ ...untilClosed('hello', 100), halfClose: true }],
   },
   {
     name: 'proxy-protocol-1',

@@ -150,7 +150,7 @@ const cases: ParityCase[] = [
   tunnelling('tcp-by-connect-keeps-the-answer', { propagate_response_headers: true }),
   tunnelling('tcp-by-connect-refused', {}, { refuses: true, proxy: { max_connect_attempts: 2 } }),
   tunnelling('tcp-by-connect-refused-2', {}, { refuses: true, overHttp2: true }),
-  tunnelling('tcp-by-connect-and-nobody-listens', {}, { origins: { a: { down: true } } }),
+  tunnelling('tcp-by-connect-and-nobody-listens', {}, { origins: { a: { down: true } }, turns: [untilClosed()] }),
   tunnelling(
     'tcp-by-connect-2-and-the-client-says-no-more',
     {},

@@ -66,14 +66,14 @@ function clientOf(port: number) {
   return { socket, ended }
 }
 
-test('what a client has said is no reason to reset it when it is turned away', async () => {
+test('a client that is turned away with what it said unread is reset', async () => {
   const limit = ConnectionLimit.fromPartial({ statPrefix: 'l', maxConnections: 1, delay: { seconds: 0, nanos: 200_000_000 } })
   const type = 'envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit'
   const gate = typed('limit', type, ConnectionLimit.encode(limit).finish())
   const { port, logged } = await proxied((socket) => socket.pipe(socket), {}, { gates: [gate] })
   const { socket } = clientOf(port)
   await once(socket, 'data')
-  expect(await clientOf(port).ended).toBe('end')
+  expect(await clientOf(port).ended).toBe('reset')
   await logged().toBe('- Normal over_connection_limit Normal -')
 })
 

@@ -6,7 +6,6 @@ import { withJitter } from '../../../plan/jitter.ts'
 import type { Connection, ConnectionHandler, ConnectionStats } from '../../../transport/connection.ts'
 import { nextConnectionId } from '../../../transport/connection-id.ts'
 import type { ConnectionInfo } from '../../../transport/connection-info.ts'
-import { discardUnread } from '../../../transport/discard-unread.ts'
 import type { Tlv } from '../../../transport/proxy-protocol.ts'
 import { Timeout } from '../../../transport/timer-wheel.ts'
 import type { Cluster } from '../../../upstream/cluster.ts'
@@ -342,7 +341,6 @@ export class TcpSession implements ConnectionHandler, NetworkSession, FormatCont
   private close(reason: string): void {
     this.info.localCloseReason = reason
     if (this.connected) this.end.upstreamReason = reason
-    discardUnread(this.downstream.socket)
     this.downstream.destroy()
   }
 

@@ -25,6 +25,8 @@ export class WireBytes {
     upstreamReceived: 0,
     upstreamHeadReceived: 0,
   }
+  /** What had been sent before the last try began. */
+  private sentBefore = { upstreamSent: 0, upstreamHeadSent: 0 }
   private requestChunked = false
   private upstreamChunked = false
   private answerChunked = false
@@ -43,8 +45,14 @@ export class WireBytes {
     const { fields, line } = requestSize(request)
     const framing = requestFraming(request, endStream)
     this.upstreamChunked = framing === chunked
+    this.sentBefore = { upstreamSent: this.counts.upstreamSent, upstreamHeadSent: this.counts.upstreamHeadSent }
     this.counts.upstreamHeadSent += fields + framing.length
     this.counts.upstreamSent += line + fields + framing.length + headEnd
+  }
+
+  /** The try got no connection: nothing of it has gone out. */
+  requestUnsent(): void {
+    Object.assign(this.counts, this.sentBefore)
   }
 
   /** A piece of the request's body. */

@@ -125,10 +125,8 @@ export class RouteTable {
     if (host.toTls !== null && belongsToTls(host.toTls.required, request, facts.internal === true)) return host.toTls.route
     const routes = host.tree === null ? host.routes : (host.tree(facts) ?? noRoutes)
     let path = pathOnly(request.path)
-    if (this.ignorePathParameters) {
-      const at = path.indexOf(';')
-      if (at >= 0) path = path.slice(0, at)
-    }
+    // Each segment may have its own (RFC 3986 section 3.3).
+    if (this.ignorePathParameters && path.includes(';')) path = path.replaceAll(/;[^/]*/g, '')
     if (host.index !== null && host.tree === null) return matchByIndex(routes, host.index, path, request, facts, draw)
     for (let i = 0; i < routes.length; i++) {
       const route = routes[i]!

@@ -281,11 +281,12 @@ export class Http1ServerConnection implements ServerStream, HeadReader {
     const { kept } = options.casing
     if (kept !== null) table.casing = new ReceivedCase(table, this.raw, kept.others)
     const target = table.buffer.latin1Slice(line.targetStart, line.targetEnd)
-    const ordinary = head.method !== 'CONNECT' && (target.charCodeAt(0) === 47 || !options.allowAbsoluteUrl)
+    const isPath = head.method !== 'CONNECT' && target.charCodeAt(0) === 47
+    const ordinary = isPath || (head.method !== 'CONNECT' && !options.allowAbsoluteUrl)
     const old = head.version === 10
     // In what its client does not speak it is not answered.
     if (old && !options.acceptHttp10) head.version = 11
-    if (!ordinary && !hasForm(head.method, target)) {
+    if (!isPath && !hasForm(head.method, target)) {
       head.version = 11
       this.refuse(400, 'http1.codec_error')
       return

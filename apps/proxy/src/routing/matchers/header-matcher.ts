@@ -75,6 +75,8 @@ function compileValue(specifier: Exclude<Specifier, { $case: 'presentMatch' }>, 
     case 'prefixMatch':
     case 'suffixMatch':
     case 'containsMatch': {
+      // The older exact match of nothing asks for presence alone.
+      if (specifier.$case === 'exactMatch' && specifier.value === '') return () => true
       const kind = plainKinds[specifier.$case]
       return compileStringMatcher({ ignoreCase: false, matchPattern: { $case: kind, value: specifier.value } }, path)
     }

@@ -1,4 +1,4 @@
-import { http, httpFilter, type Message, typed } from '../bootstrap.ts'
+import { cluster, http, httpFilter, type Message, typed } from '../bootstrap.ts'
 import { get, group, type ParityCase, request } from '../case.ts'
 
 const policies: { readers: Message; admins: Message } = {
@@ -287,6 +287,29 @@ const cases: ParityCase[] = [
       turns: [get('/')],
     }),
   ),
+  {
+    name: 'two-filters-that-gather-a-body',
+    origins: { a: {}, auth: {} },
+    bootstrap: (ports) =>
+      http(ports, {
+        clusters: [cluster('a', [ports['a'] ?? 1]), cluster('auth', [ports['auth'] ?? 1])],
+        filters: [
+          httpFilter('buffer', 'Buffer', { max_request_bytes: 1000 }),
+          httpFilter('ext_authz', 'ExtAuthz', {
+            http_service: { server_uri: { uri: 'http://auth.test', cluster: 'auth', timeout: '1s' } },
+            with_request_body: { max_request_bytes: 8 },
+          }),
+        ],
+        manager: { http_protocol_options: { enable_trailers: true } },
+      }),
+    turns: [
+      ...['', '4\r\nbody\r\n', '13\r\nsome more of a body\r\n'].map(
+        (chunk) => `PUT / HTTP/1.1\r\nhost: a.test\r\ntransfer-encoding: chunked\r\n\r\n${chunk}0\r\nx-t: 1\r\n\r\n`,
+      ),
+      request('POST', '/', [], 'body'),
+      request('POST', '/', [], 'some more of a body'),
+    ],
+  },
 ]
 
 export const filterCases = group('filters', cases)

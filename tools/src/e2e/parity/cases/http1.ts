@@ -173,6 +173,11 @@ const cases: ParityCase[] = [
     turns: ['/1', '/2', '/3', '/4'].map((path) => get(path)),
   },
   {
+    name: 'targets-without-absolute-ones',
+    bootstrap: (ports) => http(ports, { manager: { http_protocol_options: { allow_absolute_url: false } } }),
+    turns: ['a/b', '?q=1', 'http://a.test/x', 'https://u:p@a.test/a', 'ftp://x', '*', '//a'].map((target) => get(target)),
+  },
+  {
     name: 'proper-case',
     bootstrap: (ports) => http(ports, { manager: { http_protocol_options: { header_key_format: { proper_case_words: {} } } } }),
     turns: [get('/', 'x-some-header: 1')],

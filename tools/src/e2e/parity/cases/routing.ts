@@ -198,6 +198,66 @@ const cases: ParityCase[] = [
     turns: [get('/404', 'x-c: z'), get('/', 'x-c: z')],
   },
   {
+    name: 'exact-match-of-nothing',
+    bootstrap: (ports) =>
+      http(ports, {
+        routes: [
+          answering({ prefix: '/old', headers: [{ name: 'x-a', exact_match: '' }] }, 'there'),
+          answering({ prefix: '/not', headers: [{ name: 'x-a', exact_match: '', invert_match: true }] }, 'not there'),
+          answering({ prefix: '/new', headers: [{ name: 'x-a', string_match: { exact: '' } }] }, 'empty'),
+        ],
+      }),
+    turns: ['/old', '/not', '/new'].flatMap((path) => [get(path), get(path, 'x-a: '), get(path, 'x-a: b')]),
+  },
+  {
+    name: 'path-parameters-ignored',
+    bootstrap: (ports) =>
+      http(ports, {
+        routeConfig: { ignore_path_parameters_in_path_matching: true },
+        routes: [
+          answering({ prefix: '/a/b' }, 'prefix'),
+          answering({ path: '/a' }, 'path'),
+          answering({ path_separated_prefix: '/c' }, 'separated'),
+          answering({ prefix: '/' }, 'all'),
+        ],
+      }),
+    turns: ['/a;p=1/b?q=1', '/a/b;v=2?r=x', '/a;', '/a;x?a;b', '/c;v/d', '/c;v=1;w=2', '/;'].map((path) => get(path)),
+  },
+  {
+    name: 'paths-of-grpc-that-redirect',
+    bootstrap: (ports) =>
+      http(ports, {
+        manager: { path_with_escaped_slashes_action: 'UNESCAPE_AND_REDIRECT' },
+        log: '%REQ(:SCHEME)% %REQUEST_HEADERS_BYTES% %RESPONSE_CODE_DETAILS%\n',
+      }),
+    turns: ['application/grpc', 'application/grpc+proto', 'application/json'].flatMap((type) => [
+      request('POST', '/a%2Fb', [`content-type: ${type}`], ''),
+      request('POST', '/a%2Fb', [`content-type: ${type}`, 'x-forwarded-proto: https'], ''),
+    ]),
+  },
+  {
+    name: 'virtual-cluster-of-tries-without-a-connection',
+    origins: { a: { down: true } },
+    bootstrap: (ports) =>
+      http(ports, {
+        log: '%RESPONSE_CODE_DETAILS% %UPSTREAM_WIRE_BYTES_SENT% %UPSTREAM_HEADER_BYTES_SENT%\n',
+        virtualHosts: [
+          {
+            name: 'all',
+            domains: ['*'],
+            virtual_clusters: [{ name: 'v', headers: [{ name: ':path', string_match: { prefix: '/' } }] }],
+            routes: [
+              {
+                match: { prefix: '/' },
+                route: { ...toA, retry_policy: { retry_on: 'connect-failure', retry_back_off: { base_interval: '0.001s' } } },
+              },
+            ],
+          },
+        ],
+      }),
+    turns: [get('/'), request('POST', '/', [], 'body')],
+  },
+  {
     name: 'normal-paths',
     bootstrap: (ports) =>
       http(ports, {

@@ -226,7 +226,7 @@ class ExtAuthzFilter implements HttpFilter {
 
   onRequestTrailers(stream: HttpStream, _trailers: HeaderTable): FilterStatus {
     if (this.state !== 'gathering') return 'continue'
-    this.ask(stream, { bytes: Buffer.concat(this.body), isPartial: false })
+    this.ask(stream, this.bodyBytes === 0 ? null : { bytes: Buffer.concat(this.body), isPartial: false })
     return 'stop'
   }
 

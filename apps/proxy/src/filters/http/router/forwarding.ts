@@ -71,6 +71,8 @@ export class Forwarding implements RaceOwner {
    * further requests, which no route has seen.
    */
   private held = false
+  /** The try under way is counted. */
+  private isCounted = false
   private answerTrailers: HeaderTable | null = null
 
   constructor(
@@ -188,7 +190,8 @@ export class Forwarding implements RaceOwner {
   private useConnection(connection: PooledConnection): void {
     const { exchange, attempt, body, limits } = this
     const endpoint = attempt.connect(connection)
-    this.counts.tried()
+    this.isCounted = false
+    this.countTry()
     const { forward } = this.target
     // auto_host_rewrite: the endpoint's own name.
     if (forward?.hostRewrite?.type === 'auto' && endpoint.hostname !== '')
@@ -284,6 +287,7 @@ export class Forwarding implements RaceOwner {
     const { info, response } = exchange
     const { status, headers } = response
     const now = monotonicMs()
+    this.countTry()
     info.upstreamFirstByteMs = now
     if (headers.repeated) headers.joinRepeated(singleInResponses)
     info.wire?.responseRead(response)
@@ -366,6 +370,7 @@ export class Forwarding implements RaceOwner {
   onResponseReset(reason: ResetReason, detail: string): void {
     const { exchange, attempt, retries, body } = this
     const { info } = exchange
+    if (reason === 'connect-failure') info.wire?.requestUnsent()
     const endpoint = attempt.endpoint ?? attempt.waitingFor
     attempt.waitingFor = null
     if (endpoint !== null) noteLocalFailure(endpoint, 503)
@@ -486,13 +491,22 @@ export class Forwarding implements RaceOwner {
     this.endTry()
   }
 
+  /** A try counts once it has a connection that stands. */
+  private countTry(): void {
+    if (this.isCounted || this.attempt.connection?.connected !== true) return
+    this.isCounted = true
+    this.counts.tried()
+  }
+
   endTry(): void {
+    this.countTry()
     this.attempt.end()
     this.race.current = null
     this.limits.quiet()
   }
 
   dropTry(): void {
+    this.countTry()
     this.attempt.drop(this)
     this.race.current = null
     this.limits.quiet()

@@ -160,7 +160,8 @@ export class Exchange implements ManagedExchange {
     if (this.route !== null) return this.route.host.metadata
     // What no route takes, or was refused before one was looked for, has its virtual host's nevertheless.
     const { request } = this
-    if (request.authority === '') return null
+    // Edits that come before everything see none of it.
+    if (request.authority === '' || (this.table === null && this.info.responseCodeDetails === '')) return null
     return (this.table ?? this.downstream.routeTable(request))?.hostOf(request)?.metadata ?? null
   }
 
@@ -355,8 +356,10 @@ export class Exchange implements ManagedExchange {
     if (this.table === null) {
       const said = this.request.headers.get(names.forwardedProto) ?? ''
       if (said !== '') {
+        const own = this.request.scheme
         this.request.scheme = said
         this.clearRoute()
+        this.request.scheme = own
       }
     }
     this.answerOnly()

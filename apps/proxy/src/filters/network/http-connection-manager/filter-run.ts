@@ -47,6 +47,8 @@ export class FilterRun {
   private answered = false
   /** A filter has stopped or keeps what it is given: it may come back to the exchange when that is over, which no other request has then. */
   isKept = false
+  /** What goes on now was held by a filter to the request's end. */
+  private gathered = false
   /** Body bytes kept for filters that hold the request; a filter may set another limit. */
   requestLimit: number
 
@@ -99,6 +101,7 @@ export class FilterRun {
       direction.paused = false
     }
     this.answered = false
+    this.gathered = false
     this.requestLimit = this.exchange.plan.bufferLimit
   }
 
@@ -251,8 +254,9 @@ export class FilterRun {
     }
     if (direction.status === 'buffer') {
       this.exchange.plan.stats.tooLarge.inc()
-      // Whether its last piece is among those that came or not, the request counts as not read to its end.
-      this.exchange.requestComplete = false
+      // Whether its last piece is among those that came or not, the request counts as not read to its end; one that a filter had
+      // gathered whole before does.
+      if (!this.gathered) this.exchange.requestComplete = false
       this.exchange.reply(413, 'Payload Too Large', { details: 'request_payload_too_large' })
     } else if (!direction.paused) {
       direction.paused = true
@@ -275,16 +279,15 @@ export class FilterRun {
     if (!headSent) this.requestHead(at + 1, request.headEndsStream)
     // What was held by `stop` has not been seen by the filter itself.
     const from = status === 'stop' ? at : at + 1
+    this.gathered = heldEnd || heldTrailers !== null
     for (let i = 0; i < held.length; i++) {
       if (this.answered || exchange.done) return
       const piece = held[i]!
       this.requestDataFrom(from, piece, 0, piece.length, heldEnd && heldTrailers === null && i === held.length - 1)
     }
     if (held.length === 0 && heldEnd && !this.answered && !exchange.done) this.requestDataFrom(from, empty, 0, 0, true)
-    if (heldTrailers !== null && !this.answered && !exchange.done) {
-      if (this.request.stoppedAt >= 0) this.request.heldTrailers = heldTrailers
-      else this.requestTrailersFrom(at + 1, heldTrailers)
-    }
+    // A filter that gathers the body since then learns of its end by them.
+    if (heldTrailers !== null && !this.answered && !exchange.done) this.requestTrailersFrom(at + 1, heldTrailers)
     if (request.paused && request.stoppedAt < 0) {
       request.paused = false
       exchange.resumeRequest()
@@ -425,10 +428,7 @@ export class FilterRun {
       this.responseDataFrom(from, piece, 0, piece.length, heldEnd && heldTrailers === null && i === held.length - 1)
     }
     if (held.length === 0 && heldEnd && !exchange.done) this.responseDataFrom(from, empty, 0, 0, true)
-    if (heldTrailers !== null && !exchange.done) {
-      if (response.stoppedAt >= 0) response.heldTrailers = heldTrailers
-      else this.responseTrailersFrom(at - 1, heldTrailers)
-    }
+    if (heldTrailers !== null && !exchange.done) this.responseTrailersFrom(at - 1, heldTrailers)
     if (response.paused && response.stoppedAt < 0) {
       response.paused = false
       exchange.terminal.resumeResponse()

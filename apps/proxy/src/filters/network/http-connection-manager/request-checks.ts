@@ -87,7 +87,8 @@ function normalize(exchange: ManagedExchange): boolean {
   const result = normalizePath(request.path, plan.path!)
   request.path = result.path
   if (result.type === 'path') return true
-  if (result.type === 'reject') refusePath(exchange)
+  // No gRPC client follows a redirect.
+  if (result.type === 'reject' || exchange.isGrpc) refusePath(exchange)
   else {
     plan.stats.normalizedRedirect.inc()
     exchange.refuse(307, { details: 'path_normalization_failed', headers: [['location', result.path]] })

@@ -150,6 +150,7 @@ export class RequestIn implements IncomingRequest {
   /** What has come of the head counts for nothing. */
   forgetHead(): void {
     this.request.clear()
+    this.request.scheme = ''
     this.exchange.info.protocol = protocolNames[this.request.version]
   }
 

@@ -76,6 +76,8 @@ export interface ServerStream extends ResponseSender {
   closeAfterResponse(atOnce?: boolean): void
   /** HTTP/1.1: responses say that the connection is about to end. HTTP/2: nothing, as before. */
   announceClose(): void
+  /** HTTP/2: the peer takes no bytes of a body now. */
+  readonly takesNothing?: boolean
   /** HTTP/2: how long what waits to be sent may stay when the response is whole (ms; 0: any time). */
   limitFlush?(ms: number): void
   /** The upgrade is not taken: the request is an ordinary one. */

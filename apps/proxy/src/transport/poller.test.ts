@@ -40,6 +40,7 @@ describe.skipIf(poller === null)('the poller', () => {
         fd,
         isOpen: true,
         isAnswer: false,
+        readsLittle: false,
         onRead: (bytes, start, end) => tell(bytes.latin1Slice(start, end)),
         onReadEnd: tell,
       })
@@ -77,6 +78,7 @@ describe.skipIf(poller === null)('the poller', () => {
           fd,
           isOpen: true,
           isAnswer: false,
+          readsLittle: false,
           onRead(bytes, start, end) {
             heard.push(bytes.latin1Slice(start, end))
             // Each ends the one behind it: its bytes have been read, and are its all the same.
@@ -109,6 +111,7 @@ describe.skipIf(poller === null)('the poller', () => {
             return i !== last || lastIsOpen
           },
           isAnswer: false,
+          readsLittle: false,
           onRead(bytes, start, end) {
             heard[i]!.push(Buffer.from(bytes.subarray(start, end)))
             lastIsOpen = false
@@ -122,26 +125,33 @@ describe.skipIf(poller === null)('the poller', () => {
     expect(heard.map((pieces) => Buffer.concat(pieces))).toEqual(pairs.map((_, i) => Buffer.alloc(i === last ? 0 : length, i)))
   })
 
-  it('reads little of an answer at first, and says that there is more', async () => {
-    const { fd, far } = await pair()
-    const sent = 40_000
-    await new Promise((resolve) => far.write(Buffer.alloc(sent), resolve))
-    const [length, more] = await new Promise<[number, boolean]>((resolve) => {
-      const slot = the.add(fd, {
-        fd,
-        isOpen: true,
-        isAnswer: true,
-        onRead(_, start, end, left) {
-          the.remove(slot, fd)
-          resolve([end - start, left])
-        },
-        onReadEnd() {},
+  it.each([
+    { readsLittle: false, size: 16 * 1024 },
+    { readsLittle: true, size: 2 * 1024 },
+  ])(
+    'reads $size bytes of an answer at first ($readsLittle: to little use), and says that there is more',
+    async ({ readsLittle, size }) => {
+      const { fd, far } = await pair()
+      const sent = 40_000
+      await new Promise((resolve) => far.write(Buffer.alloc(sent), resolve))
+      const [length, more] = await new Promise<[number, boolean]>((resolve) => {
+        const slot = the.add(fd, {
+          fd,
+          isOpen: true,
+          isAnswer: true,
+          readsLittle,
+          onRead(_, start, end, left) {
+            the.remove(slot, fd)
+            resolve([end - start, left])
+          },
+          onReadEnd() {},
+        })
       })
-    })
-    expect(length).toBe(16 * 1024)
-    expect(more).toBe(true)
-    expect(the.receive(fd, Buffer.allocUnsafeSlow(readSize))).toBe(sent - length)
-  })
+      expect(length).toBe(size)
+      expect(more).toBe(true)
+      expect(the.receive(fd, Buffer.allocUnsafeSlow(readSize))).toBe(sent - length)
+    },
+  )
 
   it('gives out all answers before most of the requests', async () => {
     const pairs = await Promise.all(Array.from({ length: 150 }, pair))
@@ -154,6 +164,7 @@ describe.skipIf(poller === null)('the poller', () => {
           fd,
           isOpen: true,
           isAnswer,
+          readsLittle: false,
           onRead() {
             heard.push(isAnswer)
             the.remove(slot, fd)

@@ -20,6 +20,8 @@ export interface ReadyListener {
   readonly isOpen: boolean
   /** Whether what comes there answers what went out: it goes before the others, which begin more. */
   readonly isAnswer: boolean
+  /** What comes has to wait with us: a round reads the least. */
+  readonly readsLittle: boolean
   /**
    * Bytes have come, to be used up within the call. `more`: there may be more, or an end, of which nobody tells as long as it is not read,
    * or added anew.
@@ -32,10 +34,11 @@ export interface ReadyListener {
 /** The most that is read at once of one socket. */
 export const readSize = 64 * 1024
 /**
- * What a round reads of one that answers; a longer answer is read on at once by those who can take more. It is what waits in memory for each
- * stream of a client that takes nothing.
+ * What a round reads of one that answers; a longer answer is read on at once by those who can take more. The smaller one is what waits in
+ * memory for each stream of a client that takes nothing.
  */
 const answerReadSize = 16 * 1024
+const littleReadSize = 2 * 1024
 /** All plain sockets of this thread read into this one buffer: its bytes are used up within the callback. */
 export const readBuffer = Buffer.allocUnsafeSlow(readSize)
 /** What a round reads before it gives out what it has read. */
@@ -109,6 +112,8 @@ export class Poller {
   /** Of the round: who was told of, and what reading there gave. */
   private readonly readers: (ReadyListener | null)[] = []
   private readonly results = new Int32Array(maxAnswers)
+  /** Whether that filled the room it had. */
+  private readonly filled = new Uint8Array(maxAnswers)
   private readonly event = new Int32Array(layout.size)
   /** By slot, which an event names; a slot's generation tells events of who had it before. */
   private readonly listeners: (ReadyListener | null)[] = []
@@ -248,7 +253,7 @@ export class Poller {
    * through it.
    */
   private round(watch: Watch): number {
-    const { events, readers, results } = this
+    const { events, readers, results, filled } = this
     const { readSize } = watch
     const count = this.calls.epollWait(watch.epoll, this.eventsAt, watch.maxEvents, 0)
     for (let next = 0; next < count; ) {
@@ -268,17 +273,19 @@ export class Poller {
           continue
         }
         // What came before an error, or the end of both directions, is still there.
-        const result = this.receiveAt(reader.fd, this.bufferAt + position, readSize)
+        const room = reader.readsLittle ? littleReadSize : readSize
+        const result = this.receiveAt(reader.fd, this.bufferAt + position, room)
+        filled[next] = result === room ? 1 : 0
         results[next] = isNotNow(result) && (events[at]! & errorOrHangUp) !== 0 ? endedBadly : result
         if (result > 0) position += result
       }
-      this.giveOut(first, next, readSize)
+      this.giveOut(first, next)
     }
     return count
   }
 
-  private giveOut(first: number, behind: number, readSize: number): void {
-    const { events, buffer, readers, results } = this
+  private giveOut(first: number, behind: number): void {
+    const { events, buffer, readers, results, filled } = this
     let start = 0
     for (let i = first; i < behind; i++) {
       const result = results[i]!
@@ -288,8 +295,7 @@ export class Poller {
       if (reader === null || reader === undefined) continue
       readers[i] = null
       try {
-        if (result > 0)
-          reader.onRead(buffer, from, start, result === readSize || (events[i * layout.size]! & endedOrFailed) !== 0)
+        if (result > 0) reader.onRead(buffer, from, start, filled[i] === 1 || (events[i * layout.size]! & endedOrFailed) !== 0)
         else if (!isNotNow(result)) reader.onReadEnd(result)
       } catch (error) {
         // The others' bytes have been read: they are not to be lost with it.

@@ -47,6 +47,7 @@ export abstract class SocketReads implements ReadyListener {
   protected polled: SocketHandle | null = null
   fd = -1
   isAnswer = false
+  readsLittle = false
   /** Bytes of the poller's round that another connection's had this one pause behind. */
   private held: Buffer | null = null
   /** The poller's, while it polls for this connection. */

@@ -53,8 +53,9 @@ export class Http1UpstreamConnection implements PooledConnection, LinkUser, Http
   }
 
   /** Takes the connection for one exchange. */
-  begin(receiver: IncomingResponse): ClientStream {
+  begin(receiver: IncomingResponse, takesNothing = false): ClientStream {
     const { stats, maxRequests } = this.cluster
+    this.connection.readsLittle = takesNothing
     this.busy = true
     this.requests++
     // A request that waits for the handshake counts when it is done.

@@ -21,8 +21,8 @@ export interface PooledConnection {
   readonly requests: number
   /** Upstream has ended the connection, and had got all of the request before. */
   readonly requestTaken?: boolean
-  /** Begins a request, whose answer comes to `receiver`. */
-  begin(receiver: IncomingResponse): ClientStream
+  /** Begins a request, whose answer comes to `receiver`; `takesNothing`: for a client that takes no bytes of it now. */
+  begin(receiver: IncomingResponse, takesNothing?: boolean): ClientStream
 }
 
 /** The connections of this worker to one endpoint, for one kind of HTTP. */

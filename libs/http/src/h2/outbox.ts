@@ -197,10 +197,15 @@ export class Outbox {
     this.waiters.add(stream)
   }
 
+  /** How many bytes of body the peer takes on the stream now; none: 0 or less. */
+  windowFor(stream: Http2Stream): number {
+    return Math.min(stream.sendWindow.available, this.window.available)
+  }
+
   /** How much of `length` may be one frame of the stream now. */
   private roomFor(stream: Http2Stream, length: number): number {
     if (this.sink.congested) return 0
-    return Math.max(0, Math.min(length, defaultMaxFrameSize, stream.sendWindow.available, this.window.available))
+    return Math.max(0, Math.min(length, defaultMaxFrameSize, this.windowFor(stream)))
   }
 
   private writeData(stream: Http2Stream, buffer: Buffer, start: number, end: number, endStream: boolean): void {

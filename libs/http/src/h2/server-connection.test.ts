@@ -99,6 +99,15 @@ describe('a request', () => {
     expect(outcome(Array.from({ length: bytes.length }, (_, i) => i))).toEqual(whole)
   })
 
+  it('tells whether its peer takes bytes of an answer', () => {
+    const server = new ServerUnderTest().greet()
+    server.send(frame(frameType.settings, 0, 0, settings([settingId.initialWindowSize, 0])), headers(1, get))
+    const stream = server.streams.get(1)!
+    expect(stream.takesNothing).toBe(true)
+    server.send(frame(frameType.windowUpdate, 0, 1, uint32(1)))
+    expect(stream.takesNothing).toBe(false)
+  })
+
   it('with Host instead of :authority has its authority from there, and never both', () => {
     const server = new ServerUnderTest().greet()
     server.send(headers(1, [...get.slice(0, 3), ['host', 'a.example']]), headers(3, [...get, ['host', 'evil.example']]))

@@ -411,6 +411,10 @@ export class Http2ServerStream implements ServerStream, StreamUser {
     return core.isDead || stream.state === 'closed' || core.outbox.data(stream, buffer, start, end, endStream)
   }
 
+  get takesNothing(): boolean {
+    return this.stream !== null && this.core.outbox.windowFor(this.stream) <= 0
+  }
+
   sendTrailers(trailers: HeaderTable): void {
     const { stream, core } = this
     if (stream === null) return

@@ -55,6 +55,8 @@ export interface RoutedExchange extends FormatContext {
   /** How often the request was turned to another place here. */
   readonly internalRedirects: number
   readonly responseStarted: boolean
+  /** The client takes no bytes of an answer now. */
+  readonly takesNothing: boolean
   /** The request is over. */
   readonly done: boolean
   /** Upstream has too much of the body: asks the sender to wait, and to go on. */

@@ -31,6 +31,7 @@ export class FakeExchange extends FakeStream implements RoutedExchange {
   internal = false
   override upgrade = ''
   internalRedirects = 0
+  takesNothing = false
   responseStarted = false
   aborted = false
   resetsCounted = 0

@@ -48,6 +48,7 @@ export class MirroredExchange implements RoutedExchange {
   readonly upgrade: string
   readonly isGrpc: boolean
   readonly internalRedirects = 0
+  readonly takesNothing = false
   responseStarted = false
   done = false
   private readonly terminal: TerminalFilter

@@ -131,7 +131,7 @@ export class UpstreamTry {
   /** Begins the request on the connection; its answer comes to `receiver`. */
   open(connection: PooledConnection, receiver: IncomingResponse): ClientStream {
     const { exchange } = this
-    const stream = connection.begin(receiver)
+    const stream = connection.begin(receiver, exchange.takesNothing)
     this.stream = stream
     if (exchange.span !== null) this.span = exchange.plan.tracing?.attempt(exchange, exchange.span, monotonicMs()) ?? null
     return stream

@@ -131,6 +131,10 @@ export class Exchange implements ManagedExchange {
     return this.out.sender
   }
 
+  get takesNothing(): boolean {
+    return this.out.sender.takesNothing === true
+  }
+
   get connection(): ConnectionInfo {
     return this.downstream
   }

@@ -1,3 +1,4 @@
+import type { Refusal } from './h1/refusal.ts'
 import type { HeaderTable } from './header-table.ts'
 import type { RequestHead, ResponseHead } from './message.ts'
 
@@ -61,8 +62,8 @@ export interface IncomingRequest extends RequestReceiver {
   readonly request: RequestHead
   /** Where trailers are put; a codec makes a table of its own when there is none. */
   readonly requestTrailers?: HeaderTable
-  /** The bytes are no acceptable request: answer with this status. */
-  onRequestError(status: number, details: string): void
+  /** The bytes are no acceptable request: answer so. */
+  onRequestError(refusal: Refusal): void
 }
 
 /** What a server's codec gives for each request: the way to answer, and what is the same question for every codec. */

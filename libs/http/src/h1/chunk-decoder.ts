@@ -1,6 +1,7 @@
 import { HeaderTable } from '../header-table.ts'
 import { hexValue } from './bytes.ts'
-import { bad, HeadScanner, type ScanError } from './head-scanner.ts'
+import { bad, HeadScanner } from './head-scanner.ts'
+import type { Mistake } from './refusal.ts'
 
 export type ChunkEvent = 'data' | 'last' | 'more' | 'end' | 'bad'
 
@@ -29,7 +30,7 @@ export class ChunkDecoder {
   readonly pieces: number[] = []
   trailers: HeaderTable | null = null
   /** What is wrong, after `bad`; of a trailer what the scanner says. */
-  error: ScanError = 'bad-line'
+  error: Mistake = 'bad-chunk-size'
   /** Something was let pass that other readers might cut elsewhere. */
   loose = false
   private state = firstDigit
@@ -52,7 +53,6 @@ export class ChunkDecoder {
     this.remaining = 0
     this.extensionBytes = 0
     this.trailers = null
-    this.error = 'bad-line'
     this.loose = false
   }
 
@@ -63,7 +63,7 @@ export class ChunkDecoder {
       switch (this.state) {
         case firstDigit: {
           const digit = hexValue[byte]!
-          if (digit === 255) return 'bad'
+          if (digit === 255) return this.fail('bad-chunk-size')
           this.remaining = digit
           this.digits = 0
           this.state = size
@@ -74,7 +74,7 @@ export class ChunkDecoder {
           const digit = hexValue[byte]!
           if (digit !== 255) {
             // Sixty-four bits, leading zeros apart; what a double can't hold exactly, nobody sends.
-            if (this.remaining > 0 && ++this.digits === 16) return 'bad'
+            if (this.remaining > 0 && ++this.digits === 16) return this.fail('big-chunk')
             this.remaining = this.remaining * 16 + digit
             i++
             break
@@ -84,7 +84,7 @@ export class ChunkDecoder {
           else if (byte === 32 || byte === 9) {
             this.loose = true
             this.state = extension
-          } else return 'bad'
+          } else return this.fail('bad-chunk-size')
           // A line that ends too soon is refused as one: its size is known.
           if (byte !== 10) i++
           if (this.remaining > 0) break
@@ -94,11 +94,11 @@ export class ChunkDecoder {
         case extension:
           if (byte === 13) this.state = sizeLf
           else if (byte === 0) this.loose = true
-          else if (byte === 10 || ++this.extensionBytes > maxExtensionBytes) return 'bad'
+          else if (byte === 10 || ++this.extensionBytes > maxExtensionBytes) return this.fail('bad-chunk-extension')
           i++
           break
         case sizeLf:
-          if (byte !== 10) return 'bad'
+          if (byte !== 10) return this.fail('bad-chunk-extension')
           i++
           if (this.remaining > 0) this.state = data
           else {
@@ -124,7 +124,7 @@ export class ChunkDecoder {
             this.state = firstDigit
           } else if (byte !== 13 || this.afterCr) this.loose = true
           this.afterCr = byte === 13
-          if (byte !== 13 && byte !== 10 && ++this.extensionBytes > maxExtensionBytes) return 'bad'
+          if (byte !== 13 && byte !== 10 && ++this.extensionBytes > maxExtensionBytes) return this.fail('bad-chunk-extension')
           i++
           break
         default:
@@ -133,6 +133,11 @@ export class ChunkDecoder {
     }
     this.position = end
     return 'more'
+  }
+
+  private fail(error: Mistake): 'bad' {
+    this.error = error
+    return 'bad'
   }
 
   private readTrailers(bytes: Buffer, start: number, end: number): ChunkEvent {
@@ -145,15 +150,14 @@ export class ChunkDecoder {
     table.used += take
     const stop = this.scanner.scan(table.buffer, 0, table.used, table, this.maxTrailers)
     if (stop === bad) {
-      this.error = this.scanner.error
-      return 'bad'
+      const { error } = this.scanner
+      return this.fail(
+        error === 'too-many-headers' ? 'too-many-trailers' : error === 'bad-character' ? error : 'bad-trailer-name',
+      )
     }
     if (this.scanner.loose) this.loose = true
     if (stop < 0) {
-      if (table.used > this.maxTrailerBytes) {
-        this.error = 'too-large'
-        return 'bad'
-      }
+      if (table.used > this.maxTrailerBytes) return this.fail('too-large-trailers')
       this.position = end
       return 'more'
     }

@@ -1,15 +1,14 @@
 import { names } from '../header-name.ts'
 import type { HeaderTable } from '../header-table.ts'
 import { equalsIgnoreCase, listHas } from './bytes.ts'
-
-export type FramingError = 'content-length' | 'transfer-encoding' | 'both'
+import type { Mistake } from './refusal.ts'
 
 export const none = -1
 export const chunked = -2
 export const framingError = -3
 
 /** Why `bodyOf` gave `framingError`. */
-export const framingProblem: { error: FramingError } = { error: 'content-length' }
+export const framingProblem: { error: Mistake } = { error: 'bad-length' }
 
 /**
  * The length of the body that the headers announce: a number of bytes (0 too), `none` when they say nothing, `chunked`, or
@@ -20,33 +19,33 @@ export function bodyOf(table: HeaderTable, allowBoth: boolean): number {
   let length = none
   const lengthAt = table.find(names.contentLength)
   if (lengthAt >= 0) {
-    if (table.find(names.contentLength, lengthAt + 1) >= 0) return failed('content-length')
+    if (table.find(names.contentLength, lengthAt + 1) >= 0) return failed('several-lengths')
     const { buffer, ranges } = table
     const start = ranges[lengthAt * 4 + 2]!
     const end = ranges[lengthAt * 4 + 3]!
-    if (end === start) return failed('content-length')
+    if (end === start) return failed('bad-length')
     length = 0
     for (let i = start; i < end; i++) {
       const digit = buffer[i]! - 48
-      if (digit < 0 || digit > 9) return failed('content-length')
+      if (digit < 0 || digit > 9) return failed('bad-length')
       length = length * 10 + digit
     }
     // Sixty-four bits. What a double can't hold exactly, nobody sends.
-    if (length > Number.MAX_SAFE_INTEGER && BigInt(buffer.latin1Slice(start, end)) >= 2n ** 64n) return failed('content-length')
+    if (length > Number.MAX_SAFE_INTEGER && BigInt(buffer.latin1Slice(start, end)) >= 2n ** 64n) return failed('bad-length')
   }
   const codingAt = table.find(names.transferEncoding)
   if (codingAt < 0) return length
-  if (length !== none && !allowBoth) return failed('both')
+  if (length !== none && !allowBoth) return failed('length-and-coding')
   const start = table.ranges[codingAt * 4 + 2]!
   const end = table.ranges[codingAt * 4 + 3]!
   if (table.find(names.transferEncoding, codingAt + 1) >= 0 || !equalsIgnoreCase(table.buffer, start, end, 'chunked')) {
-    return failed('transfer-encoding')
+    return failed('bad-coding')
   }
   if (length !== none) table.remove(names.contentLength)
   return chunked
 }
 
-function failed(error: FramingError): number {
+function failed(error: Mistake): number {
   framingProblem.error = error
   return framingError
 }

@@ -1,12 +1,11 @@
 import type { HeaderTable } from '../header-table.ts'
 import { tokenLower } from './bytes.ts'
+import type { Mistake } from './refusal.ts'
 
 /** More bytes are needed. */
 export const incomplete = -1
 /** The bytes break the grammar: `error` says how. */
 export const bad = -2
-
-export type ScanError = 'bad-line' | 'bad-name' | 'bad-value' | 'too-many-headers' | 'too-large' | 'bad-version' | 'bad-character'
 
 const phaseLine = 0
 const phaseName = 1
@@ -20,7 +19,7 @@ const phaseFolded = 3
  * value goes; spaces before the colon and control bytes are refused. What is kept can be read in one way only.
  */
 export class HeadScanner {
-  error: ScanError = 'bad-line'
+  error: Mistake = 'bad-name'
   /** A line was read that other readers might cut elsewhere. */
   loose = false
   /** Where scanning goes on, from the start of the block. */
@@ -73,14 +72,14 @@ export class HeadScanner {
         if (i >= end) break
         if (byte === 13 && i === nameStart) {
           if (i + 1 >= end) break
-          if (bytes[i + 1] !== 10) return this.fail('bad-line')
+          if (bytes[i + 1] !== 10) return this.fail('bad-name')
           return i + 2 - base
         }
         if (byte === 10 && i === nameStart) {
           this.loose = true
           return i + 1 - base
         }
-        if (byte !== 58 || i === nameStart) return this.fail(isControl(byte) ? 'bad-character' : 'bad-name')
+        if (byte !== 58 || i === nameStart) return this.fail(badName(byte, i === nameStart))
         nameEnd = i++
         inValue = true
       }
@@ -120,10 +119,18 @@ export class HeadScanner {
     return incomplete
   }
 
-  private fail(error: ScanError): number {
+  private fail(error: Mistake): number {
     this.error = error
     return bad
   }
+}
+
+/** What is wrong with a name that this byte ends. */
+function badName(byte: number, empty: boolean): Mistake {
+  if (isControl(byte)) return 'bad-character'
+  if (byte > 127) return 'high-name'
+  if (byte === 58) return 'no-name'
+  return !empty && (byte === 13 || byte === 10) ? 'no-colon' : 'bad-name'
 }
 
 /** Control bytes that stand nowhere in a head. */

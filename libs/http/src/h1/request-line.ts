@@ -1,12 +1,13 @@
 import type { RequestHead } from '../message.ts'
 import { targetByte, tokenLower } from './bytes.ts'
-import { bad, incomplete, isControl, type ScanError } from './head-scanner.ts'
+import { bad, incomplete, isControl } from './head-scanner.ts'
+import type { Mistake } from './refusal.ts'
 
 /** Where the parts of a request line stand; filled by `scanRequestLine`. */
 export class RequestLine {
   targetStart = 0
   targetEnd = 0
-  error: ScanError = 'bad-line'
+  error: Mistake = 'no-line'
   /** The line has not the form that the grammar wants. */
   loose = false
 }
@@ -47,10 +48,10 @@ export function scanRequestLine(
   let at = start
   while (at < end && (bytes[at] === 13 || bytes[at] === 10)) at++
   if (at >= end) return incomplete
-  if (first && !anyMethod && firstBytes[bytes[at]!] === 0) return failed(line, 'bad-line')
+  if (first && !anyMethod && firstBytes[bytes[at]!] === 0) return failed(line, bytes[at]! <= 32 ? 'no-line' : 'bad-method')
   const behind = scanUsual(bytes, at, end, head, line)
   if (behind === unusual) return scanLoose(bytes, at, end, head, line, anyMethod)
-  if (behind >= 0 && !anyMethod && head.method !== 'GET' && !isKnown(head.method)) return failed(line, 'bad-line')
+  if (behind >= 0 && !anyMethod && head.method !== 'GET' && !isKnown(head.method)) return failed(line, 'bad-method')
   return behind
 }
 
@@ -88,6 +89,7 @@ function scanLoose(bytes: Buffer, start: number, end: number, head: RequestHead,
   if (lf < 0) return incomplete
   const stop = start + lf
   let i = start
+  if (bytes[start]! <= 32) return failed(line, 'no-line')
   for (let k = start; k < stop; k++) if (isControl(bytes[k]!)) return failed(line, 'bad-character')
   const word = () => {
     while (i < stop && bytes[i]! <= 32) i++
@@ -102,11 +104,11 @@ function scanLoose(bytes: Buffer, start: number, end: number, head: RequestHead,
   while (i < last && bytes[i]! <= 32) i++
   const version = bytes.latin1Slice(i, last)
   const method = methodOf(bytes, methodStart, methodEnd)
-  if (methodStart !== start || targetStart === targetEnd) return failed(line, 'bad-line')
+  if (targetStart === targetEnd) return failed(line, 'bad-target')
   if (version !== '' && !/^HTTP\/\d\.\d$/.test(version)) return failed(line, 'bad-version')
-  if (anyMethod ? !isToken(bytes, methodStart, methodEnd) : !isKnown(method)) return failed(line, 'bad-line')
+  if (anyMethod ? !isToken(bytes, methodStart, methodEnd) : !isKnown(method)) return failed(line, 'bad-method')
   for (let k = targetStart; k < targetEnd; k++) {
-    if (targetByte[bytes[k]!] !== 1) return failed(line, 'bad-line')
+    if (targetByte[bytes[k]!] !== 1) return failed(line, 'bad-target')
   }
   line.loose = true
   head.version = version === 'HTTP/1.1' ? 11 : 10
@@ -118,7 +120,7 @@ function scanLoose(bytes: Buffer, start: number, end: number, head: RequestHead,
 
 const httpSlash1Dot = Buffer.from('HTTP/1.')
 
-function failed(line: RequestLine, error: ScanError): number {
+function failed(line: RequestLine, error: Mistake): number {
   line.error = error
   return bad
 }

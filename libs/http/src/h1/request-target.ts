@@ -2,7 +2,7 @@ import { isIP } from 'node:net'
 import type { RequestHead } from '../message.ts'
 
 /** `url`: of an absolute one, the authority is none. */
-export type TargetProblem = 'url' | 'scheme'
+export type TargetProblem = 'bad-url' | 'bad-scheme'
 
 const absolute = /^([a-z][a-z0-9+.-]*):\/\/([a-z0-9!$%&'()*+,.:;=@[\]_~-]*)([/?].*)?$/i
 
@@ -21,7 +21,7 @@ export function hasForm(method: string, target: string): boolean {
 export function applyTarget(head: RequestHead, target: string): TargetProblem | null {
   if (head.method === 'CONNECT') {
     // host:port, nothing else.
-    if (!/^[^/?#@\s]+:\d{1,5}$/.test(target)) return 'url'
+    if (!/^[^/?#@\s]+:\d{1,5}$/.test(target)) return 'bad-url'
     head.authority = target
     head.path = ''
     return null
@@ -32,12 +32,12 @@ export function applyTarget(head: RequestHead, target: string): TargetProblem | 
   }
   if (target.charCodeAt(0) === 42) {
     head.path = target
-    return target === '*' && head.method === 'OPTIONS' ? null : 'url'
+    return target === '*' && head.method === 'OPTIONS' ? null : 'bad-url'
   }
   const [, scheme = '', rest = '', path = '/'] = absolute.exec(target) ?? []
   const authority = rest.slice(rest.lastIndexOf('@') + 1)
-  if (!isHostAndPort(authority)) return 'url'
-  if (!/^https?$/i.test(scheme)) return 'scheme'
+  if (!isHostAndPort(authority)) return 'bad-url'
+  if (!/^https?$/i.test(scheme)) return 'bad-scheme'
   head.scheme = scheme.toLowerCase()
   head.authority = authority
   head.path = path

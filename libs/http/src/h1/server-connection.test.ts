@@ -76,7 +76,7 @@ class Server {
       },
       onRequestTrailers: done,
       onRequestReset: (reason) => this.seen.push(`reset ${reason}`),
-      onRequestError: (status, details) => {
+      onRequestError: ({ status, details }) => {
         this.seen.push(`error ${status} ${details}`)
         this.answer('no', status)
       },

@@ -9,7 +9,8 @@ import { removeNominated } from './connection-header.ts'
 import { lines, put, putData, putHeaders, putLastChunk, putLine, statusLine, statusLineWith } from './encode.ts'
 import { bodyOf, chunked, connectionHas, framingError, framingProblem, none } from './framing.ts'
 import { gatherHead, type HeadReader, keepRaw, tooLarge } from './gather-head.ts'
-import { bad, HeadScanner, incomplete, type ScanError } from './head-scanner.ts'
+import { bad, HeadScanner, incomplete } from './head-scanner.ts'
+import { type Mistake, refusals } from './refusal.ts'
 import { RequestLine, scanRequestLine } from './request-line.ts'
 import { applyTarget, hasForm } from './request-target.ts'
 
@@ -222,7 +223,7 @@ export class Http1ServerConnection implements ServerStream, HeadReader {
       this.headDone(head)
       return at
     }
-    if (at === tooLarge) this.refuse(431, 'http1.headers_too_large')
+    if (at === tooLarge) this.refuse('too-large')
     return end
   }
 
@@ -236,7 +237,7 @@ export class Http1ServerConnection implements ServerStream, HeadReader {
       const behind = scanRequestLine(bytes, base, end, head, line, this.options.allowCustomMethods, this.fresh)
       if (behind === incomplete) return incomplete
       if (behind === bad) {
-        this.refuse(400, line.error === 'bad-character' ? 'http1.invalid_characters' : 'http1.codec_error')
+        this.refuse(line.error)
         return bad
       }
       line.targetStart -= base
@@ -244,26 +245,8 @@ export class Http1ServerConnection implements ServerStream, HeadReader {
       scanner.lineDone(behind - base)
     }
     const stop = scanner.scan(bytes, base, end, head.headers, this.options.maxHeaders)
-    if (stop === bad) this.refuseScan(scanner.error)
+    if (stop === bad) this.refuse(scanner.error)
     return stop
-  }
-
-  /** Refuses for what is wrong with a block of headers or trailers. */
-  private refuseScan(error: ScanError): void {
-    switch (error) {
-      case 'too-many-headers':
-        this.refuse(431, 'http1.too_many_headers')
-        break
-      case 'too-large':
-        this.refuse(431, 'http1.headers_too_large')
-        break
-      case 'bad-character':
-        this.refuse(400, 'http1.invalid_characters')
-        break
-      default:
-        this.refuse(400, 'http1.codec_error')
-        break
-    }
   }
 
   /** The head is whole and stands in the table's own buffer. */
@@ -275,7 +258,7 @@ export class Http1ServerConnection implements ServerStream, HeadReader {
     head.scheme = ''
     if (options.refusesUnderscores && table.hasUnderscore()) {
       head.version = 11
-      this.refuse(400, 'http1.unexpected_underscore')
+      this.refuse('underscore')
       return
     }
     const { kept } = options.casing
@@ -288,7 +271,7 @@ export class Http1ServerConnection implements ServerStream, HeadReader {
     if (old && !options.acceptHttp10) head.version = 11
     if (!isPath && !hasForm(head.method, target)) {
       head.version = 11
-      this.refuse(400, 'http1.codec_error')
+      this.refuse('bad-target')
       return
     }
     const body = bodyOf(table, options.allowChunkedLength)
@@ -296,7 +279,7 @@ export class Http1ServerConnection implements ServerStream, HeadReader {
     const invalidHost = !this.takeHost(head)
     // Behind the framing: where the body ends is for no Connection header to say.
     if (table.find(names.connection) >= 0 && !removeNominated(head)) {
-      this.refuse(400, 'http1.connection_header_rejected')
+      this.refuse('bad-connection')
       return
     }
     this.headRequest = head.method === 'HEAD'
@@ -304,14 +287,14 @@ export class Http1ServerConnection implements ServerStream, HeadReader {
     else {
       const problem = applyTarget(head, target)
       if (problem !== null) {
-        this.refuse(400, targetProblems[problem])
+        this.refuse(problem)
         return
       }
     }
     if (old) {
       if (!options.acceptHttp10) {
         this.closing = true
-        this.refuse(426, 'low_version')
+        this.refuse('old-version')
         return
       }
       if (head.authority === '' && !head.emptyAuthority) head.authority = options.defaultHost
@@ -319,7 +302,7 @@ export class Http1ServerConnection implements ServerStream, HeadReader {
     } else if (connectionHas(table, 'close') || closesProxy(table)) this.closeAfterResponse(true)
     // What a target names takes Host's place, and goes on as Host.
     if (ordinary ? invalidHost && head.authority !== '' : !isAuthority(head.authority)) {
-      this.refuse(400, 'http.invalid_authority')
+      this.refuse('bad-authority')
       return
     }
     this.upgradeAsked = head.method === 'CONNECT' || (table.has(names.upgrade) && connectionHas(table, 'upgrade'))
@@ -345,14 +328,11 @@ export class Http1ServerConnection implements ServerStream, HeadReader {
     if (body === framingError) {
       const { error } = framingProblem
       // Those of CONNECT are looked at sooner.
-      if (method === 'CONNECT' && error === 'both') this.refuse(400, 'http1.body_disallowed')
-      else if (error === 'transfer-encoding') this.refuse(501, 'http1.invalid_transfer_encoding')
-      else this.refuse(400, error === 'both' ? 'http1.content_length_and_chunked_not_allowed' : 'http1.codec_error')
+      this.refuse(method === 'CONNECT' && error === 'length-and-coding' ? 'body-of-connect' : error)
       return false
     }
     if (method !== 'CONNECT' || body === none || body === 0) return true
-    if (body === chunked) this.refuse(501, 'http1.invalid_transfer_encoding')
-    else this.refuse(400, 'http1.body_disallowed')
+    this.refuse(body === chunked ? 'bad-coding' : 'body-of-connect')
     return false
   }
 
@@ -412,7 +392,7 @@ export class Http1ServerConnection implements ServerStream, HeadReader {
       }
       // What comes before a mistake in the same read is not passed on, unless trailers have it, as with Envoy.
       if (event === 'bad') {
-        this.refuseScan(chunks.error)
+        this.refuse(chunks.error)
         return end
       }
       for (let i = 0; i < pieces.length; i += 2) {
@@ -432,10 +412,10 @@ export class Http1ServerConnection implements ServerStream, HeadReader {
     }
   }
 
-  private refuse(status: number, details: string): void {
+  private refuse(mistake: Mistake): void {
     this.closing = true
     this.reading = 'dead'
-    this.receiver!.onRequestError(status, details)
+    this.receiver!.onRequestError(refusals[mistake])
   }
 
   private stash(bytes: Buffer, start: number, end: number): void {
@@ -583,8 +563,6 @@ export class Http1ServerConnection implements ServerStream, HeadReader {
 }
 
 const uncounted = Number.POSITIVE_INFINITY
-const targetProblems = { url: 'http1.invalid_url', scheme: 'http1.invalid_scheme' } as const
-
 /**
  * Several Host headers become one that no virtual host but the default one has: what comes behind must not choose another of
  * them than was chosen here. An empty one counts for nothing.

@@ -15,6 +15,9 @@ import type { Http2Stream, StreamUser } from './stream.ts'
 import { isLocalOpen, isRemoteOpen } from './stream-states.ts'
 import { dropAccept, toUpgrade } from './websocket.ts'
 
+/** What `failed` is told of who does not speak HTTP/2 at all. */
+export const badPreface = 'invalid connection preface'
+
 export interface Http2ServerEvents {
   /** A request begins: gives who takes it. */
   begin(stream: Http2ServerStream): IncomingRequest
@@ -80,8 +83,8 @@ export class Http2ServerConnection implements ConnectionRole {
       if (bytes[at] !== clientPreface[clientPreface.length - this.prefaceLeft]) {
         // Whatever it is, it is not HTTP/2: there is nobody to tell (section 3.4).
         this.prefaceLeft = 0
-        this.events.failed('invalid connection preface')
-        this.core.lose('protocol-error', 'invalid connection preface')
+        this.events.failed(badPreface)
+        this.core.lose('protocol-error', badPreface)
         this.events.closeAfterWrite()
         return end
       }

@@ -117,7 +117,7 @@ function receive(
     onRequestReset: (reason, detail) => {
       if (transcript.requests.at(-1) === seen) seen.end = `reset ${reason} ${detail}`
     },
-    onRequestError(status, details) {
+    onRequestError({ status, details }) {
       if (transcript.requests.at(-1) !== seen) transcript.requests.push(seen)
       seen.end = `refused ${status} ${details}`
       // What comes in one read with a mistake in the body is not passed on: how much of it was, says nothing of the verdict.

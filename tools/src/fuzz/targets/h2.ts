@@ -146,7 +146,7 @@ function runServer(bytes: Buffer): void {
         answer()
       },
       onRequestReset: () => {},
-      onRequestError: (status) => {
+      onRequestError: ({ status }) => {
         ends.tell('error')
         response.status = status
         stream.sendHead(response, true)

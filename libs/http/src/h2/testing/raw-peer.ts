@@ -163,7 +163,7 @@ export class ServerUnderTest {
       onRequestReset: (reason, detail) => {
         events.push(`${id} reset ${reason}: ${detail}`)
       },
-      onRequestError: (status, details) => {
+      onRequestError: ({ status, details }) => {
         events.push(`${id} error ${status} ${details}`)
         respond(stream, status, '')
       },

@@ -92,7 +92,7 @@ export class TestServer {
       onRequestReset: (reason, detail) => {
         this.resets.push(`${reason}: ${detail}`)
       },
-      onRequestError: (status) => {
+      onRequestError: ({ status }) => {
         const response = new ResponseHead()
         response.status = status
         stream.sendHead(response, true)

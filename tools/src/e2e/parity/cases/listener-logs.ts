@@ -1,5 +1,5 @@
 import { accessLog, http, listenerFilter, type Message, networkFilter, tcp } from '../bootstrap.ts'
-import { get, group, type ParityCase, type Ports } from '../case.ts'
+import { type ClientTurn, get, group, type ParityCase, type Ports } from '../case.ts'
 import { by, closes, downstream, inspector, required, says, trusting } from '../tls-bootstrap.ts'
 
 const format =
@@ -10,6 +10,52 @@ const format =
   'local=%DOWNSTREAM_LOCAL_ADDRESS% upstream=%UPSTREAM_TRANSPORT_FAILURE_REASON% path=%REQ(:PATH)% ' +
   'end=%DOWNSTREAM_LOCAL_CLOSE_REASON%\n'
 const log: Message = { access_log: [accessLog(format)] }
+
+/** How connections of HTTP end, and why. */
+const endings: Message = {
+  access_log: [
+    accessLog(
+      'listener: %RESPONSE_FLAGS% %PROTOCOL% end=%DOWNSTREAM_LOCAL_CLOSE_REASON% closed=%DOWNSTREAM_DETECTED_CLOSE_TYPE%\n',
+    ),
+  ],
+}
+const ends =
+  (manager: Message) =>
+  (ports: Ports): Message =>
+    http(ports, {
+      log: '%RESPONSE_CODE% %RESPONSE_CODE_DETAILS%\n',
+      routes: [{ match: { prefix: '/' }, direct_response: { status: 200 } }],
+      manager,
+      listener: endings,
+    })
+
+const line = 'GET / HTTP/1.1\r\n'
+const host = `${line}host: a\r\n`
+const chunked = `POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n`
+const manyHeaders = 'x: y\r\n'.repeat(101)
+/** What no codec takes, one thing wrong in each. */
+const mistakes: readonly string[] = [
+  ...[
+    '\x16\x03\x01',
+    ' GET / HTTP/1.1',
+    'Zoo / HTTP/1.1',
+    'FOO / HTTP/1.1',
+    'G@T / HTTP/1.1',
+    'GET HTTP/1.1',
+    'GET foo HTTP/1.1',
+  ],
+  ...['GET /\xe9 HTTP/1.1', 'GET / FOO/1.1', 'GET / HTTP/1.0', 'GET /', 'GET ftp://a/ HTTP/1.1', 'GET http://a:99999/ HTTP/1.1'],
+].map((start) => `${start}\r\nhost: a\r\n\r\n`)
+const badHeaders: readonly string[] = [
+  ...['bad header', 'abc', ': b', 'a b: c', 'a(b: c', '\xe9: b', 'a\x01: b', 'a: b\0', 'a_b: c', 'connection: :path'],
+  ...['content-length: x', 'content-length: 1\r\ncontent-length: 1', 'transfer-encoding: gzip'],
+  'content-length: 1\r\ntransfer-encoding: chunked',
+].map((header) => `${host}${header}\r\n\r\n`)
+
+/** HTTP/2 without an answer that is looked at: its frames may differ, and the client reads none. */
+const frames = (...send: (string | number)[]): ClientTurn => ({ send, readAfterMs: 2000, leaveAfterMs: 300 })
+const preface = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0'
+const dataOfNoStream = '\0\0\x01\0\0\0\0\0\0x'
 
 const overTls = (common: Message, more: Message) => (ports: Ports) =>
   tcp(ports, {
@@ -116,6 +162,48 @@ const cases: ParityCase[] = [
       turns: [{ send, untilClosed: true, patienceMs: 3000 }],
     }),
   ),
+  {
+    // The client closes when it has its answer, before the time that it is given for it is up.
+    name: 'protocol-errors',
+    bootstrap: ends({ common_http_protocol_options: { headers_with_underscores_action: 'REJECT_REQUEST' } }),
+    turns: [
+      ...mistakes,
+      ...badHeaders,
+      `${line}host: a b\r\n\r\n`,
+      `${host}${manyHeaders}\r\n`,
+      `${host}x: ${'y'.repeat(70_000)}\r\n\r\n`,
+      'CONNECT a:80 HTTP/1.1\r\nhost: a:80\r\ncontent-length: 3\r\n\r\n',
+    ],
+  },
+  {
+    name: 'protocol-errors-behind-the-head',
+    bootstrap: (ports) =>
+      http(ports, {
+        log: '%RESPONSE_CODE% %RESPONSE_CODE_DETAILS%\n',
+        manager: { http_protocol_options: { enable_trailers: true } },
+        listener: endings,
+      }),
+    origins: { a: { answers: [{ raw: '', after: 'silence' }] } },
+    ignoreUpstream: true,
+    turns: [
+      ...['xyz\r\n', '1x\r\na\r\n', 'fffffffffffffffff\r\n', '1\na\r\n', '0\r\nbad trailer\r\n\r\n', '0\r\na: b\0\r\n\r\n'],
+      `0\r\n${manyHeaders}\r\n`,
+    ].map((body): ClientTurn => ({ send: [chunked, 200, body] })),
+  },
+  {
+    name: 'protocol-errors-of-http2',
+    bootstrap: ends({ delayed_close_timeout: '0s' }),
+    turns: [frames('PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n'), frames(preface + dataOfNoStream), frames(preface, 150, dataOfNoStream)],
+  },
+  {
+    name: 'clients-that-end-in-time',
+    bootstrap: ends({}),
+    turns: [
+      get('/', 'connection: close'),
+      { send: [get('/')], reset: true },
+      { send: ['GET / HT', 100], leaveAfterMs: 100, reset: true },
+    ],
+  },
   {
     name: 'direct-response',
     bootstrap: (ports) =>

@@ -23,6 +23,8 @@ const noBytes = Buffer.alloc(0)
 
 /** Of a connection that is ended with its listener (Envoy's words). */
 const purged = 'downstream_local_disconnect(purging_socket_that_have_not_progressed_to_connections)'
+/** Of one that ends with its last request (its words too). */
+const drained = 'deferred_close_on_drained_connection'
 
 /** A downstream connection, whose first bytes may have to say which HTTP is spoken on it. */
 export class DownstreamConnection implements ConnectionHandler, PooledDownstream {
@@ -73,8 +75,12 @@ export class DownstreamConnection implements ConnectionHandler, PooledDownstream
   /** The peer left while a request was under way. */
   private endedActive = false
   private brokeProtocol = false
-  /** The first bytes were understood: it is of the protocol that they are of. */
-  private hasSpoken = false
+  /** What was read at first is not dealt with yet. */
+  private isFirstRead = true
+  /** What was read at first broke the protocol: the connection is of none. */
+  private spokeBadly = false
+  /** The client ended it by RST. */
+  private wasReset = false
   /** Why we end it, in Envoy's words. */
   private closeReason = ''
   private readonly onGone: (connection: DownstreamConnection) => void
@@ -244,8 +250,10 @@ export class DownstreamConnection implements ConnectionHandler, PooledDownstream
     this.exchanges = exchanges
   }
 
-  onProtocolError(): void {
+  onProtocolError(reason: string): void {
     this.brokeProtocol = true
+    this.spokeBadly = this.isFirstRead
+    this.closeReason = `codec_error:${reason.replaceAll(' ', '_')}`
     // Requests of HTTP/2 end with the error, whenever the connection does.
     if (!this.isHttp2 || this.protocol?.activeExchanges === 0) return
     this.stats.destroyActive.inc()
@@ -254,11 +262,12 @@ export class DownstreamConnection implements ConnectionHandler, PooledDownstream
 
   noted(): StreamRecord {
     const record = new StreamRecord()
-    if (this.hasSpoken) record.protocol = this.isHttp2 ? 'HTTP/2' : 'HTTP/1.1'
+    if (this.protocol !== null && !this.spokeBadly) record.protocol = this.isHttp2 ? 'HTTP/2' : 'HTTP/1.1'
     record.bytesReceived = this.connection.bytesRead
     record.bytesSent = this.connection.bytesWritten
     if (this.brokeProtocol) record.addResponseFlag('DPE')
     record.localCloseReason = this.closeReason
+    if (this.wasReset) record.sessionEnd = { downstream: 'RemoteReset', upstream: 'Normal', upstreamReason: '' }
     return record
   }
 
@@ -272,6 +281,7 @@ export class DownstreamConnection implements ConnectionHandler, PooledDownstream
   /** Ends a connection whose client is at rest, or does wrong: it hears so at once, and counts if it does not close until the time is up. */
   closeUnasked(): void {
     this.localClose = true
+    this.closeReason ||= drained
     this.stopIdle()
     const { delayedCloseMs } = this.plan
     if (delayedCloseMs === 0) this.connection.closeAfterWrite()
@@ -356,6 +366,7 @@ export class DownstreamConnection implements ConnectionHandler, PooledDownstream
   /** For the protocol: the connection ends with what is written. */
   closeAfterWrite(how: ClosePace): void {
     const { delayedCloseMs } = this.plan
+    this.closeReason ||= drained
     if (how === 'now' || delayedCloseMs === 0) {
       this.localClose = true
       this.connection.closeAfterWrite()
@@ -382,6 +393,7 @@ export class DownstreamConnection implements ConnectionHandler, PooledDownstream
 
   onBytes(bytes: Buffer, start: number, end: number): void {
     if (this.protocol !== null) {
+      this.isFirstRead = false
       this.protocol.receive(bytes, start, end)
       return
     }
@@ -393,7 +405,7 @@ export class DownstreamConnection implements ConnectionHandler, PooledDownstream
     }
     this.first = noBytes
     protocol.receive(first, 0, first.length)
-    this.hasSpoken = !this.brokeProtocol
+    this.isFirstRead = protocol.isBehind
   }
 
   onEnd(): void {
@@ -405,8 +417,9 @@ export class DownstreamConnection implements ConnectionHandler, PooledDownstream
     this.protocol?.writable()
   }
 
-  onClose(): void {
+  onClose(error: Error | null): void {
     const { stats, protocol } = this
+    this.wasReset = error !== null && 'code' in error && error.code === 'ECONNRESET'
     const active = this.endedActive || (protocol !== null && protocol.activeExchanges > 0)
     stats.connectionActive.dec()
     if (protocol?.name === 'http1') stats.connectionHttp1Active.dec()

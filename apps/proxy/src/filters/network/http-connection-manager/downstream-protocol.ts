@@ -8,6 +8,8 @@ export interface DownstreamProtocol {
   readonly name: 'http1' | 'http2'
   /** No request is under way. */
   readonly isIdle: boolean
+  /** Not all that was read has been dealt with. */
+  readonly isBehind: boolean
   /** Exchanges that are not over. */
   readonly activeExchanges: number
   receive(bytes: Buffer, start: number, end: number): void

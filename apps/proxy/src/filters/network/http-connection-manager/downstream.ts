@@ -22,8 +22,8 @@ export interface Downstream extends RoutingConnection {
   /** A request begins. */
   onExchangeBegin(): void
   onExchangeEnd(): void
-  /** The client's bytes are not what the protocol allows, which the whole connection suffers from. */
-  onProtocolError(): void
+  /** The client's bytes are not what the protocol allows, which the whole connection suffers from; `reason`: in Envoy's words. */
+  onProtocolError(reason: string): void
   /** The connection ends with what is written. */
   closeAfterWrite(how: ClosePace): void
   /** The same, with a client that did not ask for it: it hears the end at once, and has the time of a delayed close to close too. */

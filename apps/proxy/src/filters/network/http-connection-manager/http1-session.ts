@@ -22,6 +22,10 @@ export class Http1Session implements DownstreamProtocol, Http1ServerEvents, Exch
     return this.codec.isIdle
   }
 
+  get isBehind(): boolean {
+    return false
+  }
+
   get activeExchanges(): number {
     return this.exchange === null ? 0 : 1
   }

@@ -2,7 +2,12 @@ import type { PeerStanding } from '@weft/http/h2/abuse-budget'
 import type { CodecEvent } from '@weft/http/h2/codec-event'
 import type { Deadline } from '@weft/http/h2/frame-reader'
 import { tickMsOf } from '@weft/http/h2/liveness'
-import { Http2ServerConnection, type Http2ServerEvents, type Http2ServerStream } from '@weft/http/h2/server-connection'
+import {
+  badPreface,
+  Http2ServerConnection,
+  type Http2ServerEvents,
+  type Http2ServerStream,
+} from '@weft/http/h2/server-connection'
 import type { IncomingRequest } from '@weft/http/stream'
 import { meshHttp2Options } from '../../../plan/http2-options.ts'
 import { monotonicMs } from '../../../transport/clock.ts'
@@ -51,6 +56,10 @@ export class Http2Session implements DownstreamProtocol, Http2ServerEvents, Exch
 
   get isIdle(): boolean {
     return this.codec.isIdle
+  }
+
+  get isBehind(): boolean {
+    return this.left.length > 0
   }
 
   get activeExchanges(): number {
@@ -148,10 +157,12 @@ export class Http2Session implements DownstreamProtocol, Http2ServerEvents, Exch
 
   idle(): void {}
 
-  failed(): void {
+  failed(detail: string): void {
     this.hasFailed = true
     this.downstream.plan.stats.protocolError.inc()
-    this.downstream.onProtocolError()
+    this.downstream.onProtocolError(
+      detail === badPreface ? 'Received bad client magic byte string' : 'The user callback function failed',
+    )
   }
 
   noted(event: CodecEvent): void {

@@ -1,3 +1,4 @@
+import type { Refusal } from '@weft/http/h1/refusal'
 import { names, singleInRequests } from '@weft/http/header-name'
 import type { HeaderTable } from '@weft/http/header-table'
 import type { RequestHead } from '@weft/http/message'
@@ -130,12 +131,12 @@ export class RequestIn implements IncomingRequest {
     exchange.finish()
   }
 
-  onRequestError(status: number, details: string): void {
+  onRequestError({ status, details, reason }: Refusal): void {
     const { exchange } = this
     const { plan, info, downstream } = exchange
     plan.stats.protocolError.inc()
     if (details === 'http1.unexpected_underscore') noteUnderscore(exchange, 'requests_rejected_with_underscores_in_headers')
-    if (!downstream.isHttp2) downstream.onProtocolError()
+    if (!downstream.isHttp2) downstream.onProtocolError(reason)
     if (exchange.responseStarted) {
       exchange.abort()
       return

@@ -780,7 +780,7 @@ const fields: readonly Addition[] = [
       'bool enforce_response_header_limits = 31;',
       'bool shadow_mode = 32;',
       'google.protobuf.BoolValue emit_client_span = 33;',
-      'repeated string clear_route_cache_headers = 34;',
+      'repeated string clear_route_cache_headers = 34 [(validate.rules).repeated = {items {string {min_len: 1 well_known_regex: HTTP_HEADER_NAME strict: false}}}];',
     ],
   },
   { file: extAuthz, into: ['message HttpService'], lines: ['config.core.v3.RetryPolicy retry_policy = 9;'] },

@@ -54,12 +54,14 @@ export function checkBootstrap(bootstrap: Bootstrap, bytes: Uint8Array): void {
     if (collectorCluster !== '' && !clusters.some(({ name }) => name === collectorCluster))
       throw invalid('collector_cluster', `the cluster '${collectorCluster}' of the tracer is not among static_resources.clusters`)
   }
-  const caches = new Map<string, Uint8Array>()
+  const caches = new Map<string, string>()
   for (const encoded of messagesIn(bytes, 'envoy.extensions.common.dynamic_forward_proxy.v3.DnsCacheConfig')) {
-    const { name } = DnsCacheConfig.decode(encoded)
-    if (Buffer.compare(caches.get(name) ?? encoded, encoded) !== 0)
+    const config = DnsCacheConfig.decode(encoded)
+    const { name } = config
+    const settings = JSON.stringify(withoutDefaults(config))
+    if ((caches.get(name) ?? settings) !== settings)
       throw invalid('dns_cache_config', `config specified DNS cache '${name}' with different settings`)
-    caches.set(name, encoded)
+    caches.set(name, settings)
   }
   const admin = bootstrap.admin?.address?.address
   if (admin?.$case === 'socketAddress' && isIP(admin.value.address) === 0)
@@ -75,6 +77,17 @@ export function checkBootstrap(bootstrap: Bootstrap, bytes: Uint8Array): void {
     if (!existsSync(path))
       throw invalid(source.$case, `paths must refer to an existing path in the system: '${path}' does not exist`)
   }
+}
+
+/** A message without what says nothing: two of the same meaning become the same. */
+function withoutDefaults(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return value || undefined
+  if (Array.isArray(value)) return value.length === 0 ? undefined : value.map(withoutDefaults)
+  const told = Object.entries(value).flatMap(([key, one]) => {
+    const left = withoutDefaults(one)
+    return left === undefined ? [] : [[key, left] as const]
+  })
+  return told.length === 0 ? undefined : Object.fromEntries(told)
 }
 
 /** What clusters have by default is as a cluster's own. */

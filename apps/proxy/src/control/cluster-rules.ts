@@ -33,6 +33,8 @@ export function checkAddresses(assignment: ClusterLoadAssignment | undefined, pa
       const at = `${path}endpoints[${i}].lb_endpoints[${k}].endpoint.address`
       if (address?.$case === 'pipe' && Buffer.byteLength(address.value.path) > longestSocketPath)
         throw invalid(`${at}.pipe.path`, `exceeds maximum UNIX domain socket path size of ${longestSocketPath + 1}`)
+      if (address?.$case === 'pipe' && address.value.path.includes('\0'))
+        throw invalid(`${at}.pipe.path`, 'UNIX domain socket pathname contains embedded null characters')
       if (address?.$case !== 'socketAddress' || isIP(address.value.address) !== 0) continue
       throw invalid(
         `${at}.socket_address.address`,

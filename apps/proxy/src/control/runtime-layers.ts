@@ -191,7 +191,9 @@ function checkLayer({ layerSpecifier: specifier }: RuntimeLayer, path: string): 
   const fail = (inside: string, message: string): never => {
     throw new WeftError('invalid_argument', message, { where: { path: `${path}.${inside}` } })
   }
-  if (specifier?.$case === 'diskLayer' && specifier.value.symlinkRoot === '') fail('disk_layer.symlink_root', 'invalid file path')
+  // What is watched is a name within its folder.
+  if (specifier?.$case === 'diskLayer' && !specifier.value.symlinkRoot.includes('/'))
+    fail('disk_layer.symlink_root', `invalid file path ${specifier.value.symlinkRoot}`)
   if (specifier?.$case === 'rtdsLayer' && specifier.value.rtdsConfig?.configSourceSpecifier === undefined)
     fail('rtds_layer.rtds_config', 'Missing config source specifier')
   if (specifier?.$case !== 'staticLayer') return

@@ -20,9 +20,11 @@ export function fromParsedForm(source: Expr | undefined, path: string, depth = 1
     case 'constExpr':
       return { type: 'literal', value: constant(kind.value, path) }
     case 'identExpr':
+      if (kind.value.name === '') throw invalid(path, "Invalid expression: identifier 'name' must not be empty")
       return { type: 'name', name: kind.value.name }
     case 'selectExpr': {
       const { operand, field, testOnly } = kind.value
+      if (field === '') throw invalid(path, "Invalid expression: select 'field' must not be empty")
       return { type: 'select', operand: inner(operand), field, presence: testOnly }
     }
     case 'callExpr': {

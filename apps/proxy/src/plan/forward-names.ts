@@ -1,7 +1,7 @@
 import { Cluster_LbPolicy, type Cluster as ClusterProto } from '@weft/contracts/envoy/config/cluster/v3/cluster'
 import type { UpstreamHttpProtocolOptions } from '@weft/contracts/envoy/config/core/v3/protocol'
 import { ClusterConfig } from '@weft/contracts/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster'
-import type { DnsCacheConfig } from '@weft/contracts/envoy/extensions/common/dynamic_forward_proxy/v3/dns_cache'
+import { DnsCacheConfig } from '@weft/contracts/envoy/extensions/common/dynamic_forward_proxy/v3/dns_cache'
 import { dnsServersOf } from './dns-servers.ts'
 import { invalid } from './problems.ts'
 
@@ -29,10 +29,13 @@ export function forwardNamesOf(
       `${at}: typed_extension_protocol_options`,
       'dynamic_forward_proxy cluster must have auto_sni and auto_san_validation true unless allow_insecure_cluster_options is set.',
     )
-  if (kind?.$case !== 'dnsCacheConfig') throw invalid(`${at}: cluster_type.typed_config`, 'a dns_cache_config is needed')
-  checkDnsCache(kind.value, `${at}: cluster_type.typed_config.dns_cache_config`)
-  return kind.value
+  const cache = kind?.$case === 'dnsCacheConfig' ? kind.value : defaultDnsCache
+  checkDnsCache(cache, `${at}: cluster_type.typed_config.dns_cache_config`)
+  return cache
 }
+
+/** The cache of those who name none. */
+export const defaultDnsCache: DnsCacheConfig = DnsCacheConfig.fromPartial({})
 
 /** What a DNS cache may not say. Throws WeftError. */
 export function checkDnsCache(config: DnsCacheConfig, at: string): void {

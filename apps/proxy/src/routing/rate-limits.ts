@@ -63,7 +63,7 @@ export interface RateLimitPolicy {
  */
 export function compileFilterRateLimits(limits: readonly RateLimit[], path: string): readonly RateLimitPolicy[] {
   for (const [i, { stage, disableKey }] of limits.entries()) {
-    if ((stage ?? 0) !== 0 || disableKey !== '')
+    if (stage !== undefined || disableKey !== '')
       throw invalid(`${path}[${i}]`, "'stage' field and 'disable_key' field are not supported here")
   }
   return limits.map((limit, i) => compileRateLimit(limit, `${path}[${i}]`, true))
@@ -162,7 +162,10 @@ function readLimit(value: unknown): Descriptor['limit'] {
 /** NaN: the format gives no number, and the request is not counted. */
 function compileHits(source: RateLimit_HitsAddend | undefined, path: string): (stream: LimitedRequest) => number | null {
   if (source === undefined) return () => null
-  if (source.format === '') return () => source.number ?? null
+  if (source.format === '') {
+    if (source.number === undefined) throw invalid(path, 'must contain either a format or a number')
+    return () => source.number ?? null
+  }
   if (source.number !== undefined) throw invalid(path, 'only one of number and format may be set')
   if (!/^%[^%]+%$/.test(source.format)) throw invalid(`${path}.format`, 'is one command operator', '%BYTES_SENT%')
   const format = compileTextFormat(source.format, `${path}.format`, '')

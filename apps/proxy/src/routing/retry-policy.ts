@@ -1,4 +1,5 @@
 import { type RetryPolicy, RetryPolicy_ResetHeaderFormat } from '@weft/contracts/envoy/config/route/v3/route_components'
+import type { Duration } from '@weft/contracts/google/protobuf/duration'
 import { type HeaderName, headerGroup, headerName, names } from '@weft/http/header-name'
 import type { RequestHead, ResponseHead } from '@weft/http/message'
 import { durationMs } from '../plan/duration.ts'
@@ -75,11 +76,16 @@ export interface RetryPlan {
   hosts: RetryHosts | null
 }
 
+/** Back-offs are of whole milliseconds, and of one at least. */
+function wholeMs(interval: Duration | undefined, fallback: number): number {
+  return Math.max(1, Math.floor(durationMs(interval, fallback)))
+}
+
 /** Compiles a retry policy. */
 export function compileRetryPolicy(source: RetryPolicy, path: string): RetryPlan {
   if (source.retryOptionsPredicates.length > 0) throw unsupported(`${path}.retry_options_predicates`, 'retry option predicates')
-  const baseMs = durationMs(source.retryBackOff?.baseInterval, 25)
-  const maxMs = durationMs(source.retryBackOff?.maxInterval, baseMs * 10)
+  const baseMs = wholeMs(source.retryBackOff?.baseInterval, 25)
+  const maxMs = wholeMs(source.retryBackOff?.maxInterval, baseMs * 10)
   if (maxMs < baseMs) throw invalid(`${path}.retry_back_off`, 'max_interval must not be less than base_interval')
   return {
     on: parseRetryOn(source.retryOn),

@@ -239,6 +239,8 @@ function compileSelector(
     case 'weightedClusters': {
       const at = `${path}.weighted_clusters`
       const outerMatch = metadataCriteria(source.metadataMatch, null)
+      const unweighed = specifier.value.clusters.findIndex(({ weight }) => weight === undefined)
+      if (unweighed >= 0) throw invalid(`${at}.clusters[${unweighed}].weight`, 'is missing')
       const choices = specifier.value.clusters.map((entry, i) => ({
         weight: entry.weight ?? 0,
         read: entry.clusterHeader === '' ? null : firstValue(entry.clusterHeader),

@@ -18,6 +18,11 @@ describe('what is read besides proto3 JSON', () => {
       `ignore_port_in_host_matching: true\n${route('')}`,
     ],
     ['a wrapped value as a message', `validate_clusters: {value: true}\n${route('')}`, `validate_clusters: true\n${route('')}`],
+    [
+      'an Empty, which has no form of its own',
+      `${host}  metadata: {typed_filter_metadata: {x: {'@type': type.googleapis.com/google.protobuf.Empty}}}`,
+      `${host}  metadata: {typed_filter_metadata: {x: {'@type': type.googleapis.com/google.protobuf.Empty}}}`,
+    ],
     ['one item for a list', route('').replace("['*']", "'*'"), route('')],
   ])('reads %s', (_what, written, canonical) => {
     expect(Buffer.from(decode(written))).toEqual(Buffer.from(decode(canonical)))

@@ -70,7 +70,9 @@ function canonicalAny(registry: Registry, json: JsonObject): JsonObject {
   if (typeof url !== 'string') return json
   const desc = registry.getMessage(url.slice(url.lastIndexOf('/') + 1))
   if (desc === undefined) return json
-  if (!desc.typeName.startsWith('google.protobuf.')) return canonicalFields(registry, desc, json)
+  // An Empty has no form of its own in JSON.
+  const isPlain = desc.typeName === 'google.protobuf.Empty' || !desc.typeName.startsWith('google.protobuf.')
+  if (isPlain) return canonicalFields(registry, desc, json)
   return { ...json, value: canonicalJson(registry, desc, json['value'] ?? (wrapper.test(desc.typeName) ? null : {})) }
 }
 

@@ -165,7 +165,7 @@ export function createInspector(registry: Registry): (desc: DescMessage, message
       const type = registry.getMessage(name)
       if (type === undefined) return lack([...path, '@type'], `unknown type '${url}'`)
       if (isTypedStruct(name) && bytes instanceof Uint8Array) return inspectTypedStruct(bytes, path)
-      if (name.startsWith('google.protobuf.') && isMetadataPath(path)) return
+      if (isDataPath(path)) return
       if (!supportsExtension(name)) return lack([...path, '@type'], `not supported by this proxy: '${name}'`)
       if (!(bytes instanceof Uint8Array)) return
       let content: Message
@@ -216,9 +216,12 @@ function fieldOf(path: Path): string {
   return String(path.findLast((segment) => typeof segment === 'string') ?? '')
 }
 
-/** Metadata may hold any typed value: it is data for others, not something asked of the proxy. */
-function isMetadataPath(path: Path): boolean {
-  return path.some((segment) => segment === 'typed_filter_metadata' || segment === 'filter_metadata')
+/** Metadata, and what a route asks of its match, may hold any typed value: it is data for others, not something asked of the proxy. */
+function isDataPath(path: Path): boolean {
+  return (
+    path.some((segment) => segment === 'typed_filter_metadata' || segment === 'filter_metadata' || segment === 'filter_action') ||
+    path.at(-1) === 'typed_value'
+  )
 }
 
 /** A scalar that knows whether it was set: its rules bind only then. */

@@ -1,4 +1,4 @@
-import { cluster, http, httpFilter, type Message } from '../bootstrap.ts'
+import { cluster, http, httpFilter, type Message, typed } from '../bootstrap.ts'
 import { group, type ParityCase, type Ports } from '../case.ts'
 import type { Json } from '../json.ts'
 
@@ -102,6 +102,118 @@ const cases: ParityCase[] = [
     route({
       match: { prefix: '/' },
       route: { ...toA, retry_policy: { retry_back_off: { base_interval: '2s', max_interval: '1s' } } },
+    }),
+  ),
+  validated(
+    'retry-limits-below-a-millisecond',
+    route({
+      match: { prefix: '/' },
+      route: { ...toA, retry_policy: { retry_back_off: { base_interval: '0.001s', max_interval: '0.0001s' } } },
+    }),
+  ),
+  validated(
+    'route-weight-missing',
+    route({ match: { prefix: '/' }, route: { weighted_clusters: { clusters: [{ name: 'a' }, { name: 'a', weight: 1 }] } } }),
+  ),
+  ...['envoy.http.stateful_session.header', 'envoy.http.stateful_session.cookie', 'header'].map((name) =>
+    validated(`session-state-named-${name}`, (ports) =>
+      http(ports, {
+        filters: [
+          httpFilter('stateful_session', 'StatefulSession', {
+            session_state: {
+              name,
+              typed_config: typed('envoy.extensions.http.stateful_session.header.v3.HeaderBasedSessionState', { name: 'x' }),
+            },
+          }),
+        ],
+      }),
+    ),
+  ),
+  ...[[''], ['a\0b'], ['x y']].map((clear_route_cache_headers, i) =>
+    validated(`headers-that-clear-routes-${i}`, (ports) =>
+      http(ports, {
+        filters: [
+          httpFilter('ext_authz', 'ExtAuthz', {
+            clear_route_cache_headers,
+            http_service: { server_uri: { uri: 'http://a', cluster: 'a', timeout: '1s' } },
+          }),
+        ],
+      }),
+    ),
+  ),
+  ...([{ stage: 0 }, { hits_addend: {} }, { hits_addend: { number: 1 } }] as Message[]).map((limit, i) =>
+    validated(`limits-of-a-filter-${i}`, (ports) =>
+      http(ports, {
+        filters: [
+          httpFilter('local_ratelimit', 'LocalRateLimit', {
+            stat_prefix: 'l',
+            rate_limits: [{ actions: [{ remote_address: {} }], ...limit }],
+            token_bucket: { max_tokens: 1, fill_interval: '1s' },
+          }),
+        ],
+      }),
+    ),
+  ),
+  ...([{}, { default_value: { value: 1 } }] as Message[]).map((sr_threshold, i) =>
+    validated(`share-of-success-${i}`, (ports) =>
+      http(ports, {
+        filters: [httpFilter('admission_control', 'AdmissionControl', { sr_threshold, success_criteria: { http_criteria: {} } })],
+      }),
+    ),
+  ),
+  ...['here', './here'].map((symlink_root, i) =>
+    validated(`runtime-folder-${i}`, (ports) =>
+      http(ports, { more: { layered_runtime: { layers: [{ name: 'd', disk_layer: { symlink_root, subdirectory: 'x' } }] } } }),
+    ),
+  ),
+  ...([null, {}, { dns_cache_circuit_breaker: { max_pending_requests: 0 } }] as (Message | null)[]).map((config, i) =>
+    validated(`names-looked-up-${i}`, (ports) => {
+      const cache = (more: Message): Message => (config === null ? {} : { dns_cache_config: { name: 'names', ...more } })
+      const type = typed('envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig', cache({}))
+      return http(ports, {
+        filters: [httpFilter('dynamic_forward_proxy', 'FilterConfig', cache(config ?? {}))],
+        clusters: [
+          {
+            name: 'a',
+            connect_timeout: '1s',
+            lb_policy: 'CLUSTER_PROVIDED',
+            cluster_type: { name: 'envoy.clusters.dynamic_forward_proxy', typed_config: type },
+          },
+        ],
+      })
+    }),
+  ),
+  ...(
+    [{ ident_expr: { name: '' } }, { select_expr: { operand: { ident_expr: { name: 'request' } }, field: '' } }] as Message[]
+  ).map((condition, i) =>
+    validated(`condition-without-a-name-${i}`, (ports) =>
+      http(ports, {
+        filters: [
+          httpFilter('rbac', 'RBAC', {
+            rules: { policies: { p: { permissions: [{ any: true }], principals: [{ any: true }], condition } } },
+          }),
+        ],
+      }),
+    ),
+  ),
+  validated('no-users-at-all', (ports) =>
+    http(ports, { filters: [httpFilter('basic_auth', 'BasicAuth', { users: { inline_string: '' } })] }),
+  ),
+  validated('metadata-of-any-type', (ports) =>
+    http(ports, {
+      filters: [
+        httpFilter('set_metadata', 'Config', {
+          metadata: [{ metadata_namespace: 'n', typed_value: typed('google.protobuf.Empty') }],
+        }),
+      ],
+      routes: [
+        {
+          match: { prefix: '/' },
+          route: toA,
+          metadata: { typed_filter_metadata: { x: typed('envoy.config.core.v3.Node', { id: 'n' }) } },
+        },
+        { match: { prefix: '/x' }, filter_action: { action: typed('google.protobuf.Empty') } },
+      ],
     }),
   ),
   validated('hash-policy-empty', route({ match: { prefix: '/' }, route: { ...toA, hash_policy: [{}] } })),

@@ -46,7 +46,7 @@ function compilePolicy(source: AdmissionControl, context: FilterContext): Policy
     (given === undefined ? fallback : runtime.double(given.runtimeKey, given.defaultValue?.value ?? 0)) / 100
   const threshold = percent(source.srThreshold, 95)
   const most = percent(source.maxRejectionProbability, 80)
-  if (source.srThreshold?.defaultValue !== undefined && source.srThreshold.defaultValue.value < 1)
+  if (source.srThreshold !== undefined && (source.srThreshold.defaultValue?.value ?? 0) < 1)
     return fail('sr_threshold', 'Success rate threshold cannot be less than 1.0%.')
   const { aggression, rpsThreshold } = source
   // Whole seconds count.

@@ -73,7 +73,9 @@ export const basicAuth: HttpFilterKind = {
 function readUsers(source: BasicAuth['users'], context: FilterContext): Users {
   const users = new Map<string, Buffer>()
   const fail = (message: string): never => context.fail('users', `basic auth: ${message}`)
-  for (const line of readDataSource(source, `${context.path}.users`).toString('latin1').split('\n')) {
+  const text = readDataSource(source, `${context.path}.users`).toString('latin1')
+  if (text === '') return context.fail('users', 'DataSource cannot be empty')
+  for (const line of text.split('\n')) {
     if (line === '' || line.startsWith('#')) continue
     const colon = line.indexOf(':')
     if (colon < 0) return fail('invalid htpasswd format, username:password is expected')

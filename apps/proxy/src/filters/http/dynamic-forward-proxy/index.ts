@@ -3,7 +3,7 @@ import {
   PerRouteConfig,
 } from '@weft/contracts/envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy'
 import { type HeaderName, headerName } from '@weft/http/header-name'
-import { checkDnsCache } from '../../../plan/forward-names.ts'
+import { checkDnsCache, defaultDnsCache } from '../../../plan/forward-names.ts'
 import { type DnsCache, type DnsHost, hostAndPort, targetOf, upstreamAddress, useDnsCache } from '../../../upstream/dns-cache.ts'
 import { addressKey } from '../../../upstream/endpoint-address.ts'
 import type { FilterStatus, HttpFilter, HttpFilterKind, HttpStream } from '../filter.ts'
@@ -15,12 +15,12 @@ type Rewrite = { type: 'literal'; host: string } | { type: 'header'; name: Heade
 export const dynamicForwardProxy: HttpFilterKind = {
   types: ['envoy.extensions.filters.http.dynamic_forward_proxy.v3.FilterConfig'],
   routeTypes: ['envoy.extensions.filters.http.dynamic_forward_proxy.v3.PerRouteConfig'],
-  compile(bytes, { services, stats, fail, path }) {
+  compile(bytes, { services, stats, path }) {
     const { implementationSpecifier: kind, saveUpstreamAddress, allowDynamicHostFromFilterState } = FilterConfig.decode(bytes)
-    if (kind?.$case !== 'dnsCacheConfig') return fail('', 'a dns_cache_config is needed')
-    checkDnsCache(kind.value, `${path}.dns_cache_config`)
+    const config = kind?.$case === 'dnsCacheConfig' ? kind.value : defaultDnsCache
+    checkDnsCache(config, `${path}.dns_cache_config`)
     if (services === null) return { start: () => null }
-    const { cache, leave } = useDnsCache(kind.value, services, stats)
+    const { cache, leave } = useDnsCache(config, services, stats)
     const options = { saves: saveUpstreamAddress, fromState: allowDynamicHostFromFilterState }
     return {
       start(stream, routeConfig) {

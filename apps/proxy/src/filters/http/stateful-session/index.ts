@@ -52,15 +52,12 @@ export const statefulSession: HttpFilterKind = {
 }
 
 function compileSessions(source: StatefulSession, path: string, counts: Counts | null, context: FilterContext): Sessions {
-  const config = source.sessionState?.typedConfig
   const status = source.statusOnStrictDestinationNotFound
   return {
     state:
       source.sessionState === undefined
         ? null
-        : compileSessionState(config ?? { typeUrl: '', value: new Uint8Array() }, (message) =>
-            context.fail(`${path}session_state`, message),
-          ),
+        : compileSessionState(source.sessionState, (message) => context.fail(`${path}session_state`, message)),
     strict: source.strict,
     missingStatus: source.strict && status !== 0 ? status : unavailable,
     counts,

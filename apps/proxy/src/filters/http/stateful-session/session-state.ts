@@ -1,4 +1,5 @@
 import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire'
+import type { TypedExtensionConfig } from '@weft/contracts/envoy/config/core/v3/extension'
 import { CookieBasedSessionState } from '@weft/contracts/envoy/extensions/http/stateful_session/cookie/v3/cookie'
 import { HeaderBasedSessionState } from '@weft/contracts/envoy/extensions/http/stateful_session/header/v3/header'
 import { headerName, names } from '@weft/http/header-name'
@@ -19,15 +20,21 @@ export interface SessionState {
 const cookieType = 'envoy.extensions.http.stateful_session.cookie.v3.CookieBasedSessionState'
 const headerType = 'envoy.extensions.http.stateful_session.header.v3.HeaderBasedSessionState'
 
-/** Compiles the session state of this type; `fail` throws. */
-export function compileSessionState(
-  { typeUrl, value }: { typeUrl: string; value: Uint8Array },
-  fail: (message: string) => never,
-): SessionState {
+/** Found by its name, whose configuration is of one type. */
+const typeOfName: Readonly<Record<string, string>> = {
+  'envoy.http.stateful_session.cookie': cookieType,
+  'envoy.http.stateful_session.header': headerType,
+}
+
+/** Compiles a session state; `fail` throws. */
+export function compileSessionState({ name, typedConfig }: TypedExtensionConfig, fail: (message: string) => never): SessionState {
+  const { typeUrl, value } = typedConfig ?? { typeUrl: '', value: new Uint8Array() }
   const type = typeUrl.slice(typeUrl.lastIndexOf('/') + 1)
+  const asked = typeOfName[name]
+  if (asked === undefined) return fail(`no session state is named '${name}': known are ${Object.keys(typeOfName).join(' and ')}`)
+  if (asked !== type) return fail(`the configuration of ${name} is a ${asked}, not a '${type}'`)
   if (type === cookieType) return cookieState(CookieBasedSessionState.decode(value), fail)
-  if (type === headerType) return headerState(HeaderBasedSessionState.decode(value))
-  return fail(`no session state is '${type}': known are ${cookieType} and ${headerType}`)
+  return headerState(HeaderBasedSessionState.decode(value))
 }
 
 function headerState(source: HeaderBasedSessionState): SessionState {

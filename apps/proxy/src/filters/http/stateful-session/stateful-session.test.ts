@@ -11,14 +11,14 @@ import { FakeStream } from '../fake-stream.ts'
 import { statefulSession } from './index.ts'
 
 const byHeader = {
-  name: 'h',
+  name: 'envoy.http.stateful_session.header',
   typedConfig: {
     typeUrl: 'type.googleapis.com/envoy.extensions.http.stateful_session.header.v3.HeaderBasedSessionState',
     value: Buffer.from(HeaderBasedSessionState.encode({ name: 'x-at' }).finish()),
   },
 }
 const byCookie = {
-  name: 'c',
+  name: 'envoy.http.stateful_session.cookie',
   typedConfig: {
     typeUrl: 'type.googleapis.com/envoy.extensions.http.stateful_session.cookie.v3.CookieBasedSessionState',
     value: Buffer.from(
@@ -96,7 +96,7 @@ describe('stateful_session', () => {
   it('refuses a state that is none', () => {
     const context = new FakeContext()
     const bytes = StatefulSession.encode(StatefulSession.fromPartial({ sessionState: { name: 'x' } })).finish()
-    expect(() => statefulSession.compile(bytes, context)).toThrow(/no session state is ''/)
+    expect(() => statefulSession.compile(bytes, context)).toThrow(/no session state is named 'x'/)
     const off = StatefulSessionPerRoute.encode({ override: { $case: 'disabled', value: true } }).finish()
     expect(statefulSession.compileRouteConfig?.(off, '', context)).toBe('off')
     context.close()

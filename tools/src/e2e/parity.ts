@@ -11,6 +11,7 @@ import type { ParityCase } from './parity/case.ts'
 import { accessFilterCases } from './parity/cases/access-filters.ts'
 import { adminCases } from './parity/cases/admin.ts'
 import { chainTreeCases } from './parity/cases/chain-trees.ts'
+import { chanceFindCases } from './parity/cases/chance-finds.ts'
 import { connectionStateCases } from './parity/cases/connection-state.ts'
 import { connectionCases } from './parity/cases/connections.ts'
 import { decompressorCases } from './parity/cases/decompressor.ts'
@@ -52,6 +53,7 @@ const parityCases: readonly ParityCase[] = [
   ...headerCases,
   ...routerCases,
   ...verdictCases,
+  ...chanceFindCases,
   ...retryCases,
   ...timeoutCases,
   ...http1Cases,

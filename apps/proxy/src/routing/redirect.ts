@@ -51,7 +51,8 @@ export function compileRedirect(source: RedirectAction, path: string, match: Pat
             ? scheme.value
             : from
       let host = hostRedirect === '' ? request.authority : hostRedirect
-      if (source.portRedirect !== 0) host = `${withoutPort(host)}:${source.portRedirect}`
+      // A port that the configuration names with the host stays, as with Envoy.
+      if (source.portRedirect !== 0) host = `${hostRedirect === '' ? withoutPort(host) : host}:${source.portRedirect}`
       else if (hostRedirect === '' && to !== from) {
         // The old scheme's own port means nothing under the new one.
         const port = /:(\d+)$/.exec(host)?.[1]
@@ -64,7 +65,7 @@ export function compileRedirect(source: RedirectAction, path: string, match: Pat
       if (literal !== '') target = source.stripQuery || literal.includes('?') ? literal : literal + full.slice(only.length)
       else if (rewrite !== null) target = rewrite(source.stripQuery ? only : full, context) || full
       else target = source.stripQuery ? only : full
-      return `${to}://${host}${target}`
+      return `${to}://${host}${target.startsWith('/') ? '' : '/'}${target}`
     },
   }
 }

@@ -71,13 +71,13 @@ export function compilePathMatch(match: RouteMatch, path: string): PathMatch {
   }
 }
 
-/** Whether a request's path (without query) matches; `method` for CONNECT. */
-export function pathMatches(match: PathMatch, path: string, method: string): boolean {
+/** Whether a request's path (without query) matches; `method` for CONNECT; `whole`: with the path parameters that `path` is without. */
+export function pathMatches(match: PathMatch, path: string, method: string, whole = path): boolean {
   switch (match.type) {
     case 'connect':
       return method === 'CONNECT'
     case 'regex':
-      return match.matches(path)
+      return match.matches(match.template === undefined ? path : whole)
     case 'exact':
       return match.caseSensitive ? path === match.value : path.toLowerCase() === match.value.toLowerCase()
     case 'prefix':

@@ -124,13 +124,14 @@ export class RouteTable {
     if (host === null) return null
     if (host.toTls !== null && belongsToTls(host.toTls.required, request, facts.internal === true)) return host.toTls.route
     const routes = host.tree === null ? host.routes : (host.tree(facts) ?? noRoutes)
-    let path = pathOnly(request.path)
+    const whole = pathOnly(request.path)
+    let path = whole
     // Each segment may have its own (RFC 3986 section 3.3).
     if (this.ignorePathParameters && path.includes(';')) path = path.replaceAll(/;[^/]*/g, '')
-    if (host.index !== null && host.tree === null) return matchByIndex(routes, host.index, path, request, facts, draw)
+    if (host.index !== null && host.tree === null) return matchByIndex(routes, host.index, path, whole, request, facts, draw)
     for (let i = 0; i < routes.length; i++) {
       const route = routes[i]!
-      if (!pathMatches(route.path, path, request.method)) continue
+      if (!pathMatches(route.path, path, request.method, whole)) continue
       if (route.conditions === null || route.conditions(request, facts, draw)) return route
     }
     return null
@@ -142,13 +143,14 @@ function matchByIndex(
   routes: readonly RoutePlan[],
   index: RouteIndex,
   path: string,
+  whole: string,
   request: RequestHead,
   facts: RouteFacts,
   draw: number | undefined,
 ): RoutePlan | null {
   const place = index.find(path, (i, literal) => {
     const { conditions, path: match } = routes[i]!
-    if (!literal && !pathMatches(match, path, request.method)) return false
+    if (!literal && !pathMatches(match, path, request.method, whole)) return false
     return conditions === null || conditions(request, facts, draw)
   })
   return place < 0 ? null : routes[place]!

@@ -93,7 +93,7 @@ function weighted(choice: Choice, cluster: ClusterName, perFilter: () => Message
       }),
     ),
     // Without a header chance decides.
-    header_name: choice.pick(['x-random', 'x-random', 'x-a']),
+    header_name: 'x-random',
   })
 }
 

@@ -39,6 +39,7 @@ export class FakeStream implements HttpStream {
   routesCleared = 0
   readonly replacedFilters = new Map<HttpFilter, HttpFilter>()
   replied: { status: number; body: string; options: LocalReply } | null = null
+  requestLimits = { maxHeaders: 100, maxHeadBytes: 60 * 1024 }
   requestBufferLimit = 1024 * 1024
   clusterName: string
   /** What filters that took data sent on. */

@@ -105,7 +105,9 @@ export interface LocalReply {
   details: string
   /** Response flags: `FI`, `UAEX`. */
   flags?: readonly string[]
-  /** One that the answer itself does not tell of yet. */
+  /** One that the answer's body and edits do not tell of yet, but what is done with the answer does. */
+  nextFlag?: string
+  /** One that nothing of the answer tells of yet. */
   laterFlag?: string
   headers?: readonly (readonly [name: string, value: string])[]
   /** Changes the head, before what the body makes of it. */
@@ -148,6 +150,8 @@ export interface HttpStream {
   continueResponse(): void
   /** Answers here instead of upstream. Filters before this one see the answer as a response. */
   reply(status: number, body: string | Buffer, options: LocalReply): void
+  /** How many headers a request may have, and how many bytes of them. */
+  readonly requestLimits: { readonly maxHeaders: number; readonly maxHeadBytes: number }
   /** Body bytes that may be kept for filters that hold the request; more are answered by 413. */
   requestBufferLimit: number
   /** Sends a piece of the body on from behind `filter`, which took what came (`taken`). `data` is valid during the call. */

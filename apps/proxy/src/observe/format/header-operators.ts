@@ -162,8 +162,8 @@ function fieldBytes(headers: HeaderTable): number {
   return headers.byteSize - 4 * headers.size
 }
 
-/** The same with method, path, authority and scheme, which are fields too. */
-function requestBytes({ method, path, authority, scheme, headers }: RequestHead): number {
+/** Bytes of names and values, with method, path, authority and scheme, which are fields too. */
+export function requestBytes({ method, path, authority, scheme, headers }: RequestHead): number {
   const named = [
     [':method', method],
     [':path', path],

@@ -38,6 +38,22 @@ describe('regular expressions', () => {
     expect(() => compileRegex('a{98}', 'x')).toThrow('max program size of 101')
   })
 
+  // What Envoy 1.40 made of the same.
+  it.each([
+    ['[^/]*', '/b/22/c', '/n//n//n//n'],
+    ['.*', '/a', '/n'],
+    ['a*', 'baac', '/nb/nc/n'],
+    ['', 'ab', '/na/nb/n'],
+    ['^/', '//', '/n/'],
+    ['/([^/]*)', '/a/b', '/n/n'],
+  ])('replaces every match of %s in %s, an empty one not where the last ended', (pattern, text, made) => {
+    expect(compileRegex(pattern, 'x').replaceAll(text, '/n')).toBe(made)
+  })
+
+  it('puts groups in, and backslashes', () => {
+    expect(compileRegex('/([^/]*)/(.*)', 'x').replaceAll('/a/b/c', '\\2\\\\$1\\0')).toBe('b/c\\$1/a/b/c')
+  })
+
   it('takes a repeated anchor', () => {
     expect(compileRegex('^*a$+', 'x').fullMatch('a')).toBe(true)
   })

@@ -53,15 +53,12 @@ export function compileRegex(source: string, path: string, limit = largestProgra
     )
   const power = backtrackingPower(pattern)
   const native = power === null ? null : new RegExp(`^(?:${pattern})$`)
-  let grouped: RE2JS | undefined
   const longest = power === null ? 0 : power === 0 ? Number.POSITIVE_INFINITY : maxSteps ** (1 / power)
   return {
     pattern: source,
     fullMatch: (text) => (native !== null && text.length <= longest ? native.test(text) : linear.matches(text)),
     replaceAll(text, substitution) {
-      // In a group of its own, so that `\\0` has a number.
-      grouped ??= re2().compile(`(${pattern})`)
-      return grouped.matcher(text).replaceAll(toReplacement(wireText(substitution)))
+      return replaceMatches(linear, text, wireText(substitution))
     },
   }
 }
@@ -100,12 +97,26 @@ function re2(): typeof RE2JS {
   return library
 }
 
-/** Envoy's `\1` as RE2JS's `$2` (the whole match is the first group), with a literal `$` kept. */
-function toReplacement(substitution: string): string {
-  return substitution.replaceAll(/\\(\d|\\)|\$/g, (match, group: string | undefined) => {
-    if (match === '$') return '\\$'
-    return group === '\\' ? '\\\\' : `$${Number(group) + 1}`
-  })
+/** As RE2 replaces all matches: an empty one where the last ended is none, where other engines take it for one more. */
+function replaceMatches(pattern: RE2JS, text: string, substitution: string): string {
+  const matcher = pattern.matcher(text)
+  let made = ''
+  let at = 0
+  for (let lastEnd = -1; at <= text.length && matcher.find(at); ) {
+    const [start, end] = [matcher.start(), matcher.end()]
+    made += text.slice(at, start)
+    if (start === end && start === lastEnd) {
+      made += text.slice(start, start + 1)
+      at = start + 1
+      continue
+    }
+    made += substitution.replaceAll(/\\(\d|\\)/g, (_match, group: string) =>
+      group === '\\' ? '\\' : (matcher.group(Number(group)) ?? ''),
+    )
+    at = end
+    lastEnd = end
+  }
+  return made + text.slice(at)
 }
 
 /**

@@ -6,7 +6,9 @@ import {
 } from '@weft/contracts/envoy/extensions/filters/http/ext_authz/v3/ext_authz'
 import { headerName } from '@weft/http/header-name'
 import type { HeaderTable } from '@weft/http/header-table'
+import type { RequestHead } from '@weft/http/message'
 import { WeftError } from '@weft/service/errors'
+import { requestBytes } from '../../../observe/format/header-operators.ts'
 import type { Counter } from '../../../observe/stats.ts'
 import { compileFraction } from '../../../plan/runtime.ts'
 import { isPseudo } from '../../../routing/matchers/header-matcher.ts'
@@ -113,7 +115,16 @@ interface Rules {
   readonly clusterPrefix: string
   readonly stats: Readonly<
     Record<
-      'ok' | 'denied' | 'error' | 'disabled' | 'failureAllowed' | 'invalid' | 'ignoredMetadata' | 'shadowDenied' | 'shadowError',
+      | 'ok'
+      | 'denied'
+      | 'error'
+      | 'disabled'
+      | 'failureAllowed'
+      | 'invalid'
+      | 'ignoredMetadata'
+      | 'limitsReached'
+      | 'shadowDenied'
+      | 'shadowError',
       Counter
     >
   >
@@ -136,7 +147,7 @@ function compileRules(source: ExtAuthz, context: FilterContext): Rules {
   const prefix = source.statPrefix === '' ? 'ext_authz.' : `ext_authz.${source.statPrefix}.`
   const stat = (name: string) => context.stats.counter(context.statPrefix + prefix + name)
   // Of what is not done here.
-  for (const name of ['filter_state_name_collision', 'omitted_response_headers', 'request_header_limits_reached']) stat(name)
+  for (const name of ['filter_state_name_collision', 'omitted_response_headers']) stat(name)
   stat('response_header_limits_reached')
   return {
     source,
@@ -163,8 +174,15 @@ function compileRules(source: ExtAuthz, context: FilterContext): Rules {
       shadowError: stat('shadow_error'),
       invalid: stat('invalid'),
       ignoredMetadata: stat('ignored_dynamic_metadata'),
+      limitsReached: stat('request_header_limits_reached'),
     },
   }
+}
+
+/** Whether a request has become larger than a client's may be. */
+function isTooLarge(request: RequestHead, { maxHeaders, maxHeadBytes }: HttpStream['requestLimits']): boolean {
+  const pseudo = [request.method, request.path, request.authority, request.scheme].filter((value) => value !== '')
+  return request.headers.size + pseudo.length > maxHeaders || requestBytes(request) > maxHeadBytes
 }
 
 class ExtAuthzFilter implements HttpFilter {
@@ -303,6 +321,11 @@ class ExtAuthzFilter implements HttpFilter {
       return
     }
     for (const { name, may } of removals) if (may === 'ok' && !isPseudo(name)) request.headers.remove(headerName(name))
+    if (changes.length > 0 && isTooLarge(request, stream.requestLimits)) {
+      rules.stats.limitsReached.inc()
+      this.onInvalid(stream)
+      return
+    }
     request.path = editQuery(request.path, verdict.setParameters, verdict.removeParameters)
     this.responseChanges = verdict.response
     this.count(stream, 'ok')

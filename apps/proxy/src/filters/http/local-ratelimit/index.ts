@@ -172,7 +172,7 @@ class LocalRatelimitFilter implements HttpFilter {
     stats.enforced.inc()
     stream.reply(rules.status, 'local_rate_limited', {
       details: 'local_rate_limited',
-      laterFlag: 'RL',
+      nextFlag: 'RL',
       ...(rules.grpcStatus === undefined ? {} : { grpcStatus: rules.grpcStatus }),
       edit: (response) => {
         editHead(rules.responseEdits, stream.format, response)

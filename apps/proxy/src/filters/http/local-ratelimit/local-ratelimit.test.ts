@@ -51,7 +51,7 @@ describe('local_ratelimit', () => {
     expect(streams.map(({ replied }) => replied?.status)).toEqual([undefined, undefined, 429])
     expect(streams.map(({ response }) => response.headers.get(headerName('x-ratelimit-remaining')))).toEqual(['1', '0', '0'])
     expect(context.counter('l.http_local_rate_limit.rate_limited')).toBe(1)
-    expect(streams[2]?.replied?.options).toMatchObject({ details: 'local_rate_limited', laterFlag: 'RL' })
+    expect(streams[2]?.replied?.options).toMatchObject({ details: 'local_rate_limited', nextFlag: 'RL' })
   })
 
   it('counts each descriptor by itself, values left open each with a bucket of its own', () => {

@@ -229,7 +229,10 @@ export class Forwarding implements RaceOwner {
     this.mirrors?.trailers(trailers)
     this.endBody()
     this.body.trailers = trailers
-    if (!this.held) this.attempt.stream?.sendTrailers(trailers)
+    const { stream } = this.attempt
+    if (this.held || stream === null) return
+    this.exchange.info.wire?.requestEnd(true)
+    stream.sendTrailers(trailers)
   }
 
   private endBody(): void {

@@ -69,7 +69,7 @@ function copyOf(exchange: RoutedExchange, { edits, suffix, host }: MirrorPolicy)
   if (host !== '') copy.authority = host
   else if (suffix) copy.authority = shadowHost(authority)
   const forwarded = copy.headers.getAll(names.forwardedFor)
-  copy.headers.set(names.forwardedFor, forwarded === null ? localAddress : `${forwarded},${localAddress}`)
+  copy.headers.set(names.forwardedFor, forwarded === null || forwarded === '' ? localAddress : `${forwarded},${localAddress}`)
   copy.headers.set(internal, 'true')
   return copy
 }

@@ -186,6 +186,15 @@ export class Exchange implements ManagedExchange {
     return this.grpc
   }
 
+  /** What the client said it is decides, whatever becomes of its headers. */
+  noteGrpc(): void {
+    this.grpc = isGrpcType(this.request.headers)
+  }
+
+  get requestLimits(): { readonly maxHeaders: number; readonly maxHeadBytes: number } {
+    return this.plan.http1
+  }
+
   get metadataOrNull(): Record<string, Record<string, unknown>> | null {
     return this.dynamic.all
   }
@@ -345,7 +354,8 @@ export class Exchange implements ManagedExchange {
     const text = makeLocalReply(this, status, body, options, edit)
     // For formats of the body only; a log has nothing of it.
     info.localReplyBody = ''
-    const { laterFlag } = options
+    const { nextFlag, laterFlag } = options
+    if (nextFlag !== undefined) info.addResponseFlag(nextFlag)
     if (text === null && laterFlag !== undefined) info.addResponseFlag(laterFlag)
     // Of a gRPC answer the filters see the code that it would have otherwise.
     this.startResponse(text === null)

@@ -35,4 +35,6 @@ export interface ManagedExchange extends RoutedExchange, Omit<HttpStream, keyof 
   drop(flag: string, details: string): void
   /** The last byte went to the codec, or none will. */
   finish(): void
+  /** What the client said it is decides whether it is gRPC, whatever becomes of its headers. */
+  noteGrpc(): void
 }

@@ -71,7 +71,7 @@ export function prepareRequest(
   let trusted = false
   if (plan.useRemoteAddress) {
     const forwarded = headers.getAll(names.forwardedFor)
-    trusted = forwarded === null || forwarded === ''
+    trusted = forwarded === null
     if (plan.xffTrustedHops > 0 && forwarded !== null) {
       remoteAddress = addressAt(forwarded, plan.xffTrustedHops - 1) ?? remoteAddress
     }

@@ -1,0 +1,181 @@
+/** What `e2e random` found by chance, each by itself. */
+import { cluster, http, httpFilter, type Message, typed } from '../bootstrap.ts'
+import { get, group, type ParityCase, type Ports, request } from '../case.ts'
+
+const toA: Message = { cluster: 'a' }
+
+/** A service that lets requests pass, and gives them three headers. */
+function allowed(manager: Message): ParityCase['bootstrap'] {
+  return (ports: Ports) =>
+    http(ports, {
+      manager: { generate_request_id: false, ...manager },
+      filters: [
+        httpFilter('ext_authz', 'ExtAuthz', {
+          http_service: {
+            server_uri: { uri: 'b.test', cluster: 'b', timeout: '5s' },
+            authorization_response: { allowed_upstream_headers: { patterns: [{ prefix: 'x-r' }] } },
+          },
+        }),
+      ],
+      clusters: [cluster('a', [ports['a'] ?? 1]), cluster('b', [ports['b'] ?? 1])],
+    })
+}
+
+function allowing(value: string): ParityCase['origins'] {
+  return { a: {}, b: { answers: [{ headers: [1, 2, 3].map((i) => [`x-r${i}`, value] as const) }] } }
+}
+
+const cases: ParityCase[] = [
+  {
+    name: 'redirects-with-ports-and-paths-of-their-own',
+    bootstrap: (ports) =>
+      http(ports, {
+        routes: [
+          { match: { prefix: '/port' }, redirect: { host_redirect: 'new.test:99', port_redirect: 443 } },
+          { match: { prefix: '/own' }, redirect: { port_redirect: 443 } },
+          { match: { prefix: '/bare' }, redirect: { path_redirect: 'new' } },
+          ...['.*', '[^/]*', '/a', 'b*', '^/'].map((regex, i) => ({
+            match: { prefix: `/r${i}` },
+            redirect: { regex_rewrite: { pattern: { regex }, substitution: '/n' } },
+          })),
+        ],
+      }),
+    turns: ['/port', '/own?q', '/bare?q=1', ...[0, 1, 2, 3, 4].map((i) => `/r${i}/a/bb//c?q`)].map((path) =>
+      get(path, 'host: old.test:88'),
+    ),
+  },
+  {
+    name: 'paths-rewritten-by-matches-of-nothing',
+    bootstrap: (ports) =>
+      http(ports, {
+        routes: ['.*', '[^/]*', 'b*'].map((regex, i) => ({
+          match: { prefix: `/r${i}` },
+          route: { ...toA, regex_rewrite: { pattern: { regex }, substitution: '/n\\0' } },
+        })),
+      }),
+    turns: [0, 1, 2].map((i) => get(`/r${i}/a/bb//c?q`)),
+  },
+  {
+    name: 'templates-and-path-parameters',
+    bootstrap: (ports) =>
+      http(ports, {
+        routeConfig: { ignore_path_parameters_in_path_matching: true },
+        routes: [
+          {
+            match: {
+              path_match_policy: {
+                name: 't',
+                typed_config: typed('envoy.extensions.path.match.uri_template.v3.UriTemplateMatchConfig', {
+                  path_template: '/a/{x}',
+                }),
+              },
+            },
+            direct_response: { status: 200, body: { inline_string: 'template' } },
+          },
+          { match: { safe_regex: { regex: '/a/[a-z]' } }, direct_response: { status: 200, body: { inline_string: 'regex' } } },
+          { match: { prefix: '/' }, direct_response: { status: 404 } },
+        ],
+      }),
+    turns: ['/a;p=1/b?q', '/a/b;p=1?q', '/a/b'].map((path) => get(path)),
+  },
+  ...[8, 9].map(
+    (max_headers_count): ParityCase => ({
+      name: `headers-from-ext-authz-of-${max_headers_count}`,
+      bootstrap: allowed({ common_http_protocol_options: { max_headers_count } }),
+      origins: allowing('v'),
+      turns: [get('/', 'x-1: 1')],
+    }),
+  ),
+  ...[300, 400].map(
+    (length): ParityCase => ({
+      name: `bytes-from-ext-authz-${length}`,
+      bootstrap: allowed({ max_request_headers_kb: 1 }),
+      origins: allowing('v'.repeat(length)),
+      turns: [get('/')],
+    }),
+  ),
+  {
+    name: 'an-empty-x-forwarded-for',
+    bootstrap: (ports) =>
+      http(ports, {
+        manager: {
+          use_remote_address: true,
+          internal_address_config: { cidr_ranges: [{ address_prefix: '127.0.0.0', prefix_len: 8 }] },
+        },
+        routes: [{ match: { prefix: '/' }, route: { ...toA, request_mirror_policies: [{ cluster: 'b' }] } }],
+        clusters: [cluster('a', [ports['a'] ?? 1]), cluster('b', [ports['b'] ?? 1])],
+      }),
+    origins: { a: {}, b: {} },
+    turns: [get('/'), get('/', 'x-forwarded-for: ')],
+  },
+  {
+    name: 'a-copy-with-an-empty-x-forwarded-for',
+    bootstrap: (ports) =>
+      http(ports, {
+        routes: [{ match: { prefix: '/' }, route: { ...toA, request_mirror_policies: [{ cluster: 'b' }] } }],
+        clusters: [cluster('a', [ports['a'] ?? 1]), cluster('b', [ports['b'] ?? 1])],
+      }),
+    origins: { a: {}, b: {} },
+    turns: [get('/', 'x-forwarded-for: '), get('/', 'x-forwarded-for: 10.0.0.1')],
+  },
+  {
+    name: 'trailers-that-stay-here-end-the-chunks',
+    bootstrap: (ports) =>
+      http(ports, {
+        manager: { http_protocol_options: { enable_trailers: true } },
+        log: '%UPSTREAM_WIRE_BYTES_SENT% %UPSTREAM_HEADER_BYTES_SENT%\n',
+      }),
+    turns: ['0\r\nx-t: end\r\n\r\n', '3\r\nabc\r\n0\r\nx-t: end\r\n\r\n', '3\r\nabc\r\n0\r\n\r\n'].map(
+      (body) => `${request('PUT', '/', ['transfer-encoding: chunked'])}${body}`,
+    ),
+  },
+  {
+    name: 'a-call-whose-type-an-early-edit-changes',
+    bootstrap: (ports) =>
+      http(ports, {
+        routes: [{ match: { prefix: '/' }, route: { cluster: 'nowhere' } }],
+        routeConfig: { validate_clusters: false },
+        manager: {
+          early_header_mutation_extensions: [
+            {
+              name: 'early',
+              typed_config: typed('envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation', {
+                mutations: [
+                  {
+                    append: {
+                      header: { key: 'content-type', value: '%REQ(x-type)%' },
+                      append_action: 'OVERWRITE_IF_EXISTS_OR_ADD',
+                    },
+                  },
+                ],
+              }),
+            },
+          ],
+        },
+      }),
+    turns: [
+      get('/', 'content-type: application/grpc', 'x-type: text/plain'),
+      get('/', 'content-type: text/plain', 'x-type: application/grpc'),
+    ],
+  },
+  {
+    name: 'a-limit-in-proxy-status',
+    bootstrap: (ports) =>
+      http(ports, {
+        manager: { proxy_status_config: { set_recommended_response_code: true, literal_proxy_name: 'p' } },
+        log: '%RESPONSE_CODE% %RESPONSE_FLAGS%\n',
+        filters: [
+          httpFilter('local_ratelimit', 'LocalRateLimit', {
+            stat_prefix: 'l',
+            token_bucket: { max_tokens: 1, tokens_per_fill: 1, fill_interval: '3600s' },
+            filter_enabled: { default_value: { numerator: 100 } },
+            filter_enforced: { default_value: { numerator: 100 } },
+            response_headers_to_add: [{ header: { key: 'x-flags', value: '%RESPONSE_FLAGS%' } }],
+          }),
+        ],
+      }),
+    turns: [get('/'), get('/'), request('HEAD', '/')],
+  },
+]
+
+export const chanceFindCases = group('chance', cases)

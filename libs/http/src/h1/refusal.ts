@@ -20,6 +20,7 @@ export const refusals = {
   'old-version': { status: 426, details: 'low_version', reason: 'Upgrade required for HTTP/1.0 or HTTP/0.9' },
   'bad-url': refusal('invalid url in request line', 'http1.invalid_url'),
   'bad-scheme': refusal('invalid scheme', 'http1.invalid_scheme'),
+  'https-in-the-clear': refusal('https in the url', 'http1.https_url_on_plaintext_connection', 403),
   'bad-authority': refusal('request headers failed spec compliance checks', 'http.invalid_authority'),
   'bad-name': refusal('INVALID_HEADER_NAME_CHARACTER'),
   'high-name': refusal('HPE_INVALID_HEADER_TOKEN'),

@@ -25,6 +25,8 @@ export interface Http1ServerOptions {
   /** Accept Content-Length beside chunked, and drop it. */
   allowChunkedLength: boolean
   allowAbsoluteUrl: boolean
+  /** An absolute URL of `https` is refused: the connection is in the clear, and nobody before it could have ended TLS. */
+  refusesHttps: boolean
   /** Take methods that are not known. */
   allowCustomMethods: boolean
   /** Of header names. */
@@ -41,6 +43,7 @@ export const defaultServerOptions: Http1ServerOptions = {
   defaultHost: '',
   allowChunkedLength: false,
   allowAbsoluteUrl: true,
+  refusesHttps: false,
   allowCustomMethods: false,
   casing: lowerCase,
   enableTrailers: false,
@@ -288,6 +291,10 @@ export class Http1ServerConnection implements ServerStream, HeadReader {
       const problem = applyTarget(head, target)
       if (problem !== null) {
         this.refuse(problem)
+        return
+      }
+      if (options.refusesHttps && head.scheme === 'https') {
+        this.refuse('https-in-the-clear')
         return
       }
     }

@@ -42,9 +42,8 @@ export function compileHeaderMatcher(matcher: HeaderMatcher, path: string): Head
   const read = headerReader(matcher.name)
   const { invertMatch, treatMissingHeaderAsEmpty } = matcher
   const specifier = matcher.headerMatchSpecifier
-  if (specifier === undefined) return (head) => (read(head) !== null) !== invertMatch
-  if (specifier.$case === 'presentMatch') {
-    const present = specifier.value !== invertMatch
+  if (specifier === undefined || specifier.$case === 'presentMatch') {
+    const present = (specifier?.value ?? true) !== invertMatch
     return (head) => (read(head) !== null || treatMissingHeaderAsEmpty) === present
   }
   const matches = compileValue(specifier, path)

@@ -176,6 +176,129 @@ const cases: ParityCase[] = [
       }),
     turns: [get('/'), get('/'), request('HEAD', '/')],
   },
+  ...([{ use_remote_address: true }, { use_remote_address: true, xff_num_trusted_hops: 1 }, {}] as Message[]).map(
+    (manager, i): ParityCase => ({
+      name: `https-in-the-clear-${i}`,
+      bootstrap: (ports) =>
+        http(ports, { manager, log: '%RESPONSE_CODE% %RESPONSE_CODE_DETAILS% %DOWNSTREAM_LOCAL_CLOSE_REASON%\n' }),
+      turns: ['https://a.test/a', 'http://a.test/a', 'HTTPS://a.test/', 'ftp://a.test/'].map((url) => ({
+        send: [get(url)],
+        untilClosed: true,
+        patienceMs: 1400,
+      })),
+    }),
+  ),
+  {
+    name: 'headers-that-are-missing-count-as-empty',
+    bootstrap: (ports) =>
+      http(ports, {
+        routes: ([{}, { present_match: true }, { present_match: false }, { string_match: { exact: '' } }] as Message[]).flatMap(
+          (specifier, i) =>
+            [false, true].map((invert_match, k) => ({
+              match: {
+                prefix: `/${i}${k}`,
+                headers: [{ name: 'x-none', treat_missing_header_as_empty: true, invert_match, ...specifier } as Message],
+              },
+              direct_response: { status: 201 },
+            })),
+        ),
+      }),
+    turns: [0, 1, 2, 3].flatMap((i) => [0, 1].flatMap((k) => [get(`/${i}${k}`), get(`/${i}${k}`, 'x-none: a')])),
+  },
+  {
+    name: 'times-of-tries-alone',
+    bootstrap: (ports) =>
+      http(ports, {
+        routes: (
+          [
+            { timeout: '0s' },
+            { max_stream_duration: { max_stream_duration: '9s' } },
+            { timeout: '0s', hedge_policy: { hedge_on_per_try_timeout: true } },
+          ] as Message[]
+        ).map((more, i) => ({
+          match: { prefix: `/${i}` },
+          route: { ...toA, retry_policy: { retry_on: '5xx', per_try_timeout: '8s' }, ...more } as Message,
+        })),
+      }),
+    origins: { a: { answers: [{ status: 503 }, {}] } },
+    turns: [0, 1, 2].map((i) => get(`/${i}`)),
+  },
+  {
+    name: 'edits-of-what-ext-authz-answers',
+    bootstrap: (ports) =>
+      http(ports, {
+        filters: [
+          httpFilter('ext_authz', 'ExtAuthz', {
+            http_service: { server_uri: { uri: 'b.test', cluster: 'b', timeout: '5s' } },
+          }),
+        ],
+        routes: [
+          {
+            match: { prefix: '/' },
+            route: toA,
+            response_headers_to_add: [
+              { header: { key: 'x-s', value: '%RESP(location)%' } },
+              { header: { key: 'x-code', value: '%RESP(:status)%' } },
+              { header: { key: 'x-two', value: 'route' }, append_action: 'OVERWRITE_IF_EXISTS' },
+            ],
+          },
+        ],
+        routeConfig: { response_headers_to_remove: ['x-r'] },
+        clusters: [cluster('a', [ports['a'] ?? 1]), cluster('b', [ports['b'] ?? 1])],
+      }),
+    origins: {
+      a: {},
+      b: {
+        answers: [
+          {
+            status: 303,
+            headers: [
+              ['location', 'http://a.test'],
+              ['x-r', 'kept'],
+              ['x-two', 'auth'],
+            ],
+          },
+        ],
+      },
+    },
+    turns: [get('/')],
+  },
+  {
+    name: 'types-of-formatted-answers',
+    bootstrap: (ports) =>
+      http(ports, {
+        routes: (
+          [
+            {
+              match: { prefix: '/json' },
+              direct_response: { status: 418, body_format: { json_format: { code: '%RESPONSE_CODE%' } } },
+            },
+            { match: { prefix: '/plain' }, direct_response: { status: 418, body: { inline_string: 'x' } } },
+          ] as Message[]
+        ).map((route) => ({
+          ...route,
+          response_headers_to_add: [
+            { header: { key: 'content-type', value: 'own/type' }, append_action: 'APPEND_IF_EXISTS_OR_ADD' },
+          ],
+        })),
+      }),
+    turns: [get('/json'), get('/plain'), request('HEAD', '/json')],
+  },
+  {
+    name: 'copies-of-a-host-that-is-rewritten',
+    bootstrap: (ports) =>
+      http(ports, {
+        routes: [
+          {
+            match: { prefix: '/' },
+            route: { ...toA, host_rewrite: '%REQ(:authority)%.x', request_mirror_policies: [{ cluster: 'b' }] },
+          },
+        ],
+        clusters: [cluster('a', [ports['a'] ?? 1]), cluster('b', [ports['b'] ?? 1])],
+      }),
+    origins: { a: {}, b: {} },
+    turns: ['b.test:80', 'b.test', '[::1]:80'].map((host) => get('/', `host: ${host}`)),
+  },
 ]
 
 export const chanceFindCases = group('chance', cases)

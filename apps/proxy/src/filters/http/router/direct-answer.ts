@@ -1,3 +1,4 @@
+import { names } from '@weft/http/header-name'
 import type { RouteOutcome, RoutePlan } from '../../../routing/route-table.ts'
 import type { RoutedExchange } from '../routed-exchange.ts'
 import { rewritePath } from './request-head.ts'
@@ -45,6 +46,11 @@ function answerDirectly(exchange: RoutedExchange, outcome: Extract<RouteOutcome,
   const { status, body, format } = outcome
   const { scheme, authority, path } = exchange.request
   const created = status === 201 || (status >= 300 && status < 400)
+  const formatted = (): void => {
+    edit()
+    // What the format says it is comes last.
+    if (format !== null) exchange.response.headers.set(names.contentType, format.contentType)
+  }
   exchange.info.localReplyBody = body
   exchange.reply(
     status,
@@ -54,6 +60,6 @@ function answerDirectly(exchange: RoutedExchange, outcome: Extract<RouteOutcome,
       ...(created ? { headers: [['location', `${scheme}://${authority}${path}`]] } : {}),
       ...(format === null ? {} : { contentType: format.contentType }),
     },
-    edit,
+    formatted,
   )
 }

@@ -417,8 +417,9 @@ export class Forwarding implements RaceOwner {
     retries.release()
     if (retries.plan?.refreshCluster === true) this.turnAgain(retries.plan)
     const now = monotonicMs()
-    if (limits.whole < Number.POSITIVE_INFINITY && !this.plan.suppressHeaders)
-      tellExpected(request, this.hedges ? 0 : limits.perTryMs, limits.whole - now)
+    const tryMs = this.hedges ? 0 : limits.perTryMs
+    if ((limits.whole < Number.POSITIVE_INFINITY || tryMs > 0) && !this.plan.suppressHeaders)
+      tellExpected(request, tryMs, limits.whole - now)
     limits.beginTry(now, body.ended)
     this.try()
   }

@@ -76,6 +76,7 @@ function copyOf(exchange: RoutedExchange, { edits, suffix, host }: MirrorPolicy)
 
 /** `shop.test:80` as `shop.test-shadow:80`. */
 export function shadowHost(authority: string): string {
-  const match = /^(.*?)(:\d+)?$/.exec(authority)
-  return `${match?.[1] ?? authority}-shadow${match?.[2] ?? ''}`
+  const port = authority.lastIndexOf(':')
+  if (port < 0 || port < authority.lastIndexOf(']')) return `${authority}-shadow`
+  return `${authority.slice(0, port)}-shadow${authority.slice(port)}`
 }

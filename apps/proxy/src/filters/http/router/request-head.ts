@@ -77,7 +77,9 @@ export function finishRequestHead(
   const { suppressHeaders, respectExpected } = plan
   const times = timeouts(request, forward, retry, respectExpected)
   if (headers.mayHave(anyConsumed)) for (let i = 0; i < consumed.length; i++) headers.remove(consumed[i]!)
-  if (times.timeoutMs > 0 && !suppressHeaders) tellExpected(request, hedges ? 0 : times.perTryMs, times.timeoutMs)
+  const { timeoutMs } = times
+  const tryMs = hedges ? 0 : times.perTryMs
+  if ((timeoutMs > 0 || tryMs > 0) && !suppressHeaders) tellExpected(request, tryMs, timeoutMs > 0 ? timeoutMs : tryMs)
   if (route.host.includeAttemptCount) headers.set(attemptCount, '1')
   choice.edits?.onRequest(exchange, request)
   const { edits } = route

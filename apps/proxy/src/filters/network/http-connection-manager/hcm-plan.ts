@@ -70,6 +70,8 @@ export interface HcmPlan {
   terminal: CompiledTerminalFilter
   codec: CodecType
   http1: Http1ServerOptions
+  /** The same over TLS. */
+  secureHttp1: Http1ServerOptions
   http2: Http2Options
   /** Empty: leave what upstream says, if it says something. */
   serverName: Buffer
@@ -152,7 +154,7 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
   if (source.codecType === Codec.HTTP3) throw unsupported(`${path}.codec_type`, 'HTTP3')
   if (source.addProxyProtocolConnectionState === false) throw unsupported(`${path}.add_proxy_protocol_connection_state`, 'false')
   const common = source.commonHttpProtocolOptions
-  const http1 = source.httpProtocolOptions
+  const protocol = source.httpProtocolOptions
   if (common?.maxResponseHeadersKb !== undefined)
     throw invalid(
       `${path}.common_http_protocol_options.max_response_headers_kb`,
@@ -168,6 +170,20 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
   const chain = compileFilters(source.httpFilters, `${path}.http_filters`, statPrefix, context)
   const action = common?.headersWithUnderscoresAction
   const underscores = action === Underscores.REJECT_REQUEST ? 'reject' : action === Underscores.DROP_HEADER ? 'drop' : 'allow'
+  const http1 = (refusesHttps: boolean): Http1ServerOptions => ({
+    ...defaultServerOptions,
+    maxHeadBytes: (source.maxRequestHeadersKb ?? 60) * 1024,
+    maxHeaders: common?.maxHeadersCount ?? 100,
+    acceptHttp10: protocol?.acceptHttp10 ?? false,
+    refusesUnderscores: underscores === 'reject',
+    defaultHost: protocol?.defaultHostForHttp10 ?? '',
+    allowChunkedLength: protocol?.allowChunkedLength ?? false,
+    allowAbsoluteUrl: protocol?.allowAbsoluteUrl ?? true,
+    enableTrailers: protocol?.enableTrailers ?? false,
+    casing: compileHeaderCasing(protocol, `${path}.http_protocol_options`),
+    allowCustomMethods: protocol?.allowCustomMethods ?? false,
+    refusesHttps,
+  })
   return {
     statPrefix,
     stats: new HcmStats(context.stats, statPrefix, context.listenerStatPrefix),
@@ -189,19 +205,8 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
         source.http2ProtocolOptions?.streamErrorOnInvalidHttpMessaging ??
         false,
     },
-    http1: {
-      ...defaultServerOptions,
-      maxHeadBytes: (source.maxRequestHeadersKb ?? 60) * 1024,
-      maxHeaders: common?.maxHeadersCount ?? 100,
-      acceptHttp10: http1?.acceptHttp10 ?? false,
-      refusesUnderscores: underscores === 'reject',
-      defaultHost: http1?.defaultHostForHttp10 ?? '',
-      allowChunkedLength: http1?.allowChunkedLength ?? false,
-      allowAbsoluteUrl: http1?.allowAbsoluteUrl ?? true,
-      enableTrailers: http1?.enableTrailers ?? false,
-      casing: compileHeaderCasing(http1, `${path}.http_protocol_options`),
-      allowCustomMethods: http1?.allowCustomMethods ?? false,
-    },
+    http1: http1(source.useRemoteAddress === true && source.xffNumTrustedHops === 0),
+    secureHttp1: http1(false),
     serverName: Buffer.from(source.serverName === '' ? 'envoy' : source.serverName),
     serverHeader:
       source.serverHeaderTransformation === ServerHeader.PASS_THROUGH
@@ -267,7 +272,7 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
         return [kind, { enabled: upgrade.enabled ?? true, filters }]
       }),
     ),
-    ignoresUpgrade: compileIgnoredUpgrades(http1?.ignoreHttp11Upgrade ?? [], `${path}.http_protocol_options`),
+    ignoresUpgrade: compileIgnoredUpgrades(protocol?.ignoreHttp11Upgrade ?? [], `${path}.http_protocol_options`),
     proxyStatus: compileProxyStatus(source, context.services?.node.id ?? ''),
     localReply:
       source.localReplyConfig === undefined
@@ -276,7 +281,7 @@ export function compileHcm(bytes: Uint8Array, path: string, context: PlanContext
     bufferLimit: context.bufferLimit ?? 1024 * 1024,
     proxy100Continue: source.proxy100Continue,
     streamErrorOnInvalidMessage:
-      http1?.overrideStreamErrorOnInvalidHttpMessage ?? source.streamErrorOnInvalidHttpMessage ?? false,
+      protocol?.overrideStreamErrorOnInvalidHttpMessage ?? source.streamErrorOnInvalidHttpMessage ?? false,
     tracing: compileTracing(source, path, statPrefix, requestIds, chain.terminal.startsChildSpans, context),
     countsWireBytes: asksForWireBytes(source.accessLog) || chain.filters.some(({ filter }) => filter.countsWireBytes === true),
     logMoments: compileLogMoments(source, path),

@@ -15,7 +15,11 @@ export class Http1Session implements DownstreamProtocol, Http1ServerEvents, Exch
   constructor(downstream: PooledDownstream, connection: Connection) {
     this.downstream = downstream
     this.connection = connection
-    this.codec = new Http1ServerConnection(connection, downstream.plan.http1, this)
+    this.codec = new Http1ServerConnection(
+      connection,
+      downstream.tls === null ? downstream.plan.http1 : downstream.plan.secureHttp1,
+      this,
+    )
   }
 
   get isIdle(): boolean {

@@ -59,15 +59,10 @@ export function makeLocalReply(
   const { request, response, info, plan } = exchange
   const { localReply } = plan
   response.clear()
-  const own: LocalReply = {
-    ...options,
-    edit: (head) => {
-      options.edit?.(head)
-      // The route's own edits, as every answer of a route has them.
-      if (edit !== undefined) edit()
-      else exchange.terminal.editResponse(options.byManager !== true)
-    },
-  }
+  response.status = status
+  // The route's own edits, as every answer of a route has them: before what a filter says, but behind what the route does.
+  if (edit === undefined) exchange.terminal.editResponse(options.byManager !== true)
+  const own: LocalReply = edit === undefined ? options : { ...options, edit }
   const rewrite =
     localReply === null
       ? null

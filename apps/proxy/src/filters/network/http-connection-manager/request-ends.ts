@@ -20,6 +20,8 @@ export function noteRequestReset(info: StreamRecord, reason: ResetReason, detail
 /** What a client is told of bytes that are no acceptable request. */
 export function refusalText(status: number): string {
   switch (status) {
+    case 403:
+      return 'Forbidden'
     case 431:
       return 'Request Header Fields Too Large'
     case 501:

@@ -6,6 +6,8 @@ import type { TextFormat } from '../observe/format/text-format.ts'
 export interface BodyFormat {
   text: TextFormat
   contentType: string
+  /** Whether the configuration says so, or JSON does. */
+  hasType: boolean
 }
 
 /** Compiles the format of a body; null: there is none. */
@@ -15,5 +17,6 @@ export function compileBodyFormat(source: SubstitutionFormatString | undefined, 
   return {
     text: compileLogFormat(source, path),
     contentType: source.contentType !== '' ? source.contentType : json ? 'application/json' : 'text/plain',
+    hasType: source.contentType !== '' || json,
   }
 }

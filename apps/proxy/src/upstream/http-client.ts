@@ -69,6 +69,13 @@ export async function httpCall(
         },
         (response) => {
           const headMs = performance.now() - startedMs
+          if (options.method === 'HEAD') {
+            // Behind its head nothing belongs to it, whatever comes.
+            resolve({ status: response.statusCode ?? 0, rawHeaders: response.rawHeaders, body: Buffer.alloc(0), headMs })
+            response.on('error', () => {})
+            response.resume()
+            return
+          }
           const chunks: Buffer[] = []
           let size = 0
           response.on('data', (chunk: Buffer) => {

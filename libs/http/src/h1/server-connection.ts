@@ -240,6 +240,7 @@ export class Http1ServerConnection implements ServerStream, HeadReader {
       const behind = scanRequestLine(bytes, base, end, head, line, this.options.allowCustomMethods, this.fresh)
       if (behind === incomplete) return incomplete
       if (behind === bad) {
+        head.version = 11
         this.refuse(line.error)
         return bad
       }
@@ -248,7 +249,10 @@ export class Http1ServerConnection implements ServerStream, HeadReader {
       scanner.lineDone(behind - base)
     }
     const stop = scanner.scan(bytes, base, end, head.headers, this.options.maxHeaders)
-    if (stop === bad) this.refuse(scanner.error)
+    if (stop === bad) {
+      head.version = 11
+      this.refuse(scanner.error)
+    }
     return stop
   }
 
@@ -278,7 +282,7 @@ export class Http1ServerConnection implements ServerStream, HeadReader {
       return
     }
     const body = bodyOf(table, options.allowChunkedLength)
-    if (!this.checkFraming(head.method, body)) return
+    if (!this.checkFraming(head, body)) return
     const invalidHost = !this.takeHost(head)
     // Behind the framing: where the body ends is for no Connection header to say.
     if (table.find(names.connection) >= 0 && !removeNominated(head)) {
@@ -331,9 +335,11 @@ export class Http1ServerConnection implements ServerStream, HeadReader {
   }
 
   /** Refuses a body that nobody can tell the end of, or that its method has none of: false. */
-  private checkFraming(method: string, body: number): boolean {
+  private checkFraming(head: RequestHead, body: number): boolean {
+    const { method } = head
     if (body === framingError) {
       const { error } = framingProblem
+      if (error === 'bad-length' || error === 'several-lengths') head.version = 11
       // Those of CONNECT are looked at sooner.
       this.refuse(method === 'CONNECT' && error === 'length-and-coding' ? 'body-of-connect' : error)
       return false

@@ -274,6 +274,17 @@ const cases: ParityCase[] = [
               direct_response: { status: 418, body_format: { json_format: { code: '%RESPONSE_CODE%' } } },
             },
             { match: { prefix: '/plain' }, direct_response: { status: 418, body: { inline_string: 'x' } } },
+            {
+              match: { prefix: '/text' },
+              direct_response: { status: 418, body_format: { text_format_source: { inline_string: 'x' } } },
+            },
+            {
+              match: { prefix: '/typed' },
+              direct_response: {
+                status: 418,
+                body_format: { text_format_source: { inline_string: 'x' }, content_type: 'text/plain' },
+              },
+            },
           ] as Message[]
         ).map((route) => ({
           ...route,
@@ -282,7 +293,7 @@ const cases: ParityCase[] = [
           ],
         })),
       }),
-    turns: [get('/json'), get('/plain'), request('HEAD', '/json')],
+    turns: [get('/json'), get('/plain'), request('HEAD', '/json'), get('/text'), request('HEAD', '/text'), get('/typed')],
   },
   {
     name: 'copies-of-a-host-that-is-rewritten',
@@ -298,6 +309,71 @@ const cases: ParityCase[] = [
       }),
     origins: { a: {}, b: {} },
     turns: ['b.test:80', 'b.test', '[::1]:80'].map((host) => get('/', `host: ${host}`)),
+  },
+  {
+    name: 'fragments-and-what-connection-names',
+    bootstrap: (ports) =>
+      http(ports, {
+        routeConfig: { internal_only_headers: ['x-b'] },
+        virtualHosts: [
+          {
+            name: 'v',
+            domains: ['*'],
+            require_tls: 'EXTERNAL_ONLY',
+            routes: [{ name: 'r', match: { prefix: '/' }, route: toA }],
+          },
+        ],
+        log: '%REQUEST_HEADERS_BYTES% %REQ(X-A)% %REQ(X-B)% %REQ(CONNECTION)% %ROUTE_NAME%\n',
+      }),
+    turns: [[], ['connection: x-a'], ['connection: keep-alive, x-a'], ['connection: Keep-Alive , x-a, x-c']].flatMap(
+      (connection) =>
+        [[], ['x-forwarded-proto: http', 'x-envoy-internal: true'], ['x-forwarded-proto: http']].map((more) => ({
+          send: [get('/a#f', 'x-a: a', 'x-b: b', ...connection, ...more)],
+          untilClosed: true,
+          patienceMs: 1400,
+        })),
+    ),
+  },
+  {
+    name: 'versions-of-refusals',
+    bootstrap: (ports) => http(ports, { manager: { use_remote_address: true, http_protocol_options: { accept_http_10: true } } }),
+    turns: [
+      ...['https://a.test/a', 'ftp://a.test/', 'http://a.test:x/', '/a#f', 'what'].map(
+        (url) => `GET ${url} HTTP/1.0\r\nhost: a.test\r\n\r\n`,
+      ),
+      ...[
+        'host: a b',
+        'no-colon',
+        'content-length: x',
+        'content-length: 1\r\ncontent-length: 2',
+        'content-length: 1\r\ntransfer-encoding: chunked',
+        'transfer-encoding: gzip',
+        'connection: x-forwarded-for',
+        'x: a\0b',
+      ].map((line) => `POST / HTTP/1.0\r\n${line}\r\n\r\n`),
+    ].map((text) => ({ send: [text], untilClosed: true, patienceMs: 1400 })),
+  },
+  {
+    name: 'checks-of-head-requests',
+    bootstrap: (ports) =>
+      http(ports, {
+        filters: [
+          httpFilter('ext_authz', 'ExtAuthz', { http_service: { server_uri: { uri: 'b.test', cluster: 'b', timeout: '2s' } } }),
+        ],
+        clusters: [cluster('a', [ports['a'] ?? 1]), cluster('b', [ports['b'] ?? 1])],
+      }),
+    origins: {
+      a: {},
+      b: {
+        answers: [
+          { raw: 'HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n' },
+          { raw: 'HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nafter' },
+          { raw: 'HTTP/1.1 403 Forbidden\r\ntransfer-encoding: chunked\r\nx-envoy-upstream-service-time: 9\r\n\r\n' },
+        ],
+      },
+    },
+    turns: [request('HEAD', '/'), request('HEAD', '/'), request('HEAD', '/')],
+    ignoreStats: /cx_|cluster\.b\./,
   },
 ]
 

@@ -124,6 +124,9 @@ function compileReading(answers: HttpService['authorizationResponse'], path: str
   }
 }
 
+/** Set by who asks, over what the answer says. */
+const serviceTime = 'x-envoy-upstream-service-time'
+
 /** An answer's headers, as a cluster's are (with the time that it took), and what it says is to be removed. */
 function partsOf({ rawHeaders, headMs }: HttpAnswer): { pairs: [name: string, value: string][]; removals: string[] } {
   const pairs: [string, string][] = []
@@ -132,10 +135,11 @@ function partsOf({ rawHeaders, headMs }: HttpAnswer): { pairs: [name: string, va
     const name = rawHeaders[i]!.toLowerCase()
     const value = rawHeaders[i + 1]!
     const before = singleNames.has(name) ? pairs.find((pair) => pair[0] === name) : undefined
+    if (name === serviceTime) continue
     if (name === removalList) removals.push(...value.split(',').map((one) => one.trim().toLowerCase()))
     else if (before !== undefined) before[1] = `${before[1]},${value}`
     else if (!hopByHop.has(name)) pairs.push([name, value])
   }
-  pairs.push(['x-envoy-upstream-service-time', String(Math.round(headMs))])
+  pairs.push([serviceTime, String(Math.round(headMs))])
   return { pairs, removals: removals.filter((name) => name !== '') }
 }

@@ -49,7 +49,7 @@ function answerDirectly(exchange: RoutedExchange, outcome: Extract<RouteOutcome,
   const formatted = (): void => {
     edit()
     // What the format says it is comes last.
-    if (format !== null) exchange.response.headers.set(names.contentType, format.contentType)
+    if (format?.hasType === true) exchange.response.headers.set(names.contentType, format.contentType)
   }
   exchange.info.localReplyBody = body
   exchange.reply(

@@ -1,4 +1,4 @@
-import { names } from '@weft/http/header-name'
+import { headerName, names } from '@weft/http/header-name'
 import type { HeaderTable } from '@weft/http/header-table'
 import { RequestHead, ResponseHead } from '@weft/http/message'
 import type { ServerStream } from '@weft/http/stream'
@@ -372,7 +372,9 @@ export class Exchange implements ManagedExchange {
       if (said !== '') {
         const own = this.request.scheme
         this.request.scheme = said
-        this.clearRoute()
+        // Whoever it is from, it says so itself.
+        this.internal = this.request.headers.get(internalHeader) === 'true'
+        chooseRoute(this, this.deadlines, true)
         this.request.scheme = own
       }
     }
@@ -472,3 +474,4 @@ export class Exchange implements ManagedExchange {
 }
 
 const noLog = 'NotSet'
+const internalHeader = headerName('x-envoy-internal')

@@ -144,8 +144,12 @@ export class RequestIn implements IncomingRequest {
       exchange.abort()
       return
     }
-    // A head that was never whole is told nothing of, and answered as HTTP/1.1.
-    if (info.protocol === '') this.forgetHead()
+    // A head that was refused is told nothing of; that it was whole shows in the version that it is answered in.
+    if (info.protocol === '') {
+      const { version } = exchange.request
+      this.forgetHead()
+      exchange.request.version = version
+    }
     exchange.terminal.cancel()
     exchange.answerOnly()
     exchange.reply(status, refusalText(status), { details, laterFlag: 'DPE' })

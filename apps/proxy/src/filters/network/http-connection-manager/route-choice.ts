@@ -2,12 +2,15 @@ import { streamLimit } from '../../../routing/stream-limit.ts'
 import type { ManagedExchange } from './managed-exchange.ts'
 import { never, type StreamDeadlines } from './stream-deadlines.ts'
 
-/** Matches a route for the request and, where that has clusters by weight, chooses one; its time limits hold from now on. */
-export function chooseRoute(exchange: ManagedExchange, deadlines: StreamDeadlines): void {
+/**
+ * Matches a route for the request and, where that has clusters by weight, chooses one; its time limits hold from now on. `early`: it is
+ * answered before anything has been made of its headers.
+ */
+export function chooseRoute(exchange: ManagedExchange, deadlines: StreamDeadlines, early = false): void {
   const { request, info, terminal } = exchange
   const table = exchange.downstream.routeTable(request)
   exchange.table = table
-  if (table !== null && table.internalOnlyHeaders !== null && !exchange.internal) {
+  if (table !== null && table.internalOnlyHeaders !== null && !exchange.internal && !early) {
     for (const name of table.internalOnlyHeaders) request.headers.remove(name)
   }
   const route = table === null || request.scheme === '' ? null : table.match(request, exchange)

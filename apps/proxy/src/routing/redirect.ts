@@ -53,10 +53,11 @@ export function compileRedirect(source: RedirectAction, path: string, match: Pat
       let host = hostRedirect === '' ? request.authority : hostRedirect
       // A port that the configuration names with the host stays, as with Envoy.
       if (source.portRedirect !== 0) host = `${hostRedirect === '' ? withoutPort(host) : host}:${source.portRedirect}`
-      else if (hostRedirect === '' && to !== from) {
-        // The old scheme's own port means nothing under the new one.
+      else if (hostRedirect === '') {
+        // The own port of the scheme that the request came by means nothing under another one.
+        const came = request.headers.get(names.forwardedProto)
         const port = /:(\d+)$/.exec(host)?.[1]
-        if ((from === 'http' && port === '80') || (from === 'https' && port === '443')) host = withoutPort(host)
+        if (to !== came && ((came === 'http' && port === '80') || (came === 'https' && port === '443'))) host = withoutPort(host)
       }
       const full = request.path
       const only = pathOnly(full)

@@ -94,6 +94,8 @@ export async function httpCall(
           response.on('error', (error) => fail(error.message))
         },
       )
+      // Node would have it in capitals.
+      if (options.method !== undefined) request.method = options.method
       const timer = setTimeout(() => {
         outcome = 'timeout'
         request.destroy(new Error(`no answer within ${options.timeoutMs} ms`))

@@ -375,6 +375,46 @@ const cases: ParityCase[] = [
     turns: [request('HEAD', '/'), request('HEAD', '/'), request('HEAD', '/')],
     ignoreStats: /cx_|cluster\.b\./,
   },
+  {
+    name: 'ports-of-schemes-that-requests-came-by',
+    bootstrap: (ports) =>
+      http(ports, {
+        routes: [
+          { match: { prefix: '/s' }, redirect: { https_redirect: true } },
+          { match: { prefix: '/p' }, redirect: { path_redirect: '/new' } },
+          { match: { prefix: '/h' }, redirect: { scheme_redirect: 'http' } },
+        ],
+      }),
+    turns: ['/s', '/p', '/h'].flatMap((path) =>
+      ['80', '443', '8080'].flatMap((port) =>
+        ['http', 'https', 'ftp'].map((proto) => get(path, `host: b.test:${port}`, `x-forwarded-proto: ${proto}`)),
+      ),
+    ),
+  },
+  {
+    name: 'checks-of-methods-in-small-letters',
+    bootstrap: (ports) =>
+      http(ports, {
+        manager: { http_protocol_options: { allow_custom_methods: true } },
+        filters: [
+          httpFilter('ext_authz', 'ExtAuthz', { http_service: { server_uri: { uri: 'b.test', cluster: 'b', timeout: '2s' } } }),
+        ],
+        clusters: [cluster('a', [ports['a'] ?? 1]), cluster('b', [ports['b'] ?? 1])],
+      }),
+    origins: { a: {}, b: {} },
+    turns: [request('get', '/'), request('Foo', '/', [], 'x')],
+  },
+  {
+    name: 'a-call-whose-type-a-filter-takes-away',
+    bootstrap: (ports) =>
+      http(ports, {
+        filters: [
+          httpFilter('header_mutation', 'HeaderMutation', { mutations: { request_mutations: [{ remove: 'content-type' }] } }),
+        ],
+        routes: [{ match: { prefix: '/' }, redirect: { https_redirect: true } }],
+      }),
+    turns: [get('/', 'content-type: application/grpc'), get('/')],
+  },
 ]
 
 export const chanceFindCases = group('chance', cases)

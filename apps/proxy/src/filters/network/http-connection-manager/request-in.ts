@@ -49,10 +49,8 @@ export class RequestIn implements IncomingRequest {
     }
     request.upgrades = exchange.upgrade !== ''
     const expects = this.expectsContinue()
-    if (plan.earlyEdits !== null) {
-      exchange.noteGrpc()
-      editHead(plan.earlyEdits, exchange, request)
-    }
+    exchange.noteGrpc()
+    if (plan.earlyEdits !== null) editHead(plan.earlyEdits, exchange, request)
     const prepared = prepareRequest(exchange, plan, exchange.upgrade !== '')
     if (prepared.refusal !== 0) {
       plan.stats.rejectedByIpDetection.inc()

@@ -415,6 +415,25 @@ const cases: ParityCase[] = [
       }),
     turns: [get('/', 'content-type: application/grpc'), get('/')],
   },
+  {
+    name: 'origins-that-an-asterisk-stands-for',
+    bootstrap: (ports) =>
+      http(ports, {
+        filters: [httpFilter('cors', 'Cors')],
+        routes: ([{ safe_regex: { regex: '[^/]*' } }, { prefix: '*' }, { contains: 'x' }, { exact: '*' }] as Message[]).map(
+          (matcher, i) => ({
+            match: { prefix: `/${i}` },
+            route: toA,
+            typed_per_filter_config: {
+              'envoy.filters.http.cors': typed('envoy.extensions.filters.http.cors.v3.CorsPolicy', {
+                allow_origin_string_match: [matcher],
+              }),
+            },
+          }),
+        ),
+      }),
+    turns: [0, 1, 2, 3].map((i) => get(`/${i}`, 'origin: http://a.test')),
+  },
 ]
 
 export const chanceFindCases = group('chance', cases)

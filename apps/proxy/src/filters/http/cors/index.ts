@@ -60,9 +60,8 @@ function compilePolicy(source: CorsPolicy, context: FilterContext): Policy {
   const matchers = source.allowOriginStringMatch.map((matcher, i) =>
     compileStringMatcher(matcher, `${context.path}.allow_origin_string_match[${i}]`),
   )
-  const any = source.allowOriginStringMatch.some(
-    ({ matchPattern }) => matchPattern?.$case === 'exact' && matchPattern.value === '*',
-  )
+  // As with Envoy, a matcher of the asterisk is one of every origin.
+  const any = matchers.some((matches) => matches('*'))
   const some = (origin: string) => matchers.some((matches) => matches(origin))
   return {
     matches: any ? () => true : matchers.length === 0 ? null : some,

@@ -293,7 +293,10 @@ const cases: ParityCase[] = [
           ],
         })),
       }),
-    turns: [get('/json'), get('/plain'), request('HEAD', '/json'), get('/text'), request('HEAD', '/text'), get('/typed')],
+    turns: [
+      ...['/json', '/plain', '/text', '/typed'].map((path) => get(path)),
+      ...['/json', '/text'].flatMap((path) => [request('HEAD', path), get(path, 'content-type: application/grpc')]),
+    ],
   },
   {
     name: 'copies-of-a-host-that-is-rewritten',

@@ -33,8 +33,9 @@ export function localReplyBody(
     headers.set(names.contentType, 'application/grpc')
     if (!headers.has(names.grpcStatus))
       headers.append(names.grpcStatus, String(options.grpcStatus ?? grpcStatusOf(answer.status)))
-    // A JSON format ends its line, which is no part of a message.
-    const message = answer.contentType !== 'application/json' ? bytes : Buffer.from(bytes.toString('latin1').trimEnd(), 'latin1')
+    // A JSON format of a rewrite ends its line, which is no part of a message.
+    const isJson = answer.body !== body && answer.contentType === 'application/json'
+    const message = isJson ? Buffer.from(bytes.toString('latin1').trimEnd(), 'latin1') : bytes
     if (message.length > 0 && method !== 'HEAD') headers.set(names.grpcMessage, grpcMessageText(message))
     return null
   }

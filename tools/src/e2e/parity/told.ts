@@ -16,9 +16,10 @@ export function folding(ports: Ports): (text: string) => string {
       .replace(anyPort, (port) => `<${byPort.get(port)}>`)
       .replace(/\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b/g, '<uuid>')
       .replace(/[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT/g, '<date>')
+      // Edits of headers may have put others' times, and other things, beside the proxy's own.
       .replace(
-        /(x-envoy-upstream-service-time: )\d+(,\d+\b)?/gi,
-        (_, name, more) => `${name}<ms>${more === undefined ? '' : ',<ms>'}`,
+        /(x-envoy-upstream-service-time: )([^\r\n]*)/gi,
+        (_, name: string, value: string) => name + value.replaceAll(/(?<=^|,)\d+(?=,|$)/g, '<ms>'),
       )
       // What is left of a time limit at a later try: of a long one, more is used up on a busy machine.
       .replace(/(x-envoy-expected-rq-timeout-ms: )(\d{3,})/g, (_, name, ms) => {
